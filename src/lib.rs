@@ -1,0 +1,14 @@
+//! `backfill` gets OHLCV bars onto your own disk first and anywhere else second.
+//!
+//! ```text
+//! provider/fmp ─┐                                                       ┌─> export   (Parquet, CSV, Arrow)
+//!               ├─> normalise ─> store::commit ─> hot (DuckDB) ─> lake ─┼─> query    (SQL over both tiers)
+//! csv dumps ────┘    (Bar | Reject)   │            (Parquet, sealed)    └─> sync     (Postgres)
+//!                                     └─> coverage, conflicts, runs
+//! ```
+//!
+//! A bar flows one way, and each module knows only those below it: [`cli`] composes the use cases, the use cases
+//! compose [`store`], [`calendar`] and their like, and [`model`] knows nothing but itself. Only [`cli`] prints, reads
+//! the environment and the clock, and exits. ARCHITECTURE.md walks through the house.
+
+pub mod model;

@@ -1,0 +1,26 @@
+//! The words of the trade as types: bars, series, intervals, dates.
+//!
+//! **This module is pure: no clock, no I/O, no async.** Everything else depends on it, it depends on nothing of ours.
+
+mod bar;
+mod bars;
+mod conflict;
+mod interval;
+mod reject;
+mod series;
+mod source;
+mod ticker;
+mod time;
+
+pub use bar::Bar;
+pub use bars::{Bars, Columns, NO_TRADES};
+pub use conflict::{OnConflict, UnknownOnConflict};
+pub use interval::{Interval, UnknownInterval};
+pub use reject::{Reason, Reject};
+pub use series::{Basis, Hours, Provenance, SeriesKey, UnknownWord};
+pub use source::Source;
+pub use ticker::{BadTicker, TICKER_BYTES_MAX, Ticker};
+pub use time::{
+    BadDate, DAY_MICROS, DateRange, MINUTE_MICROS, TimeRange, Timestamp, TypedDate, date_micros,
+    year_start_micros,
+};

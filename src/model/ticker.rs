@@ -1,0 +1,118 @@
+//! Ticker symbols, as they are typed, stored and written into paths.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// The longest ticker that is taken, in bytes. Percent-encoded it still fits a file name.
+pub const TICKER_BYTES_MAX: usize = 64;
+
+/// What may stand bare in a folder's name under every file system and every hive reader.
+const PATH_SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+
+/// A ticker: trimmed, upper case, one to 64 bytes, without control characters.
+///
+/// Cloning is cheap: bars of one series share one allocation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticker(Arc<str>);
+
+/// What was given cannot be a ticker.
+#[derive(Debug, thiserror::Error)]
+pub enum BadTicker {
+    /// Nothing was left after trimming.
+    #[error("a ticker is empty")]
+    Empty,
+    /// Longer than [`TICKER_BYTES_MAX`].
+    #[error("ticker {0:?} is longer than 64 bytes")]
+    TooLong(String),
+    /// A line break or another control character inside.
+    #[error("ticker {0:?} holds a control character")]
+    Control(String),
+}
+
+impl Ticker {
+    /// The ticker of `typed`: trimmed and upper case.
+    pub fn new(typed: &str) -> Result<Self, BadTicker> {
+        let name = typed.trim().to_uppercase();
+        if name.is_empty() {
+            return Err(BadTicker::Empty);
+        }
+        if name.len() > TICKER_BYTES_MAX {
+            return Err(BadTicker::TooLong(name));
+        }
+        if name.chars().any(char::is_control) {
+            return Err(BadTicker::Control(name));
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The symbol itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The symbol as one component of a path, percent-encoded where a path needs it: `BTC%2FUSD`.
+    #[must_use]
+    pub fn path_component(&self) -> String {
+        if self.0.bytes().all(|b| b == b'.') {
+            return self.0.replace('.', "%2E");
+        }
+        utf8_percent_encode(&self.0, PATH_SET).to_string()
+    }
+
+    /// The ticker whose [`path_component`](Self::path_component) is `component`; `None` for any other text.
+    #[must_use]
+    pub fn from_path_component(component: &str) -> Option<Self> {
+        let decoded = percent_decode_str(component).decode_utf8().ok()?;
+        let ticker = Self::new(&decoded).ok()?;
+        (ticker.path_component() == component).then_some(ticker)
+    }
+}
+
+impl fmt::Display for Ticker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Ticker {
+    type Err = BadTicker;
+
+    fn from_str(typed: &str) -> Result<Self, Self::Err> {
+        Self::new(typed)
+    }
+}
+
+impl AsRef<str> for Ticker {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_symbols_survive_the_way_through_a_path() {
+        for symbol in [
+            "007", "^GSPC", "BRK-B", "BTC/USD", "A.B", "..", "ÅÄ", "A%2FB", "X=Y", "A B",
+        ] {
+            let ticker = Ticker::new(symbol).unwrap();
+            let component = ticker.path_component();
+            assert!(!component.contains('/') && component != ".." && component != ".");
+            assert_eq!(Ticker::from_path_component(&component), Some(ticker));
+        }
+    }
+
+    #[test]
+    fn symbols_are_trimmed_and_upper_case() {
+        assert_eq!(Ticker::new(" aapl\t").unwrap().as_str(), "AAPL");
+        assert!(Ticker::new("  ").is_err());
+        assert!(Ticker::new("A\nB").is_err());
+        assert!(Ticker::new(&"A".repeat(65)).is_err());
+    }
+}
