@@ -12,3 +12,4 @@
 //! the environment and the clock, and exits. ARCHITECTURE.md walks through the house.
 
 pub mod model;
+pub mod report;

@@ -1,0 +1,231 @@
+//! What a run came to: its units, its status, its exit code.
+
+use std::time::Duration;
+
+use super::Counts;
+
+/// How a ticker or file ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnitStatus {
+    /// All that was there is staged.
+    Ok,
+    /// There was nothing.
+    Empty,
+    /// Conflicts refused a batch under `fail`.
+    Conflict,
+    /// It could not be finished.
+    Failed,
+}
+
+impl UnitStatus {
+    /// The word in the summary JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Empty => "empty",
+            Self::Conflict => "conflict",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What became of one ticker or file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitReport {
+    /// The ticker, or the file's path as it is shown.
+    pub name: String,
+    /// How it ended.
+    pub status: UnitStatus,
+    /// Its numbers.
+    pub counts: Counts,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Why it failed, a lower-case fragment.
+    pub error: Option<String>,
+    /// What could be done.
+    pub hint: Option<String>,
+}
+
+impl UnitReport {
+    /// A unit that ended well, or empty where nothing was fetched.
+    #[must_use]
+    pub fn done(name: impl Into<String>, counts: Counts, elapsed: Duration) -> Self {
+        let status = if counts.fetched == 0 {
+            UnitStatus::Empty
+        } else {
+            UnitStatus::Ok
+        };
+        Self {
+            name: name.into(),
+            status,
+            counts,
+            elapsed,
+            error: None,
+            hint: None,
+        }
+    }
+}
+
+/// Why a run could not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fatal {
+    /// Why, a lower-case fragment.
+    pub error: String,
+    /// What could be done.
+    pub hint: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunStatus {
+    /// Done, even where some tickers had no data.
+    Ok,
+    /// Some tickers or files failed, the rest is staged; or less is complete than was asked.
+    Partial,
+    /// Conflicts under `fail`, and no worse.
+    Conflict,
+    /// A quota is spent.
+    Quota,
+    /// The run could not go on.
+    Failed,
+    /// Stopped by the user.
+    Interrupted,
+}
+
+impl RunStatus {
+    /// The word in the summary JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Partial => "partial",
+            Self::Conflict => "conflict",
+            Self::Quota => "quota",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The number that the program ends with.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Failed => 1,
+            Self::Partial => 3,
+            Self::Conflict => 4,
+            Self::Quota => 5,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// What became of a run.
+#[derive(Clone, Debug, Default)]
+pub struct RunReport {
+    /// One a ticker.
+    pub tickers: Vec<UnitReport>,
+    /// One a file, for runs that read files.
+    pub files: Vec<UnitReport>,
+    /// The run's numbers; requests are counted here alone.
+    pub totals: Counts,
+    /// Whether the user stopped it.
+    pub interrupted: bool,
+    /// Whether a quota was spent.
+    pub quota: bool,
+    /// Whether less is complete than was asked for.
+    pub incomplete: bool,
+    /// Why it could not go on.
+    pub fatal: Option<Fatal>,
+    /// What the user could do next; printed after the Summary line.
+    pub hints: Vec<String>,
+}
+
+impl RunReport {
+    /// How the run ended. Where several things hold, the first of interrupted, failed, quota, partial, conflict.
+    #[must_use]
+    pub fn status(&self) -> RunStatus {
+        let any = |status| {
+            self.tickers
+                .iter()
+                .chain(&self.files)
+                .any(|unit| unit.status == status)
+        };
+        if self.interrupted {
+            RunStatus::Interrupted
+        } else if self.fatal.is_some() {
+            RunStatus::Failed
+        } else if self.quota {
+            RunStatus::Quota
+        } else if self.incomplete || any(UnitStatus::Failed) {
+            RunStatus::Partial
+        } else if any(UnitStatus::Conflict) {
+            RunStatus::Conflict
+        } else {
+            RunStatus::Ok
+        }
+    }
+
+    /// Whether there were tickers and none of them had data.
+    #[must_use]
+    pub fn all_empty(&self) -> bool {
+        !self.tickers.is_empty()
+            && self
+                .tickers
+                .iter()
+                .all(|unit| unit.status == UnitStatus::Empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(status: UnitStatus) -> UnitReport {
+        UnitReport {
+            status,
+            ..UnitReport::done("T", Counts::default(), Duration::ZERO)
+        }
+    }
+
+    #[test]
+    fn the_worst_thing_decides_in_the_order_130_1_5_3_4() {
+        let mut report = RunReport::default();
+        assert_eq!(report.status().exit_code(), 0);
+        report.tickers.push(unit(UnitStatus::Empty));
+        assert_eq!(report.status(), RunStatus::Ok);
+        report.tickers.push(unit(UnitStatus::Conflict));
+        assert_eq!(report.status().exit_code(), 4);
+        report.files.push(unit(UnitStatus::Failed));
+        assert_eq!(report.status().exit_code(), 3);
+        report.quota = true;
+        assert_eq!(report.status().exit_code(), 5);
+        report.fatal = Some(Fatal {
+            error: "the disk is full".into(),
+            hint: None,
+        });
+        assert_eq!(report.status().exit_code(), 1);
+        report.interrupted = true;
+        assert_eq!(report.status().exit_code(), 130);
+    }
+
+    #[test]
+    fn incomplete_is_partial() {
+        let report = RunReport {
+            incomplete: true,
+            ..RunReport::default()
+        };
+        assert_eq!(report.status(), RunStatus::Partial);
+    }
+
+    #[test]
+    fn no_tickers_are_not_all_empty() {
+        let mut report = RunReport::default();
+        assert!(!report.all_empty());
+        report.tickers.push(unit(UnitStatus::Empty));
+        assert!(report.all_empty());
+        report.tickers.push(unit(UnitStatus::Ok));
+        assert!(!report.all_empty());
+    }
+}
