@@ -11,5 +11,6 @@
 //! compose [`store`], [`calendar`] and their like, and [`model`] knows nothing but itself. Only [`cli`] prints, reads
 //! the environment and the clock, and exits. ARCHITECTURE.md walks through the house.
 
+pub mod calendar;
 pub mod model;
 pub mod report;

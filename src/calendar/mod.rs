@@ -1,0 +1,305 @@
+//! Exchange calendars: the sessions of an exchange, and the bars that each should have.
+//!
+//! The files of `data/calendars` are compiled in and read at first use; a user can lay files of the same form over them
+//! ([`Overrides`]). Every date of a file's span is laid out once as instants, so that a session costs one look into an
+//! array. **Outside its span a calendar answers with an error, never with a guess.**
+
+mod exchanges;
+mod overrides;
+mod session;
+mod table;
+mod zone;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use chrono::{DateTime, Datelike, Days, NaiveDate, Weekday};
+use chrono_tz::Tz;
+
+use crate::model::{DAY_MICROS, DateRange, MINUTE_MICROS, Timestamp, date_micros};
+
+pub use exchanges::{foreign_suffix, suffix_exchange};
+pub use overrides::Overrides;
+pub use session::Session;
+pub use table::BadFile;
+pub use zone::{Local, Zone};
+
+use table::{Rules, Table};
+
+/// A trading date of FOREX starts so long before its midnight.
+const FOREX_LEAD_MICROS: i64 = 7 * 60 * MINUTE_MICROS;
+
+/// Why a calendar cannot answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No calendar is known under the code.
+    #[error("{code:?} is not a known exchange; known are {}", known.join(", "))]
+    UnknownExchange {
+        /// The code as typed.
+        code: String,
+        /// Every code that is taken, sorted.
+        known: Vec<String>,
+    },
+    /// The calendar's file does not say.
+    #[error("the calendar of {exchange} covers {span}; {date} lies outside")]
+    OutsideSpan {
+        /// The code as asked.
+        exchange: String,
+        /// The date that was asked for.
+        date: NaiveDate,
+        /// What the calendar covers.
+        span: DateRange,
+    },
+    /// A calendar's file is damaged.
+    #[error("{}: {why}", path.display())]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        why: BadFile,
+    },
+    /// A folder or file of overriding calendars cannot be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// The trading dates of one exchange. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Calendar {
+    exchange: Arc<str>,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Table(Arc<Table>),
+    Crypto,
+    Forex,
+}
+
+impl Calendar {
+    /// The calendar of an exchange, in any case: `NASDAQ`, `XNAS`, `lse`, `CRYPTO`.
+    pub fn for_exchange(code: &str) -> Result<Self, Error> {
+        Self::for_exchange_with(code, &Overrides::default())
+    }
+
+    /// The calendar of an exchange, with a user's files laid over it.
+    pub fn for_exchange_with(code: &str, overrides: &Overrides) -> Result<Self, Error> {
+        let upper = code.trim().to_ascii_uppercase();
+        let name = exchanges::calendar_of(&upper);
+        let kind = match (overrides.table(&upper, name)?, name) {
+            (Some(table), _) => Kind::Table(table),
+            (None, Some(exchanges::CRYPTO)) => Kind::Crypto,
+            (None, Some(exchanges::FOREX)) => Kind::Forex,
+            (None, Some(name)) => Kind::Table(compiled(name)?),
+            (None, None) => {
+                let mut known: Vec<String> = Self::known_codes()
+                    .into_iter()
+                    .map(str::to_owned)
+                    .chain(overrides.own_codes())
+                    .collect();
+                known.sort_unstable();
+                return Err(Error::UnknownExchange {
+                    code: code.to_owned(),
+                    known,
+                });
+            }
+        };
+        Ok(Self {
+            exchange: upper.into(),
+            kind,
+        })
+    }
+
+    /// Every exchange code that is compiled in, sorted.
+    #[must_use]
+    pub fn known_codes() -> Vec<&'static str> {
+        exchanges::known_codes()
+    }
+
+    /// The files of a folder, to be laid over the compiled-in calendars; see [`Overrides::load`].
+    pub fn load_overrides(dir: &std::path::Path) -> Result<Overrides, Error> {
+        Overrides::load(dir)
+    }
+
+    /// The exchange code as asked, upper case: `NASDAQ`.
+    #[must_use]
+    pub fn exchange(&self) -> &str {
+        &self.exchange
+    }
+
+    /// The exchange's time zone.
+    #[must_use]
+    pub fn tz(&self) -> Tz {
+        self.zone().tz()
+    }
+
+    /// The exchange's time zone, for quick conversions of many times.
+    #[must_use]
+    pub fn zone(&self) -> &Zone {
+        match &self.kind {
+            Kind::Table(table) => &table.zone,
+            Kind::Crypto => rule_zone(&UTC_ZONE, Tz::UTC),
+            Kind::Forex => rule_zone(&NEW_YORK_ZONE, Tz::America__New_York),
+        }
+    }
+
+    /// The dates that the calendar covers; `None` where a rule covers every date.
+    #[must_use]
+    pub fn span(&self) -> Option<DateRange> {
+        match &self.kind {
+            Kind::Table(table) => Some(table.span),
+            Kind::Crypto | Kind::Forex => None,
+        }
+    }
+
+    /// The session of a date; `None` where there is no trading.
+    pub fn session_on(&self, date: NaiveDate) -> Result<Option<Session>, Error> {
+        self.check_span(date)?;
+        Ok(self.session_inside(date))
+    }
+
+    /// The sessions of a range, in order.
+    pub fn sessions(&self, range: DateRange) -> Result<Vec<Session>, Error> {
+        self.check_span(range.first())?;
+        self.check_span(range.last())?;
+        Ok(range
+            .iter()
+            .filter_map(|date| self.session_inside(date))
+            .collect())
+    }
+
+    /// The trading date that an instant belongs to, whether there is a session or not: the exchange's local date; for FOREX
+    /// 17:00 New York starts the next.
+    #[must_use]
+    pub fn session_date(&self, at: Timestamp) -> NaiveDate {
+        date_of_day(self.session_day(at.micros()))
+    }
+
+    /// The trading date of each run of `timestamps` (microseconds UTC, ascending), with the run's indices: one
+    /// conversion a day instead of one a bar.
+    pub fn session_runs<'a>(
+        &'a self,
+        timestamps: &'a [i64],
+    ) -> impl Iterator<Item = (NaiveDate, Range<usize>)> + 'a {
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let first = *timestamps.get(start)?;
+            let day = self.session_day(first);
+            let next_day = (day + 1) * DAY_MICROS - self.lead();
+            // A clock change at midnight can leave its own instant on the day before; a run takes one row at least.
+            let end = self.zone().from_local(next_day).earliest();
+            let run = gallop(&timestamps[start..], end).max(1);
+            let range = start..start + run;
+            start = range.end;
+            Some((date_of_day(day), range))
+        })
+    }
+
+    fn lead(&self) -> i64 {
+        match self.kind {
+            Kind::Forex => FOREX_LEAD_MICROS,
+            Kind::Table(_) | Kind::Crypto => 0,
+        }
+    }
+
+    fn session_day(&self, utc: i64) -> i64 {
+        (self.zone().to_local(utc) + self.lead()).div_euclid(DAY_MICROS)
+    }
+
+    fn session_inside(&self, date: NaiveDate) -> Option<Session> {
+        let weekday = date.weekday();
+        let (open, close) = match &self.kind {
+            Kind::Table(table) => return table.session_on(date),
+            Kind::Crypto => (date_micros(date), date_micros(date) + DAY_MICROS),
+            Kind::Forex if matches!(weekday, Weekday::Sat | Weekday::Sun) => return None,
+            Kind::Forex => {
+                let end = date_micros(date) + DAY_MICROS - FOREX_LEAD_MICROS;
+                let at = |local| self.zone().from_local(local).earliest();
+                (at(end - DAY_MICROS), at(end))
+            }
+        };
+        Some(Session {
+            date,
+            open: Timestamp::from_micros(open),
+            close: Timestamp::from_micros(close),
+            pause: None,
+        })
+    }
+
+    fn check_span(&self, date: NaiveDate) -> Result<(), Error> {
+        match self.span() {
+            Some(span) if !span.contains(date) => Err(Error::OutsideSpan {
+                exchange: self.exchange.to_string(),
+                date,
+                span,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How many of the ascending `timestamps` lie before `end`: steps that double, then a bisection, so that a short run in a
+/// long slice stays cheap.
+fn gallop(timestamps: &[i64], end: i64) -> usize {
+    let mut reach = 1;
+    while reach < timestamps.len() && timestamps[reach - 1] < end {
+        reach *= 2;
+    }
+    let reach = reach.min(timestamps.len());
+    timestamps[..reach].partition_point(|at| *at < end)
+}
+
+fn date_of_day(day: i64) -> NaiveDate {
+    DateTime::from_timestamp(day.saturating_mul(DAY_MICROS / 1_000_000), 0)
+        .map_or(NaiveDate::MAX, |midnight| midnight.date_naive())
+}
+
+static UTC_ZONE: OnceLock<Zone> = OnceLock::new();
+static NEW_YORK_ZONE: OnceLock<Zone> = OnceLock::new();
+
+/// The zone of a calendar by rule; quick over the years in which there are bars.
+fn rule_zone(cell: &'static OnceLock<Zone>, tz: Tz) -> &'static Zone {
+    cell.get_or_init(|| {
+        let first = NaiveDate::from_ymd_opt(2000, 1, 1).unwrap_or_default();
+        let last = first.checked_add_days(Days::new(40 * 365)).unwrap_or(first);
+        let span = DateRange::new(first, last).unwrap_or_else(|_| unreachable!("first is earlier"));
+        Zone::new(tz, span)
+    })
+}
+
+/// The compiled-in calendar called `name`, laid out at its first use.
+fn compiled(name: &'static str) -> Result<Arc<Table>, Error> {
+    static TABLES: [OnceLock<Arc<Table>>; exchanges::FILES.len()] =
+        [const { OnceLock::new() }; exchanges::FILES.len()];
+    let index = exchanges::FILES.iter().position(|(mic, _)| *mic == name);
+    let cell = index.map(|index| &TABLES[index]);
+    if let Some(table) = cell.and_then(OnceLock::get) {
+        return Ok(table.clone());
+    }
+    let table = compiled_rules(name)
+        .and_then(|rules| rules.build())
+        .map_err(|why| Error::BadFile {
+            path: PathBuf::from(format!("data/calendars/{name}.csv")),
+            why,
+        })?;
+    let table = Arc::new(table);
+    Ok(cell.map_or(table.clone(), |cell| cell.get_or_init(|| table).clone()))
+}
+
+fn compiled_rules(name: &str) -> Result<Rules, BadFile> {
+    let mut rules = Rules::default();
+    if let Some((_, text)) = exchanges::FILES.iter().find(|(mic, _)| *mic == name) {
+        rules.lay_over(text)?;
+    }
+    Ok(rules)
+}

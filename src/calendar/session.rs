@@ -1,0 +1,65 @@
+//! One trading day.
+
+use chrono::NaiveDate;
+
+use crate::model::{Interval, Timestamp};
+
+/// One trading day of an exchange. Instants are half-open: the close is the first that lies outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The trading date.
+    pub date: NaiveDate,
+    /// The first instant of trading.
+    pub open: Timestamp,
+    /// The first instant after trading.
+    pub close: Timestamp,
+    /// The break in its middle (a lunch break): its first instant, and the first after it.
+    pub pause: Option<(Timestamp, Timestamp)>,
+}
+
+impl Session {
+    /// Whether trading goes on at an instant: between open and close, and not in the break.
+    #[must_use]
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.open <= at
+            && at < self.close
+            && self
+                .pause
+                .is_none_or(|(start, end)| at < start || end <= at)
+    }
+
+    /// The stretches without a break, one or two.
+    pub fn parts(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> {
+        let (first, second) = match self.pause {
+            Some((start, end)) => ((self.open, start), Some((end, self.close))),
+            None => ((self.open, self.close), None),
+        };
+        std::iter::once(first).chain(second)
+    }
+
+    /// The opens of the bars that can be expected. Each part starts a grid of its own at its open; the last bar of a part
+    /// is cut short where the part does not divide.
+    #[must_use]
+    pub fn grid(&self, interval: Interval) -> Vec<Timestamp> {
+        let mut opens = Vec::with_capacity(self.expected(interval));
+        for (start, end) in self.parts() {
+            let mut at = start.micros();
+            while at < end.micros() {
+                opens.push(Timestamp::from_micros(at));
+                at += interval.micros();
+            }
+        }
+        opens
+    }
+
+    /// How many bars can be expected: the length of [`grid`](Self::grid).
+    #[must_use]
+    pub fn expected(&self, interval: Interval) -> usize {
+        self.parts()
+            .map(|(start, end)| {
+                let micros = end.micros() - start.micros();
+                usize::try_from((micros + interval.micros() - 1) / interval.micros()).unwrap_or(0)
+            })
+            .sum()
+    }
+}
