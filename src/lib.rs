@@ -12,5 +12,6 @@
 //! the environment and the clock, and exits. ARCHITECTURE.md walks through the house.
 
 pub mod calendar;
+pub mod cli;
 pub mod model;
 pub mod report;

@@ -82,7 +82,7 @@ impl fmt::Display for Timestamp {
 /// First microsecond of a UTC year.
 #[must_use]
 pub fn year_start_micros(year: i32) -> i64 {
-    NaiveDate::from_ymd_opt(year, 1, 1).map_or(i64::MAX, |date| date_micros(date))
+    NaiveDate::from_ymd_opt(year, 1, 1).map_or(i64::MAX, date_micros)
 }
 
 /// Midnight UTC of a date, in microseconds.

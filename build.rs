@@ -1,0 +1,112 @@
+//! What the compiler needs to know of this place: the git revision, and where the finished program finds libduckdb.
+//!
+//! The library is linked, not built in (unless by the feature `bundled`), so each binary carries run paths relative to
+//! itself, and the library is laid beside the binaries of the profile being built.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where a binary looks for libduckdb, relative to its own folder.
+const RUN_PATHS: [&str; 4] = [
+    "",                 // target/release/backfill, or both files copied into one folder
+    "/..",              // target/debug/deps/it-…, target/debug/examples/…
+    "/../lib/backfill", // PREFIX/bin/backfill, as `make install` lays it
+    "/deps",            // target/debug/backfill, where libduckdb-sys downloaded the library itself
+];
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-env=BACKFILL_REVISION={}", revision());
+    if env::var_os("CARGO_FEATURE_BUNDLED").is_none() {
+        link();
+    }
+}
+
+/// The commit that is checked out; `unknown` where this folder is not a repository of its own.
+fn revision() -> String {
+    let here = env::var("CARGO_MANIFEST_DIR")
+        .ok()
+        .and_then(|dir| fs::canonicalize(dir).ok());
+    let top = git(&["rev-parse", "--show-toplevel"]).and_then(|dir| fs::canonicalize(dir).ok());
+    if top.is_none() || top != here {
+        return "unknown".to_owned();
+    }
+    // Touched by each commit and checkout, and by nothing else.
+    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"])
+        && Path::new(&log).exists()
+    {
+        println!("cargo:rerun-if-changed={log}");
+    }
+    git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn git(args: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(args).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    (output.status.success() && !text.trim().is_empty()).then(|| text.trim().to_owned())
+}
+
+fn link() {
+    let macos = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "macos");
+    let (origin, library) = if macos {
+        ("@loader_path", "libduckdb.dylib")
+    } else {
+        ("$ORIGIN", "libduckdb.so")
+    };
+    for path in RUN_PATHS {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{origin}{path}");
+    }
+    println!("cargo:rerun-if-env-changed=DUCKDB_LIB_DIR");
+
+    let Some(profile) = profile_dir() else { return };
+    let vendored = Path::new("vendor/duckdb").join(library);
+    if vendored.exists() {
+        // A path that is not there would make cargo build everything anew each time.
+        println!("cargo:rerun-if-changed={}", vendored.display());
+    }
+    let source = env::var_os("DUCKDB_LIB_DIR")
+        .map(|dir| PathBuf::from(dir).join(library))
+        .filter(|path| path.exists())
+        .or_else(|| vendored.exists().then_some(vendored));
+    match source {
+        Some(source) => lay_beside(&source, &profile.join(library)),
+        None if profile.join("deps").join(library).exists() => {}
+        None => println!(
+            "cargo:warning=libduckdb is not here yet: libduckdb-sys now tries to download it; if that fails, run \
+             `make setup`, or build with `--features bundled` (about twenty minutes)"
+        ),
+    }
+}
+
+/// The folder that the binaries of this profile go to: OUT_DIR is `<it>/build/<package>/out`.
+fn profile_dir() -> Option<PathBuf> {
+    let out = PathBuf::from(env::var_os("OUT_DIR")?);
+    out.ancestors()
+        .find(|dir| dir.file_name() == Some(OsStr::new("build")))
+        .and_then(Path::parent)
+        .map(Path::to_path_buf)
+}
+
+/// Links the library to where the binaries are, or copies it where a hard link cannot be.
+fn lay_beside(source: &Path, target: &Path) {
+    let same = |a: fs::Metadata, b: fs::Metadata| {
+        a.len() == b.len() && a.modified().ok() == b.modified().ok()
+    };
+    if let (Ok(a), Ok(b)) = (fs::metadata(source), fs::metadata(target))
+        && same(a, b)
+    {
+        return;
+    }
+    let _ = fs::remove_file(target);
+    if fs::hard_link(source, target).is_err()
+        && let Err(error) = fs::copy(source, target)
+    {
+        println!(
+            "cargo:warning={} could not be laid beside the program: {error}",
+            source.display()
+        );
+    }
+}

@@ -1,0 +1,31 @@
+//! `completions`: what a shell needs to complete this program's command lines.
+
+use std::io::Write;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::cli::context::{Context, Outcome};
+use crate::cli::error::CliError;
+
+/// Print completions for a shell. Example: backfill completions bash > /etc/bash_completion.d/backfill
+#[derive(clap::Args)]
+pub struct Args {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
+    let mut out = context.stdout()?;
+    let mut script = Vec::new();
+    clap_complete::generate(
+        args.shell,
+        &mut crate::cli::Args::command(),
+        "backfill",
+        &mut script,
+    );
+    out.write_all(&script)?;
+    out.flush()?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,34 @@
+//! One command, one file: its arguments, whose doc comments are its help, and `run`, which reads as a plan.
+
+// A command owns its arguments, whether or not it has to.
+#![allow(clippy::needless_pass_by_value)]
+
+use super::context::{Context, Outcome};
+use super::error::CliError;
+
+mod completions;
+mod man;
+
+/// Lists the commands. One that is not listed here does not exist.
+macro_rules! commands {
+    ($($name:ident => $module:ident,)*) => {
+        /// The commands.
+        #[derive(clap::Subcommand)]
+        pub enum Command {
+            $(#[allow(missing_docs)] $name($module::Args),)*
+        }
+
+        impl Command {
+            pub(super) fn run(self, context: &Context) -> Result<Outcome, CliError> {
+                match self {
+                    $(Self::$name(args) => $module::run(context, args),)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    Completions => completions,
+    Man => man,
+}

@@ -1,0 +1,182 @@
+//! What every command gets: the global settings, the clock, the ways out.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+
+use super::args::{Globals, SummaryTarget};
+use super::console::Console;
+use super::error::CliError;
+use super::interrupt;
+use super::output::{Stdout, Trouble};
+use super::terminal::Terminal;
+use crate::model::Timestamp;
+use crate::report::{RunInfo, RunReport, Stop, Summary, Wording};
+
+/// Where bars are staged unless told otherwise.
+pub const STORE_DEFAULT: &str = "data/staging";
+/// Where the simulator's bars are staged unless told otherwise.
+pub const STORE_DEMO: &str = "data/demo";
+
+/// What every command gets.
+pub struct Context {
+    globals: Globals,
+    terminal: Arc<Terminal>,
+    trouble: Trouble,
+    began: Instant,
+    info: Mutex<RunInfo>,
+    ended: OnceLock<(Timestamp, Duration)>,
+    stop: OnceLock<Stop>,
+}
+
+/// How a command ended, where it did not fail.
+pub enum Outcome {
+    /// All is done.
+    Done,
+    /// Done, but with this code of [`exit_codes`](super::exit_codes).
+    Code(u8),
+    /// A run: the frame prints its Summary line, hints and JSON, and takes the exit code from it.
+    Run(Box<RunReport>),
+}
+
+impl Context {
+    pub(super) fn new(globals: Globals, terminal: Arc<Terminal>, command: &str) -> Self {
+        Self {
+            globals,
+            terminal,
+            trouble: Trouble::default(),
+            began: Instant::now(),
+            info: Mutex::new(RunInfo::new(command, Timestamp::from(Utc::now()))),
+            ended: OnceLock::new(),
+            stop: OnceLock::new(),
+        }
+    }
+
+    /// The store's folder: `--store`, `BACKFILL_STORE`, or the default, which is another one for demo bars.
+    #[must_use]
+    pub fn store_dir(&self, demo: bool) -> PathBuf {
+        let fallback = if demo { STORE_DEMO } else { STORE_DEFAULT };
+        let dir = self
+            .globals
+            .store
+            .clone()
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .unwrap_or_else(|| PathBuf::from(fallback));
+        self.describe(|info| info.store = Some(dir.clone()));
+        dir
+    }
+
+    /// The time of day.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from(Utc::now())
+    }
+
+    /// When the program began.
+    #[must_use]
+    pub fn started_at(&self) -> Timestamp {
+        self.info().started_at
+    }
+
+    /// How long the program has been running.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// A variable of the environment, or of `.env`; an empty one is none.
+    #[must_use]
+    pub fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
+    /// Says what is known of the run by now, for its lines and its summary: kind, dates, dry run and so on.
+    pub fn describe(&self, change: impl FnOnce(&mut RunInfo)) {
+        change(&mut self.info.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What is known of the run by now.
+    #[must_use]
+    pub fn info(&self) -> RunInfo {
+        self.info
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The observer that prints the run's events. [`describe`](Self::describe) the run before; drop the observer when
+    /// the run ends, for the progress bar goes with it.
+    #[must_use]
+    pub fn observer(&self) -> Console {
+        Console::new(self.wording(), Arc::clone(&self.terminal))
+    }
+
+    /// Standard output, for data. Refused (code 2) where the summary goes there: ask before any work begins.
+    pub fn stdout(&self) -> Result<Stdout, CliError> {
+        if self.globals.summary_json == Some(SummaryTarget::Stdout) {
+            return Err(CliError::usage(
+                "--summary-json and this command's data cannot both go to standard output",
+            )
+            .hint("--summary-json=FILE writes the summary to a file"));
+        }
+        self.raw_stdout()
+    }
+
+    pub(super) fn raw_stdout(&self) -> Result<Stdout, CliError> {
+        Ok(Stdout::open(&self.trouble)?)
+    }
+
+    /// The switch that Ctrl-C turns. Whoever asks for it takes on to look at it; before that Ctrl-C ends the program.
+    #[must_use]
+    pub fn stop(&self) -> Stop {
+        self.stop
+            .get_or_init(|| {
+                let stop = Stop::new();
+                interrupt::listen(stop.clone(), Arc::clone(&self.terminal));
+                stop
+            })
+            .clone()
+    }
+
+    /// The summary of a finished run as JSON. The first call sets the time at which the run ended.
+    #[must_use]
+    pub fn summary_json(&self, report: &RunReport) -> String {
+        self.summary_json_with(report, report.status().exit_code())
+    }
+
+    pub(super) fn summary_json_with(&self, report: &RunReport, exit_code: u8) -> String {
+        let (finished_at, elapsed) = self.ended();
+        Summary {
+            info: &self.info(),
+            report,
+            exit_code,
+            finished_at,
+            elapsed,
+        }
+        .to_json()
+    }
+
+    pub(super) fn ended(&self) -> (Timestamp, Duration) {
+        *self.ended.get_or_init(|| (self.now(), self.elapsed()))
+    }
+
+    pub(super) fn wording(&self) -> Wording {
+        let info = self.info();
+        Wording {
+            kind: info.kind,
+            dry_run: info.dry_run,
+        }
+    }
+
+    pub(super) fn globals(&self) -> &Globals {
+        &self.globals
+    }
+
+    /// The first failure to write to standard output, if there was one.
+    pub(super) fn output_trouble(&self) -> Option<io::Error> {
+        self.trouble.take()
+    }
+}

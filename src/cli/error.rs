@@ -1,0 +1,136 @@
+//! What a user is told when something cannot be done: one line why, one line what could be done.
+
+use std::error::Error;
+use std::fmt;
+
+use super::exit_codes;
+use crate::report::Fatal;
+
+/// An error that ends a command.
+#[derive(Debug)]
+pub struct CliError {
+    /// The exit code.
+    pub code: u8,
+    /// Why, a lower-case fragment on one line.
+    pub message: String,
+    /// What could be done.
+    pub hint: Option<String>,
+    /// The chain of causes, outermost first, shown at DEBUG.
+    pub causes: Vec<String>,
+}
+
+impl CliError {
+    /// The command line is wrong: code 2.
+    #[must_use]
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(exit_codes::USAGE, message)
+    }
+
+    /// The run cannot go on: code 1.
+    #[must_use]
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(exit_codes::FAILED, message)
+    }
+
+    /// An error with a code of its own.
+    #[must_use]
+    pub fn new(code: u8, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+            causes: Vec::new(),
+        }
+    }
+
+    /// An error of one of the modules: its message, then those of its causes that it does not repeat itself.
+    #[must_use]
+    pub fn of(code: u8, error: &(dyn Error + 'static)) -> Self {
+        let mut message = error.to_string();
+        let mut causes = Vec::new();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            let text = inner.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            causes.push(text);
+            cause = inner.source();
+        }
+        Self {
+            causes,
+            ..Self::new(code, message)
+        }
+    }
+
+    /// The same error with what could be done about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same error with a hint where there is one.
+    #[must_use]
+    pub fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
+        self
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for CliError {}
+
+impl From<&CliError> for Fatal {
+    fn from(error: &CliError) -> Self {
+        Self {
+            error: error.message.clone(),
+            hint: error.hint.clone(),
+        }
+    }
+}
+
+/// Writing to standard output failed. (A reader who went away is told from this by the frame, and is no error.)
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        Self::failed(format!("standard output could not be written: {error}"))
+    }
+}
+
+impl From<crate::model::BadDate> for CliError {
+    fn from(error: crate::model::BadDate) -> Self {
+        Self::of(exit_codes::USAGE, &error)
+    }
+}
+
+impl From<crate::model::BadTicker> for CliError {
+    fn from(error: crate::model::BadTicker) -> Self {
+        Self::of(exit_codes::USAGE, &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("a.csv could not be read")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("permission denied")]
+    struct Inner;
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = CliError::of(1, &Outer(Inner)).hint("chmod +r a.csv");
+        assert_eq!(error.message, "a.csv could not be read: permission denied");
+        assert_eq!(error.causes, ["permission denied"]);
+        assert_eq!(error.hint.as_deref(), Some("chmod +r a.csv"));
+    }
+}

@@ -1,0 +1,110 @@
+//! The end of every command: Summary line, hints, errors, the summary's JSON, the exit code.
+
+use std::io::{self, Write};
+
+use super::args::SummaryTarget;
+use super::context::{Context, Outcome};
+use super::error::CliError;
+use super::exit_codes;
+use super::log::{HINT, LINE};
+use crate::report::{RunReport, RunStatus};
+
+/// Tells how the command ended and returns the exit code.
+pub(super) fn finish(context: &Context, result: Result<Outcome, CliError>) -> u8 {
+    if let Some(trouble) = context.output_trouble() {
+        if trouble.kind() == io::ErrorKind::BrokenPipe {
+            // Whoever read our output has seen enough, and whatever else followed from that is no failure.
+            return exit_codes::OK;
+        }
+        return fail(context, &trouble.into());
+    }
+    match result {
+        Ok(Outcome::Done) => summarise(context, &RunReport::default(), exit_codes::OK),
+        Ok(Outcome::Code(code)) => {
+            let report = RunReport {
+                incomplete: code == exit_codes::PARTIAL,
+                ..RunReport::default()
+            };
+            summarise(context, &report, code)
+        }
+        Ok(Outcome::Run(report)) => {
+            print(context, &report);
+            summarise(context, &report, report.status().exit_code())
+        }
+        Err(error) => fail(context, &error),
+    }
+}
+
+fn fail(context: &Context, error: &CliError) -> u8 {
+    print_error(error);
+    let report = RunReport {
+        fatal: Some(error.into()),
+        interrupted: error.code == exit_codes::INTERRUPTED,
+        ..RunReport::default()
+    };
+    summarise(context, &report, error.code)
+}
+
+fn print(context: &Context, report: &RunReport) {
+    let wording = context.wording();
+    let (_, elapsed) = context.ended();
+    tracing::info!(target: LINE, "{}", wording.summary(report, elapsed));
+    for hint in wording.hints(report) {
+        tracing::info!(target: HINT, "{hint}");
+    }
+    if report.status() == RunStatus::Interrupted {
+        tracing::warn!("interrupted; what was committed stays");
+    }
+    if let Some(fatal) = &report.fatal {
+        print_error(&CliError::failed(&fatal.error).maybe_hint(fatal.hint.clone()));
+    }
+}
+
+fn print_error(error: &CliError) {
+    tracing::error!("{}", error.message);
+    for cause in &error.causes {
+        tracing::debug!("caused by: {cause}");
+    }
+    if let Some(hint) = &error.hint {
+        tracing::error!(target: HINT, "{hint}");
+    }
+}
+
+/// Writes the summary's JSON where it was asked for; a run whose summary is lost did not end well.
+fn summarise(context: &Context, report: &RunReport, code: u8) -> u8 {
+    let Some(target) = &context.globals().summary_json else {
+        return code;
+    };
+    let mut json = context.summary_json_with(report, code);
+    json.push('\n');
+    let written = match target {
+        SummaryTarget::Stdout => context.raw_stdout().and_then(|mut out| {
+            out.write_all(json.as_bytes())?;
+            Ok(out.flush()?)
+        }),
+        SummaryTarget::File(path) => std::fs::write(path, &json).map_err(|error| {
+            CliError::failed(format!(
+                "the summary could not be written to {}: {error}",
+                path.display()
+            ))
+        }),
+    };
+    match written {
+        Ok(()) => code,
+        Err(_)
+            if context
+                .output_trouble()
+                .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) =>
+        {
+            code
+        }
+        Err(error) => {
+            print_error(&error);
+            if code == exit_codes::OK {
+                error.code
+            } else {
+                code
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Ctrl-C: once stops a run cleanly, twice ends the program at once.
+
+use std::sync::Arc;
+
+use super::exit_codes;
+use super::terminal::Terminal;
+use crate::report::Stop;
+
+/// Turns `stop` at the first SIGINT or SIGTERM and exits at the second.
+///
+/// Where signals cannot be listened to, they keep their usual effect.
+pub(super) fn listen(stop: Stop, terminal: Arc<Terminal>) {
+    let listener = std::thread::Builder::new().name("signals".into());
+    let _ = listener.spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build();
+        let Ok(runtime) = runtime else { return };
+        runtime.block_on(async {
+            let Ok(mut signals) = Signals::new() else {
+                return;
+            };
+            signals.next().await;
+            stop.set();
+            tracing::warn!("stopping: what is in flight finishes; Ctrl-C again ends at once");
+            signals.next().await;
+            terminal.clear();
+            std::process::exit(i32::from(exit_codes::INTERRUPTED));
+        });
+    });
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The command line: the only part that prints, reads the environment and the clock, and exits.
+//!
+//! ```text
+//! .env, environment, flags ─> Args ─> command ─> use case ─> RunReport ─┐
+//!                                        │           └─ Event ─> log lines, progress bar
+//!                                        └─ CliError ─> error:, hint: ──┴─> Summary, JSON, exit code
+//! ```
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+pub mod args;
+pub mod commands;
+pub mod console;
+pub mod context;
+pub mod error;
+pub mod exit_codes;
+mod finish;
+mod interrupt;
+pub mod log;
+pub mod output;
+mod terminal;
+mod usage;
+mod version;
+
+use context::Context;
+use terminal::Terminal;
+
+/// Get OHLCV bars onto your own disk first, and anywhere else second.
+#[derive(Parser)]
+#[command(name = "backfill", version = "", max_term_width = 110, after_help = AFTER_HELP)]
+pub struct Args {
+    /// The global options.
+    #[command(flatten)]
+    pub globals: args::Globals,
+    /// The command.
+    #[command(subcommand)]
+    pub command: commands::Command,
+}
+
+const AFTER_HELP: &str = "\
+Settings come from flags, then the environment, then .env in the working folder.
+Data goes to standard output, everything else to standard error.
+
+Exit codes: 0 done; 1 the run could not go on; 2 the command line is wrong; 3 some tickers or files failed;
+4 conflicts under --on-conflict fail; 5 a quota is spent; 130 interrupted.";
+
+/// Runs the program with the arguments, environment and working folder of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|fault| {
+        tracing::error!("a fault of the program itself: {fault}");
+    }));
+    let code = catch_unwind(AssertUnwindSafe(run)).unwrap_or(exit_codes::FAILED);
+    ExitCode::from(code)
+}
+
+fn run() -> u8 {
+    // Before anything reads the environment, and before any thread begins.
+    let env_file = load_env_file();
+    let matches = match Args::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => return version::print(),
+        Err(error) => return usage::report(&error),
+    };
+    let command = matches.subcommand_name().unwrap_or_default().to_owned();
+    let args = match Args::from_arg_matches(&matches) {
+        Ok(args) => args,
+        Err(error) => return usage::report(&error),
+    };
+    let terminal = Arc::new(Terminal::new(args.globals.progress()));
+    log::start(
+        args.globals.level(),
+        args.globals.log_format,
+        Arc::clone(&terminal),
+    );
+    if let Err(warning) = env_file {
+        tracing::warn!("{warning}");
+    }
+    let context = Context::new(args.globals, terminal, &command);
+    let result = args.command.run(&context);
+    finish::finish(&context, result)
+}
+
+/// Adds what `.env` in the working folder says to the environment, where that does not say otherwise.
+fn load_env_file() -> Result<(), String> {
+    match dotenvy::from_path(".env") {
+        Ok(()) => Ok(()),
+        Err(dotenvy::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(dotenvy::Error::Io(error)) => Err(format!(".env could not be read: {error}")),
+        // Not the line itself: it may hold a key.
+        Err(_) => {
+            Err(".env has a line that is not NAME=value; it and what follows it is not read".into())
+        }
+    }
+}
