@@ -13,5 +13,6 @@
 
 pub mod calendar;
 pub mod cli;
+pub mod export;
 pub mod model;
 pub mod report;

@@ -60,6 +60,10 @@ impl Ticker {
         if self.0.bytes().all(|b| b == b'.') {
             return self.0.replace('.', "%2E");
         }
+        // DuckDB reads a folder `ticker=NULL` as no ticker at all.
+        if &*self.0 == "NULL" {
+            return "%4EULL".to_owned();
+        }
         utf8_percent_encode(&self.0, PATH_SET).to_string()
     }
 
@@ -99,7 +103,7 @@ mod tests {
     #[test]
     fn odd_symbols_survive_the_way_through_a_path() {
         for symbol in [
-            "007", "^GSPC", "BRK-B", "BTC/USD", "A.B", "..", "ÅÄ", "A%2FB", "X=Y", "A B",
+            "007", "^GSPC", "BRK-B", "BTC/USD", "A.B", "..", "ÅÄ", "A%2FB", "X=Y", "A B", "NULL",
         ] {
             let ticker = Ticker::new(symbol).unwrap();
             let component = ticker.path_component();

@@ -1,0 +1,307 @@
+//! One sorted file of bars that arrive in any order: what `--output-filename` writes.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+
+use super::chunks::Chunks;
+use super::columns::{BAR_SCHEMA, Piece, bar_batch, sort_unique};
+use super::csv::Layout;
+use super::draft::Draft;
+use super::pipeline::{in_order, worker_count};
+use super::sink::{Recipe, Sink};
+use super::spill::{Block, Spill};
+use super::{Error, Format};
+use crate::model::{Bars, OnConflict, Ticker};
+
+/// Writes bars into one `.csv`, `.parquet` or `.arrow` file, sorted by ticker and timestamp, which takes its place when
+/// [`finish`](Self::finish) returns.
+///
+/// ```text
+/// let writer = BarsWriter::create(path, on_conflict)?;   // at the start: a bad name or folder shows before any request
+/// writer.add(&ticker, bars)?;                            // from any thread, in any order, any number of times
+/// let rows = writer.finish()?;                           // once, at the end of the run
+/// ```
+///
+/// Dropped without `finish`, it leaves the old file as it was. Every call blocks. A key that comes twice stands in the
+/// file once: the bar added first, or under `update` the one added last. Memory stays bounded: beyond 64 MiB bars wait in
+/// a nameless file beside the target.
+pub struct BarsWriter {
+    path: PathBuf,
+    format: Format,
+    keep_last: bool,
+    draft: Draft,
+    state: Mutex<State>,
+}
+
+struct State {
+    spill: Spill,
+    blocks: BTreeMap<Ticker, Vec<Block>>,
+    extras: bool,
+}
+
+impl BarsWriter {
+    /// Begins the file `path`, whose ending tells the format.
+    pub fn create(path: &Path, on_conflict: OnConflict) -> Result<Self, Error> {
+        let format = Format::of(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            format,
+            keep_last: on_conflict == OnConflict::Update,
+            draft: Draft::create(path)?,
+            state: Mutex::new(State {
+                spill: Spill::beside(path),
+                blocks: BTreeMap::new(),
+                extras: false,
+            }),
+        })
+    }
+
+    /// Adds bars of one ticker, in any order.
+    pub fn add(&self, ticker: &Ticker, bars: Bars) -> Result<(), Error> {
+        if bars.is_empty() {
+            return Ok(());
+        }
+        let extras = !bars.vwap().is_empty() || !bars.trades().is_empty();
+        let bars = bar_batch(bars).map_err(Error::arrow(&self.path))?;
+        let bars = sort_unique(&bars, self.keep_last).map_err(Error::arrow(&self.path))?;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let block = state.spill.park(bars)?;
+        state.extras |= extras;
+        match state.blocks.get_mut(ticker) {
+            Some(blocks) => blocks.push(block),
+            None => {
+                state.blocks.insert(ticker.clone(), vec![block]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the file and puts it in its place. Returns the number of bars in it.
+    pub fn finish(self) -> Result<u64, Error> {
+        let State {
+            mut spill,
+            blocks,
+            extras,
+        } = self
+            .state
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let recipe = match self.format {
+            Format::Parquet => Recipe::Parquet {
+                ticker_folders: false,
+                metadata: Vec::new(),
+            },
+            Format::Csv => Recipe::Csv(Layout { extras }),
+            Format::Arrow => Recipe::ArrowFile,
+        };
+        let path = &self.path;
+        let keep_last = self.keep_last;
+        let mut sink = Sink::begin(&recipe, path, self.draft.out()?)?;
+        let mut rows = 0;
+        in_order(
+            worker_count(),
+            |emit| {
+                let mut chunks = Chunks::default();
+                for (ticker, blocks) in blocks {
+                    for cluster in clusters(blocks) {
+                        let piece = Piece {
+                            ticker: ticker.clone(),
+                            bars: merge(&mut spill, &cluster, keep_last, path)?,
+                        };
+                        if chunks.push(piece, emit).is_break() {
+                            return Ok(());
+                        }
+                    }
+                }
+                match chunks.take() {
+                    rest if rest.is_empty() => Ok(()),
+                    rest => match emit(rest) {
+                        ControlFlow::Continue(()) | ControlFlow::Break(()) => Ok(()),
+                    },
+                }
+            },
+            |pieces: Vec<Piece>| {
+                let rows: usize = pieces.iter().map(|piece| piece.bars.num_rows()).sum();
+                Ok((recipe.encode(&pieces, path)?, rows as u64))
+            },
+            |(encoded, more)| {
+                rows += more;
+                sink.append(encoded)
+            },
+        )?;
+        sink.finish()?;
+        self.draft.publish()?;
+        Ok(rows)
+    }
+}
+
+/// Groups blocks, given in the order they were added, so that no two groups overlap in time; groups come in time order,
+/// the blocks of a group in the order they were added.
+fn clusters(blocks: Vec<Block>) -> Vec<Vec<Block>> {
+    let mut order: Vec<(usize, Block)> = blocks.into_iter().enumerate().collect();
+    order.sort_by_key(|(_, block)| block.first);
+    let mut groups: Vec<(i64, Vec<(usize, Block)>)> = Vec::new();
+    for (number, block) in order {
+        match groups.last_mut() {
+            Some((last, group)) if block.first <= *last => {
+                *last = block.last.max(*last);
+                group.push((number, block));
+            }
+            _ => groups.push((block.last, vec![(number, block)])),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(_, mut group)| {
+            group.sort_by_key(|(number, _)| *number);
+            group.into_iter().map(|(_, block)| block).collect()
+        })
+        .collect()
+}
+
+fn merge(
+    spill: &mut Spill,
+    cluster: &[Block],
+    keep_last: bool,
+    path: &Path,
+) -> Result<RecordBatch, Error> {
+    if let [block] = cluster {
+        return spill.read(block);
+    }
+    let parts = cluster
+        .iter()
+        .map(|block| spill.read(block))
+        .collect::<Result<Vec<_>, _>>()?;
+    concat_batches(&BAR_SCHEMA, &parts)
+        .and_then(|bars| sort_unique(&bars, keep_last))
+        .map_err(Error::arrow(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Bar, MINUTE_MICROS, Timestamp};
+
+    fn bars(minutes: &[i64], close: f64) -> Bars {
+        minutes
+            .iter()
+            .map(|minute| Bar {
+                timestamp: Timestamp::from_micros(minute * MINUTE_MICROS),
+                open: 1.0,
+                high: 3.0,
+                low: 0.5,
+                close,
+                volume: 90.0,
+                vwap: None,
+                trades: None,
+            })
+            .collect()
+    }
+
+    fn ticker(name: &str) -> Ticker {
+        Ticker::new(name).unwrap()
+    }
+
+    fn write(path: &Path, on_conflict: OnConflict) -> u64 {
+        let writer = BarsWriter::create(path, on_conflict).unwrap();
+        writer.add(&ticker("B"), bars(&[7, 5, 6], 1.5)).unwrap();
+        writer.add(&ticker("A"), bars(&[9], 2.0)).unwrap();
+        writer.add(&ticker("B"), bars(&[1, 2, 3], 1.25)).unwrap();
+        writer.add(&ticker("B"), bars(&[3, 4, 5], 2.5)).unwrap();
+        writer.add(&ticker("B"), Bars::default()).unwrap();
+        writer.finish().unwrap()
+    }
+
+    #[test]
+    fn bars_stand_sorted_and_once_however_they_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.csv");
+        for (mode, third, fifth) in [
+            (OnConflict::Fail, "1.25", "1.5"),
+            (OnConflict::Update, "2.5", "2.5"),
+        ] {
+            assert_eq!(write(&path, mode), 8);
+            let line = |ticker: &str, minute: i64, close: &str| {
+                format!("{ticker},1970-01-01T00:0{minute}:00Z,1,3,0.5,{close},90\n")
+            };
+            let expected = [
+                "ticker,timestamp,open,high,low,close,volume\n".to_owned(),
+                line("A", 9, "2"),
+                line("B", 1, "1.25"),
+                line("B", 2, "1.25"),
+                line("B", 3, third),
+                line("B", 4, "2.5"),
+                line("B", 5, fifth),
+                line("B", 6, "1.5"),
+                line("B", 7, "1.5"),
+            ];
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), expected.concat());
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_writer_that_never_finished_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.csv");
+        std::fs::write(&path, "old").unwrap();
+        let writer = BarsWriter::create(&path, OnConflict::Fail).unwrap();
+        writer.add(&ticker("A"), bars(&[1], 2.0)).unwrap();
+        drop(writer);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn names_and_folders_are_checked_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let create = |name: &str| BarsWriter::create(&folder.path().join(name), OnConflict::Fail);
+        assert!(matches!(
+            create("out.xlsx").err(),
+            Some(Error::UnknownFormat { .. })
+        ));
+        assert!(matches!(
+            create("missing/out.csv").err(),
+            Some(Error::Io { .. })
+        ));
+    }
+
+    #[test]
+    fn more_bars_than_stay_in_memory_come_out_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.parquet");
+        let writer = BarsWriter::create(&path, OnConflict::Fail).unwrap();
+        // 2.4 million bars of 58 bytes, newest first, as providers answer.
+        let block = 100_000;
+        for start in (0..24).rev() {
+            let minutes: Vec<i64> = (start * block..(start + 1) * block).rev().collect();
+            writer.add(&ticker("A"), bars(&minutes, 2.0)).unwrap();
+        }
+        assert!(writer.state.lock().unwrap().spill.path_is_used());
+        assert_eq!(writer.finish().unwrap(), 24 * block as u64);
+        let file = std::fs::File::open(&path).unwrap();
+        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file)
+            .unwrap()
+            .build()
+            .unwrap();
+        let mut next = 0;
+        for batch in reader {
+            let batch = batch.unwrap();
+            let times = batch.slice(0, batch.num_rows());
+            for time in arrow::array::AsArray::as_primitive::<
+                arrow::datatypes::TimestampMicrosecondType,
+            >(times.column(1).as_ref())
+            .values()
+            {
+                assert_eq!(*time, next * MINUTE_MICROS);
+                next += 1;
+            }
+        }
+        assert_eq!(next, 24 * block);
+    }
+}

@@ -1,0 +1,218 @@
+//! The program's own CSV layout: `[ticker,]timestamp,open,high,low,close,volume[,vwap,trades]`.
+
+use std::io::Write;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+
+use crate::model::{DAY_MICROS, MINUTE_MICROS, Timestamp};
+
+/// Which columns the lines have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
+    /// Whether vwap and trades follow the volume. They are left out where no bar has either.
+    pub extras: bool,
+}
+
+impl Layout {
+    /// The first line.
+    pub fn header(self) -> &'static str {
+        if self.extras {
+            "ticker,timestamp,open,high,low,close,volume,vwap,trades\n"
+        } else {
+            "ticker,timestamp,open,high,low,close,volume\n"
+        }
+    }
+
+    /// The lines of a batch of [`TRAVEL_SCHEMA`](super::columns::TRAVEL_SCHEMA).
+    pub fn lines(self, batch: &RecordBatch) -> Vec<u8> {
+        let tickers = batch.column(0).as_dictionary::<Int32Type>();
+        let names: Vec<String> = tickers
+            .values()
+            .as_string::<i32>()
+            .iter()
+            .map(|name| quoted(name.unwrap_or_default()))
+            .collect();
+        let keys = tickers.keys().values();
+        let times = batch
+            .column(1)
+            .as_primitive::<TimestampMicrosecondType>()
+            .values();
+        let values: [&[f64]; 5] = std::array::from_fn(|index| {
+            &batch
+                .column(index + 2)
+                .as_primitive::<Float64Type>()
+                .values()[..]
+        });
+        let vwap = batch.column(7).as_primitive::<Float64Type>();
+        let trades = batch.column(8).as_primitive::<Int64Type>();
+        let mut out = Vec::with_capacity(batch.num_rows() * 64);
+        let mut clock = Clock::default();
+        for row in 0..batch.num_rows() {
+            out.extend_from_slice(names[keys[row] as usize].as_bytes());
+            out.push(b',');
+            clock.write(&mut out, times[row]);
+            for column in values {
+                out.push(b',');
+                write_number(&mut out, column[row]);
+            }
+            if self.extras {
+                out.push(b',');
+                if vwap.is_valid(row) {
+                    write_number(&mut out, vwap.value(row));
+                }
+                out.push(b',');
+                if trades.is_valid(row) {
+                    let _ = write!(out, "{}", trades.value(row));
+                }
+            }
+            out.push(b'\n');
+        }
+        out
+    }
+}
+
+/// A field in quotes where RFC 4180 asks for them.
+pub(crate) fn quoted(field: &str) -> String {
+    if field.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+/// Writes instants; remembers the day, which few bars change.
+#[derive(Default)]
+struct Clock {
+    day: Option<(i64, String)>,
+}
+
+impl Clock {
+    fn write(&mut self, out: &mut Vec<u8>, micros: i64) {
+        if micros % MINUTE_MICROS != 0 {
+            let _ = write!(out, "{}", Timestamp::from_micros(micros));
+            return;
+        }
+        let day = micros.div_euclid(DAY_MICROS);
+        let text = match &mut self.day {
+            Some((known, text)) if *known == day => text,
+            slot => {
+                let midnight = Timestamp::from_micros(day * DAY_MICROS).to_utc();
+                &mut slot
+                    .insert((day, midnight.format("%Y-%m-%dT").to_string()))
+                    .1
+            }
+        };
+        out.extend_from_slice(text.as_bytes());
+        let minute = (micros.rem_euclid(DAY_MICROS) / MINUTE_MICROS) as usize;
+        let two = |number: usize| [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        out.extend_from_slice(&two(minute / 60));
+        out.push(b':');
+        out.extend_from_slice(&two(minute % 60));
+        out.extend_from_slice(b":00Z");
+    }
+}
+
+/// Writes a double in the shortest form that reads back the same, integers bare.
+///
+/// Prices and volumes have few decimals, and for those there is a short way: a number of at most fifteen digits is
+/// the only one so short that reads back as its double, so the quotient's digits are the shortest form.
+pub(crate) fn write_number(out: &mut Vec<u8>, value: f64) {
+    const SCALE: f64 = 10_000.0;
+    const SHORT_MAX: f64 = 1e14;
+    let scaled = (value * SCALE).round();
+    if value.is_sign_negative() || scaled >= SHORT_MAX || scaled / SCALE != value {
+        let _ = write!(out, "{value}");
+        return;
+    }
+    let scaled = scaled as u64;
+    let (whole, mut rest) = (scaled / 10_000, scaled % 10_000);
+    let mut digits = [0_u8; 20];
+    let mut start = digits.len();
+    let mut left = whole;
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+    if rest > 0 {
+        out.push(b'.');
+        let mut unit = 1000;
+        while rest > 0 {
+            out.push(b'0' + (rest / unit) as u8);
+            rest %= unit;
+            unit /= 10;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn number(value: f64) -> String {
+        let mut out = Vec::new();
+        write_number(&mut out, value);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_short_and_integers_bare() {
+        for (value, text) in [
+            (0.0, "0"),
+            (90.0, "90"),
+            (644.8, "644.8"),
+            (0.01, "0.01"),
+            (0.0105, "0.0105"),
+            (167.65, "167.65"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (1.0 / 3.0, "0.3333333333333333"),
+            (123_456_789.123_4, "123456789.1234"),
+            (1e15, "1000000000000000"),
+            (0.000_012_5, "0.0000125"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn instants_are_iso_8601() {
+        let mut clock = Clock::default();
+        let mut out = Vec::new();
+        for micros in [1_735_828_200_000_000, -60_000_000, -59_000_000] {
+            clock.write(&mut out, micros);
+            out.push(b' ');
+        }
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "2025-01-02T14:30:00Z 1969-12-31T23:59:00Z 1969-12-31T23:59:01Z "
+        );
+    }
+
+    #[test]
+    fn odd_tickers_are_quoted() {
+        assert_eq!(quoted("BRK-B"), "BRK-B");
+        assert_eq!(quoted("A,\"B\""), "\"A,\"\"B\"\"\"");
+    }
+
+    proptest! {
+        #[test]
+        fn every_number_reads_back_the_same_and_no_longer_than_rust_writes_it(
+            value in prop_oneof![
+                any::<f64>().prop_map(f64::abs).prop_filter("finite", |v| v.is_finite()),
+                (0_u64..10_000_000_000_000).prop_map(|v| v as f64 / 100.0),
+                (0_u64..1_000_000_000_000_000_000).prop_map(|v| v as f64 / 10_000.0),
+                (0_u64..u64::MAX).prop_map(|v| v as f64),
+            ]
+        ) {
+            let text = number(value);
+            prop_assert_eq!(text.parse::<f64>().unwrap().to_bits(), value.to_bits());
+            prop_assert_eq!(text, format!("{value}"));
+        }
+    }
+}

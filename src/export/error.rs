@@ -1,0 +1,82 @@
+//! What can go wrong on the way out.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use arrow::error::ArrowError;
+use parquet::errors::ParquetError;
+
+/// What can go wrong while bars are written to files.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The name's ending says no format.
+    #[error("{} ends in none of .parquet, .csv and .arrow", path.display())]
+    UnknownFormat {
+        /// The name.
+        path: PathBuf,
+    },
+    /// Arrow or Parquet could not be written.
+    #[error("{}: {source}", path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ParquetError,
+    },
+}
+
+impl Error {
+    /// Whether the reader of a pipe went away: no failure, nobody is left to write for.
+    #[must_use]
+    pub fn is_broken_pipe(&self) -> bool {
+        fn broken(error: &(dyn std::error::Error + 'static)) -> bool {
+            error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+                || error.source().is_some_and(broken)
+        }
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::BrokenPipe,
+            Self::Encode { source, .. } => match source {
+                ParquetError::External(inner) => broken(inner.as_ref()),
+                _ => false,
+            },
+            Self::UnknownFormat { .. } => false,
+        }
+    }
+
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+        move |source| Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(super) fn parquet(path: &Path) -> impl FnOnce(ParquetError) -> Self + '_ {
+        move |source| Self::Encode {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(super) fn arrow(path: &Path) -> impl FnOnce(ArrowError) -> Self + '_ {
+        move |source| match source {
+            ArrowError::IoError(_, source) => Self::Io {
+                path: path.to_owned(),
+                source,
+            },
+            other => Self::Encode {
+                path: path.to_owned(),
+                source: other.into(),
+            },
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Bars parked in memory, and beyond a limit in a nameless file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Cursor, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+
+use super::Error;
+use super::columns::{BAR_SCHEMA, timestamps};
+
+/// Bytes that stay in memory; a small run never touches the disk.
+const MEMORY_BYTES_MAX: usize = 64 << 20;
+
+/// Batches of bars, given back in any order.
+pub(super) struct Spill {
+    path: PathBuf,
+    file: Option<File>,
+    end: u64,
+    memory_bytes: usize,
+}
+
+/// One parked batch: sorted, unique, not empty.
+pub(super) struct Block {
+    /// Timestamp of its first bar.
+    pub first: i64,
+    /// Timestamp of its last bar.
+    pub last: i64,
+    place: Place,
+}
+
+enum Place {
+    Memory(RecordBatch),
+    File { offset: u64, bytes: usize },
+}
+
+impl Spill {
+    /// A spill whose file, should one be needed, stands beside `target`.
+    pub fn beside(target: &Path) -> Self {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        Self {
+            path: target.with_file_name(format!(".{name}.{}.spill", std::process::id())),
+            file: None,
+            end: 0,
+            memory_bytes: 0,
+        }
+    }
+
+    /// Whether bars wait on the disk.
+    #[cfg(test)]
+    pub fn path_is_used(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Parks a batch.
+    pub fn park(&mut self, bars: RecordBatch) -> Result<Block, Error> {
+        let times = timestamps(&bars);
+        let (first, last) = (times[0], times[times.len() - 1]);
+        let bytes = bars.get_array_memory_size();
+        let place = if self.memory_bytes + bytes <= MEMORY_BYTES_MAX {
+            self.memory_bytes += bytes;
+            Place::Memory(bars)
+        } else {
+            self.write(&bars)?
+        };
+        Ok(Block { first, last, place })
+    }
+
+    fn write(&mut self, bars: &RecordBatch) -> Result<Place, Error> {
+        let encode = || -> Result<Vec<u8>, ArrowError> {
+            let mut writer = StreamWriter::try_new(Vec::new(), &BAR_SCHEMA)?;
+            writer.write(bars)?;
+            writer.into_inner()
+        };
+        let encoded = encode().map_err(Error::arrow(&self.path))?;
+        let offset = self.end;
+        let path = self.path.clone();
+        self.file()?.write_all(&encoded).map_err(Error::io(&path))?;
+        self.end += encoded.len() as u64;
+        Ok(Place::File {
+            offset,
+            bytes: encoded.len(),
+        })
+    }
+
+    fn file(&mut self) -> Result<&mut File, Error> {
+        if self.file.is_none() {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(&self.path)
+                .map_err(Error::io(&self.path))?;
+            // Without a name it goes with the process, however that ends.
+            std::fs::remove_file(&self.path).map_err(Error::io(&self.path))?;
+            self.file = Some(file);
+        }
+        self.file
+            .as_mut()
+            .ok_or_else(|| Error::io(&self.path)(std::io::ErrorKind::NotFound.into()))
+    }
+
+    /// Reads a batch back.
+    pub fn read(&mut self, block: &Block) -> Result<RecordBatch, Error> {
+        let (offset, bytes) = match &block.place {
+            Place::Memory(bars) => return Ok(bars.clone()),
+            Place::File { offset, bytes } => (*offset, *bytes),
+        };
+        let mut encoded = vec![0; bytes];
+        let path = self.path.clone();
+        let file = self.file()?;
+        file.seek(SeekFrom::Start(offset))
+            .and_then(|_| file.read_exact(&mut encoded))
+            .map_err(Error::io(&path))?;
+        let mut reader =
+            StreamReader::try_new(Cursor::new(encoded), None).map_err(Error::arrow(&path))?;
+        match reader.next() {
+            Some(bars) => bars.map_err(Error::arrow(&path)),
+            None => Err(Error::io(&path)(std::io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+}
