@@ -1,0 +1,11 @@
+//! What the tests stand on: a scratch folder with the program in it, and a throwaway Postgres.
+
+#![allow(dead_code)] // each area of tests uses its own part
+
+mod env;
+mod postgres;
+
+#[allow(unused_imports)]
+pub use env::{Program, Run, Running, TestEnv};
+#[allow(unused_imports)]
+pub use postgres::{Cluster, Database};
