@@ -15,4 +15,5 @@ pub mod calendar;
 pub mod cli;
 pub mod export;
 pub mod model;
+pub mod provider;
 pub mod report;

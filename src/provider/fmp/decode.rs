@@ -1,0 +1,385 @@
+//! A body straight into columns.
+//!
+//! The array is walked once; each row is borrowed from the body, read field by field without an allocation, and pushed
+//! onto the columns. Numbers are read by the standard library, which gives the nearest double: `588656.8568699993` comes
+//! out as it stands.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::model::{Bar, Bars, Columns, Reason, Reject, Timestamp};
+use crate::provider::local_times::settle;
+use crate::provider::{Local, LocalTimes, Query, Rows};
+
+/// Bytes that a row takes in the service's own spelling, for a first guess at how many there are.
+const ROW_BYTES: usize = 110;
+
+/// Why a body holds no rows.
+#[derive(Debug)]
+pub(super) enum NotRows {
+    /// No JSON: cut short, or a page of HTML.
+    NotJson(serde_json::Error),
+    /// JSON, but not an array of objects with a date.
+    OtherJson,
+}
+
+/// One row, its values as they stand in the body.
+#[derive(Deserialize)]
+struct Row<'a> {
+    #[serde(borrow)]
+    date: &'a RawValue,
+    #[serde(borrow)]
+    open: Option<&'a RawValue>,
+    #[serde(borrow)]
+    high: Option<&'a RawValue>,
+    #[serde(borrow)]
+    low: Option<&'a RawValue>,
+    #[serde(borrow)]
+    close: Option<&'a RawValue>,
+    #[serde(borrow)]
+    volume: Option<&'a RawValue>,
+}
+
+/// Reads the rows of `body`.
+pub(super) fn rows(body: &[u8], query: &Query, origin: &str) -> Result<Rows, NotRows> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let table = reader
+        .deserialize_seq(TableVisitor {
+            table: Table::new(query, origin, body.len() / ROW_BYTES + 1),
+        })
+        .and_then(|table| reader.end().map(|()| table))
+        .map_err(|error| match serde_json::from_slice::<&RawValue>(body) {
+            Ok(_) => NotRows::OtherJson,
+            Err(_) => NotRows::NotJson(error),
+        })?;
+    if table.strange {
+        return Err(NotRows::OtherJson);
+    }
+    Ok(table.finish(query.interval.micros()))
+}
+
+struct TableVisitor<'q> {
+    table: Table<'q>,
+}
+
+impl<'de: 'q, 'q> Visitor<'de> for TableVisitor<'q> {
+    type Value = Table<'q>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of bars")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut rows: A) -> Result<Self::Value, A::Error> {
+        while let Some(row) = rows.next_element::<&'de RawValue>()? {
+            self.table.push(row.get());
+        }
+        Ok(self.table)
+    }
+}
+
+/// The rows read so far, in the order served.
+struct Table<'q> {
+    times: LocalTimes,
+    origin: &'q str,
+    seen: u64,
+    columns: Columns,
+    /// For rows in a repeated hour: which column entry, its place, its text, and how far behind its later instant lies.
+    repeated: Vec<(usize, u64, &'q str, i64)>,
+    rejects: Vec<Reject>,
+    strange: bool,
+}
+
+impl<'q> Table<'q> {
+    fn new(query: &Query, origin: &'q str, capacity: usize) -> Self {
+        Self {
+            times: LocalTimes::new(query.tz),
+            origin,
+            seen: 0,
+            columns: Columns {
+                timestamp: Vec::with_capacity(capacity),
+                prices: std::array::from_fn(|_| Vec::with_capacity(capacity)),
+                volume: Vec::with_capacity(capacity),
+                vwap: Vec::new(),
+                trades: Vec::new(),
+            },
+            repeated: Vec::new(),
+            rejects: Vec::new(),
+            strange: false,
+        }
+    }
+
+    fn push(&mut self, raw: &'q str) {
+        self.seen += 1;
+        let Ok(row) = serde_json::from_str::<Row<'q>>(raw) else {
+            self.strange = true;
+            return;
+        };
+        match self.bar(&row) {
+            Ok((bar, later)) => {
+                if later != 0 {
+                    let entry = (self.columns.timestamp.len(), self.seen, raw, later);
+                    self.repeated.push(entry);
+                }
+                let columns = &mut self.columns;
+                columns.timestamp.push(bar.timestamp.micros());
+                let prices = [bar.open, bar.high, bar.low, bar.close];
+                for (column, price) in columns.prices.iter_mut().zip(prices) {
+                    column.push(price);
+                }
+                columns.volume.push(bar.volume);
+            }
+            Err(reason) => self.reject(self.seen, raw, reason),
+        }
+    }
+
+    /// The row as a bar, at its earlier instant where it has two, and how far behind the other lies.
+    fn bar(&mut self, row: &Row<'q>) -> Result<(Bar, i64), Reason> {
+        let date = (row.date.get().strip_prefix('"'))
+            .and_then(|date| date.strip_suffix('"'))
+            .ok_or(Reason::BadTimestamp)?;
+        let (micros, later) = match self.times.read(date.as_bytes())? {
+            Local::One(micros) => (micros, 0),
+            Local::Repeated { earlier, later } => (earlier, later - earlier),
+            Local::Skipped => return Err(Reason::SkippedLocalTime),
+        };
+        let bar = Bar {
+            timestamp: Timestamp::from_micros(micros),
+            open: number(row.open)?,
+            high: number(row.high)?,
+            low: number(row.low)?,
+            close: number(row.close)?,
+            volume: number(row.volume)?,
+            vwap: None,
+            trades: None,
+        };
+        bar.check()?;
+        Ok((bar, later))
+    }
+
+    fn reject(&mut self, place: u64, raw: &str, reason: Reason) {
+        self.rejects.push(Reject {
+            origin: self.origin.to_owned(),
+            line: place,
+            reason,
+            raw: raw.to_owned(),
+        });
+    }
+
+    /// Oldest first, repeated hours settled.
+    fn finish(mut self, step: i64) -> Rows {
+        let columns = &mut self.columns;
+        let len = columns.timestamp.len();
+        let newest_first = columns.timestamp.first() > columns.timestamp.last();
+        if newest_first {
+            columns.timestamp.reverse();
+            columns.prices.iter_mut().for_each(|c| c.reverse());
+            columns.volume.reverse();
+            for entry in &mut self.repeated {
+                entry.0 = len - 1 - entry.0;
+            }
+        }
+        let unsettled = if self.repeated.is_empty() {
+            Vec::new()
+        } else {
+            let mut later = vec![0; len];
+            for (row, .., by) in &self.repeated {
+                later[*row] = *by;
+            }
+            settle(&mut columns.timestamp, &later, step)
+        };
+        let mut bars = Bars::from_columns(std::mem::take(&mut self.columns));
+        if !unsettled.is_empty() {
+            for (row, place, raw, _) in std::mem::take(&mut self.repeated) {
+                if unsettled.contains(&row) {
+                    self.reject(place, raw, Reason::RepeatedLocalTime);
+                }
+            }
+            let kept: Vec<usize> = (0..len).filter(|row| !unsettled.contains(row)).collect();
+            bars = bars.select(&kept);
+        }
+        if !bars.timestamps().is_sorted() {
+            let mut order: Vec<usize> = (0..bars.len()).collect();
+            order.sort_by_key(|&row| bars.timestamps()[row]);
+            bars = bars.select(&order);
+        }
+        self.rejects.sort_by_key(|reject| reject.line);
+        Rows {
+            bars,
+            rejects: self.rejects,
+        }
+    }
+}
+
+fn number(raw: Option<&RawValue>) -> Result<f64, Reason> {
+    // `parse` also reads "inf" and "NaN", but no JSON number is spelled so.
+    raw.and_then(|raw| raw.get().parse().ok())
+        .ok_or(Reason::BadNumber)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::contract::query;
+
+    fn read(body: &str) -> Rows {
+        let query = query("AAPL", "2025-02-03", "2025-02-05");
+        rows(body.as_bytes(), &query, "http://x/").unwrap_or_else(|e| panic!("{body}: {e:?}"))
+    }
+
+    #[test]
+    fn newest_first_becomes_oldest_first_to_the_last_digit() {
+        let rows = read(
+            r#"[{"date":"2025-02-04 15:59:00","open":233.01,"low":232.72,"high":233.13,"close":232.79,"volume":720121},
+                {"date":"2025-02-04 15:58:00","open":233,"low":2.3e2,"high":233.10,"close":233,"volume":588656.8568699993}]"#,
+        );
+        assert!(rows.rejects.is_empty());
+        let bars: Vec<Bar> = rows.bars.iter().collect();
+        assert_eq!(bars[0].timestamp.to_string(), "2025-02-04T20:58:00Z");
+        assert_eq!(bars[0].volume, 588_656.856_869_999_3);
+        assert_eq!((bars[0].open, bars[0].low), (233.0, 230.0));
+        assert_eq!(bars[1].timestamp.to_string(), "2025-02-04T20:59:00Z");
+        assert_eq!(bars[1].high, 233.13);
+    }
+
+    #[test]
+    fn bad_rows_are_rejected_with_reason_place_and_text_and_stop_no_other() {
+        let good =
+            r#"{"date":"2025-02-04 15:59:00","open":2,"low":1,"high":3,"close":2,"volume":1}"#;
+        let bad = [
+            (
+                r#"{"date":"2025-02-04 15:5","open":2,"low":1,"high":3,"close":2,"volume":1}"#,
+                Reason::BadTimestamp,
+            ),
+            (
+                r#"{"date":null,"open":2,"low":1,"high":3,"close":2,"volume":1}"#,
+                Reason::BadTimestamp,
+            ),
+            (
+                r#"{"date":"2025-02-04 15:57:30","open":2,"low":1,"high":3,"close":2,"volume":1}"#,
+                Reason::NotWholeMinute,
+            ),
+            (
+                r#"{"date":"2025-02-04 15:56:00","open":null,"low":1,"high":3,"close":2,"volume":1}"#,
+                Reason::BadNumber,
+            ),
+            (
+                r#"{"date":"2025-02-04 15:55:00","open":"2","low":1,"high":3,"close":2,"volume":1}"#,
+                Reason::BadNumber,
+            ),
+            (
+                r#"{"date":"2025-02-04 15:54:00","open":2,"low":1,"high":3,"close":2}"#,
+                Reason::BadNumber,
+            ),
+            (
+                r#"{"date":"2025-02-04 15:53:00","open":9,"low":1,"high":3,"close":2,"volume":1}"#,
+                Reason::HighLowOrder,
+            ),
+            (
+                r#"{"date":"2025-02-04 15:52:00","open":0,"low":0,"high":3,"close":2,"volume":1}"#,
+                Reason::PriceNotPositive,
+            ),
+            (
+                r#"{"date":"2025-02-04 15:51:00","open":2,"low":1,"high":3,"close":2,"volume":-1}"#,
+                Reason::BadVolume,
+            ),
+            (
+                r#"{"date":"2025-03-09 02:30:00","open":2,"low":1,"high":3,"close":2,"volume":1}"#,
+                Reason::SkippedLocalTime,
+            ),
+            (
+                r#"{"date":"2025-11-02 01:30:00","open":2,"low":1,"high":3,"close":2,"volume":1}"#,
+                Reason::RepeatedLocalTime,
+            ),
+        ];
+        let body = bad
+            .iter()
+            .fold(format!("[{good}"), |body, (row, _)| body + "," + row)
+            + "]";
+        let rows = read(&body);
+        assert_eq!(rows.bars.len(), 1);
+        let got: Vec<_> = (rows.rejects.iter())
+            .map(|r| (r.line, r.raw.as_str(), r.reason))
+            .collect();
+        let want: Vec<_> = (bad.iter().zip(2..))
+            .map(|((raw, reason), line)| (line, *raw, *reason))
+            .collect();
+        assert_eq!(got, want);
+        assert_eq!(rows.rejects[0].origin, "http://x/");
+    }
+
+    #[test]
+    fn a_repeated_hour_served_whole_is_told_apart() {
+        let row = |time: &str| {
+            format!(
+                r#"{{"date":"2025-11-02 {time}:00","open":2,"low":1,"high":3,"close":2,"volume":1}}"#
+            )
+        };
+        let served = ["02:00", "01:59", "01:00", "01:59", "01:00", "00:59"]
+            .map(row)
+            .join(",");
+        let rows = read(&format!("[{served}]"));
+        let times: Vec<String> = rows.bars.iter().map(|b| b.timestamp.to_string()).collect();
+        assert_eq!(
+            times,
+            ["04:59", "05:00", "05:59", "06:00", "06:59", "07:00"]
+                .map(|t| format!("2025-11-02T{t}:00Z"))
+        );
+    }
+
+    #[test]
+    fn any_order_comes_out_sorted() {
+        let row = |time: &str| {
+            format!(
+                r#"{{"date":"2025-02-04 {time}:00","open":2,"low":1,"high":3,"close":2,"volume":1}}"#
+            )
+        };
+        for order in [
+            ["10:02", "10:00", "10:01"],
+            ["10:00", "10:02", "10:01"],
+            ["10:00", "10:01", "10:02"],
+        ] {
+            let rows = read(&format!("[{}]", order.map(row).join(",")));
+            assert!(
+                rows.bars.is_sorted_unique() && rows.bars.len() == 3,
+                "{order:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_array_of_bars_is_told_apart() {
+        let query = query("AAPL", "2025-02-03", "2025-02-05");
+        let kind = |body: &str| rows(body.as_bytes(), &query, "").map(|rows| rows.bars.len());
+        assert_eq!(kind("[]").unwrap(), 0);
+        assert_eq!(kind(" [ ] \n").unwrap(), 0);
+        for body in [
+            "{}",
+            "null",
+            "3",
+            r#""x""#,
+            "[1]",
+            "[[]]",
+            r#"[{"open":1}]"#,
+            r#"{"a":[]}"#,
+        ] {
+            assert!(matches!(kind(body), Err(NotRows::OtherJson)), "{body}");
+        }
+        for body in [
+            "",
+            "[",
+            "<html>",
+            "[{\"date\":",
+            "[]x",
+            r#"[{"date":"2025-02-04 10:00:00","op"#,
+        ] {
+            assert!(matches!(kind(body), Err(NotRows::NotJson(_))), "{body}");
+        }
+        assert!(matches!(
+            rows(b"[\xff]", &query, ""),
+            Err(NotRows::NotJson(_))
+        ));
+    }
+}

@@ -1,0 +1,230 @@
+//! The client against a listener that answers with whatever bytes a test wants.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::model::{Basis, Hours, Source, Ticker};
+use crate::provider::contract::query;
+use crate::provider::{ApiKey, Error, Page, Provider, Query, Retry, Scope};
+
+const KEY: &str = "k3yThatNobodySees";
+
+/// Answers every request with the next of `answers` (the last one again and again) and closes; what was asked is kept.
+async fn serve(answers: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/stable/", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = asked.clone();
+    tokio::spawn(async move {
+        for call in 0.. {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(socket.read_u8().await.unwrap());
+            }
+            log.lock().unwrap().push(String::from_utf8(head).unwrap());
+            let answer = answers.get(call).or(answers.last()).unwrap();
+            let _ = socket.write_all(answer).await;
+            let _ = socket.shutdown().await;
+        }
+    });
+    (url, asked)
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}\r\n{body}").into_bytes()
+}
+
+fn client(url: &str) -> Fmp {
+    Fmp::new(FmpOptions {
+        base_url: url.to_owned(),
+        key: ApiKey::new(KEY).unwrap(),
+        source: Source::new("fmp"),
+    })
+    .unwrap()
+}
+
+async fn ask(fmp: &Fmp, query: &Query) -> Result<Page, Error> {
+    let reply = fmp.ask(query).await?;
+    fmp.read(query, &reply)
+}
+
+/// What comes of one answer.
+async fn outcome(bytes: Vec<u8>) -> Result<Page, Error> {
+    let (url, _) = serve(vec![bytes]).await;
+    ask(&client(&url), &query("AAPL", "2025-02-03", "2025-02-05")).await
+}
+
+#[tokio::test]
+async fn the_request_is_as_documented_and_the_key_is_in_the_header_alone() {
+    let (url, asked) = serve(vec![answer("200 OK", "", "[]")]).await;
+    let fmp = client(&url);
+    let plain = query("AAPL", "2025-02-03", "2025-02-05");
+    let odd = Query {
+        tickers: vec![Ticker::new("^GSPC").unwrap()],
+        interval: crate::model::Interval::M60,
+        basis: Basis::Unadjusted,
+        hours: Hours::Extended,
+        ..plain.clone()
+    };
+    let reply = fmp.ask(&plain).await.unwrap();
+    assert!(!reply.origin.contains(KEY));
+    fmp.ask(&odd).await.unwrap();
+    let asked = asked.lock().unwrap();
+    let line = |index: usize| asked[index].lines().next().unwrap().to_owned();
+    assert_eq!(
+        line(0),
+        "GET /stable/historical-chart/1min?symbol=AAPL&from=2025-02-03&to=2025-02-05 HTTP/1.1"
+    );
+    assert_eq!(
+        line(1),
+        "GET /stable/historical-chart/1hour?symbol=%5EGSPC&from=2025-02-03&to=2025-02-05&extended=true&nonadjusted=true HTTP/1.1"
+    );
+    assert!(asked[0].contains(&format!("apikey: {KEY}\r\n")));
+    assert!(
+        asked[0]
+            .to_lowercase()
+            .contains("accept-encoding: gzip\r\n")
+    );
+}
+
+#[tokio::test]
+async fn bars_come_through_plain_and_compressed() {
+    let body = r#"[{"date":"2025-02-04 15:59:00","open":233.01,"low":232.72,"high":233.13,"close":232.79,"volume":720121}]"#;
+    let plain = outcome(answer("200 OK", "", body)).await.unwrap();
+    assert_eq!(plain.series[0].1.bars.len(), 1);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, body.as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        packed.len()
+    );
+    let bytes = [head.as_bytes(), &packed].concat();
+    assert_eq!(outcome(bytes).await.unwrap(), plain);
+    // Compressed and cut: never taken for a short answer.
+    let cut = [head.as_bytes(), &packed[..packed.len() - 12]].concat();
+    assert_eq!(outcome(cut).await.unwrap_err().retry(), Retry::Backoff);
+}
+
+#[tokio::test]
+async fn what_the_network_does_is_asked_again() {
+    let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n[{\"date\":".to_vec();
+    let reset = b"HTT".to_vec();
+    let page = answer("200 OK", "Content-Type: text/html\r\n", "<html>oops</html>");
+    let half = answer("200 OK", "", r#"[{"date":"2025-02-04 15:59:00","open":2"#);
+    for bytes in [
+        cut,
+        reset,
+        page,
+        half,
+        Vec::new(),
+        answer("502 Bad Gateway", "", "<html>"),
+    ] {
+        let error = outcome(bytes.clone()).await.unwrap_err();
+        assert_eq!(
+            (error.retry(), error.scope()),
+            (Retry::Backoff, Scope::Window),
+            "{error:?}"
+        );
+    }
+    // Nobody there.
+    let free = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let gone = client(&format!("http://{free}"));
+    let error = ask(&gone, &query("AAPL", "2025-02-03", "2025-02-03"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+    assert_eq!(error.retry(), Retry::Backoff);
+}
+
+#[tokio::test]
+async fn refusals_are_told_apart_over_the_wire() {
+    let json = "Content-Type: application/json\r\n";
+    let limit = r#"{"Error Message":"Limit Reach . Please upgrade your plan"}"#;
+    let error = outcome(answer("429 Too Many Requests", "Retry-After: 3\r\n", limit)).await;
+    let after = Retry::After(std::time::Duration::from_secs(3));
+    assert!(
+        matches!(&error, Err(e @ Error::Limit { .. }) if e.retry() == after),
+        "{error:?}"
+    );
+    let error = outcome(answer("200 OK", json, limit)).await;
+    assert!(matches!(error, Err(Error::Limit { .. })), "{error:?}");
+    let text = "Query Error: Invalid or missing query parameter - symbol";
+    let error = outcome(answer("400 Bad Request", json, text))
+        .await
+        .unwrap_err();
+    assert_eq!(error.scope(), Scope::Ticker);
+    assert!(error.to_string().contains(text));
+    let error = outcome(answer(
+        "200 OK",
+        json,
+        r#"{"Error Message":"new and strange"}"#,
+    ))
+    .await;
+    assert!(matches!(error, Err(Error::NotBars { said, .. }) if said.contains("new and strange")));
+    // A redirect is not followed: the key would go along.
+    let error = outcome(answer("302 Found", "Location: http://127.0.0.1:1/\r\n", "")).await;
+    assert!(
+        matches!(error, Err(Error::Status { status: 302, .. })),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_echoed_key_is_in_no_message_and_no_reject() {
+    let invalid = format!(r#"{{"Error Message":"Invalid API KEY {KEY}"}}"#);
+    let error = outcome(answer("401 Unauthorized", "", &invalid))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("***") && !format!("{error:?}").contains(KEY));
+    let strange = format!(r#"{{"you sent":"{KEY}"}}"#);
+    let error = outcome(answer("200 OK", "", &strange)).await.unwrap_err();
+    assert!(!format!("{error:?} {error}").contains(KEY), "{error:?}");
+    let row = format!(r#"[{{"date":"{KEY}"}}]"#);
+    let page = outcome(answer("200 OK", "", &row)).await.unwrap();
+    assert_eq!(
+        page.series[0].1.rejects[0].raw,
+        r#"[{"date":"***"}]"#.trim_matches(['[', ']'])
+    );
+    let key = ApiKey::new("a\u{1}b").unwrap();
+    let error = Fmp::new(FmpOptions {
+        base_url: BASE_URL.to_owned(),
+        key,
+        source: Source::new("fmp"),
+    });
+    assert!(matches!(error.err(), Some(Error::KeyCharacters)));
+}
+
+#[test]
+fn base_urls_are_checked_and_shown_without_a_password() {
+    let refused = |url: &str| {
+        let options = FmpOptions {
+            base_url: url.to_owned(),
+            key: ApiKey::new(KEY).unwrap(),
+            source: Source::new("fmp"),
+        };
+        Fmp::new(options).err().map(|error| error.to_string())
+    };
+    assert!(refused(BASE_URL).is_none());
+    for url in [
+        "nonsense",
+        "ftp://me:pa55@host/",
+        "http://me:pa55@host/x?apikey=1",
+        "http://h/#f",
+    ] {
+        let message = refused(url).unwrap();
+        assert!(
+            !message.contains("pa55") && !message.contains("apikey=1"),
+            "{message}"
+        );
+    }
+}
