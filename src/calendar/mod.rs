@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use chrono::{DateTime, Datelike, Days, NaiveDate, Weekday};
 use chrono_tz::Tz;
 
-use crate::model::{DAY_MICROS, DateRange, MINUTE_MICROS, Timestamp, date_micros};
+use crate::model::{DAY_MICROS, DateRange, MINUTE_MICROS, TimeRange, Timestamp, date_micros};
 
 pub use exchanges::{foreign_suffix, suffix_exchange};
 pub use overrides::Overrides;
@@ -183,6 +183,17 @@ impl Calendar {
     #[must_use]
     pub fn session_date(&self, at: Timestamp) -> NaiveDate {
         date_of_day(self.session_day(at.micros()))
+    }
+
+    /// The instants that belong to a range of trading dates, sessions or not: from the exchange's midnight to its midnight;
+    /// for FOREX from 17:00 New York of the day before.
+    #[must_use]
+    pub fn instants(&self, dates: DateRange) -> TimeRange {
+        let start_of = |midnight: i64| self.zone().from_local(midnight - self.lead()).earliest();
+        TimeRange {
+            start: start_of(date_micros(dates.first())),
+            end: start_of(date_micros(dates.last()) + DAY_MICROS),
+        }
     }
 
     /// The trading date of each run of `timestamps` (microseconds UTC, ascending), with the run's indices: one

@@ -346,6 +346,25 @@ proptest! {
     }
 
     #[test]
+    fn the_instants_of_a_date_are_those_whose_date_it_is(
+        which in any::<prop::sample::Index>(),
+        offset in 0..10_000u64,
+        days in 0..400u64,
+    ) {
+        let codes = Calendar::known_codes();
+        let calendar = calendar(codes[which.index(codes.len())]);
+        let first = day("2000-01-01") + Days::new(offset);
+        let last = first + Days::new(days);
+        let instants = calendar.instants(DateRange::new(first, last).unwrap());
+        let date_at = |micros| calendar.session_date(Timestamp::from_micros(micros));
+        prop_assert_eq!(date_at(instants.start), first);
+        prop_assert!(date_at(instants.start - 1) < first);
+        prop_assert!(date_at(instants.end) > last);
+        // Where clocks go back at midnight, the evening comes twice.
+        prop_assert!(date_at(instants.end - 1) == last || date_at(instants.end) == last + Days::new(1));
+    }
+
+    #[test]
     fn runs_say_the_same_as_one_by_one(
         which in any::<prop::sample::Index>(),
         start in 946_684_800_i64..1_800_000_000,

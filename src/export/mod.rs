@@ -16,6 +16,7 @@ mod encoding;
 mod error;
 mod format;
 mod pipeline;
+mod resample;
 mod row_group;
 mod sink;
 mod spill;

@@ -1,0 +1,399 @@
+//! Longer bars from one-minute bars, each session on its own grid.
+//!
+//! ```text
+//!        pre-market           regular session                break               after hours
+//!  ── 8:30 ── 9:00 ──│ 9:30 ── 10:00 ── … ── 15:30 ──│16:00   (grid from    │ 16:00 ── 16:30 ──
+//!   grid back from the open   grid from each part's open     its start)        grid from the close
+//! ```
+//!
+//! A bar never mixes trading inside a session with trading outside it, and regular bars come out as a provider's own do.
+//! Bars outside sessions are kept: counted back from the open before it, forward from the close after it. On a date
+//! without a session, or outside the calendar, the grid starts at the exchange's midnight.
+
+use std::ops::Range;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Float64Type, Int64Type};
+
+use super::columns::timestamps;
+use crate::calendar::Calendar;
+use crate::model::{Bar, Bars, DateRange, MINUTE_MICROS, TimeRange, Timestamp};
+
+/// Merges sorted one-minute bars of one series into longer ones.
+pub(super) struct Resampler {
+    calendar: Calendar,
+    step: i64,
+    open: Option<Bucket>,
+}
+
+/// The longer bar being filled.
+struct Bucket {
+    start: i64,
+    bar: Bar,
+    /// Price times volume, while every bar that traded says its vwap.
+    turnover: Option<f64>,
+}
+
+/// A stretch of time with one grid.
+struct Stretch {
+    range: TimeRange,
+    /// Where the grid starts; before the stretch's end, or its end.
+    anchor: i64,
+}
+
+impl Resampler {
+    /// Bars of `minutes` on the grid of `calendar`.
+    pub fn new(calendar: Calendar, minutes: u16) -> Self {
+        Self {
+            calendar,
+            step: i64::from(minutes) * MINUTE_MICROS,
+            open: None,
+        }
+    }
+
+    /// Takes more one-minute bars; returns the longer ones that are through.
+    pub fn push(&mut self, batch: &RecordBatch) -> Bars {
+        let mut done = Bars::default();
+        let times = timestamps(batch);
+        let columns = Columns::of(batch);
+        let days: Vec<(chrono::NaiveDate, Range<usize>)> =
+            self.calendar.session_runs(times).collect();
+        for (date, rows) in days {
+            let stretches = self.stretches(date);
+            let mut stretches = stretches.iter().peekable();
+            let mut row = rows.start;
+            while let Some(stretch) = stretches.next() {
+                // Where clocks go back at midnight, a date's last bars lie after its last instant.
+                let last = stretches.peek().is_none();
+                while row < rows.end && (last || times[row] < stretch.range.end) {
+                    let start = stretch.bucket(times[row], self.step);
+                    self.add(start, &columns.bar(row, start), &mut done);
+                    row += 1;
+                }
+            }
+        }
+        done
+    }
+
+    /// The last bar.
+    pub fn finish(mut self) -> Bars {
+        let mut done = Bars::default();
+        self.close(&mut done);
+        done
+    }
+
+    fn add(&mut self, start: i64, bar: &Bar, done: &mut Bars) {
+        if self
+            .open
+            .as_ref()
+            .is_none_or(|bucket| bucket.start != start)
+        {
+            self.close(done);
+        }
+        match &mut self.open {
+            Some(bucket) => bucket.add(bar),
+            None => {
+                self.open = Some(Bucket {
+                    start,
+                    bar: *bar,
+                    turnover: turnover(bar),
+                });
+            }
+        }
+    }
+
+    fn close(&mut self, done: &mut Bars) {
+        if let Some(bucket) = self.open.take() {
+            done.push(&bucket.into_bar());
+        }
+    }
+
+    /// The stretches of a trading date, in order; together they are the whole date.
+    fn stretches(&self, date: chrono::NaiveDate) -> Vec<Stretch> {
+        let Ok(day) = DateRange::new(date, date) else {
+            return Vec::new();
+        };
+        let day = self.calendar.instants(day);
+        let Ok(Some(session)) = self.calendar.session_on(date) else {
+            return vec![Stretch {
+                range: day,
+                anchor: day.start,
+            }];
+        };
+        let mut out = Vec::new();
+        let mut at = day.start;
+        for (open, close) in session.parts() {
+            let (open, close) = (open.micros(), close.micros());
+            // Before the first open the grid counts back from it, and in a break forward from the break's start.
+            let anchor = if out.is_empty() { open } else { at };
+            out.push(Stretch {
+                range: TimeRange {
+                    start: at,
+                    end: open,
+                },
+                anchor,
+            });
+            out.push(Stretch {
+                range: TimeRange {
+                    start: open,
+                    end: close,
+                },
+                anchor: open,
+            });
+            at = close;
+        }
+        out.push(Stretch {
+            range: TimeRange {
+                start: at,
+                end: day.end,
+            },
+            anchor: at,
+        });
+        out
+    }
+}
+
+impl Stretch {
+    /// Where the bar that holds `at` opens. Never before the stretch, so that no two stretches share a bar.
+    fn bucket(&self, at: i64, step: i64) -> i64 {
+        let start = self.anchor + (at - self.anchor).div_euclid(step) * step;
+        start.max(self.range.start)
+    }
+}
+
+impl Bucket {
+    fn add(&mut self, bar: &Bar) {
+        self.bar.high = self.bar.high.max(bar.high);
+        self.bar.low = self.bar.low.min(bar.low);
+        self.bar.close = bar.close;
+        self.bar.volume += bar.volume;
+        self.bar.trades = match (self.bar.trades, bar.trades) {
+            (Some(a), Some(b)) => a.checked_add(b),
+            _ => None,
+        };
+        self.turnover = match (self.turnover, turnover(bar)) {
+            (Some(a), Some(b)) => Some(a + b),
+            _ => None,
+        };
+    }
+
+    fn into_bar(self) -> Bar {
+        let volume = self.bar.volume;
+        Bar {
+            timestamp: Timestamp::from_micros(self.start),
+            vwap: self
+                .turnover
+                .map(|turnover| turnover / volume)
+                .filter(|vwap| vwap.is_finite()),
+            ..self.bar
+        }
+    }
+}
+
+/// A bar without volume adds nothing, whether it says its vwap or not.
+fn turnover(bar: &Bar) -> Option<f64> {
+    match bar.vwap {
+        _ if bar.volume == 0.0 => Some(0.0),
+        Some(vwap) => Some(vwap * bar.volume),
+        None => None,
+    }
+}
+
+/// The columns of a batch, row by row.
+struct Columns<'a> {
+    values: [&'a [f64]; 5],
+    batch: &'a RecordBatch,
+}
+
+impl<'a> Columns<'a> {
+    fn of(batch: &'a RecordBatch) -> Self {
+        Self {
+            values: std::array::from_fn(|index| {
+                &batch
+                    .column(index + 1)
+                    .as_primitive::<Float64Type>()
+                    .values()[..]
+            }),
+            batch,
+        }
+    }
+
+    fn bar(&self, row: usize, start: i64) -> Bar {
+        let [open, high, low, close, volume] = self.values.map(|column| column[row]);
+        let vwap = self.batch.column(6).as_primitive::<Float64Type>();
+        let trades = self.batch.column(7).as_primitive::<Int64Type>();
+        Bar {
+            timestamp: Timestamp::from_micros(start),
+            open,
+            high,
+            low,
+            close,
+            volume,
+            vwap: vwap.is_valid(row).then(|| vwap.value(row)),
+            trades: trades.is_valid(row).then(|| trades.value(row)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::columns::bar_batch;
+
+    fn at(text: &str) -> i64 {
+        chrono::DateTime::parse_from_rfc3339(text)
+            .unwrap()
+            .timestamp_micros()
+    }
+
+    /// One-minute bars from `from` to before `to`, numbered: the n-th opens at n + 1, has volume 10 and closes half higher.
+    fn minutes(from: &str, to: &str) -> Bars {
+        (at(from)..at(to))
+            .step_by(MINUTE_MICROS as usize)
+            .enumerate()
+            .map(|(number, micros)| {
+                let open = number as f64 + 1.0;
+                Bar {
+                    timestamp: Timestamp::from_micros(micros),
+                    open,
+                    high: open + 1.0,
+                    low: open - 0.5,
+                    close: open + 0.5,
+                    volume: 10.0,
+                    vwap: Some(open + 0.25),
+                    trades: Some(2),
+                }
+            })
+            .collect()
+    }
+
+    fn resample(exchange: &str, length: u16, bars: &Bars, batch_rows: usize) -> Bars {
+        let calendar = Calendar::for_exchange(exchange).unwrap();
+        let mut resampler = Resampler::new(calendar, length);
+        let mut out = Bars::default();
+        let mut from = 0;
+        while from < bars.len() {
+            let to = (from + batch_rows).min(bars.len());
+            out.append(resampler.push(&bar_batch(bars.slice(from..to)).unwrap()));
+            from = to;
+        }
+        out.append(resampler.finish());
+        out
+    }
+
+    fn opens(bars: &Bars) -> Vec<String> {
+        bars.iter().map(|bar| bar.timestamp.to_string()).collect()
+    }
+
+    #[test]
+    fn a_session_of_390_minutes_makes_seven_hours_the_last_one_short() {
+        // 2 January 2025, a Thursday: 9:30 to 16:00 in New York is 14:30 to 21:00 UTC.
+        let day = minutes("2025-01-02T14:30:00Z", "2025-01-02T21:00:00Z");
+        let hours = resample("NASDAQ", 60, &day, 100);
+        assert_eq!(hours.len(), 7);
+        assert_eq!(
+            hours.get(0),
+            Bar {
+                timestamp: Timestamp::from_micros(at("2025-01-02T14:30:00Z")),
+                open: 1.0,
+                high: 61.0,
+                low: 0.5,
+                close: 60.5,
+                volume: 600.0,
+                vwap: Some(30.75),
+                trades: Some(120),
+            }
+        );
+        assert_eq!(hours.get(6).volume, 300.0);
+        assert_eq!(opens(&hours)[6], "2025-01-02T20:30:00Z");
+    }
+
+    #[test]
+    fn the_grid_follows_the_session_over_a_clock_change() {
+        // Clocks went forward on 9 March 2025: the open moved from 14:30 to 13:30 UTC.
+        let mut bars = minutes("2025-03-07T20:58:00Z", "2025-03-07T21:00:00Z");
+        bars.append(minutes("2025-03-10T13:30:00Z", "2025-03-10T14:35:00Z"));
+        assert_eq!(
+            opens(&resample("NYSE", 30, &bars, 7)),
+            [
+                "2025-03-07T20:30:00Z",
+                "2025-03-10T13:30:00Z",
+                "2025-03-10T14:00:00Z",
+                "2025-03-10T14:30:00Z"
+            ]
+        );
+    }
+
+    #[test]
+    fn bars_outside_sessions_never_mix_with_those_inside() {
+        let mut bars = minutes("2025-01-02T14:25:00Z", "2025-01-02T14:35:00Z");
+        bars.append(minutes("2025-01-02T20:55:00Z", "2025-01-02T21:05:00Z"));
+        let hours = resample("NASDAQ", 60, &bars, 3);
+        assert_eq!(
+            opens(&hours),
+            [
+                "2025-01-02T13:30:00Z",
+                "2025-01-02T14:30:00Z",
+                "2025-01-02T20:30:00Z",
+                "2025-01-02T21:00:00Z"
+            ]
+        );
+        assert!(hours.iter().all(|bar| bar.volume == 50.0));
+    }
+
+    #[test]
+    fn each_part_of_a_session_with_a_break_has_its_own_grid() {
+        // Hong Kong, 9:30 to 12:00 and 13:00 to 16:00, is 1:30 to 4:00 and 5:00 to 8:00 UTC.
+        let day = minutes("2025-01-06T01:30:00Z", "2025-01-06T04:00:00Z");
+        let mut both = day.clone();
+        both.append(minutes("2025-01-06T05:00:00Z", "2025-01-06T08:00:00Z"));
+        assert_eq!(
+            opens(&resample("HKEX", 60, &both, 1000)),
+            [
+                "2025-01-06T01:30:00Z",
+                "2025-01-06T02:30:00Z",
+                "2025-01-06T03:30:00Z",
+                "2025-01-06T05:00:00Z",
+                "2025-01-06T06:00:00Z",
+                "2025-01-06T07:00:00Z"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_date_without_a_session_starts_at_midnight() {
+        // Saturday, 4 January 2025, 0:07 in New York.
+        let bars = minutes("2025-01-04T05:07:00Z", "2025-01-04T05:16:00Z");
+        assert_eq!(
+            opens(&resample("NASDAQ", 15, &bars, 4)),
+            ["2025-01-04T05:00:00Z", "2025-01-04T05:15:00Z"]
+        );
+    }
+
+    #[test]
+    fn one_missing_vwap_or_number_of_trades_leaves_the_longer_bar_without() {
+        let mut rows: Vec<Bar> = minutes("2025-01-02T14:30:00Z", "2025-01-02T14:40:00Z")
+            .iter()
+            .collect();
+        rows[1].vwap = None;
+        rows[6].trades = None;
+        rows[7].volume = 0.0;
+        rows[7].vwap = None;
+        let bars: Bars = rows.into_iter().collect();
+        let fives = resample("NASDAQ", 5, &bars, 100);
+        assert_eq!((fives.get(0).vwap, fives.get(0).trades), (None, Some(10)));
+        assert_eq!((fives.get(1).vwap, fives.get(1).trades), (Some(8.25), None));
+    }
+
+    #[test]
+    fn where_bars_are_cut_into_batches_does_not_matter() {
+        let bars = minutes("2025-01-02T09:00:00Z", "2025-01-03T23:59:00Z");
+        let whole = resample("NASDAQ", 42, &bars, usize::MAX >> 1);
+        assert!(whole.is_sorted_unique());
+        for rows in [1, 2, 41, 42, 43, 500] {
+            assert_eq!(resample("NASDAQ", 42, &bars, rows), whole);
+        }
+        let volume: f64 = whole.iter().map(|bar| bar.volume).sum();
+        assert_eq!(volume, 10.0 * bars.len() as f64);
+    }
+}
