@@ -1,0 +1,45 @@
+# What one does with this project. `make setup` is part of each: it is quick when nothing is missing.
+CARGO  ?= cargo
+PREFIX ?= /usr/local
+
+PROGRAM = target/release/backfill
+LIBRARY = $(firstword $(wildcard target/release/libduckdb.* target/release/deps/libduckdb.so target/release/deps/libduckdb.dylib))
+
+.PHONY: setup library build demo test lint bench install
+
+setup:    ## all that is missing here: libduckdb, Postgres
+	@scripts/setup.sh
+
+library:  # what building alone needs
+	@scripts/setup.sh --no-postgres
+
+build: library    ## target/release/backfill
+	$(CARGO) build --release
+
+demo: build       ## three tickers over a month from the simulator, the sample dump, status, export
+	@scripts/demo.sh $(PROGRAM)
+
+# Document tests first, so that the last word is that of the tests that drive the program.
+test: setup       ## all tests, on a Postgres of their own
+	$(CARGO) test --doc
+	$(CARGO) test --lib --test it
+
+lint: library     ## what CI refuses
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; else echo "cargo-deny is not installed: licences and advisories are not checked"; fi
+
+bench: build      ## beside their peers, as ratios
+	@set -e; for script in bench/*.sh; do [ -e "$$script" ] || continue; echo "== $$script"; "$$script"; done
+
+install: build    ## PREFIX=/usr/local: the program, its library, manual page and completions
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/backfill" "$(DESTDIR)$(PREFIX)/share/man/man1" \
+	  "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" "$(DESTDIR)$(PREFIX)/share/zsh/site-functions" \
+	  "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
+	install -m 755 $(PROGRAM) "$(DESTDIR)$(PREFIX)/bin/backfill"
+	$(if $(LIBRARY),install -m 644 $(LIBRARY) "$(DESTDIR)$(PREFIX)/lib/backfill/")
+	$(PROGRAM) man >"$(DESTDIR)$(PREFIX)/share/man/man1/backfill.1"
+	$(PROGRAM) completions bash >"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/backfill"
+	$(PROGRAM) completions zsh >"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_backfill"
+	$(PROGRAM) completions fish >"$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/backfill.fish"
