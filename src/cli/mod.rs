@@ -32,7 +32,7 @@ use terminal::Terminal;
 
 /// Get OHLCV bars onto your own disk first, and anywhere else second.
 #[derive(Parser)]
-#[command(name = "backfill", version = "", max_term_width = 110, after_help = AFTER_HELP)]
+#[command(name = "backfill", version = "", max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Args {
     /// The global options.
     #[command(flatten)]
@@ -46,8 +46,8 @@ const AFTER_HELP: &str = "\
 Settings come from flags, then the environment, then .env in the working folder.
 Data goes to standard output, everything else to standard error.
 
-Exit codes: 0 done; 1 the run could not go on; 2 the command line is wrong; 3 some tickers or files failed;
-4 conflicts under --on-conflict fail; 5 a quota is spent; 130 interrupted.";
+Exit codes: 0 done; 1 the run could not go on; 2 the command line is wrong; 3 some tickers or
+files failed; 4 conflicts under --on-conflict fail; 5 a quota is spent; 130 interrupted.";
 
 /// Runs the program with the arguments, environment and working folder of this process.
 #[must_use]

@@ -38,3 +38,212 @@ fn a_wrong_command_line_is_two_lines_and_code_2() {
         assert!(run.stdout.is_empty());
     }
 }
+
+/// The commands that `--help` lists.
+fn commands(env: &TestEnv) -> Vec<String> {
+    let help = env.run(["--help"]).ok();
+    let listed: Vec<String> = help
+        .out()
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .map(|line| line.split_whitespace().next().unwrap().to_owned())
+        .filter(|name| name != "help")
+        .collect();
+    assert!(listed.len() >= 2, "{}", help.out());
+    listed
+}
+
+#[test]
+fn every_command_has_help_with_an_example_and_no_secret() {
+    let env = TestEnv::new();
+    for command in commands(&env) {
+        let long = env
+            .program([command.as_str(), "--help"])
+            .env("FMP_API_KEY", "sesame-open")
+            .env("DATABASE_URL", "postgres://me:sesame-open@db/bars")
+            .run()
+            .ok();
+        let help = long.out();
+        assert!(help.contains("Usage: backfill"), "{command}:\n{help}");
+        assert!(
+            help.to_lowercase().contains("example"),
+            "{command}:\n{help}"
+        );
+        assert!(help.contains("--store <DIR>"), "{command}:\n{help}");
+        assert!(!help.contains("sesame-open"), "{command}:\n{help}");
+        assert!(long.stderr.is_empty());
+        // The short form and the `help` command too.
+        assert!(
+            env.run([command.as_str(), "-h"])
+                .ok()
+                .out()
+                .contains("Usage: backfill")
+        );
+        assert!(
+            env.run(["help", command.as_str()])
+                .ok()
+                .out()
+                .contains("Usage: backfill")
+        );
+    }
+}
+
+#[test]
+fn without_a_command_help_goes_to_standard_error() {
+    let env = TestEnv::new();
+    let run = env.run::<&str>([]).code(2);
+    assert!(run.stdout.is_empty());
+    assert!(run.stderr.contains("Commands:"), "{}", run.stderr);
+}
+
+#[test]
+fn global_options_stand_before_or_after_the_command() {
+    let env = TestEnv::new();
+    for typed in [
+        "--store x --log-level warn --log-format json -q --no-progress completions bash",
+        "completions --store x --log-level WARNING --log-format json -q --no-progress bash",
+        "--log-level Debug completions bash --store=x",
+    ] {
+        let run = env.typed(typed).ok();
+        assert!(run.out().contains("_backfill()"), "{typed}");
+    }
+    assert!(
+        env.files("").is_empty(),
+        "nothing is made that was not asked for"
+    );
+}
+
+#[test]
+fn every_shell_gets_completions_for_every_command() {
+    let env = TestEnv::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let run = env.run(["completions", shell]).ok();
+        for command in commands(&env) {
+            assert!(run.out().contains(&command), "{shell} lacks {command}");
+        }
+    }
+}
+
+#[test]
+fn the_manual_page_tells_every_command_and_exit_code() {
+    let env = TestEnv::new();
+    let run = env.run(["man"]).ok();
+    let page = run.out();
+    for command in commands(&env) {
+        assert!(
+            page.contains(&format!(".SS backfill {command}\n")),
+            "{command}"
+        );
+    }
+    for code in ["0", "1", "2", "3", "4", "5", "130"] {
+        assert!(page.contains(&format!(".TP\n\\fB{code}\\fR\n")), "{code}");
+    }
+    assert!(
+        page.starts_with(".ie"),
+        "a page for man begins with its preamble"
+    );
+    assert_eq!(page.matches(".ie \\n(.g").count(), 1);
+}
+
+#[test]
+fn a_reader_who_goes_away_is_no_error() {
+    let env = TestEnv::new();
+    for typed in [
+        "man",
+        "completions bash",
+        "--help",
+        "--version",
+        "completions --help",
+    ] {
+        let mut running = env.program(typed.split_whitespace()).spawn();
+        drop(running.child().stdout.take());
+        let run = running.wait().ok();
+        assert_eq!(run.stderr, "", "{typed}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_standard_output_is_an_error() {
+    let env = TestEnv::new();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_backfill"))
+        .arg("man")
+        .current_dir(env.dir())
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.starts_with("error: standard output could not be written"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_summary_is_written_for_every_command_and_every_end() {
+    let env = TestEnv::new();
+    let read = |name: &str| -> serde_json::Value { serde_json::from_str(&env.read(name)).unwrap() };
+
+    env.run(["man", "--summary-json=ok.json"]).ok();
+    let summary = read("ok.json");
+    assert_eq!(summary["schema"], "backfill.summary/1");
+    assert_eq!(summary["command"], "man");
+    assert_eq!(summary["status"], "ok");
+    assert_eq!(summary["exit_code"], 0);
+    assert_eq!(summary["totals"]["committed"], 0);
+
+    // The data goes to standard output, so the summary cannot.
+    let run = env.run(["man", "--summary-json"]).code(2);
+    assert!(
+        run.stderr.contains("hint: --summary-json=FILE"),
+        "{}",
+        run.stderr
+    );
+
+    let run = env
+        .run(["man", "--summary-json=no/such/folder/x.json"])
+        .code(1);
+    assert!(
+        run.stderr
+            .starts_with("error: the summary could not be written"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.out().starts_with(".ie"),
+        "the data is there all the same"
+    );
+}
+
+#[test]
+fn a_broken_env_file_is_told_without_what_is_in_it() {
+    let env = TestEnv::new();
+    env.write(".env", "BACKFILL_STORE=elsewhere\nsesame open\n");
+    let run = env.run(["man"]).ok();
+    assert!(run.stderr.starts_with("warning: .env "), "{}", run.stderr);
+    assert!(!run.stderr.contains("sesame"), "{}", run.stderr);
+}
+
+#[test]
+fn json_logs_are_one_object_a_line() {
+    let env = TestEnv::new();
+    let run = env
+        .run(["man", "--summary-json", "--log-format", "json"])
+        .code(2);
+    let lines: Vec<serde_json::Value> = run
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["level"], "ERROR");
+    assert_eq!(lines[1]["hint"], true);
+}

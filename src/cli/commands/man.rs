@@ -1,22 +1,159 @@
-//! `man`: the manual page.
+//! `man`: the manual page, all commands on one.
 
-use std::io::Write;
+use std::io::{self, Write};
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
+use crate::cli::exit_codes::MEANINGS;
 
-/// Print the manual page. Example: backfill man > backfill.1
+/// Print the manual page. Example: backfill man | man -l -
 #[derive(clap::Args)]
 pub struct Args {}
 
 pub fn run(context: &Context, _: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
-    let mut page = Vec::new();
-    Man::new(crate::cli::Args::command()).render(&mut page)?;
-    out.write_all(&page)?;
+    out.write_all(one_preamble(&page(crate::cli::Args::command())?).as_bytes())?;
     out.flush()?;
     Ok(Outcome::Done)
+}
+
+/// Variables of the environment that the program reads.
+const ENVIRONMENT: [(&str, &str); 5] = [
+    ("BACKFILL_STORE", "Folder of the staging store, as --store."),
+    ("FMP_API_KEY", "Key for the provider fmp. Never printed."),
+    (
+        "FMP_BASE_URL",
+        "Base address of the provider, as --provider-url.",
+    ),
+    (
+        "DATABASE_URL",
+        "Where sync writes to, as --database-url; else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and PGSSLMODE.",
+    ),
+    (
+        "HTTPS_PROXY, NO_PROXY",
+        "A proxy on the way to the provider.",
+    ),
+];
+
+const FILES: [(&str, &str); 4] = [
+    (
+        ".env",
+        "In the working folder: NAME=value a line, read where the environment does not say otherwise.",
+    ),
+    (
+        "tickers.json",
+        "In the working folder or beside the program: the tickers where none are given.",
+    ),
+    ("data/staging", "The staging store where none is given."),
+    (
+        "data/demo",
+        "The staging store of --provider demo where none is given.",
+    ),
+];
+
+fn page(command: Command) -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    let commands: Vec<Command> = command
+        .get_subcommands()
+        .filter(|sub| sub.get_name() != "help")
+        .cloned()
+        .collect();
+    let man = Man::new(command).title("BACKFILL").manual("backfill");
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    writeln!(
+        page,
+        ".SH SYNOPSIS\n\\fBbackfill\\fR [\\fIglobal options\\fR] \\fIcommand\\fR [\\fIoptions\\fR]"
+    )?;
+    writeln!(page, ".SH DESCRIPTION")?;
+    text(
+        &mut page,
+        "Bars come from a provider or from CSV dumps, are staged in an embedded store keyed by ticker and timestamp, and \
+         leave it as Parquet, CSV or Arrow files, as SQL results, or as rows in Postgres. Settings come from flags, then \
+         the environment, then .env in the working folder. Data goes to standard output, everything else to standard error.",
+    )?;
+    options(&mut page, &man, "SH")?;
+    writeln!(page, ".SH COMMANDS")?;
+    for sub in commands {
+        let name = format!("backfill {}", sub.get_name());
+        let about = sub.get_long_about().or(sub.get_about());
+        let about = about.map(ToString::to_string).unwrap_or_default();
+        writeln!(page, ".SS {name}")?;
+        text(&mut page, &about)?;
+        let nested: Vec<Command> = sub.get_subcommands().cloned().collect();
+        options(&mut page, &Man::new(sub.disable_help_flag(true)), "PP")?;
+        for inner in nested
+            .into_iter()
+            .filter(|inner| inner.get_name() != "help")
+        {
+            let about = inner.get_about().map(ToString::to_string);
+            writeln!(page, ".SS {name} {}", inner.get_name())?;
+            text(&mut page, &about.unwrap_or_default())?;
+            options(&mut page, &Man::new(inner.disable_help_flag(true)), "PP")?;
+        }
+    }
+    writeln!(page, ".SH EXIT STATUS")?;
+    for (code, meaning) in MEANINGS {
+        entry(&mut page, &code.to_string(), meaning)?;
+    }
+    writeln!(page, ".SH ENVIRONMENT")?;
+    for (name, meaning) in ENVIRONMENT {
+        entry(&mut page, name, meaning)?;
+    }
+    writeln!(page, ".SH FILES")?;
+    for (name, meaning) in FILES {
+        entry(&mut page, name, meaning)?;
+    }
+    Ok(page)
+}
+
+/// The page with the preamble that each of its parts brings along at its beginning alone.
+fn one_preamble(page: &[u8]) -> String {
+    let is_preamble = |line: &&str| line.starts_with(".ie ") || line.starts_with(".el ");
+    let text = String::from_utf8_lossy(page);
+    let preamble = text.lines().take_while(is_preamble);
+    let rest = text.lines().filter(|line| !is_preamble(line));
+    preamble
+        .chain(rest)
+        .fold(String::new(), |page, line| page + line + "\n")
+}
+
+/// The options of a command; their groups become headings of this kind.
+fn options(page: &mut Vec<u8>, man: &Man, heading: &str) -> io::Result<()> {
+    let mut section = Vec::new();
+    man.render_options_section(&mut section)?;
+    for line in String::from_utf8_lossy(&section).lines() {
+        match line.strip_prefix(".SH ") {
+            Some(name) if heading == "PP" => {
+                writeln!(page, ".PP\n\\fB{}\\fR", name.trim_matches('"'))?;
+            }
+            _ => writeln!(page, "{line}")?,
+        }
+    }
+    Ok(())
+}
+
+fn entry(page: &mut Vec<u8>, name: &str, meaning: &str) -> io::Result<()> {
+    writeln!(page, ".TP\n\\fB{}\\fR", escaped(name))?;
+    text(page, meaning)
+}
+
+fn text(page: &mut Vec<u8>, text: &str) -> io::Result<()> {
+    for line in text.lines() {
+        writeln!(page, "{}", escaped(line))?;
+    }
+    Ok(())
+}
+
+/// Text that roff takes for nothing else: no line begins with a control character.
+fn escaped(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    if text.starts_with(['.', '\'']) {
+        format!("\\&{text}")
+    } else {
+        text
+    }
 }
