@@ -17,3 +17,4 @@ pub mod export;
 pub mod model;
 pub mod provider;
 pub mod report;
+pub mod sync;

@@ -1,0 +1,173 @@
+//! Timestamps as the target's column holds them: with a time zone, in UTC without one, or in a zone's wall time.
+
+use chrono::{LocalResult, NaiveDateTime, Offset, TimeZone};
+use chrono_tz::Tz;
+
+use crate::model::Timestamp;
+
+/// Microseconds from 1970 to 2000, where Postgres counts from.
+const EPOCH_MICROS: i64 = 946_684_800_000_000;
+/// Clocks change at whole quarters of an hour, if not whole hours: one look-up serves a quarter.
+const QUARTER_MICROS: i64 = 15 * 60_000_000;
+
+/// How the time column holds an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnClock {
+    /// `timestamp with time zone`: the instant itself.
+    Instant,
+    /// `timestamp`, in UTC.
+    Utc,
+    /// `timestamp`, in the wall time of a zone.
+    Wall(Tz),
+}
+
+/// An instant whose wall time comes a second time that day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated(pub Timestamp);
+
+impl ColumnClock {
+    /// The column's type in SQL.
+    #[must_use]
+    pub const fn sql_type(self) -> &'static str {
+        match self {
+            Self::Instant => "timestamptz",
+            Self::Utc | Self::Wall(_) => "timestamp",
+        }
+    }
+
+    /// The column's values for `instants`, in microseconds since 1970 as if they were UTC. They grow as the instants do,
+    /// and no two are equal: the second of two equal wall times is an error.
+    pub fn convert(self, instants: &[i64]) -> Result<Vec<i64>, Repeated> {
+        let Self::Wall(zone) = self else {
+            return Ok(instants.to_vec());
+        };
+        let mut quarter = None;
+        let mut shift = 0;
+        let mut repeats = false;
+        instants
+            .iter()
+            .map(|&micros| {
+                let this = micros.div_euclid(QUARTER_MICROS);
+                if quarter != Some(this) {
+                    quarter = Some(this);
+                    (shift, repeats) = shift_at(zone, this * QUARTER_MICROS);
+                }
+                if repeats {
+                    return Err(Repeated(Timestamp::from_micros(micros)));
+                }
+                Ok(micros + shift)
+            })
+            .collect()
+    }
+}
+
+/// What to add to an instant for the zone's wall time, and whether that wall time was there before.
+fn shift_at(zone: Tz, micros: i64) -> (i64, bool) {
+    let utc = Timestamp::from_micros(micros).to_utc().naive_utc();
+    let offset = zone.offset_from_utc_datetime(&utc).fix();
+    let wall: NaiveDateTime = utc + offset;
+    let repeats = match zone.offset_from_local_datetime(&wall) {
+        LocalResult::Ambiguous(earlier, _) => earlier.fix() != offset,
+        LocalResult::Single(_) | LocalResult::None => false,
+    };
+    (i64::from(offset.local_minus_utc()) * 1_000_000, repeats)
+}
+
+/// Appends a column's value as a COPY field.
+pub(in crate::sync) fn put(column_micros: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&8i32.to_be_bytes());
+    out.extend_from_slice(&(column_micros - EPOCH_MICROS).to_be_bytes());
+}
+
+/// The column's value from the wire; `None` for anything but eight bytes.
+pub(in crate::sync) fn get(held: &[u8]) -> Option<i64> {
+    let micros = i64::from_be_bytes(held.try_into().ok()?);
+    Some(micros.saturating_add(EPOCH_MICROS))
+}
+
+/// A column's value as text that the server casts to the column's type, whatever its settings.
+#[must_use]
+pub(in crate::sync) fn text(column_micros: i64, clock: ColumnClock) -> String {
+    let text = Timestamp::from_micros(column_micros)
+        .to_utc()
+        .format("%Y-%m-%d %H:%M:%S%.6f");
+    match clock {
+        ColumnClock::Instant => format!("{text}+00"),
+        ColumnClock::Utc | ColumnClock::Wall(_) => text.to_string(),
+    }
+}
+
+/// A column's value as a literal of the column's type.
+#[must_use]
+pub(in crate::sync) fn literal(column_micros: i64, clock: ColumnClock) -> String {
+    format!("'{}'::{}", text(column_micros, clock), clock.sql_type())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn micros(text: &str) -> i64 {
+        text.parse::<chrono::DateTime<chrono::Utc>>()
+            .unwrap()
+            .timestamp_micros()
+    }
+
+    #[test]
+    fn wall_times_are_those_of_the_zone_and_never_twice() {
+        let clock = ColumnClock::Wall(chrono_tz::America::New_York);
+        let converted = clock
+            .convert(&[
+                micros("2025-01-02T14:30:00Z"),
+                micros("2025-07-02T13:30:00Z"),
+                micros("2025-11-02T05:59:00Z"),
+            ])
+            .unwrap();
+        assert_eq!(
+            converted,
+            [
+                micros("2025-01-02T09:30:00Z"),
+                micros("2025-07-02T09:30:00Z"),
+                micros("2025-11-02T01:59:00Z"),
+            ]
+        );
+        let second = micros("2025-11-02T06:00:00Z");
+        assert_eq!(
+            clock.convert(&[second]),
+            Err(Repeated(Timestamp::from_micros(second)))
+        );
+        assert!(clock.convert(&[micros("2025-11-02T07:00:00Z")]).is_ok());
+    }
+
+    #[test]
+    fn every_wall_time_grows_over_a_year_where_it_is_taken() {
+        for zone in [
+            chrono_tz::America::New_York,
+            chrono_tz::Australia::Lord_Howe,
+            chrono_tz::Asia::Kolkata,
+            chrono_tz::Africa::Casablanca,
+        ] {
+            let clock = ColumnClock::Wall(zone);
+            let start = micros("2025-01-01T00:00:00Z");
+            let mut last = i64::MIN;
+            for quarter in 0..366 * 96 {
+                if let Ok(wall) = clock.convert(&[start + quarter * QUARTER_MICROS]) {
+                    assert!(wall[0] > last, "{zone}");
+                    last = wall[0];
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_wire_counts_from_2000() {
+        let mut out = Vec::new();
+        put(EPOCH_MICROS + 5, &mut out);
+        assert_eq!(out, [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 5]);
+        assert_eq!(get(&out[4..]), Some(EPOCH_MICROS + 5));
+        assert_eq!(
+            literal(EPOCH_MICROS, ColumnClock::Instant),
+            "'2000-01-01 00:00:00.000000+00'::timestamptz"
+        );
+    }
+}

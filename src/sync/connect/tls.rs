@@ -1,0 +1,189 @@
+//! TLS by rustls, with libpq's modes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::AddressError;
+
+/// How far the connection is protected, in libpq's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SslMode {
+    /// Never by TLS.
+    Disable,
+    /// By TLS where the server offers it; anyone could be the server.
+    Prefer,
+    /// By TLS or not at all; anyone could be the server, unless `sslrootcert` is given.
+    Require,
+    /// The certificate's chain must end at a trusted root.
+    VerifyCa,
+    /// As before, and the certificate must name the host.
+    VerifyFull,
+}
+
+impl SslMode {
+    /// The mode of `word`.
+    pub(super) fn parse(word: &str) -> Result<Self, AddressError> {
+        Ok(match word {
+            "disable" => Self::Disable,
+            "allow" | "prefer" => Self::Prefer,
+            "require" => Self::Require,
+            "verify-ca" => Self::VerifyCa,
+            "verify-full" => Self::VerifyFull,
+            _ => return Err(AddressError::SslMode),
+        })
+    }
+}
+
+/// What TLS is set up from.
+#[derive(Clone, Debug)]
+pub(super) struct TlsOptions {
+    pub mode: SslMode,
+    /// Trusted roots; the system's where there is no file.
+    pub root_cert: Option<PathBuf>,
+    /// A certificate and its key, for servers that ask for one.
+    pub client_cert: Option<(PathBuf, PathBuf)>,
+}
+
+impl TlsOptions {
+    /// The connector for the client library.
+    pub(super) fn connector(&self) -> Result<MakeRustlsConnect, AddressError> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(AddressError::Tls)?
+            .dangerous()
+            .with_custom_certificate_verifier(self.verifier(provider)?);
+        let config = match &self.client_cert {
+            None => builder.with_no_client_auth(),
+            Some((cert, key)) => {
+                let chain = certificates(cert)?;
+                let key =
+                    PrivateKeyDer::from_pem_file(key).map_err(|source| AddressError::Pem {
+                        path: key.clone(),
+                        source,
+                    })?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(AddressError::Tls)?
+            }
+        };
+        Ok(MakeRustlsConnect::new(config))
+    }
+
+    fn verifier(
+        &self,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, AddressError> {
+        // As libpq does: whoever names a root certificate wants it checked.
+        let checked = match self.mode {
+            SslMode::VerifyCa | SslMode::VerifyFull => true,
+            SslMode::Require => self.root_cert.is_some(),
+            SslMode::Disable | SslMode::Prefer => false,
+        };
+        if !checked {
+            return Ok(Arc::new(Lenient {
+                inner: None,
+                provider,
+            }));
+        }
+        let mut roots = RootCertStore::empty();
+        match &self.root_cert {
+            Some(path) => {
+                for certificate in certificates(path)? {
+                    roots.add(certificate).map_err(AddressError::Tls)?;
+                }
+            }
+            None => {
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            }
+        }
+        if roots.is_empty() {
+            return Err(AddressError::NoRoots);
+        }
+        let inner =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .map_err(|_| AddressError::NoRoots)?;
+        Ok(match self.mode {
+            SslMode::VerifyFull => inner,
+            _ => Arc::new(Lenient {
+                inner: Some(inner),
+                provider,
+            }),
+        })
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AddressError> {
+    CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|source| AddressError::Pem {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// Checks less than rustls would: the chain without the host's name, or nothing but the handshake's signature.
+#[derive(Debug)]
+struct Lenient {
+    inner: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Lenient {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(inner) = &self.inner else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        // The name is the last thing that is checked: a wrong one means that the chain was good.
+        match inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}

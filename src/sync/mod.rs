@@ -1,0 +1,32 @@
+//! Use case: staged bars into a Postgres table, exactly once, whatever breaks in between.
+//!
+//! ```text
+//! Source ─> run ─> prepare: connect, target, progress, probe (one query)
+//!            └──> workers ─> series: plan a pass ─> chunk ─> transfer (one transaction) ─┐
+//!                              ^                                                        │
+//!                              └── progress, as the target has it <─────────────────────┘
+//! ```
+//!
+//! The target keeps its own progress in `backfill_sync`, in the same transaction as the rows. **Nothing on this side
+//! remembers how far a sync came**: after a lost connection, a crash of either side, or another sync's work, what is to
+//! be done is read from the target again.
+
+mod chunk;
+mod column;
+mod connect;
+mod copy;
+mod errors;
+mod progress;
+mod receipt;
+mod run;
+mod series;
+mod source;
+mod target;
+mod transfer;
+
+pub use connect::{Address, AddressError, ConnectError, SslMode};
+pub use errors::Error;
+pub use receipt::Receipt;
+pub use run::{CHUNK_ROWS_DEFAULT, Settings, run};
+pub use source::{Batches, SeriesInfo, Source, SourceError};
+pub use target::TargetError;

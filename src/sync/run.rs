@@ -1,0 +1,438 @@
+//! A run: the targets, the probe, the workers.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use tokio_postgres::Client;
+
+use super::connect::{Address, ConnectError};
+use super::errors::{Class, Error, classify};
+use super::progress::{Probed, ProgressTable};
+use super::receipt::Receipt;
+use super::series::Worker;
+use super::source::{SeriesInfo, Source};
+use super::target::{self, Target, TargetSpec};
+use crate::calendar::Calendar;
+use crate::model::{
+    DAY_MICROS, Interval, MINUTE_MICROS, OnConflict, Ticker, TimeRange, Timestamp, date_micros,
+};
+use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport, UnitStatus};
+
+/// Bars in a chunk: one transaction.
+pub const CHUNK_ROWS_DEFAULT: usize = 131_072;
+/// The table for 1-minute bars; those of other intervals have theirs behind it.
+const TABLE_DEFAULT: &str = "market_data";
+
+/// What a sync is to do.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to.
+    pub address: Address,
+    /// Into which table; by interval where there is none.
+    pub table: Option<String>,
+    /// Create the table where it is missing.
+    pub create_table: bool,
+    /// Only these tickers; all where empty.
+    pub tickers: Vec<Ticker>,
+    /// Only this interval.
+    pub interval: Option<Interval>,
+    /// First trading date, inclusive.
+    pub start: Option<NaiveDate>,
+    /// Last trading date, inclusive.
+    pub end: Option<NaiveDate>,
+    /// What to do with rows that the target holds with other values.
+    pub on_conflict: OnConflict,
+    /// Connections at once.
+    pub threads: usize,
+    /// Ignore the recorded progress and compare all.
+    pub full: bool,
+    /// Compare, write nothing.
+    pub dry_run: bool,
+    /// How arrival is checked.
+    pub receipt: Receipt,
+    /// Let integer columns take rounded volumes.
+    pub round_volume: bool,
+    /// The zone of a `timestamp` column.
+    pub target_zone: Option<Tz>,
+    /// Sync the simulator's bars too.
+    pub allow_demo: bool,
+    /// Bars in a chunk.
+    pub chunk_rows: usize,
+}
+
+impl Settings {
+    /// Settings as they are without any option.
+    #[must_use]
+    pub fn new(address: Address) -> Self {
+        Self {
+            address,
+            table: None,
+            create_table: false,
+            tickers: Vec::new(),
+            interval: None,
+            start: None,
+            end: None,
+            on_conflict: OnConflict::Fail,
+            threads: 4,
+            full: false,
+            dry_run: false,
+            receipt: Receipt::default(),
+            round_volume: false,
+            target_zone: None,
+            allow_demo: false,
+            chunk_rows: CHUNK_ROWS_DEFAULT,
+        }
+    }
+
+    /// Whether dates narrow the run: its progress does not move then.
+    pub(super) fn is_narrowed(&self) -> bool {
+        self.start.is_some() || self.end.is_some()
+    }
+
+    fn table_for(&self, interval: Interval) -> String {
+        match (&self.table, interval) {
+            (Some(table), _) => table.clone(),
+            (None, Interval::M1) => TABLE_DEFAULT.to_owned(),
+            (None, other) => format!("{TABLE_DEFAULT}_{other}"),
+        }
+    }
+
+    fn wants(&self, info: &SeriesInfo) -> bool {
+        (self.tickers.is_empty() || self.tickers.contains(&info.key.ticker))
+            && self
+                .interval
+                .is_none_or(|interval| interval == info.key.interval)
+    }
+}
+
+/// The way from one interval's series into one table.
+pub(super) struct Stream {
+    pub interval: Interval,
+    pub target: Target,
+    pub progress: ProgressTable,
+}
+
+/// What all workers share.
+pub(super) struct Shared<'a> {
+    pub settings: &'a Settings,
+    pub source: &'a dyn Source,
+    pub stop: &'a Stop,
+    pub observer: &'a dyn Observer,
+    aborted: AtomicBool,
+}
+
+impl Shared<'_> {
+    /// Whether another worker found that the run cannot go on.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Relaxed)
+    }
+}
+
+/// A ticker's work: each of its series with what the probe found.
+struct Unit {
+    ticker: Ticker,
+    series: Vec<(usize, SeriesInfo, TimeRange, Probed)>,
+}
+
+/// Brings staged bars to the target.
+///
+/// Blocks; call it from a thread that may. The report holds whatever was done, also where the run could not go on. An
+/// error means that nothing was begun.
+pub fn run(
+    source: &dyn Source,
+    settings: &Settings,
+    stop: &Stop,
+    observer: &dyn Observer,
+) -> Result<RunReport, Error> {
+    let wanted = wanted(source, settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Store(Box::new(error)))?;
+    let shared = Shared {
+        settings,
+        source,
+        stop,
+        observer,
+        aborted: AtomicBool::new(false),
+    };
+    let prepared = runtime.block_on(prepare(&shared, wanted))?;
+    let Some((streams, units, missing)) = prepared else {
+        return Ok(RunReport {
+            tickers: settings
+                .tickers
+                .iter()
+                .map(|ticker| empty(ticker, observer))
+                .collect(),
+            ..RunReport::default()
+        });
+    };
+    let mut report = RunReport::default();
+    report
+        .tickers
+        .extend(missing.iter().map(|ticker| empty(ticker, observer)));
+    let threads = settings.threads.clamp(1, units.len().max(1));
+    observer.event(&Event::Planned {
+        unit: "tickers",
+        total: units.len() as u64,
+    });
+    let queue = Mutex::new(VecDeque::from(units));
+    let done = Mutex::new(report);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut worker = Worker {
+                    shared: &shared,
+                    session: None,
+                };
+                while !stop.is_set() && !shared.is_aborted() {
+                    let Some(unit) = lock(&queue).pop_front() else {
+                        break;
+                    };
+                    let (unit, fatal) = runtime.block_on(run_unit(&mut worker, &streams, &unit));
+                    if let Some(fatal) = fatal {
+                        shared.aborted.store(true, Ordering::Relaxed);
+                        lock(&done).fatal.get_or_insert(fatal);
+                    }
+                    if let Some(unit) = unit {
+                        observer.event(&Event::TickerDone(&unit));
+                        observer.event(&Event::Progress { done: 1, bars: 0 });
+                        let mut done = lock(&done);
+                        done.totals += unit.counts;
+                        done.tickers.push(unit);
+                    }
+                }
+            });
+        }
+    });
+    runtime.shutdown_background();
+    let mut report = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    report.tickers.sort_by(|a, b| a.name.cmp(&b.name));
+    report.interrupted = stop.is_set();
+    Ok(report)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn empty(ticker: &Ticker, observer: &dyn Observer) -> UnitReport {
+    let unit = UnitReport::done(
+        ticker.as_str(),
+        Counts::default(),
+        std::time::Duration::ZERO,
+    );
+    observer.event(&Event::TickerDone(&unit));
+    unit
+}
+
+/// The series that the run is about, checked for what would refuse it whole.
+fn wanted(source: &dyn Source, settings: &Settings) -> Result<Vec<SeriesInfo>, Error> {
+    let series: Vec<_> = source
+        .series()
+        .map_err(Error::Store)?
+        .into_iter()
+        .filter(|info| settings.wants(info))
+        .collect();
+    if let Some(demo) = series.iter().find(|info| info.demo)
+        && !settings.allow_demo
+    {
+        return Err(Error::DemoBars {
+            ticker: demo.key.ticker.to_string(),
+        });
+    }
+    let one_interval = series
+        .windows(2)
+        .all(|pair| pair[0].key.interval == pair[1].key.interval);
+    if settings.table.is_some() && settings.interval.is_none() && !one_interval {
+        return Err(Error::ManyIntervals);
+    }
+    Ok(series)
+}
+
+type Prepared = (Vec<Stream>, Vec<Unit>, Vec<Ticker>);
+
+/// Finds every target, then probes every series: nothing is written before all of them can take bars.
+async fn prepare(shared: &Shared<'_>, wanted: Vec<SeriesInfo>) -> Result<Option<Prepared>, Error> {
+    let settings = shared.settings;
+    let client = first_connection(shared).await?;
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let mut by_interval: BTreeMap<Interval, Vec<SeriesInfo>> = BTreeMap::new();
+    for info in wanted {
+        by_interval.entry(info.key.interval).or_default().push(info);
+    }
+    let mut streams = Vec::new();
+    for interval in by_interval.keys() {
+        let spec = TargetSpec {
+            name: settings.table_for(*interval),
+            zone: settings.target_zone,
+            round_volume: settings.round_volume,
+        };
+        if settings.create_table && !settings.dry_run {
+            target::create(&client, &spec.name).await?;
+        }
+        let target = target::resolve(&client, &spec).await?;
+        streams.push(Stream {
+            interval: *interval,
+            progress: ProgressTable::beside(&target, shared.source.store_id()),
+            target,
+        });
+    }
+    let mut units: BTreeMap<Ticker, Unit> = BTreeMap::new();
+    for (index, (stream, series)) in streams.iter().zip(by_interval.into_values()).enumerate() {
+        let probed = probe(shared, &client, stream, &series).await?;
+        for (info, probed) in series.into_iter().zip(probed) {
+            let range = range_of(settings, &info)?;
+            units
+                .entry(info.key.ticker.clone())
+                .or_insert_with(|| Unit {
+                    ticker: info.key.ticker.clone(),
+                    series: Vec::new(),
+                })
+                .series
+                .push((index, info, range, probed));
+        }
+    }
+    let missing = settings
+        .tickers
+        .iter()
+        .filter(|ticker| !units.contains_key(ticker))
+        .cloned()
+        .collect();
+    Ok(Some((streams, units.into_values().collect(), missing)))
+}
+
+/// The run's first connection. A server that is coming up is waited for, one that is not there is told at once.
+async fn first_connection(shared: &Shared<'_>) -> Result<Client, Error> {
+    let mut left = 20;
+    loop {
+        match shared.settings.address.connect().await.map_err(Error::from) {
+            Err(error)
+                if left > 0
+                    && matches!(&error, Error::Connect(ConnectError::Failed { source, .. }) if source.as_db_error().is_some())
+                    && classify(&error) == Class::Reconnect
+                    && !shared.stop.is_set() =>
+            {
+                left -= 1;
+                tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// What the target knows of the series, and rows for those that it does not know.
+async fn probe(
+    shared: &Shared<'_>,
+    client: &Client,
+    stream: &Stream,
+    series: &[SeriesInfo],
+) -> Result<Vec<Probed>, Error> {
+    let tickers: Vec<&str> = series.iter().map(|info| info.key.ticker.as_str()).collect();
+    let dry = shared.settings.dry_run;
+    if !stream.progress.ensure(client, dry).await? {
+        let unknown = Probed {
+            progress: None,
+            edges_changed: false,
+        };
+        return Ok(vec![unknown; series.len()]);
+    }
+    let probed = stream
+        .progress
+        .probe(client, &stream.target, stream.interval, &tickers)
+        .await?;
+    let new: Vec<&str> = tickers
+        .iter()
+        .zip(&probed)
+        .filter(|(_, probed)| probed.progress.is_none())
+        .map(|(ticker, _)| *ticker)
+        .collect();
+    if !new.is_empty() && !dry {
+        stream.make_rows(client, &new).await?;
+    }
+    Ok(probed)
+}
+
+/// The instants of the dates that the run is about, by the series' exchange.
+fn range_of(settings: &Settings, info: &SeriesInfo) -> Result<TimeRange, Error> {
+    if !settings.is_narrowed() {
+        return Ok(TimeRange::ALL);
+    }
+    let calendar =
+        Calendar::for_exchange(&info.exchange).map_err(|error| Error::Store(Box::new(error)))?;
+    let starts = |date: NaiveDate| first_minute_of(&calendar, date);
+    Ok(TimeRange {
+        start: settings.start.map_or(i64::MIN, starts),
+        end: settings
+            .end
+            .and_then(|end| end.succ_opt())
+            .map_or(i64::MAX, starts),
+    })
+}
+
+/// The first minute that belongs to a trading date or a later one.
+fn first_minute_of(calendar: &Calendar, date: NaiveDate) -> i64 {
+    let around = date_micros(date);
+    let (mut before, mut inside) = (around - 2 * DAY_MICROS, around + 2 * DAY_MICROS);
+    while inside - before > MINUTE_MICROS {
+        let middle = before + (inside - before) / 2 / MINUTE_MICROS * MINUTE_MICROS;
+        if calendar.session_date(Timestamp::from_micros(middle)) < date {
+            before = middle;
+        } else {
+            inside = middle;
+        }
+    }
+    inside
+}
+
+/// Syncs one ticker, series after series. Says also why the whole run cannot go on, if that is so.
+async fn run_unit(
+    worker: &mut Worker<'_>,
+    streams: &[Stream],
+    unit: &Unit,
+) -> (Option<UnitReport>, Option<Fatal>) {
+    let began = Instant::now();
+    let mut counts = Counts::default();
+    for (index, info, range, probed) in &unit.series {
+        let (some, result) = worker.sync(&streams[*index], info, *range, *probed).await;
+        counts += some;
+        let Err(error) = result else { continue };
+        if matches!(error, Error::Interrupted) && counts == Counts::default() {
+            return (None, None);
+        }
+        let fatal = (classify(&error) == Class::Reconnect).then(|| Fatal {
+            error: error.to_string(),
+            hint: error.hint(),
+        });
+        let status = match error {
+            Error::Restated { .. } => UnitStatus::Conflict,
+            _ => UnitStatus::Failed,
+        };
+        let report = UnitReport {
+            name: unit.ticker.to_string(),
+            status,
+            counts,
+            elapsed: began.elapsed(),
+            error: Some(error.to_string()),
+            hint: error.hint(),
+        };
+        return (Some(report), fatal);
+    }
+    let report = UnitReport {
+        name: unit.ticker.to_string(),
+        status: UnitStatus::Ok,
+        counts,
+        elapsed: began.elapsed(),
+        error: None,
+        hint: None,
+    };
+    (Some(report), None)
+}

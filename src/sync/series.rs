@@ -1,0 +1,493 @@
+//! One series: its passes, chunk by chunk, through lost connections and other syncs.
+//!
+//! What is to be done is decided anew from the target's progress whenever that may have changed, so that going on after
+//! a failure and starting are the same thing.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::chunk::{Chunk, Chunks};
+use super::errors::{Class, Error, classify};
+use super::progress::{self, Mark, Probed, Progress, ProgressTable};
+use super::run::{Shared, Stream};
+use super::source::SeriesInfo;
+use super::target::Target;
+use super::transfer::{InDoubt, Job, Sent, Session, Tally, read_back, rows_that_are};
+use crate::model::{OnConflict, TimeRange};
+use crate::report::{Counts, Event};
+use crate::sync::copy::Standing;
+
+/// Failures in a row, without a chunk between them, that one series may cost.
+const FAILURES_MAX: u32 = 8;
+const BACKOFF_MS_MIN: u64 = 200;
+const BACKOFF_MS_MAX: u64 = 8_000;
+/// Times that a series starts from its beginning because its progress speaks of commits that the store does not have.
+const RESETS_MAX: u32 = 4;
+
+/// A connection's worth of work: series after series over one session.
+pub(super) struct Worker<'a> {
+    pub shared: &'a Shared<'a>,
+    pub session: Option<Session>,
+}
+
+/// What is known of the series while it is being synced.
+struct State {
+    counts: Counts,
+    /// The progress, where it is known to be current.
+    progress: Option<Progress>,
+    /// Compare all, whatever the progress says; until a chunk of that pass is there.
+    full: bool,
+    /// The table's object id and file.
+    identity: (i64, i64),
+    /// The last instant that is there, of a run whose progress does not move.
+    narrow_through: Option<i64>,
+    narrow_done: bool,
+    in_doubt: Option<InDoubt>,
+    resets: u32,
+    failures: u32,
+}
+
+/// A pass over the commits after `base` up to `pass`.
+struct Pass {
+    base: Mark,
+    pass: Mark,
+    /// The last instant that is there already.
+    through: Option<i64>,
+}
+
+impl Worker<'_> {
+    /// Brings a series to the target. The counts are true even where it fails.
+    pub(super) async fn sync(
+        &mut self,
+        stream: &Stream,
+        info: &SeriesInfo,
+        range: TimeRange,
+        probed: Probed,
+    ) -> (Counts, Result<(), Error>) {
+        let mut state = State {
+            counts: Counts::default(),
+            progress: probed.progress,
+            full: self.shared.settings.full
+                || (probed.edges_changed && probed.progress.is_some_and(|p| !p.is_new())),
+            identity: (stream.target.oid, stream.target.filenode),
+            narrow_through: None,
+            narrow_done: false,
+            in_doubt: None,
+            resets: 0,
+            failures: 0,
+        };
+        loop {
+            match self.attempt(stream, info, range, &mut state).await {
+                Ok(()) => return (state.counts, Ok(())),
+                Err(error) => {
+                    let class = classify(&error);
+                    if class == Class::Never
+                        || state.failures >= FAILURES_MAX
+                        || self.shared.stop.is_set()
+                        || self.shared.is_aborted()
+                    {
+                        if let Error::Restated { restated, rows, .. } = &error {
+                            state.counts.conflicts += restated;
+                            state.counts.fetched += rows;
+                            state.counts.prepared += rows;
+                        }
+                        return (state.counts, Err(error));
+                    }
+                    tracing::debug!("{}: {error}; trying again", info.key);
+                    self.recover(class, &mut state).await;
+                }
+            }
+        }
+    }
+
+    /// Waits, and leaves a connection behind that is lost.
+    async fn recover(&mut self, class: Class, state: &mut State) {
+        state.failures += 1;
+        state.counts.retries += 1;
+        if !self.shared.settings.dry_run {
+            state.progress = None;
+        }
+        if let Some(session) = &mut self.session {
+            state.in_doubt = session.in_doubt.take().or(state.in_doubt);
+        }
+        if class == Class::Reconnect {
+            self.session = None;
+        }
+        let doubled = BACKOFF_MS_MIN << (state.failures - 1).min(10);
+        let delay = Duration::from_millis(doubled.min(BACKOFF_MS_MAX));
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = self.shared.stop.wait() => {}
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        stream: &Stream,
+        info: &SeriesInfo,
+        range: TimeRange,
+        state: &mut State,
+    ) -> Result<(), Error> {
+        if self.session.is_none() {
+            let client = self.shared.settings.address.connect().await?;
+            self.session = Some(Session::new(client));
+        }
+        if let Some(doubt) = state.in_doubt {
+            self.settle_doubt(stream, info, doubt, state).await?;
+            state.in_doubt = None;
+        }
+        loop {
+            let progress = match state.progress {
+                Some(progress) => progress,
+                None => self.read_progress(stream, info, state).await?,
+            };
+            let Some(mut pass) = self.plan(info, &progress, state)? else {
+                return Ok(());
+            };
+            if self.shared.settings.dry_run {
+                pass.through = pass.through.max(state.narrow_through);
+            }
+            self.pass(stream, info, range, progress, &pass, state)
+                .await?;
+        }
+    }
+
+    /// What is to be done next, if anything.
+    fn plan(
+        &self,
+        info: &SeriesInfo,
+        progress: &Progress,
+        state: &mut State,
+    ) -> Result<Option<Pass>, Error> {
+        let source = self.shared.source;
+        let commit_id = |seq| source.commit_id(seq).map_err(Error::Store);
+        if state.narrow_done || info.max_commit_seq == 0 {
+            return Ok(None);
+        }
+        let is_ours = |mark: Mark| -> Result<bool, Error> {
+            Ok(if mark.seq == 0 {
+                mark.id == Uuid::nil()
+            } else {
+                commit_id(mark.seq)? == Some(mark.id)
+            })
+        };
+        if !progress.is_new() && !state.full {
+            if !is_ours(progress.base)? || !is_ours(progress.pass)? {
+                // A copied, restored or repaired store: what the progress speaks of never happened here.
+                state.resets += 1;
+                if state.resets > RESETS_MAX {
+                    return Err(Error::Contended {
+                        series: info.key.clone(),
+                    });
+                }
+                state.full = true;
+            } else if (progress.oid, progress.filenode) != state.identity {
+                state.full = true;
+            }
+        }
+        let newest = || -> Result<Mark, Error> {
+            let id = commit_id(info.max_commit_seq)?.ok_or_else(|| Error::Source {
+                series: info.key.clone(),
+                source: format!("commit {} has no id", info.max_commit_seq).into(),
+            })?;
+            Ok(Mark {
+                seq: info.max_commit_seq,
+                id,
+            })
+        };
+        if self.shared.settings.is_narrowed() {
+            let base = if state.full {
+                Mark::default()
+            } else {
+                progress.base
+            };
+            if base.seq >= info.max_commit_seq {
+                return Ok(None);
+            }
+            return Ok(Some(Pass {
+                base,
+                pass: newest()?,
+                through: state.narrow_through,
+            }));
+        }
+        if state.full {
+            return Ok(Some(Pass {
+                base: Mark::default(),
+                pass: newest()?,
+                through: None,
+            }));
+        }
+        if progress.is_under_way() {
+            return Ok(Some(Pass {
+                base: progress.base,
+                pass: progress.pass,
+                through: progress.through,
+            }));
+        }
+        if progress.base.seq >= info.max_commit_seq {
+            return Ok(None);
+        }
+        Ok(Some(Pass {
+            base: progress.base,
+            pass: newest()?,
+            through: None,
+        }))
+    }
+
+    /// Sends the chunks of a pass, until it is through or the progress turns out to be elsewhere.
+    async fn pass(
+        &mut self,
+        stream: &Stream,
+        info: &SeriesInfo,
+        range: TimeRange,
+        mut expected: Progress,
+        pass: &Pass,
+        state: &mut State,
+    ) -> Result<(), Error> {
+        let settings = self.shared.settings;
+        let start = pass.through.map_or(range.start, |at| at + 1);
+        let rest = TimeRange {
+            start: start.max(range.start),
+            end: range.end,
+        };
+        let batches = self
+            .shared
+            .source
+            .scan_since(&info.key, rest, pass.base.seq, pass.pass.seq)
+            .map_err(|source| Error::Source {
+                series: info.key.clone(),
+                source,
+            })?;
+        let mut chunks = Chunks::new(batches, settings.chunk_rows, &info.key, stream.target.clock);
+        let mut next_chunk = chunks.next()?;
+        loop {
+            if self.shared.stop.is_set() || self.shared.is_aborted() {
+                return Err(Error::Interrupted);
+            }
+            let (chunk, last) = match next_chunk.take() {
+                Some((chunk, last)) => (chunk, last),
+                None => (Chunk::default(), true),
+            };
+            self.check_ticker(stream, info)?;
+            if chunk.len() == 0 && (settings.is_narrowed() || settings.dry_run) {
+                state.narrow_done = true;
+                return Ok(());
+            }
+            let through = chunk.instants.last().copied();
+            let next = (!settings.is_narrowed()).then(|| Progress {
+                base: if last { pass.pass } else { pass.base },
+                pass: pass.pass,
+                through: through.filter(|_| !last),
+                oid: state.identity.0,
+                filenode: state.identity.1,
+            });
+            let job = Job {
+                target: &stream.target,
+                progress_table: &stream.progress,
+                series: &info.key,
+                chunk: &chunk,
+                expected,
+                next,
+                identity: state.identity,
+                on_conflict: settings.on_conflict,
+                receipt: settings.receipt,
+            };
+            if settings.dry_run {
+                self.compare_only(&job, state).await?;
+            } else {
+                let Some(session) = self.session.as_mut() else {
+                    return Err(Error::Interrupted);
+                };
+                match session.send(&job).await? {
+                    Sent::Committed(tally) => {
+                        self.take(state, tally, chunk.len() as u64, next, through);
+                    }
+                    Sent::Moved(found) => {
+                        if found.is_none() {
+                            stream
+                                .make_rows(&session.client, &[info.key.ticker.as_str()])
+                                .await?;
+                        }
+                        state.progress = found;
+                        return Ok(());
+                    }
+                    Sent::Replaced { oid, filenode } => {
+                        if oid != stream.target.oid {
+                            return Err(Error::Replaced {
+                                table: stream.target.table.clone(),
+                            });
+                        }
+                        state.identity = (oid, filenode);
+                        state.full = true;
+                        return Ok(());
+                    }
+                }
+            }
+            if last {
+                state.narrow_done = settings.is_narrowed() || settings.dry_run;
+                return Ok(());
+            }
+            expected = next.unwrap_or(expected);
+            next_chunk = chunks.next()?;
+        }
+    }
+
+    /// Counts a chunk that is there.
+    fn take(
+        &self,
+        state: &mut State,
+        tally: Tally,
+        rows: u64,
+        next: Option<Progress>,
+        through: Option<i64>,
+    ) {
+        state.counts += Counts {
+            fetched: rows,
+            prepared: rows,
+            committed: tally.inserted + tally.updated,
+            updated: tally.updated,
+            skipped_identical: tally.identical,
+            skipped_restated: tally.restated,
+            ..Counts::default()
+        };
+        match next {
+            Some(next) => {
+                state.progress = Some(next);
+                state.full = false;
+            }
+            None => state.narrow_through = through.or(state.narrow_through),
+        }
+        state.failures = 0;
+        self.shared.observer.event(&Event::Progress {
+            done: 0,
+            bars: rows,
+        });
+    }
+
+    /// A dry run's chunk: compared, not written.
+    async fn compare_only(&mut self, job: &Job<'_>, state: &mut State) -> Result<(), Error> {
+        let Some(session) = &self.session else {
+            return Err(Error::Interrupted);
+        };
+        let standing = read_back(&session.client, job).await?;
+        let restated = rows_that_are(&standing, Standing::Restated).len() as u64;
+        let rows = standing.len() as u64;
+        let mut counts = Counts {
+            fetched: rows,
+            prepared: rows,
+            skipped_identical: rows_that_are(&standing, Standing::Identical).len() as u64,
+            ..Counts::default()
+        };
+        match job.on_conflict {
+            OnConflict::Fail => counts.conflicts = restated,
+            OnConflict::Ignore => counts.skipped_restated = restated,
+            OnConflict::Update => {}
+        }
+        state.counts += counts;
+        state.narrow_through = job.chunk.instants.last().copied();
+        self.shared.observer.event(&Event::Progress {
+            done: 0,
+            bars: rows,
+        });
+        Ok(())
+    }
+
+    async fn read_progress(
+        &mut self,
+        stream: &Stream,
+        info: &SeriesInfo,
+        state: &mut State,
+    ) -> Result<Progress, Error> {
+        let Some(session) = &self.session else {
+            return Err(Error::Interrupted);
+        };
+        if self.shared.settings.dry_run {
+            return Ok(Progress::default());
+        }
+        let sql = stream.progress.read_sql(&stream.target, &info.key);
+        let mut row = None;
+        for _ in 0..2 {
+            row = session
+                .client
+                .query_typed_opt(&sql, &[])
+                .await
+                .map_err(|source| stream.progress.rights(source))?;
+            if row.is_some() {
+                break;
+            }
+            stream
+                .make_rows(&session.client, &[info.key.ticker.as_str()])
+                .await?;
+        }
+        let progress = row.as_ref().and_then(progress::read).unwrap_or_default();
+        state.progress = Some(progress);
+        Ok(progress)
+    }
+
+    /// Finds out whether a COMMIT whose answer was lost took place. The lock waits for its ghost.
+    async fn settle_doubt(
+        &mut self,
+        stream: &Stream,
+        info: &SeriesInfo,
+        doubt: InDoubt,
+        state: &mut State,
+    ) -> Result<(), Error> {
+        let Some(session) = &self.session else {
+            return Err(Error::Interrupted);
+        };
+        let client = &session.client;
+        let failed = Error::database("finding out what became of a commit");
+        client.batch_execute("BEGIN").await.map_err(&failed)?;
+        let lock = stream.progress.lock_sql(&stream.target, &info.key);
+        let row = client
+            .query_typed_opt(&lock, &[])
+            .await
+            .map_err(|source| stream.progress.rights(source))?;
+        let status: Option<String> = client
+            .query_typed_one(&format!("SELECT txid_status({})", doubt.txid), &[])
+            .await
+            .map_err(&failed)?
+            .get(0);
+        client.batch_execute("ROLLBACK").await.map_err(&failed)?;
+        let progress = row.as_ref().and_then(progress::read);
+        let committed = match status.as_deref() {
+            Some("committed") => true,
+            Some(_) => false,
+            // So long ago that the server forgot: the progress tells.
+            None => doubt.next.is_some() && progress == doubt.next,
+        };
+        if committed {
+            self.take(state, doubt.tally, doubt.rows, doubt.next, doubt.through);
+        }
+        state.progress = progress;
+        Ok(())
+    }
+
+    fn check_ticker(&self, stream: &Stream, info: &SeriesInfo) -> Result<(), Error> {
+        let target: &Target = &stream.target;
+        let chars = info.key.ticker.as_str().chars().count();
+        match target.ticker_chars_max {
+            Some(max) if chars > max => Err(Error::TickerTooLong {
+                series: info.key.clone(),
+                column: target.ticker.clone(),
+                max,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Stream {
+    /// Makes progress rows for tickers that have none.
+    pub(super) async fn make_rows(
+        &self,
+        client: &tokio_postgres::Client,
+        tickers: &[&str],
+    ) -> Result<(), Error> {
+        let table: &ProgressTable = &self.progress;
+        table
+            .make_rows(client, &self.target, self.interval, tickers)
+            .await
+    }
+}

@@ -1,0 +1,67 @@
+//! `--create-table`.
+
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::quote;
+use crate::sync::errors::Error;
+
+/// Creates the table where it is missing, as a hypertable where the server has TimescaleDB. No error where it exists,
+/// nor when two do it at once.
+pub async fn create(client: &Client, name: &str) -> Result<(), Error> {
+    let failed = Error::database("creating the table");
+    let exists = "SELECT to_regclass($1) IS NOT NULL, \
+                  EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'), \
+                  (SELECT array_agg(part) FROM unnest(parse_ident($1)) part)";
+    let row = client
+        .query_typed_one(exists, &[(&name, tokio_postgres::types::Type::TEXT)])
+        .await
+        .map_err(&failed)?;
+    if row.get::<_, bool>(0) {
+        return Ok(());
+    }
+    let parts: Vec<String> = row.get(2);
+    let table: Vec<_> = parts.iter().map(|part| quote(part)).collect();
+    let table = table.join(".");
+    let mut sql = format!("BEGIN; {}; ", ddl(&table, "IF NOT EXISTS "));
+    if row.get::<_, bool>(1) {
+        sql.push_str(&format!(
+            "SELECT create_hypertable({}, 'timestamp', if_not_exists => true); ",
+            super::literal(&table)
+        ));
+    }
+    sql.push_str("COMMIT");
+    for _ in 0..3 {
+        match client.batch_execute(&sql).await {
+            Ok(()) => return Ok(()),
+            // Two at once: IF NOT EXISTS looks before the other has committed. By then it has.
+            Err(error) if is_lost_race(&error) => {
+                let _ = client.batch_execute("ROLLBACK").await;
+            }
+            Err(error) => {
+                let _ = client.batch_execute("ROLLBACK").await;
+                return Err(failed(error));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether `error` says that somebody else created the same thing at the same time.
+pub(in crate::sync) fn is_lost_race(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| {
+        *code == SqlState::UNIQUE_VIOLATION
+            || *code == SqlState::DUPLICATE_TABLE
+            || *code == SqlState::DUPLICATE_OBJECT
+    })
+}
+
+/// The statement that creates the table.
+pub(super) fn ddl(table: &str, condition: &str) -> String {
+    format!(
+        "CREATE TABLE {condition}{table} (ticker text NOT NULL, \"timestamp\" timestamptz NOT NULL, \
+         open double precision NOT NULL, high double precision NOT NULL, low double precision NOT NULL, \
+         close double precision NOT NULL, volume double precision NOT NULL, vwap double precision, trades bigint, \
+         PRIMARY KEY (ticker, \"timestamp\"))"
+    )
+}
