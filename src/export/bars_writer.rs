@@ -94,10 +94,10 @@ impl BarsWriter {
         let recipe = match self.format {
             Format::Parquet => Recipe::Parquet {
                 ticker_folders: false,
-                metadata: Vec::new(),
+                mark: None,
             },
             Format::Csv => Recipe::Csv(Layout { extras }),
-            Format::Arrow => Recipe::ArrowFile,
+            Format::Arrow => Recipe::ArrowFile { mark: None },
         };
         let path = &self.path;
         let keep_last = self.keep_last;

@@ -10,6 +10,8 @@ use super::sink::Out;
 
 /// Bytes gathered before the file system sees them.
 const BUFFER_BYTES: usize = 1 << 18;
+/// The ending of files being written.
+const PART_SUFFIX: &str = ".part";
 /// How many names are tried before giving up.
 const NAMES_MAX: u32 = 100;
 
@@ -33,7 +35,7 @@ impl Draft {
             .to_string_lossy();
         for _ in 0..NAMES_MAX {
             let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-            let hidden = format!(".{name}.{}-{number}.part", std::process::id());
+            let hidden = format!(".{name}.{}-{number}{PART_SUFFIX}", std::process::id());
             let beside = target.with_file_name(hidden);
             match OpenOptions::new()
                 .read(true)
@@ -78,6 +80,11 @@ impl Drop for Draft {
             let _ = fs::remove_file(&self.beside);
         }
     }
+}
+
+/// Whether a file is called like a [`Draft`] of an export's folder.
+pub(super) fn is_part_name(name: &str) -> bool {
+    name.starts_with(".bars.") && name.ends_with(PART_SUFFIX)
 }
 
 /// Makes the names in the folder of `path` durable.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 
+use crate::model::SeriesKey;
+
 /// What can go wrong while bars are written to files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -23,6 +25,23 @@ pub enum Error {
         /// The name.
         path: PathBuf,
     },
+    /// A file stands where one of the export's would, and no export wrote it.
+    #[error("{} stands there already, and no export wrote it", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The bars could not be read.
+    #[error("{series}: {source}")]
+    Read {
+        /// Whose bars.
+        series: SeriesKey,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The program was told to stop.
+    #[error("interrupted; nothing was replaced")]
+    Interrupted,
     /// Arrow or Parquet could not be written.
     #[error("{}: {source}", path.display())]
     Encode {
@@ -45,11 +64,11 @@ impl Error {
         }
         match self {
             Self::Io { source, .. } => source.kind() == io::ErrorKind::BrokenPipe,
-            Self::Encode { source, .. } => match source {
-                ParquetError::External(inner) => broken(inner.as_ref()),
-                _ => false,
-            },
-            Self::UnknownFormat { .. } => false,
+            Self::Encode {
+                source: ParquetError::External(inner),
+                ..
+            } => broken(inner.as_ref()),
+            _ => false,
         }
     }
 

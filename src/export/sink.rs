@@ -16,6 +16,9 @@ use super::columns::{FILE_SCHEMA, Piece, TRAVEL_SCHEMA, join};
 use super::csv::Layout;
 use super::{Error, row_group};
 
+/// Key in the footers of exported files; its value is the minutes of a bar.
+pub(super) const EXPORT_KEY: &str = "backfill.export.interval_minutes";
+
 /// Where the bytes go.
 pub(super) type Out = Box<dyn Write + Send>;
 
@@ -26,13 +29,16 @@ pub(super) enum Recipe {
     Parquet {
         /// Whether the ticker must read as a dictionary, as readers make one of the folder's name.
         ticker_folders: bool,
-        /// Key and value pairs of the footer.
-        metadata: Vec<(String, String)>,
+        /// The mark of an export: the minutes of a bar.
+        mark: Option<u16>,
     },
     /// CSV lines.
     Csv(Layout),
     /// Arrow IPC, file format.
-    ArrowFile,
+    ArrowFile {
+        /// The mark of an export: the minutes of a bar.
+        mark: Option<u16>,
+    },
     /// Arrow IPC, stream format.
     ArrowStream,
 }
@@ -53,7 +59,7 @@ impl Recipe {
                 Encoded::Parquet(row_group::encode(&rows).map_err(Error::parquet(path))?)
             }
             Self::Csv(layout) => Encoded::Csv(layout.lines(&rows)),
-            Self::ArrowFile | Self::ArrowStream => {
+            Self::ArrowFile { .. } | Self::ArrowStream => {
                 Encoded::Arrow(with_plain_ticker(&rows).map_err(Error::arrow(path))?)
             }
         })
@@ -86,11 +92,11 @@ impl Sink {
         let kind = match recipe {
             Recipe::Parquet {
                 ticker_folders,
-                metadata,
+                mark,
             } => {
-                let metadata = metadata
+                let metadata = mark
                     .iter()
-                    .map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
+                    .map(|minutes| KeyValue::new(EXPORT_KEY.to_owned(), minutes.to_string()))
                     .collect();
                 Kind::Parquet(
                     row_group::begin(out, ticker_folders.then_some(&TRAVEL_SCHEMA), metadata)
@@ -102,8 +108,13 @@ impl Sink {
                     .map_err(Error::io(path))?;
                 Kind::Csv(out)
             }
-            Recipe::ArrowFile => {
-                Kind::ArrowFile(FileWriter::try_new(out, &FILE_SCHEMA).map_err(Error::arrow(path))?)
+            Recipe::ArrowFile { mark } => {
+                let mut writer =
+                    FileWriter::try_new(out, &FILE_SCHEMA).map_err(Error::arrow(path))?;
+                if let Some(minutes) = mark {
+                    writer.write_metadata(EXPORT_KEY, minutes.to_string());
+                }
+                Kind::ArrowFile(writer)
             }
             Recipe::ArrowStream => Kind::ArrowStream(
                 StreamWriter::try_new(out, &FILE_SCHEMA).map_err(Error::arrow(path))?,

@@ -1,0 +1,372 @@
+//! The export itself: files planned, read, encoded and put in place.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
+
+use arrow::array::{Array, RecordBatch};
+
+use super::chunks::Chunks;
+use super::columns::{BAR_COLUMNS, Piece, bar_batch, timestamps};
+use super::csv::Layout;
+use super::draft::Draft;
+use super::folder;
+use super::pipeline::{in_order, worker_count};
+use super::plan::{FilePlan, Grid, PartitionBy, SeriesPlan, divide};
+use super::resample::Resampler;
+use super::sink::{Encoded, Recipe, Sink};
+use super::{Error, Format};
+use crate::model::{Bars, TimeRange};
+use crate::report::Stop;
+
+/// Threads that flush and rename finished files; each mostly waits for the disk.
+const PUBLISHERS: usize = 8;
+
+/// Where an export goes.
+pub enum Target {
+    /// A pipe: standard output.
+    Stream(Box<dyn Write + Send>),
+    /// One file, which is replaced.
+    File(PathBuf),
+    /// A folder of files.
+    Folder(PathBuf),
+}
+
+/// What to export, and how.
+pub struct Plan {
+    /// The series; one interval, each ticker once.
+    pub series: Vec<SeriesPlan>,
+    /// Minutes of the exported bars.
+    pub minutes: u16,
+    /// The format.
+    pub format: Format,
+    /// How a folder's files are divided.
+    pub partition_by: PartitionBy,
+    /// Where to.
+    pub target: Target,
+}
+
+/// What an export wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// Files.
+    pub files: u64,
+    /// Bars.
+    pub rows: u64,
+}
+
+/// Batches of staged bars of one series, sorted by timestamp: the columns of a bar first, others behind them.
+pub type Batches<'a> = Box<dyn Iterator<Item = Result<RecordBatch, Error>> + 'a>;
+
+/// Where bars are read.
+pub trait Shelf: Sync {
+    /// The bars of a series that open inside `range`.
+    fn scan(&self, series: &SeriesPlan, range: TimeRange) -> Result<Batches<'_>, Error>;
+}
+
+/// Exports. Nothing is replaced before all files are written, and what an error leaves is what was there before.
+pub fn export(shelf: &dyn Shelf, plan: Plan, stop: &Stop) -> Result<Exported, Error> {
+    let Plan {
+        series,
+        minutes,
+        format,
+        partition_by,
+        target,
+    } = plan;
+    let recipe = recipe(shelf, &series, minutes, format, partition_by, &target)?;
+    match target {
+        Target::Stream(out) => {
+            let files = divide(series, PartitionBy::None, format);
+            let mut out = Some(out);
+            write(shelf, &files, &recipe, stop, &mut |path| {
+                let out = out.take().ok_or_else(|| {
+                    Error::io(path)(std::io::Error::other("a pipe takes one file"))
+                })?;
+                Ok((
+                    Sink::begin(&recipe, Path::new("standard output"), out)?,
+                    None,
+                ))
+            })
+            .map(|(exported, _)| exported)
+        }
+        Target::File(path) => {
+            let files = divide(series, PartitionBy::None, format);
+            let (exported, drafts) = write(shelf, &files, &recipe, stop, &mut |_| {
+                let draft = Draft::create(&path)?;
+                let sink = Sink::begin(&recipe, &path, draft.out()?)?;
+                Ok((sink, Some(draft)))
+            })?;
+            publish(drafts)?;
+            Ok(exported)
+        }
+        Target::Folder(folder) => {
+            let files = divide(series, partition_by, format);
+            fill(shelf, &folder, &files, &recipe, stop)
+        }
+    }
+}
+
+/// Replaces what an earlier export left in the folder.
+fn fill(
+    shelf: &dyn Shelf,
+    folder: &Path,
+    files: &[FilePlan],
+    recipe: &Recipe,
+    stop: &Stop,
+) -> Result<Exported, Error> {
+    let found = folder::survey(folder)?;
+    let paths: BTreeSet<PathBuf> = files.iter().map(|file| folder.join(&file.path)).collect();
+    if let Some(path) = paths.intersection(&found.foreign).next() {
+        return Err(Error::Foreign { path: path.clone() });
+    }
+    fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let (exported, drafts) = write(shelf, files, recipe, stop, &mut |path| {
+        let target = folder.join(path);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).map_err(Error::io(parent))?;
+        }
+        let draft = Draft::create(&target)?;
+        let sink = Sink::begin(recipe, &target, draft.out()?)?;
+        Ok((sink, Some(draft)))
+    })?;
+    publish(drafts)?;
+    folder::clear(folder, &found, &paths)?;
+    Ok(exported)
+}
+
+/// The way the files are written; a CSV has the columns vwap and trades where any bar has either.
+fn recipe(
+    shelf: &dyn Shelf,
+    series: &[SeriesPlan],
+    minutes: u16,
+    format: Format,
+    partition_by: PartitionBy,
+    target: &Target,
+) -> Result<Recipe, Error> {
+    let mark = Some(minutes);
+    Ok(match (format, target) {
+        (Format::Parquet, target) => Recipe::Parquet {
+            ticker_folders: matches!(target, Target::Folder(_)) && partition_by.by_ticker(),
+            mark,
+        },
+        (Format::Csv, _) => Recipe::Csv(Layout {
+            extras: any_extras(shelf, series)?,
+        }),
+        (Format::Arrow, Target::Stream(_)) => Recipe::ArrowStream,
+        (Format::Arrow, _) => Recipe::ArrowFile { mark },
+    })
+}
+
+fn any_extras(shelf: &dyn Shelf, series: &[SeriesPlan]) -> Result<bool, Error> {
+    let has_extras = |batch: &RecordBatch| {
+        [6, 7]
+            .iter()
+            .any(|&column| batch.column(column).null_count() < batch.num_rows())
+    };
+    // Most series that have them have them from the start.
+    for batches in [1, usize::MAX] {
+        for plan in series {
+            for batch in shelf.scan(plan, plan.range)?.take(batches) {
+                if has_extras(&batch?) {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
+}
+
+enum Step<R> {
+    Begin(usize),
+    Rows(R),
+    End,
+}
+
+type Opener<'a> = dyn FnMut(&Path) -> Result<(Sink, Option<Draft>), Error> + 'a;
+
+/// Writes the files one after another; many threads encode.
+fn write(
+    shelf: &dyn Shelf,
+    files: &[FilePlan],
+    recipe: &Recipe,
+    stop: &Stop,
+    open: &mut Opener<'_>,
+) -> Result<(Exported, Vec<Draft>), Error> {
+    let mut exported = Exported::default();
+    let mut drafts = Vec::new();
+    let mut current: Option<(Sink, Option<Draft>)> = None;
+    in_order(
+        worker_count(),
+        |emit| read(shelf, files, stop, emit),
+        |step: Step<Vec<Piece>>| {
+            Ok(match step {
+                Step::Begin(file) => Step::Begin(file),
+                Step::End => Step::End,
+                Step::Rows(pieces) => {
+                    let rows: usize = pieces.iter().map(|piece| piece.bars.num_rows()).sum();
+                    let encoded = recipe.encode(&pieces, Path::new("bars"))?;
+                    Step::Rows((encoded, rows as u64))
+                }
+            })
+        },
+        |step: Step<(Encoded, u64)>| {
+            match step {
+                Step::Begin(file) => {
+                    current = Some(open(&files[file].path)?);
+                    exported.files += 1;
+                }
+                Step::Rows((encoded, rows)) => {
+                    if let Some((sink, _)) = &mut current {
+                        sink.append(encoded)?;
+                    }
+                    exported.rows += rows;
+                }
+                Step::End => {
+                    if let Some((sink, draft)) = current.take() {
+                        sink.finish()?;
+                        drafts.extend(draft);
+                    }
+                }
+            }
+            Ok(())
+        },
+    )?;
+    if stop.is_set() {
+        return Err(Error::Interrupted);
+    }
+    Ok((exported, drafts))
+}
+
+/// Reads the bars of every file in turn.
+fn read(
+    shelf: &dyn Shelf,
+    files: &[FilePlan],
+    stop: &Stop,
+    emit: &mut dyn FnMut(Step<Vec<Piece>>) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    for (number, file) in files.iter().enumerate() {
+        let mut chunks = Chunks::default();
+        if emit(Step::Begin(number)).is_break() {
+            return Ok(());
+        }
+        for plan in &file.series {
+            let mut give = |bars: RecordBatch| {
+                let piece = Piece {
+                    ticker: plan.key.ticker.clone(),
+                    bars,
+                };
+                chunks.push(piece, &mut |pieces| emit(Step::Rows(pieces)))
+            };
+            let flow = match &plan.grid {
+                None => read_as_staged(shelf, plan, stop, &mut give)?,
+                Some(grid) => read_resampled(shelf, plan, grid, stop, &mut give)?,
+            };
+            if flow.is_break() {
+                return Ok(());
+            }
+        }
+        let rest = chunks.take();
+        if !rest.is_empty() && emit(Step::Rows(rest)).is_break() {
+            return Ok(());
+        }
+        if emit(Step::End).is_break() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+type Give<'a> = dyn FnMut(RecordBatch) -> ControlFlow<()> + 'a;
+
+fn read_as_staged(
+    shelf: &dyn Shelf,
+    plan: &SeriesPlan,
+    stop: &Stop,
+    give: &mut Give<'_>,
+) -> Result<ControlFlow<()>, Error> {
+    let columns: Vec<usize> = (0..BAR_COLUMNS).collect();
+    for batch in shelf.scan(plan, plan.range)? {
+        let bars = batch?
+            .project(&columns)
+            .map_err(Error::arrow(Path::new("bars")))?;
+        if stop.is_set() || give(bars).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+/// Longer bars that open inside the plan's range, each whole: the one-minute bars behind the range's end that belong to
+/// the last one are read too.
+fn read_resampled(
+    shelf: &dyn Shelf,
+    plan: &SeriesPlan,
+    grid: &Grid,
+    stop: &Stop,
+    give: &mut Give<'_>,
+) -> Result<ControlFlow<()>, Error> {
+    let path = Path::new("bars");
+    let wider = TimeRange {
+        start: plan.range.start,
+        end: plan.range.end.saturating_add(grid.step()),
+    };
+    let mut give_inside = |bars: Bars| {
+        let times = bars.timestamps();
+        let from = times.partition_point(|at| *at < plan.range.start);
+        let to = times.partition_point(|at| *at < plan.range.end);
+        if from == to {
+            return Ok(ControlFlow::Continue(()));
+        }
+        bar_batch(bars.slice(from..to))
+            .map(&mut *give)
+            .map_err(Error::arrow(path))
+    };
+    let mut resampler = Resampler::new(grid.calendar.clone(), grid.minutes);
+    for batch in shelf.scan(plan, wider)? {
+        let batch = batch?;
+        if timestamps(&batch).is_empty() {
+            continue;
+        }
+        if stop.is_set() || give_inside(resampler.push(&batch))?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    give_inside(resampler.finish())
+}
+
+/// Puts finished files in place, several at a time: each waits for the disk.
+fn publish(drafts: Vec<Draft>) -> Result<(), Error> {
+    let threads = PUBLISHERS.min(drafts.len());
+    let queue = Mutex::new(drafts.into_iter());
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    loop {
+                        let next = match queue.lock() {
+                            Ok(mut queue) => queue.next(),
+                            Err(_) => None,
+                        };
+                        match next {
+                            Some(draft) => draft.publish()?,
+                            None => return Ok(()),
+                        }
+                    }
+                })
+            })
+            .collect();
+        let mut outcome = Ok(());
+        for worker in workers {
+            let one = match worker.join() {
+                Ok(one) => one,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            outcome = outcome.and(one);
+        }
+        outcome
+    })
+}
