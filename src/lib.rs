@@ -17,4 +17,5 @@ pub mod export;
 pub mod model;
 pub mod provider;
 pub mod report;
+pub mod simulator;
 pub mod sync;

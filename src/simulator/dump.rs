@@ -1,0 +1,121 @@
+//! Bars of a CSV dump, to be served instead of made-up ones.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+
+use super::market::Row;
+
+/// Why a dump cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum DumpError {
+    /// The file cannot be read, or is no CSV.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        source: csv::Error,
+    },
+    /// A column is missing.
+    #[error("{}: there is no column {column}; own layout is ticker,timestamp,open,high,low,close,volume", path.display())]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column's name.
+        column: &'static str,
+    },
+    /// A field cannot be read.
+    #[error("{}: line {line}: {field:?} is not a {what}", path.display())]
+    BadField {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: u64,
+        /// The field's text.
+        field: String,
+        /// What it should be.
+        what: &'static str,
+    },
+}
+
+/// One-minute bars by symbol, ascending. Served at longer intervals by adding them up.
+#[derive(Debug, Default)]
+pub(super) struct Dump {
+    rows: HashMap<String, Vec<Row>>,
+}
+
+impl Dump {
+    /// Reads a file in own layout. Of a key that stands twice the last row counts.
+    pub(super) fn read(path: &Path) -> Result<Self, DumpError> {
+        let unreadable = |source| DumpError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_path(path)
+            .map_err(unreadable)?;
+        let headers = reader.headers().map_err(unreadable)?.clone();
+        let column = |column: &'static str| {
+            headers
+                .iter()
+                .position(|name| name.eq_ignore_ascii_case(column))
+                .ok_or_else(|| DumpError::MissingColumn {
+                    path: path.to_owned(),
+                    column,
+                })
+        };
+        let (ticker, timestamp) = (column("ticker")?, column("timestamp")?);
+        let numbers = [
+            column("open")?,
+            column("high")?,
+            column("low")?,
+            column("close")?,
+            column("volume")?,
+        ];
+        let mut dump = Self::default();
+        for record in reader.records() {
+            let record = record.map_err(unreadable)?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let field = |index: usize| record.get(index).unwrap_or_default();
+            let bad = |index: usize, what| DumpError::BadField {
+                path: path.to_owned(),
+                line,
+                field: field(index).to_owned(),
+                what,
+            };
+            let at: DateTime<Utc> = field(timestamp)
+                .parse()
+                .map_err(|_| bad(timestamp, "time like 2025-01-02T14:30:00Z"))?;
+            let number = |index: usize| {
+                field(index)
+                    .parse::<f64>()
+                    .map_err(|_| bad(index, "number"))
+            };
+            let [open, high, low, close, volume] = numbers;
+            dump.rows
+                .entry(field(ticker).to_uppercase())
+                .or_default()
+                .push(Row {
+                    at: at.timestamp_micros(),
+                    open: number(open)?,
+                    high: number(high)?,
+                    low: number(low)?,
+                    close: number(close)?,
+                    volume: number(volume)?,
+                });
+        }
+        for rows in dump.rows.values_mut() {
+            rows.reverse();
+            rows.sort_by_key(|row| row.at);
+            rows.dedup_by_key(|row| row.at);
+        }
+        Ok(dump)
+    }
+
+    pub(super) fn rows(&self, symbol: &str) -> Option<&[Row]> {
+        self.rows.get(symbol).map(Vec::as_slice)
+    }
+}

@@ -1,0 +1,350 @@
+//! Faults on demand: which, for whom, how often.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::instrument::{mix, unit};
+
+/// What goes wrong with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// 500 with an HTML page.
+    Error500,
+    /// 502 with an HTML page, as a proxy writes it.
+    Error502,
+    /// 503 with plain text.
+    Error503,
+    /// The connection is reset before a byte of the answer.
+    Reset,
+    /// The connection is reset in the middle of the body.
+    ResetBody,
+    /// Nothing is ever answered.
+    Stall,
+    /// Half of the body comes, then nothing more.
+    StallBody,
+    /// The body ends early, against its content length.
+    Cut,
+    /// A chunked body ends early, without its last chunk.
+    CutChunked,
+    /// The body's length is right but its JSON stops in the middle.
+    Half,
+    /// The body comes in drops.
+    Slow,
+    /// 200 with bytes that are no text, called JSON.
+    Garbage,
+    /// 200 with an HTML page.
+    Html,
+    /// 200 `[]`, though there are bars.
+    Empty,
+    /// 200 with the error object of a spent limit.
+    ErrorObject,
+    /// 200 with an error object that nobody knows.
+    StrangeObject,
+    /// 401, invalid key.
+    InvalidKey,
+    /// 402, the plan lacks the interval.
+    Restricted,
+    /// 402, the plan lacks the symbol.
+    PremiumSymbol,
+    /// 403, legacy endpoint.
+    Legacy,
+    /// 403, account suspended.
+    Suspended,
+    /// 429, rate or daily limit.
+    Limit,
+    /// 429 with `Retry-After: 1`.
+    LimitRetryAfter,
+    /// 429, bandwidth.
+    Bandwidth,
+    /// 400, symbol missing.
+    BadQuery,
+    /// Single bars whose high lies below their low.
+    BadOhlc,
+    /// Single bars with a spike twenty times the price.
+    Spike,
+    /// Single-day answers without their opening bar.
+    LateOpening,
+}
+
+use FaultKind as K;
+
+/// The kinds by the name they have on the command line.
+const NAMES: [(&str, FaultKind); 28] = [
+    ("500", K::Error500),
+    ("502", K::Error502),
+    ("503", K::Error503),
+    ("reset", K::Reset),
+    ("reset-body", K::ResetBody),
+    ("stall", K::Stall),
+    ("stall-body", K::StallBody),
+    ("cut", K::Cut),
+    ("cut-chunked", K::CutChunked),
+    ("half", K::Half),
+    ("slow", K::Slow),
+    ("garbage", K::Garbage),
+    ("html", K::Html),
+    ("empty", K::Empty),
+    ("error-object", K::ErrorObject),
+    ("strange-object", K::StrangeObject),
+    ("401", K::InvalidKey),
+    ("402", K::Restricted),
+    ("402-symbol", K::PremiumSymbol),
+    ("403", K::Legacy),
+    ("403-suspended", K::Suspended),
+    ("429", K::Limit),
+    ("429-retry-after", K::LimitRetryAfter),
+    ("429-bandwidth", K::Bandwidth),
+    ("400", K::BadQuery),
+    ("bad-ohlc", K::BadOhlc),
+    ("spike", K::Spike),
+    ("late-opening", K::LateOpening),
+];
+
+impl FaultKind {
+    /// Every kind's name.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name)
+    }
+
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        NAMES
+            .iter()
+            .find(|(_, kind)| *kind == self)
+            .map_or("", |(name, _)| *name)
+    }
+
+    /// Whether it changes bars inside a good answer, instead of the answer.
+    pub(super) const fn is_in_data(self) -> bool {
+        matches!(self, Self::BadOhlc | Self::Spike | Self::LateOpening)
+    }
+}
+
+/// How often a fault happens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum When {
+    /// With this probability, by the seed, the request and how often it was asked.
+    Probability(f64),
+    /// The first so many requests.
+    First(u64),
+    /// The first so many times that each distinct request is asked.
+    Each(u64),
+    /// Every request after so many.
+    After(u64),
+}
+
+/// One fault of a plan: `KIND[@SYMBOL][=WHEN]`, as in `500=0.1`, `cut=3`, `reset=each:2`, `429=after:100`,
+/// `garbage@TSLA`.
+///
+/// WHEN is a probability where it has a point, else a number of requests; without it, always.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaultRule {
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// For this symbol only.
+    pub symbol: Option<String>,
+    /// How often.
+    pub when: When,
+}
+
+/// What was typed is no fault.
+#[derive(Debug, thiserror::Error)]
+pub enum BadFault {
+    /// There is no such kind.
+    #[error("{typed:?} is not a fault; faults are {}", FaultKind::names().collect::<Vec<_>>().join(", "))]
+    UnknownKind {
+        /// What was typed.
+        typed: String,
+    },
+    /// What stands after the `=` cannot be read.
+    #[error(
+        "{typed:?} does not say how often; write a probability (0.1), a number of requests (3), each:N or after:N"
+    )]
+    BadWhen {
+        /// What was typed.
+        typed: String,
+    },
+}
+
+impl FromStr for FaultRule {
+    type Err = BadFault;
+
+    fn from_str(typed: &str) -> Result<Self, Self::Err> {
+        let (head, when) = match typed.trim().split_once('=') {
+            Some((head, when)) => (head, Some(when)),
+            None => (typed.trim(), None),
+        };
+        let (name, symbol) = match head.split_once('@') {
+            Some((name, symbol)) => (name, Some(symbol.to_uppercase())),
+            None => (head, None),
+        };
+        let name = name.trim().to_ascii_lowercase();
+        let kind = NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, kind)| *kind)
+            .ok_or_else(|| BadFault::UnknownKind {
+                typed: typed.to_owned(),
+            })?;
+        let when = match when {
+            None => Some(When::Probability(1.0)),
+            Some(when) => read_when(when.trim()),
+        };
+        let when = when.ok_or_else(|| BadFault::BadWhen {
+            typed: typed.to_owned(),
+        })?;
+        Ok(Self { kind, symbol, when })
+    }
+}
+
+fn read_when(text: &str) -> Option<When> {
+    if let Some(count) = text.strip_prefix("each:") {
+        return count.parse().ok().map(When::Each);
+    }
+    if let Some(count) = text.strip_prefix("after:") {
+        return count.parse().ok().map(When::After);
+    }
+    if text.contains('.') {
+        let probability: f64 = text.parse().ok()?;
+        return (0.0..=1.0)
+            .contains(&probability)
+            .then_some(When::Probability(probability));
+    }
+    text.parse().ok().map(When::First)
+}
+
+impl fmt::Display for FaultRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.name())?;
+        if let Some(symbol) = &self.symbol {
+            write!(f, "@{symbol}")?;
+        }
+        match self.when {
+            When::Probability(probability) => write!(f, "={probability:?}"),
+            When::First(count) => write!(f, "={count}"),
+            When::Each(count) => write!(f, "=each:{count}"),
+            When::After(count) => write!(f, "=after:{count}"),
+        }
+    }
+}
+
+/// A request as the fault plan sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub symbol: &'a str,
+    /// The same for requests that ask the same.
+    pub fingerprint: u64,
+    /// How often this was asked before.
+    pub repeats: u64,
+    /// How many requests came before, all together.
+    pub before: u64,
+}
+
+impl FaultRule {
+    /// Whether it strikes. The same seed and the same requests give the same answer, in whatever order they come.
+    pub(super) fn strikes(&self, seed: u64, asked: &Asked<'_>) -> bool {
+        if self
+            .symbol
+            .as_deref()
+            .is_some_and(|symbol| symbol != asked.symbol)
+        {
+            return false;
+        }
+        match self.when {
+            When::Probability(probability) => {
+                let mixed =
+                    mix(seed ^ mix(self.kind as u64) ^ mix(asked.fingerprint ^ mix(asked.repeats)));
+                unit(mixed) < probability
+            }
+            When::First(count) => asked.before < count,
+            When::Each(count) => asked.repeats < count,
+            When::After(count) => asked.before >= count,
+        }
+    }
+
+    /// The probability with which a fault inside the data strikes one bar of `symbol`.
+    pub(super) fn share_of_bars(&self, symbol: &str) -> f64 {
+        match self.when {
+            _ if self.symbol.as_deref().is_some_and(|only| only != symbol) => 0.0,
+            When::Probability(probability) => probability,
+            _ => 1.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(text: &str) -> FaultRule {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn rules_read_back_as_they_print() {
+        for text in [
+            "500=0.1",
+            "cut=3",
+            "reset=each:2",
+            "429=after:100",
+            "garbage@TSLA=1.0",
+            "402-symbol@BRK-B=2",
+        ] {
+            assert_eq!(rule(text).to_string(), text);
+        }
+        assert_eq!(rule("stall").when, When::Probability(1.0));
+        for name in FaultKind::names() {
+            assert_eq!(rule(name).kind.name(), name);
+        }
+        for bad in ["418", "500=", "500=2.0", "500=-1", "cut=often", ""] {
+            assert!(bad.parse::<FaultRule>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn counts_and_repeats_decide() {
+        let asked = |before, repeats| Asked {
+            symbol: "AAPL",
+            fingerprint: 9,
+            repeats,
+            before,
+        };
+        assert!(rule("500=2").strikes(1, &asked(1, 0)) && !rule("500=2").strikes(1, &asked(2, 0)));
+        assert!(
+            rule("500=each:2").strikes(1, &asked(50, 1))
+                && !rule("500=each:2").strikes(1, &asked(50, 2))
+        );
+        assert!(
+            !rule("500=after:5").strikes(1, &asked(4, 0))
+                && rule("500=after:5").strikes(1, &asked(5, 0))
+        );
+        assert!(
+            !rule("500@TSLA").strikes(1, &asked(0, 0)) && rule("500@aapl").strikes(1, &asked(0, 0))
+        );
+    }
+
+    #[test]
+    fn a_probability_is_kept_and_can_be_repeated() {
+        let rule = rule("500=0.25");
+        let struck = |seed| -> Vec<bool> {
+            (0..4000)
+                .map(|n| {
+                    rule.strikes(
+                        seed,
+                        &Asked {
+                            symbol: "A",
+                            fingerprint: n,
+                            repeats: 0,
+                            before: 0,
+                        },
+                    )
+                })
+                .collect()
+        };
+        let count = struck(1).iter().filter(|struck| **struck).count();
+        assert!((900..1100).contains(&count), "{count}");
+        assert_eq!(struck(1), struck(1));
+        assert_ne!(struck(1), struck(2));
+    }
+}

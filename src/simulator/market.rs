@@ -1,0 +1,343 @@
+//! The simulated market: every minute's bar as a pure function of seed, symbol and minute.
+//!
+//! A day is reached at once: its open and close come from [`Instrument::level_ln`], and a random bridge over the minutes
+//! joins them. So any two requests agree, in whatever order they are made.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use chrono::{Datelike, Days, NaiveDate};
+
+use crate::calendar::{self, Session};
+use crate::model::{MINUTE_MICROS, Timestamp};
+
+use super::dump::Dump;
+use super::instrument::{Instrument, Kind, Split, mix, normal, unit};
+
+/// A bar in UTC microseconds; also what an answer is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row {
+    /// The instant the bar opens.
+    pub at: i64,
+    /// First price.
+    pub open: f64,
+    /// Highest price.
+    pub high: f64,
+    /// Lowest price.
+    pub low: f64,
+    /// Last price.
+    pub close: f64,
+    /// Volume.
+    pub volume: f64,
+}
+
+/// How a day's bars are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View<'a> {
+    pub extended: bool,
+    pub adjusted: bool,
+    /// The exchange's date now: adjusted prices know the splits up to it.
+    pub today: NaiveDate,
+    /// How often history was revised.
+    pub revision: u32,
+    /// Splits beyond those that the seed brings.
+    pub splits: &'a [Split],
+}
+
+/// Symbols kept ready at most.
+const INSTRUMENTS_MAX: usize = 20_000;
+/// Pre-market opens so long after midnight, New York.
+const PRE_MARKET_MINUTES: i64 = 4 * 60;
+/// Post-market ends so long after the close.
+const POST_MARKET_MINUTES: i64 = 4 * 60;
+
+/// The market of one seed, or of one dump.
+pub(super) struct Market {
+    seed: u64,
+    dump: Option<Dump>,
+    instruments: RwLock<HashMap<String, Arc<Instrument>>>,
+}
+
+impl Market {
+    pub(super) fn new(seed: u64, dump: Option<Dump>) -> Self {
+        Self {
+            seed,
+            dump,
+            instruments: RwLock::default(),
+        }
+    }
+
+    /// Whether there is such a symbol. A dump knows its own symbols only; the made-up market knows all.
+    pub(super) fn knows(&self, symbol: &str) -> bool {
+        self.dump
+            .as_ref()
+            .is_none_or(|dump| dump.rows(symbol).is_some())
+    }
+
+    pub(super) fn instrument(&self, symbol: &str) -> Result<Arc<Instrument>, calendar::Error> {
+        if let Some(found) = self
+            .instruments
+            .read()
+            .ok()
+            .and_then(|all| all.get(symbol).cloned())
+        {
+            return Ok(found);
+        }
+        let made = Arc::new(Instrument::new(self.seed, symbol)?);
+        if let Ok(mut all) = self.instruments.write() {
+            if all.len() >= INSTRUMENTS_MAX {
+                all.clear();
+            }
+            all.insert(symbol.to_owned(), made.clone());
+        }
+        Ok(made)
+    }
+
+    /// Adds a session's minute bars in ascending order.
+    pub(super) fn minutes(
+        &self,
+        symbol: &str,
+        instrument: &Instrument,
+        session: &Session,
+        view: &View<'_>,
+        out: &mut Vec<Row>,
+    ) {
+        if let Some(dump) = &self.dump {
+            let (start, end) = reach(instrument, session, view.extended);
+            let rows = dump.rows(symbol).unwrap_or_default();
+            let from = rows.partition_point(|row| row.at < start);
+            let to = rows.partition_point(|row| row.at < end);
+            let wanted =
+                |row: &&Row| view.extended || session.contains(Timestamp::from_micros(row.at));
+            out.extend(rows[from..to].iter().filter(wanted));
+        } else {
+            Day::new(instrument, session, view).write(out);
+        }
+    }
+}
+
+/// The stretches of a session over which bars are counted off: its parts, or with extended hours one from 04:00 on.
+pub(super) fn parts(instrument: &Instrument, session: &Session, extended: bool) -> Vec<(i64, i64)> {
+    if extended && has_extended_hours(instrument) {
+        return vec![reach(instrument, session, true)];
+    }
+    session
+        .parts()
+        .map(|(start, end)| (start.micros(), end.micros()))
+        .collect()
+}
+
+/// Only the American exchanges have hours around the session.
+fn has_extended_hours(instrument: &Instrument) -> bool {
+    instrument.kind == Kind::Stock && instrument.calendar.tz() == chrono_tz::America::New_York
+}
+
+fn reach(instrument: &Instrument, session: &Session, extended: bool) -> (i64, i64) {
+    let (open, close) = (session.open.micros(), session.close.micros());
+    if !extended || !has_extended_hours(instrument) {
+        return (open, close);
+    }
+    let zone = instrument.calendar.zone();
+    let midnight = crate::model::date_micros(session.date);
+    let start = zone
+        .from_local(midnight + PRE_MARKET_MINUTES * MINUTE_MICROS)
+        .earliest();
+    (start, close + POST_MARKET_MINUTES * MINUTE_MICROS)
+}
+
+/// One symbol's day, ready to be written out.
+struct Day<'a> {
+    instrument: &'a Instrument,
+    session: &'a Session,
+    view: &'a View<'a>,
+    /// Levels (log) at the end of the day before, at the open, the close and the end of the day.
+    levels: [f64; 4],
+    /// What a level is divided by for the price as traded, and that price for the one asked.
+    divisor: f64,
+    adjustment: f64,
+    volume: f64,
+    steps: f64,
+}
+
+impl<'a> Day<'a> {
+    fn new(instrument: &'a Instrument, session: &'a Session, view: &'a View<'a>) -> Self {
+        let date = session.date;
+        let before = previous_session(instrument, date);
+        let close = instrument.level_ln(day_number(date));
+        let last_close = instrument.level_ln(day_number(before));
+        let random = |date: NaiveDate, what: u64| {
+            mix(instrument.key ^ mix((day_number(date) as u64) << 4 | what))
+        };
+        let after_hours =
+            |date, close: f64| close + instrument.sigma * 0.08 * normal(random(date, 1));
+        let gap = instrument.sigma * 0.25 * normal(random(date, 2));
+        let open = last_close + 0.3 * (close - last_close) + gap;
+        Self {
+            instrument,
+            session,
+            view,
+            levels: [
+                after_hours(before, last_close),
+                open,
+                close,
+                after_hours(date, close),
+            ],
+            divisor: instrument.traded_divisor(date, view.splits),
+            adjustment: if view.adjusted {
+                instrument.adjustment(date, view.today, view.splits)
+            } else {
+                1.0
+            },
+            volume: instrument.volume * (0.6 + 1.2 * unit(random(date, 3))),
+            steps: instrument.steps(),
+        }
+    }
+
+    fn write(&self, out: &mut Vec<Row>) {
+        let regular: Vec<(i64, i64)> = self
+            .session
+            .parts()
+            .map(|(start, end)| (start.micros(), end.micros()))
+            .collect();
+        let (start, end) = reach(self.instrument, self.session, self.view.extended);
+        let (open, close) = (self.session.open.micros(), self.session.close.micros());
+        let [last, at_open, at_close, after] = self.levels;
+        self.bridge(&[(start, open)], last, at_open, false, out);
+        self.bridge(&regular, at_open, at_close, true, out);
+        self.bridge(&[(close, end)], at_close, after, false, out);
+    }
+
+    /// The minutes of `parts`, on a random way from one level to another.
+    fn bridge(&self, parts: &[(i64, i64)], from: f64, to: f64, regular: bool, out: &mut Vec<Row>) {
+        let minutes = parts
+            .iter()
+            .map(|(start, end)| (end - start) / MINUTE_MICROS)
+            .sum::<i64>();
+        if minutes <= 0 {
+            return;
+        }
+        let count = minutes as f64;
+        let step = self.instrument.sigma * if regular { 0.9 } else { 0.3 } / count.sqrt();
+        let all = || {
+            parts
+                .iter()
+                .flat_map(|&(start, end)| (start..end).step_by(MINUTE_MICROS as usize))
+        };
+        let shape = |index: usize| {
+            let x = (index as f64 + 0.5) / count * 2.0 - 1.0;
+            if regular {
+                0.6 + 1.4 * x * x * x * x
+            } else {
+                0.03
+            }
+        };
+        let random = |at: i64| mix(self.instrument.key ^ (at / MINUTE_MICROS) as u64);
+        let total: f64 = all()
+            .enumerate()
+            .map(|(index, at)| shape(index) * normal(random(at)))
+            .sum();
+        out.reserve(minutes as usize);
+        let last = minutes as usize - 1;
+        let mut walked = 0.0;
+        let mut price = from.exp() / self.divisor;
+        for (index, at) in all().enumerate() {
+            let random = random(at);
+            let shape = shape(index);
+            walked += shape * normal(random);
+            let share = (index + 1) as f64 / count;
+            let level = from + (to - from) * share + step * (walked - total * share);
+            let next = level.exp() / self.divisor;
+            let detail = mix(random);
+            let edge = regular && (index == 0 || index == last);
+            let missing = u64::from(self.instrument.missing) * if regular { 1 } else { 3 };
+            if edge || detail >> 48 >= missing {
+                let burst = match (regular, index) {
+                    (true, 0) => 3.0,
+                    (true, index) if index == last => 4.0,
+                    _ => 1.0,
+                };
+                out.push(self.bar(at, price, next, step * shape, shape * burst, random, detail));
+            }
+            price = next;
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one bar's ingredients, all plain numbers"
+    )]
+    fn bar(
+        &self,
+        at: i64,
+        open: f64,
+        close: f64,
+        step: f64,
+        busy: f64,
+        random: u64,
+        detail: u64,
+    ) -> Row {
+        let part = |shift: u32| ((detail >> shift) & 0xffff) as f64 / 65_536.0;
+        let open = open * (1.0 + step * 0.2 * (part(0) - 0.5));
+        let (top, bottom) = if open > close {
+            (open, close)
+        } else {
+            (close, open)
+        };
+        let mut row = Row {
+            at,
+            open: self.round(open),
+            high: self.round(top * (1.0 + step * part(16))),
+            low: self.round(bottom * (1.0 - step * part(32))),
+            close: self.round(close),
+            volume: self.shares(self.volume * busy * (0.3 + 1.4 * part(8)), random),
+        };
+        for epoch in 1..=self.view.revision {
+            self.revise(&mut row, mix(random ^ mix(u64::from(epoch))));
+        }
+        row
+    }
+
+    /// Changes one bar in a hundred, as late corrections do.
+    fn revise(&self, row: &mut Row, random: u64) {
+        if random.is_multiple_of(100) {
+            row.close = if random & 128 == 0 { row.low } else { row.high };
+            row.volume = (row.volume * (1.01 + unit(random) * 0.05)).ceil();
+        }
+    }
+
+    /// A price as it is asked for: rounded to the exchange's step as traded, then adjusted and cut to four decimals.
+    fn round(&self, price: f64) -> f64 {
+        let traded = (price * self.steps).round().max(1.0) / self.steps;
+        if self.adjustment == 1.0 {
+            return traded;
+        }
+        let steps = self.steps.max(10_000.0);
+        (traded / self.adjustment * steps).round().max(1.0) / steps
+    }
+
+    /// A volume as it is asked for. Now and then it is fractional, as the service has it.
+    fn shares(&self, level_volume: f64, random: u64) -> f64 {
+        if self.instrument.kind == Kind::Coin {
+            return (level_volume * 1_000.0).round() / 1_000_000.0;
+        }
+        let whole = (level_volume * self.divisor).round().max(1.0) * self.adjustment;
+        if random & 31 == 0 {
+            whole + unit(random)
+        } else {
+            whole
+        }
+    }
+}
+
+fn day_number(date: NaiveDate) -> i64 {
+    i64::from(date.num_days_from_ce()) - 719_163
+}
+
+/// The session before `date`; the day before where the calendar does not know.
+fn previous_session(instrument: &Instrument, date: NaiveDate) -> NaiveDate {
+    (1..12)
+        .filter_map(|days| date.checked_sub_days(Days::new(days)))
+        .find(|before| matches!(instrument.calendar.session_on(*before), Ok(Some(_))))
+        .or_else(|| date.pred_opt())
+        .unwrap_or(date)
+}

@@ -1,0 +1,252 @@
+//! A faithful Financial Modeling Prep on loopback, over real HTTP.
+//!
+//! ```text
+//! request ─> server (key, quota, faults) ─> query (look-back, calendar, holes, forming) ─> market (pure) ─> json ─> reply
+//!                      ▲                                ▲
+//!                      └──────────── world <── control (POST /simulator) ── tests
+//! ```
+//!
+//! It serves what `--provider demo` and `backfill simulate` show, and is the other side of every fetch test: so it keeps
+//! the service's bad habits too, silent truncation first. **Bars are a pure function of (seed, symbol, minute)**, faults
+//! of (seed, request, repeat), so that a failing run can be run again.
+
+mod asking;
+mod control;
+mod dump;
+mod fault;
+mod instrument;
+mod json;
+mod market;
+mod query;
+mod quota;
+mod reply;
+mod server;
+mod wire;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::model::Timestamp;
+
+pub use dump::DumpError;
+pub use fault::{BadFault, FaultKind, FaultRule, When};
+pub use market::Row;
+pub use query::Query;
+pub use quota::{Limits, Tier, UnknownTier};
+pub use server::{Counters, FAULT_HEADER, LogEntry};
+pub use world::Change;
+
+use dump::Dump;
+use market::Market;
+use server::{App, Book};
+use world::World;
+
+/// The time outside; the simulator adds what its tests let go by.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// How a simulator is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// The market, and the faults by probability, follow from it.
+    pub seed: u64,
+    /// The plan of every key; `None` has no limits.
+    pub tier: Option<Tier>,
+    /// Time that every answer takes.
+    pub latency: Duration,
+    /// The fault plan; the first rule that strikes counts.
+    pub faults: Vec<FaultRule>,
+    /// Bars to serve instead of made-up ones: a CSV file in own layout, of one-minute bars.
+    pub bars: Option<PathBuf>,
+    /// Valid keys; `None` takes any but `invalid` and, as suspended, `suspended`.
+    pub keys: Option<Vec<String>>,
+    /// Share of single-day answers that lack their opening bar.
+    pub late_opening: f64,
+    /// Threads that answer.
+    pub threads: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            seed: 1,
+            tier: None,
+            latency: Duration::ZERO,
+            faults: Vec::new(),
+            bars: None,
+            keys: None,
+            late_opening: 0.1,
+            threads: 2,
+        }
+    }
+}
+
+/// Why a simulator cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port is taken, or not allowed.
+    #[error("127.0.0.1:{port} cannot be listened on: {source}")]
+    Bind {
+        /// The port asked for.
+        port: u16,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No thread or no event loop is to be had.
+    #[error("the simulator's threads cannot start: {0}")]
+    Threads(std::io::Error),
+    /// The dump to serve is not readable.
+    #[error(transparent)]
+    Dump(#[from] DumpError),
+}
+
+/// Starts simulators.
+pub struct Simulator;
+
+impl Simulator {
+    /// Starts a simulator on threads of its own. It answers from the moment this returns until [`Running`] is dropped.
+    pub fn start(config: Config, clock: Clock) -> Result<Running, Error> {
+        let dump = config.bars.as_deref().map(Dump::read).transpose()?;
+        let bind = |source| Error::Bind {
+            port: config.port,
+            source,
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).map_err(bind)?;
+        listener.set_nonblocking(true).map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let app = Arc::new(App {
+            seed: config.seed,
+            clock,
+            started: Instant::now(),
+            world: RwLock::new(World::new(&config)),
+            market: Market::new(config.seed, dump),
+            keys: config.keys,
+            book: Mutex::new(Book::default()),
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(config.threads.max(1))
+            .thread_name("simulator")
+            .enable_all()
+            .build()
+            .map_err(Error::Threads)?;
+        let listener = {
+            let _inside = runtime.enter();
+            wire::BreakableListener(tokio::net::TcpListener::from_std(listener).map_err(bind)?)
+        };
+        let service =
+            server::router(app.clone()).into_make_service_with_connect_info::<wire::Wire>();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::Builder::new()
+            .name("simulator".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        _ = axum::serve(listener, service) => {}
+                        _ = stopped => {}
+                    }
+                });
+                // Whoever still reads a stalled body is cut off.
+                runtime.shutdown_background();
+            })
+            .map_err(Error::Threads)?;
+        Ok(Running {
+            address,
+            handle: Handle(app),
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+/// A simulator that answers; dropping it ends it.
+pub struct Running {
+    address: SocketAddr,
+    handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// The base address for a client, in place of `https://financialmodelingprep.com/stable`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/stable", self.address)
+    }
+
+    /// The address of the tests' own door.
+    #[must_use]
+    pub fn control_url(&self) -> String {
+        format!("http://{}/simulator", self.address)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The world inside.
+    #[must_use]
+    pub const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Ends it; open connections are cut.
+    pub fn shutdown(self) {}
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The world of a running simulator, from inside the program. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle(Arc<App>);
+
+impl Handle {
+    /// Changes the world.
+    pub fn apply(&self, change: Change) -> Result<(), BadFault> {
+        self.0.apply(change)
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.0.book().counters.clone()
+    }
+
+    /// The requests met, oldest first.
+    #[must_use]
+    pub fn log(&self) -> Vec<LogEntry> {
+        self.0.book().log.iter().cloned().collect()
+    }
+
+    /// All bars that the service has for a question, ascending, whatever it would answer.
+    pub fn bars(&self, query: &Query) -> Result<Vec<Row>, crate::calendar::Error> {
+        self.0.truth(query)
+    }
+}

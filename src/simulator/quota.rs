@@ -1,0 +1,213 @@
+//! What a plan allows, and what was spent of it.
+
+use std::collections::{HashMap, VecDeque};
+use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::NaiveDate;
+
+/// The minute over which the rate is counted.
+const RATE_WINDOW: Duration = Duration::from_secs(60);
+/// The days over which bandwidth is counted.
+const BANDWIDTH_DAYS: i64 = 30;
+const GIGABYTE: u64 = 1_000_000_000;
+
+/// A plan of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// 250 calls a day, nothing intraday.
+    Free,
+    /// 300 calls a minute.
+    Starter,
+    /// 750 calls a minute.
+    Premium,
+    /// 3000 calls a minute.
+    Ultimate,
+}
+
+/// What was typed is no plan.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a plan; plans are free, starter, premium and ultimate")]
+pub struct UnknownTier(String);
+
+impl FromStr for Tier {
+    type Err = UnknownTier;
+
+    fn from_str(typed: &str) -> Result<Self, Self::Err> {
+        match typed.trim().to_ascii_lowercase().as_str() {
+            "free" => Ok(Self::Free),
+            "starter" => Ok(Self::Starter),
+            "premium" => Ok(Self::Premium),
+            "ultimate" => Ok(Self::Ultimate),
+            _ => Err(UnknownTier(typed.to_owned())),
+        }
+    }
+}
+
+/// Limits of one key; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls in any 60 seconds.
+    pub per_minute: Option<u32>,
+    /// Calls a day.
+    pub per_day: Option<u32>,
+    /// Bytes in 30 days.
+    pub bandwidth_bytes: Option<u64>,
+}
+
+impl From<Option<Tier>> for Limits {
+    fn from(tier: Option<Tier>) -> Self {
+        let (per_minute, per_day, gigabytes) = match tier {
+            None => return Self::default(),
+            Some(Tier::Free) => (None, Some(250), 1),
+            Some(Tier::Starter) => (Some(300), None, 20),
+            Some(Tier::Premium) => (Some(750), None, 50),
+            Some(Tier::Ultimate) => (Some(3000), None, 150),
+        };
+        Self {
+            per_minute,
+            per_day,
+            bandwidth_bytes: Some(gigabytes * GIGABYTE),
+        }
+    }
+}
+
+/// Which limit a call met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spent {
+    Rate,
+    Day,
+    Bandwidth,
+}
+
+/// The counters of one key.
+#[derive(Debug, Default)]
+struct Account {
+    /// When the calls of the last minute were let in.
+    calls: VecDeque<Duration>,
+    day: Option<NaiveDate>,
+    today: u32,
+    /// Bytes by day.
+    bytes: VecDeque<(NaiveDate, u64)>,
+}
+
+/// The counters of all keys. A call that is refused is not counted.
+#[derive(Debug, Default)]
+pub(super) struct Quota {
+    accounts: HashMap<u64, Account>,
+    pub peak_per_minute: usize,
+}
+
+impl Quota {
+    /// Lets a call in, or says which limit it met. `elapsed` only grows; `today` is the clock's date.
+    pub(super) fn admit(
+        &mut self,
+        key: u64,
+        limits: &Limits,
+        elapsed: Duration,
+        today: NaiveDate,
+    ) -> Result<(), Spent> {
+        let account = self.accounts.entry(key).or_default();
+        while account
+            .calls
+            .front()
+            .is_some_and(|call| *call + RATE_WINDOW <= elapsed)
+        {
+            account.calls.pop_front();
+        }
+        if account.day != Some(today) {
+            account.day = Some(today);
+            account.today = 0;
+        }
+        while account
+            .bytes
+            .front()
+            .is_some_and(|(day, _)| (today - *day).num_days() >= BANDWIDTH_DAYS)
+        {
+            account.bytes.pop_front();
+        }
+        let bytes: u64 = account.bytes.iter().map(|(_, bytes)| bytes).sum();
+        if limits.bandwidth_bytes.is_some_and(|limit| bytes >= limit) {
+            return Err(Spent::Bandwidth);
+        }
+        if limits.per_day.is_some_and(|limit| account.today >= limit) {
+            return Err(Spent::Day);
+        }
+        if limits
+            .per_minute
+            .is_some_and(|limit| account.calls.len() >= limit as usize)
+        {
+            return Err(Spent::Rate);
+        }
+        account.calls.push_back(elapsed);
+        account.today += 1;
+        self.peak_per_minute = self.peak_per_minute.max(account.calls.len());
+        Ok(())
+    }
+
+    /// Counts the bytes of an answer.
+    pub(super) fn sent(&mut self, key: u64, today: NaiveDate, bytes: u64) {
+        let days = &mut self.accounts.entry(key).or_default().bytes;
+        match days.back_mut() {
+            Some((day, sum)) if *day == today => *sum += bytes,
+            _ => days.push_back((today, bytes)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn any_trailing_minute_is_counted() {
+        let limits = Limits {
+            per_minute: Some(3),
+            ..Limits::default()
+        };
+        let mut quota = Quota::default();
+        let mut at =
+            |millis| quota.admit(1, &limits, Duration::from_millis(millis), day("2025-01-02"));
+        assert!(at(0).is_ok() && at(30_000).is_ok() && at(59_000).is_ok());
+        assert_eq!(at(59_999), Err(Spent::Rate));
+        assert!(
+            at(60_000).is_ok(),
+            "the first has left the window, the refused one was not counted"
+        );
+        assert_eq!(at(89_999), Err(Spent::Rate));
+        assert!(at(90_000).is_ok());
+    }
+
+    #[test]
+    fn a_day_and_a_month_end() {
+        let limits = Limits {
+            per_day: Some(2),
+            bandwidth_bytes: Some(100),
+            ..Limits::default()
+        };
+        let mut quota = Quota::default();
+        let now = Duration::ZERO;
+        let first = day("2025-01-02");
+        assert!(
+            quota.admit(1, &limits, now, first).is_ok()
+                && quota.admit(1, &limits, now, first).is_ok()
+        );
+        assert_eq!(quota.admit(1, &limits, now, first), Err(Spent::Day));
+        assert!(quota.admit(2, &limits, now, first).is_ok(), "another key");
+        quota.sent(1, first, 100);
+        assert_eq!(
+            quota.admit(1, &limits, now, day("2025-01-03")),
+            Err(Spent::Bandwidth)
+        );
+        assert_eq!(
+            quota.admit(1, &limits, now, day("2025-01-31")),
+            Err(Spent::Bandwidth)
+        );
+        assert!(quota.admit(1, &limits, now, day("2025-02-01")).is_ok());
+    }
+}
