@@ -13,9 +13,11 @@
 
 pub mod calendar;
 pub mod cli;
+pub mod crash;
 pub mod export;
 pub mod model;
 pub mod provider;
 pub mod report;
 pub mod simulator;
+pub mod store;
 pub mod sync;

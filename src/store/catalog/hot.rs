@@ -1,0 +1,245 @@
+//! The hot tier: bars of small commits, until they are sealed.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
+use duckdb::params;
+
+use crate::model::{
+    Bars, Columns, DAY_MICROS, NO_TRADES, Source, TimeRange, Timestamp, year_start_micros,
+};
+use crate::store::error::Error;
+use crate::store::rows::{StagedRows, bars_into_arrays};
+
+use super::Catalog;
+
+/// The hot bars of one series in one UTC year, counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HotYear {
+    pub rows: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    pub max_commit_seq: u64,
+}
+
+impl HotYear {
+    /// Counts rows that a commit added; rows that it replaced are passed as `rows: 0` with their commit.
+    pub fn add(&mut self, rows: u64, first: Timestamp, last: Timestamp, commit_seq: u64) {
+        self.rows += rows;
+        self.first = self.first.min(first);
+        self.last = self.last.max(last);
+        self.max_commit_seq = self.max_commit_seq.max(commit_seq);
+    }
+}
+
+/// Rows of several series, as read from the hot tier: sorted by series and timestamp.
+pub(crate) type HotRows = std::collections::HashMap<i32, StagedRows>;
+
+const COLUMNS: &str = "epoch_us(timestamp), open, high, low, close, volume, vwap, trades, source, commit_seq, series_id";
+
+impl Catalog {
+    /// Adds rows of any number of series to the hot tier, in one append.
+    pub fn insert_hot<'a>(
+        &self,
+        parts: impl Iterator<Item = (i32, &'a StagedRows)>,
+    ) -> Result<(), Error> {
+        let (mut ids, mut bars) = (Vec::new(), Bars::default());
+        let (mut sources, mut commit_seq) = (Vec::new(), Vec::new());
+        for (series_id, rows) in parts {
+            ids.resize(ids.len() + rows.len(), series_id);
+            bars.extend_from(&rows.bars, 0..rows.len());
+            sources.extend(
+                rows.source
+                    .iter()
+                    .map(|place| rows.sources[*place as usize].as_str()),
+            );
+            commit_seq.extend_from_slice(&rows.commit_seq);
+        }
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(ids))];
+        columns.extend(bars_into_arrays(bars));
+        columns.push(Arc::new(StringArray::from(sources)));
+        columns.push(Arc::new(Int64Array::from(commit_seq)));
+        self.append("hot", columns)
+    }
+
+    /// Removes rows of one series by their keys.
+    pub fn delete_hot(&self, series_id: i32, timestamps: &[i64]) -> Result<(), Error> {
+        if timestamps.is_empty() {
+            return Ok(());
+        }
+        self.run("CREATE OR REPLACE TEMP TABLE going (timestamp TIMESTAMPTZ)")?;
+        let column = TimestampMicrosecondArray::from(timestamps.to_vec()).with_timezone("UTC");
+        self.append("going", vec![Arc::new(column)])?;
+        self.execute(
+            "DELETE FROM hot USING going WHERE hot.series_id = ? AND hot.timestamp = going.timestamp",
+            params![series_id],
+        )?;
+        self.run("DROP TABLE going")
+    }
+
+    /// Hot rows of the named series inside `range`, each series sorted.
+    pub fn hot_rows(&self, series: &[i32], range: TimeRange) -> Result<HotRows, Error> {
+        let start = Timestamp::from_micros(range.start.max(-DAY_MICROS * 36_500 * 2));
+        let end = Timestamp::from_micros(range.end.min(DAY_MICROS * 36_500 * 4));
+        let bounds = [super::instant(start.micros()), super::instant(end.micros())];
+        let by_range = "timestamp >= ? AND timestamp < ?";
+        let mut out = HotRows::new();
+        if let [one] = series {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM hot WHERE {by_range} AND series_id = {one} ORDER BY timestamp"
+            );
+            return self.collect_hot(&sql, bounds, &mut out).map(|()| out);
+        }
+        self.run("CREATE OR REPLACE TEMP TABLE wanted (series_id INTEGER)")?;
+        self.append("wanted", vec![Arc::new(Int32Array::from(series.to_vec()))])?;
+        let sql = format!(
+            "SELECT {COLUMNS} FROM hot WHERE {by_range} AND series_id IN (SELECT series_id FROM wanted) ORDER BY series_id, timestamp"
+        );
+        self.collect_hot(&sql, bounds, &mut out)?;
+        self.run("DROP TABLE wanted")?;
+        Ok(out)
+    }
+
+    fn collect_hot(
+        &self,
+        sql: &str,
+        bounds: [duckdb::types::Value; 2],
+        out: &mut HotRows,
+    ) -> Result<(), Error> {
+        let [start, end] = bounds;
+        let mut statement = self
+            .connection
+            .prepare_cached(sql)
+            .map_err(|error| self.failed(error))?;
+        let batches = statement
+            .query_arrow(params![start, end])
+            .map_err(|error| self.failed(error))?;
+        for batch in batches {
+            collect_batch(&batch, out).ok_or_else(|| Error::Log {
+                path: self
+                    .connection
+                    .path()
+                    .map(std::path::Path::to_path_buf)
+                    .unwrap_or_default(),
+                reason: "the hot tier's columns are of other types".to_owned(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Counts of all hot rows by series and UTC year.
+    pub fn hot_years(&self) -> Result<Vec<(i32, i32, HotYear)>, Error> {
+        self.rows(
+            "SELECT series_id, CAST(year(make_timestamp(epoch_us(timestamp))) AS INTEGER) AS y, count(*),
+                    min(epoch_us(timestamp)), max(epoch_us(timestamp)), max(commit_seq)
+             FROM hot GROUP BY series_id, y",
+            [],
+            |row| {
+                let year = HotYear {
+                    rows: row.get::<_, i64>(2)? as u64,
+                    first: Timestamp::from_micros(row.get(3)?),
+                    last: Timestamp::from_micros(row.get(4)?),
+                    max_commit_seq: row.get::<_, i64>(5)? as u64,
+                };
+                Ok((row.get(0)?, row.get(1)?, year))
+            },
+        )
+    }
+}
+
+/// Splits one batch of hot rows into runs of one series each.
+fn collect_batch(batch: &RecordBatch, out: &mut HotRows) -> Option<()> {
+    let int = |place: usize| batch.column(place).as_any().downcast_ref::<Int64Array>();
+    let double = |place: usize| batch.column(place).as_any().downcast_ref::<Float64Array>();
+    let timestamp = int(0)?.values();
+    let prices = [double(1)?, double(2)?, double(3)?, double(4)?];
+    let volume = double(5)?;
+    let vwap = double(6)?;
+    let trades = int(7)?;
+    let source = batch.column(8).as_any().downcast_ref::<StringArray>()?;
+    let commit_seq = int(9)?.values();
+    let series = batch
+        .column(10)
+        .as_any()
+        .downcast_ref::<Int32Array>()?
+        .values();
+    let mut row = 0;
+    while row < series.len() {
+        let id = series[row];
+        let end = row
+            + series[row..]
+                .iter()
+                .take_while(|other| **other == id)
+                .count();
+        let range = row..end;
+        let mut part = StagedRows {
+            bars: Bars::from_columns(Columns {
+                timestamp: timestamp[range.clone()].to_vec(),
+                prices: prices.map(|column| column.values()[range.clone()].to_vec()),
+                volume: volume.values()[range.clone()].to_vec(),
+                vwap: if vwap.null_count() == vwap.len() {
+                    Vec::new()
+                } else {
+                    range
+                        .clone()
+                        .map(|r| {
+                            if vwap.is_null(r) {
+                                f64::NAN
+                            } else {
+                                vwap.value(r)
+                            }
+                        })
+                        .collect()
+                },
+                trades: if trades.null_count() == trades.len() {
+                    Vec::new()
+                } else {
+                    range
+                        .clone()
+                        .map(|r| {
+                            if trades.is_null(r) {
+                                NO_TRADES
+                            } else {
+                                trades.value(r)
+                            }
+                        })
+                        .collect()
+                },
+            }),
+            source: Vec::with_capacity(range.len()),
+            sources: Vec::new(),
+            commit_seq: commit_seq[range.clone()].to_vec(),
+        };
+        for r in range {
+            let name = source.value(r);
+            let place = match part.sources.iter().position(|known| known.as_str() == name) {
+                Some(place) => place,
+                None => {
+                    part.sources.push(Source::new(name));
+                    part.sources.len() - 1
+                }
+            };
+            part.source.push(place as i32);
+        }
+        out.entry(id).or_default().append(part);
+        row = end;
+    }
+    Some(())
+}
+
+/// The UTC years that sorted timestamps fall into, with the places of each.
+pub(crate) fn years(timestamps: &[i64]) -> Vec<(i32, std::ops::Range<usize>)> {
+    let mut out = Vec::new();
+    let mut start = 0;
+    while start < timestamps.len() {
+        let year = Timestamp::from_micros(timestamps[start]).year();
+        let limit = year_start_micros(year + 1);
+        let end = start + timestamps[start..].partition_point(|ts| *ts < limit);
+        out.push((year, start..end));
+        start = end;
+    }
+    out
+}

@@ -1,0 +1,31 @@
+//! The DuckDB file: hot bars and the catalog.
+//!
+//! One connection writes, behind the store's mutex. All calls block.
+
+mod append;
+mod facts;
+mod hot;
+mod open;
+mod records;
+
+pub(crate) use facts::{Intent, PartitionFacts, SeriesFacts};
+pub(crate) use hot::{HotYear, years};
+pub(crate) use open::{Catalog, Opened};
+pub(crate) use records::{CommitRecord, LedgerRow, SessionRow};
+
+/// An instant as a parameter of a statement.
+pub(crate) fn instant(micros: i64) -> duckdb::types::Value {
+    duckdb::types::Value::Timestamp(duckdb::types::TimeUnit::Microsecond, micros)
+}
+
+/// A date as a parameter of a statement.
+pub(crate) fn date(date: chrono::NaiveDate) -> duckdb::types::Value {
+    let days = crate::model::date_micros(date) / crate::model::DAY_MICROS;
+    duckdb::types::Value::Date32(days as i32)
+}
+
+/// A date read as days since 1970.
+pub(crate) fn date_from_days(days: i32) -> chrono::NaiveDate {
+    chrono::DateTime::from_timestamp(i64::from(days) * 86_400, 0)
+        .map_or(chrono::NaiveDate::MIN, |instant| instant.date_naive())
+}

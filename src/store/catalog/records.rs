@@ -1,0 +1,388 @@
+//! Records that stand beside the bars: commits, conflicts, coverage, runs, counts a session.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Date32Array, Float64Array, Int16Array, Int32Array, Int64Array, StringArray,
+    TimestampMicrosecondArray,
+};
+use chrono::NaiveDate;
+use duckdb::params;
+use uuid::Uuid;
+
+use crate::model::{Bar, DAY_MICROS, SeriesKey, Timestamp, date_micros};
+use crate::store::coverage::Answer;
+use crate::store::error::Error;
+use crate::store::run::RunId;
+
+use super::{Catalog, date, instant};
+
+/// One commit, as recorded.
+#[derive(Clone, Debug)]
+pub(crate) struct CommitRecord {
+    pub commit_seq: u64,
+    pub commit_id: Uuid,
+    pub series_id: i32,
+    pub rows: u64,
+    pub updated: u64,
+}
+
+/// One offered bar that differed from the staged one.
+#[derive(Clone, Debug)]
+pub(crate) struct LedgerRow {
+    pub series_id: i32,
+    pub staged: Bar,
+    pub staged_source: String,
+    pub offered: Bar,
+    pub offered_source: String,
+    pub resolution: &'static str,
+}
+
+/// Bars that a commit adds to one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionRow {
+    pub series_id: i32,
+    pub session: NaiveDate,
+    pub bars: u32,
+    pub regular: u32,
+    pub first: Timestamp,
+    pub last: Timestamp,
+}
+
+fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
+    Arc::new(values.map(Some).collect::<StringArray>())
+}
+
+fn instants(values: impl Iterator<Item = Timestamp>) -> ArrayRef {
+    let micros: Vec<i64> = values.map(Timestamp::micros).collect();
+    Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC"))
+}
+
+fn dates(values: impl Iterator<Item = NaiveDate>) -> ArrayRef {
+    let days: Vec<i32> = values
+        .map(|day| (date_micros(day) / DAY_MICROS) as i32)
+        .collect();
+    Arc::new(Date32Array::from(days))
+}
+
+impl Catalog {
+    /// Records commits.
+    pub fn insert_commits(&self, run: &RunId, commits: &[CommitRecord]) -> Result<(), Error> {
+        let run = run.to_string();
+        let ids: Vec<String> = commits
+            .iter()
+            .map(|commit| commit.commit_id.to_string())
+            .collect();
+        self.append(
+            "commits",
+            vec![
+                Arc::new(
+                    commits
+                        .iter()
+                        .map(|c| c.commit_seq as i64)
+                        .collect::<Int64Array>(),
+                ),
+                texts(ids.iter().map(String::as_str)),
+                Arc::new(commits.iter().map(|c| c.series_id).collect::<Int32Array>()),
+                texts(commits.iter().map(|_| run.as_str())),
+                Arc::new(
+                    commits
+                        .iter()
+                        .map(|c| c.rows as i64)
+                        .collect::<Int64Array>(),
+                ),
+                Arc::new(
+                    commits
+                        .iter()
+                        .map(|c| c.updated as i64)
+                        .collect::<Int64Array>(),
+                ),
+            ],
+        )
+    }
+
+    /// The ids of some commits.
+    pub fn commit_ids(&self, seqs: &[u64]) -> Result<HashMap<u64, Uuid>, Error> {
+        self.run("CREATE OR REPLACE TEMP TABLE wanted_commits (commit_seq BIGINT)")?;
+        self.append(
+            "wanted_commits",
+            vec![Arc::new(
+                seqs.iter().map(|seq| *seq as i64).collect::<Int64Array>(),
+            )],
+        )?;
+        let found = self.rows(
+            "SELECT DISTINCT c.commit_seq, c.commit_id FROM commits c JOIN wanted_commits USING (commit_seq)",
+            [],
+            |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, String>(1)?)),
+        )?;
+        self.run("DROP TABLE wanted_commits")?;
+        Ok(found
+            .into_iter()
+            .filter_map(|(seq, id)| Some((seq, Uuid::parse_str(&id).ok()?)))
+            .collect())
+    }
+
+    /// The highest commit that the catalog knows of, 0 where there is none.
+    pub fn max_commit_seq(&self) -> Result<u64, Error> {
+        let found = self.rows(
+            "SELECT greatest((SELECT coalesce(max(commit_seq), 0) FROM commits), (SELECT coalesce(max(commit_seq), 0) FROM partitions),
+                (SELECT coalesce(max(commit_seq), 0) FROM intents))",
+            [],
+            |row| row.get::<_, i64>(0),
+        )?;
+        Ok(found.first().copied().unwrap_or(0) as u64)
+    }
+
+    /// Remembers how far a sync target has come.
+    pub fn record_target_seen(
+        &self,
+        target: &str,
+        series: &SeriesKey,
+        base_seq: u64,
+        seen_at: Timestamp,
+    ) -> Result<(), Error> {
+        self.transaction(|catalog| {
+            catalog.execute(
+                "DELETE FROM targets WHERE target = ? AND interval = ? AND ticker = ?",
+                params![target, series.interval.minutes(), series.ticker.as_str()],
+            )?;
+            catalog.execute(
+                "INSERT INTO targets VALUES (?, ?, ?, ?, ?)",
+                params![
+                    target,
+                    series.interval.minutes(),
+                    series.ticker.as_str(),
+                    base_seq as i64,
+                    instant(seen_at.micros())
+                ],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Records restated values, once for each series, timestamp and offered values.
+    pub fn insert_conflicts(&self, run: &RunId, ledger: &[LedgerRow]) -> Result<(), Error> {
+        if ledger.is_empty() {
+            return Ok(());
+        }
+        let run = run.to_string();
+        let side = |bar: fn(&LedgerRow) -> &Bar, source: fn(&LedgerRow) -> &str| -> Vec<ArrayRef> {
+            let double = |value: fn(&Bar) -> f64| -> ArrayRef {
+                Arc::new(
+                    ledger
+                        .iter()
+                        .map(|row| Some(value(bar(row))))
+                        .collect::<Float64Array>(),
+                )
+            };
+            vec![
+                double(|bar| bar.open),
+                double(|bar| bar.high),
+                double(|bar| bar.low),
+                double(|bar| bar.close),
+                double(|bar| bar.volume),
+                Arc::new(
+                    ledger
+                        .iter()
+                        .map(|row| bar(row).vwap)
+                        .collect::<Float64Array>(),
+                ),
+                Arc::new(
+                    ledger
+                        .iter()
+                        .map(|row| bar(row).trades)
+                        .collect::<Int64Array>(),
+                ),
+                texts(ledger.iter().map(source)),
+            ]
+        };
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(
+                ledger
+                    .iter()
+                    .map(|row| row.series_id)
+                    .collect::<Int32Array>(),
+            ),
+            instants(ledger.iter().map(|row| row.offered.timestamp)),
+        ];
+        columns.extend(side(|row| &row.staged, |row| &row.staged_source));
+        columns.extend(side(|row| &row.offered, |row| &row.offered_source));
+        columns.push(texts(ledger.iter().map(|row| row.resolution)));
+        columns.push(texts(ledger.iter().map(|_| run.as_str())));
+        self.run("CREATE OR REPLACE TEMP TABLE offered_conflicts AS FROM conflicts LIMIT 0")?;
+        self.append("offered_conflicts", columns)?;
+        self.run(
+            "INSERT INTO conflicts SELECT * FROM offered_conflicts o WHERE NOT EXISTS (
+                 SELECT 1 FROM conflicts c WHERE c.series_id = o.series_id AND c.timestamp = o.timestamp
+                   AND c.offered_open = o.offered_open AND c.offered_high = o.offered_high AND c.offered_low = o.offered_low
+                   AND c.offered_close = o.offered_close AND c.offered_volume = o.offered_volume
+                   AND c.offered_vwap IS NOT DISTINCT FROM o.offered_vwap
+                   AND c.offered_trades IS NOT DISTINCT FROM o.offered_trades);
+             DROP TABLE offered_conflicts",
+        )
+    }
+
+    /// Adds to the counts a session.
+    pub fn insert_sessions(&self, sessions: &[SessionRow]) -> Result<(), Error> {
+        self.append(
+            "sessions",
+            vec![
+                Arc::new(
+                    sessions
+                        .iter()
+                        .map(|row| row.series_id)
+                        .collect::<Int32Array>(),
+                ),
+                dates(sessions.iter().map(|row| row.session)),
+                Arc::new(
+                    sessions
+                        .iter()
+                        .map(|row| row.bars as i32)
+                        .collect::<Int32Array>(),
+                ),
+                Arc::new(
+                    sessions
+                        .iter()
+                        .map(|row| row.regular as i32)
+                        .collect::<Int32Array>(),
+                ),
+                instants(sessions.iter().map(|row| row.first)),
+                instants(sessions.iter().map(|row| row.last)),
+            ],
+        )
+    }
+
+    /// Folds the counts of one session into one row each, once appending has made many of them.
+    pub fn fold_sessions(&self) -> Result<(), Error> {
+        let counts = self.rows(
+            "SELECT count(*), count(DISTINCT (series_id, session)) FROM sessions",
+            [],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+        )?;
+        if counts
+            .first()
+            .is_none_or(|(rows, distinct)| *rows < 2 * distinct + 1_000)
+        {
+            return Ok(());
+        }
+        self.transaction(|catalog| {
+            catalog.run(
+                "CREATE OR REPLACE TEMP TABLE folded AS SELECT series_id, session, sum(bars)::INTEGER AS bars,
+                     sum(regular)::INTEGER AS regular, min(first) AS first, max(last) AS last
+                   FROM sessions GROUP BY series_id, session;
+                 DELETE FROM sessions; INSERT INTO sessions FROM folded; DROP TABLE folded",
+            )
+        })
+    }
+
+    /// Records what was asked and how it was answered.
+    pub fn insert_coverage(&self, run: &RunId, answers: &[Answer]) -> Result<(), Error> {
+        let run = run.to_string();
+        self.append(
+            "coverage",
+            vec![
+                texts(answers.iter().map(|answer| answer.provider.as_str())),
+                Arc::new(
+                    answers
+                        .iter()
+                        .map(|a| a.series.interval.minutes() as i16)
+                        .collect::<Int16Array>(),
+                ),
+                texts(answers.iter().map(|answer| answer.series.ticker.as_str())),
+                texts(
+                    answers
+                        .iter()
+                        .map(|answer| answer.provenance.exchange.as_str()),
+                ),
+                texts(
+                    answers
+                        .iter()
+                        .map(|answer| answer.provenance.basis.as_str()),
+                ),
+                texts(
+                    answers
+                        .iter()
+                        .map(|answer| answer.provenance.hours.as_str()),
+                ),
+                dates(answers.iter().map(|answer| answer.dates.first())),
+                dates(answers.iter().map(|answer| answer.dates.last())),
+                texts(answers.iter().map(|answer| answer.status.as_str())),
+                Arc::new(
+                    answers
+                        .iter()
+                        .map(|answer| answer.rows as i64)
+                        .collect::<Int64Array>(),
+                ),
+                Arc::new(
+                    answers
+                        .iter()
+                        .map(|answer| answer.reason.as_deref())
+                        .collect::<StringArray>(),
+                ),
+                instants(answers.iter().map(|answer| answer.asked_at)),
+                texts(answers.iter().map(|_| run.as_str())),
+            ],
+        )
+    }
+
+    /// Records that a run began.
+    pub fn insert_run(
+        &self,
+        run: &RunId,
+        command: &str,
+        started_at: Timestamp,
+    ) -> Result<(), Error> {
+        self.execute(
+            "INSERT INTO runs VALUES (?, ?, ?, NULL, 'running', NULL)",
+            params![run.to_string(), command, instant(started_at.micros())],
+        )?;
+        Ok(())
+    }
+
+    /// Records how a run ended.
+    pub fn finish_run(
+        &self,
+        run: &RunId,
+        finished_at: Timestamp,
+        status: &str,
+        summary: &str,
+    ) -> Result<(), Error> {
+        self.execute(
+            "UPDATE runs SET finished_at = ?, status = ?, summary = ? WHERE run_id = ?",
+            params![
+                instant(finished_at.micros()),
+                status,
+                summary,
+                run.to_string()
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Requests spent on a day under one fingerprint of a key.
+    pub fn requests_spent(&self, fingerprint: &str, day: NaiveDate) -> Result<u64, Error> {
+        let spent = self.rows(
+            "SELECT coalesce(sum(spent), 0)::BIGINT FROM requests WHERE fingerprint = ? AND day = ?",
+            params![fingerprint, date(day)],
+            |row| row.get::<_, i64>(0),
+        )?;
+        Ok(spent.first().copied().unwrap_or(0) as u64)
+    }
+
+    /// Adds to the requests spent on a day.
+    pub fn add_requests(&self, fingerprint: &str, day: NaiveDate, count: u64) -> Result<(), Error> {
+        self.transaction(|catalog| {
+            let before = catalog.requests_spent(fingerprint, day)?;
+            catalog.execute(
+                "DELETE FROM requests WHERE fingerprint = ? AND day = ?",
+                params![fingerprint, date(day)],
+            )?;
+            catalog.execute(
+                "INSERT INTO requests VALUES (?, ?, ?)",
+                params![fingerprint, date(day), (before + count) as i64],
+            )?;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,60 @@
+-- The catalog's tables. No primary keys: the store keeps its keys by merging sorted timestamps (ARCHITECTURE.md).
+CREATE TABLE meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL);
+CREATE TABLE series (
+    series_id INTEGER NOT NULL, interval SMALLINT NOT NULL, ticker VARCHAR NOT NULL,
+    exchange VARCHAR NOT NULL, basis VARCHAR NOT NULL, hours VARCHAR NOT NULL
+);
+-- The hot tier.
+CREATE TABLE hot (
+    series_id INTEGER NOT NULL, timestamp TIMESTAMPTZ NOT NULL,
+    open DOUBLE NOT NULL, high DOUBLE NOT NULL, low DOUBLE NOT NULL, close DOUBLE NOT NULL, volume DOUBLE NOT NULL,
+    vwap DOUBLE, trades BIGINT, source VARCHAR NOT NULL, commit_seq BIGINT NOT NULL
+);
+-- What stands in the lake.
+CREATE TABLE partitions (
+    series_id INTEGER NOT NULL, year INTEGER NOT NULL, rows BIGINT NOT NULL, first TIMESTAMPTZ NOT NULL, last TIMESTAMPTZ NOT NULL,
+    commit_seq BIGINT NOT NULL, commit_id VARCHAR NOT NULL, row_hash VARCHAR NOT NULL, checksum VARCHAR NOT NULL,
+    bytes BIGINT NOT NULL, modified_ns BIGINT NOT NULL, store_id VARCHAR NOT NULL
+);
+-- Partitions being replaced: the redo log of publish.
+CREATE TABLE intents (
+    series_id INTEGER NOT NULL, year INTEGER NOT NULL, rows BIGINT NOT NULL, first TIMESTAMPTZ NOT NULL, last TIMESTAMPTZ NOT NULL,
+    commit_seq BIGINT NOT NULL, commit_id VARCHAR NOT NULL, row_hash VARCHAR NOT NULL, checksum VARCHAR NOT NULL,
+    bytes BIGINT NOT NULL, modified_ns BIGINT NOT NULL, store_id VARCHAR NOT NULL,
+    temporary VARCHAR NOT NULL, old_checksum VARCHAR, is_seal BOOLEAN NOT NULL
+);
+CREATE TABLE commits (
+    commit_seq BIGINT NOT NULL, commit_id VARCHAR NOT NULL, series_id INTEGER NOT NULL, run_id VARCHAR NOT NULL,
+    rows BIGINT NOT NULL, updated BIGINT NOT NULL
+);
+-- Offered values that differed from the staged ones.
+CREATE TABLE conflicts (
+    series_id INTEGER NOT NULL, timestamp TIMESTAMPTZ NOT NULL,
+    staged_open DOUBLE, staged_high DOUBLE, staged_low DOUBLE, staged_close DOUBLE, staged_volume DOUBLE,
+    staged_vwap DOUBLE, staged_trades BIGINT, staged_source VARCHAR,
+    offered_open DOUBLE, offered_high DOUBLE, offered_low DOUBLE, offered_close DOUBLE, offered_volume DOUBLE,
+    offered_vwap DOUBLE, offered_trades BIGINT, offered_source VARCHAR,
+    resolution VARCHAR NOT NULL, run_id VARCHAR NOT NULL
+);
+-- What was asked, of whom, when, and how it was answered.
+CREATE TABLE coverage (
+    provider VARCHAR NOT NULL, interval SMALLINT NOT NULL, ticker VARCHAR NOT NULL,
+    exchange VARCHAR NOT NULL, basis VARCHAR NOT NULL, hours VARCHAR NOT NULL,
+    first DATE NOT NULL, last DATE NOT NULL, status VARCHAR NOT NULL, rows BIGINT NOT NULL, reason VARCHAR,
+    asked_at TIMESTAMPTZ NOT NULL, run_id VARCHAR NOT NULL
+);
+CREATE TABLE runs (
+    run_id VARCHAR NOT NULL, command VARCHAR NOT NULL, started_at TIMESTAMPTZ NOT NULL, finished_at TIMESTAMPTZ,
+    status VARCHAR NOT NULL, summary VARCHAR
+);
+-- Bars a session. Rows of one session add up: commits append, sealing folds them together.
+CREATE TABLE sessions (
+    series_id INTEGER NOT NULL, session DATE NOT NULL, bars INTEGER NOT NULL, regular INTEGER NOT NULL,
+    first TIMESTAMPTZ NOT NULL, last TIMESTAMPTZ NOT NULL
+);
+-- Targets of sync as last seen, so that status can count unsynced rows without connecting.
+CREATE TABLE targets (
+    target VARCHAR NOT NULL, interval SMALLINT NOT NULL, ticker VARCHAR NOT NULL, base_seq BIGINT NOT NULL, seen_at TIMESTAMPTZ NOT NULL
+);
+-- Requests spent, by a fingerprint of the provider's key and the day.
+CREATE TABLE requests (fingerprint VARCHAR NOT NULL, day DATE NOT NULL, spent BIGINT NOT NULL);

@@ -1,0 +1,164 @@
+//! The one door for durable writes.
+//!
+//! A file that must be whole or absent goes through here: written beside, flushed to the disk, renamed over its
+//! target, and the folders flushed too, so that neither a kill nor a power cut leaves half of it. `clippy.toml` bans the
+//! bare calls elsewhere.
+#![allow(clippy::disallowed_methods)]
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::Xxh3;
+
+/// A file under construction that counts and hashes what goes through it.
+pub struct HashedFile {
+    file: File,
+    path: PathBuf,
+    hash: Xxh3,
+    bytes: u64,
+}
+
+/// What a finished file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// xxh3 (128 bits) of all bytes, in hexadecimal.
+    pub checksum: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// Modification time, in nanoseconds since 1970, or 0 where the file system has none.
+    pub modified_ns: i64,
+}
+
+impl HashedFile {
+    /// Makes a new file; an existing one of that name is an error.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            file: File::create_new(path)?,
+            path: path.to_path_buf(),
+            hash: Xxh3::new(),
+            bytes: 0,
+        })
+    }
+
+    /// Flushes the file to the disk and tells what it holds.
+    pub fn finish(self) -> io::Result<Digest> {
+        self.file.sync_all()?;
+        let digest = Digest {
+            checksum: format!("{:032x}", self.hash.digest128()),
+            bytes: self.bytes,
+            modified_ns: modified_ns(&self.file.metadata()?),
+        };
+        Ok(digest)
+    }
+
+    /// Where the file stands.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Write for HashedFile {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(buffer)?;
+        self.hash.update(&buffer[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Modification time of a file in nanoseconds since 1970, 0 where it is not known.
+#[must_use]
+pub fn modified_ns(metadata: &fs::Metadata) -> i64 {
+    metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+        .and_then(|elapsed| i64::try_from(elapsed.as_nanos()).ok())
+        .unwrap_or(0)
+}
+
+/// The checksum of a file as it stands, or `None` where there is no file.
+pub fn checksum(path: &Path) -> io::Result<Option<Digest>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut hash = Xxh3::new();
+    let mut bytes = 0;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match io::Read::read(&mut file, &mut buffer)? {
+            0 => break,
+            read => {
+                hash.update(&buffer[..read]);
+                bytes += read as u64;
+            }
+        }
+    }
+    Ok(Some(Digest {
+        checksum: format!("{:032x}", hash.digest128()),
+        bytes,
+        modified_ns: modified_ns(&file.metadata()?),
+    }))
+}
+
+/// Makes a folder and its missing parents below `root`; tells which folders gained an entry, to be flushed later.
+pub fn create_dirs(root: &Path, dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut missing = Vec::new();
+    let mut at = dir;
+    while !at.is_dir() {
+        missing.push(at.to_path_buf());
+        match at.parent() {
+            Some(parent) if at != root => at = parent,
+            _ => break,
+        }
+    }
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    fs::create_dir_all(dir)?;
+    Ok(missing
+        .iter()
+        .filter_map(|made| made.parent().map(Path::to_path_buf))
+        .collect())
+}
+
+/// Flushes a folder's entries to the disk.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Renames `from` over `to`, without flushing the folder: the caller flushes each folder once.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// Removes a file; one that is gone already is no error.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Writes a whole small file durably: beside, flush, rename, flush the folder.
+pub fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = dir.join(format!(".{name}.{}", uuid::Uuid::new_v4().simple()));
+    let write = || {
+        let mut file = HashedFile::create(&beside)?;
+        file.write_all(content)?;
+        file.finish()?;
+        rename(&beside, path)?;
+        sync_dir(dir)
+    };
+    write().inspect_err(|_| drop(remove_file(&beside)))
+}

@@ -1,0 +1,229 @@
+//! What can go wrong in a store.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::model::{Provenance, SeriesKey};
+
+use super::layout::PartitionKey;
+
+/// Anything that keeps the store from doing what it was asked. Bad rows and conflicts are not among them: they are
+/// answers ([`Refusal`](super::Refusal)), not failures.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no store in that folder.
+    #[error("there is no store in {}", .dir.display())]
+    Missing {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A newer program wrote the store.
+    #[error(
+        "the store in {} has format {found}, and this program knows formats up to {known}", .dir.display()
+    )]
+    Newer {
+        /// The store's folder.
+        dir: PathBuf,
+        /// The format that the store has.
+        found: u32,
+        /// The newest format that this program knows.
+        known: u32,
+    },
+    /// Another process writes into the store.
+    #[error(
+        "another process{} writes into the store in {}",
+        .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default(), .dir.display()
+    )]
+    WriterRuns {
+        /// The store's folder.
+        dir: PathBuf,
+        /// The writer's process id, where the lock file tells it.
+        pid: Option<u32>,
+    },
+    /// Readers hold the store for too long.
+    #[error("other processes still read the store in {} after {seconds} s", .dir.display())]
+    ReadersStay {
+        /// The store's folder.
+        dir: PathBuf,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// Real bars offered to a store of demo bars, or the other way round.
+    #[error("the store in {} holds {held} bars, and these are {offered} bars", .dir.display())]
+    DemoMix {
+        /// The store's folder.
+        dir: PathBuf,
+        /// `demo` or `real`.
+        held: &'static str,
+        /// `demo` or `real`.
+        offered: &'static str,
+    },
+    /// The catalog and the lake do not agree; nothing may be written before they do.
+    #[error("the store in {} is damaged: {what}{}", .dir.display(), and_more(*.more))]
+    Damaged {
+        /// The store's folder.
+        dir: PathBuf,
+        /// The first difference.
+        what: Damage,
+        /// How many more there are.
+        more: usize,
+    },
+    /// A partition cannot be read.
+    #[error("{} cannot be read: {reason}", .path.display())]
+    Unreadable {
+        /// The partition's file.
+        path: PathBuf,
+        /// What the reader said.
+        reason: String,
+    },
+    /// A partition read back otherwise than it was written.
+    #[error("{} reads back otherwise than it was written: {reason}", .path.display())]
+    ReadBack {
+        /// The partition's file.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
+    /// The operating system refused a file operation.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// DuckDB refused or failed.
+    #[error("the catalog {}: {source}", .path.display())]
+    Catalog {
+        /// The database file.
+        path: PathBuf,
+        /// What DuckDB said.
+        source: duckdb::Error,
+    },
+    /// DuckDB's log is damaged beyond its tail.
+    #[error("the catalog's log {} is damaged: {reason}", .path.display())]
+    Log {
+        /// The log file.
+        path: PathBuf,
+        /// What DuckDB said.
+        reason: String,
+    },
+    /// An earlier step of this process failed after its commit; the next opening finishes it.
+    #[error("an earlier write into the store in {} was cut off; nothing more is written by this process", .dir.display())]
+    Interrupted {
+        /// The store's folder.
+        dir: PathBuf,
+    },
+    /// A command that needs the catalog while a writer holds it.
+    #[error(
+        "this needs the catalog of {}, and another process{} writes into it",
+        .dir.display(), .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+    )]
+    CatalogBusy {
+        /// The store's folder.
+        dir: PathBuf,
+        /// The writer's process id, where it is known.
+        pid: Option<u32>,
+    },
+}
+
+/// One way in which catalog and lake can disagree.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// A lake without a catalog.
+    #[error("there is a lake but no catalog")]
+    NoCatalog,
+    /// The catalog lists a partition whose file is gone.
+    #[error("partition {0} is gone from the lake")]
+    PartitionMissing(PartitionKey),
+    /// The lake holds a partition that the catalog does not list.
+    #[error("partition {0} stands in the lake but not in the catalog")]
+    PartitionUnknown(PartitionKey),
+    /// A partition is not the one that the catalog describes.
+    #[error("partition {0} is not the one that the catalog describes ({1})")]
+    PartitionDiffers(PartitionKey, String),
+    /// A partition cannot be read, or its content fails its hash.
+    #[error("partition {0} is damaged: {1}")]
+    PartitionUnreadable(PartitionKey, String),
+    /// Something that is no partition stands under `lake/`.
+    #[error("{} stands in the lake and is no partition", .0.display())]
+    Stranger(PathBuf),
+    /// A publish was recorded, and neither its old nor its new file is there.
+    #[error("partition {0} was being replaced, and neither its new nor its old file is whole")]
+    IntentLost(PartitionKey),
+    /// The hot tier holds a key twice, or one that the lake holds too.
+    #[error("{0} holds {1} keys more than once")]
+    DuplicateKeys(SeriesKey, u64),
+    /// The counts that the catalog keeps differ from the bars.
+    #[error("the counts of {0} differ from its bars: {1}")]
+    CountsDiffer(SeriesKey, String),
+}
+
+fn and_more(more: usize) -> String {
+    if more == 0 {
+        String::new()
+    } else {
+        format!(" (and {more} more)")
+    }
+}
+
+/// Why a batch was not taken. The batch is whole in the caller's hands; nothing of it was written.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Bars whose keys are staged already, under `fail`.
+    #[error(
+        "{} of {offered} rows are staged already{}, the first {} {first}",
+        identical + restated,
+        if *.restated > 0 { format!(" ({restated} with other values)") } else { String::new() },
+        .series.ticker
+    )]
+    Conflicts {
+        /// Whose bars.
+        series: SeriesKey,
+        /// Rows offered.
+        offered: u64,
+        /// Rows staged already with the same values.
+        identical: u64,
+        /// Rows staged already with other values.
+        restated: u64,
+        /// The first conflicting key.
+        first: crate::model::Timestamp,
+    },
+    /// The series was recorded with another exchange, price basis or hours.
+    #[error(
+        "{series} is staged as {} {} ({} hours), and these bars are {} {} ({} hours)",
+        .recorded.exchange, .recorded.basis, .recorded.hours, .offered.exchange, .offered.basis, .offered.hours
+    )]
+    Mismatch {
+        /// Whose bars.
+        series: SeriesKey,
+        /// What the series was recorded as.
+        recorded: Provenance,
+        /// What was offered.
+        offered: Provenance,
+    },
+}
+
+impl Error {
+    /// An [`Error::Io`] about `path`.
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+}
+
+/// Puts the path beside an I/O error.
+pub(crate) trait IoContext<T> {
+    /// The error, with the path it happened at.
+    fn at(self, path: &Path) -> Result<T, Error>;
+}
+
+impl<T> IoContext<T> for io::Result<T> {
+    fn at(self, path: &Path) -> Result<T, Error> {
+        self.map_err(|source| Error::io(path, source))
+    }
+}

@@ -1,0 +1,245 @@
+//! The open store: the one writer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use uuid::Uuid;
+
+use crate::calendar::Calendar;
+use crate::model::{SeriesKey, Timestamp};
+
+use super::catalog::{Catalog, SeriesFacts};
+use super::coverage::Answer;
+use super::error::Error;
+use super::layout::Layout;
+use super::lock::{WAIT_FOR_READERS_MS_MAX, WriteLock};
+use super::run::RunId;
+use super::series_locks::SeriesLocks;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Memory that DuckDB may take, in MiB. Its own default would be 80 % of the machine's.
+    pub memory_limit_mib: u64,
+    /// Threads that DuckDB may use.
+    pub threads: u16,
+    /// How long a writer waits for readers to finish.
+    pub wait_for_readers: Duration,
+    /// When the hot tier seals itself.
+    pub seal: SealRule,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            memory_limit_mib: 400,
+            threads: std::thread::available_parallelism().map_or(2, |n| n.get().min(16) as u16),
+            wait_for_readers: Duration::from_millis(WAIT_FOR_READERS_MS_MAX),
+            seal: SealRule::default(),
+        }
+    }
+}
+
+/// When hot bars move into the lake by themselves, and which commits go there at once.
+#[derive(Clone, Copy, Debug)]
+pub struct SealRule {
+    /// A batch that writes so many rows goes straight into the lake.
+    pub publish_rows_min: u64,
+    /// A partition is sealed when it has so many hot rows …
+    pub partition_rows_min: u64,
+    /// … and also one hot row for so many sealed ones: rewriting costs in proportion to what was added.
+    pub partition_sealed_per_hot: u64,
+    /// Everything is sealed when the store has so many hot rows …
+    pub store_rows_min: u64,
+    /// … and also one hot row for so many sealed ones.
+    pub store_sealed_per_hot: u64,
+}
+
+impl Default for SealRule {
+    fn default() -> Self {
+        Self {
+            publish_rows_min: 16_384,
+            partition_rows_min: 16_384,
+            partition_sealed_per_hot: 4,
+            store_rows_min: 8_000_000,
+            store_sealed_per_hot: 8,
+        }
+    }
+}
+
+/// The open store, held by the one process that writes into it.
+///
+/// It can be used from many threads; every call blocks, so keep them off async threads. Dropping it lets go of the lock.
+pub struct Store {
+    pub(super) layout: Layout,
+    pub(super) store_id: Uuid,
+    pub(super) options: OpenOptions,
+    pub(super) inner: Mutex<Inner>,
+    pub(super) next_seq: AtomicU64,
+    pub(super) locks: SeriesLocks,
+    /// A publish was recorded but could not be carried out: only recovery at the next opening may go on.
+    pub(super) broken: AtomicBool,
+    pub(super) notices: Vec<String>,
+    /// Held for as long as the store is open; declared last, so that DuckDB closes first.
+    pub(super) lock: Mutex<WriteLock>,
+}
+
+/// What the mutex guards: the connection that writes, and the catalog's facts in memory.
+pub(super) struct Inner {
+    pub catalog: Catalog,
+    pub series: BTreeMap<SeriesKey, SeriesFacts>,
+    pub next_series_id: i32,
+    pub demo: Option<bool>,
+    calendars: HashMap<String, Option<Calendar>>,
+}
+
+impl Inner {
+    pub(super) fn new(catalog: Catalog) -> Result<Self, Error> {
+        let series = catalog.series()?;
+        let demo = catalog.meta("bars")?.map(|kind| kind == "demo");
+        Ok(Self {
+            next_series_id: series.values().map(|facts| facts.id + 1).max().unwrap_or(1),
+            series,
+            demo,
+            catalog,
+            calendars: HashMap::new(),
+        })
+    }
+
+    /// The calendar of an exchange; `None` where the code is not known.
+    pub(super) fn calendar(&mut self, exchange: &str) -> Option<Calendar> {
+        self.calendars
+            .entry(exchange.to_owned())
+            .or_insert_with(|| Calendar::for_exchange(exchange).ok())
+            .clone()
+    }
+
+    pub(super) fn hot_rows(&self) -> u64 {
+        self.series.values().map(SeriesFacts::hot_rows).sum()
+    }
+
+    pub(super) fn sealed_rows(&self) -> u64 {
+        self.series.values().map(SeriesFacts::sealed_rows).sum()
+    }
+}
+
+impl Store {
+    /// Opens the store in `dir`, making it where there is none, and finishes what a killed process left.
+    pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, Error> {
+        super::recover::open(dir, options)
+    }
+
+    pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
+        // A panic under the lock leaves facts that may be wrong: nothing more is written then.
+        self.inner.lock().unwrap_or_else(|poisoned| {
+            self.broken.store(true, Ordering::SeqCst);
+            PoisonError::into_inner(poisoned)
+        })
+    }
+
+    pub(super) fn check_whole(&self) -> Result<(), Error> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(Error::Interrupted {
+                dir: self.layout.root().to_path_buf(),
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_seq(&self) -> u64 {
+        self.next_seq.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// Writes down, outside the catalog, that commits up to `seq` were acknowledged: a catalog that is older then shows.
+    pub(super) fn acknowledge(&self, seq: u64) {
+        self.lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .acknowledge(seq);
+    }
+
+    /// The store's folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.layout.root()
+    }
+
+    /// The store's id; a repair gives it a new one.
+    #[must_use]
+    pub fn store_id(&self) -> Uuid {
+        self.store_id
+    }
+
+    /// What opening found and mended, in words for a person.
+    #[must_use]
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// Where a run's rejects stand.
+    #[must_use]
+    pub fn rejects_path(&self, run: &RunId) -> PathBuf {
+        self.layout.rejects().join(format!("{run}.csv"))
+    }
+
+    /// Records that a run began.
+    pub fn begin_run(&self, command: &str, started_at: Timestamp) -> Result<RunId, Error> {
+        self.check_whole()?;
+        let run = RunId::new(started_at);
+        self.inner().catalog.insert_run(&run, command, started_at)?;
+        Ok(run)
+    }
+
+    /// Records how a run ended.
+    pub fn finish_run(
+        &self,
+        run: &RunId,
+        finished_at: Timestamp,
+        status: &str,
+        summary_json: &str,
+    ) -> Result<(), Error> {
+        self.inner()
+            .catalog
+            .finish_run(run, finished_at, status, summary_json)
+    }
+
+    /// Records answers that brought no bars; answers with bars go with their commit.
+    pub fn record_coverage(&self, run: &RunId, answers: &[Answer]) -> Result<(), Error> {
+        self.check_whole()?;
+        if answers.is_empty() {
+            return Ok(());
+        }
+        self.inner()
+            .catalog
+            .transaction(|catalog| catalog.insert_coverage(run, answers))
+    }
+
+    /// Requests spent on a day under one fingerprint of a provider's key, by all runs.
+    pub fn requests_spent(&self, fingerprint: &str, day: NaiveDate) -> Result<u64, Error> {
+        self.inner().catalog.requests_spent(fingerprint, day)
+    }
+
+    /// Adds to the requests spent on a day.
+    pub fn add_requests(&self, fingerprint: &str, day: NaiveDate, count: u64) -> Result<(), Error> {
+        self.check_whole()?;
+        self.inner().catalog.add_requests(fingerprint, day, count)
+    }
+
+    /// Remembers how far a sync target has come, for `status`.
+    pub fn record_target_seen(
+        &self,
+        target: &str,
+        series: &SeriesKey,
+        base_seq: u64,
+        seen_at: Timestamp,
+    ) -> Result<(), Error> {
+        self.check_whole()?;
+        self.inner()
+            .catalog
+            .record_target_seen(target, series, base_seq, seen_at)
+    }
+}

@@ -1,0 +1,114 @@
+//! Parquet encodings, chosen column by column from the values themselves.
+//!
+//! Measured on real one-minute bars (bytes a value, zstd 3): prices cost 1.6 to 1.9 as plain doubles, whose repeats zstd
+//! finds, 1.5 to 1.9 with a dictionary while it stays small, and over 4 byte-stream split. Volumes cost 2.2 to 2.6
+//! byte-stream split, and less with a dictionary only where few values repeat. Timestamps are all but free as deltas.
+
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::WriterPropertiesBuilder;
+use parquet::schema::types::ColumnPath;
+
+/// Bytes that a plain price costs after zstd; a dictionary must promise less.
+const PLAIN_PRICE_BYTES: f64 = 1.6;
+/// Bytes that a byte-stream-split volume costs after zstd.
+const SPLIT_VOLUME_BYTES: f64 = 2.3;
+/// Bytes that one dictionary entry costs after zstd.
+const ENTRY_BYTES: f64 = 2.5;
+/// Dictionaries of more entries than two to this are never worth it.
+const DISTINCT_BITS_MAX: u32 = 14;
+/// A dictionary page never falls back to plain half way.
+const DICTIONARY_PAGE_BYTES: usize = (8 << DISTINCT_BITS_MAX) + 1;
+
+/// How one column of doubles is best written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Dictionary, zstd 1.
+    Dictionary,
+    /// Plain, zstd 3.
+    Plain,
+    /// Byte-stream split, zstd 1.
+    Split,
+}
+
+/// Chooses for prices.
+#[must_use]
+pub fn price(values: &[f64]) -> Choice {
+    if dictionary_pays(values, PLAIN_PRICE_BYTES) {
+        Choice::Dictionary
+    } else {
+        Choice::Plain
+    }
+}
+
+/// Chooses for volumes.
+#[must_use]
+pub fn volume(values: &[f64]) -> Choice {
+    if dictionary_pays(values, SPLIT_VOLUME_BYTES) {
+        Choice::Dictionary
+    } else {
+        Choice::Split
+    }
+}
+
+/// Whether a value costs fewer than `limit` bytes with a dictionary: its index, and its share of the entries.
+fn dictionary_pays(values: &[f64], limit: f64) -> bool {
+    // The most distinct values that still pay, one power of two after the other: within one, the index has one width.
+    let most = (1..=DISTINCT_BITS_MAX)
+        .map(|bits| {
+            let room = (limit - f64::from(bits) / 8.0) * values.len() as f64 / ENTRY_BYTES;
+            if room < f64::from(1 << (bits - 1)) {
+                0
+            } else {
+                (room as usize).min(1 << bits)
+            }
+        })
+        .max()
+        .unwrap_or(0);
+    most > 0 && distinct_within(values, most)
+}
+
+/// Whether `values` has at most `most` distinct ones; stops at the first beyond.
+fn distinct_within(values: &[f64], most: usize) -> bool {
+    let shift = u64::BITS - (DISTINCT_BITS_MAX + 1);
+    // No valid price or volume is this NaN.
+    let mut slots = vec![u64::MAX; 1 << (DISTINCT_BITS_MAX + 1)];
+    let mut count = 0;
+    for value in values {
+        let bits = value.to_bits();
+        let mut slot = (bits.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> shift) as usize;
+        while slots[slot] != bits {
+            if slots[slot] == u64::MAX {
+                count += 1;
+                if count > most {
+                    return false;
+                }
+                slots[slot] = bits;
+            } else {
+                slot = (slot + 1) % slots.len();
+            }
+        }
+    }
+    true
+}
+
+/// Writes what was chosen for `name` into the writer's properties.
+pub fn apply(
+    builder: WriterPropertiesBuilder,
+    name: &str,
+    choice: Choice,
+) -> WriterPropertiesBuilder {
+    let path = ColumnPath::from(name);
+    let (encoding, dictionary, level) = match choice {
+        Choice::Dictionary => (Encoding::PLAIN, true, 1),
+        Choice::Plain => (Encoding::PLAIN, false, 3),
+        Choice::Split => (Encoding::BYTE_STREAM_SPLIT, false, 1),
+    };
+    builder
+        .set_column_encoding(path.clone(), encoding)
+        .set_column_dictionary_enabled(path.clone(), dictionary)
+        .set_column_dictionary_page_size_limit(path.clone(), DICTIONARY_PAGE_BYTES)
+        .set_column_compression(
+            path,
+            Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default()),
+        )
+}

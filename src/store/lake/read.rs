@@ -1,0 +1,183 @@
+//! Reading one partition.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::datatypes::{Schema, SchemaRef};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
+
+use crate::model::{TimeRange, Timestamp};
+use crate::store::error::{Error, IoContext};
+use crate::store::rows::{StagedRows, scan_schema};
+
+use super::footer::Footer;
+use super::write::file_schema;
+
+/// Rows in a batch at most.
+pub const BATCH_ROWS: usize = 65_536;
+
+/// An open partition. The file stays readable while it is open, even when a publish replaces it meanwhile.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    file: File,
+    path: PathBuf,
+    metadata: ArrowReaderMetadata,
+    pub footer: Footer,
+}
+
+impl Partition {
+    /// Opens the file and reads its footer.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let file = File::open(path).at(path)?;
+        let unreadable = |reason: String| Error::Unreadable {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let options = ArrowReaderOptions::new()
+            .with_page_index_policy(parquet::file::metadata::PageIndexPolicy::Optional)
+            .with_schema(read_schema());
+        let metadata = ArrowReaderMetadata::load(&file, options)
+            .map_err(|error| unreadable(error.to_string()))?;
+        let file_metadata = metadata.metadata().file_metadata();
+        let footer = Footer::from_key_values(file_metadata.key_value_metadata())
+            .map_err(|error| unreadable(error.to_string()))?;
+        if file_metadata.num_rows() != footer.rows as i64 {
+            return Err(unreadable(format!(
+                "its footer says {} rows, and it holds {}",
+                footer.rows,
+                file_metadata.num_rows()
+            )));
+        }
+        Ok(Self {
+            file,
+            path: path.to_path_buf(),
+            metadata,
+            footer,
+        })
+    }
+
+    /// A new reader over the same open file: its place in the file is its own only while it is the only one that reads.
+    fn builder(&self) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> {
+        let file = self.file.try_clone().at(&self.path)?;
+        Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(
+            file,
+            self.metadata.clone(),
+        ))
+    }
+
+    fn unreadable(&self, reason: impl std::fmt::Display) -> Error {
+        Error::Unreadable {
+            path: self.path.clone(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// First and last timestamp, from the statistics of the row groups.
+    pub fn bounds(&self) -> Option<(Timestamp, Timestamp)> {
+        let groups = self.metadata.metadata().row_groups();
+        let of = |group: &parquet::file::metadata::RowGroupMetaData| match group
+            .column(0)
+            .statistics()?
+        {
+            parquet::file::statistics::Statistics::Int64(values) => {
+                Some((*values.min_opt()?, *values.max_opt()?))
+            }
+            _ => None,
+        };
+        let first = of(groups.first()?)?.0;
+        let last = of(groups.last()?)?.1;
+        Some((Timestamp::from_micros(first), Timestamp::from_micros(last)))
+    }
+
+    /// All timestamps.
+    pub fn timestamps(&self) -> Result<Vec<i64>, Error> {
+        let builder = self.builder()?;
+        let mask = ProjectionMask::roots(builder.parquet_schema(), [0]);
+        let reader = builder
+            .with_projection(mask)
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .map_err(|error| self.unreadable(error))?;
+        let mut timestamps = Vec::with_capacity(self.footer.rows as usize);
+        for batch in reader {
+            let batch = batch.map_err(|error| self.unreadable(error))?;
+            let column = batch
+                .column(0)
+                .as_any()
+                .downcast_ref::<TimestampMicrosecondArray>()
+                .ok_or_else(|| self.unreadable("its timestamps are of another type"))?;
+            timestamps.extend_from_slice(column.values());
+        }
+        Ok(timestamps)
+    }
+
+    /// The rows of `range` as batches, in order.
+    pub fn batches(&self, range: TimeRange) -> Result<Batches, Error> {
+        let mut builder = self.builder()?;
+        if range != TimeRange::ALL {
+            let timestamps = self.timestamps()?;
+            let first = timestamps.partition_point(|ts| *ts < range.start);
+            let end = timestamps.partition_point(|ts| *ts < range.end);
+            builder = builder.with_row_selection(RowSelection::from(vec![
+                RowSelector::skip(first),
+                RowSelector::select(end.saturating_sub(first)),
+            ]));
+        }
+        let reader = builder
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .map_err(|error| self.unreadable(error))?;
+        Ok(Batches {
+            reader,
+            path: self.path.clone(),
+        })
+    }
+
+    /// The rows of `range`, all at once: at most a year of one series.
+    pub fn rows(&self, range: TimeRange) -> Result<StagedRows, Error> {
+        let mut rows = StagedRows::default();
+        for batch in self.batches(range)? {
+            let part = StagedRows::from_batch(&batch?)
+                .ok_or_else(|| self.unreadable("its columns are of other types"))?;
+            rows.append(part);
+        }
+        Ok(rows)
+    }
+
+    /// Where the file stood when it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The file's columns, with the source as a dictionary: one text a run instead of one a row.
+fn read_schema() -> SchemaRef {
+    let mut fields: Vec<_> = file_schema().fields().iter().cloned().collect();
+    let dictionary = scan_schema().field(8).clone();
+    fields[8] = Arc::new(dictionary);
+    Arc::new(Schema::new(fields))
+}
+
+/// The rows of a partition, batch by batch.
+pub(crate) struct Batches {
+    reader: ParquetRecordBatchReader,
+    path: PathBuf,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?;
+        Some(batch.map_err(|error| Error::Unreadable {
+            path: self.path.clone(),
+            reason: error.to_string(),
+        }))
+    }
+}

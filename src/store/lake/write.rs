@@ -1,0 +1,181 @@
+//! Encoding one partition.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Float64Array, RecordBatch};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
+use uuid::Uuid;
+
+use crate::model::{Provenance, Timestamp};
+use crate::store::durable::{Digest, HashedFile};
+use crate::store::error::{Error, IoContext};
+use crate::store::layout::PartitionKey;
+use crate::store::rows::StagedRows;
+
+use super::encoding;
+use super::footer::{Footer, SCHEMA_VERSION};
+use super::hash::RowHasher;
+
+/// Rows in a row group at most: what a reader decodes at once.
+const ROW_GROUP_ROWS: usize = 131_072;
+/// Rows in a data page at most: what a reader that wants one day decodes.
+const PAGE_ROWS: usize = 32_768;
+const ZSTD_LEVEL: i32 = 1;
+
+/// A partition written to the temporary folder, flushed, not yet in the lake.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    pub footer: Footer,
+    pub digest: Digest,
+    pub first: Timestamp,
+    pub last: Timestamp,
+}
+
+/// Who writes a partition, and on whose behalf.
+pub(crate) struct Stamp<'a> {
+    pub store_id: Uuid,
+    pub commit_seq: u64,
+    pub commit_id: Uuid,
+    pub provenance: &'a Provenance,
+}
+
+/// Columns of a partition's file: those of a scan, and the source as plain text.
+pub fn file_schema() -> SchemaRef {
+    let mut fields = crate::store::rows::bar_fields();
+    fields.push(Field::new(
+        "source",
+        arrow::datatypes::DataType::Utf8,
+        false,
+    ));
+    fields.push(Field::new(
+        "commit_seq",
+        arrow::datatypes::DataType::Int64,
+        false,
+    ));
+    Arc::new(Schema::new(fields))
+}
+
+/// Encodes `rows` (sorted, unique, of one UTC year) into a new file at `path` and flushes it to the disk.
+pub(crate) fn write_partition(
+    path: &Path,
+    key: &PartitionKey,
+    rows: StagedRows,
+    stamp: &Stamp<'_>,
+) -> Result<Written, Error> {
+    let timestamps = rows.bars.timestamps();
+    let (Some(&first), Some(&last)) = (timestamps.first(), timestamps.last()) else {
+        return Err(unwritable(path, "it would hold no rows"));
+    };
+    let (first, last) = (Timestamp::from_micros(first), Timestamp::from_micros(last));
+    // Checked here and again when it is read back: the key is kept by order alone.
+    if !rows.bars.is_sorted_unique() || first.year() != key.year || last.year() != key.year {
+        return Err(unwritable(
+            path,
+            "its rows are not sorted, unique and of its year",
+        ));
+    }
+
+    let batch = rows.into_batch();
+    let mut hasher = RowHasher::default();
+    hasher
+        .update(&batch)
+        .ok_or_else(|| unwritable(path, "its columns are of other types"))?;
+    let footer = Footer {
+        store_id: stamp.store_id,
+        schema_version: SCHEMA_VERSION,
+        commit_seq: stamp.commit_seq,
+        commit_id: stamp.commit_id,
+        rows: hasher.rows(),
+        row_hash: hasher.finish(),
+        provenance: stamp.provenance.clone(),
+    };
+
+    let properties = properties(&batch, footer.to_key_values());
+    let file = HashedFile::create(path).at(path)?;
+    let encode = |error: ParquetError| match error {
+        ParquetError::External(source) => match source.downcast::<std::io::Error>() {
+            Ok(io) => Error::io(path, *io),
+            Err(other) => unwritable(path, &other.to_string()),
+        },
+        other => unwritable(path, &other.to_string()),
+    };
+    let buffered = std::io::BufWriter::with_capacity(1 << 18, file);
+    // Without the Arrow schema in the footer the dictionary of sources is an encoding only: readers see plain text.
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_skip_arrow_metadata(true);
+    let mut writer =
+        ArrowWriter::try_new_with_options(buffered, batch.schema(), options).map_err(encode)?;
+    writer.write(&batch).map_err(encode)?;
+    let buffered = writer.into_inner().map_err(encode)?;
+    let file = buffered
+        .into_inner()
+        .map_err(|error| Error::io(path, error.into_error()))?;
+    let digest = file.finish().at(path)?;
+    Ok(Written {
+        footer,
+        digest,
+        first,
+        last,
+    })
+}
+
+fn unwritable(path: &Path, reason: &str) -> Error {
+    Error::ReadBack {
+        path: path.to_path_buf(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// Encodings column by column: deltas for timestamps and trades, what the values call for otherwise.
+fn properties(batch: &RecordBatch, footer: Vec<KeyValue>) -> WriterProperties {
+    let zstd = ZstdLevel::try_new(ZSTD_LEVEL).map_or(Compression::UNCOMPRESSED, Compression::ZSTD);
+    let mut builder = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_created_by(concat!("backfill ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(zstd)
+        .set_dictionary_enabled(false)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_sorting_columns(Some(vec![SortingColumn {
+            column_idx: 0,
+            descending: false,
+            nulls_first: false,
+        }]))
+        .set_key_value_metadata(Some(footer));
+    for name in ["timestamp", "trades"] {
+        builder =
+            builder.set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
+    }
+    for name in ["source", "commit_seq"] {
+        builder = builder.set_column_dictionary_enabled(ColumnPath::from(name), true);
+    }
+    for (place, name) in ["open", "high", "low", "close", "volume", "vwap"]
+        .into_iter()
+        .enumerate()
+    {
+        let Some(column) = batch
+            .column(place + 1)
+            .as_any()
+            .downcast_ref::<Float64Array>()
+        else {
+            continue;
+        };
+        let choice = if name == "volume" {
+            encoding::volume(column.values())
+        } else {
+            encoding::price(column.values())
+        };
+        builder = encoding::apply(builder, name, choice);
+    }
+    builder.build()
+}

@@ -1,0 +1,157 @@
+//! Where things stand inside a store's folder.
+//!
+//! ```text
+//! staging.duckdb                                       hot bars and the catalog
+//! lake/interval=1m/ticker=AAPL/year=2025/bars.parquet  sealed bars, one file a partition
+//! tmp/  quarantine/  rejects/<run>.csv  store.lock
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use crate::model::{Interval, SeriesKey, Ticker};
+
+/// The file that holds one partition.
+pub const PARTITION_FILE: &str = "bars.parquet";
+
+/// The paths of one store.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+/// One partition of the lake: the bars of a series in one UTC year.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartitionKey {
+    /// Whose bars.
+    pub series: SeriesKey,
+    /// Of which UTC year.
+    pub year: i32,
+}
+
+impl std::fmt::Display for PartitionKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.series, self.year)
+    }
+}
+
+impl Layout {
+    /// The layout of the store in `root`.
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_path_buf(),
+        }
+    }
+
+    /// The store's folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The DuckDB file. **Only DuckDB may open it: closing any other descriptor drops DuckDB's lock.**
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.root.join("staging.duckdb")
+    }
+
+    /// DuckDB's log beside its file.
+    #[must_use]
+    pub fn database_log(&self) -> PathBuf {
+        self.root.join("staging.duckdb.wal")
+    }
+
+    /// The sealed tier.
+    #[must_use]
+    pub fn lake(&self) -> PathBuf {
+        self.root.join("lake")
+    }
+
+    /// What is being written.
+    #[must_use]
+    pub fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// What failed its checksum.
+    #[must_use]
+    pub fn quarantine(&self) -> PathBuf {
+        self.root.join("quarantine")
+    }
+
+    /// Rows that could not become bars, a file a run.
+    #[must_use]
+    pub fn rejects(&self) -> PathBuf {
+        self.root.join("rejects")
+    }
+
+    /// The lock file.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("store.lock")
+    }
+
+    /// The file of a partition.
+    #[must_use]
+    pub fn partition(&self, key: &PartitionKey) -> PathBuf {
+        self.root.join(Self::partition_relative(key))
+    }
+
+    /// The file of a partition, relative to the store's folder.
+    #[must_use]
+    pub fn partition_relative(key: &PartitionKey) -> PathBuf {
+        PathBuf::from("lake")
+            .join(format!("interval={}", key.series.interval))
+            .join(format!("ticker={}", key.series.ticker.path_component()))
+            .join(format!("year={:04}", key.year))
+            .join(PARTITION_FILE)
+    }
+
+    /// Reads a path relative to the store's folder back into the partition it names.
+    #[must_use]
+    pub fn parse_partition(relative: &Path) -> Option<PartitionKey> {
+        let parts: Vec<&str> = relative
+            .iter()
+            .map(|part| part.to_str())
+            .collect::<Option<_>>()?;
+        let ["lake", interval, ticker, year, PARTITION_FILE] = parts[..] else {
+            return None;
+        };
+        let interval: Interval = interval.strip_prefix("interval=")?.parse().ok()?;
+        let ticker = Ticker::from_path_component(ticker.strip_prefix("ticker=")?)?;
+        let year = year.strip_prefix("year=")?.parse().ok()?;
+        let key = PartitionKey {
+            series: SeriesKey { interval, ticker },
+            year,
+        };
+        (Self::partition_relative(&key) == relative).then_some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_reads_back_from_its_path() {
+        for symbol in ["AAPL", "007", "BTC/USD", "^GSPC"] {
+            let key = PartitionKey {
+                series: SeriesKey {
+                    interval: Interval::M5,
+                    ticker: Ticker::new(symbol).unwrap(),
+                },
+                year: 2025,
+            };
+            let path = Layout::partition_relative(&key);
+            assert_eq!(Layout::parse_partition(&path), Some(key));
+        }
+        for odd in [
+            "lake/interval=1m/ticker=A/year=2025/other.parquet",
+            "lake/interval=7m/ticker=A/year=2025/bars.parquet",
+            "lake/interval=1m/ticker=a/year=2025/bars.parquet",
+            "lake/bars.parquet",
+        ] {
+            assert_eq!(Layout::parse_partition(Path::new(odd)), None, "{odd}");
+        }
+    }
+}

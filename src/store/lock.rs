@@ -1,0 +1,164 @@
+//! One writer, many readers.
+//!
+//! The lock is the operating system's, on `store.lock`: it dies with its process. The pid inside the file is only for
+//! the message; the commit number beside it lets a catalog show that is older than what was acknowledged.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::error::{Error, IoContext};
+use super::layout::Layout;
+
+/// How long a writer waits for readers to finish.
+pub const WAIT_FOR_READERS_MS_MAX: u64 = 30_000;
+const POLL_MS: u64 = 25;
+
+/// The writer's hold on a store, released when dropped.
+#[derive(Debug)]
+pub struct WriteLock {
+    file: File,
+    acknowledged: u64,
+}
+
+/// A reader's hold on a store, released when dropped.
+#[derive(Debug)]
+pub struct ReadLock {
+    _file: File,
+}
+
+/// What a reader found.
+#[derive(Debug)]
+pub enum ReadAccess {
+    /// No writer runs: both tiers can be read.
+    Full(ReadLock),
+    /// A writer runs, with this pid where it could be read: only the lake can be read.
+    LakeOnly(Option<u32>),
+}
+
+impl WriteLock {
+    /// Takes the lock, waiting up to `wait` while only readers hold it; a writer is refused at once, with its pid.
+    pub fn acquire(layout: &Layout, wait: Duration) -> Result<Self, Error> {
+        let path = layout.lock();
+        #[allow(clippy::disallowed_methods, clippy::suspicious_open_options)]
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .open(&path)
+            .at(&path)?;
+        let deadline = Instant::now() + wait.min(Duration::from_millis(WAIT_FOR_READERS_MS_MAX));
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => return Err(Error::io(&path, error)),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            match file.try_lock_shared() {
+                // Only readers can share it: wait for them.
+                Ok(()) => file.unlock().at(&path)?,
+                Err(TryLockError::Error(error)) => return Err(Error::io(&path, error)),
+                Err(TryLockError::WouldBlock) => {
+                    // Two writers that poll at once meet here too, for an instant; a pid tells a real one.
+                    let pid = read_fields(&mut file).0;
+                    if pid.is_some() || Instant::now() >= deadline {
+                        return Err(Error::WriterRuns {
+                            dir: layout.root().to_path_buf(),
+                            pid,
+                        });
+                    }
+                }
+            }
+            if Instant::now() >= deadline {
+                return Err(Error::ReadersStay {
+                    dir: layout.root().to_path_buf(),
+                    seconds: wait.as_secs(),
+                });
+            }
+            std::thread::sleep(Duration::from_millis(POLL_MS));
+        }
+        let acknowledged = read_fields(&mut file).1;
+        let mut lock = Self { file, acknowledged };
+        lock.write_fields(Some(std::process::id())).at(&path)?;
+        Ok(lock)
+    }
+
+    /// The highest commit that any writer of this store said it had acknowledged.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// Notes an acknowledged commit. Failing here costs only a notice, so it is not reported.
+    pub fn acknowledge(&mut self, seq: u64) {
+        if seq > self.acknowledged {
+            self.acknowledged = seq;
+            drop(self.write_fields(Some(std::process::id())));
+        }
+    }
+
+    /// Forgets what was acknowledged, after a repair has listed what is lost.
+    pub fn forget(&mut self, seq: u64) {
+        self.acknowledged = seq;
+        drop(self.write_fields(Some(std::process::id())));
+    }
+
+    fn write_fields(&mut self, pid: Option<u32>) -> io::Result<()> {
+        // Fixed width, so that writing over it needs no truncation and a reader never sees half a number.
+        let pid = pid.map_or(String::from("-"), |pid| pid.to_string());
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file
+            .write_all(format!("{pid:<12} {:<20}\n", self.acknowledged).as_bytes())
+    }
+}
+
+impl Drop for WriteLock {
+    fn drop(&mut self) {
+        // Failing here costs only the message of the next one who waits.
+        drop(self.write_fields(None));
+        drop(self.file.unlock());
+    }
+}
+
+/// Takes a reader's hold, or tells that a writer runs.
+pub fn read_access(layout: &Layout) -> Result<ReadAccess, Error> {
+    let path = layout.lock();
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        // A store that was copied without its lock file, in a folder that may be read only.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create_or_none(&path)?,
+        Err(error) => return Err(Error::io(&path, error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(ReadAccess::Full(ReadLock { _file: file })),
+        Err(TryLockError::WouldBlock) => Ok(ReadAccess::LakeOnly(read_fields(&mut file).0)),
+        Err(TryLockError::Error(error)) => Err(Error::io(&path, error)),
+    }
+}
+
+fn create_or_none(path: &Path) -> Result<File, Error> {
+    #[allow(clippy::disallowed_methods, clippy::suspicious_open_options)]
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .open(path)
+        .at(path)
+}
+
+/// The writer's pid, while there is one, and the highest commit acknowledged.
+fn read_fields(file: &mut File) -> (Option<u32>, u64) {
+    let mut text = String::new();
+    let read = file
+        .seek(SeekFrom::Start(0))
+        .and_then(|_| file.read_to_string(&mut text));
+    let mut fields = text.split_whitespace();
+    let pid = fields.next().and_then(|field| field.parse().ok());
+    let acknowledged = fields.next().and_then(|field| field.parse().ok());
+    if read.is_ok() {
+        (pid, acknowledged.unwrap_or(0))
+    } else {
+        (None, 0)
+    }
+}

@@ -1,0 +1,50 @@
+//! The staging store: bars on your own disk, keyed by (ticker, timestamp).
+//!
+//! ```text
+//! Offer ─> commit ─┬─> hot tier (DuckDB) ──seal──┐
+//!                  └──────────publish────────────┴─> lake (Parquet, one file a partition)
+//!          reader <── both tiers, each key once
+//! ```
+//!
+//! DuckDB does what it is good at: a catalog that is written whole or not at all, and small commits. Parquet does what it
+//! is good at: bulk. The key is kept without an index, by merging sorted timestamps. [`Store`] writes, [`Reader`] reads.
+
+mod catalog;
+mod commit;
+mod coverage;
+// mod drop_bars;
+mod durable;
+mod error;
+mod handle;
+pub mod lake;
+mod layout;
+mod lock;
+mod merge;
+mod publish;
+mod reader;
+mod recover;
+// mod repair;
+mod rows;
+mod run;
+mod scan;
+mod seal;
+mod series_locks;
+mod sessions;
+// mod verify;
+mod views;
+
+pub use commit::{Committed, Offer, Tally};
+pub use coverage::{Answer, AnswerStatus};
+// pub use drop_bars::Dropped;
+pub use durable::{HashedFile, create_dirs, remove_file, rename, sync_dir, write_file};
+pub use error::{Damage, Error, Refusal};
+pub use handle::{OpenOptions, SealRule, Store};
+pub use lake::{BATCH_ROWS, SCHEMA_VERSION};
+pub use layout::{Layout, PartitionKey};
+pub use reader::{ConflictRow, Reader, RunRow, SeriesRow, SessionCount, TargetRow};
+// pub use repair::{Repaired, repair};
+pub use rows::{bar_fields, bars_from_batch, bars_into_arrays, scan_schema, timestamp_type};
+pub use run::RunId;
+pub use scan::Scan;
+pub use seal::Sealed;
+// pub use verify::{Verified, verify};

@@ -1,0 +1,621 @@
+//! Reading a store: both tiers as one, each key once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use duckdb::params;
+use uuid::Uuid;
+
+use crate::model::{Bar, DateRange, Provenance, SeriesKey, TimeRange, Timestamp};
+
+use super::catalog::{Catalog, Intent, PartitionFacts, SeriesFacts, date_from_days};
+use super::coverage::{Answer, AnswerStatus};
+use super::error::Error;
+use super::handle::{OpenOptions, Store};
+use super::lake::read::Partition;
+use super::layout::{Layout, PartitionKey};
+use super::lock::{ReadAccess, ReadLock, read_access};
+use super::recover::{self, Place};
+use super::scan::{Part, Scan};
+
+/// A view of a store as it was when the reader was made.
+///
+/// While another process writes, a reader sees the lake alone ([`is_lake_only`](Self::is_lake_only)).
+pub struct Reader {
+    pub(super) layout: Layout,
+    store_id: Uuid,
+    pub(super) catalog: Option<Mutex<Catalog>>,
+    pub(super) series: BTreeMap<SeriesKey, SeriesFacts>,
+    /// Recorded publishes that nobody could carry out: where each one's partition is to be read.
+    pub(super) overlay: BTreeMap<PartitionKey, (PathBuf, Intent)>,
+    writer: Option<Option<u32>>,
+    max_commit_seq: u64,
+    notices: Vec<String>,
+    _lock: Option<ReadLock>,
+}
+
+/// One series, as [`Reader::series`] tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeriesRow {
+    /// Interval and ticker.
+    pub key: SeriesKey,
+    /// Exchange, price basis and hours.
+    pub provenance: Provenance,
+    /// Bars in both tiers.
+    pub rows: u64,
+    /// Bars not yet sealed.
+    pub hot_rows: u64,
+    /// First bar.
+    pub first: Timestamp,
+    /// Last bar.
+    pub last: Timestamp,
+    /// Highest commit that wrote into the series.
+    pub max_commit_seq: u64,
+}
+
+/// Bars of one session, as the commits counted them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionCount {
+    /// The trading date.
+    pub session: NaiveDate,
+    /// Bars of that date.
+    pub bars: u32,
+    /// Bars among them inside the regular session.
+    pub regular: u32,
+    /// First bar.
+    pub first: Timestamp,
+    /// Last bar.
+    pub last: Timestamp,
+}
+
+/// One row of the conflict ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConflictRow {
+    /// Whose bar.
+    pub series: SeriesKey,
+    /// The bar that was staged.
+    pub staged: Bar,
+    /// Its source.
+    pub staged_source: String,
+    /// The bar that was offered.
+    pub offered: Bar,
+    /// Its source.
+    pub offered_source: String,
+    /// `skipped` or `updated`.
+    pub resolution: String,
+    /// The run that offered it.
+    pub run: String,
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRow {
+    /// Its id.
+    pub run: String,
+    /// The command.
+    pub command: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended; `None` for one that runs or was killed.
+    pub finished_at: Option<Timestamp>,
+    /// `ok`, `partial`, …; `running` for one that runs or was killed.
+    pub status: String,
+    /// Its summary, as JSON.
+    pub summary: Option<String>,
+}
+
+/// How far a sync target had come when it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetRow {
+    /// The target, without its password.
+    pub target: String,
+    /// Which series.
+    pub series: SeriesKey,
+    /// Every commit of the series up to this one was there.
+    pub base_seq: u64,
+    /// When that was seen.
+    pub seen_at: Timestamp,
+}
+
+impl Store {
+    /// A reader beside the writer: what is committed now, both tiers.
+    pub fn reader(&self) -> Result<Reader, Error> {
+        self.check_whole()?;
+        let keys = self.inner().series.keys().cloned().collect();
+        // No publish of a known series is half carried out while their locks are held.
+        let held = self.locks.lock(keys);
+        let inner = self.inner();
+        let catalog = inner.catalog.second()?;
+        catalog.run("BEGIN TRANSACTION; SET TimeZone = 'UTC'")?;
+        let max_commit_seq = catalog.max_commit_seq()?;
+        let reader = Reader {
+            layout: self.layout.clone(),
+            store_id: self.store_id,
+            catalog: Some(Mutex::new(catalog)),
+            series: inner.series.clone(),
+            overlay: BTreeMap::new(),
+            writer: None,
+            max_commit_seq,
+            notices: Vec::new(),
+            _lock: None,
+        };
+        drop(inner);
+        drop(held);
+        Ok(reader)
+    }
+}
+
+impl Reader {
+    /// Opens the store in `dir` for reading. What a killed writer left is finished first, where that is possible.
+    pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, Error> {
+        let layout = Layout::new(dir);
+        let has_lake = layout.lake().is_dir();
+        if !layout.database().exists() && !has_lake {
+            return Err(Error::Missing {
+                dir: dir.to_path_buf(),
+            });
+        }
+        let lock = match read_access(&layout)? {
+            ReadAccess::LakeOnly(pid) => return Self::lake_only(layout, pid),
+            ReadAccess::Full(lock) => lock,
+        };
+        if !layout.database().exists() {
+            let what = super::error::Damage::NoCatalog;
+            return Err(recover::damaged(&layout, vec![what]));
+        }
+        let needs_recovery =
+            match Catalog::open_read_only(&layout, options.memory_limit_mib, options.threads) {
+                Ok(opened) => !opened.catalog.intents()?.is_empty(),
+                Err(error @ Error::Newer { .. }) => return Err(error),
+                Err(_) => true,
+            };
+        let mut notices = Vec::new();
+        let mut lock = Some(lock);
+        if needs_recovery {
+            lock = None;
+            let now = OpenOptions {
+                wait_for_readers: Duration::ZERO,
+                ..options.clone()
+            };
+            match Store::open(dir, &now) {
+                Ok(store) => notices = store.notices().to_vec(),
+                // Read-only media, or other readers: the overlay below still reads every key once.
+                Err(Error::Io { .. } | Error::ReadersStay { .. } | Error::WriterRuns { .. }) => {}
+                Err(Error::Catalog { source, .. })
+                    if source.to_string().contains("ermission denied") => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if lock.is_none() {
+            lock = match read_access(&layout)? {
+                ReadAccess::LakeOnly(pid) => return Self::lake_only(layout, pid),
+                ReadAccess::Full(lock) => Some(lock),
+            };
+        }
+        let opened = Catalog::open_read_only(&layout, options.memory_limit_mib, options.threads)?;
+        let series = opened.catalog.series()?;
+        let by_id: BTreeMap<i32, SeriesKey> = series
+            .iter()
+            .map(|(key, facts)| (facts.id, key.clone()))
+            .collect();
+        let mut overlay = BTreeMap::new();
+        for intent in opened.catalog.intents()? {
+            let Some(key) = by_id.get(&intent.series_id) else {
+                continue;
+            };
+            let key = PartitionKey {
+                series: key.clone(),
+                year: intent.year,
+            };
+            let path = match recover::place_of(&layout, &key, &intent)? {
+                Place::Target => layout.partition(&key),
+                Place::Temporary => layout.tmp().join(&intent.temporary),
+                Place::Nowhere if intent.is_seal => continue,
+                Place::Nowhere => {
+                    let what = super::error::Damage::IntentLost(key);
+                    return Err(recover::damaged(&layout, vec![what]));
+                }
+            };
+            overlay.insert(key, (path, intent));
+        }
+        let max_commit_seq = opened.catalog.max_commit_seq()?;
+        Ok(Self {
+            layout,
+            store_id: opened.store_id,
+            catalog: Some(Mutex::new(opened.catalog)),
+            series,
+            overlay,
+            writer: None,
+            max_commit_seq,
+            notices,
+            _lock: lock,
+        })
+    }
+
+    /// The lake alone, as its footers tell of it.
+    fn lake_only(layout: Layout, pid: Option<u32>) -> Result<Self, Error> {
+        let mut series: BTreeMap<SeriesKey, SeriesFacts> = BTreeMap::new();
+        let mut store_id = Uuid::nil();
+        for (key, (bytes, modified_ns)) in recover::partitions_in_lake(&layout)? {
+            let partition = match Partition::open(&layout.partition(&key)) {
+                Ok(partition) => partition,
+                // Replaced or dropped since the folder was listed.
+                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let Some((first, last)) = partition.bounds() else {
+                continue;
+            };
+            let footer = partition.footer;
+            store_id = footer.store_id;
+            let facts = PartitionFacts {
+                rows: footer.rows,
+                first,
+                last,
+                commit_seq: footer.commit_seq,
+                commit_id: footer.commit_id,
+                row_hash: footer.row_hash,
+                digest: super::durable::Digest {
+                    checksum: String::new(),
+                    bytes,
+                    modified_ns,
+                },
+                store_id: footer.store_id,
+            };
+            series
+                .entry(key.series)
+                .or_insert_with(|| SeriesFacts::new(0, footer.provenance))
+                .partitions
+                .insert(key.year, facts);
+        }
+        let max_commit_seq = series
+            .values()
+            .map(SeriesFacts::max_commit_seq)
+            .max()
+            .unwrap_or(0);
+        Ok(Self {
+            layout,
+            store_id,
+            catalog: None,
+            series,
+            overlay: BTreeMap::new(),
+            writer: Some(pid),
+            max_commit_seq,
+            notices: Vec::new(),
+            _lock: None,
+        })
+    }
+
+    /// The store's id.
+    #[must_use]
+    pub fn store_id(&self) -> Uuid {
+        self.store_id
+    }
+
+    /// The store's folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.layout.root()
+    }
+
+    /// What opening found and mended, in words for a person.
+    #[must_use]
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// `Some` while another process writes, with its pid where it is known: then only the lake is seen.
+    #[must_use]
+    pub fn is_lake_only(&self) -> Option<Option<u32>> {
+        self.writer
+    }
+
+    /// The highest commit that this reader sees.
+    #[must_use]
+    pub fn max_commit_seq(&self) -> u64 {
+        self.max_commit_seq
+    }
+
+    pub(super) fn catalog(&self) -> Result<MutexGuard<'_, Catalog>, Error> {
+        match &self.catalog {
+            Some(catalog) => Ok(catalog.lock().unwrap_or_else(PoisonError::into_inner)),
+            None => Err(Error::CatalogBusy {
+                dir: self.layout.root().to_path_buf(),
+                pid: self.writer.flatten(),
+            }),
+        }
+    }
+
+    /// All series that hold bars, by interval and ticker.
+    pub fn series(&self) -> Result<Vec<SeriesRow>, Error> {
+        let mut rows = Vec::with_capacity(self.series.len());
+        for (key, facts) in &self.series {
+            let facts = self.with_overlay(key, facts);
+            let (Some(first), Some(last)) = (facts.first(), facts.last()) else {
+                continue;
+            };
+            rows.push(SeriesRow {
+                key: key.clone(),
+                provenance: facts.provenance.clone(),
+                rows: facts.sealed_rows() + facts.hot_rows(),
+                hot_rows: facts.hot_rows(),
+                first,
+                last,
+                max_commit_seq: facts.max_commit_seq(),
+            });
+        }
+        Ok(rows)
+    }
+
+    /// The facts as they are once the recorded publishes are carried out.
+    fn with_overlay(&self, key: &SeriesKey, facts: &SeriesFacts) -> SeriesFacts {
+        let mut facts = facts.clone();
+        for (partition, (_, intent)) in &self.overlay {
+            if partition.series == *key {
+                facts.hot.remove(&partition.year);
+                if intent.is_removal() {
+                    facts.partitions.remove(&partition.year);
+                } else {
+                    facts.partitions.insert(partition.year, intent.new.clone());
+                }
+            }
+        }
+        facts
+    }
+
+    /// The bars of a series inside `range`, sorted, streamed in Arrow batches.
+    pub fn scan(&self, series: &SeriesKey, range: TimeRange) -> Result<Scan, Error> {
+        self.scan_since(series, range, 0, u64::MAX)
+    }
+
+    /// The bars of a series inside `range` that commits after `after_seq` up to `through_seq` wrote.
+    pub fn scan_since(
+        &self,
+        series: &SeriesKey,
+        range: TimeRange,
+        after_seq: u64,
+        through_seq: u64,
+    ) -> Result<Scan, Error> {
+        let Some(facts) = self.series.get(series) else {
+            return Ok(Scan::empty());
+        };
+        let facts = self.with_overlay(series, facts);
+        let hot = if facts
+            .hot
+            .values()
+            .any(|year| year.max_commit_seq > after_seq)
+        {
+            self.catalog()?
+                .hot_rows(&[facts.id], range)?
+                .remove(&facts.id)
+                .unwrap_or_default()
+        } else {
+            super::rows::StagedRows::default()
+        };
+        let mut parts: BTreeMap<i32, Part> = BTreeMap::new();
+        for (year, partition) in &facts.partitions {
+            let inside =
+                partition.first.micros() < range.end && partition.last.micros() >= range.start;
+            if inside && partition.commit_seq > after_seq {
+                let key = PartitionKey {
+                    series: series.clone(),
+                    year: *year,
+                };
+                let overlay = self.overlay.get(&key).map(|(path, _)| path.clone());
+                let path = overlay.unwrap_or_else(|| self.layout.partition(&key));
+                parts.entry(*year).or_default().path = Some(path);
+            }
+        }
+        for (year, places) in super::catalog::years(hot.bars.timestamps()) {
+            parts.entry(year).or_default().hot = hot.slice(places);
+        }
+        Ok(Scan::new(
+            parts.into_values().collect(),
+            range,
+            after_seq,
+            through_seq,
+        ))
+    }
+
+    /// The id of a commit; `None` where the store knows no such commit.
+    pub fn commit_id(&self, seq: u64) -> Result<Option<Uuid>, Error> {
+        Ok(self.catalog()?.commit_ids(&[seq])?.remove(&seq))
+    }
+
+    /// What was asked of a provider for a series, oldest answer first.
+    pub fn coverage(&self, provider: &str, series: &SeriesKey) -> Result<Vec<Answer>, Error> {
+        let catalog = self.catalog()?;
+        let rows = catalog.rows(
+            "SELECT exchange, basis, hours, first, last, status, rows, reason, epoch_us(asked_at) FROM coverage
+             WHERE provider = ? AND interval = ? AND ticker = ? ORDER BY asked_at",
+            params![provider, series.interval.minutes(), series.ticker.as_str()],
+            |row| {
+                let text = |place: usize| row.get::<_, String>(place);
+                Ok((
+                    [text(0)?, text(1)?, text(2)?, text(5)?],
+                    [read_date(row, 3)?, read_date(row, 4)?],
+                    row.get::<_, i64>(6)?,
+                    row.get::<_, Option<String>>(7)?,
+                    row.get::<_, i64>(8)?,
+                ))
+            },
+        )?;
+        let answer =
+            |([exchange, basis, hours, status], [first, last], rows, reason, asked_at): (
+                [String; 4],
+                [NaiveDate; 2],
+                i64,
+                Option<String>,
+                i64,
+            )| {
+                Some(Answer {
+                    series: series.clone(),
+                    provider: provider.to_owned(),
+                    provenance: Provenance {
+                        exchange,
+                        basis: basis.parse().ok()?,
+                        hours: hours.parse().ok()?,
+                    },
+                    dates: DateRange::new(first, last).ok()?,
+                    status: status.parse::<AnswerStatus>().ok()?,
+                    rows: rows as u64,
+                    reason,
+                    asked_at: Timestamp::from_micros(asked_at),
+                })
+            };
+        Ok(rows.into_iter().filter_map(answer).collect())
+    }
+
+    /// Bars a session of every series.
+    pub fn sessions(&self) -> Result<BTreeMap<SeriesKey, Vec<SessionCount>>, Error> {
+        let by_id: BTreeMap<i32, &SeriesKey> = self
+            .series
+            .iter()
+            .map(|(key, facts)| (facts.id, key))
+            .collect();
+        let rows = self.catalog()?.rows(
+            "SELECT series_id, session, sum(bars)::BIGINT, sum(regular)::BIGINT, min(epoch_us(first)), max(epoch_us(last))
+             FROM sessions GROUP BY series_id, session HAVING sum(bars) > 0 ORDER BY series_id, session",
+            [],
+            |row| {
+                let count = SessionCount {
+                    session: read_date(row, 1)?,
+                    bars: row.get::<_, i64>(2)? as u32,
+                    regular: row.get::<_, i64>(3)? as u32,
+                    first: Timestamp::from_micros(row.get(4)?),
+                    last: Timestamp::from_micros(row.get(5)?),
+                };
+                Ok((row.get::<_, i32>(0)?, count))
+            },
+        )?;
+        let mut out: BTreeMap<SeriesKey, Vec<SessionCount>> = BTreeMap::new();
+        for (id, count) in rows {
+            if let Some(key) = by_id.get(&id) {
+                out.entry((*key).clone()).or_default().push(count);
+            }
+        }
+        Ok(out)
+    }
+
+    /// The conflict ledger, by series and timestamp.
+    pub fn conflicts(&self) -> Result<Vec<ConflictRow>, Error> {
+        let by_id: BTreeMap<i32, &SeriesKey> = self
+            .series
+            .iter()
+            .map(|(key, facts)| (facts.id, key))
+            .collect();
+        let rows = self.catalog()?.rows(
+            "SELECT series_id, epoch_us(timestamp), staged_open, staged_high, staged_low, staged_close, staged_volume, staged_vwap,
+                 staged_trades, staged_source, offered_open, offered_high, offered_low, offered_close, offered_volume, offered_vwap,
+                 offered_trades, offered_source, resolution, run_id
+             FROM conflicts ORDER BY series_id, timestamp, run_id",
+            [],
+            |row| {
+                let timestamp = Timestamp::from_micros(row.get(1)?);
+                let bar = |at: usize| -> duckdb::Result<Bar> {
+                    Ok(Bar {
+                        timestamp,
+                        open: row.get(at)?,
+                        high: row.get(at + 1)?,
+                        low: row.get(at + 2)?,
+                        close: row.get(at + 3)?,
+                        volume: row.get(at + 4)?,
+                        vwap: row.get(at + 5)?,
+                        trades: row.get(at + 6)?,
+                    })
+                };
+                let words: [String; 4] = [row.get(9)?, row.get(17)?, row.get(18)?, row.get(19)?];
+                Ok((row.get::<_, i32>(0)?, bar(2)?, bar(10)?, words))
+            },
+        )?;
+        let named = |(id, staged, offered, [staged_source, offered_source, resolution, run]): (
+            i32,
+            Bar,
+            Bar,
+            [String; 4],
+        )| {
+            by_id.get(&id).map(|series| ConflictRow {
+                series: (*series).clone(),
+                staged,
+                staged_source,
+                offered,
+                offered_source,
+                resolution,
+                run,
+            })
+        };
+        Ok(rows.into_iter().filter_map(named).collect())
+    }
+
+    /// All runs, oldest first.
+    pub fn runs(&self) -> Result<Vec<RunRow>, Error> {
+        self.catalog()?.rows(
+            "SELECT run_id, command, epoch_us(started_at), epoch_us(finished_at), status, summary FROM runs ORDER BY started_at, run_id",
+            [],
+            |row| {
+                Ok(RunRow {
+                    run: row.get(0)?,
+                    command: row.get(1)?,
+                    started_at: Timestamp::from_micros(row.get(2)?),
+                    finished_at: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros),
+                    status: row.get(4)?,
+                    summary: row.get(5)?,
+                })
+            },
+        )
+    }
+
+    /// Sync targets as last seen.
+    pub fn targets(&self) -> Result<Vec<TargetRow>, Error> {
+        let rows = self.catalog()?.rows(
+            "SELECT target, interval, ticker, base_seq, epoch_us(seen_at) FROM targets ORDER BY target, interval, ticker",
+            [],
+            |row| {
+                let (target, minutes, ticker): (String, u32, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok((target, minutes, ticker, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?))
+            },
+        )?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|(target, minutes, ticker, base_seq, seen_at)| {
+                let interval = crate::model::Interval::from_minutes(minutes)?;
+                let ticker = crate::model::Ticker::new(&ticker).ok()?;
+                Some(TargetRow {
+                    target,
+                    series: SeriesKey { interval, ticker },
+                    base_seq: base_seq as u64,
+                    seen_at: Timestamp::from_micros(seen_at),
+                })
+            })
+            .collect())
+    }
+
+    /// Rows of a series that commits after `seq` wrote: what a target whose base is `seq` still lacks.
+    pub fn rows_since(&self, series: &SeriesKey, seq: u64) -> Result<u64, Error> {
+        let Some(facts) = self.series.get(series) else {
+            return Ok(0);
+        };
+        let counted = self.catalog()?.rows(
+            "SELECT coalesce(sum(rows), 0)::BIGINT FROM commits WHERE series_id = ? AND commit_seq > ?",
+            params![facts.id, seq as i64],
+            |row| row.get::<_, i64>(0),
+        )?;
+        Ok(counted.first().copied().unwrap_or(0) as u64)
+    }
+}
+
+fn read_date(row: &duckdb::Row<'_>, place: usize) -> duckdb::Result<NaiveDate> {
+    match row.get_ref(place)? {
+        duckdb::types::ValueRef::Date32(days) => Ok(date_from_days(days)),
+        _ => Err(duckdb::Error::InvalidColumnType(
+            place,
+            "date".to_owned(),
+            duckdb::types::Type::Date32,
+        )),
+    }
+}

@@ -1,0 +1,243 @@
+//! Opening a store: the lock, what a killed process left, and whether catalog and lake agree.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use crate::model::SeriesKey;
+
+use super::catalog::{Catalog, Intent, Opened, PartitionFacts, SeriesFacts};
+use super::durable;
+use super::error::{Damage, Error, IoContext};
+use super::handle::{Inner, OpenOptions, Store};
+use super::lake::read::Partition;
+use super::layout::{Layout, PartitionKey};
+use super::lock::WriteLock;
+use super::publish::{self, Pending};
+use super::series_locks::SeriesLocks;
+
+/// Opens the store in `dir` for writing.
+pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
+    let layout = Layout::new(dir);
+    make_folders(&layout)?;
+    let lock = WriteLock::acquire(&layout, options.wait_for_readers)?;
+    if !layout.database().exists() && !partitions_in_lake(&layout)?.is_empty() {
+        return Err(damaged(&layout, vec![Damage::NoCatalog]));
+    }
+    let Opened {
+        catalog,
+        store_id,
+        log_cut_at,
+    } = Catalog::open(&layout, options.memory_limit_mib, options.threads)?;
+    let mut notices = Vec::new();
+    if let Some(byte) = log_cut_at {
+        notices.push(format!(
+            "the catalog's log was damaged and has been cut at byte {byte}; copies are in {}",
+            layout.quarantine().display()
+        ));
+    }
+    redo(&layout, &catalog)?;
+    let inner = Inner::new(catalog)?;
+    let damage = compare_with_lake(&layout, &inner.series)?;
+    if !damage.is_empty() {
+        return Err(damaged(&layout, damage));
+    }
+    // Only now is it certain that no recorded publish needs them.
+    remove_temporaries(&layout)?;
+
+    let known = inner.catalog.max_commit_seq()?;
+    if lock.acknowledged() > known {
+        notices.push(format!(
+            "{} commits after number {known} were acknowledged and are not in the catalog; ask or inject again what they held",
+            lock.acknowledged() - known
+        ));
+    }
+    Ok(Store {
+        // A number is never given twice, not even one whose commit is lost.
+        next_seq: AtomicU64::new(known.max(lock.acknowledged()) + 1),
+        layout,
+        store_id,
+        options: options.clone(),
+        inner: Mutex::new(inner),
+        locks: SeriesLocks::default(),
+        broken: AtomicBool::new(false),
+        notices,
+        lock: Mutex::new(lock),
+    })
+}
+
+pub(super) fn damaged(layout: &Layout, mut damage: Vec<Damage>) -> Error {
+    let more = damage.len().saturating_sub(1);
+    Error::Damaged {
+        dir: layout.root().to_path_buf(),
+        what: damage.swap_remove(0),
+        more,
+    }
+}
+
+fn make_folders(layout: &Layout) -> Result<(), Error> {
+    for dir in [layout.root().to_path_buf(), layout.lake(), layout.tmp()] {
+        fs::create_dir_all(&dir).at(&dir)?;
+    }
+    Ok(())
+}
+
+/// Finishes every publish that was recorded: the redo of the redo log.
+pub(super) fn redo(layout: &Layout, catalog: &Catalog) -> Result<(), Error> {
+    let intents = catalog.intents()?;
+    if intents.is_empty() {
+        return Ok(());
+    }
+    let series: BTreeMap<i32, SeriesKey> = catalog
+        .series()?
+        .into_iter()
+        .map(|(key, facts)| (facts.id, key))
+        .collect();
+    let (mut to_rename, mut to_settle, mut to_drop) = (Vec::new(), Vec::new(), Vec::new());
+    let mut lost = Vec::new();
+    for intent in intents {
+        let Some(key) = series.get(&intent.series_id) else {
+            continue;
+        };
+        let key = PartitionKey {
+            series: key.clone(),
+            year: intent.year,
+        };
+        match place_of(layout, &key, &intent)? {
+            Place::Target => to_settle.push(intent),
+            Place::Temporary => {
+                to_settle.push(intent.clone());
+                to_rename.push(Pending { key, intent });
+            }
+            Place::Nowhere if intent.is_seal => to_drop.push(intent),
+            Place::Nowhere => lost.push(Damage::IntentLost(key)),
+        }
+    }
+    if !lost.is_empty() {
+        return Err(damaged(layout, lost));
+    }
+    crate::crash_point!("recover.before-rename");
+    publish::rename_all(layout, &to_rename)?;
+    crate::crash_point!("recover.after-rename");
+    catalog.transaction(|catalog| {
+        catalog.settle_intents(&to_settle)?;
+        to_drop
+            .iter()
+            .try_for_each(|intent| catalog.drop_intent(intent))
+    })
+}
+
+/// Where the file that an intent speaks of stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Target,
+    Temporary,
+    Nowhere,
+}
+
+pub(super) fn place_of(
+    layout: &Layout,
+    key: &PartitionKey,
+    intent: &Intent,
+) -> Result<Place, Error> {
+    let target = layout.partition(key);
+    let temporary = layout.tmp().join(&intent.temporary);
+    let is_new = |path: &Path| {
+        durable::checksum(path)
+            .at(path)
+            .map(|found| found.is_some_and(|digest| digest.checksum == intent.new.digest.checksum))
+    };
+    if is_new(&target)? {
+        Ok(Place::Target)
+    } else if is_new(&temporary)? {
+        Ok(Place::Temporary)
+    } else {
+        Ok(Place::Nowhere)
+    }
+}
+
+/// All partitions that stand in the lake, with their file's size and modification time; strangers are left out.
+pub(super) fn partitions_in_lake(
+    layout: &Layout,
+) -> Result<BTreeMap<PartitionKey, (u64, i64)>, Error> {
+    Ok(walk_lake(layout)?.0)
+}
+
+/// The partitions in the lake, and every other file that stands there.
+pub(super) fn walk_lake(
+    layout: &Layout,
+) -> Result<(BTreeMap<PartitionKey, (u64, i64)>, Vec<std::path::PathBuf>), Error> {
+    let mut found = BTreeMap::new();
+    let mut strangers = Vec::new();
+    let mut folders = vec![layout.lake()];
+    while let Some(folder) = folders.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(Error::io(&folder, error)),
+        };
+        for entry in entries {
+            let entry = entry.at(&folder)?;
+            let path = entry.path();
+            let metadata = entry.metadata().at(&path)?;
+            if metadata.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let relative = path.strip_prefix(layout.root()).ok();
+            match relative.and_then(Layout::parse_partition) {
+                Some(key) => {
+                    found.insert(key, (metadata.len(), durable::modified_ns(&metadata)));
+                }
+                None => strangers.push(path),
+            }
+        }
+    }
+    Ok((found, strangers))
+}
+
+/// The differences between catalog and lake, cheaply: a file whose size and time are as recorded is believed, every
+/// other is opened and its footer compared.
+pub(super) fn compare_with_lake(
+    layout: &Layout,
+    series: &BTreeMap<SeriesKey, SeriesFacts>,
+) -> Result<Vec<Damage>, Error> {
+    let mut in_lake = partitions_in_lake(layout)?;
+    let mut damage = Vec::new();
+    for (key, facts) in series {
+        for (year, partition) in &facts.partitions {
+            let key = PartitionKey {
+                series: key.clone(),
+                year: *year,
+            };
+            match in_lake.remove(&key) {
+                None => damage.push(Damage::PartitionMissing(key)),
+                Some(found) if found == (partition.digest.bytes, partition.digest.modified_ns) => {}
+                Some(_) => damage.extend(compare_footer(layout, &key, partition)),
+            }
+        }
+    }
+    damage.extend(in_lake.into_keys().map(Damage::PartitionUnknown));
+    Ok(damage)
+}
+
+fn compare_footer(layout: &Layout, key: &PartitionKey, facts: &PartitionFacts) -> Option<Damage> {
+    match Partition::open(&layout.partition(key)) {
+        Ok(partition) => publish::differs(&partition, facts)
+            .map(|how| Damage::PartitionDiffers(key.clone(), how)),
+        Err(error) => Some(Damage::PartitionUnreadable(key.clone(), error.to_string())),
+    }
+}
+
+fn remove_temporaries(layout: &Layout) -> Result<(), Error> {
+    let tmp = layout.tmp();
+    for entry in fs::read_dir(&tmp).at(&tmp)? {
+        let path = entry.at(&tmp)?.path();
+        if path.is_file() {
+            durable::remove_file(&path).at(&path)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! Seal: hot rows into the lake, when they are due or when asked.
+//!
+//! The rule ([`SealRule`](super::SealRule)) bounds what is written again: a partition is sealed when it has gained one
+//! row for every few that it holds, so each bar is rewritten a few times at most on the average, however small the commits.
+
+use std::collections::BTreeSet;
+
+use crate::model::SeriesKey;
+
+use super::catalog::SeriesFacts;
+use super::error::Error;
+use super::handle::Store;
+use super::layout::PartitionKey;
+use super::publish;
+
+/// Partitions sealed in one publish at most; bounds what stands in memory and in `tmp/`.
+const PARTITIONS_AT_ONCE: usize = 256;
+/// Rows, hot and sealed, that one publish of a seal merges at most, unless one partition alone has more.
+const ROWS_AT_ONCE: u64 = 2_000_000;
+
+/// What a seal did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sealed {
+    /// Partitions written.
+    pub partitions: u64,
+    /// Hot rows that moved.
+    pub rows: u64,
+}
+
+impl Store {
+    /// Moves all hot rows into the lake.
+    pub fn seal(&self) -> Result<Sealed, Error> {
+        self.check_whole()?;
+        let due = self.partitions_where(|_, _| true);
+        let sealed = self.seal_partitions(due)?;
+        self.inner().catalog.fold_sessions()?;
+        Ok(sealed)
+    }
+
+    /// Seals what the rule calls due among the partitions of `touched` series, or everything when the hot tier is full.
+    pub(super) fn seal_where_due(&self, touched: &BTreeSet<SeriesKey>) -> Result<(), Error> {
+        let rule = self.options.seal;
+        let full = {
+            let inner = self.inner();
+            let hot = inner.hot_rows();
+            hot >= rule.store_rows_min
+                && hot >= inner.sealed_rows() / rule.store_sealed_per_hot.max(1)
+        };
+        let due = if full {
+            self.partitions_where(|_, _| true)
+        } else {
+            let mut due = Vec::new();
+            let inner = self.inner();
+            for key in touched {
+                let Some(facts) = inner.series.get(key) else {
+                    continue;
+                };
+                for (year, hot) in &facts.hot {
+                    let sealed = facts
+                        .partitions
+                        .get(year)
+                        .map_or(0, |partition| partition.rows);
+                    if hot.rows >= rule.partition_rows_min
+                        && hot.rows >= sealed / rule.partition_sealed_per_hot.max(1)
+                    {
+                        due.push(PartitionKey {
+                            series: key.clone(),
+                            year: *year,
+                        });
+                    }
+                }
+            }
+            due
+        };
+        self.seal_partitions(due).map(|_| ())
+    }
+
+    fn partitions_where(&self, wanted: impl Fn(&SeriesKey, i32) -> bool) -> Vec<PartitionKey> {
+        let inner = self.inner();
+        let mut due = Vec::new();
+        for (key, facts) in &inner.series {
+            for year in facts.hot.keys().filter(|year| wanted(key, **year)) {
+                due.push(PartitionKey {
+                    series: key.clone(),
+                    year: *year,
+                });
+            }
+        }
+        due
+    }
+
+    fn seal_partitions(&self, due: Vec<PartitionKey>) -> Result<Sealed, Error> {
+        let mut sealed = Sealed::default();
+        let mut group: Vec<PartitionKey> = Vec::new();
+        let mut weight = 0;
+        for key in due {
+            let rows = self.rows_of(&key);
+            if !group.is_empty()
+                && (group.len() == PARTITIONS_AT_ONCE || weight + rows > ROWS_AT_ONCE)
+            {
+                self.seal_group(&group, &mut sealed)?;
+                group.clear();
+                weight = 0;
+            }
+            weight += rows;
+            group.push(key);
+        }
+        if !group.is_empty() {
+            self.seal_group(&group, &mut sealed)?;
+        }
+        Ok(sealed)
+    }
+
+    fn rows_of(&self, key: &PartitionKey) -> u64 {
+        let inner = self.inner();
+        inner.series.get(&key.series).map_or(0, |facts| {
+            facts.hot.get(&key.year).map_or(0, |hot| hot.rows)
+                + facts
+                    .partitions
+                    .get(&key.year)
+                    .map_or(0, |partition| partition.rows)
+        })
+    }
+
+    fn seal_group(&self, keys: &[PartitionKey], sealed: &mut Sealed) -> Result<(), Error> {
+        let held = self
+            .locks
+            .lock(keys.iter().map(|key| key.series.clone()).collect());
+        // Read again under the lock: another thread may have sealed some of them meanwhile.
+        let partitions: Vec<(PartitionKey, SeriesFacts)> = {
+            let inner = self.inner();
+            keys.iter()
+                .filter_map(|key| {
+                    let facts = inner.series.get(&key.series)?;
+                    facts
+                        .hot
+                        .contains_key(&key.year)
+                        .then(|| (key.clone(), facts.clone()))
+                })
+                .collect()
+        };
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let planned = publish::encode_seal(self, &partitions)?;
+        let pending: Vec<_> = planned
+            .into_iter()
+            .filter_map(|one| {
+                let (_, facts) = partitions.iter().find(|(key, _)| *key == one.key)?;
+                Some(one.with_series_id(facts.id))
+            })
+            .collect();
+        let moved: u64 = partitions
+            .iter()
+            .filter_map(|(key, facts)| facts.hot.get(&key.year))
+            .map(|hot| hot.rows)
+            .sum();
+        let count = pending.len() as u64;
+        let recorded = {
+            let inner = self.inner();
+            inner.catalog.transaction(|catalog| {
+                pending
+                    .iter()
+                    .try_for_each(|one| catalog.insert_intent(&one.intent))
+            })
+        };
+        if let Err(error) = recorded {
+            publish::discard(self, &pending);
+            return Err(error);
+        }
+        crate::crash_point!("seal.after-intent");
+        publish::carry_out(self, pending)?;
+        drop(held);
+        sealed.partitions += count;
+        sealed.rows += moved;
+        Ok(())
+    }
+}
