@@ -101,7 +101,7 @@ impl Instrument {
         let (exchange, kind) = venue(symbol);
         let (low, high, sigma) = match kind {
             Kind::Stock => (
-                8.0_f64,
+                30.0_f64,
                 500.0_f64,
                 0.008 + 0.022 * unit(mix(key ^ 1)).powi(2),
             ),

@@ -8,6 +8,7 @@ use super::error::CliError;
 
 mod completions;
 mod man;
+mod simulate;
 
 /// Lists the commands. One that is not listed here does not exist.
 macro_rules! commands {
@@ -31,4 +32,5 @@ macro_rules! commands {
 commands! {
     Completions => completions,
     Man => man,
+    Simulate => simulate,
 }

@@ -180,7 +180,7 @@ fn latency_is_kept_and_requests_go_side_by_side() {
                 assert_eq!(
                     ask(&running, PATH, "apikey: secret\r\n").unwrap().status,
                     200
-                )
+                );
             });
         }
     });

@@ -1,0 +1,85 @@
+//! `simulate`: the simulator as a server, for trying things out and for tests from outside.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+
+use crate::cli::context::{Context, Outcome};
+use crate::cli::error::CliError;
+use crate::cli::exit_codes;
+use crate::model::Timestamp;
+use crate::simulator::{Config, Error, FaultRule, Simulator, Tier};
+
+const AFTER_HELP: &str = "\
+Faults are KIND[@SYMBOL][=WHEN]. WHEN is a probability (0.1), a number of first requests (3),
+each:N (the first N times that each distinct request is asked) or after:N; without it, always.
+Kinds: 500, 502, 503, reset, reset-body, stall, stall-body, cut, cut-chunked, half, slow, garbage,
+html, empty, error-object, strange-object, 400, 401, 402, 402-symbol, 403, 403-suspended, 429,
+429-retry-after, 429-bandwidth; and on single bars bad-ohlc, spike, late-opening.
+
+Any key is taken but `invalid`. Symbols starting with NOSUCH are unknown, with PREMIUM not in the
+plan. The header x-simulator-fault asks for a fault of its own request.
+GET /simulator shows the counters, /simulator/log the requests, and
+/simulator/bars/1min?symbol=AAPL&from=...&to=... all bars that there are. POST /simulator changes the
+world, for example {\"clock\": \"2025-02-04T15:00:30Z\"}.";
+
+/// Serve the built-in provider simulator on 127.0.0.1 until Ctrl-C; its URL comes first on standard output. Example:
+/// backfill simulate --port 8080 --tier starter --latency-ms 50 --fault 500=0.05 --fault cut=3
+#[derive(clap::Args)]
+#[command(after_help = AFTER_HELP, next_help_heading = "Simulator")]
+pub struct Args {
+    /// Port to listen on; 0 takes a free one. Example: --port 8080
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    port: u16,
+
+    /// Plan of every key: free, starter (300 requests a minute), premium (750) or ultimate (3000) [default: no limits].
+    /// Example: --tier starter
+    #[arg(long, value_name = "PLAN")]
+    tier: Option<Tier>,
+
+    /// Time that every answer takes, in milliseconds. Example: --latency-ms 50
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    latency_ms: u64,
+
+    /// A fault; can be repeated. Example: --fault 500=0.05 --fault cut=each:2
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<FaultRule>,
+
+    /// The market, and the faults by probability, follow from it. Example: --seed 7
+    #[arg(long, value_name = "N", default_value_t = Config::default().seed)]
+    seed: u64,
+
+    /// Serve the one-minute bars of a CSV file in own layout instead of made-up ones. Example: --bars bars.csv
+    #[arg(long, value_name = "FILE")]
+    bars: Option<PathBuf>,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
+    let mut out = context.stdout()?;
+    let stop = context.stop();
+    let config = Config {
+        port: args.port,
+        tier: args.tier,
+        latency: Duration::from_millis(args.latency_ms),
+        faults: args.fault,
+        seed: args.seed,
+        bars: args.bars,
+        ..Config::default()
+    };
+    let running =
+        Simulator::start(config, Arc::new(|| Timestamp::from(Utc::now()))).map_err(|error| {
+            let hint = matches!(error, Error::Bind { .. })
+                .then(|| "--port 0 takes a free port".to_owned());
+            CliError::of(exit_codes::FAILED, &error).maybe_hint(hint)
+        })?;
+    writeln!(out, "{}", running.url())?;
+    out.flush()?;
+    // Being ended is how it ends well: code 0.
+    tokio::runtime::Builder::new_current_thread()
+        .build()?
+        .block_on(stop.wait());
+    Ok(Outcome::Done)
+}
