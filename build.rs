@@ -71,13 +71,9 @@ fn link() {
         .map(|dir| PathBuf::from(dir).join(library))
         .filter(|path| path.exists())
         .or_else(|| vendored.exists().then_some(vendored));
-    match source {
-        Some(source) => lay_beside(&source, &profile.join(library)),
-        None if profile.join("deps").join(library).exists() => {}
-        None => println!(
-            "cargo:warning=libduckdb is not here yet: libduckdb-sys now tries to download it; if that fails, run \
-             `make setup`, or build with `--features bundled` (about twenty minutes)"
-        ),
+    // Neither of them: libduckdb-sys downloads it, and lays it into `deps` itself.
+    if let Some(source) = source {
+        lay_beside(&source, &profile.join(library));
     }
 }
 
