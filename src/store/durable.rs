@@ -148,6 +148,16 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes a folder if it is empty; tells whether it is gone.
+pub fn remove_empty_dir(dir: &Path) -> io::Result<bool> {
+    match fs::remove_dir(dir) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Writes a whole small file durably: beside, flush, rename, flush the folder.
 pub fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));

@@ -102,7 +102,7 @@ impl Inner {
         let series = catalog.series()?;
         let demo = catalog.meta("bars")?.map(|kind| kind == "demo");
         Ok(Self {
-            next_series_id: series.values().map(|facts| facts.id + 1).max().unwrap_or(1),
+            next_series_id: catalog.next_series_id()?,
             series,
             demo,
             catalog,
@@ -116,6 +116,39 @@ impl Inner {
             .entry(exchange.to_owned())
             .or_insert_with(|| Calendar::for_exchange(exchange).ok())
             .clone()
+    }
+
+    /// Series whose bars were all dropped are forgotten, and with the last of them whether the bars were real.
+    pub(super) fn forget_empty_series(&mut self) -> Result<(), Error> {
+        let empty: Vec<SeriesKey> = self
+            .series
+            .iter()
+            .filter(|(_, facts)| facts.hot.is_empty() && facts.partitions.is_empty())
+            .map(|(key, _)| key.clone())
+            .collect();
+        if empty.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<i32> = empty
+            .iter()
+            .filter_map(|key| self.series.get(key))
+            .map(|facts| facts.id)
+            .collect();
+        let none_left = empty.len() == self.series.len();
+        self.catalog.transaction(|catalog| {
+            catalog.delete_series(&ids)?;
+            if none_left {
+                catalog.execute("DELETE FROM meta WHERE key = 'bars'", [])?;
+            }
+            Ok(())
+        })?;
+        for key in &empty {
+            self.series.remove(key);
+        }
+        if none_left {
+            self.demo = None;
+        }
+        Ok(())
     }
 
     pub(super) fn hot_rows(&self) -> u64 {

@@ -16,11 +16,12 @@ use crate::model::{SeriesKey, TimeRange, year_start_micros};
 
 use super::catalog::{Intent, PartitionFacts, SeriesFacts, years};
 use super::commit::Prepared;
+use super::drop_bars::outside;
 use super::durable;
 use super::error::{Damage, Error, IoContext};
 use super::handle::Store;
 use super::lake::read::Partition;
-use super::lake::write::{Stamp, Written, write_partition};
+use super::lake::write::{Stamp, write_partition};
 use super::layout::{Layout, PartitionKey};
 use super::rows::StagedRows;
 
@@ -28,7 +29,7 @@ use super::rows::StagedRows;
 pub(super) struct Planned {
     pub key: PartitionKey,
     pub temporary: PathBuf,
-    pub written: Written,
+    pub new: PartitionFacts,
     pub old: Option<PartitionFacts>,
     pub is_seal: bool,
 }
@@ -45,7 +46,7 @@ impl Planned {
             intent: Intent {
                 series_id,
                 year: self.key.year,
-                new: PartitionFacts::from(&self.written),
+                new: self.new,
                 temporary: self.temporary,
                 old_checksum: self.old.map(|old| old.digest.checksum),
                 is_seal: self.is_seal,
@@ -236,6 +237,82 @@ pub(super) fn encode_seal(
     write_all(store, jobs)
 }
 
+/// Step 1 for a drop: the partitions that hold bars inside `range`, without them. One that would be empty goes.
+pub(super) fn encode_without(
+    store: &Store,
+    series: &SeriesKey,
+    facts: &SeriesFacts,
+    hot: &StagedRows,
+    range: TimeRange,
+) -> Result<Vec<Planned>, Error> {
+    let (mut jobs, mut removals) = (Vec::new(), Vec::new());
+    for (year, old) in &facts.partitions {
+        if old.first.micros() >= range.end || old.last.micros() < range.start {
+            continue;
+        }
+        let key = PartitionKey {
+            series: series.clone(),
+            year: *year,
+        };
+        let sealed = open_checked(&store.layout, series, *year, old)?.rows(TimeRange::ALL)?;
+        let all = sealed.merge(of_year(hot, *year));
+        let commit_seq = all.max_commit_seq().max(old.commit_seq);
+        let commit_id = if commit_seq == old.commit_seq {
+            old.commit_id
+        } else {
+            let ids = store.inner().catalog.commit_ids(&[commit_seq])?;
+            ids.get(&commit_seq).copied().unwrap_or_default()
+        };
+        let kept = outside(&all, range);
+        if kept.is_empty() {
+            removals.push(Planned {
+                key,
+                temporary: PathBuf::new(),
+                new: PartitionFacts {
+                    rows: 0,
+                    commit_seq,
+                    commit_id,
+                    ..old.clone()
+                },
+                old: Some(old.clone()),
+                is_seal: false,
+            });
+        } else {
+            jobs.push(Job {
+                key,
+                provenance: facts.provenance.clone(),
+                commit_seq,
+                commit_id,
+                old: None,
+                hot: StagedRows::default(),
+                new: kept,
+                is_seal: false,
+            });
+        }
+    }
+    let mut planned = write_all(store, jobs)?;
+    planned.extend(removals);
+    Ok(planned)
+}
+
+/// Removes a partition's file, and its folders where nothing else stands in them.
+pub(super) fn remove_partition(layout: &Layout, key: &PartitionKey) -> Result<(), Error> {
+    let target = layout.partition(key);
+    durable::remove_file(&target).at(&target)?;
+    let mut dir = target.parent();
+    while let Some(at) = dir.filter(|at| *at != layout.lake()) {
+        if at.exists() {
+            durable::sync_dir(at).at(at)?;
+        }
+        // A folder that still holds something stays, and so do those above it.
+        if !durable::remove_empty_dir(at).at(at)? {
+            return Ok(());
+        }
+        dir = at.parent();
+    }
+    dir.map_or(Ok(()), |at| durable::sync_dir(at).at(at))
+}
+
 fn write_all(store: &Store, jobs: Vec<Job>) -> Result<Vec<Planned>, Error> {
     if jobs.is_empty() {
         return Ok(Vec::new());
@@ -297,7 +374,7 @@ fn write_one(store: &Store, job: Job) -> Result<Planned, Error> {
     Ok(Planned {
         key: job.key,
         temporary,
-        written,
+        new: PartitionFacts::from(&written),
         old: job.old,
         is_seal: job.is_seal,
     })
@@ -305,7 +382,7 @@ fn write_one(store: &Store, job: Job) -> Result<Planned, Error> {
 
 /// Gives up partitions whose transaction failed.
 pub(super) fn discard(store: &Store, pending: &[Pending]) {
-    for one in pending {
+    for one in pending.iter().filter(|one| !one.intent.is_removal()) {
         drop(durable::remove_file(
             &store.layout.tmp().join(&one.intent.temporary),
         ));
@@ -327,7 +404,11 @@ pub(super) fn carry_out(store: &Store, pending: Vec<Pending>) -> Result<(), Erro
         for one in pending {
             if let Some(facts) = inner.series.get_mut(&one.key.series) {
                 facts.hot.remove(&one.key.year);
-                facts.partitions.insert(one.key.year, one.intent.new);
+                if one.intent.is_removal() {
+                    facts.partitions.remove(&one.key.year);
+                } else {
+                    facts.partitions.insert(one.key.year, one.intent.new);
+                }
             }
         }
         Ok(())
@@ -341,6 +422,10 @@ pub(super) fn carry_out(store: &Store, pending: Vec<Pending>) -> Result<(), Erro
 pub(super) fn rename_all(layout: &Layout, pending: &[Pending]) -> Result<(), Error> {
     let mut dirs = BTreeMap::new();
     for one in pending {
+        if one.intent.is_removal() {
+            remove_partition(layout, &one.key)?;
+            continue;
+        }
         let target = layout.partition(&one.key);
         let dir = target.parent().unwrap_or(layout.root()).to_path_buf();
         for changed in durable::create_dirs(layout.root(), &dir).at(&dir)? {

@@ -502,6 +502,16 @@ impl Reader {
         Ok(out)
     }
 
+    /// Bars of one series as counted by session.
+    pub(super) fn session_rows(&self, series_id: i32) -> Result<u64, Error> {
+        let counted = self.catalog()?.rows(
+            "SELECT coalesce(sum(bars), 0)::BIGINT FROM sessions WHERE series_id = ?",
+            params![series_id],
+            |row| row.get::<_, i64>(0),
+        )?;
+        Ok(counted.first().copied().unwrap_or(0) as u64)
+    }
+
     /// The conflict ledger, by series and timestamp.
     pub fn conflicts(&self) -> Result<Vec<ConflictRow>, Error> {
         let by_id: BTreeMap<i32, &SeriesKey> = self

@@ -39,7 +39,8 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
         ));
     }
     redo(&layout, &catalog)?;
-    let inner = Inner::new(catalog)?;
+    let mut inner = Inner::new(catalog)?;
+    inner.forget_empty_series()?;
     let damage = compare_with_lake(&layout, &inner.series)?;
     if !damage.is_empty() {
         return Err(damaged(&layout, damage));
@@ -118,6 +119,17 @@ pub(super) fn redo(layout: &Layout, catalog: &Catalog) -> Result<(), Error> {
     if !lost.is_empty() {
         return Err(damaged(layout, lost));
     }
+    for intent in to_settle.iter().filter(|intent| intent.is_removal()) {
+        if let Some(key) = series.get(&intent.series_id) {
+            publish::remove_partition(
+                layout,
+                &PartitionKey {
+                    series: key.clone(),
+                    year: intent.year,
+                },
+            )?;
+        }
+    }
     crate::crash_point!("recover.before-rename");
     publish::rename_all(layout, &to_rename)?;
     crate::crash_point!("recover.after-rename");
@@ -142,6 +154,9 @@ pub(super) fn place_of(
     key: &PartitionKey,
     intent: &Intent,
 ) -> Result<Place, Error> {
+    if intent.is_removal() {
+        return Ok(Place::Target);
+    }
     let target = layout.partition(key);
     let temporary = layout.tmp().join(&intent.temporary);
     let is_new = |path: &Path| {

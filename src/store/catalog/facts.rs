@@ -312,6 +312,61 @@ impl Catalog {
         )
     }
 
+    /// Lists a partition, as a repair found it in the lake.
+    pub fn insert_partition(
+        &self,
+        series_id: i32,
+        year: i32,
+        facts: &PartitionFacts,
+    ) -> Result<(), Error> {
+        self.execute(
+            "INSERT INTO partitions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                series_id,
+                year,
+                facts.rows,
+                super::instant(facts.first.micros()),
+                super::instant(facts.last.micros()),
+                facts.commit_seq,
+                facts.commit_id.to_string(),
+                facts.row_hash,
+                facts.digest.checksum,
+                facts.digest.bytes,
+                facts.digest.modified_ns,
+                facts.store_id.to_string()
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Records the commits that partitions name and the catalog does not know.
+    pub fn adopt_commits(&self) -> Result<(), Error> {
+        self.run(
+            "INSERT INTO commits SELECT DISTINCT p.commit_seq, p.commit_id, p.series_id, 'repair', 0, 0 FROM partitions p
+             WHERE NOT EXISTS (SELECT 1 FROM commits c WHERE c.commit_seq = p.commit_seq AND c.commit_id = p.commit_id)",
+        )
+    }
+
+    /// Forgets series without bars.
+    pub fn delete_series(&self, ids: &[i32]) -> Result<(), Error> {
+        for id in ids {
+            self.execute("DELETE FROM series WHERE series_id = ?", params![id])?;
+            self.execute("DELETE FROM sessions WHERE series_id = ?", params![id])?;
+        }
+        Ok(())
+    }
+
+    /// The next free number of a series: none that any record still names.
+    pub fn next_series_id(&self) -> Result<i32, Error> {
+        let found = self.rows(
+            "SELECT 1 + greatest((SELECT coalesce(max(series_id), 0) FROM series), (SELECT coalesce(max(series_id), 0) FROM commits),
+                (SELECT coalesce(max(series_id), 0) FROM conflicts))",
+            [],
+            |row| row.get::<_, i32>(0),
+        )?;
+        Ok(found.first().copied().unwrap_or(1))
+    }
+
     /// Forgets an intent whose seal never happened: its rows are still hot.
     pub fn drop_intent(&self, intent: &Intent) -> Result<(), Error> {
         self.execute(

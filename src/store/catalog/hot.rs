@@ -80,11 +80,19 @@ impl Catalog {
         self.run("DROP TABLE going")
     }
 
+    /// Removes rows of one series inside `range`.
+    pub fn delete_hot_range(&self, series_id: i32, range: TimeRange) -> Result<(), Error> {
+        let [start, end] = bounds(range);
+        self.execute(
+            "DELETE FROM hot WHERE series_id = ? AND timestamp >= ? AND timestamp < ?",
+            params![series_id, start, end],
+        )?;
+        Ok(())
+    }
+
     /// Hot rows of the named series inside `range`, each series sorted.
     pub fn hot_rows(&self, series: &[i32], range: TimeRange) -> Result<HotRows, Error> {
-        let start = Timestamp::from_micros(range.start.max(-DAY_MICROS * 36_500 * 2));
-        let end = Timestamp::from_micros(range.end.min(DAY_MICROS * 36_500 * 4));
-        let bounds = [super::instant(start.micros()), super::instant(end.micros())];
+        let bounds = bounds(range);
         let by_range = "timestamp >= ? AND timestamp < ?";
         let mut out = HotRows::new();
         if let [one] = series {
@@ -148,6 +156,15 @@ impl Catalog {
             },
         )
     }
+}
+
+/// The ends of `range` as parameters, brought inside what DuckDB's timestamps can hold.
+fn bounds(range: TimeRange) -> [duckdb::types::Value; 2] {
+    let limit = DAY_MICROS * 365 * 400;
+    [
+        super::instant(range.start.max(-limit)),
+        super::instant(range.end.min(limit)),
+    ]
 }
 
 /// Splits one batch of hot rows into runs of one series each.

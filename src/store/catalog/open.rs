@@ -85,6 +85,11 @@ impl Catalog {
         })
     }
 
+    /// The store's folder.
+    pub fn root(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
     /// A second connection to the same open database, for reading beside the writer.
     pub fn second(&self) -> Result<Self, Error> {
         Ok(Self {

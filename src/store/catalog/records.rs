@@ -11,7 +11,7 @@ use chrono::NaiveDate;
 use duckdb::params;
 use uuid::Uuid;
 
-use crate::model::{Bar, DAY_MICROS, SeriesKey, Timestamp, date_micros};
+use crate::model::{Bar, DAY_MICROS, DateRange, SeriesKey, Timestamp, date_micros};
 use crate::store::coverage::Answer;
 use crate::store::error::Error;
 use crate::store::run::RunId;
@@ -251,6 +251,63 @@ impl Catalog {
                 instants(sessions.iter().map(|row| row.last)),
             ],
         )
+    }
+
+    /// Counts one series anew.
+    pub fn replace_sessions(&self, series_id: i32, sessions: &[SessionRow]) -> Result<(), Error> {
+        self.execute(
+            "DELETE FROM sessions WHERE series_id = ?",
+            params![series_id],
+        )?;
+        self.insert_sessions(sessions)
+    }
+
+    /// Makes dates of a series count as never asked; all dates where `dates` is `None`.
+    ///
+    /// Of an answer that reaches further, the rest stays, as an answer of its own whose rows are not known.
+    pub fn forget_coverage(
+        &self,
+        series: &SeriesKey,
+        dates: Option<DateRange>,
+    ) -> Result<(), Error> {
+        let (minutes, ticker) = (series.interval.minutes(), series.ticker.as_str());
+        let Some(dates) = dates else {
+            self.execute(
+                "DELETE FROM coverage WHERE interval = ? AND ticker = ?",
+                params![minutes, ticker],
+            )?;
+            return Ok(());
+        };
+        let (first, last) = (dates.first().to_string(), dates.last().to_string());
+        self.run("CREATE OR REPLACE TEMP TABLE trimmed AS FROM coverage LIMIT 0")?;
+        for (columns, condition) in [
+            (
+                "first, ?::DATE - 1 AS last",
+                "first < ?::DATE AND last >= ?::DATE AND first <= ?::DATE",
+            ),
+            (
+                "?::DATE + 1 AS first, last",
+                "last > ?::DATE AND last >= ?::DATE AND first <= ?::DATE",
+            ),
+        ] {
+            let edge = if columns.starts_with("first") {
+                &first
+            } else {
+                &last
+            };
+            self.execute(
+                &format!(
+                    "INSERT INTO trimmed SELECT provider, interval, ticker, exchange, basis, hours, {columns}, status, 0, 'trimmed',
+                         asked_at, run_id FROM coverage WHERE {condition} AND interval = ? AND ticker = ?"
+                ),
+                params![edge, edge, first, last, minutes, ticker],
+            )?;
+        }
+        self.execute(
+            "DELETE FROM coverage WHERE last >= ?::DATE AND first <= ?::DATE AND interval = ? AND ticker = ?",
+            params![first, last, minutes, ticker],
+        )?;
+        self.run("INSERT INTO coverage FROM trimmed; DROP TABLE trimmed")
     }
 
     /// Folds the counts of one session into one row each, once appending has made many of them.

@@ -149,11 +149,6 @@ impl Partition {
         }
         Ok(rows)
     }
-
-    /// Where the file stood when it was opened.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 /// The file's columns, with the source as a dictionary: one text a run instead of one a row.

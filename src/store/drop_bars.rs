@@ -1,0 +1,155 @@
+//! Drop: removing staged bars and their coverage, by the same redo log that brings them in.
+
+use std::collections::BTreeMap;
+
+use crate::model::{DateRange, SeriesKey, TimeRange, Timestamp};
+
+use super::catalog::{HotYear, SeriesFacts, years};
+use super::error::Error;
+use super::handle::Store;
+use super::publish;
+use super::rows::StagedRows;
+use super::sessions;
+
+/// What a drop removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Bars removed.
+    pub rows: u64,
+}
+
+impl Store {
+    /// Removes the bars of a series inside `range`, with the coverage of their dates, durably.
+    ///
+    /// Exports and sync targets that have the bars already keep them. A series without bars is forgotten: it may come back
+    /// with another exchange or price basis.
+    pub fn drop_bars(&self, series: &SeriesKey, range: TimeRange) -> Result<Dropped, Error> {
+        self.check_whole()?;
+        let held = self.locks.lock([series.clone()].into());
+        let (facts, hot, calendar) = {
+            let mut inner = self.inner();
+            let Some(facts) = inner.series.get(series).cloned() else {
+                return Ok(Dropped::default());
+            };
+            let hot = inner
+                .catalog
+                .hot_rows(&[facts.id], TimeRange::ALL)?
+                .remove(&facts.id)
+                .unwrap_or_default();
+            let calendar = inner.calendar(&facts.provenance.exchange);
+            (facts, hot, calendar)
+        };
+        let before = facts.sealed_rows() + facts.hot_rows();
+        let kept = self.timestamps_outside(series, &facts, &hot, range)?;
+        let dropped = before - kept.len() as u64;
+        let planned = publish::encode_without(self, series, &facts, &hot, range)?;
+        let pending: Vec<_> = planned
+            .into_iter()
+            .map(|one| one.with_series_id(facts.id))
+            .collect();
+        let recorded = {
+            let inner = self.inner();
+            let counts = sessions::count(facts.id, &kept, calendar.as_ref());
+            let dates = dates_of(range, calendar.as_ref());
+            inner.catalog.transaction(|catalog| {
+                catalog.delete_hot_range(facts.id, range)?;
+                catalog.replace_sessions(facts.id, &counts)?;
+                catalog.forget_coverage(series, dates)?;
+                pending
+                    .iter()
+                    .try_for_each(|one| catalog.insert_intent(&one.intent))
+            })
+        };
+        if let Err(error) = recorded {
+            publish::discard(self, &pending);
+            return Err(error);
+        }
+        crate::crash_point!("drop.after-transaction");
+        publish::carry_out(self, pending)?;
+        let mut inner = self.inner();
+        if let Some(facts) = inner.series.get_mut(series) {
+            // Years that were published have no hot rows any more; the others lost those inside the range.
+            let left = recount(&outside(&hot, range));
+            facts.hot = left
+                .into_iter()
+                .filter(|(year, _)| facts.hot.contains_key(year))
+                .collect();
+        }
+        inner.forget_empty_series()?;
+        drop(inner);
+        drop(held);
+        Ok(Dropped { rows: dropped })
+    }
+
+    /// The timestamps of a series that lie outside `range`, both tiers, sorted.
+    fn timestamps_outside(
+        &self,
+        series: &SeriesKey,
+        facts: &SeriesFacts,
+        hot: &StagedRows,
+        range: TimeRange,
+    ) -> Result<Vec<i64>, Error> {
+        let mut kept: Vec<i64> = hot.bars.timestamps().to_vec();
+        for (year, partition) in &facts.partitions {
+            kept.extend(
+                publish::open_checked(&self.layout, series, *year, partition)?.timestamps()?,
+            );
+        }
+        kept.retain(|timestamp| !range.contains(*timestamp));
+        kept.sort_unstable();
+        Ok(kept)
+    }
+}
+
+/// The rows that lie outside `range`.
+pub(super) fn outside(rows: &StagedRows, range: TimeRange) -> StagedRows {
+    let timestamps = rows.bars.timestamps();
+    let first = timestamps.partition_point(|ts| *ts < range.start);
+    let end = timestamps.partition_point(|ts| *ts < range.end).max(first);
+    let mut out = rows.slice(0..first);
+    out.extend_from(rows, end..rows.len());
+    out
+}
+
+fn recount(hot: &StagedRows) -> BTreeMap<i32, HotYear> {
+    let timestamps = hot.bars.timestamps();
+    years(timestamps)
+        .into_iter()
+        .map(|(year, places)| {
+            let counts = HotYear {
+                rows: places.len() as u64,
+                first: Timestamp::from_micros(timestamps[places.start]),
+                last: Timestamp::from_micros(timestamps[places.end - 1]),
+                max_commit_seq: hot.commit_seq[places].iter().copied().max().unwrap_or(0) as u64,
+            };
+            (year, counts)
+        })
+        .collect()
+}
+
+/// The exchange-local dates of `range`; all dates where it is open-ended.
+fn dates_of(range: TimeRange, calendar: Option<&crate::calendar::Calendar>) -> Option<DateRange> {
+    let date = |micros: i64| {
+        let at = Timestamp::from_micros(micros);
+        at.is_in_range().then(|| {
+            calendar.map_or_else(
+                || at.to_utc().date_naive(),
+                |calendar| calendar.session_date(at),
+            )
+        })
+    };
+    let first = if range.start == i64::MIN {
+        Some(chrono::NaiveDate::MIN)
+    } else {
+        date(range.start)
+    }?;
+    let last = if range.end == i64::MAX {
+        Some(chrono::NaiveDate::MAX)
+    } else {
+        date(range.end - 1)
+    }?;
+    if first == chrono::NaiveDate::MIN && last == chrono::NaiveDate::MAX {
+        return None;
+    }
+    DateRange::new(first, last).ok()
+}

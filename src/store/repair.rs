@@ -1,0 +1,343 @@
+//! Repair: a catalog made true again from what stands in the lake.
+//!
+//! Nothing is deleted: what cannot be believed moves to `quarantine/`. What is lost is listed, and the coverage of lost
+//! bars goes, so that they count as never asked. The store gets a new id, so that no sync target takes it for the old one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use chrono::NaiveDate;
+use rayon::prelude::*;
+use uuid::Uuid;
+
+use crate::calendar::Calendar;
+use crate::model::{DateRange, SeriesKey, TimeRange};
+
+use super::catalog::{Catalog, PartitionFacts, SeriesFacts};
+use super::durable;
+use super::error::{Damage, Error, IoContext};
+use super::handle::OpenOptions;
+use super::layout::{Layout, PartitionKey};
+use super::lock::WriteLock;
+use super::publish::{self, Pending};
+use super::recover::{self, Place};
+use super::sessions;
+use super::verify::check_partition;
+
+/// What a repair did.
+#[derive(Clone, Debug, Default)]
+pub struct Repaired {
+    /// The store's new id.
+    pub store_id: Uuid,
+    /// Partitions that stand in the lake now, all sound.
+    pub partitions: u64,
+    /// Bars in them.
+    pub rows: u64,
+    /// What is lost, a line each.
+    pub lost: Vec<String>,
+    /// What was moved to quarantine.
+    pub quarantined: Vec<PathBuf>,
+}
+
+/// Rebuilds the catalog of the store in `dir` from its lake, and keeps of the old catalog whatever can be read.
+pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
+    let layout = Layout::new(dir);
+    if !layout.database().exists() && !layout.lake().is_dir() {
+        return Err(Error::Missing {
+            dir: dir.to_path_buf(),
+        });
+    }
+    let mut lock = WriteLock::acquire(&layout, options.wait_for_readers)?;
+    let mut out = Repaired {
+        store_id: Uuid::new_v4(),
+        ..Repaired::default()
+    };
+    let catalog = open_or_replace(&layout, options, &mut out)?;
+    finish_intents(&layout, &catalog, &mut out)?;
+
+    let listed = catalog.series()?;
+    let sound = sound_partitions(&layout, &listed, &mut out)?;
+    quarantine_temporaries(&layout, &mut out)?;
+    let lost = lost_partitions(&listed, &sound, &mut out);
+    out.partitions = sound.len() as u64;
+    out.rows = sound.values().map(|(facts, _)| facts.rows).sum();
+
+    let series = with_new_series(&catalog, listed, &sound)?;
+    crate::crash_point!("repair.before-transaction");
+    catalog.transaction(|catalog| {
+        catalog.run("DELETE FROM partitions; DELETE FROM intents")?;
+        for (key, facts) in &series {
+            catalog.execute(
+                "DELETE FROM series WHERE series_id = ?",
+                duckdb::params![facts.id],
+            )?;
+            catalog.insert_series(facts.id, key, &facts.provenance)?;
+        }
+        for (key, (facts, timestamps)) in &sound {
+            let id = series.get(&key.series).map_or(0, |series| series.id);
+            catalog.insert_partition(id, key.year, facts)?;
+            catalog.delete_hot(id, timestamps)?;
+        }
+        for key in &lost {
+            catalog.forget_coverage(&key.series, year_dates(key.year))?;
+        }
+        recount(catalog, &series, &sound)?;
+        catalog.adopt_commits()?;
+        catalog.set_meta("store_id", &out.store_id.to_string())
+    })?;
+    lock.forget(catalog.max_commit_seq()?);
+    Ok(out)
+}
+
+/// The old catalog where DuckDB can open it; else it goes to quarantine and a new one takes its place.
+fn open_or_replace(
+    layout: &Layout,
+    options: &OpenOptions,
+    out: &mut Repaired,
+) -> Result<Catalog, Error> {
+    let was_there = layout.database().exists();
+    match Catalog::open(layout, options.memory_limit_mib, options.threads) {
+        Ok(opened) => {
+            if !was_there {
+                out.lost.push(ALL_BUT_THE_LAKE.to_owned());
+            }
+            if let Some(byte) = opened.log_cut_at {
+                out.lost
+                    .push(format!("what the catalog's log held after byte {byte}"));
+            }
+            Ok(opened.catalog)
+        }
+        Err(error @ (Error::Newer { .. } | Error::Io { .. })) => Err(error),
+        Err(_) => {
+            for path in [layout.database(), layout.database_log()] {
+                if path.exists() {
+                    quarantine(layout, &path, out)?;
+                }
+            }
+            out.lost.push(ALL_BUT_THE_LAKE.to_owned());
+            Catalog::open(layout, options.memory_limit_mib, options.threads)
+                .map(|opened| opened.catalog)
+        }
+    }
+}
+
+const ALL_BUT_THE_LAKE: &str = "bars that were not sealed yet, coverage, the conflict ledger and the runs: the catalog was gone or unreadable";
+
+/// Carries out what can be carried out, and forgets the rest: its partition is then judged by what stands in the lake.
+fn finish_intents(layout: &Layout, catalog: &Catalog, out: &mut Repaired) -> Result<(), Error> {
+    let by_id: BTreeMap<i32, SeriesKey> = catalog
+        .series()?
+        .into_iter()
+        .map(|(key, facts)| (facts.id, key))
+        .collect();
+    let (mut settle, mut forget) = (Vec::new(), Vec::new());
+    for intent in catalog.intents()? {
+        let Some(key) = by_id.get(&intent.series_id) else {
+            continue;
+        };
+        let key = PartitionKey {
+            series: key.clone(),
+            year: intent.year,
+        };
+        match recover::place_of(layout, &key, &intent)? {
+            Place::Nowhere => {
+                if !intent.is_seal {
+                    out.lost.push(Damage::IntentLost(key).to_string());
+                }
+                forget.push(intent);
+            }
+            _ => settle.push(Pending { key, intent }),
+        }
+    }
+    let renames: Vec<Pending> = settle
+        .iter()
+        .filter(|one| one.intent.is_removal() || layout.tmp().join(&one.intent.temporary).is_file())
+        .map(|one| Pending {
+            key: one.key.clone(),
+            intent: one.intent.clone(),
+        })
+        .collect();
+    publish::rename_all(layout, &renames)?;
+    catalog.transaction(|catalog| {
+        let settled: Vec<_> = settle.into_iter().map(|one| one.intent).collect();
+        catalog.settle_intents(&settled)?;
+        forget
+            .iter()
+            .try_for_each(|intent| catalog.drop_intent(intent))
+    })
+}
+
+type Sound = BTreeMap<PartitionKey, (PartitionFacts, Vec<i64>)>;
+
+/// The partitions whose values pass their own hash; the others go to quarantine.
+fn sound_partitions(
+    layout: &Layout,
+    listed: &BTreeMap<SeriesKey, SeriesFacts>,
+    out: &mut Repaired,
+) -> Result<Sound, Error> {
+    let (found, strangers) = recover::walk_lake(layout)?;
+    for path in strangers {
+        quarantine(layout, &path, out)?;
+    }
+    let keys: Vec<PartitionKey> = found.into_keys().collect();
+    let checked: Vec<Result<(PartitionFacts, Vec<i64>), String>> = keys
+        .par_iter()
+        .map(|key| sound_partition(layout, key))
+        .collect();
+    let mut sound = Sound::new();
+    for (key, result) in keys.into_iter().zip(checked) {
+        match result {
+            Ok(facts) => drop(sound.insert(key, facts)),
+            Err(why) => {
+                let rows = listed
+                    .get(&key.series)
+                    .and_then(|facts| facts.partitions.get(&key.year));
+                let rows = rows.map_or(String::new(), |facts| format!(" with {} bars", facts.rows));
+                out.lost.push(format!("{why}{rows}"));
+                quarantine(layout, &layout.partition(&key), out)?;
+            }
+        }
+    }
+    Ok(sound)
+}
+
+fn sound_partition(
+    layout: &Layout,
+    key: &PartitionKey,
+) -> Result<(PartitionFacts, Vec<i64>), String> {
+    let partition = check_partition(layout, key, None).map_err(|damage| damage.to_string())?;
+    let timestamps = partition.timestamps().map_err(|error| error.to_string())?;
+    let digest = durable::checksum(&layout.partition(key)).map_err(|error| error.to_string())?;
+    let (Some(digest), Some((first, last))) = (digest, partition.bounds()) else {
+        return Err(format!("partition {key} is empty"));
+    };
+    let footer = partition.footer;
+    let facts = PartitionFacts {
+        rows: footer.rows,
+        first,
+        last,
+        commit_seq: footer.commit_seq,
+        commit_id: footer.commit_id,
+        row_hash: footer.row_hash,
+        digest,
+        store_id: footer.store_id,
+    };
+    Ok((facts, timestamps))
+}
+
+/// Partitions that the catalog listed and the lake no longer holds.
+fn lost_partitions(
+    listed: &BTreeMap<SeriesKey, SeriesFacts>,
+    sound: &Sound,
+    out: &mut Repaired,
+) -> BTreeSet<PartitionKey> {
+    let mut lost = BTreeSet::new();
+    for (series, facts) in listed {
+        for (year, partition) in &facts.partitions {
+            let key = PartitionKey {
+                series: series.clone(),
+                year: *year,
+            };
+            match sound.get(&key) {
+                None => {
+                    out.lost
+                        .push(format!("partition {key} with {} bars", partition.rows));
+                    lost.insert(key);
+                }
+                Some((found, _)) if found.rows < partition.rows => {
+                    out.lost.push(format!(
+                        "{} bars of partition {key}: an older file stands in its place",
+                        partition.rows - found.rows
+                    ));
+                    lost.insert(key);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    lost
+}
+
+/// The series of the old catalog, and those that only the lake knows.
+fn with_new_series(
+    catalog: &Catalog,
+    mut series: BTreeMap<SeriesKey, SeriesFacts>,
+    sound: &Sound,
+) -> Result<BTreeMap<SeriesKey, SeriesFacts>, Error> {
+    let mut next = catalog.next_series_id()?;
+    for key in sound.keys() {
+        if !series.contains_key(&key.series) {
+            // The footer says what the series was recorded as.
+            let layout = Layout::new(catalog.root());
+            let provenance = super::lake::read::Partition::open(&layout.partition(key))?
+                .footer
+                .provenance;
+            series.insert(key.series.clone(), SeriesFacts::new(next, provenance));
+            next += 1;
+        }
+    }
+    Ok(series)
+}
+
+fn recount(
+    catalog: &Catalog,
+    series: &BTreeMap<SeriesKey, SeriesFacts>,
+    sound: &Sound,
+) -> Result<(), Error> {
+    for (key, facts) in series {
+        let hot = catalog
+            .hot_rows(&[facts.id], TimeRange::ALL)?
+            .remove(&facts.id)
+            .unwrap_or_default();
+        let mut timestamps = hot.bars.timestamps().to_vec();
+        for (_, (_, sealed)) in sound
+            .iter()
+            .filter(|(partition, _)| partition.series == *key)
+        {
+            timestamps.extend_from_slice(sealed);
+        }
+        timestamps.sort_unstable();
+        let calendar = Calendar::for_exchange(&facts.provenance.exchange).ok();
+        catalog.replace_sessions(
+            facts.id,
+            &sessions::count(facts.id, &timestamps, calendar.as_ref()),
+        )?;
+    }
+    Ok(())
+}
+
+fn quarantine_temporaries(layout: &Layout, out: &mut Repaired) -> Result<(), Error> {
+    let tmp = layout.tmp();
+    if !tmp.is_dir() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(&tmp).at(&tmp)? {
+        let path = entry.at(&tmp)?.path();
+        if path.is_file() {
+            quarantine(layout, &path, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn quarantine(layout: &Layout, path: &Path, out: &mut Repaired) -> Result<(), Error> {
+    let dir = layout.quarantine();
+    durable::create_dirs(layout.root(), &dir).at(&dir)?;
+    let relative = path.strip_prefix(layout.root()).unwrap_or(path);
+    let flat = relative.to_string_lossy().replace(['/', '\\'], "__");
+    let target = dir.join(format!("{flat}.{}", Uuid::new_v4().simple()));
+    durable::rename(path, &target).at(path)?;
+    durable::sync_dir(&dir).at(&dir)?;
+    if let Some(parent) = path.parent() {
+        durable::sync_dir(parent).at(parent)?;
+    }
+    out.quarantined.push(target);
+    Ok(())
+}
+
+/// The dates whose sessions can hold bars of a UTC year.
+fn year_dates(year: i32) -> Option<DateRange> {
+    let first = NaiveDate::from_ymd_opt(year - 1, 12, 31)?;
+    let last = NaiveDate::from_ymd_opt(year + 1, 1, 1)?;
+    DateRange::new(first, last).ok()
+}

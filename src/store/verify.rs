@@ -1,0 +1,224 @@
+//! Verify: every hash, count and order, each key once, and the catalog against the lake.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::model::{SeriesKey, TimeRange};
+
+use super::catalog::{PartitionFacts, SeriesFacts};
+use super::durable;
+use super::error::{Damage, Error};
+use super::handle::OpenOptions;
+use super::lake::hash::RowHasher;
+use super::lake::read::Partition;
+use super::layout::{Layout, PartitionKey};
+use super::publish;
+use super::reader::Reader;
+use super::recover;
+use super::rows::bars_from_batch;
+
+/// What a verification went through and found.
+#[derive(Clone, Debug, Default)]
+pub struct Verified {
+    /// Partitions read.
+    pub partitions: u64,
+    /// Bars in both tiers.
+    pub rows: u64,
+    /// Bars among them in the hot tier.
+    pub hot_rows: u64,
+    /// Every difference; empty for a sound store.
+    pub damage: Vec<Damage>,
+}
+
+/// Reads the whole store in `dir` and names every difference. Changes nothing, but for finishing what a killed writer left.
+pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
+    let reader = match Reader::open(dir, options) {
+        Ok(reader) => reader,
+        Err(Error::Damaged { what, .. }) => {
+            // Opening stopped at the first difference; the lake can be read all the same.
+            return Ok(Verified {
+                damage: vec![what],
+                ..lake_alone(&Layout::new(dir))?
+            });
+        }
+        Err(error) => return Err(error),
+    };
+    if let Some(pid) = reader.is_lake_only() {
+        return Err(Error::CatalogBusy {
+            dir: dir.to_path_buf(),
+            pid,
+        });
+    }
+    let layout = &reader.layout;
+    let (mut in_lake, strangers) = recover::walk_lake(layout)?;
+    let mut damage: Vec<Damage> = strangers.into_iter().map(Damage::Stranger).collect();
+    let mut listed: Vec<(PartitionKey, &PartitionFacts)> = Vec::new();
+    for (key, facts) in &reader.series {
+        for (year, partition) in &facts.partitions {
+            let key = PartitionKey {
+                series: key.clone(),
+                year: *year,
+            };
+            if reader.overlay.contains_key(&key) {
+                continue;
+            }
+            if in_lake.remove(&key).is_some() {
+                listed.push((key, partition));
+            } else {
+                damage.push(Damage::PartitionMissing(key));
+            }
+        }
+    }
+    damage.extend(in_lake.into_keys().map(Damage::PartitionUnknown));
+    let checked: Vec<Result<(), Damage>> = listed
+        .par_iter()
+        .map(|(key, facts)| check_partition(layout, key, Some(facts)).map(drop))
+        .collect();
+    damage.extend(checked.into_iter().filter_map(Result::err));
+
+    let counts: Vec<Result<Vec<Damage>, Error>> = reader
+        .series
+        .par_iter()
+        .map(|(key, facts)| check_series(&reader, key, facts))
+        .collect();
+    let unreadable: Vec<SeriesKey> = damage.iter().filter_map(series_of).collect();
+    for (series, result) in reader.series.keys().zip(counts) {
+        match result {
+            Ok(found) => damage.extend(found),
+            // A partition that cannot be read is named above already.
+            Err(_) if unreadable.contains(series) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let rows = reader.series()?;
+    Ok(Verified {
+        partitions: listed.len() as u64,
+        rows: rows.iter().map(|row| row.rows).sum(),
+        hot_rows: rows.iter().map(|row| row.hot_rows).sum(),
+        damage,
+    })
+}
+
+/// The partitions of a lake whose catalog cannot be used, each checked by itself.
+fn lake_alone(layout: &Layout) -> Result<Verified, Error> {
+    let found = recover::partitions_in_lake(layout)?;
+    let mut out = Verified {
+        partitions: found.len() as u64,
+        ..Verified::default()
+    };
+    let keys: Vec<PartitionKey> = found.into_keys().collect();
+    let checked: Vec<Result<Partition, Damage>> = keys
+        .par_iter()
+        .map(|key| check_partition(layout, key, None))
+        .collect();
+    for result in checked {
+        match result {
+            Ok(partition) => out.rows += partition.footer.rows,
+            Err(damage) => out.damage.push(damage),
+        }
+    }
+    Ok(out)
+}
+
+fn series_of(damage: &Damage) -> Option<SeriesKey> {
+    match damage {
+        Damage::PartitionMissing(key)
+        | Damage::PartitionDiffers(key, _)
+        | Damage::PartitionUnreadable(key, _)
+        | Damage::IntentLost(key) => Some(key.series.clone()),
+        _ => None,
+    }
+}
+
+/// Reads one partition whole: its values against its own hash, and its footer against the catalog where there is one.
+pub(super) fn check_partition(
+    layout: &Layout,
+    key: &PartitionKey,
+    facts: Option<&PartitionFacts>,
+) -> Result<Partition, Damage> {
+    let unreadable = |why: String| Damage::PartitionUnreadable(key.clone(), why);
+    let path = layout.partition(key);
+    let partition = Partition::open(&path).map_err(|error| unreadable(error.to_string()))?;
+    if let Some(how) = facts.and_then(|facts| publish::differs(&partition, facts)) {
+        return Err(Damage::PartitionDiffers(key.clone(), how));
+    }
+    let mut hasher = RowHasher::default();
+    let mut last = i64::MIN;
+    let year = publish::year_range(key.year);
+    for batch in partition
+        .batches(TimeRange::ALL)
+        .map_err(|error| unreadable(error.to_string()))?
+    {
+        let batch = batch.map_err(|error| unreadable(error.to_string()))?;
+        let types = || unreadable("its columns are of other types".to_owned());
+        hasher.update(&batch).ok_or_else(types)?;
+        for timestamp in bars_from_batch(&batch).ok_or_else(types)?.timestamps() {
+            if *timestamp <= last || !year.contains(*timestamp) {
+                return Err(unreadable(
+                    "its rows are not sorted, unique and of its year".to_owned(),
+                ));
+            }
+            last = *timestamp;
+        }
+    }
+    if hasher.rows() != partition.footer.rows || hasher.finish() != partition.footer.row_hash {
+        return Err(unreadable("its values fail its hash".to_owned()));
+    }
+    // The values may survive what the bytes around them do not.
+    if let Some(facts) = facts {
+        let found = durable::checksum(&path).map_err(|error| unreadable(error.to_string()))?;
+        if found.is_none_or(|digest| digest.checksum != facts.digest.checksum) {
+            return Err(unreadable("its bytes fail their checksum".to_owned()));
+        }
+    }
+    Ok(partition)
+}
+
+/// A series as its readers see it: each key once, as many rows and sessions as counted.
+fn check_series(
+    reader: &Reader,
+    key: &SeriesKey,
+    facts: &SeriesFacts,
+) -> Result<Vec<Damage>, Error> {
+    let mut damage = Vec::new();
+    let hot = reader
+        .catalog()?
+        .hot_rows(&[facts.id], TimeRange::ALL)?
+        .remove(&facts.id)
+        .unwrap_or_default();
+    let mut twice = hot
+        .bars
+        .timestamps()
+        .windows(2)
+        .filter(|pair| pair[0] == pair[1])
+        .count() as u64;
+    for (year, _) in super::catalog::years(hot.bars.timestamps()) {
+        if let Some(partition) = facts.partitions.get(&year) {
+            let sealed =
+                publish::open_checked(&reader.layout, key, year, partition)?.timestamps()?;
+            let overlay = reader
+                .overlay
+                .keys()
+                .any(|overlaid| overlaid.series == *key && overlaid.year == year);
+            if !overlay {
+                twice += hot
+                    .bars
+                    .timestamps()
+                    .iter()
+                    .filter(|ts| sealed.binary_search(ts).is_ok())
+                    .count() as u64;
+            }
+        }
+    }
+    if twice > 0 {
+        damage.push(Damage::DuplicateKeys(key.clone(), twice));
+    }
+    let counted = reader.session_rows(facts.id)?;
+    let held = facts.sealed_rows() + facts.hot_rows();
+    if reader.overlay.is_empty() && counted != held {
+        let how = format!("{counted} counted by session, {held} held");
+        damage.push(Damage::CountsDiffer(key.clone(), how));
+    }
+    Ok(damage)
+}
