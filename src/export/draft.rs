@@ -67,7 +67,7 @@ impl Draft {
     /// Puts the file in its target's place; it is durable when this returns.
     pub fn publish(mut self) -> Result<(), Error> {
         self.file.sync_all().map_err(Error::io(&self.beside))?;
-        fs::rename(&self.beside, &self.target).map_err(Error::io(&self.target))?;
+        crate::store::rename(&self.beside, &self.target).map_err(Error::io(&self.target))?;
         self.published = true;
         sync_folder_of(&self.target)
     }
