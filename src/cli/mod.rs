@@ -23,6 +23,7 @@ mod finish;
 mod interrupt;
 pub mod log;
 pub mod output;
+mod store_error;
 mod terminal;
 mod usage;
 mod version;

@@ -7,8 +7,11 @@ use super::context::{Context, Outcome};
 use super::error::CliError;
 
 mod completions;
+mod drop;
 mod man;
+mod seal;
 mod simulate;
+mod verify;
 
 /// Lists the commands. One that is not listed here does not exist.
 macro_rules! commands {
@@ -30,6 +33,9 @@ macro_rules! commands {
 }
 
 commands! {
+    Drop => drop,
+    Seal => seal,
+    Verify => verify,
     Completions => completions,
     Man => man,
     Simulate => simulate,
