@@ -17,7 +17,7 @@ const NAMES_MAX: u32 = 100;
 
 /// A file written beside its target. Dropped without [`publish`](Self::publish), it leaves nothing behind and the
 /// target as it was.
-pub(super) struct Draft {
+pub(crate) struct Draft {
     file: File,
     beside: PathBuf,
     target: PathBuf,
@@ -56,6 +56,11 @@ impl Draft {
             }
         }
         Err(Error::io(target)(io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// Where the file will stand.
+    pub fn target(&self) -> &Path {
+        &self.target
     }
 
     /// The file's writing end.

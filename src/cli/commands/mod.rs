@@ -7,10 +7,14 @@ use super::context::{Context, Outcome};
 use super::error::CliError;
 
 mod completions;
+mod conflicts;
 mod drop;
+mod export;
 mod man;
+mod query;
 mod seal;
 mod simulate;
+mod status;
 mod verify;
 
 /// Lists the commands. One that is not listed here does not exist.
@@ -33,10 +37,14 @@ macro_rules! commands {
 }
 
 commands! {
-    Drop => drop,
-    Seal => seal,
-    Verify => verify,
     Completions => completions,
+    Conflicts => conflicts,
+    Drop => drop,
+    Export => export,
     Man => man,
+    Query => query,
+    Seal => seal,
     Simulate => simulate,
+    Status => status,
+    Verify => verify,
 }
