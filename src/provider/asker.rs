@@ -47,17 +47,6 @@ pub enum Gave {
     Closed,
 }
 
-/// What came of a question, and what it cost.
-#[derive(Debug)]
-pub struct Asked {
-    /// The answer, or why there is none.
-    pub outcome: Result<Page, Gave>,
-    /// Requests that went out.
-    pub requests: u64,
-    /// How many of them were retries.
-    pub retries: u64,
-}
-
 /// Asks one provider through one gate. Cheap to clone.
 #[derive(Clone)]
 pub struct Asker {
@@ -92,17 +81,7 @@ impl Asker {
     /// Asks for one page.
     ///
     /// A 429 does not draw on the question's own budget: the limit is the run's, and [`Gate`] decides when it is hopeless.
-    pub async fn ask(&self, query: &Arc<Query>) -> Asked {
-        let mut requests = 0;
-        let outcome = self.until_answered(query, &mut requests).await;
-        Asked {
-            outcome,
-            requests,
-            retries: requests.saturating_sub(1),
-        }
-    }
-
-    async fn until_answered(&self, query: &Arc<Query>, requests: &mut u64) -> Result<Page, Gave> {
+    pub async fn ask(&self, query: &Arc<Query>) -> Result<Page, Gave> {
         let mut waits = ExponentialBuilder::new()
             .with_min_delay(self.retry.first)
             .with_max_delay(self.retry.longest)
@@ -111,12 +90,16 @@ impl Asker {
             .build();
         let mut retries = 0;
         let mut left = self.retry.time_max;
+        let mut asked = false;
         loop {
             let permit = self.gate.admit().await.map_err(|refused| match refused {
                 Refused::Closed => Gave::Closed,
                 Refused::Spent(spent) => Gave::Spent(spent),
             })?;
-            *requests += 1;
+            if asked {
+                self.gate.count_retry();
+            }
+            asked = true;
             let generation = permit.generation;
             let start = Instant::now();
             let error = match self.attempt(query, permit).await? {
@@ -161,6 +144,9 @@ impl Asker {
             () = self.closed_for(GRACE) => return Err(Gave::Closed),
         };
         drop(permit);
+        if !matches!(reply, Err(Error::Connect { .. })) {
+            self.gate.hear();
+        }
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => return Ok(Err(error)),

@@ -4,7 +4,7 @@
 //! quota is the key's and not the worker's.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -71,6 +71,8 @@ pub struct Gate {
     pacer: tokio::sync::Mutex<Option<Pacer>>,
     pause: Mutex<Pause>,
     sent: AtomicU64,
+    retried: AtomicU64,
+    heard: AtomicBool,
     closed: watch::Sender<bool>,
     options: GateOptions,
 }
@@ -104,6 +106,8 @@ impl Gate {
                 waits: waits(&options),
             }),
             sent: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
+            heard: AtomicBool::new(false),
             closed: watch::Sender::new(false),
             options,
         }
@@ -113,6 +117,26 @@ impl Gate {
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// How many of them were sent because the one before failed.
+    #[must_use]
+    pub fn retried(&self) -> u64 {
+        self.retried.load(Ordering::Relaxed)
+    }
+
+    /// Whether the provider ever answered anything at all.
+    #[must_use]
+    pub fn was_heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn hear(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_retry(&self) {
+        self.retried.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Shuts the gate: no further request goes out.

@@ -30,7 +30,7 @@ use futures_util::future::BoxFuture;
 
 use crate::model::{Bars, Basis, DateRange, Hours, Interval, Reject, Ticker};
 
-pub use asker::{Asked, Asker, Gave, RetryOptions};
+pub use asker::{Asker, Gave, RetryOptions};
 pub use capabilities::{Capabilities, Zone};
 pub use error::{Error, Retry, Scope};
 pub use gate::{Gate, GateOptions, Spent};

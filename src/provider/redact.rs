@@ -18,6 +18,17 @@ impl ApiKey {
         (!key.is_empty()).then(|| Self(key.to_owned()))
     }
 
+    /// Sixteen hexadecimal digits that tell this key from others, and do not lead back to it.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(self.0.as_bytes());
+        digest[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
     /// The key itself, for the header and nothing else.
     pub(crate) fn expose(&self) -> &str {
         &self.0

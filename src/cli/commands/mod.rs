@@ -7,15 +7,10 @@ use super::context::{Context, Outcome};
 use super::error::CliError;
 
 mod completions;
-mod conflicts;
-mod drop;
-mod export;
+mod concurrent;
 mod man;
-mod query;
-mod seal;
 mod simulate;
-mod status;
-mod verify;
+mod specific;
 
 /// Lists the commands. One that is not listed here does not exist.
 macro_rules! commands {
@@ -37,14 +32,9 @@ macro_rules! commands {
 }
 
 commands! {
+    Specific => specific,
+    Concurrent => concurrent,
     Completions => completions,
-    Conflicts => conflicts,
-    Drop => drop,
-    Export => export,
     Man => man,
-    Query => query,
-    Seal => seal,
     Simulate => simulate,
-    Status => status,
-    Verify => verify,
 }

@@ -1,0 +1,433 @@
+//! One window: asked, checked for what the provider left out, and settled.
+//!
+//! ```text
+//! ask ─> does the oldest row reach the first session? ─no─> ask for the head alone ─┐
+//!                         │ yes                      <──────────────────────────────┘
+//!                         └─> is the opening bar of a session that came alone there? ─no─> ask once with a neighbour
+//!                                              └─> hold back what still changes ─> Fetched
+//! ```
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{Days, NaiveDate};
+
+use super::days::{Day, days, local_date, midnight};
+use super::windows::{Known, Window, widened};
+use crate::calendar::Calendar;
+use crate::model::{
+    Bars, Basis, DateRange, Hours, Interval, Provenance, Reject, SeriesKey, Ticker, Timestamp,
+};
+use crate::provider::{Asker, Gave, Query, Rows};
+use crate::store::{Answer, AnswerStatus};
+
+/// Tells the time of day.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What all windows of a run have in common.
+pub struct Asking {
+    /// Asks.
+    pub asker: Asker,
+    /// When there is trading.
+    pub calendar: Calendar,
+    /// Length of the bars.
+    pub interval: Interval,
+    /// Adjusted for splits or not.
+    pub basis: Basis,
+    /// The regular session, or more.
+    pub hours: Hours,
+    /// Whether bars that still change are taken too.
+    pub include_forming: bool,
+    /// The time of day.
+    pub clock: Clock,
+}
+
+/// What a window brought.
+#[derive(Default)]
+pub struct Fetched {
+    /// Bars of the window, oldest first.
+    pub bars: Bars,
+    /// Rows that are no bars.
+    pub rejects: Vec<Reject>,
+    /// Bars held back because they can still change.
+    pub held: u64,
+    /// What is known now of the window's days.
+    pub answers: Vec<Answer>,
+    /// What could not be asked, where that is not all of it.
+    pub gave: Option<Gave>,
+}
+
+/// The questions of one ticker so far, so that none is asked twice.
+#[derive(Default)]
+pub struct AskedSoFar(Mutex<HashSet<DateRange>>);
+
+impl AskedSoFar {
+    fn is_new(&self, dates: DateRange) -> bool {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.insert(dates)
+    }
+}
+
+impl Asking {
+    /// What the bars of the run are, beside their ticker and interval.
+    pub fn provenance(&self) -> Provenance {
+        Provenance {
+            exchange: self.calendar.exchange().to_owned(),
+            basis: self.basis,
+            hours: self.hours,
+        }
+    }
+
+    /// Dates that one request may span.
+    pub fn span_max(&self) -> u16 {
+        (self.asker.provider().capabilities()).window_days(self.interval)
+    }
+
+    /// Brings what the provider has of one window.
+    pub async fn fetch(&self, ticker: &Ticker, window: &Window, asked: &AskedSoFar) -> Fetched {
+        let asked_at = (self.clock)();
+        let mut fetched = Fetched::default();
+        asked.is_new(window.ask);
+        let answer = match self.rows(ticker, window.ask).await {
+            Ok(answer) => answer,
+            Err(gave) => {
+                fetched.answers = self.failed(ticker, window.keep, &gave, asked_at);
+                fetched.gave = Some(gave);
+                return fetched;
+            }
+        };
+        let mut reach = self.reach(&answer.bars);
+        fetched.take(self.kept(window, answer));
+        let mut failed_head = None;
+        while let Some(head) = self.unreached(window, reach, asked_at) {
+            let ask = self.widened(head, asked_at);
+            if !asked.is_new(ask) {
+                break;
+            }
+            tracing::debug!(
+                "[{ticker}] the answer for {} lacks {head}; asking for {ask}",
+                window.ask
+            );
+            match self.rows(ticker, ask).await {
+                Ok(answer) => {
+                    let answer = self.kept(
+                        &Window {
+                            keep: head,
+                            ..window.clone()
+                        },
+                        answer,
+                    );
+                    let oldest = self.reach(&answer.bars);
+                    let nothing = answer.bars.is_empty();
+                    fetched.take(answer);
+                    if nothing {
+                        break;
+                    }
+                    reach = oldest;
+                }
+                Err(gave) => {
+                    fetched.answers = self.failed(ticker, head, &gave, asked_at);
+                    fetched.gave = Some(gave);
+                    failed_head = Some(head);
+                    break;
+                }
+            }
+        }
+        if failed_head.is_none()
+            && let Some(ask) = self.opening_is_missing(window, &fetched.bars, asked_at)
+            && asked.is_new(ask)
+        {
+            tracing::debug!(
+                "[{ticker}] the opening bar of {} is missing; asking for {ask}",
+                window.keep
+            );
+            // A second look: what it fails to bring was no failure before.
+            if let Ok(answer) = self.rows(ticker, ask).await {
+                fetched.take(self.kept(window, answer));
+            }
+        }
+        self.hold_back(&mut fetched, window, asked_at);
+        let answers = self.answers(ticker, window, failed_head, &fetched, asked_at);
+        fetched.answers.extend(answers);
+        fetched
+    }
+
+    /// All pages of a question.
+    async fn rows(&self, ticker: &Ticker, dates: DateRange) -> Result<Rows, Gave> {
+        let mut query = Query {
+            tickers: vec![ticker.clone()],
+            interval: self.interval,
+            dates,
+            tz: self.calendar.tz(),
+            basis: self.basis,
+            hours: self.hours,
+            page: None,
+        };
+        let mut rows = Rows::default();
+        loop {
+            let page = self.asker.ask(&Arc::new(query.clone())).await?;
+            for (_, more) in page.series.into_iter().filter(|(of, _)| of == ticker) {
+                rows.bars.append(more.bars);
+                rows.rejects.extend(more.rejects);
+            }
+            match page.next {
+                Some(next) => query.page = Some(next),
+                None => return Ok(rows),
+            }
+        }
+    }
+
+    /// The local date of the oldest bar.
+    fn reach(&self, bars: &Bars) -> Option<NaiveDate> {
+        bars.timestamps()
+            .iter()
+            .min()
+            .map(|at| local_date(&self.calendar, *at))
+    }
+
+    /// The days at the window's start that came without a bar though later ones have some: cut off, it may be.
+    fn unreached(
+        &self,
+        window: &Window,
+        reach: Option<NaiveDate>,
+        now: Timestamp,
+    ) -> Option<DateRange> {
+        let reach = reach?;
+        let mut head = window.days.iter().take_while(|day| day.date < reach);
+        let first = head.next()?;
+        let last = head.last().unwrap_or(first);
+        // A session that has hardly begun may well have no bar yet.
+        if self.first_bar_settles(first) > now.micros() {
+            return None;
+        }
+        DateRange::new(first.date, last.date).ok()
+    }
+
+    fn first_bar_settles(&self, day: &Day) -> i64 {
+        day.open.micros() + self.interval.micros() + self.settle_micros()
+    }
+
+    fn settle_micros(&self) -> i64 {
+        let settles = self.asker.provider().capabilities().settles_after;
+        i64::try_from(settles.as_micros()).unwrap_or(i64::MAX / 4)
+    }
+
+    /// `dates`, with a session more where they hold one alone.
+    fn widened(&self, dates: DateRange, now: Timestamp) -> DateRange {
+        let span_max = i64::from(self.span_max());
+        let around = self.days_around(dates.first(), dates.last(), now);
+        widened(&around, dates, span_max)
+    }
+
+    fn days_around(&self, first: NaiveDate, last: NaiveDate, now: Timestamp) -> Vec<(Day, Known)> {
+        let span = Days::new(u64::from(self.span_max()));
+        let (mut first, mut last) = (first - span, last + span);
+        if let Some(covered) = self.calendar.span() {
+            first = first.max(covered.first());
+            last = last.min(covered.last());
+        }
+        DateRange::new(first, last)
+            .ok()
+            .and_then(|range| days(&self.calendar, range, self.hours, now).ok())
+            .unwrap_or_default()
+            .into_iter()
+            .map(|day| (day, Known::Nothing))
+            .collect()
+    }
+
+    /// Where a session that was asked for alone came without its opening bar: what to ask instead.
+    fn opening_is_missing(
+        &self,
+        window: &Window,
+        bars: &Bars,
+        now: Timestamp,
+    ) -> Option<DateRange> {
+        let [day] = window.days.as_slice() else {
+            return None;
+        };
+        let first = *bars.timestamps().first()?;
+        if self.hours != Hours::Regular
+            || first <= day.open.micros()
+            || self.first_bar_settles(day) > now.micros()
+        {
+            return None;
+        }
+        let around = self.days_around(day.date, day.date, now);
+        let alone = (around.iter())
+            .filter(|(day, _)| window.ask.contains(day.date))
+            .count()
+            == 1;
+        let next = around
+            .iter()
+            .find(|(other, _)| other.date > day.date)?
+            .0
+            .date;
+        let fits = (next - day.date).num_days() < i64::from(self.span_max());
+        (alone && fits).then(|| DateRange::new(day.date, next).ok())?
+    }
+
+    /// The rows whose bars the window is to bring.
+    fn kept(&self, window: &Window, mut rows: Rows) -> Rows {
+        let start = midnight(&self.calendar, window.keep.first());
+        let end = midnight(&self.calendar, window.keep.last() + Days::new(1));
+        let skipped: Vec<(i64, i64)> = (window.skip.iter())
+            .map(|date| {
+                let next = midnight(&self.calendar, *date + Days::new(1));
+                (midnight(&self.calendar, *date), next)
+            })
+            .collect();
+        let keeps = |at: &i64| {
+            start <= *at && *at < end && !skipped.iter().any(|(from, to)| from <= at && at < to)
+        };
+        if !rows.bars.timestamps().iter().all(keeps) {
+            rows.bars = retain(&rows.bars, keeps);
+        }
+        rows
+    }
+
+    /// Takes out the bars that can still change, unless they are wanted.
+    fn hold_back(&self, fetched: &mut Fetched, window: &Window, asked_at: Timestamp) {
+        let Some(last) = fetched.bars.timestamps().last() else {
+            return;
+        };
+        let settled = asked_at.micros() - self.settle_micros();
+        if self.include_forming || last + self.interval.micros() <= settled {
+            return;
+        }
+        let close = |open: i64| {
+            // The last bar of a session can be cut short.
+            (window.days.iter())
+                .find(|day| day.open.micros() <= open && open < day.close.micros())
+                .map_or(i64::MAX, |day| day.close.micros())
+                .min(open + self.interval.micros())
+        };
+        let before = fetched.bars.len();
+        fetched.bars = retain(&fetched.bars, |open| close(*open) <= settled);
+        fetched.held = (before - fetched.bars.len()) as u64;
+    }
+
+    /// What the window says of its days, neighbours of one kind taken together.
+    fn answers(
+        &self,
+        ticker: &Ticker,
+        window: &Window,
+        failed: Option<DateRange>,
+        fetched: &Fetched,
+        asked_at: Timestamp,
+    ) -> Vec<Answer> {
+        let settled = asked_at.micros() - self.settle_micros();
+        let timestamps = fetched.bars.timestamps();
+        let mut answers: Vec<Answer> = Vec::new();
+        let mut joins = false;
+        let mut at = 0;
+        for date in window.keep.iter() {
+            let end = midnight(&self.calendar, date + Days::new(1));
+            let rows = timestamps[at..].partition_point(|open| *open < end);
+            at += rows;
+            let Some(day) = window.days.iter().find(|day| day.date == date) else {
+                joins &= !window.skip.contains(&date);
+                continue;
+            };
+            if failed.is_some_and(|failed| failed.contains(date)) {
+                joins = false;
+                continue;
+            }
+            let ended = match self.hours {
+                Hours::Regular => day.close.micros(),
+                Hours::Extended | Hours::Unknown => end,
+            };
+            let status = match rows {
+                _ if ended > settled => AnswerStatus::Partial,
+                0 => AnswerStatus::Empty,
+                _ => AnswerStatus::Rows,
+            };
+            match answers.last_mut() {
+                Some(answer) if joins && answer.status == status => {
+                    answer.dates = joined(answer.dates, date);
+                    answer.rows += rows as u64;
+                }
+                _ => {
+                    let mut answer = self.answer(ticker, joined_alone(date), status, asked_at);
+                    answer.rows = rows as u64;
+                    answers.push(answer);
+                }
+            }
+            joins = true;
+        }
+        for answer in &mut answers {
+            if answer.status == AnswerStatus::Partial {
+                answer.reason = Some("asked before its session was settled".to_owned());
+            }
+        }
+        answers
+    }
+
+    fn failed(&self, ticker: &Ticker, dates: DateRange, gave: &Gave, at: Timestamp) -> Vec<Answer> {
+        match gave {
+            Gave::Error(error) => vec![Answer {
+                reason: Some(error.to_string()),
+                ..self.answer(ticker, dates, AnswerStatus::Failed, at)
+            }],
+            // Nobody was asked.
+            Gave::Spent(_) | Gave::Closed => Vec::new(),
+        }
+    }
+
+    fn answer(
+        &self,
+        ticker: &Ticker,
+        dates: DateRange,
+        status: AnswerStatus,
+        at: Timestamp,
+    ) -> Answer {
+        Answer {
+            series: SeriesKey {
+                interval: self.interval,
+                ticker: ticker.clone(),
+            },
+            provider: (self.asker.provider().capabilities().source.as_str()).to_owned(),
+            provenance: self.provenance(),
+            dates,
+            status,
+            rows: 0,
+            reason: None,
+            asked_at: at,
+        }
+    }
+}
+
+impl Fetched {
+    /// Adds the bars whose keys are not there yet.
+    fn take(&mut self, rows: Rows) {
+        self.rejects.extend(rows.rejects);
+        if self.bars.is_empty() {
+            self.bars = rows.bars;
+            return;
+        }
+        if rows.bars.is_empty() {
+            return;
+        }
+        let known: HashSet<i64> = self.bars.timestamps().iter().copied().collect();
+        let new = retain(&rows.bars, |at| !known.contains(at));
+        self.bars.append(new);
+        let mut order: Vec<usize> = (0..self.bars.len()).collect();
+        order.sort_by_key(|&row| self.bars.timestamps()[row]);
+        self.bars = self.bars.select(&order);
+    }
+}
+
+fn retain(bars: &Bars, keep: impl Fn(&i64) -> bool) -> Bars {
+    let kept: Vec<usize> = (bars.timestamps().iter().enumerate())
+        .filter(|(_, at)| keep(at))
+        .map(|(row, _)| row)
+        .collect();
+    bars.select(&kept)
+}
+
+fn joined_alone(date: NaiveDate) -> DateRange {
+    DateRange::new(date, date).unwrap_or_else(|_| unreachable!("a date is not after itself"))
+}
+
+fn joined(dates: DateRange, date: NaiveDate) -> DateRange {
+    DateRange::new(dates.first(), date).unwrap_or(dates)
+}

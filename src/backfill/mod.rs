@@ -1,0 +1,29 @@
+//! Use case: bars from a provider into the store.
+//!
+//! ```text
+//! tickers, dates, calendar, coverage ─> Plan ─> windows ─> Asking::fetch ─> Batch ─> store thread ─> commit
+//!                                                 │ (permits, rate, retries: provider)      │
+//!                                                 └──────────── bounded on either side ─────┘
+//! ```
+//!
+//! A plan is made before anything is asked. Each ticker asks for its windows in order, a few ahead; each window is one
+//! batch, and the store takes many batches in one commit. One ticker that fails stops no other.
+
+mod days;
+mod error;
+mod fetch;
+mod plan;
+mod quota;
+mod rejects;
+mod run;
+mod shelf;
+mod ticker;
+mod windows;
+
+pub use days::Day;
+pub use error::Error;
+pub use fetch::{Asking, Clock};
+pub use plan::{Plan, Planner, TickerPlan, shard};
+pub use quota::Spending;
+pub use run::Job;
+pub use windows::Window;

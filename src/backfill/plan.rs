@@ -1,0 +1,283 @@
+//! What a run will ask, before it asks anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{Days, NaiveDate};
+
+use super::days::{Day, days};
+use super::windows::{Known, Window, windows};
+use crate::calendar::{self, Calendar};
+use crate::model::{DateRange, Hours, Provenance, Ticker, Timestamp};
+use crate::store::Answer;
+
+/// The windows of a run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The tickers in the order in which they are asked for, each with its windows.
+    pub tickers: Vec<TickerPlan>,
+}
+
+/// The windows of one ticker.
+#[derive(Clone, Debug)]
+pub struct TickerPlan {
+    /// The ticker.
+    pub ticker: Ticker,
+    /// Its windows, oldest first.
+    pub windows: Arc<[Window]>,
+    /// Days of the range that are answered already, and are not asked again.
+    pub days_answered: usize,
+}
+
+/// From what a plan is made.
+pub struct Planner<'a> {
+    /// When there is trading.
+    pub calendar: &'a Calendar,
+    /// The dates asked for, both inside, local to the exchange.
+    pub dates: DateRange,
+    /// The regular session, or more.
+    pub hours: Hours,
+    /// Dates that one request may span.
+    pub span_max: u16,
+    /// The time of day: what lies ahead is not asked for.
+    pub now: Timestamp,
+}
+
+impl Planner<'_> {
+    /// The plan for `tickers`; `known` tells what is recorded of a ticker, for a run that leaves answered days out.
+    pub fn plan<E: From<calendar::Error>>(
+        &self,
+        tickers: &[Ticker],
+        mut known: impl FnMut(&Ticker) -> Result<Vec<Answer>, E>,
+        provenance: &Provenance,
+    ) -> Result<Plan, E> {
+        let days = self.days()?;
+        let all: Arc<[Window]> = windows(&days, self.span_max).into();
+        let mut plans = Vec::with_capacity(tickers.len());
+        for ticker in tickers {
+            let answers = known(ticker)?;
+            let (windows, days_answered) = if answers.is_empty() {
+                (all.clone(), 0)
+            } else {
+                let mut days = days.clone();
+                let answered = mark(&mut days, &answers, provenance);
+                (windows(&days, self.span_max).into(), answered)
+            };
+            plans.push(TickerPlan {
+                ticker: ticker.clone(),
+                windows,
+                days_answered,
+            });
+        }
+        Ok(Plan { tickers: plans })
+    }
+
+    /// The days of the range, and as answered ones some before it: a lone first session is asked for with another.
+    fn days(&self) -> Result<Vec<(Day, Known)>, calendar::Error> {
+        let first = self.dates.first();
+        let mut early = first - Days::new(u64::from(self.span_max));
+        if let Some(span) = self.calendar.span() {
+            early = early.max(span.first()).min(first);
+        }
+        let range = DateRange::new(early, self.dates.last()).unwrap_or(self.dates);
+        let found = days(self.calendar, range, self.hours, self.now)?;
+        let known = |date: NaiveDate| match date < first {
+            true => Known::Answered,
+            false => Known::Nothing,
+        };
+        Ok(found
+            .into_iter()
+            .map(|day| (day, known(day.date)))
+            .collect())
+    }
+}
+
+impl Plan {
+    /// How many windows there are.
+    #[must_use]
+    pub fn windows(&self) -> u64 {
+        self.tickers
+            .iter()
+            .map(|ticker| ticker.windows.len() as u64)
+            .sum()
+    }
+
+    /// The least time that its requests take at so many a minute.
+    #[must_use]
+    pub fn least_time(&self, per_minute: u32) -> Duration {
+        let minutes = self.windows() as f64 / f64::from(per_minute.max(1));
+        Duration::from_secs_f64(minutes * 60.0)
+    }
+}
+
+/// Marks what `answers` say of the days, and counts those of them that are answered.
+fn mark(days: &mut [(Day, Known)], answers: &[Answer], provenance: &Provenance) -> usize {
+    let mut answered = 0;
+    for answer in answers
+        .iter()
+        .filter(|answer| answer.provenance == *provenance)
+    {
+        let start = days.partition_point(|(day, _)| day.date < answer.dates.first());
+        let end = days.partition_point(|(day, _)| day.date <= answer.dates.last());
+        for (_, known) in &mut days[start..end.max(start)] {
+            match (answer.status.is_answered(), *known) {
+                (_, Known::Answered) => {}
+                (true, _) => {
+                    *known = Known::Answered;
+                    answered += 1;
+                }
+                (false, _) => *known = Known::Again,
+            }
+        }
+    }
+    answered
+}
+
+/// The share of `tickers` that shard `index` of `count` has, `index` from 1. Which one a ticker falls to depends on its
+/// name alone, so that machines split a universe without talking.
+#[must_use]
+pub fn shard(tickers: Vec<Ticker>, index: u64, count: u64) -> Vec<Ticker> {
+    let of =
+        |ticker: &Ticker| xxhash_rust::xxh3::xxh3_64(ticker.as_str().as_bytes()) % count.max(1);
+    tickers
+        .into_iter()
+        .filter(|ticker| of(ticker) + 1 == index)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Basis, Interval, SeriesKey, TypedDate};
+    use crate::store::AnswerStatus;
+
+    fn range(first: &str, last: &str) -> DateRange {
+        let date = |typed: &str| typed.parse::<TypedDate>().unwrap().0;
+        DateRange::new(date(first), date(last)).unwrap()
+    }
+
+    fn provenance(basis: Basis) -> Provenance {
+        Provenance {
+            exchange: "NASDAQ".into(),
+            basis,
+            hours: Hours::Regular,
+        }
+    }
+
+    fn plan(first: &str, last: &str, answers: &[(&str, &str, AnswerStatus, Basis)]) -> Vec<String> {
+        let calendar = Calendar::for_exchange("NASDAQ").unwrap();
+        let ticker = Ticker::new("AAPL").unwrap();
+        let planner = Planner {
+            calendar: &calendar,
+            dates: range(first, last),
+            hours: Hours::Regular,
+            span_max: 3,
+            now: chrono::DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z")
+                .unwrap()
+                .to_utc()
+                .into(),
+        };
+        let answers: Vec<Answer> = (answers.iter())
+            .map(|(first, last, status, basis)| Answer {
+                series: SeriesKey {
+                    interval: Interval::M1,
+                    ticker: ticker.clone(),
+                },
+                provider: "fmp".into(),
+                provenance: provenance(*basis),
+                dates: range(first, last),
+                status: *status,
+                rows: 0,
+                reason: None,
+                asked_at: Timestamp::from_micros(0),
+            })
+            .collect();
+        let known = |_: &Ticker| Ok::<_, calendar::Error>(answers.clone());
+        let plan = planner
+            .plan(
+                std::slice::from_ref(&ticker),
+                known,
+                &provenance(Basis::SplitAdjusted),
+            )
+            .unwrap();
+        let show = |w: &Window| {
+            format!(
+                "{} {}{}",
+                w.ask,
+                w.keep,
+                if w.again { " again" } else { "" }
+            )
+        };
+        plan.tickers[0].windows.iter().map(show).collect()
+    }
+
+    #[test]
+    fn a_month_of_one_minute_bars_takes_nine_requests() {
+        // January 2025: two holidays, the second one for a funeral.
+        let windows = plan("2025-01-01", "2025-01-31", &[]);
+        assert_eq!(windows[0], "2025-01-02..2025-01-03 2025-01-02..2025-01-03");
+        assert_eq!(windows.len(), 9, "{windows:?}");
+    }
+
+    #[test]
+    fn a_lone_day_is_asked_with_the_session_before_the_range() {
+        assert_eq!(
+            plan("2025-02-05", "2025-02-05", &[]),
+            ["2025-02-04..2025-02-05 2025-02-05"]
+        );
+        assert!(plan("2025-02-08", "2025-02-09", &[]).is_empty());
+    }
+
+    #[test]
+    fn answered_days_are_taken_off_where_the_same_was_asked() {
+        let rows = AnswerStatus::Rows;
+        let adjusted = Basis::SplitAdjusted;
+        let week = ("2025-02-03", "2025-02-05");
+        assert_eq!(
+            plan(
+                "2025-02-03",
+                "2025-02-07",
+                &[(week.0, week.1, rows, adjusted)]
+            ),
+            ["2025-02-06..2025-02-07 2025-02-06..2025-02-07"]
+        );
+        assert_eq!(
+            plan(
+                "2025-02-03",
+                "2025-02-07",
+                &[(week.0, week.1, rows, Basis::Unadjusted)]
+            )
+            .len(),
+            2
+        );
+        // Failed or partial days are asked again; one good answer is enough, whatever came after it.
+        let failed = (week.0, week.1, AnswerStatus::Failed, adjusted);
+        assert!(plan("2025-02-03", "2025-02-05", &[failed])[0].ends_with("again"));
+        let good = (week.0, week.1, AnswerStatus::Empty, adjusted);
+        assert!(plan("2025-02-03", "2025-02-05", &[good, failed]).is_empty());
+    }
+
+    #[test]
+    fn shards_are_disjoint_and_together_all() {
+        let tickers: Vec<Ticker> = (0..500)
+            .map(|n| Ticker::new(&format!("T{n}")).unwrap())
+            .collect();
+        let shards: Vec<_> = (1..=3)
+            .map(|index| shard(tickers.clone(), index, 3))
+            .collect();
+        assert_eq!(shards.iter().map(Vec::len).sum::<usize>(), 500);
+        assert!(shards.iter().all(|shard| shard.len() > 120));
+        let mut together: Vec<Ticker> = shards.concat();
+        together.sort();
+        together.dedup();
+        assert_eq!(together.len(), 500);
+        // Fixed for ever: another machine may run another version.
+        let of = |name: &str| {
+            (1..=4).find(|i| shard(vec![Ticker::new(name).unwrap()], *i, 4).len() == 1)
+        };
+        assert_eq!(
+            ["AAPL", "MSFT", "BRK-B"].map(of),
+            [Some(2), Some(2), Some(2)]
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! Requests of a day, counted in the store across runs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::NaiveDate;
+
+use super::fetch::Clock;
+use crate::store::{self, Store};
+
+/// How often the count is written down while a run goes on.
+const RECORD_EVERY: Duration = Duration::from_secs(5);
+
+/// Writes down what a run spends, under a fingerprint of the key that it spends it with.
+pub struct Spending {
+    store: Arc<Store>,
+    fingerprint: String,
+    clock: Clock,
+    recorded: u64,
+    recorded_at: Instant,
+}
+
+impl Spending {
+    /// Counts for `fingerprint` in `store`; days are UTC days.
+    #[must_use]
+    pub fn new(store: Arc<Store>, fingerprint: String, clock: Clock) -> Self {
+        Self {
+            store,
+            fingerprint,
+            clock,
+            recorded: 0,
+            recorded_at: Instant::now(),
+        }
+    }
+
+    /// Requests that all runs spent today.
+    pub fn today(&self) -> Result<u64, store::Error> {
+        self.store.requests_spent(&self.fingerprint, self.day())
+    }
+
+    pub(super) fn record(&mut self, sent: u64) -> Result<(), super::Error> {
+        if sent > self.recorded {
+            self.store
+                .add_requests(&self.fingerprint, self.day(), sent - self.recorded)?;
+            self.recorded = sent;
+        }
+        self.recorded_at = Instant::now();
+        Ok(())
+    }
+
+    pub(super) fn record_now_and_then(&mut self, sent: u64) -> Result<(), super::Error> {
+        if self.recorded_at.elapsed() < RECORD_EVERY {
+            return Ok(());
+        }
+        self.record(sent)
+    }
+
+    fn day(&self) -> NaiveDate {
+        (self.clock)().to_utc().date_naive()
+    }
+}

@@ -1,0 +1,239 @@
+//! All tickers of a run: who is asked for when, and how it ends.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::{StreamExt, stream};
+use tokio::sync::Semaphore;
+
+use super::Error;
+use super::fetch::Asking;
+use super::plan::{Plan, TickerPlan};
+use super::quota::Spending;
+use super::shelf::{Shelf, Shelves};
+use super::ticker::TickerRun;
+use crate::export::BarsWriter;
+use crate::model::OnConflict;
+use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport};
+use crate::store::{RunId, Store};
+
+/// Tickers beyond the requests in flight that may be under way: their last answers are being read while the requests of
+/// others are out.
+const TICKERS_SPARE: usize = 2;
+/// Tickers whose answers are all in, but not yet all in the store.
+const TICKERS_UNCOMMITTED_MAX: usize = 64;
+
+/// A run, ready to go.
+pub struct Job {
+    /// How to ask.
+    pub asking: Asking,
+    /// What to ask.
+    pub plan: Plan,
+    /// Whereto; nowhere in a dry run.
+    pub store: Option<(Arc<Store>, RunId)>,
+    /// The file that gets every valid bar.
+    pub output: Option<BarsWriter>,
+    /// What to do with bars that are staged already.
+    pub on_conflict: OnConflict,
+    /// How many tickers are asked for at once: one, or as many as requests in flight.
+    pub tickers_at_once: usize,
+    /// Writes the requests of the day down.
+    pub spending: Option<Spending>,
+    /// Who listens.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// What all tickers of a run share.
+pub(super) struct Crew {
+    pub asking: Asking,
+    pub shelf: Shelf,
+    pub observer: Arc<dyn Observer>,
+    tickers_at_once: usize,
+    active: AtomicUsize,
+    ending: Mutex<Ending>,
+}
+
+#[derive(Default)]
+struct Ending {
+    quota: Option<String>,
+    fatal: Option<Fatal>,
+}
+
+impl Crew {
+    /// Windows of one ticker that are asked for ahead of the oldest that is not in yet: enough that all requests in
+    /// flight are used, and always one more than is being read.
+    pub(super) fn ahead(&self) -> usize {
+        let active = self.active.load(Ordering::Relaxed).max(1);
+        self.tickers_at_once.div_ceil(active).max(2)
+    }
+
+    /// A quota is spent: nothing more is asked.
+    pub(super) fn quota(&self, why: String) {
+        self.ending().quota.get_or_insert(why);
+        self.asking.asker.gate().close();
+    }
+
+    /// The run cannot go on.
+    pub(super) fn fatal(&self, error: String, hint: Option<String>) {
+        self.ending().fatal.get_or_insert(Fatal { error, hint });
+        self.asking.asker.gate().close();
+    }
+
+    fn ending(&self) -> std::sync::MutexGuard<'_, Ending> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Job {
+    /// Asks for everything the plan says and stages it. What goes wrong on the way stands in the report.
+    pub async fn run(self, stop: &Stop) -> RunReport {
+        let source = self.asking.asker.provider().capabilities().source.clone();
+        let gate = self.asking.asker.gate().clone();
+        let shelves = Shelves {
+            store: self.store,
+            output: self.output,
+            on_conflict: self.on_conflict,
+            provenance: self.asking.provenance(),
+            source,
+            spending: self.spending,
+        };
+        let (shelf, thread) = match Shelf::start(shelves, gate.clone()) {
+            Ok(started) => started,
+            Err(error) => return failed(&error),
+        };
+        self.observer.event(&Event::Planned {
+            unit: "requests",
+            total: self.plan.windows(),
+        });
+        let crew = Arc::new(Crew {
+            asking: self.asking,
+            shelf,
+            observer: self.observer,
+            tickers_at_once: self.tickers_at_once.max(1),
+            active: AtomicUsize::new(0),
+            ending: Mutex::default(),
+        });
+        let tickers = {
+            let asked = ask_all(&crew, &self.plan);
+            tokio::pin!(asked);
+            tokio::select! {
+                tickers = &mut asked => tickers,
+                () = stop.wait() => {
+                    gate.close();
+                    asked.await
+                }
+            }
+        };
+        let observer = crew.observer.clone();
+        let ending = std::mem::take(&mut *crew.ending());
+        // The thread ends with the last way to it; aborted windows can hold one a moment longer.
+        drop(crew);
+        let closed = tokio::task::spawn_blocking(move || thread.join()).await;
+        let closed = match closed {
+            Ok(Ok(closed)) => closed,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(failed) => std::panic::resume_unwind(Box::new(failed.to_string())),
+        };
+
+        let mut totals: Counts = tickers.iter().map(|ticker| ticker.counts).sum();
+        totals.requests = gate.sent();
+        totals.retries = gate.retried();
+        let mut report = RunReport {
+            totals,
+            interrupted: stop.is_set(),
+            quota: ending.quota.is_some(),
+            fatal: ending.fatal,
+            ..RunReport::default()
+        };
+        if let Some(why) = ending.quota {
+            observer.event(&Event::Warning(&why));
+            let begun = tickers.len();
+            let left = self.plan.tickers.len() - begun;
+            report.hints.push(match left {
+                0 => "--resume goes on where this run stopped".to_owned(),
+                _ => format!(
+                    "--resume goes on where this run stopped; {left} tickers were not begun"
+                ),
+            });
+        }
+        report.tickers = tickers;
+        let finished = closed.and_then(|closed| {
+            if let Some(path) = &closed.rejects {
+                let count = report.totals.rejected;
+                let text = format!(
+                    "{count} rows are no bars; they and the reasons stand in {}",
+                    path.display()
+                );
+                observer.event(&Event::Warning(&text));
+            }
+            match closed.output {
+                // A file that lacks what was asked for does not replace one that may have it.
+                Some(output) if report.fatal.is_none() && !report.interrupted => {
+                    output.finish().map(drop).map_err(Error::from)
+                }
+                _ => Ok(()),
+            }
+        });
+        if let Err(error) = finished {
+            report.fatal = failed(&error).fatal;
+        }
+        report
+    }
+}
+
+/// The reports of all tickers that were begun, in the plan's order.
+async fn ask_all(crew: &Arc<Crew>, plan: &Plan) -> Vec<UnitReport> {
+    let at_once = crew.tickers_at_once;
+    let (slots, behind) = match at_once {
+        1 => (Semaphore::new(1), 1),
+        _ => (
+            Semaphore::new(at_once + TICKERS_SPARE),
+            at_once + TICKERS_UNCOMMITTED_MAX,
+        ),
+    };
+    let mut reports: Vec<(usize, UnitReport)> = stream::iter(plan.tickers.iter().enumerate())
+        .map(|(index, plan)| ask_one(crew, plan, &slots).map_with(index))
+        .buffer_unordered(behind)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    reports.sort_by_key(|(index, _)| *index);
+    reports.into_iter().map(|(_, report)| report).collect()
+}
+
+trait MapWith: Future<Output = Option<UnitReport>> + Sized {
+    async fn map_with(self, index: usize) -> Option<(usize, UnitReport)> {
+        self.await.map(|report| (index, report))
+    }
+}
+
+impl<F: Future<Output = Option<UnitReport>>> MapWith for F {}
+
+async fn ask_one(crew: &Arc<Crew>, plan: &TickerPlan, slots: &Semaphore) -> Option<UnitReport> {
+    let slot = slots.acquire().await.ok()?;
+    if crew.asking.asker.gate().is_closed() {
+        return None;
+    }
+    crew.observer.event(&Event::Started(plan.ticker.as_str()));
+    crew.active.fetch_add(1, Ordering::Relaxed);
+    let report = TickerRun::new(crew, plan).go(slot).await;
+    crew.active.fetch_sub(1, Ordering::Relaxed);
+    crew.observer.event(&Event::TickerDone(&report));
+    Some(report)
+}
+
+fn failed(error: &Error) -> RunReport {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        message = format!("{message}: {inner}");
+        cause = inner.source();
+    }
+    RunReport {
+        fatal: Some(Fatal {
+            error: message,
+            hint: None,
+        }),
+        ..RunReport::default()
+    }
+}

@@ -1,0 +1,347 @@
+//! The store's own thread: takes windows' bars from the asynchronous side, many to a commit.
+//!
+//! ```text
+//! ticker ──Batch──┐
+//! ticker ──Batch──┼─(bounded by bars)─> shelf thread ─> output file, rejects, Store::commit ─┐
+//! ticker ──Batch──┘                                                                         │
+//!    └─────────────────────────────── Kept, one a batch <───────────────────────────────────┘
+//! ```
+//!
+//! **The store is never called on an asynchronous thread**, and what waits for it is bounded in bars: a slow store slows
+//! the fetch.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::Error;
+use super::quota::Spending;
+use super::rejects::Rejects;
+use crate::export::BarsWriter;
+use crate::model::{Bars, OnConflict, Provenance, Reject, SeriesKey, Source};
+use crate::provider::Gate;
+use crate::store::{Answer, Offer, Refusal, RunId, Store, Tally};
+
+/// Bars that may wait for the store, in units of [`UNIT_BARS`].
+const WAITING_UNITS_MAX: u32 = 512;
+/// A batch takes one unit for so many bars, and at least one.
+const UNIT_BARS: usize = 1024;
+/// A commit is not made larger than this by waiting for more.
+const GROUP_BARS_MAX: usize = 200_000;
+/// How long a commit waits for company while windows are under way.
+const GROUP_WAIT: Duration = Duration::from_millis(100);
+/// How often a waiting commit looks whether windows still are.
+const GROUP_TICK: Duration = Duration::from_millis(5);
+
+/// What one window brought.
+pub(super) struct Batch {
+    pub series: SeriesKey,
+    pub bars: Bars,
+    pub rejects: Vec<Reject>,
+    pub answers: Vec<Answer>,
+    pub asked_again: bool,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug)]
+pub(super) enum Kept {
+    /// Durably taken; in a dry run, counted.
+    Taken(Tally),
+    /// Refused whole, and what would go on.
+    Refused(Refusal, String),
+    /// Not offered: an earlier batch of its ticker was refused.
+    After,
+}
+
+/// What the thread works with.
+pub(super) struct Shelves {
+    pub store: Option<(Arc<Store>, RunId)>,
+    pub output: Option<BarsWriter>,
+    pub on_conflict: OnConflict,
+    pub provenance: Provenance,
+    pub source: Source,
+    pub spending: Option<Spending>,
+}
+
+/// What the thread hands back.
+pub(super) struct Closed {
+    pub output: Option<BarsWriter>,
+    pub rejects: Option<std::path::PathBuf>,
+}
+
+/// The way to the thread. Cheap to clone; the thread ends when the last is gone.
+#[derive(Clone)]
+pub(super) struct Shelf {
+    jobs: Sender<Job>,
+    room: Arc<Semaphore>,
+    under_way: Arc<AtomicUsize>,
+}
+
+struct Job {
+    batch: Batch,
+    kept: oneshot::Sender<Kept>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Says, while it lives, that a window is being asked for: a commit may wait for it.
+pub(super) struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Shelf {
+    /// Starts the thread. When it fails it shuts `gate`, and says why when it is joined.
+    pub(super) fn start(
+        shelves: Shelves,
+        gate: Arc<Gate>,
+    ) -> Result<(Self, JoinHandle<Result<Closed, Error>>), Error> {
+        let (jobs, inbox) = mpsc::channel();
+        let under_way = Arc::new(AtomicUsize::new(0));
+        let worker = Worker {
+            rejects: (shelves.store.as_ref())
+                .map(|(store, run)| Rejects::new(store.rejects_path(run))),
+            shelves,
+            under_way: under_way.clone(),
+            refused: HashSet::new(),
+            gate,
+        };
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || worker.serve(&inbox))
+            .map_err(Error::Thread)?;
+        let shelf = Self {
+            jobs,
+            room: Arc::new(Semaphore::new(WAITING_UNITS_MAX as usize)),
+            under_way,
+        };
+        Ok((shelf, thread))
+    }
+
+    pub(super) fn under_way(&self) -> UnderWay {
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        UnderWay(self.under_way.clone())
+    }
+
+    /// Hands a batch over, once there is room; what became of it comes later. `None` when the thread is gone.
+    pub(super) async fn offer(&self, batch: Batch) -> Option<oneshot::Receiver<Kept>> {
+        let units = (batch.bars.len() / UNIT_BARS + 1).min(WAITING_UNITS_MAX as usize);
+        let room = self
+            .room
+            .clone()
+            .acquire_many_owned(units as u32)
+            .await
+            .ok()?;
+        let (kept, answer) = oneshot::channel();
+        let job = Job {
+            batch,
+            kept,
+            _room: room,
+        };
+        self.jobs.send(job).ok()?;
+        Some(answer)
+    }
+}
+
+struct Worker {
+    shelves: Shelves,
+    rejects: Option<Rejects>,
+    under_way: Arc<AtomicUsize>,
+    /// Under `fail`: series with a refused batch.
+    refused: HashSet<SeriesKey>,
+    gate: Arc<Gate>,
+}
+
+impl Worker {
+    fn serve(mut self, inbox: &Receiver<Job>) -> Result<Closed, Error> {
+        let mut later = Vec::new();
+        let worked = loop {
+            let Some(group) = self.group(inbox, std::mem::take(&mut later)) else {
+                break Ok(());
+            };
+            match self.work(group) {
+                Ok(rest) => later = rest,
+                Err(error) => break Err(error),
+            }
+        };
+        let spent = (self.shelves.spending.as_mut())
+            .map_or(Ok(()), |spending| spending.record(self.gate.sent()));
+        if worked.is_err() {
+            self.gate.close();
+        }
+        worked.and(spent)?;
+        Ok(Closed {
+            output: self.shelves.output,
+            rejects: self.rejects.and_then(|rejects| rejects.written().cloned()),
+        })
+    }
+
+    /// The next batches to be taken together; `None` when there will be no more.
+    fn group(&self, inbox: &Receiver<Job>, mut group: Vec<Job>) -> Option<Vec<Job>> {
+        if group.is_empty() {
+            group.push(inbox.recv().ok()?);
+        }
+        let end = Instant::now() + GROUP_WAIT;
+        let mut bars: usize = group.iter().map(|job| job.batch.bars.len()).sum();
+        while bars < GROUP_BARS_MAX {
+            let alone = self.under_way.load(Ordering::SeqCst) == 0;
+            let left = end.saturating_duration_since(Instant::now());
+            let wait = if alone {
+                Duration::ZERO
+            } else {
+                left.min(GROUP_TICK)
+            };
+            match inbox.recv_timeout(wait) {
+                Ok(job) => {
+                    bars += job.batch.bars.len();
+                    group.push(job);
+                }
+                Err(RecvTimeoutError::Timeout) if !alone && !left.is_zero() => {}
+                Err(_) => break,
+            }
+        }
+        Some(group)
+    }
+
+    /// Takes a group, and gives back what has to wait for the next.
+    fn work(&mut self, group: Vec<Job>) -> Result<Vec<Job>, Error> {
+        let (mut now, mut later) = (Vec::new(), Vec::new());
+        let mut seen = HashSet::new();
+        for job in group {
+            let series = &job.batch.series;
+            if self.refused.contains(series) {
+                let _ = job.kept.send(Kept::After);
+            } else if self.shelves.on_conflict == OnConflict::Fail && !seen.insert(series.clone()) {
+                // Whether it is offered at all hangs on what becomes of the one before it.
+                later.push(job);
+            } else {
+                now.push(job);
+            }
+        }
+        for job in &now {
+            if let Some(output) = &self.shelves.output {
+                output.add(&job.batch.series.ticker, job.batch.bars.clone())?;
+            }
+            if let Some(rejects) = &mut self.rejects {
+                rejects.add(&job.batch.rejects)?;
+            }
+        }
+        match self.shelves.store.clone() {
+            Some((store, run)) => self.commit(&store, &run, now)?,
+            None => {
+                for job in now {
+                    let _ = job.kept.send(Kept::Taken(Tally::default()));
+                }
+            }
+        }
+        if let Some(spending) = &mut self.shelves.spending {
+            spending.record_now_and_then(self.gate.sent())?;
+        }
+        Ok(later)
+    }
+
+    fn commit(&mut self, store: &Store, run: &RunId, jobs: Vec<Job>) -> Result<(), Error> {
+        let mut offers: Vec<Offer> = Vec::new();
+        let mut waiting: Vec<Vec<(oneshot::Sender<Kept>, OwnedSemaphorePermit)>> = Vec::new();
+        let mut empty: Vec<Answer> = Vec::new();
+        let mut done = Vec::new();
+        for Job { batch, kept, _room } in jobs {
+            if batch.bars.is_empty() {
+                empty.extend(batch.answers);
+                done.push(kept);
+                continue;
+            }
+            // Neighbouring windows of one series are one commit; under `fail` each stands for itself, and alone here.
+            let same = offers.iter().position(|offer| {
+                offer.series == batch.series && offer.asked_again == batch.asked_again
+            });
+            match same {
+                Some(place) => {
+                    offers[place].bars.append(batch.bars);
+                    offers[place].coverage.extend(batch.answers);
+                    waiting[place].push((kept, _room));
+                }
+                None => {
+                    offers.push(Offer {
+                        series: batch.series,
+                        provenance: self.shelves.provenance.clone(),
+                        source: self.shelves.source.clone(),
+                        bars: batch.bars,
+                        on_conflict: self.shelves.on_conflict,
+                        asked_again: batch.asked_again,
+                        coverage: batch.answers,
+                    });
+                    waiting.push(vec![(kept, _room)]);
+                }
+            }
+        }
+        store.record_coverage(run, &empty)?;
+        for kept in done {
+            let _ = kept.send(Kept::Taken(Tally::default()));
+        }
+        if offers.is_empty() {
+            return Ok(());
+        }
+        let asked: Vec<Vec<Answer>> = match self.shelves.on_conflict {
+            OnConflict::Fail => offers.iter().map(|offer| offer.coverage.clone()).collect(),
+            OnConflict::Ignore | OnConflict::Update => vec![Vec::new(); offers.len()],
+        };
+        let outcomes = store.commit(run, offers)?;
+        for ((outcome, waiting), asked) in outcomes.into_iter().zip(waiting).zip(asked) {
+            let kept = match outcome {
+                Ok(committed) => Kept::Taken(committed.counts),
+                Err(refusal) => {
+                    let (series, hint) = advice(store, &refusal, &asked);
+                    self.refused.insert(series);
+                    Kept::Refused(refusal, hint)
+                }
+            };
+            // The counts of a joint commit go to the first of its windows; all are of one ticker.
+            let mut kept = Some(kept);
+            for (sender, _room) in waiting {
+                let _ = sender.send(kept.take().unwrap_or(Kept::Taken(Tally::default())));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a refused batch's user can do.
+fn advice(store: &Store, refusal: &Refusal, asked: &[Answer]) -> (SeriesKey, String) {
+    const POLICIES: &str = "--on-conflict ignore keeps what is staged and goes on, --on-conflict update takes what is offered";
+    match refusal {
+        Refusal::Conflicts { series, .. } if is_covered(store, series, asked) => {
+            (series.clone(), format!("--resume skips what is staged; {POLICIES}"))
+        }
+        Refusal::Conflicts { series, .. } => (series.clone(), POLICIES.to_owned()),
+        Refusal::Mismatch { series, .. } => (
+            series.clone(),
+            "ask for what the series holds, stage into another --store, or `backfill drop` the series first".to_owned(),
+        ),
+    }
+}
+
+/// Whether all that was asked is recorded as answered, so that a resumed run would leave it out.
+fn is_covered(store: &Store, series: &SeriesKey, asked: &[Answer]) -> bool {
+    let Some(provider) = asked.first().map(|answer| &answer.provider) else {
+        return false;
+    };
+    let known = (store.reader()).and_then(|reader| reader.coverage(provider, series));
+    known.is_ok_and(|known| {
+        asked.iter().all(|answer| {
+            known.iter().any(|known| {
+                known.status.is_answered()
+                    && known.provenance == answer.provenance
+                    && known.dates.first() <= answer.dates.first()
+                    && answer.dates.last() <= known.dates.last()
+            })
+        })
+    })
+}

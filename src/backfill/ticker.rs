@@ -1,0 +1,302 @@
+//! One ticker: its windows asked for in order, offered in order, reported once.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll};
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use tokio::sync::{SemaphorePermit, oneshot};
+use tokio::task::{JoinError, JoinHandle};
+
+use super::fetch::{AskedSoFar, Fetched};
+use super::plan::TickerPlan;
+use super::run::Crew;
+use super::shelf::{Batch, Kept};
+use crate::model::SeriesKey;
+use crate::provider::{Error, Gave, Retry, Scope};
+use crate::report::{Counts, Event, UnitReport, UnitStatus};
+use crate::store::Refusal;
+
+/// Batches of one ticker that may wait for the store.
+const OFFERED_MAX: usize = 32;
+/// Windows in a row that may fail for good before the ticker is given up.
+const FAILED_IN_A_ROW_MAX: usize = 2;
+
+/// A window being asked for; given up when dropped.
+struct Task(JoinHandle<Fetched>);
+
+impl Future for Task {
+    type Output = Result<Fetched, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The story of one ticker so far.
+pub(super) struct TickerRun<'a> {
+    crew: &'a Arc<Crew>,
+    plan: &'a TickerPlan,
+    counts: Counts,
+    begun: Instant,
+    /// Windows whose answer came, whatever it was.
+    windows_done: usize,
+    windows_failed: usize,
+    failed_in_a_row: usize,
+    /// The first thing that went wrong, and what could be done.
+    trouble: Option<(UnitStatus, String, Option<String>)>,
+    /// No further window is asked for.
+    over: bool,
+}
+
+impl<'a> TickerRun<'a> {
+    pub(super) fn new(crew: &'a Arc<Crew>, plan: &'a TickerPlan) -> Self {
+        Self {
+            crew,
+            plan,
+            counts: Counts::default(),
+            begun: Instant::now(),
+            windows_done: 0,
+            windows_failed: 0,
+            failed_in_a_row: 0,
+            trouble: None,
+            over: false,
+        }
+    }
+
+    /// Asks for all windows. `slot` is given back when the last answer is in, before the store has it.
+    pub(super) async fn go(mut self, slot: SemaphorePermit<'_>) -> UnitReport {
+        let mut slot = Some(slot);
+        let asked = Arc::new(AskedSoFar::default());
+        let mut next = 0;
+        let mut fetches: FuturesOrdered<Task> = FuturesOrdered::new();
+        let mut offers: FuturesOrdered<oneshot::Receiver<Kept>> = FuturesOrdered::new();
+        loop {
+            while !self.over && next < self.plan.windows.len() && fetches.len() < self.crew.ahead()
+            {
+                fetches.push_back(self.start(next, &asked));
+                next += 1;
+            }
+            if fetches.is_empty() {
+                slot.take();
+            }
+            tokio::select! {
+                biased;
+                Some(kept) = offers.next(), if !offers.is_empty() => match kept {
+                    Ok(kept) => self.kept(kept),
+                    // The store's thread is gone, and will say why.
+                    Err(_) => self.over = true,
+                },
+                Some(fetched) = fetches.next(), if !fetches.is_empty() && offers.len() < OFFERED_MAX => {
+                    let fetched = match fetched {
+                        Ok(fetched) => fetched,
+                        Err(failed) => match failed.try_into_panic() {
+                            Ok(panic) => std::panic::resume_unwind(panic),
+                            Err(_) => continue,
+                        },
+                    };
+                    if let Some(batch) = self.fetched(fetched) {
+                        match self.crew.shelf.offer(batch).await {
+                            Some(answer) => offers.push_back(answer),
+                            None => self.over = true,
+                        }
+                    }
+                }
+                else => break,
+            }
+            if self.over && !self.crew.asking.asker.gate().is_closed() {
+                // What is still asked for would not be offered. When the gate is shut, what comes in its grace is.
+                fetches = FuturesOrdered::new();
+            }
+        }
+        self.report()
+    }
+
+    fn start(&self, index: usize, asked: &Arc<AskedSoFar>) -> Task {
+        let crew = self.crew.clone();
+        let ticker = self.plan.ticker.clone();
+        let windows = self.plan.windows.clone();
+        let asked = asked.clone();
+        Task(tokio::spawn(async move {
+            let _under_way = crew.shelf.under_way();
+            crew.asking.fetch(&ticker, &windows[index], &asked).await
+        }))
+    }
+
+    /// Counts what a window brought, judges what it did not, and makes a batch of it.
+    fn fetched(&mut self, fetched: Fetched) -> Option<Batch> {
+        let Fetched {
+            bars,
+            rejects,
+            held,
+            answers,
+            gave,
+        } = fetched;
+        let window = &self.plan.windows[self.windows_done];
+        self.windows_done += 1;
+        let prepared = bars.len() as u64;
+        let rejected = rejects.len() as u64;
+        self.counts += Counts {
+            fetched: prepared + rejected + held,
+            held,
+            rejected,
+            prepared,
+            ..Counts::default()
+        };
+        tracing::debug!(
+            "[{}] {}: {prepared} rows prepared, {rejected} rejected, {held} held back",
+            self.plan.ticker,
+            window.keep
+        );
+        self.crew.observer.event(&Event::Progress {
+            done: 1,
+            bars: prepared,
+        });
+        match gave {
+            Some(gave) => self.gave(gave),
+            None => self.failed_in_a_row = 0,
+        }
+        if bars.is_empty() && rejects.is_empty() && answers.is_empty() {
+            return None;
+        }
+        Some(Batch {
+            series: SeriesKey {
+                interval: self.crew.asking.interval,
+                ticker: self.plan.ticker.clone(),
+            },
+            bars,
+            rejects,
+            answers,
+            asked_again: window.again,
+        })
+    }
+
+    fn gave(&mut self, gave: Gave) {
+        let error = match gave {
+            Gave::Closed => {
+                self.windows_done -= 1;
+                self.over = true;
+                return;
+            }
+            Gave::Spent(spent) => {
+                self.windows_done -= 1;
+                self.over = true;
+                self.crew.quota(spent.to_string());
+                return;
+            }
+            Gave::Error(error) => error,
+        };
+        self.windows_failed += 1;
+        self.failed_in_a_row += 1;
+        let unheard =
+            matches!(error, Error::Connect { .. }) && !self.crew.asking.asker.gate().was_heard();
+        let message = full_message(&error);
+        if error.is_quota() {
+            self.crew.quota(message.clone());
+            self.over = true;
+        } else if error.scope() == Scope::Run || unheard {
+            self.crew
+                .fatal(message.clone(), error.hint().map(str::to_owned));
+            self.over = true;
+        } else if error.scope() == Scope::Ticker
+            || (error.retry() != Retry::Never && self.failed_in_a_row >= FAILED_IN_A_ROW_MAX)
+        {
+            self.over = true;
+        }
+        if self.trouble.is_none() {
+            let hint = error.hint().map(str::to_owned);
+            self.trouble = Some((UnitStatus::Failed, message, hint));
+        }
+    }
+
+    fn kept(&mut self, kept: Kept) {
+        match kept {
+            Kept::Taken(tally) => {
+                self.counts += Counts {
+                    committed: tally.committed,
+                    updated: tally.updated,
+                    skipped_identical: tally.skipped_identical,
+                    skipped_restated: tally.skipped_restated,
+                    ..Counts::default()
+                };
+            }
+            Kept::After => self.over = true,
+            Kept::Refused(refusal, hint) => {
+                self.over = true;
+                let mut status = UnitStatus::Failed;
+                if let Refusal::Conflicts {
+                    identical,
+                    restated,
+                    ..
+                } = &refusal
+                {
+                    self.counts.conflicts += identical + restated;
+                    status = UnitStatus::Conflict;
+                }
+                // It outweighs a window that failed: nothing goes on before it is settled.
+                self.trouble = Some((status, refusal.to_string(), Some(hint)));
+            }
+        }
+    }
+
+    fn report(mut self) -> UnitReport {
+        let windows = self.plan.windows.len();
+        let left = windows - self.windows_done.min(windows);
+        if left > 0 {
+            // The bar still counts them.
+            let event = Event::Progress {
+                done: left as u64,
+                bars: 0,
+            };
+            self.crew.observer.event(&event);
+        }
+        if self.trouble.is_none() && left > 0 {
+            let message = format!("stopped with {left} of {windows} windows not asked for");
+            self.trouble = Some((UnitStatus::Failed, message, None));
+        } else if let Some((UnitStatus::Failed, message, _)) = &mut self.trouble
+            && windows > 1
+            && self.windows_failed > 0
+        {
+            let failed = self.windows_failed;
+            let rest = if left > 0 {
+                format!(", {left} not asked for")
+            } else {
+                String::new()
+            };
+            message.push_str(&format!(" ({failed} of {windows} windows failed{rest})"));
+        }
+        let mut report =
+            UnitReport::done(self.plan.ticker.as_str(), self.counts, self.begun.elapsed());
+        if report.status == UnitStatus::Empty && self.plan.days_answered > 0 {
+            report.status = UnitStatus::Ok;
+        }
+        if let Some((status, error, hint)) = self.trouble {
+            report.status = status;
+            report.error = Some(error);
+            report.hint = hint;
+        }
+        report
+    }
+}
+
+/// An error and what caused it, as one fragment.
+fn full_message(error: &Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = inner.source();
+    }
+    message
+}

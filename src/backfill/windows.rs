@@ -1,0 +1,247 @@
+//! Days into windows: what each request asks for.
+
+use chrono::{Days, NaiveDate};
+
+use super::days::Day;
+use crate::model::DateRange;
+
+/// One request: the dates it asks for, and those of them whose bars it is to bring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// What is asked; never more than the provider answers.
+    pub ask: DateRange,
+    /// Where the bars that count lie. `ask` can be wider, so that no request asks for one session alone.
+    pub keep: DateRange,
+    /// Trading days inside `keep`, in order; those whose bars are wanted.
+    pub days: Vec<Day>,
+    /// Trading days inside `keep` that are answered already; their bars are left out.
+    pub skip: Vec<NaiveDate>,
+    /// Some of it was asked before, so that bars that are staged already are no surprise.
+    pub again: bool,
+}
+
+impl Window {
+    /// Whether a bar of this local date is to be kept.
+    pub fn keeps(&self, date: NaiveDate) -> bool {
+        self.keep.contains(date) && !self.skip.contains(&date)
+    }
+}
+
+/// What is known of a day before it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing; it was never asked.
+    Nothing,
+    /// It was asked, and is to be asked again.
+    Again,
+    /// It is answered.
+    Answered,
+}
+
+/// Windows of at most `span_max` dates over those of `days` that are not answered.
+///
+/// As few as there can be; and of as few, those in which no window holds one session alone, because an answer for one
+/// session alone can lack its opening bar. Where that needs a date more, it is taken from before the window, and its bars
+/// are left out.
+pub fn windows(days: &[(Day, Known)], span_max: u16) -> Vec<Window> {
+    let span_max = i64::from(span_max.max(1));
+    let wanted: Vec<usize> = (0..days.len())
+        .filter(|&at| days[at].1 != Known::Answered)
+        .collect();
+    let date = |at: usize| days[wanted[at]].0.date;
+    let fits = |first: usize, last: usize| (date(last) - date(first)).num_days() < span_max;
+
+    // Half-open stretches of `wanted`, each as long as it can be.
+    let mut stretches: Vec<(usize, usize)> = Vec::new();
+    let mut start = 0;
+    while start < wanted.len() {
+        let end = (start + 1..wanted.len())
+            .find(|&at| !fits(start, at))
+            .unwrap_or(wanted.len());
+        stretches.push((start, end));
+        start = end;
+    }
+    // A stretch of one takes the last day of the one before, where that has days to spare and it still fits.
+    for at in 1..stretches.len() {
+        let (before, this) = (stretches[at - 1], stretches[at]);
+        if this.1 - this.0 == 1 && before.1 - before.0 > 2 && fits(before.1 - 1, this.0) {
+            stretches[at - 1].1 -= 1;
+            stretches[at].0 -= 1;
+        }
+    }
+
+    stretches
+        .iter()
+        .map(|&(start, end)| {
+            let keep = dates(date(start), date(end - 1));
+            let inside = &days[wanted[start]..=wanted[end - 1]];
+            Window {
+                ask: widened(days, keep, span_max),
+                keep,
+                days: (inside.iter().filter(|(_, known)| *known != Known::Answered))
+                    .map(|(day, _)| *day)
+                    .collect(),
+                skip: (inside.iter().filter(|(_, known)| *known == Known::Answered))
+                    .map(|(day, _)| day.date)
+                    .collect(),
+                again: inside.iter().any(|(_, known)| *known == Known::Again),
+            }
+        })
+        .collect()
+}
+
+/// `keep`, and where it holds one session alone, also the session before it, or at least another date.
+///
+/// Never a date behind it: an answer that is cut off still holds its last date, and shows by that where it was cut.
+pub(super) fn widened(days: &[(Day, Known)], keep: DateRange, span_max: i64) -> DateRange {
+    let start = days.partition_point(|(day, _)| day.date < keep.first());
+    let end = days.partition_point(|(day, _)| day.date <= keep.last());
+    if end - start > 1 || span_max < 2 {
+        return keep;
+    }
+    let before = (start.checked_sub(1).map(|at| days[at].0.date))
+        .filter(|before| (keep.last() - *before).num_days() < span_max);
+    match before {
+        Some(before) => dates(before, keep.last()),
+        None if keep.days() == 1 => dates(keep.first() - Days::new(1), keep.last()),
+        None => keep,
+    }
+}
+
+fn dates(first: NaiveDate, last: NaiveDate) -> DateRange {
+    DateRange::new(first, last.max(first)).unwrap_or_else(|_| unreachable!("the ends are in order"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Timestamp, TypedDate};
+    use proptest::prelude::*;
+
+    fn date(typed: &str) -> NaiveDate {
+        typed.parse::<TypedDate>().unwrap().0
+    }
+
+    fn day(date: NaiveDate) -> Day {
+        Day {
+            date,
+            open: Timestamp::from_micros(0),
+            close: Timestamp::from_micros(0),
+        }
+    }
+
+    /// Days of January 2025 by number, `!` for answered and `?` for asked before.
+    fn january(list: &str) -> Vec<(Day, Known)> {
+        list.split_whitespace()
+            .map(|word| {
+                let known = match word.chars().last() {
+                    Some('!') => Known::Answered,
+                    Some('?') => Known::Again,
+                    _ => Known::Nothing,
+                };
+                let number = word.trim_end_matches(['!', '?']);
+                (day(date(&format!("2025-01-{number:0>2}"))), known)
+            })
+            .collect()
+    }
+
+    /// `ask first-last keep first-last`, by day of the month.
+    fn planned(list: &str, span_max: u16) -> Vec<String> {
+        let show = |range: DateRange| {
+            format!(
+                "{}-{}",
+                range.first().format("%-d"),
+                range.last().format("%-d")
+            )
+        };
+        (windows(&january(list), span_max).iter())
+            .map(|w| {
+                let skip: String = w
+                    .skip
+                    .iter()
+                    .map(|d| d.format(" skip %-d").to_string())
+                    .collect();
+                let again = if w.again { " again" } else { "" };
+                format!("ask {} keep {}{skip}{again}", show(w.ask), show(w.keep))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn weeks_of_one_minute_bars() {
+        // 6 January 2025 is a Monday.
+        assert_eq!(
+            planned("6 7 8 9 10 13 14 15 16 17", 3),
+            [
+                "ask 6-8 keep 6-8",
+                "ask 9-10 keep 9-10",
+                "ask 13-15 keep 13-15",
+                "ask 16-17 keep 16-17"
+            ]
+        );
+    }
+
+    #[test]
+    fn no_session_stands_alone_where_another_can_stand_with_it() {
+        // Four days in two windows of two each.
+        assert_eq!(
+            planned("6 7 8 9", 3),
+            ["ask 6-7 keep 6-7", "ask 8-9 keep 8-9"]
+        );
+        // A Monday at the end: Friday is too far, so the dates in between widen it.
+        assert_eq!(
+            planned("8 9 10 13", 3),
+            ["ask 8-10 keep 8-10", "ask 12-13 keep 13-13"]
+        );
+        // One day alone in the range: with the date before it.
+        assert_eq!(planned("7", 3), ["ask 6-7 keep 7-7"]);
+        // A day between answered ones is asked with the one before it.
+        assert_eq!(planned("6! 7! 8 9! 10!", 3), ["ask 7-8 keep 8-8"]);
+    }
+
+    #[test]
+    fn answered_days_are_left_out_and_partial_ones_asked_again() {
+        assert_eq!(
+            planned("6 7! 8? 9! 10", 3),
+            ["ask 6-8 keep 6-8 skip 7 again", "ask 9-10 keep 10-10"]
+        );
+        assert!(planned("6! 7! 8!", 3).is_empty());
+        assert!(planned("", 3).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn every_wanted_day_is_kept_once_and_no_window_is_too_wide(
+            gaps in proptest::collection::vec((1u64..5, 0u8..4), 1..60),
+            span_max in 1u16..9,
+        ) {
+            let first = date("2025-01-06");
+            let mut at = first;
+            let mut days = Vec::new();
+            for (gap, known) in gaps {
+                at = at + Days::new(gap);
+                let known = match known {
+                    0 => Known::Answered,
+                    1 => Known::Again,
+                    _ => Known::Nothing,
+                };
+                days.push((day(at), known));
+            }
+            let windows = windows(&days, span_max);
+            for (day, known) in &days {
+                let kept = windows.iter().filter(|w| w.keeps(day.date)).count();
+                prop_assert_eq!(kept, usize::from(*known != Known::Answered), "{}", day.date);
+            }
+            for window in &windows {
+                prop_assert!(window.ask.days() <= i64::from(span_max), "{:?}", window);
+                prop_assert!(window.ask.contains(window.days[0].date));
+                prop_assert!(window.ask.contains(window.days[window.days.len() - 1].date));
+                prop_assert!(span_max == 1 || window.ask.days() > 1, "{:?}", window);
+                prop_assert_eq!(window.keep.last(), window.ask.last());
+            }
+            let mut asked: Vec<DateRange> = windows.iter().map(|w| w.ask).collect();
+            asked.dedup();
+            prop_assert_eq!(asked.len(), windows.len());
+        }
+    }
+}

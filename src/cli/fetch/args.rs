@@ -1,0 +1,174 @@
+//! The options that `specific` and `concurrent` share, as they are typed.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+
+use crate::model::{Interval, OnConflict, TypedDate};
+
+/// What to fetch, from whom, and what becomes of it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FetchArgs {
+    /// First day, inclusive, exchange-local: DDMMYY (20YY) or YYYY-MM-DD. Example: --start 010125
+    #[arg(long, value_name = "DATE", help_heading = "Range")]
+    pub start: TypedDate,
+
+    /// Last day, inclusive, exchange-local: DDMMYY (20YY) or YYYY-MM-DD. Example: --end 2025-01-31
+    #[arg(long, value_name = "DATE", help_heading = "Range")]
+    pub end: TypedDate,
+
+    /// Tickers, with spaces or commas between them [default: --tickers-file, else tickers.json in the working folder,
+    /// else beside the program]. Example: --tickers AAPL MSFT
+    #[arg(long, value_name = "TICKER", num_args = 1.., help_heading = "Range", conflicts_with = "tickers_file")]
+    pub tickers: Vec<String>,
+
+    /// A JSON list of tickers, or a ticker a line; - for standard input. Example: --tickers-file sp500.json
+    #[arg(long, value_name = "FILE", help_heading = "Range")]
+    pub tickers_file: Option<PathBuf>,
+
+    /// This machine's share of the tickers: the I-th of N, by a stable hash of the name. Example: --shard 2/3
+    #[arg(long, value_name = "I/N", help_heading = "Range")]
+    pub shard: Option<Shard>,
+
+    /// Exchange, which sets calendar and time zone. Example: --exchange XETRA
+    #[arg(
+        long,
+        value_name = "CODE",
+        default_value = "NASDAQ",
+        help_heading = "Range"
+    )]
+    pub exchange: String,
+
+    /// Bar length in minutes: 1, 5, 15, 30 or 60. Example: --interval 5
+    #[arg(long, value_name = "N", default_value = "1", help_heading = "Range")]
+    pub interval: Minutes,
+
+    /// Who is asked; demo is the built-in simulator, whose bars go to a store of their own. Example: --provider demo
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "fmp",
+        help_heading = "Provider"
+    )]
+    pub provider: ProviderName,
+
+    /// Base URL of the provider [env: FMP_BASE_URL] [default: the provider's own]. Example: --provider-url http://127.0.0.1:8080/stable
+    #[arg(long, value_name = "URL", help_heading = "Provider")]
+    pub provider_url: Option<String>,
+
+    /// Pre- and post-market bars too. Example: --extended-hours
+    #[arg(long, help_heading = "Provider")]
+    pub extended_hours: bool,
+
+    /// Prices and volumes without split adjustment. Example: --unadjusted
+    #[arg(long, help_heading = "Provider")]
+    pub unadjusted: bool,
+
+    /// Also stage bars still forming, or closed less than 300 s ago. Example: --include-forming
+    #[arg(long, help_heading = "Provider")]
+    pub include_forming: bool,
+
+    /// Requests a minute at most. Example: --rate 750
+    #[arg(long, value_name = "N", default_value = "300", help_heading = "Quota")]
+    pub rate: NonZeroU32,
+
+    /// Stop cleanly (code 5) when so many requests were sent. Example: --max-requests 100
+    #[arg(long, value_name = "N", help_heading = "Quota")]
+    pub max_requests: Option<NonZeroU64>,
+
+    /// Requests a UTC day at most, counted in the store across runs. Example: --daily-quota 250
+    #[arg(long, value_name = "N", help_heading = "Quota")]
+    pub daily_quota: Option<NonZeroU64>,
+
+    /// Leave out what the store's coverage shows as answered. Example: --resume
+    #[arg(long, help_heading = "Quota")]
+    pub resume: bool,
+
+    /// Print windows, requests and least time, after coverage is taken off, and ask nothing. Example: --plan
+    #[arg(long, help_heading = "Quota")]
+    pub plan: bool,
+
+    /// What to do with bars that are staged already: fail, ignore or update. Example: --on-conflict ignore
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "fail",
+        help_heading = "Conflicts"
+    )]
+    pub on_conflict: OnConflict,
+
+    /// Fetch and parse, stage nothing. Example: --dry-run
+    #[arg(long, help_heading = "Output")]
+    pub dry_run: bool,
+
+    /// Also write every valid bar fetched, staged or not, into one .csv or .parquet file. Example: --output-filename jan.csv
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub output_filename: Option<PathBuf>,
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProviderName {
+    /// Financial Modeling Prep; needs FMP_API_KEY.
+    Fmp,
+    /// The built-in simulator.
+    Demo,
+}
+
+/// A bar length typed as a number of minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Minutes(pub Interval);
+
+impl FromStr for Minutes {
+    type Err = crate::model::UnknownInterval;
+
+    fn from_str(typed: &str) -> Result<Self, Self::Err> {
+        typed.parse().map(Self)
+    }
+}
+
+/// One of so many shares, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which one.
+    pub index: u64,
+    /// Of how many.
+    pub count: u64,
+}
+
+/// What was typed is no shard.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not I/N with I from 1 to N, as in 2/3")]
+pub struct BadShard(String);
+
+impl FromStr for Shard {
+    type Err = BadShard;
+
+    fn from_str(typed: &str) -> Result<Self, Self::Err> {
+        typed
+            .split_once('/')
+            .and_then(|(index, count)| {
+                Some((index.trim().parse().ok()?, count.trim().parse().ok()?))
+            })
+            .filter(|(index, count)| (1..=*count).contains(index))
+            .map(|(index, count)| Self { index, count })
+            .ok_or_else(|| BadShard(typed.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_counted_from_one() {
+        let shard = |typed: &str| typed.parse::<Shard>().ok().map(|s| (s.index, s.count));
+        assert_eq!(shard("2/3"), Some((2, 3)));
+        assert_eq!(shard("1/1"), Some((1, 1)));
+        for typed in ["0/3", "4/3", "1", "a/b", "1/0", "-1/3", ""] {
+            assert_eq!(shard(typed), None, "{typed}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! `specific` and `concurrent`: from what was typed to a run, and to its report.
+
+mod args;
+mod plan_view;
+mod settings;
+pub(super) mod source;
+mod tickers;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::context::{Context, Outcome};
+use super::error::CliError;
+use super::exit_codes;
+use crate::backfill::{Asking, Job, Plan, Planner, Spending};
+use crate::export::BarsWriter;
+use crate::model::SeriesKey;
+use crate::provider::{Asker, Gate, GateOptions, RetryOptions};
+use crate::report::{RunKind, RunReport};
+use crate::store::{self, Answer, OpenOptions, Reader, RunId, Store};
+
+pub use args::FetchArgs;
+use settings::Settings;
+
+/// Windows from which on asking for one at a time is worth a hint.
+const WINDOWS_FOR_CONCURRENT: u64 = 50;
+
+/// How many requests a run keeps in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// One ticker after another, one request after another.
+    One,
+    /// So many requests, over as many tickers.
+    Many(usize),
+}
+
+impl Width {
+    fn requests(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Many(count) => count.max(1),
+        }
+    }
+}
+
+/// Runs `specific` or `concurrent`.
+pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, CliError> {
+    let settings = Settings::resolve(args)?;
+    let dir = context.store_dir(settings.is_demo());
+    context.describe(|info| {
+        info.kind = RunKind::Fetch;
+        info.interval = Some(settings.interval);
+        info.dates = Some(settings.dates);
+        info.dry_run = settings.dry_run;
+        info.on_conflict = Some(settings.on_conflict);
+    });
+    if settings.plan {
+        let out = context.stdout()?;
+        let plan = plan(context, &settings, known_of(&dir)?.as_ref())?;
+        let unplanned = self::plan(context, &settings, None)?;
+        return plan_view::print(out, &plan, &unplanned, &settings);
+    }
+
+    let opened = source::open(context, settings.provider, settings.provider_url.as_deref())?;
+    let mut report = if settings.dry_run {
+        let known = if settings.resume {
+            known_of(&dir)?
+        } else {
+            None
+        };
+        let plan = plan(context, &settings, known.as_ref())?;
+        drop(known);
+        go(context, &settings, opened, plan, None, width)?
+    } else {
+        let store =
+            Store::open(&dir, &OpenOptions::default()).map_err(|error| store_error(&error))?;
+        for notice in store.notices() {
+            tracing::warn!("{notice}");
+        }
+        let store = Arc::new(store);
+        let known = match settings.resume {
+            true => Some(store.reader().map_err(|error| store_error(&error))?),
+            false => None,
+        };
+        let plan = plan(context, &settings, known.as_ref())?;
+        drop(known);
+        let run = (store.begin_run(&context.info().command, context.started_at()))
+            .map_err(|error| store_error(&error))?;
+        let target = Some((store.clone(), run.clone()));
+        match go(context, &settings, opened, plan, target, width) {
+            Ok(report) => record_end(context, &store, &run, report),
+            Err(error) => {
+                let report = RunReport {
+                    fatal: Some((&error).into()),
+                    ..RunReport::default()
+                };
+                record_end(context, &store, &run, report);
+                return Err(error);
+            }
+        }
+    };
+    if width == Width::One && report.totals.requests > WINDOWS_FOR_CONCURRENT {
+        let hint =
+            "`backfill concurrent` takes the same options and asks for several windows at once";
+        report.hints.push(hint.to_owned());
+    }
+    Ok(Outcome::Run(Box::new(report)))
+}
+
+/// The plan; without what `known` shows as answered.
+fn plan(context: &Context, settings: &Settings, known: Option<&Reader>) -> Result<Plan, CliError> {
+    let capabilities = source::capabilities(settings.provider);
+    let planner = Planner {
+        calendar: &settings.calendar,
+        dates: settings.dates,
+        hours: settings.hours,
+        span_max: capabilities.window_days(settings.interval),
+        now: context.now(),
+    };
+    let coverage = |ticker: &crate::model::Ticker| -> Result<Vec<Answer>, crate::backfill::Error> {
+        let Some(reader) = known else {
+            return Ok(Vec::new());
+        };
+        let series = SeriesKey {
+            interval: settings.interval,
+            ticker: ticker.clone(),
+        };
+        Ok(reader.coverage(capabilities.source.as_str(), &series)?)
+    };
+    (planner.plan(&settings.tickers, coverage, &settings.provenance())).map_err(|error| match error
+    {
+        crate::backfill::Error::Calendar(error) => CliError::of(exit_codes::USAGE, &error),
+        crate::backfill::Error::Store(error) => store_error(&error),
+        error => CliError::of(exit_codes::FAILED, &error),
+    })
+}
+
+/// The store's coverage; `None` where there is no store yet.
+fn known_of(dir: &Path) -> Result<Option<Reader>, CliError> {
+    match Reader::open(dir, &OpenOptions::default()) {
+        Ok(reader) => Ok(Some(reader)),
+        Err(store::Error::Missing { .. }) => Ok(None),
+        Err(error) => Err(store_error(&error)),
+    }
+}
+
+/// Asks for everything and stages it.
+fn go(
+    context: &Context,
+    settings: &Settings,
+    opened: source::Opened,
+    plan: Plan,
+    target: Option<(Arc<Store>, RunId)>,
+    width: Width,
+) -> Result<RunReport, CliError> {
+    let clock = source::clock();
+    let output = (settings.output.as_deref())
+        .map(|file| BarsWriter::create(file, settings.on_conflict))
+        .transpose()
+        .map_err(|error| CliError::of(exit_codes::FAILED, &error))?;
+    let spending = (target.as_ref())
+        .map(|(store, _)| Spending::new(store.clone(), opened.fingerprint.clone(), clock.clone()));
+    let gate = Gate::new(GateOptions {
+        in_flight: width.requests(),
+        per_minute: Some(settings.rate),
+        requests_max: requests_max(settings, spending.as_ref())?,
+        ..GateOptions::default()
+    });
+    let asker = Asker::new(
+        Arc::new(opened.fmp),
+        Arc::new(gate),
+        RetryOptions::default(),
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("fetch")
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::failed(format!("no threads to fetch with: {error}")))?;
+    let job = Job {
+        asking: Asking {
+            asker,
+            calendar: settings.calendar.clone(),
+            interval: settings.interval,
+            basis: settings.basis,
+            hours: settings.hours,
+            include_forming: settings.include_forming,
+            clock,
+        },
+        plan,
+        store: target,
+        output,
+        on_conflict: settings.on_conflict,
+        tickers_at_once: width.requests(),
+        spending,
+        observer: Arc::new(context.observer()),
+    };
+    let stop = context.stop();
+    let report = runtime.block_on(job.run(&stop));
+    runtime.shutdown_background();
+    drop(opened.simulator);
+    Ok(report)
+}
+
+/// The lesser of the run's own limit and what is left of the day's.
+fn requests_max(settings: &Settings, spending: Option<&Spending>) -> Result<Option<u64>, CliError> {
+    let left = match (settings.daily_quota, spending) {
+        (Some(quota), Some(spending)) => {
+            let spent = spending.today().map_err(|error| store_error(&error))?;
+            Some(quota.saturating_sub(spent))
+        }
+        (quota, _) => quota,
+    };
+    Ok(match (settings.max_requests, left) {
+        (Some(max), Some(left)) => Some(max.min(left)),
+        (max, left) => max.or(left),
+    })
+}
+
+/// Writes the run's end into the store; where that fails, the run failed.
+fn record_end(context: &Context, store: &Store, run: &RunId, mut report: RunReport) -> RunReport {
+    let summary = context.summary_json(&report);
+    let status = report.status().as_str();
+    if let Err(error) = store.finish_run(run, context.now(), status, &summary)
+        && report.fatal.is_none()
+    {
+        report.fatal = Some((&store_error(&error)).into());
+    }
+    report
+}
+
+/// A store's error, and what can be done.
+pub(super) fn store_error(error: &store::Error) -> CliError {
+    CliError::of(exit_codes::FAILED, error)
+}

@@ -1,0 +1,105 @@
+//! What is meant by what was typed: every default and every contradiction settled.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use super::args::{FetchArgs, ProviderName};
+use super::tickers;
+use crate::backfill::shard;
+use crate::calendar::{Calendar, foreign_suffix};
+use crate::cli::error::CliError;
+use crate::cli::exit_codes;
+use crate::export;
+use crate::model::{Basis, DateRange, Hours, Interval, OnConflict, Provenance, Ticker};
+
+/// What a fetch is to do.
+pub(super) struct Settings {
+    pub tickers: Vec<Ticker>,
+    pub calendar: Calendar,
+    pub dates: DateRange,
+    pub interval: Interval,
+    pub basis: Basis,
+    pub hours: Hours,
+    pub provider: ProviderName,
+    pub provider_url: Option<String>,
+    pub include_forming: bool,
+    pub rate: NonZeroU32,
+    pub max_requests: Option<u64>,
+    pub daily_quota: Option<u64>,
+    pub resume: bool,
+    pub plan: bool,
+    pub on_conflict: OnConflict,
+    pub dry_run: bool,
+    pub output: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Settles what was typed, or says what is wrong with it (code 2).
+    pub(super) fn resolve(args: FetchArgs) -> Result<Self, CliError> {
+        let dates = DateRange::new(args.start.0, args.end.0)?;
+        let calendar = Calendar::for_exchange(&args.exchange)
+            .map_err(|error| CliError::of(exit_codes::USAGE, &error))?;
+        let mut tickers = tickers::resolve(&args)?;
+        for ticker in &tickers {
+            if let Some(other) = foreign_suffix(ticker.as_str(), calendar.exchange()) {
+                let exchange = calendar.exchange();
+                return Err(CliError::usage(format!(
+                    "{ticker} is traded at {other}, and its times would be read as those of {exchange}"
+                ))
+                .hint(format!("ask for it in a run of its own with --exchange {other}")));
+            }
+        }
+        if let Some(part) = args.shard {
+            tickers = shard(tickers, part.index, part.count);
+        }
+        if args.provider == ProviderName::Demo && args.provider_url.is_some() {
+            return Err(CliError::usage(
+                "--provider demo starts its own simulator and takes no --provider-url",
+            )
+            .hint("--provider fmp asks whatever stands at --provider-url"));
+        }
+        if let Some(file) = &args.output_filename {
+            export::Format::of(file).map_err(|error| CliError::of(exit_codes::USAGE, &error))?;
+        }
+        Ok(Self {
+            tickers,
+            calendar,
+            dates,
+            interval: args.interval.0,
+            basis: if args.unadjusted {
+                Basis::Unadjusted
+            } else {
+                Basis::SplitAdjusted
+            },
+            hours: if args.extended_hours {
+                Hours::Extended
+            } else {
+                Hours::Regular
+            },
+            provider: args.provider,
+            provider_url: args.provider_url,
+            include_forming: args.include_forming,
+            rate: args.rate,
+            max_requests: args.max_requests.map(Into::into),
+            daily_quota: args.daily_quota.map(Into::into),
+            resume: args.resume,
+            plan: args.plan,
+            on_conflict: args.on_conflict,
+            dry_run: args.dry_run,
+            output: args.output_filename,
+        })
+    }
+
+    pub(super) fn is_demo(&self) -> bool {
+        self.provider == ProviderName::Demo
+    }
+
+    /// What the bars are, beside their ticker and interval.
+    pub(super) fn provenance(&self) -> Provenance {
+        Provenance {
+            exchange: self.calendar.exchange().to_owned(),
+            basis: self.basis,
+            hours: self.hours,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Which tickers: typed, from a file, from `tickers.json`.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::args::FetchArgs;
+use crate::cli::error::CliError;
+use crate::model::Ticker;
+
+/// The file that is looked for where nothing else was given.
+const DEFAULT_FILE: &str = "tickers.json";
+
+/// The tickers that the options name, each once, in the order given.
+pub(super) fn resolve(args: &FetchArgs) -> Result<Vec<Ticker>, CliError> {
+    if !args.tickers.is_empty() {
+        let typed = args.tickers.iter().flat_map(|word| split(word));
+        return unique(typed, "--tickers");
+    }
+    if let Some(file) = &args.tickers_file {
+        let text = if file == Path::new("-") {
+            let mut text = String::new();
+            (std::io::stdin().read_to_string(&mut text)).map(|_| text)
+        } else {
+            std::fs::read_to_string(file)
+        };
+        return read(text, file);
+    }
+    let beside = (std::env::current_exe().ok())
+        .and_then(|program| program.parent().map(|folder| folder.join(DEFAULT_FILE)));
+    for file in [Some(PathBuf::from(DEFAULT_FILE)), beside]
+        .into_iter()
+        .flatten()
+    {
+        match std::fs::read_to_string(&file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            text => return read(text, &file),
+        }
+    }
+    Err(CliError::usage("no tickers were given, and there is no tickers.json").hint(
+        "give --tickers AAPL MSFT, or --tickers-file FILE, or put a JSON list into tickers.json in the working folder",
+    ))
+}
+
+fn read(text: std::io::Result<String>, file: &Path) -> Result<Vec<Ticker>, CliError> {
+    let name = if file == Path::new("-") {
+        "standard input".into()
+    } else {
+        file.to_string_lossy()
+    };
+    let text =
+        text.map_err(|error| CliError::usage(format!("{name} could not be read: {error}")))?;
+    unique(
+        listed(&text).map_err(|why| CliError::usage(format!("{name}: {why}")))?,
+        &name,
+    )
+}
+
+/// The words of a JSON list, or of lines.
+fn listed(text: &str) -> Result<Vec<String>, String> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if !text.starts_with(['[', '{', '"']) {
+        return Ok(text.lines().flat_map(split).map(str::to_owned).collect());
+    }
+    let json = |text: &str| serde_json::from_str::<Vec<String>>(text);
+    // Python's spelling is taken too: ['AAPL', 'MSFT'].
+    json(text)
+        .or_else(|error| json(&text.replace('\'', "\"")).map_err(|_| error))
+        .map_err(|error| format!("it is not a JSON list of tickers: {error}"))
+}
+
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|word| !word.is_empty())
+}
+
+fn unique<W: AsRef<str>>(
+    words: impl IntoIterator<Item = W>,
+    origin: &str,
+) -> Result<Vec<Ticker>, CliError> {
+    let mut seen = HashSet::new();
+    let mut tickers = Vec::new();
+    for word in words {
+        let ticker = Ticker::new(word.as_ref())?;
+        if seen.insert(ticker.clone()) {
+            tickers.push(ticker);
+        }
+    }
+    if tickers.is_empty() {
+        return Err(CliError::usage(format!("{origin} names no ticker")));
+    }
+    Ok(tickers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_come_in_many_spellings() {
+        let names = |text: &str| {
+            let tickers = unique(listed(text).unwrap(), "x").unwrap();
+            tickers
+                .iter()
+                .map(Ticker::to_string)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(names(r#"["AAPL", "msft"]"#), "AAPL MSFT");
+        assert_eq!(names("['AAPL', 'MSFT', 'AAPL']"), "AAPL MSFT");
+        assert_eq!(
+            names("\u{feff}AAPL\r\n MSFT \n\nBRK-B, ^GSPC\n"),
+            "AAPL MSFT BRK-B ^GSPC"
+        );
+        for text in ["[1, 2]", "[\"AAPL\"", "{}", "['A', 3]"] {
+            assert!(listed(text).is_err(), "{text}");
+        }
+        assert_eq!(unique(listed("[]").unwrap(), "x").unwrap_err().code, 2);
+    }
+}
