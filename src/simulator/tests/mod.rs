@@ -3,6 +3,7 @@
 mod answers;
 mod errors;
 mod faults;
+mod market;
 mod world;
 
 use std::io::{self, Read, Write};
