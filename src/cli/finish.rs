@@ -1,13 +1,16 @@
 //! The end of every command: Summary line, hints, errors, the summary's JSON, the exit code.
 
+use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::path::Path;
 
 use super::args::SummaryTarget;
 use super::context::{Context, Outcome};
 use super::error::CliError;
 use super::exit_codes;
 use super::log::{HINT, LINE};
-use crate::report::{RunReport, RunStatus};
+use crate::report::{Fatal, RunReport, RunStatus};
+use crate::store;
 
 /// Tells how the command ended and returns the exit code.
 pub(super) fn finish(context: &Context, result: Result<Outcome, CliError>) -> u8 {
@@ -20,18 +23,26 @@ pub(super) fn finish(context: &Context, result: Result<Outcome, CliError>) -> u8
     }
     match result {
         Ok(Outcome::Done) => summarise(context, &RunReport::default(), exit_codes::OK),
-        Ok(Outcome::Code(code)) => {
-            let report = RunReport {
-                incomplete: code == exit_codes::PARTIAL,
-                ..RunReport::default()
-            };
-            summarise(context, &report, code)
-        }
+        Ok(Outcome::Code(code)) => summarise(context, &report_of(code), code),
         Ok(Outcome::Run(report)) => {
             print(context, &report);
             summarise(context, &report, report.status().exit_code())
         }
         Err(error) => fail(context, &error),
+    }
+}
+
+/// The report of a command that has nothing to count, but did not end with 0.
+fn report_of(code: u8) -> RunReport {
+    RunReport {
+        incomplete: code == exit_codes::PARTIAL,
+        quota: code == exit_codes::QUOTA,
+        interrupted: code == exit_codes::INTERRUPTED,
+        fatal: matches!(code, exit_codes::FAILED | exit_codes::USAGE).then(|| Fatal {
+            error: "what was checked is not as it should be".into(),
+            hint: None,
+        }),
+        ..RunReport::default()
     }
 }
 
@@ -70,6 +81,19 @@ fn print_error(error: &CliError) {
     }
 }
 
+/// Replaces a file in one step; what is no regular file (a pipe, a terminal) is written to as it stands.
+fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    if special {
+        return OpenOptions::new()
+            .write(true)
+            .open(path)?
+            .write_all(contents);
+    }
+    // A bare name's folder is the working folder.
+    store::write_file(&Path::new(".").join(path), contents)
+}
+
 /// Writes the summary's JSON where it was asked for; a run whose summary is lost did not end well.
 fn summarise(context: &Context, report: &RunReport, code: u8) -> u8 {
     let Some(target) = &context.globals().summary_json else {
@@ -82,7 +106,7 @@ fn summarise(context: &Context, report: &RunReport, code: u8) -> u8 {
             out.write_all(json.as_bytes())?;
             Ok(out.flush()?)
         }),
-        SummaryTarget::File(path) => std::fs::write(path, &json).map_err(|error| {
+        SummaryTarget::File(path) => write_file(path, json.as_bytes()).map_err(|error| {
             CliError::failed(format!(
                 "the summary could not be written to {}: {error}",
                 path.display()

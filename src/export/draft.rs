@@ -17,7 +17,7 @@ const NAMES_MAX: u32 = 100;
 
 /// A file written beside its target. Dropped without [`publish`](Self::publish), it leaves nothing behind and the
 /// target as it was.
-pub(super) struct Draft {
+pub(crate) struct Draft {
     file: File,
     beside: PathBuf,
     target: PathBuf,
@@ -58,6 +58,11 @@ impl Draft {
         Err(Error::io(target)(io::ErrorKind::AlreadyExists.into()))
     }
 
+    /// Where the file will stand.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// The file's writing end.
     pub fn out(&self) -> Result<Out, Error> {
         let file = self.file.try_clone().map_err(Error::io(&self.beside))?;
@@ -67,7 +72,7 @@ impl Draft {
     /// Puts the file in its target's place; it is durable when this returns.
     pub fn publish(mut self) -> Result<(), Error> {
         self.file.sync_all().map_err(Error::io(&self.beside))?;
-        fs::rename(&self.beside, &self.target).map_err(Error::io(&self.target))?;
+        crate::store::rename(&self.beside, &self.target).map_err(Error::io(&self.target))?;
         self.published = true;
         sync_folder_of(&self.target)
     }

@@ -24,14 +24,18 @@ mod plan;
 mod resample;
 mod row_group;
 mod run;
+mod shelf;
 mod sink;
 mod spill;
 
 pub use bars_writer::BarsWriter;
+pub(crate) use csv::{quoted, write_number};
+pub(crate) use draft::Draft;
 pub use error::Error;
 pub use format::{Format, NotAFormat};
 pub use plan::{Grid, NoPartition, PartitionBy, SeriesPlan};
 pub use run::{Batches, Exported, Plan, Shelf, Target, export};
+pub use shelf::Staged;
 
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ use super::resample::Resampler;
 use super::sink::{Encoded, Recipe, Sink};
 use super::{Error, Format};
 use crate::model::{Bars, TimeRange};
-use crate::report::Stop;
+use crate::report::{Event, Observer, Stop};
 
 /// Threads that flush and rename finished files; each mostly waits for the disk.
 const PUBLISHERS: usize = 8;
@@ -69,7 +69,14 @@ pub trait Shelf: Sync {
 }
 
 /// Exports. Nothing is replaced before all files are written, and what an error leaves is what was there before.
-pub fn export(shelf: &dyn Shelf, plan: Plan, stop: &Stop) -> Result<Exported, Error> {
+///
+/// Where a folder is divided, only files with bars are written. Tells `observer` of progress in bars.
+pub fn export(
+    shelf: &dyn Shelf,
+    plan: Plan,
+    stop: &Stop,
+    observer: &dyn Observer,
+) -> Result<Exported, Error> {
     let Plan {
         series,
         minutes,
@@ -78,64 +85,73 @@ pub fn export(shelf: &dyn Shelf, plan: Plan, stop: &Stop) -> Result<Exported, Er
         target,
     } = plan;
     let recipe = recipe(shelf, &series, minutes, format, partition_by, &target)?;
+    let mut job = Job {
+        shelf,
+        recipe: &recipe,
+        stop,
+        observer,
+        exported: Exported::default(),
+        drafts: Vec::new(),
+    };
     match target {
         Target::Stream(out) => {
             let files = divide(series, PartitionBy::None, format);
             let mut out = Some(out);
-            write(shelf, &files, &recipe, stop, &mut |path| {
+            job.write(&files, &mut |path| {
                 let out = out.take().ok_or_else(|| {
                     Error::io(path)(std::io::Error::other("a pipe takes one file"))
                 })?;
-                Ok((
-                    Sink::begin(&recipe, Path::new("standard output"), out)?,
-                    None,
-                ))
-            })
-            .map(|(exported, _)| exported)
+                let sink = Sink::begin(&recipe, Path::new("standard output"), out)?;
+                Ok((sink, None))
+            })?;
         }
         Target::File(path) => {
             let files = divide(series, PartitionBy::None, format);
-            let (exported, drafts) = write(shelf, &files, &recipe, stop, &mut |_| {
-                let draft = Draft::create(&path)?;
-                let sink = Sink::begin(&recipe, &path, draft.out()?)?;
-                Ok((sink, Some(draft)))
-            })?;
-            publish(drafts)?;
-            Ok(exported)
+            job.write(&files, &mut |_| begin(&recipe, &path))?;
+            publish(job.drafts)?;
         }
         Target::Folder(folder) => {
             let files = divide(series, partition_by, format);
-            fill(shelf, &folder, &files, &recipe, stop)
+            fill(&mut job, &folder, &files)?;
+            let written: BTreeSet<PathBuf> = job
+                .drafts
+                .iter()
+                .map(|draft| draft.target().to_owned())
+                .collect();
+            let found = folder::survey(&folder)?;
+            publish(job.drafts)?;
+            folder::clear(&folder, &found, &written)?;
         }
     }
+    Ok(job.exported)
 }
 
-/// Replaces what an earlier export left in the folder.
-fn fill(
-    shelf: &dyn Shelf,
-    folder: &Path,
-    files: &[FilePlan],
-    recipe: &Recipe,
-    stop: &Stop,
-) -> Result<Exported, Error> {
+fn begin(recipe: &Recipe, target: &Path) -> Result<(Sink, Option<Draft>), Error> {
+    let draft = Draft::create(target)?;
+    let sink = Sink::begin(recipe, target, draft.out()?)?;
+    Ok((sink, Some(draft)))
+}
+
+/// Writes the files of a folder, each beside its place.
+fn fill(job: &mut Job<'_>, folder: &Path, files: &[FilePlan]) -> Result<(), Error> {
     let found = folder::survey(folder)?;
-    let paths: BTreeSet<PathBuf> = files.iter().map(|file| folder.join(&file.path)).collect();
-    if let Some(path) = paths.intersection(&found.foreign).next() {
-        return Err(Error::Foreign { path: path.clone() });
+    if let Some(file) = files
+        .iter()
+        .find(|file| found.foreign.contains(&folder.join(&file.path)))
+    {
+        return Err(Error::Foreign {
+            path: folder.join(&file.path),
+        });
     }
     fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    let (exported, drafts) = write(shelf, files, recipe, stop, &mut |path| {
+    let recipe = job.recipe;
+    job.write(files, &mut |path| {
         let target = folder.join(path);
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent).map_err(Error::io(parent))?;
         }
-        let draft = Draft::create(&target)?;
-        let sink = Sink::begin(recipe, &target, draft.out()?)?;
-        Ok((sink, Some(draft)))
-    })?;
-    publish(drafts)?;
-    folder::clear(folder, &found, &paths)?;
-    Ok(exported)
+        begin(recipe, &target)
+    })
 }
 
 /// The way the files are written; a CSV has the columns vwap and trades where any bar has either.
@@ -188,60 +204,69 @@ enum Step<R> {
 
 type Opener<'a> = dyn FnMut(&Path) -> Result<(Sink, Option<Draft>), Error> + 'a;
 
-/// Writes the files one after another; many threads encode.
-fn write(
-    shelf: &dyn Shelf,
-    files: &[FilePlan],
-    recipe: &Recipe,
-    stop: &Stop,
-    open: &mut Opener<'_>,
-) -> Result<(Exported, Vec<Draft>), Error> {
-    let mut exported = Exported::default();
-    let mut drafts = Vec::new();
-    let mut current: Option<(Sink, Option<Draft>)> = None;
-    in_order(
-        worker_count(),
-        |emit| read(shelf, files, stop, emit),
-        |step: Step<Vec<Piece>>| {
-            Ok(match step {
-                Step::Begin(file) => Step::Begin(file),
-                Step::End => Step::End,
-                Step::Rows(pieces) => {
-                    let rows: usize = pieces.iter().map(|piece| piece.bars.num_rows()).sum();
-                    let encoded = recipe.encode(&pieces, Path::new("bars"))?;
-                    Step::Rows((encoded, rows as u64))
-                }
-            })
-        },
-        |step: Step<(Encoded, u64)>| {
-            match step {
-                Step::Begin(file) => {
-                    current = Some(open(&files[file].path)?);
-                    exported.files += 1;
-                }
-                Step::Rows((encoded, rows)) => {
-                    if let Some((sink, _)) = &mut current {
-                        sink.append(encoded)?;
-                    }
-                    exported.rows += rows;
-                }
-                Step::End => {
-                    if let Some((sink, draft)) = current.take() {
-                        sink.finish()?;
-                        drafts.extend(draft);
-                    }
-                }
-            }
-            Ok(())
-        },
-    )?;
-    if stop.is_set() {
-        return Err(Error::Interrupted);
-    }
-    Ok((exported, drafts))
+/// What an export works with, and what it has done.
+struct Job<'a> {
+    shelf: &'a dyn Shelf,
+    recipe: &'a Recipe,
+    stop: &'a Stop,
+    observer: &'a dyn Observer,
+    exported: Exported,
+    drafts: Vec<Draft>,
 }
 
-/// Reads the bars of every file in turn.
+impl Job<'_> {
+    /// Writes the files one after another; many threads encode.
+    fn write(&mut self, files: &[FilePlan], open: &mut Opener<'_>) -> Result<(), Error> {
+        let (shelf, recipe, stop) = (self.shelf, self.recipe, self.stop);
+        let mut current: Option<(Sink, Option<Draft>)> = None;
+        in_order(
+            worker_count(),
+            |emit| read(shelf, files, stop, emit),
+            |step: Step<Vec<Piece>>| {
+                Ok(match step {
+                    Step::Begin(file) => Step::Begin(file),
+                    Step::End => Step::End,
+                    Step::Rows(pieces) => {
+                        let rows: usize = pieces.iter().map(|piece| piece.bars.num_rows()).sum();
+                        let encoded = recipe.encode(&pieces, Path::new("bars"))?;
+                        Step::Rows((encoded, rows as u64))
+                    }
+                })
+            },
+            |step: Step<(Encoded, u64)>| {
+                match step {
+                    Step::Begin(file) => {
+                        current = Some(open(&files[file].path)?);
+                        self.exported.files += 1;
+                    }
+                    Step::Rows((encoded, rows)) => {
+                        if let Some((sink, _)) = current.as_mut().filter(|_| rows > 0) {
+                            sink.append(encoded)?;
+                        }
+                        self.exported.rows += rows;
+                        self.observer.event(&Event::Progress {
+                            done: rows,
+                            bars: rows,
+                        });
+                    }
+                    Step::End => {
+                        if let Some((sink, draft)) = current.take() {
+                            sink.finish()?;
+                            self.drafts.extend(draft);
+                        }
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        if stop.is_set() {
+            return Err(Error::Interrupted);
+        }
+        Ok(())
+    }
+}
+
+/// Reads the bars of every file in turn. A file begins with its first bars; one that nothing divides, also without.
 fn read(
     shelf: &dyn Shelf,
     files: &[FilePlan],
@@ -250,16 +275,21 @@ fn read(
 ) -> Result<(), Error> {
     for (number, file) in files.iter().enumerate() {
         let mut chunks = Chunks::default();
-        if emit(Step::Begin(number)).is_break() {
-            return Ok(());
-        }
+        let mut begun = false;
+        let mut rows = |pieces: Vec<Piece>, emit: &mut dyn FnMut(Step<_>) -> ControlFlow<()>| {
+            if !begun {
+                begun = true;
+                emit(Step::Begin(number))?;
+            }
+            emit(Step::Rows(pieces))
+        };
         for plan in &file.series {
             let mut give = |bars: RecordBatch| {
                 let piece = Piece {
                     ticker: plan.key.ticker.clone(),
                     bars,
                 };
-                chunks.push(piece, &mut |pieces| emit(Step::Rows(pieces)))
+                chunks.push(piece, &mut |pieces| rows(pieces, emit))
             };
             let flow = match &plan.grid {
                 None => read_as_staged(shelf, plan, stop, &mut give)?,
@@ -270,10 +300,13 @@ fn read(
             }
         }
         let rest = chunks.take();
-        if !rest.is_empty() && emit(Step::Rows(rest)).is_break() {
-            return Ok(());
-        }
-        if emit(Step::End).is_break() {
+        let is_divided = file.path.components().count() > 1;
+        let flow = if !rest.is_empty() || !is_divided {
+            rows(rest, emit)
+        } else {
+            ControlFlow::Continue(())
+        };
+        if flow.is_break() || (begun && emit(Step::End).is_break()) {
             return Ok(());
         }
     }

@@ -16,7 +16,7 @@ use crate::calendar::Calendar;
 use crate::model::{
     Bar, Bars, DateRange, Interval, MINUTE_MICROS, SeriesKey, Ticker, TimeRange, Timestamp,
 };
-use crate::report::Stop;
+use crate::report::{Silent, Stop};
 
 #[derive(Default)]
 struct Memory {
@@ -113,7 +113,7 @@ fn run(
         partition_by,
         target,
     };
-    export(shelf, plan, &Stop::new())
+    export(shelf, plan, &Stop::new(), &Silent)
 }
 
 fn files(folder: &Path) -> Vec<String> {
@@ -454,6 +454,7 @@ fn dates_bound_longer_bars_too() {
             target: Target::Stream(Box::new(out.clone())),
         },
         &Stop::new(),
+        &Silent,
     )
     .unwrap();
     let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();

@@ -1,8 +1,10 @@
 //! Drives the real program: each test has a scratch folder and a cleared environment of its own.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on says so by panicking
+#![allow(clippy::disallowed_methods)] // and makes its files as it likes
 
 mod support;
 
 mod cli;
+mod out;
 mod simulate;

@@ -8,9 +8,16 @@ use super::error::CliError;
 
 mod completions;
 mod concurrent;
+mod conflicts;
+mod drop;
+mod export;
 mod man;
+mod query;
+mod seal;
 mod simulate;
 mod specific;
+mod status;
+mod verify;
 
 /// Lists the commands. One that is not listed here does not exist.
 macro_rules! commands {
@@ -35,6 +42,13 @@ commands! {
     Specific => specific,
     Concurrent => concurrent,
     Completions => completions,
+    Conflicts => conflicts,
+    Drop => drop,
+    Export => export,
     Man => man,
+    Query => query,
+    Seal => seal,
     Simulate => simulate,
+    Status => status,
+    Verify => verify,
 }

@@ -1,0 +1,357 @@
+//! Values of a result as text and as JSON.
+
+use std::io::Write;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Decimal256Type, DecimalType, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use chrono::{DateTime, Days, NaiveDate};
+
+use crate::export::write_number;
+
+/// Writes the value at `row` as text, nothing for a null: floats in the shortest form that reads back the same, instants
+/// as `2025-01-02T14:30:00Z`, lists and structs as JSON.
+pub fn write_text(out: &mut Vec<u8>, array: &dyn Array, row: usize) {
+    if array.is_null(row) {
+        return;
+    }
+    match array.data_type() {
+        DataType::Null => {}
+        DataType::Boolean => put(out, array.as_boolean().value(row)),
+        DataType::Float64 => write_number(out, array.as_primitive::<Float64Type>().value(row)),
+        DataType::Float32 => put(out, array.as_primitive::<Float32Type>().value(row)),
+        DataType::Utf8 => out.extend_from_slice(array.as_string::<i32>().value(row).as_bytes()),
+        DataType::LargeUtf8 => {
+            out.extend_from_slice(array.as_string::<i64>().value(row).as_bytes());
+        }
+        DataType::Utf8View => out.extend_from_slice(array.as_string_view().value(row).as_bytes()),
+        DataType::Dictionary(..) => {
+            let dictionary = array.as_any_dictionary();
+            let key = dictionary.normalized_keys()[row];
+            write_text(out, dictionary.values().as_ref(), key);
+        }
+        DataType::Timestamp(unit, zone) => {
+            write_instant(out, *unit, zone.is_some(), array, row);
+        }
+        DataType::Date32 => write_date(out, array.as_primitive::<Date32Type>().value(row)),
+        DataType::List(_)
+        | DataType::LargeList(_)
+        | DataType::FixedSizeList(..)
+        | DataType::Struct(_)
+        | DataType::Map(..) => write_json(out, array, row),
+        _ => {
+            if !write_integer(out, array, row) {
+                write_other(out, array, row);
+            }
+        }
+    }
+}
+
+/// Writes the value at `row` as JSON: numbers and booleans bare, all else as text in quotes.
+pub fn write_json(out: &mut Vec<u8>, array: &dyn Array, row: usize) {
+    if array.is_null(row) {
+        out.extend_from_slice(b"null");
+        return;
+    }
+    match array.data_type() {
+        DataType::Null => out.extend_from_slice(b"null"),
+        DataType::Boolean => put(out, array.as_boolean().value(row)),
+        DataType::Float64 if array.as_primitive::<Float64Type>().value(row).is_finite() => {
+            write_number(out, array.as_primitive::<Float64Type>().value(row));
+        }
+        DataType::Float32 if array.as_primitive::<Float32Type>().value(row).is_finite() => {
+            put(out, array.as_primitive::<Float32Type>().value(row));
+        }
+        // JSON knows no NaN.
+        DataType::Float64 | DataType::Float32 => out.extend_from_slice(b"null"),
+        DataType::Dictionary(..) => {
+            let dictionary = array.as_any_dictionary();
+            let key = dictionary.normalized_keys()[row];
+            write_json(out, dictionary.values().as_ref(), key);
+        }
+        DataType::List(_) => write_list(out, array.as_list::<i32>().value(row).as_ref()),
+        DataType::LargeList(_) => write_list(out, array.as_list::<i64>().value(row).as_ref()),
+        DataType::FixedSizeList(..) => {
+            write_list(out, array.as_fixed_size_list().value(row).as_ref());
+        }
+        DataType::Struct(fields) => {
+            let columns = array.as_struct().columns();
+            out.push(b'{');
+            for (index, (field, column)) in fields.iter().zip(columns).enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_json_text(out, field.name());
+                out.push(b':');
+                write_json(out, column.as_ref(), row);
+            }
+            out.push(b'}');
+        }
+        DataType::Map(..) => write_list(out, &array.as_map().value(row)),
+        _ => {
+            if write_integer(out, array, row) {
+                return;
+            }
+            let mut text = Vec::new();
+            match array.data_type() {
+                // A decimal is a number, whatever its digits.
+                DataType::Decimal128(..) | DataType::Decimal256(..) => write_text(out, array, row),
+                _ => {
+                    write_text(&mut text, array, row);
+                    write_json_text(out, &String::from_utf8_lossy(&text));
+                }
+            }
+        }
+    }
+}
+
+/// Writes a text as JSON.
+pub fn write_json_text(out: &mut Vec<u8>, text: &str) {
+    // Writing into memory does not fail.
+    let _ = serde_json::to_writer(out, text);
+}
+
+/// Whether values of a type stand to the right in a table.
+#[must_use]
+pub fn is_number(kind: &DataType) -> bool {
+    kind.is_numeric()
+}
+
+fn put(out: &mut Vec<u8>, value: impl std::fmt::Display) {
+    let _ = write!(out, "{value}");
+}
+
+fn write_list(out: &mut Vec<u8>, values: &dyn Array) {
+    out.push(b'[');
+    for row in 0..values.len() {
+        if row > 0 {
+            out.push(b',');
+        }
+        write_json(out, values, row);
+    }
+    out.push(b']');
+}
+
+fn write_integer(out: &mut Vec<u8>, array: &dyn Array, row: usize) -> bool {
+    match array.data_type() {
+        DataType::Int8 => put(out, array.as_primitive::<Int8Type>().value(row)),
+        DataType::Int16 => put(out, array.as_primitive::<Int16Type>().value(row)),
+        DataType::Int32 => put(out, array.as_primitive::<Int32Type>().value(row)),
+        DataType::Int64 => put(out, array.as_primitive::<Int64Type>().value(row)),
+        DataType::UInt8 => put(out, array.as_primitive::<UInt8Type>().value(row)),
+        DataType::UInt16 => put(out, array.as_primitive::<UInt16Type>().value(row)),
+        DataType::UInt32 => put(out, array.as_primitive::<UInt32Type>().value(row)),
+        DataType::UInt64 => put(out, array.as_primitive::<UInt64Type>().value(row)),
+        _ => return false,
+    }
+    true
+}
+
+fn write_other(out: &mut Vec<u8>, array: &dyn Array, row: usize) {
+    match array.data_type() {
+        DataType::Decimal128(precision, scale) => {
+            let value = array.as_primitive::<Decimal128Type>().value(row);
+            put(
+                out,
+                Decimal128Type::format_decimal(value, *precision, *scale),
+            );
+        }
+        DataType::Decimal256(precision, scale) => {
+            let value = array.as_primitive::<Decimal256Type>().value(row);
+            put(
+                out,
+                Decimal256Type::format_decimal(value, *precision, *scale),
+            );
+        }
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            let value = array.as_primitive::<IntervalMonthDayNanoType>().value(row);
+            write_interval(out, value.months, value.days, value.nanoseconds);
+        }
+        _ => {
+            let options = FormatOptions::default();
+            if let Ok(formatter) = ArrayFormatter::try_new(array, &options) {
+                put(out, formatter.value(row));
+            }
+        }
+    }
+}
+
+/// Writes an interval as DuckDB does: `1 year 2 months 3 days 04:05:06.5`, leaving out what is zero.
+fn write_interval(out: &mut Vec<u8>, months: i32, days: i32, nanos: i64) {
+    let mut parts = Vec::new();
+    let mut part = |number: i32, unit: &str| {
+        if number != 0 {
+            let plural = if number.abs() == 1 { "" } else { "s" };
+            parts.push(format!("{number} {unit}{plural}"));
+        }
+    };
+    part(months / 12, "year");
+    part(months % 12, "month");
+    part(days, "day");
+    if nanos != 0 || parts.is_empty() {
+        let sign = if nanos < 0 { "-" } else { "" };
+        let seconds = nanos.unsigned_abs() / 1_000_000_000;
+        let mut clock = format!(
+            "{sign}{:02}:{:02}:{:02}",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60
+        );
+        let rest = nanos.unsigned_abs() % 1_000_000_000;
+        if rest > 0 {
+            clock += format!(".{rest:09}").trim_end_matches('0');
+        }
+        parts.push(clock);
+    }
+    put(out, parts.join(" "));
+}
+
+fn write_instant(out: &mut Vec<u8>, unit: TimeUnit, utc: bool, array: &dyn Array, row: usize) {
+    let (ticks, second) = match unit {
+        TimeUnit::Second => (array.as_primitive::<TimestampSecondType>().value(row), 1),
+        TimeUnit::Millisecond => (
+            array.as_primitive::<TimestampMillisecondType>().value(row),
+            1_000,
+        ),
+        TimeUnit::Microsecond => (
+            array.as_primitive::<TimestampMicrosecondType>().value(row),
+            1_000_000,
+        ),
+        TimeUnit::Nanosecond => (
+            array.as_primitive::<TimestampNanosecondType>().value(row),
+            1_000_000_000,
+        ),
+    };
+    let nanos = ticks.rem_euclid(second) * (1_000_000_000 / second);
+    match DateTime::from_timestamp(ticks.div_euclid(second), nanos as u32) {
+        // DuckDB's infinities lie beyond every date.
+        None if ticks < 0 => out.extend_from_slice(b"-infinity"),
+        None => out.extend_from_slice(b"infinity"),
+        Some(instant) => {
+            put(out, instant.format("%Y-%m-%dT%H:%M:%S%.f"));
+            if utc {
+                out.push(b'Z');
+            }
+        }
+    }
+}
+
+fn write_date(out: &mut Vec<u8>, days: i32) {
+    let epoch = NaiveDate::default();
+    let distance = Days::new(u64::from(days.unsigned_abs()));
+    let date = if days < 0 {
+        epoch.checked_sub_days(distance)
+    } else {
+        epoch.checked_add_days(distance)
+    };
+    match date {
+        Some(date) => put(out, date),
+        None => out.extend_from_slice(if days < 0 { b"-infinity" } else { b"infinity" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{
+        ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray,
+        StringArray, StructArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+    };
+    use arrow::datatypes::{Field, Int64Type};
+
+    use super::*;
+
+    fn both(array: &dyn Array, row: usize) -> (String, String) {
+        let (mut text, mut json) = (Vec::new(), Vec::new());
+        write_text(&mut text, array, row);
+        write_json(&mut json, array, row);
+        (
+            String::from_utf8(text).unwrap(),
+            String::from_utf8(json).unwrap(),
+        )
+    }
+
+    fn check(array: impl Array, expected: &[(&str, &str)]) {
+        for (row, (text, json)) in expected.iter().enumerate() {
+            assert_eq!(both(&array, row), ((*text).to_owned(), (*json).to_owned()));
+        }
+    }
+
+    #[test]
+    fn values_are_written_as_people_and_programs_read_them() {
+        check(
+            Float64Array::from(vec![Some(90.0), Some(0.1), Some(f64::NAN), None]),
+            &[("90", "90"), ("0.1", "0.1"), ("NaN", "null"), ("", "null")],
+        );
+        check(Int64Array::from(vec![-7]), &[("-7", "-7")]);
+        check(BooleanArray::from(vec![true]), &[("true", "true")]);
+        check(
+            StringArray::from(vec!["a\"b\n"]),
+            &[("a\"b\n", "\"a\\\"b\\n\"")],
+        );
+        check(
+            TimestampMicrosecondArray::from(vec![1_735_828_200_000_000, 1_500_000, i64::MAX])
+                .with_timezone("UTC"),
+            &[
+                ("2025-01-02T14:30:00Z", "\"2025-01-02T14:30:00Z\""),
+                ("1970-01-01T00:00:01.500Z", "\"1970-01-01T00:00:01.500Z\""),
+                ("infinity", "\"infinity\""),
+            ],
+        );
+        check(
+            TimestampNanosecondArray::from(vec![-1]),
+            &[(
+                "1969-12-31T23:59:59.999999999",
+                "\"1969-12-31T23:59:59.999999999\"",
+            )],
+        );
+        check(
+            Date32Array::from(vec![20_090, -1]),
+            &[
+                ("2025-01-02", "\"2025-01-02\""),
+                ("1969-12-31", "\"1969-12-31\""),
+            ],
+        );
+        check(
+            Decimal128Array::from(vec![12_345])
+                .with_precision_and_scale(38, 2)
+                .unwrap(),
+            &[("123.45", "123.45")],
+        );
+    }
+
+    #[test]
+    fn intervals_are_written_as_duckdb_writes_them() {
+        let text = |months, days, nanos| {
+            let mut out = Vec::new();
+            write_interval(&mut out, months, days, nanos);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(text(0, 0, 65_000_000_000), "00:01:05");
+        assert_eq!(
+            text(14, -3, 1_500_000_000),
+            "1 year 2 months -3 days 00:00:01.5"
+        );
+        assert_eq!(text(0, 1, 0), "1 day");
+        assert_eq!(text(0, 0, 0), "00:00:00");
+        assert_eq!(text(0, 0, -1_000_000_000), "-00:00:01");
+    }
+
+    #[test]
+    fn lists_and_structs_are_json() {
+        let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some([Some(1), None])]);
+        check(list, &[("[1,null]", "[1,null]")]);
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
+        let field = Arc::new(Field::new("a", DataType::Utf8, false));
+        check(
+            StructArray::from(vec![(field, text)]),
+            &[("{\"a\":\"x\"}", "{\"a\":\"x\"}")],
+        );
+    }
+}

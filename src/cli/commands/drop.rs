@@ -1,0 +1,114 @@
+//! `drop`: staged bars and their coverage, removed on purpose.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use crate::calendar::Calendar;
+use crate::cli::args::{RangeArgs, TickerArgs};
+use crate::cli::context::{Context, Outcome};
+use crate::cli::error::CliError;
+use crate::model::{DateRange, Interval, TimeRange};
+use crate::store::{Error, OpenOptions, SeriesRow, Store};
+
+/// Remove staged bars and their coverage, as after a wrong time zone. Example: backfill drop --tickers AAPL --start 040325 --end 050325
+///
+/// Files that were exported and tables that were synced keep what they have.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    tickers: TickerArgs,
+
+    #[command(flatten)]
+    range: RangeArgs,
+
+    /// Only bars of N minutes. Example: --interval 1
+    #[arg(long, value_name = "N", help_heading = "Range")]
+    interval: Option<Interval>,
+
+    /// Do not ask. Example: --yes
+    #[arg(long)]
+    yes: bool,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
+    let tickers = args.tickers.resolve()?;
+    if tickers.is_empty() {
+        return Err(
+            CliError::usage("drop needs --tickers").hint("name the tickers whose bars are to go")
+        );
+    }
+    let (start, end) = args.range.resolve()?;
+    let mut out = context.stdout()?;
+    let dir = context.store_dir(false);
+    if !dir.join("staging.duckdb").exists() && !dir.join("lake").exists() {
+        return Err(Error::Missing { dir }.into());
+    }
+    let store = Store::open(&dir, &OpenOptions::default())?;
+    let mut chosen: Vec<SeriesRow> = store.reader()?.series()?;
+    chosen.retain(|row| {
+        tickers.contains(&row.key.ticker)
+            && args
+                .interval
+                .is_none_or(|interval| row.key.interval == interval)
+    });
+    if chosen.is_empty() {
+        tracing::warn!("none of these tickers is staged; nothing was removed");
+        return Ok(Outcome::Done);
+    }
+    if !args.yes && !confirmed(&chosen)? {
+        return Err(CliError::failed("nothing was removed"));
+    }
+    let run = store.begin_run("drop", context.started_at())?;
+    for row in chosen {
+        let range = instants(&row, start, end);
+        let dropped = store.drop_bars(&row.key, range)?;
+        writeln!(out, "dropped: {} rows={}", row.key, dropped.rows)?;
+    }
+    store.finish_run(&run, context.now(), "ok", "{}")?;
+    out.flush()?;
+    Ok(Outcome::Done)
+}
+
+/// The instants of exchange-local dates; an end that was not typed is open.
+fn instants(
+    row: &SeriesRow,
+    start: Option<chrono::NaiveDate>,
+    end: Option<chrono::NaiveDate>,
+) -> TimeRange {
+    let day = |date: chrono::NaiveDate| match (
+        DateRange::new(date, date),
+        Calendar::for_exchange(&row.provenance.exchange),
+    ) {
+        (Ok(dates), Ok(calendar)) => calendar.instants(dates),
+        _ => {
+            let start = crate::model::date_micros(date);
+            TimeRange {
+                start,
+                end: start + crate::model::DAY_MICROS,
+            }
+        }
+    };
+    TimeRange {
+        start: start.map_or(i64::MIN, |date| day(date).start),
+        end: end.map_or(i64::MAX, |date| day(date).end),
+    }
+}
+
+fn confirmed(chosen: &[SeriesRow]) -> Result<bool, CliError> {
+    let rows: u64 = chosen.iter().map(|row| row.rows).sum();
+    if !io::stdin().is_terminal() {
+        return Err(CliError::usage(
+            "drop asks before it removes bars, and there is no terminal to ask on",
+        )
+        .hint("--yes removes them without asking"));
+    }
+    eprint!(
+        "remove staged bars of {} series ({rows} rows at most)? [y/N] ",
+        chosen.len()
+    );
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
+}

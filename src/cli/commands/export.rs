@@ -1,0 +1,242 @@
+//! `export`: staged bars to files.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::calendar::Calendar;
+use crate::cli::args::{RangeArgs, TickerArgs};
+use crate::cli::context::{Context, Outcome};
+use crate::cli::error::CliError;
+use crate::cli::table::grouped;
+use crate::export::{Format, Grid, PartitionBy, Plan, SeriesPlan, Staged, Target, export};
+use crate::model::{DateRange, Interval, Ticker, TimeRange};
+use crate::report::{Event, Observer};
+use crate::store::{self, OpenOptions, Reader, SeriesRow};
+
+/// Longest bars that can be made from one-minute bars, in minutes: a day.
+const RESAMPLE_MINUTES_MAX: u16 = 1440;
+
+/// Write staged bars to files. Example: backfill export --to exports/ --partition-by ticker,year
+///
+/// Files hold ticker, timestamp, open, high, low, close, volume, vwap and trades (a CSV the last two only where any bar has
+/// them), sorted by ticker and timestamp. They are written beside their place and renamed: a reader never sees half a file.
+/// An export to a folder replaces what an earlier export wrote there, and nothing else.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A folder, a file (.parquet, .csv or .arrow), or - for standard output. Example: --to bars.parquet
+    #[arg(long, value_name = "DIR|FILE|-", help_heading = "Output")]
+    to: PathBuf,
+
+    /// parquet, csv or arrow [default: by the ending of FILE; parquet in a folder, csv to standard output]. Example: --format csv
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    format: Option<Format>,
+
+    /// Divide a folder's files, hive-style, by ticker, year (UTC) or ticker,year; none makes one file [default: none].
+    /// Example: --partition-by ticker,year
+    #[arg(long, value_name = "KEYS", help_heading = "Output")]
+    partition_by: Option<PartitionBy>,
+
+    /// Make bars of N minutes from the one-minute bars, from each session's open on. Bars outside sessions are made too, on
+    /// a grid that ends at the open and starts again at the close. Example: --resample 15
+    #[arg(long, value_name = "N", help_heading = "Output", value_parser = clap::value_parser!(u16).range(2..=i64::from(RESAMPLE_MINUTES_MAX)))]
+    resample: Option<u16>,
+
+    /// Length of the bars in minutes: 1, 5, 15, 30 or 60; needed where several are staged. Example: --interval 1
+    #[arg(long, value_name = "N", help_heading = "Range")]
+    interval: Option<Interval>,
+
+    #[command(flatten)]
+    tickers: TickerArgs,
+
+    #[command(flatten)]
+    range: RangeArgs,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
+    let tickers = args.tickers.resolve()?;
+    let dates = args.range.resolve()?;
+    let interval = staged_interval(args.interval, args.resample)?;
+    let (place, format) = place(&args.to, args.format)?;
+    let partition_by = args.partition_by.unwrap_or_default();
+    if partition_by != PartitionBy::None && !matches!(place, Place::Folder) {
+        return Err(
+            CliError::usage("--partition-by divides the files of a folder")
+                .hint("--to DIR/ names a folder"),
+        );
+    }
+    let dir = context.store_dir(false);
+    keep_out_of(&dir, &args.to)?;
+    let target = match place {
+        Place::Stream => Target::Stream(Box::new(context.stdout()?)),
+        Place::File => Target::File(args.to.clone()),
+        Place::Folder => Target::Folder(args.to.clone()),
+    };
+
+    let reader = Reader::open(&dir, &OpenOptions::default())?;
+    if let Some(pid) = reader.is_lake_only() {
+        return Err(store::Error::CatalogBusy { dir, pid }.into());
+    }
+    let staged = chosen(reader.series()?, &tickers, interval)?;
+    for missing in missing(&staged, &tickers) {
+        tracing::warn!("no bars of {missing} are staged");
+    }
+    let total: u64 = staged.iter().map(|series| series.rows).sum();
+    let count = staged.len();
+    let minutes = args
+        .resample
+        .or_else(|| staged.first().map(|row| row.key.interval.minutes()));
+    let series = staged
+        .into_iter()
+        .map(|row| series_plan(row, dates, args.resample))
+        .collect::<Result<Vec<_>, _>>()?;
+
+    let observer = context.observer();
+    observer.event(&Event::Planned {
+        unit: "bars",
+        total,
+    });
+    let plan = Plan {
+        series,
+        minutes: minutes.unwrap_or(1),
+        format,
+        partition_by,
+        target,
+    };
+    let done = export(&Staged(&reader), plan, &context.stop(), &observer)?;
+    drop(observer);
+    tracing::info!(
+        "{} bars of {} series in {} file{}, in {:.2}s",
+        grouped(done.rows),
+        count,
+        done.files,
+        if done.files == 1 { "" } else { "s" },
+        context.elapsed().as_secs_f64()
+    );
+    Ok(Outcome::Done)
+}
+
+enum Place {
+    Stream,
+    File,
+    Folder,
+}
+
+/// What `--to` names: standard output, a folder (one that is there, ends in a slash, or has no ending), or a file.
+fn place(to: &Path, format: Option<Format>) -> Result<(Place, Format), CliError> {
+    let text = to.to_string_lossy();
+    if text == "-" {
+        return Ok((Place::Stream, format.unwrap_or(Format::Csv)));
+    }
+    if to.is_dir() || text.ends_with(['/', std::path::MAIN_SEPARATOR]) || to.extension().is_none() {
+        return Ok((Place::Folder, format.unwrap_or(Format::Parquet)));
+    }
+    match format.map_or_else(|| Format::of(to), Ok) {
+        Ok(format) => Ok((Place::File, format)),
+        Err(error) => Err(CliError::from(error)
+            .hint("--format tells the format of a file; a folder's name ends in a slash")),
+    }
+}
+
+/// Nothing but the store itself writes into its folder.
+fn keep_out_of(store: &Path, to: &Path) -> Result<(), CliError> {
+    // Of a path that is not there yet, the part that is tells where it will be.
+    let real = |path: &Path| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut real = PathBuf::new();
+        for part in path.components() {
+            if part == std::path::Component::ParentDir {
+                real.pop();
+            } else {
+                real.push(part);
+                real = real.canonicalize().unwrap_or(real);
+            }
+        }
+        real
+    };
+    if to != Path::new("-") && real(to).starts_with(real(store)) {
+        return Err(CliError::usage(format!(
+            "{} lies inside the store {}",
+            to.display(),
+            store.display()
+        )));
+    }
+    Ok(())
+}
+
+/// The interval to read: longer bars are made from one-minute bars only.
+fn staged_interval(
+    interval: Option<Interval>,
+    resample: Option<u16>,
+) -> Result<Option<Interval>, CliError> {
+    match (interval, resample) {
+        (Some(interval), Some(_)) if interval != Interval::M1 => Err(CliError::usage(
+            "--resample makes longer bars from one-minute bars, not from longer ones",
+        )),
+        (_, Some(_)) => Ok(Some(Interval::M1)),
+        (interval, None) => Ok(interval),
+    }
+}
+
+/// The series asked for, all of one interval.
+fn chosen(
+    mut series: Vec<SeriesRow>,
+    tickers: &[Ticker],
+    interval: Option<Interval>,
+) -> Result<Vec<SeriesRow>, CliError> {
+    series.retain(|row| tickers.is_empty() || tickers.contains(&row.key.ticker));
+    match interval {
+        Some(interval) => series.retain(|row| row.key.interval == interval),
+        None => {
+            let intervals: BTreeSet<Interval> = series.iter().map(|row| row.key.interval).collect();
+            if intervals.len() > 1 {
+                let listed: Vec<String> =
+                    intervals.iter().map(|i| i.minutes().to_string()).collect();
+                return Err(CliError::usage(format!(
+                    "bars of {} minutes are staged",
+                    listed.join(" and ")
+                ))
+                .hint("--interval N says which"));
+            }
+        }
+    }
+    Ok(series)
+}
+
+fn missing<'a>(staged: &'a [SeriesRow], tickers: &'a [Ticker]) -> impl Iterator<Item = &'a Ticker> {
+    let known: BTreeSet<&Ticker> = staged.iter().map(|row| &row.key.ticker).collect();
+    tickers.iter().filter(move |ticker| !known.contains(ticker))
+}
+
+fn series_plan(
+    row: SeriesRow,
+    (start, end): (Option<chrono::NaiveDate>, Option<chrono::NaiveDate>),
+    resample: Option<u16>,
+) -> Result<SeriesPlan, CliError> {
+    let calendar = || {
+        Calendar::for_exchange(&row.provenance.exchange)
+            .map_err(|error| CliError::of(crate::cli::exit_codes::FAILED, &error))
+    };
+    let mut wanted = TimeRange::ALL;
+    if start.is_some() || end.is_some() {
+        let calendar = calendar()?;
+        if let Some(start) = start {
+            wanted.start = calendar.instants(DateRange::new(start, start)?).start;
+        }
+        if let Some(end) = end {
+            wanted.end = calendar.instants(DateRange::new(end, end)?).end;
+        }
+    }
+    let grid = match resample {
+        Some(minutes) => Some(Grid {
+            calendar: calendar()?,
+            minutes,
+        }),
+        None => None,
+    };
+    Ok(SeriesPlan::new(
+        row.key,
+        (row.first, row.last),
+        wanted,
+        grid,
+    ))
+}

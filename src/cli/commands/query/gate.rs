@@ -1,0 +1,219 @@
+//! Lets one reading statement through and nothing else.
+//!
+//! The connection itself refuses the network, and files outside the lake; but inside the lake's folder DuckDB would write
+//! as readily as it reads. So DuckDB's own parser is asked what a statement is before it runs.
+
+use duckdb::Connection;
+use serde_json::Value;
+
+/// Table functions that only read. Others can switch settings, write logs, or run SQL that nobody has looked at.
+const TABLE_FUNCTIONS: [&str; 10] = [
+    "generate_series",
+    "glob",
+    "query_table",
+    "range",
+    "read_parquet",
+    "parquet_scan",
+    "repeat",
+    "repeat_row",
+    "summary",
+    "unnest",
+];
+/// Beginnings of the names of others.
+const TABLE_FUNCTION_PREFIXES: [&str; 3] = ["duckdb_", "pragma_", "parquet_"];
+/// And the JSON functions that only read.
+const JSON_FUNCTIONS: [&str; 2] = ["json_each", "json_tree"];
+
+/// Why a statement is not run.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("there is no SQL to run")]
+    Nothing,
+    #[error("only one statement can be run at a time")]
+    Several,
+    #[error(
+        "only statements that read can be run (SELECT, FROM, WITH, VALUES, DESCRIBE, SUMMARIZE, SHOW, EXPLAIN)"
+    )]
+    NotReading,
+    #[error("the function {0} cannot be used here")]
+    Function(String),
+    #[error("{0}")]
+    Sql(String),
+}
+
+/// What a statement that may run reads.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// Names of the tables and views, lower case.
+    pub tables: Vec<String>,
+}
+
+/// Looks at a statement; runs nothing.
+pub(super) fn check(connection: &Connection, sql: &str) -> Result<Passed, Refusal> {
+    let failed = |error: duckdb::Error| Refusal::Sql(error.to_string());
+    let json: String = connection
+        .query_row(
+            "SELECT json_serialize_sql(?::VARCHAR)::VARCHAR",
+            [explained(sql)],
+            |row| row.get(0),
+        )
+        .map_err(failed)?;
+    let tree: Value =
+        serde_json::from_str(&json).map_err(|error| Refusal::Sql(error.to_string()))?;
+    if tree["error"] == Value::Bool(true) {
+        return Err(match tree["error_type"].as_str() {
+            Some("parser") => Refusal::Sql(
+                tree["error_message"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+            ),
+            _ => Refusal::NotReading,
+        });
+    }
+    match tree["statements"].as_array().map_or(0, Vec::len) {
+        0 => return Err(Refusal::Nothing),
+        1 => {}
+        _ => return Err(Refusal::Several),
+    }
+    let mut passed = Passed::default();
+    walk(&tree, &mut passed)?;
+    Ok(passed)
+}
+
+/// The statement that an EXPLAIN explains, or the statement itself.
+fn explained(sql: &str) -> &str {
+    let after = |text: &'static str, sql: &'_ str| -> Option<usize> {
+        let head = sql.get(..text.len())?;
+        let rest = &sql[text.len()..];
+        (head.eq_ignore_ascii_case(text) && rest.starts_with(char::is_whitespace))
+            .then_some(text.len())
+    };
+    let sql = sql.trim_start();
+    let Some(end) = after("explain", sql) else {
+        return sql;
+    };
+    let sql = sql[end..].trim_start();
+    match after("analyze", sql) {
+        Some(end) => &sql[end..],
+        None => sql,
+    }
+}
+
+fn walk(node: &Value, passed: &mut Passed) -> Result<(), Refusal> {
+    match node {
+        Value::Array(nodes) => nodes.iter().try_for_each(|node| walk(node, passed)),
+        Value::Object(fields) => {
+            match fields.get("type").and_then(Value::as_str) {
+                Some("TABLE_FUNCTION") => {
+                    let name = fields
+                        .get("function")
+                        .and_then(|function| function["function_name"].as_str())
+                        .unwrap_or_default()
+                        .to_ascii_lowercase();
+                    if !reads_only(&name) {
+                        return Err(Refusal::Function(name));
+                    }
+                }
+                Some("BASE_TABLE") => {
+                    if let Some(name) = fields.get("table_name").and_then(Value::as_str) {
+                        passed.tables.push(name.to_ascii_lowercase());
+                    }
+                }
+                _ => {}
+            }
+            fields.values().try_for_each(|node| walk(node, passed))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn reads_only(function: &str) -> bool {
+    TABLE_FUNCTIONS.contains(&function)
+        || JSON_FUNCTIONS.contains(&function)
+        || TABLE_FUNCTION_PREFIXES
+            .iter()
+            .any(|prefix| function.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(sql: &str) -> Result<Passed, Refusal> {
+        check(&Connection::open_in_memory().unwrap(), sql)
+    }
+
+    #[test]
+    fn reading_statements_pass() {
+        for sql in [
+            "select count(*) from bars",
+            "FROM bars LIMIT 1",
+            "with x as (select 1) select * from x;",
+            "values (1)",
+            "describe bars",
+            "summarize bars",
+            "show tables",
+            "table bars",
+            "explain select 1",
+            " EXPLAIN\n ANALYZE select 1",
+            "pivot bars on ticker in ('007') using count(*)",
+            "-- a note\nselect 'a;b'",
+            "select * from range(3), unnest([1]), duckdb_settings()",
+            "select * from bars asof join bars b using (timestamp)",
+        ] {
+            assert!(checked(sql).is_ok(), "{sql}: {:?}", checked(sql));
+        }
+        let passed = checked("select * from Runs join bars on true").unwrap();
+        assert_eq!(passed.tables, ["runs", "bars"]);
+    }
+
+    #[test]
+    fn all_others_are_refused() {
+        for sql in [
+            "copy bars to 'x.parquet'",
+            "attach 'x.db'",
+            "create table t(a int)",
+            "create temp table t as select 1",
+            "insert into bars values (1)",
+            "delete from bars",
+            "set threads = 1",
+            "pragma version",
+            "call pragma_version()",
+            "install spatial",
+            "load spatial",
+            "export database 'x'",
+            "import database 'x'",
+            "begin",
+            "vacuum",
+            "checkpoint",
+            "explain copy bars to 'x.parquet'",
+            "explain analyze copy bars to 'x.parquet'",
+            "explain explain select 1",
+            "prepare p as select 1",
+            "execute p",
+            "use memory",
+        ] {
+            assert_eq!(checked(sql), Err(Refusal::NotReading), "{sql}");
+        }
+        for (sql, name) in [
+            (
+                "select * from enable_logging(storage := 'file')",
+                "enable_logging",
+            ),
+            ("select * from query('select 1')", "query"),
+            ("select (select count(*) from checkpoint())", "checkpoint"),
+            ("with a as (from \"QUERY\"('select 1')) from a", "query"),
+            (
+                "select * from json_execute_serialized_sql('x')",
+                "json_execute_serialized_sql",
+            ),
+            ("select * from read_csv('x.csv')", "read_csv"),
+        ] {
+            assert_eq!(checked(sql), Err(Refusal::Function(name.into())), "{sql}");
+        }
+        assert_eq!(checked("select 1; select 2"), Err(Refusal::Several));
+        assert_eq!(checked(" ; "), Err(Refusal::Nothing));
+        assert!(matches!(checked("selct 1"), Err(Refusal::Sql(why)) if why.contains("selct")));
+    }
+}

@@ -1,0 +1,107 @@
+//! `status`: what is staged, a line a series.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use crate::cli::args::TickerArgs;
+use crate::cli::context::{Context, Outcome};
+use crate::cli::error::CliError;
+use crate::model::Interval;
+use crate::store::{OpenOptions, Reader};
+
+mod overview;
+mod runs;
+mod show;
+
+use overview::Overview;
+
+/// Show what is staged, a line a series. Example: backfill status
+///
+/// A session is complete when it holds at least 0.9 of what the ten nearest sessions of the ticker hold; expected are the
+/// exchange's sessions from the first to the last staged one. Unsynced rows are those that a sync target lacked when it
+/// was last seen.
+#[derive(clap::Args)]
+pub struct Args {
+    /// For people, or for programs. Example: --format json
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "table",
+        help_heading = "Output"
+    )]
+    format: StatusFormat,
+
+    /// List the runs instead, oldest first. Example: --runs
+    #[arg(long, help_heading = "Output")]
+    runs: bool,
+
+    /// Only bars of N minutes. Example: --interval 1
+    #[arg(long, value_name = "N", help_heading = "Range")]
+    interval: Option<Interval>,
+
+    #[command(flatten)]
+    tickers: TickerArgs,
+}
+
+/// What the status is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum StatusFormat {
+    /// Columns for people.
+    Table,
+    /// One object.
+    Json,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
+    let tickers = args.tickers.resolve()?;
+    let mut out = context.stdout()?;
+    let dir = context.store_dir(false);
+    let reader = Reader::open(&dir, &OpenOptions::default())?;
+    for notice in reader.notices() {
+        tracing::warn!("{notice}");
+    }
+    if args.runs {
+        let runs = reader.runs()?;
+        match args.format {
+            StatusFormat::Table => runs::table(&mut out, &runs)?,
+            StatusFormat::Json => runs::json(&mut out, &runs)?,
+        }
+        out.flush()?;
+        return Ok(Outcome::Done);
+    }
+    if let Some(pid) = reader.is_lake_only() {
+        let pid = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+        tracing::warn!(
+            "another process{pid} writes into the store: this is the sealed part alone, without sessions and targets"
+        );
+    }
+    let keep = |row: &crate::store::SeriesRow| {
+        (tickers.is_empty() || tickers.contains(&row.key.ticker))
+            && args
+                .interval
+                .is_none_or(|interval| row.key.interval == interval)
+    };
+    let overview = Overview::read(&reader, keep, bytes_below(&dir))?;
+    match args.format {
+        StatusFormat::Table => show::table(&mut out, &overview)?,
+        StatusFormat::Json => show::json(&mut out, &overview)?,
+    }
+    out.flush()?;
+    Ok(Outcome::Done)
+}
+
+/// Bytes of all files in a folder. What goes away meanwhile is not counted.
+fn bytes_below(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return 0;
+    };
+    entries
+        .flatten()
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => bytes_below(&entry.path()),
+            Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |metadata| metadata.len()),
+            _ => 0,
+        })
+        .sum()
+}

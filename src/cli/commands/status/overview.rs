@@ -1,0 +1,171 @@
+//! What `status` tells, put together from the catalog's counts: no bar is read.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+
+use crate::calendar::{Calendar, Session, complete};
+use crate::model::{DateRange, Interval, SeriesKey, Timestamp};
+use crate::store::{Error, Reader, SeriesRow, SessionCount, TargetRow};
+
+/// All that is told.
+pub(super) struct Overview {
+    pub store: PathBuf,
+    pub series: Vec<SeriesStatus>,
+    /// Sync targets, in the order of the `unsynced` of each series.
+    pub targets: Vec<String>,
+    pub bytes: u64,
+    /// While another process writes, the lake alone is seen.
+    pub lake_only: bool,
+}
+
+/// One line.
+pub(super) struct SeriesStatus {
+    pub row: SeriesRow,
+    /// `None` where nothing is known of the exchange's sessions.
+    pub sessions: Option<Sessions>,
+    /// Rows that each target lacked when it was last seen; `None` for a target that never saw the series.
+    pub unsynced: Vec<Option<Unsynced>>,
+}
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sessions {
+    pub complete: u64,
+    pub expected: u64,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Unsynced {
+    pub rows: u64,
+    pub seen_at: Timestamp,
+}
+
+impl Overview {
+    pub fn read(
+        reader: &Reader,
+        keep: impl Fn(&SeriesRow) -> bool,
+        bytes: u64,
+    ) -> Result<Self, Error> {
+        let lake_only = reader.is_lake_only().is_some();
+        let (counts, seen) = if lake_only {
+            (BTreeMap::new(), Vec::new())
+        } else {
+            (reader.sessions()?, reader.targets()?)
+        };
+        let mut targets: Vec<String> = seen.iter().map(|row| row.target.clone()).collect();
+        targets.dedup();
+        let seen: HashMap<(&str, &SeriesKey), &TargetRow> = seen
+            .iter()
+            .map(|row| ((row.target.as_str(), &row.series), row))
+            .collect();
+        let mut calendars = Calendars::default();
+        let mut series = Vec::new();
+        for row in reader.series()?.into_iter().filter(keep) {
+            let sessions = counts
+                .get(&row.key)
+                .and_then(|counts| calendars.judge(&row, counts));
+            let mut unsynced = Vec::with_capacity(targets.len());
+            for target in &targets {
+                unsynced.push(match seen.get(&(target.as_str(), &row.key)) {
+                    None => None,
+                    Some(target) => Some(Unsynced {
+                        rows: if target.base_seq >= row.max_commit_seq {
+                            0
+                        } else {
+                            reader.rows_since(&row.key, target.base_seq)?
+                        },
+                        seen_at: target.seen_at,
+                    }),
+                });
+            }
+            series.push(SeriesStatus {
+                row,
+                sessions,
+                unsynced,
+            });
+        }
+        Ok(Self {
+            store: reader.dir().to_owned(),
+            series,
+            targets,
+            bytes,
+            lake_only,
+        })
+    }
+
+    /// The sums of all lines: rows, hot rows, sessions.
+    pub fn totals(&self) -> (u64, u64, Sessions) {
+        let mut sessions = Sessions::default();
+        for one in self.series.iter().filter_map(|series| series.sessions) {
+            sessions.complete += one.complete;
+            sessions.expected += one.expected;
+        }
+        (
+            self.series.iter().map(|series| series.row.rows).sum(),
+            self.series.iter().map(|series| series.row.hot_rows).sum(),
+            sessions,
+        )
+    }
+}
+
+/// The sessions of each exchange, looked up once.
+#[derive(Default)]
+struct Calendars(HashMap<String, Option<(Calendar, Vec<Session>)>>);
+
+impl Calendars {
+    /// Compares what was counted with what the exchange's calendar says. Outside its span nothing can be expected.
+    fn judge(&mut self, row: &SeriesRow, counts: &[SessionCount]) -> Option<Sessions> {
+        let (first, last) = (counts.first()?.session, counts.last()?.session);
+        let sessions = self.sessions(&row.provenance.exchange, first, last)?;
+        let mut bars = vec![0; sessions.len()];
+        let mut place = 0;
+        for count in counts {
+            while place < sessions.len() && sessions[place].date < count.session {
+                place += 1;
+            }
+            if place < sessions.len() && sessions[place].date == count.session {
+                bars[place] = count.regular;
+            }
+        }
+        Some(judged(sessions, &bars, row.key.interval))
+    }
+
+    fn sessions(
+        &mut self,
+        exchange: &str,
+        first: NaiveDate,
+        last: NaiveDate,
+    ) -> Option<&[Session]> {
+        let entry = self
+            .0
+            .entry(exchange.to_owned())
+            .or_insert_with(|| Some((Calendar::for_exchange(exchange).ok()?, Vec::new())));
+        let (calendar, known) = entry.as_mut()?;
+        let (mut from, mut to) = (first, last);
+        if let Some(span) = calendar.span() {
+            from = from.max(span.first());
+            to = to.min(span.last());
+        }
+        let covered = known.first().is_some_and(|session| session.date <= from)
+            && known.last().is_some_and(|session| session.date >= to);
+        if !covered {
+            if let (Some(a), Some(b)) = (known.first(), known.last()) {
+                from = from.min(a.date);
+                to = to.max(b.date);
+            }
+            *known = calendar.sessions(DateRange::new(from, to).ok()?).ok()?;
+        }
+        let start = known.partition_point(|session| session.date < first);
+        let end = known.partition_point(|session| session.date <= last);
+        Some(&known[start..end])
+    }
+}
+
+fn judged(sessions: &[Session], bars: &[u32], interval: Interval) -> Sessions {
+    let whole = complete(sessions, bars, interval);
+    Sessions {
+        complete: whole.iter().filter(|whole| **whole).count() as u64,
+        expected: sessions.len() as u64,
+    }
+}

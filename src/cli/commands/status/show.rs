@@ -1,0 +1,143 @@
+//! The overview for people and for programs.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::overview::{Overview, Sessions};
+use crate::cli::table::{Column, Table, bytes, grouped};
+use crate::model::Timestamp;
+
+pub(super) fn table(out: &mut impl Write, overview: &Overview) -> io::Result<()> {
+    let mut columns = vec![
+        Column::text("interval"),
+        Column::text("ticker"),
+        Column::text("exchange"),
+        Column::number("rows"),
+        Column::text("first"),
+        Column::text("last"),
+        Column::number("sessions"),
+        Column::number("hot"),
+    ];
+    for _ in &overview.targets {
+        columns.push(Column::number("unsynced"));
+    }
+    let mut table = Table::new(&mut *out, columns);
+    for series in &overview.series {
+        let row = &series.row;
+        let mut values = vec![
+            row.key.interval.to_string(),
+            row.key.ticker.to_string(),
+            row.provenance.exchange.clone(),
+            grouped(row.rows),
+            row.first.to_string(),
+            row.last.to_string(),
+            series.sessions.map_or_else(|| "-".to_owned(), ratio),
+            grouped(row.hot_rows),
+        ];
+        for unsynced in &series.unsynced {
+            values.push(unsynced.map_or_else(|| "-".to_owned(), |unsynced| grouped(unsynced.rows)));
+        }
+        table.row(values)?;
+    }
+    table.finish()?;
+    let (rows, hot, sessions) = overview.totals();
+    writeln!(
+        out,
+        "\n{} series, {} rows ({} hot), {} sessions complete, {} in {}",
+        grouped(overview.series.len() as u64),
+        grouped(rows),
+        grouped(hot),
+        ratio(sessions),
+        bytes(overview.bytes),
+        overview.store.display()
+    )?;
+    for (place, target) in overview.targets.iter().enumerate() {
+        let unsynced: u64 = overview
+            .series
+            .iter()
+            .filter_map(|series| series.unsynced[place])
+            .map(|unsynced| unsynced.rows)
+            .sum();
+        let seen = seen_at(overview, place);
+        writeln!(out, "{} rows unsynced in {target}{seen}", grouped(unsynced))?;
+    }
+    Ok(())
+}
+
+fn seen_at(overview: &Overview, place: usize) -> String {
+    overview
+        .series
+        .iter()
+        .filter_map(|series| series.unsynced[place])
+        .map(|unsynced| unsynced.seen_at)
+        .max()
+        .map(|at| format!(", last seen {}", without_fraction(at)))
+        .unwrap_or_default()
+}
+
+/// An instant to the second, for people.
+pub(super) fn without_fraction(at: Timestamp) -> Timestamp {
+    Timestamp::from_micros(at.micros().div_euclid(1_000_000) * 1_000_000)
+}
+
+fn ratio(sessions: Sessions) -> String {
+    format!(
+        "{}/{}",
+        grouped(sessions.complete),
+        grouped(sessions.expected)
+    )
+}
+
+pub(super) fn json(out: &mut impl Write, overview: &Overview) -> io::Result<()> {
+    let series: Vec<Value> = overview
+        .series
+        .iter()
+        .map(|series| {
+            let row = &series.row;
+            let unsynced: serde_json::Map<String, Value> = overview
+                .targets
+                .iter()
+                .zip(&series.unsynced)
+                .filter_map(|(target, unsynced)| {
+                    let unsynced = (*unsynced)?;
+                    Some((
+                        target.clone(),
+                        json!({"rows": unsynced.rows, "seen_at": unsynced.seen_at.to_string()}),
+                    ))
+                })
+                .collect();
+            json!({
+                "interval_minutes": row.key.interval.minutes(),
+                "ticker": row.key.ticker.as_str(),
+                "exchange": row.provenance.exchange,
+                "basis": row.provenance.basis.as_str(),
+                "hours": row.provenance.hours.as_str(),
+                "rows": row.rows,
+                "hot_rows": row.hot_rows,
+                "first": row.first.to_string(),
+                "last": row.last.to_string(),
+                "sessions_complete": series.sessions.map(|sessions| sessions.complete),
+                "sessions_expected": series.sessions.map(|sessions| sessions.expected),
+                "unsynced": unsynced,
+            })
+        })
+        .collect();
+    let (rows, hot_rows, sessions) = overview.totals();
+    let whole = json!({
+        "schema": "backfill.status/1",
+        "store": overview.store.display().to_string(),
+        "lake_only": overview.lake_only,
+        "bytes_on_disk": overview.bytes,
+        "totals": {
+            "series": overview.series.len(),
+            "rows": rows,
+            "hot_rows": hot_rows,
+            "sessions_complete": sessions.complete,
+            "sessions_expected": sessions.expected,
+        },
+        "series": series,
+    });
+    serde_json::to_writer_pretty(&mut *out, &whole)?;
+    writeln!(out)
+}

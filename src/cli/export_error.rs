@@ -1,0 +1,20 @@
+//! Errors of the ways out, with what can be done about them.
+
+use super::error::CliError;
+use super::exit_codes;
+use crate::export::Error;
+
+impl From<Error> for CliError {
+    fn from(error: Error) -> Self {
+        let (code, hint) = match &error {
+            Error::UnknownFormat { .. } => (exit_codes::USAGE, None),
+            Error::Foreign { .. } => (
+                exit_codes::FAILED,
+                Some("export into another folder, or move the file away"),
+            ),
+            Error::Interrupted => (exit_codes::INTERRUPTED, None),
+            _ => (exit_codes::FAILED, None),
+        };
+        Self::of(code, &error).maybe_hint(hint.map(str::to_owned))
+    }
+}

@@ -1,0 +1,23 @@
+//! Errors of the store, with what can be done about them.
+
+use super::error::CliError;
+use super::exit_codes;
+use crate::store::Error;
+
+impl From<Error> for CliError {
+    fn from(error: Error) -> Self {
+        let hint = match &error {
+            Error::Missing { .. } => Some(
+                "--store names another folder; inject-csv, specific and concurrent make a store",
+            ),
+            Error::Newer { .. } => Some("update the program"),
+            Error::Damaged { .. } => Some("verify --repair tells what is lost and mends the rest"),
+            Error::Unreadable { .. } => Some("verify checks the whole store"),
+            Error::WriterRuns { .. } | Error::CatalogBusy { .. } => {
+                Some("try again when it has ended")
+            }
+            _ => None,
+        };
+        Self::of(exit_codes::FAILED, &error).maybe_hint(hint.map(str::to_owned))
+    }
+}

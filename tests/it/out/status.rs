@@ -1,0 +1,157 @@
+//! `status` and `conflicts`.
+
+use backfill::model::{Bar, Bars, Interval, OnConflict};
+
+use super::{minutes, odd_tickers, stage};
+use crate::support::TestEnv;
+
+#[test]
+fn every_series_has_a_line() {
+    let env = TestEnv::new();
+    odd_tickers(&env);
+    let run = env.typed("status").ok();
+    let lines: Vec<&str> = run.out().lines().collect();
+    assert_eq!(
+        lines[..7],
+        [
+            "interval  ticker   exchange    rows  first                 last                  sessions  hot",
+            "1m        007      NASDAQ         3  2025-01-02T14:30:00Z  2025-01-02T14:32:00Z       1/1    3",
+            "1m        7203     NASDAQ         2  2025-01-02T14:30:00Z  2025-01-02T14:31:00Z       1/1    2",
+            "1m        BRK-B    NASDAQ       390  2025-01-02T14:30:00Z  2025-01-02T20:59:00Z       1/1  390",
+            "1m        BTC/USD  NASDAQ    40,000  2024-12-31T23:00:00Z  2025-01-28T17:39:00Z     16/18    0",
+            "1m        O'NEIL   NASDAQ         1  2025-01-02T14:30:00Z  2025-01-02T14:30:00Z       1/1    1",
+            "1m        ^GSPC    NASDAQ         5  2025-01-03T14:30:00Z  2025-01-03T14:34:00Z       1/1    5",
+        ]
+    );
+    assert!(
+        lines[8].starts_with("6 series, 40,401 rows (401 hot), 21/23 sessions complete, "),
+        "{}",
+        lines[8]
+    );
+    assert!(lines[8].ends_with(" in data/staging"), "{}", lines[8]);
+}
+
+#[test]
+fn json_says_the_same() {
+    let env = TestEnv::new();
+    // A whole session, one that is missing, one that is half there.
+    for (from, count) in [
+        ("2025-01-02T14:30:00Z", 390),
+        ("2025-01-06T14:30:00Z", 390),
+        ("2025-01-07T14:30:00Z", 190),
+        ("2025-01-08T14:30:00Z", 390),
+    ] {
+        stage(
+            &env,
+            "A",
+            Interval::M1,
+            minutes(from, count),
+            OnConflict::Fail,
+        );
+    }
+    let status = env.typed("status --format json").ok().json();
+    assert_eq!(status["schema"], "backfill.status/1");
+    let series = &status["series"][0];
+    assert_eq!(series["ticker"], "A");
+    assert_eq!(series["interval_minutes"], 1);
+    assert_eq!(series["rows"], 1360);
+    assert_eq!(series["first"], "2025-01-02T14:30:00Z");
+    assert_eq!(series["last"], "2025-01-08T20:59:00Z");
+    assert_eq!(
+        (&series["sessions_complete"], &series["sessions_expected"]),
+        (&3.into(), &5.into())
+    );
+    assert_eq!(status["totals"]["rows"], 1360);
+    assert!(status["bytes_on_disk"].as_u64().unwrap() > 1000);
+    let none = env.typed("status --format json --tickers B").ok().json();
+    assert_eq!(none["series"], serde_json::json!([]));
+}
+
+#[test]
+fn runs_are_listed() {
+    let env = TestEnv::new();
+    stage(
+        &env,
+        "A",
+        Interval::M1,
+        minutes("2025-01-02T14:30:00Z", 2),
+        OnConflict::Fail,
+    );
+    let run = env.typed("status --runs").ok();
+    let lines: Vec<&str> = run.out().lines().collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[1].starts_with("2025-06-01T10:00:00Z  inject-csv  ok      0:01:05         7        -  20250601T100000Z-"), "{lines:?}");
+    let runs = env.typed("status --runs --format json").ok().json();
+    assert_eq!(runs["runs"][0]["summary"]["totals"]["committed"], 7);
+}
+
+#[test]
+fn the_ledger_tells_what_differed() {
+    let env = TestEnv::new();
+    let staged = minutes("2025-01-02T14:30:00Z", 3);
+    stage(&env, "A", Interval::M1, staged.clone(), OnConflict::Fail);
+    assert_eq!(
+        env.typed("conflicts").ok().out(),
+        "interval  ticker  timestamp  staged -> offered  resolution  run\n"
+    );
+    let restated: Bars = staged
+        .iter()
+        .map(|bar| Bar {
+            close: if bar.volume == 101.0 { 11.5 } else { bar.close },
+            vwap: (bar.volume == 101.0).then_some(10.5),
+            ..bar
+        })
+        .collect();
+    assert_eq!(
+        stage(&env, "A", Interval::M1, restated, OnConflict::Ignore),
+        0
+    );
+    let run = env.typed("conflicts").ok();
+    let line = run.out().lines().nth(1).unwrap();
+    assert!(
+        line.starts_with(
+            "1m        A       2025-01-02T14:31:00Z  close 11.1 -> 11.5, vwap none -> 10.5  skipped"
+        ),
+        "{line}"
+    );
+    let json = env.typed("conflicts --format json").ok().json();
+    let row = &json["conflicts"][0];
+    assert_eq!(
+        (&row["staged"]["close"], &row["offered"]["close"]),
+        (&11.1.into(), &11.5.into())
+    );
+    let csv = env.typed("conflicts --format csv").ok();
+    let fields: Vec<&str> = csv.out().lines().nth(1).unwrap().split(',').collect();
+    assert_eq!(
+        fields[..8],
+        [
+            "1",
+            "A",
+            "2025-01-02T14:31:00Z",
+            "10.01",
+            "12.26",
+            "9.5",
+            "11.1",
+            "101"
+        ]
+    );
+    assert_eq!(
+        csv.out().lines().next().unwrap().split(',').count(),
+        fields.len()
+    );
+}
+
+#[test]
+fn a_store_that_is_not_there_is_an_error_with_a_hint() {
+    let env = TestEnv::new();
+    for typed in ["status", "conflicts", "query select"] {
+        let run = env.typed(typed).code(1);
+        assert!(
+            run.stderr
+                .starts_with("error: there is no store in data/staging\nhint: "),
+            "{}",
+            run.stderr
+        );
+    }
+    assert!(env.files("").is_empty());
+}
