@@ -8,8 +8,9 @@ use crate::report::Stop;
 
 /// Turns `stop` at the first SIGINT or SIGTERM and exits at the second.
 ///
-/// Where signals cannot be listened to, they keep their usual effect.
+/// Returns when it listens. Where signals cannot be listened to, they keep their usual effect.
 pub(super) fn listen(stop: Stop, terminal: Arc<Terminal>) {
+    let (ready, listening) = std::sync::mpsc::channel::<()>();
     let listener = std::thread::Builder::new().name("signals".into());
     let _ = listener.spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -20,6 +21,7 @@ pub(super) fn listen(stop: Stop, terminal: Arc<Terminal>) {
             let Ok(mut signals) = Signals::new() else {
                 return;
             };
+            drop(ready);
             signals.next().await;
             stop.set();
             tracing::warn!("stopping: what is in flight finishes; Ctrl-C again ends at once");
@@ -28,6 +30,8 @@ pub(super) fn listen(stop: Stop, terminal: Arc<Terminal>) {
             std::process::exit(i32::from(exit_codes::INTERRUPTED));
         });
     });
+    // Ends with the sender: when it listens, or when that went wrong.
+    let _ = listening.recv();
 }
 
 #[cfg(unix)]

@@ -247,3 +247,83 @@ fn json_logs_are_one_object_a_line() {
     assert_eq!(lines[0]["level"], "ERROR");
     assert_eq!(lines[1]["hint"], true);
 }
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_env_file() {
+    let env = TestEnv::new();
+    let store_of = |run: crate::support::Run| {
+        let run = run.code(1);
+        assert!(run.stderr.contains("hint: "), "{}", run.stderr);
+        let first = run.stderr.lines().next().unwrap().to_owned();
+        first.replace("error: there is no store in ", "")
+    };
+    assert_eq!(store_of(env.run(["verify"])), "data/staging");
+    env.write(".env", "BACKFILL_STORE=from-file\n");
+    assert_eq!(store_of(env.run(["verify"])), "from-file");
+    let with_env =
+        |value: &str, args: &[&str]| store_of(env.program(args).env("BACKFILL_STORE", value).run());
+    assert_eq!(with_env("from-env", &["verify"]), "from-env");
+    assert_eq!(
+        with_env("from-env", &["verify", "--store", "typed"]),
+        "typed"
+    );
+    assert_eq!(with_env("from-env", &["--store=typed", "verify"]), "typed");
+    // Empty is as good as not there, wherever it stands.
+    assert_eq!(with_env("", &["verify"]), "data/staging");
+    assert_eq!(
+        env.files(""),
+        [".env"],
+        "a command that only reads makes nothing"
+    );
+}
+
+#[test]
+fn a_failed_command_writes_its_summary_too() {
+    let env = TestEnv::new();
+    env.run(["seal", "--summary-json=s.json", "--store", "nowhere"])
+        .code(1);
+    let summary: serde_json::Value = serde_json::from_str(&env.read("s.json")).unwrap();
+    assert_eq!(summary["command"], "seal");
+    assert_eq!(summary["status"], "failed");
+    assert_eq!(summary["exit_code"], 1);
+    assert_eq!(summary["store"], "nowhere");
+    assert_eq!(summary["error"], "there is no store in nowhere");
+}
+
+#[test]
+fn the_summary_goes_where_no_file_can_be_replaced() {
+    let env = TestEnv::new();
+    let run = env
+        .run(["seal", "--store", "x", "--summary-json=/dev/stderr", "-q"])
+        .code(1);
+    assert!(
+        run.stderr.contains("\"schema\":\"backfill.summary/1\""),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn ctrl_c_and_sigterm_stop_cleanly() {
+    use std::io::{BufRead, BufReader};
+    let env = TestEnv::new();
+    let start = || {
+        let mut running = env.program(["simulate", "--summary-json=s.json"]).spawn();
+        let mut first = String::new();
+        let stdout = running.child().stdout.as_mut().unwrap();
+        BufReader::new(stdout).read_line(&mut first).unwrap();
+        assert!(first.starts_with("http://127.0.0.1:"), "{first}");
+        running
+    };
+    let running = start();
+    running.signal("INT");
+    let run = running.wait().ok();
+    assert!(
+        run.stderr.starts_with("warning: stopping"),
+        "{}",
+        run.stderr
+    );
+    let running = start();
+    running.signal("TERM");
+    running.wait().ok();
+}
