@@ -27,3 +27,6 @@ pub use plan::{Plan, Planner, TickerPlan, shard};
 pub use quota::Spending;
 pub use run::Job;
 pub use windows::Window;
+
+#[cfg(test)]
+mod tests;

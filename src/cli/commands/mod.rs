@@ -6,6 +6,7 @@
 use super::context::{Context, Outcome};
 use super::error::CliError;
 
+mod check;
 mod completions;
 mod concurrent;
 mod conflicts;
@@ -41,6 +42,7 @@ macro_rules! commands {
 commands! {
     Specific => specific,
     Concurrent => concurrent,
+    Check => check,
     Completions => completions,
     Conflicts => conflicts,
     Drop => drop,

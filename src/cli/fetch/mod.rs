@@ -19,7 +19,7 @@ use crate::provider::{Asker, Gate, GateOptions, RetryOptions};
 use crate::report::{RunKind, RunReport};
 use crate::store::{self, Answer, OpenOptions, Reader, RunId, Store};
 
-pub use args::FetchArgs;
+pub use args::{FetchArgs, ProviderName};
 use settings::Settings;
 
 /// Windows from which on asking for one at a time is worth a hint.

@@ -1,0 +1,338 @@
+//! One window at a time, against a vendor whose habits a test sets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{Days, NaiveDate};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::days::days;
+use super::fetch::{AskedSoFar, Asking, Fetched};
+use super::windows::{Known, windows};
+use crate::calendar::Calendar;
+use crate::model::{
+    Bar, Basis, DateRange, Hours, Interval, MINUTE_MICROS, Source, Ticker, Timestamp, TypedDate,
+};
+use crate::provider::wrap::Recording;
+use crate::provider::{
+    Asker, Capabilities, Error, Gate, GateOptions, Page, Provider, Query, Reply, RetryOptions,
+    Rows, Zone,
+};
+use crate::store::{Answer, AnswerStatus};
+
+/// A vendor with every bar of every session, and these habits.
+#[derive(Clone)]
+struct Vendor {
+    capabilities: Capabilities,
+    /// Silently answers only so many dates up to the last.
+    cuts_to: u64,
+    /// A request for one session alone lacks the opening bar.
+    opens_late: bool,
+    /// Dates without bars.
+    holes: Vec<NaiveDate>,
+    /// Requests that begin on this date fail.
+    fails_from: Option<NaiveDate>,
+}
+
+impl Vendor {
+    fn new() -> Self {
+        Self {
+            capabilities: Capabilities {
+                source: Source::new("vendor"),
+                tickers_per_request: 1,
+                window_days: [3, 6, 29, 28, 85],
+                requests_per_minute: 300,
+                basis: &[Basis::SplitAdjusted],
+                hours: &[Hours::Regular],
+                zone: Zone::Exchange,
+                settles_after: Duration::from_secs(300),
+            },
+            cuts_to: u64::MAX,
+            opens_late: false,
+            holes: Vec::new(),
+            fails_from: None,
+        }
+    }
+
+    fn bars(&self, query: &Query) -> Vec<Bar> {
+        let calendar = Calendar::for_exchange("NASDAQ").unwrap();
+        let cut = (query.dates.last())
+            .checked_sub_days(Days::new(self.cuts_to.min(5000) - 1))
+            .unwrap();
+        let first = query.dates.first().max(cut);
+        let sessions = calendar
+            .sessions(DateRange::new(first, query.dates.last()).unwrap())
+            .unwrap();
+        let alone = query.dates.days() == 1;
+        let mut bars = Vec::new();
+        for session in sessions
+            .iter()
+            .filter(|session| !self.holes.contains(&session.date))
+        {
+            let skipped = usize::from(self.opens_late && alone);
+            bars.extend(
+                session
+                    .grid(query.interval)
+                    .into_iter()
+                    .skip(skipped)
+                    .map(|timestamp| Bar {
+                        timestamp,
+                        open: 1.0,
+                        high: 1.0,
+                        low: 1.0,
+                        close: 1.0,
+                        volume: 1.0,
+                        vwap: None,
+                        trades: None,
+                    }),
+            );
+        }
+        bars
+    }
+}
+
+impl Provider for Vendor {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn ask<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Reply, Error>> {
+        std::future::ready(if self.fails_from == Some(query.dates.first()) {
+            Err(Error::NotBars {
+                window: query.to_string(),
+                said: String::new(),
+            })
+        } else {
+            Ok(Reply {
+                origin: "memory:".into(),
+                body: Vec::new(),
+            })
+        })
+        .boxed()
+    }
+
+    fn read(&self, query: &Query, _: &Reply) -> Result<Page, Error> {
+        let rows = Rows {
+            bars: self.bars(query).into_iter().collect(),
+            rejects: Vec::new(),
+        };
+        Ok(Page {
+            series: vec![(query.tickers[0].clone(), rows)],
+            next: None,
+        })
+    }
+}
+
+fn date(typed: &str) -> NaiveDate {
+    typed.parse::<TypedDate>().unwrap().0
+}
+
+fn at(text: &str) -> Timestamp {
+    chrono::DateTime::parse_from_rfc3339(text)
+        .unwrap()
+        .to_utc()
+        .into()
+}
+
+/// What came, window by window, and what was asked for it.
+async fn fetch_all(
+    vendor: Vendor,
+    first: &str,
+    last: &str,
+    interval: Interval,
+    now: &str,
+) -> (Vec<Fetched>, Vec<Query>) {
+    let now = at(now);
+    let recording = Arc::new(Recording::new(vendor));
+    let asking = Asking {
+        asker: Asker::new(
+            Arc::new(recording.clone()),
+            Arc::new(Gate::new(GateOptions::default())),
+            RetryOptions::default(),
+        ),
+        calendar: Calendar::for_exchange("NASDAQ").unwrap(),
+        interval,
+        basis: Basis::SplitAdjusted,
+        hours: Hours::Regular,
+        include_forming: false,
+        clock: Arc::new(move || now),
+    };
+    let range = DateRange::new(date(first), date(last)).unwrap();
+    let days: Vec<_> = (days(&asking.calendar, range, Hours::Regular, now)
+        .unwrap()
+        .into_iter())
+    .map(|day| (day, Known::Nothing))
+    .collect();
+    let ticker = Ticker::new("AAPL").unwrap();
+    let asked = AskedSoFar::default();
+    let mut fetched = Vec::new();
+    for window in windows(&days, asking.span_max()) {
+        fetched.push(asking.fetch(&ticker, &window, &asked).await);
+    }
+    (fetched, recording.asked())
+}
+
+fn bars(fetched: &[Fetched]) -> usize {
+    fetched.iter().map(|fetched| fetched.bars.len()).sum()
+}
+
+fn answers(fetched: &[Fetched]) -> Vec<String> {
+    let show = |answer: &Answer| format!("{} {} {}", answer.dates, answer.status, answer.rows);
+    fetched.iter().flat_map(|f| &f.answers).map(show).collect()
+}
+
+const LATER: &str = "2026-01-01T00:00:00Z";
+
+#[tokio::test]
+async fn whatever_is_cut_off_is_found_by_position_and_asked_for_again() {
+    // Two weeks around a clock change and no holiday: ten sessions of 390 minutes.
+    for cuts_to in [1, 2, 3, 100] {
+        let vendor = Vendor {
+            cuts_to,
+            opens_late: true,
+            ..Vendor::new()
+        };
+        let (fetched, asked) =
+            fetch_all(vendor, "2025-03-03", "2025-03-14", Interval::M1, LATER).await;
+        // With one date an answer, the opening bar of each cannot be had by any request.
+        assert_eq!(bars(&fetched), 3900, "cut to {cuts_to}");
+        for fetched in &fetched {
+            assert!(fetched.bars.is_sorted_unique() && fetched.gave.is_none());
+            assert!(
+                fetched
+                    .answers
+                    .iter()
+                    .all(|answer| answer.status == AnswerStatus::Rows)
+            );
+        }
+        let mut unique = asked.clone();
+        unique.sort_by_key(|query| (query.dates.first(), query.dates.last()));
+        unique.dedup();
+        assert_eq!(unique.len(), asked.len(), "no question is asked twice");
+        assert!(asked.iter().all(|query| query.dates.days() <= 3));
+    }
+    let vendor = Vendor {
+        cuts_to: 10,
+        ..Vendor::new()
+    };
+    let (fetched, _) = fetch_all(vendor, "2025-01-02", "2025-12-31", Interval::M60, LATER).await;
+    // 250 sessions of seven bars, three of them cut to four.
+    assert_eq!(bars(&fetched), 250 * 7 - 3 * 3);
+}
+
+#[tokio::test]
+async fn a_day_without_bars_is_asked_for_once_more_and_then_believed() {
+    let vendor = Vendor {
+        holes: vec![date("2025-02-03")],
+        ..Vendor::new()
+    };
+    let (fetched, asked) = fetch_all(vendor, "2025-02-03", "2025-02-05", Interval::M1, LATER).await;
+    assert_eq!(bars(&fetched), 780);
+    assert_eq!(asked.len(), 2);
+    assert_eq!(
+        answers(&fetched),
+        ["2025-02-03 empty 0", "2025-02-04..2025-02-05 rows 780"]
+    );
+
+    // In the middle and at the end nothing can have been cut off.
+    let holes = vec![date("2025-02-04"), date("2025-02-05")];
+    let (fetched, asked) = fetch_all(
+        Vendor {
+            holes,
+            ..Vendor::new()
+        },
+        "2025-02-03",
+        "2025-02-05",
+        Interval::M1,
+        LATER,
+    )
+    .await;
+    assert_eq!((bars(&fetched), asked.len()), (390, 1));
+    assert_eq!(
+        answers(&fetched),
+        ["2025-02-03 rows 390", "2025-02-04..2025-02-05 empty 0"]
+    );
+}
+
+#[tokio::test]
+async fn a_lone_session_never_loses_its_opening_bar() {
+    for (day, interval) in [
+        ("2025-02-04", Interval::M1),
+        ("2025-02-03", Interval::M5),
+        ("2025-07-03", Interval::M1),
+    ] {
+        let vendor = Vendor {
+            opens_late: true,
+            ..Vendor::new()
+        };
+        let expected = Calendar::for_exchange("NASDAQ").unwrap();
+        let expected = expected
+            .session_on(date(day))
+            .unwrap()
+            .unwrap()
+            .expected(interval);
+        let (fetched, asked) = fetch_all(vendor, day, day, interval, LATER).await;
+        assert_eq!(bars(&fetched), expected, "{day}");
+        assert_eq!(asked.len(), 1);
+    }
+    // Where no wider request is possible, nothing can be done, and nothing is asked in vain.
+    let mut vendor = Vendor {
+        opens_late: true,
+        ..Vendor::new()
+    };
+    vendor.capabilities.window_days = [1; 5];
+    let (fetched, asked) = fetch_all(vendor, "2025-02-04", "2025-02-04", Interval::M1, LATER).await;
+    assert_eq!((bars(&fetched), asked.len()), (389, 1));
+}
+
+#[tokio::test]
+async fn a_head_that_fails_keeps_what_came_and_is_remembered_as_failed() {
+    let vendor = Vendor {
+        cuts_to: 2,
+        // The session before: the head alone is asked for with it.
+        fails_from: Some(date("2025-01-31")),
+        ..Vendor::new()
+    };
+    let mut vendor = vendor;
+    vendor.capabilities.window_days = [6; 5];
+    let (fetched, _) = fetch_all(vendor, "2025-02-03", "2025-02-05", Interval::M1, LATER).await;
+    assert_eq!(bars(&fetched), 780);
+    assert!(fetched[0].gave.is_some());
+    assert_eq!(
+        answers(&fetched),
+        ["2025-02-03 failed 0", "2025-02-04..2025-02-05 rows 780"]
+    );
+}
+
+#[tokio::test]
+async fn what_can_still_change_is_held_back_and_its_day_asked_again() {
+    // 10:30 New York: bars that closed by 10:25 have settled, five of 09:30 to 10:29 have not.
+    let now = "2025-02-05T15:30:00Z";
+    let (fetched, _) =
+        fetch_all(Vendor::new(), "2025-02-03", "2025-02-28", Interval::M1, now).await;
+    let last = fetched.last().unwrap();
+    assert_eq!(answers(&fetched).last().unwrap(), "2025-02-05 partial 55");
+    assert_eq!(last.held, 390 - 55);
+    let latest = last.bars.timestamps().last().unwrap() + MINUTE_MICROS;
+    assert_eq!(latest, at("2025-02-05T15:25:00Z").micros());
+
+    // The last hour is half an hour long: it has settled five minutes after the session.
+    for (now, settled) in [("2025-02-05T21:04:59Z", 6), ("2025-02-05T21:05:00Z", 7)] {
+        let (fetched, _) = fetch_all(
+            Vendor::new(),
+            "2025-02-05",
+            "2025-02-05",
+            Interval::M60,
+            now,
+        )
+        .await;
+        assert_eq!(bars(&fetched), settled, "{now}");
+        let status = if settled == 7 {
+            AnswerStatus::Rows
+        } else {
+            AnswerStatus::Partial
+        };
+        assert_eq!(fetched[0].answers[0].status, status);
+    }
+}

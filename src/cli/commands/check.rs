@@ -1,0 +1,208 @@
+//! `check`: what works here, what does not, and why.
+
+use std::io::Write;
+use std::time::Instant;
+
+use chrono::Days;
+
+use crate::calendar::Calendar;
+use crate::cli::context::{Context, Outcome};
+use crate::cli::error::CliError;
+use crate::cli::exit_codes;
+use crate::cli::fetch::source::{self, Opened};
+use crate::cli::fetch::{ProviderName, store_error};
+use crate::model::{Basis, DateRange, Hours, Interval, Ticker};
+use crate::provider::{Provider, Query};
+use crate::store::{self, OpenOptions, Reader};
+use crate::sync::Address;
+
+/// The symbol that the provider is asked for: every plan that has intraday bars at all has it.
+const TICKER: &str = "AAPL";
+
+/// Check the store, the provider's key (by one request) and the database. Example: backfill check
+#[derive(clap::Args)]
+pub struct Args {
+    /// Who is asked. Example: --provider demo
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "fmp",
+        help_heading = "Provider"
+    )]
+    provider: ProviderName,
+
+    /// Base URL of the provider [env: FMP_BASE_URL] [default: the provider's own]. Example: --provider-url http://127.0.0.1:8080/stable
+    #[arg(long, value_name = "URL", help_heading = "Provider")]
+    provider_url: Option<String>,
+
+    /// Bar length in minutes that the plan should allow: 1, 5, 15, 30 or 60. Example: --interval 5
+    #[arg(long, value_name = "N", default_value = "1", help_heading = "Provider")]
+    interval: Interval,
+
+    /// Database to try [env: DATABASE_URL, PG*] [default: none]. Example: --database-url postgresql://me@db/bars
+    #[arg(long, value_name = "URL", help_heading = "Output")]
+    database_url: Option<String>,
+}
+
+/// What was found: a line, and whether it is as it should be.
+struct Finding {
+    what: &'static str,
+    word: &'static str,
+    detail: String,
+    hint: Option<String>,
+}
+
+impl Finding {
+    fn good(what: &'static str, word: &'static str, detail: String) -> Self {
+        Self {
+            what,
+            word,
+            detail,
+            hint: None,
+        }
+    }
+
+    fn bad(what: &'static str, error: CliError) -> Self {
+        for cause in &error.causes {
+            tracing::debug!("caused by: {cause}");
+        }
+        Self {
+            what,
+            word: "failed",
+            detail: error.message,
+            hint: error.hint,
+        }
+    }
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
+    let mut out = context.stdout()?;
+    let checks: [fn(&Context, &Args) -> Result<Finding, CliError>; 3] = [store, provider, database];
+    let names = ["store", "provider", "database"];
+    let mut all_good = true;
+    for (check, what) in checks.into_iter().zip(names) {
+        let finding = check(context, &args).unwrap_or_else(|error| Finding::bad(what, error));
+        writeln!(
+            out,
+            "{:<9} {:<7} {}",
+            finding.what, finding.word, finding.detail
+        )?;
+        if let Some(hint) = &finding.hint {
+            writeln!(out, "{:<17} hint: {hint}", "")?;
+        }
+        out.flush()?;
+        all_good &= finding.word != "failed";
+    }
+    Ok(if all_good {
+        Outcome::Done
+    } else {
+        Outcome::Code(exit_codes::FAILED)
+    })
+}
+
+fn store(context: &Context, args: &Args) -> Result<Finding, CliError> {
+    let dir = context.store_dir(args.provider == ProviderName::Demo);
+    let reader = match Reader::open(&dir, &OpenOptions::default()) {
+        Ok(reader) => reader,
+        Err(store::Error::Missing { .. }) => {
+            let detail = format!("{} is not there yet; the first run makes it", dir.display());
+            return Ok(Finding::good("store", "none", detail));
+        }
+        Err(error) => return Err(store_error(&error)),
+    };
+    let series = reader.series().map_err(|error| store_error(&error))?;
+    let rows: u64 = series.iter().map(|series| series.rows).sum();
+    let beside = match reader.is_lake_only() {
+        Some(_) => "; another process is writing, so what it has not sealed is not counted",
+        None => "",
+    };
+    let detail = format!(
+        "{}: {rows} rows in {} series{beside}",
+        dir.display(),
+        series.len()
+    );
+    Ok(Finding::good("store", "ok", detail))
+}
+
+fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
+    let failed = |error: &dyn std::error::Error, hint: Option<&str>| {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            message = format!("{message}: {inner}");
+            cause = inner.source();
+        }
+        CliError::failed(message).maybe_hint(hint.map(str::to_owned))
+    };
+    let Opened { fmp, simulator, .. } =
+        source::open(context, args.provider, args.provider_url.as_deref())?;
+    let calendar = Calendar::for_exchange("NASDAQ").map_err(|error| failed(&error, None))?;
+    let today = calendar.session_date(context.now());
+    let recent = DateRange::new(today - Days::new(10), today - Days::new(1))?;
+    let sessions = calendar
+        .sessions(recent)
+        .map_err(|error| failed(&error, None))?;
+    let last = sessions
+        .last()
+        .map_or(recent.last(), |session| session.date);
+    let query = Query {
+        tickers: vec![Ticker::new(TICKER)?],
+        interval: args.interval,
+        dates: DateRange::new(last - Days::new(1), last)?,
+        tz: calendar.tz(),
+        basis: Basis::SplitAdjusted,
+        hours: Hours::Regular,
+        page: None,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failed(&error, None))?;
+    let start = Instant::now();
+    let page = (runtime.block_on(fmp.ask(&query)))
+        .and_then(|reply| fmp.read(&query, &reply))
+        .map_err(|error| failed(&error, error.hint()))?;
+    drop(simulator);
+    let bars: usize = page.series.iter().map(|(_, rows)| rows.bars.len()).sum();
+    Ok(Finding::good(
+        "provider",
+        "ok",
+        format!(
+            "{} takes the key: {bars} bars for {query} in {:.2} s",
+            fmp.capabilities().source,
+            start.elapsed().as_secs_f64()
+        ),
+    ))
+}
+
+fn database(context: &Context, args: &Args) -> Result<Finding, CliError> {
+    let url = args
+        .database_url
+        .clone()
+        .or_else(|| context.env("DATABASE_URL"));
+    if url.is_none() && context.env("PGHOST").is_none() && context.env("PGDATABASE").is_none() {
+        return Ok(Finding::good(
+            "database",
+            "none",
+            "DATABASE_URL is not set".into(),
+        ));
+    }
+    let address = Address::resolve(url.as_deref(), &|name| context.env(name)).map_err(|error| {
+        CliError::of(exit_codes::FAILED, &error).maybe_hint(error.hint().map(str::to_owned))
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::failed(format!("no thread for the database: {error}")))?;
+    let version = runtime.block_on(async {
+        let client = address
+            .connect()
+            .await
+            .map_err(|error| CliError::of(exit_codes::FAILED, &error))?;
+        let row = (client.query_one("SHOW server_version", &[]).await)
+            .map_err(|error| CliError::of(exit_codes::FAILED, &error))?;
+        Ok::<String, CliError>(row.get(0))
+    })?;
+    let detail = format!("{} answers: PostgreSQL {version}", address.label());
+    Ok(Finding::good("database", "ok", detail))
+}
