@@ -103,3 +103,37 @@ fn load_env_file() -> Result<(), String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_has_help_with_an_example() {
+        fn check(command: &clap::Command, path: &str) -> Vec<String> {
+            let mut lacking = Vec::new();
+            for argument in command.get_arguments() {
+                let id = argument.get_id();
+                if matches!(id.as_str(), "help" | "version") || argument.is_hide_set() {
+                    continue;
+                }
+                let help = argument
+                    .get_long_help()
+                    .or(argument.get_help())
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                let positional = argument.is_positional();
+                if help.is_empty() || (!positional && !help.contains("xample")) {
+                    lacking.push(format!("{path} {id}"));
+                }
+            }
+            for sub in command.get_subcommands() {
+                lacking.extend(check(sub, &format!("{path} {}", sub.get_name())));
+            }
+            lacking
+        }
+        let command = Args::command();
+        command.clone().debug_assert();
+        assert_eq!(check(&command, "backfill"), Vec::<String>::new());
+    }
+}
