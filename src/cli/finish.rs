@@ -14,13 +14,14 @@ use crate::store;
 
 /// Tells how the command ended and returns the exit code.
 pub(super) fn finish(context: &Context, result: Result<Outcome, CliError>) -> u8 {
-    if let Some(trouble) = context.output_trouble() {
-        if trouble.kind() == io::ErrorKind::BrokenPipe {
-            // Whoever read our output has seen enough, and whatever else followed from that is no failure.
-            return exit_codes::OK;
-        }
-        return fail(context, &trouble.into());
-    }
+    let result = match (result, context.output_trouble()) {
+        // A run's end is told whether or not anybody reads its output.
+        (Ok(Outcome::Run(report)), _) => Ok(Outcome::Run(report)),
+        (result, None) => result,
+        // Whoever read our output has seen enough, and whatever the command made of that is no failure.
+        (_, Some(trouble)) if is_closed(&trouble) => return exit_codes::OK,
+        (_, Some(trouble)) => Err(trouble.into()),
+    };
     match result {
         Ok(Outcome::Done) => summarise(context, &RunReport::default(), exit_codes::OK),
         Ok(Outcome::Code(code)) => summarise(context, &report_of(code), code),
@@ -81,6 +82,11 @@ fn print_error(error: &CliError) {
     }
 }
 
+/// Whether the reader of standard output went away.
+fn is_closed(trouble: &io::Error) -> bool {
+    trouble.kind() == io::ErrorKind::BrokenPipe
+}
+
 /// Replaces a file in one step; what is no regular file (a pipe, a terminal) is written to as it stands.
 fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     let special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
@@ -118,7 +124,7 @@ fn summarise(context: &Context, report: &RunReport, code: u8) -> u8 {
         Err(_)
             if context
                 .output_trouble()
-                .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) =>
+                .is_some_and(|trouble| is_closed(&trouble)) =>
         {
             code
         }

@@ -6,6 +6,7 @@
 //!                                        └─ CliError ─> error:, hint: ──┴─> Summary, JSON, exit code
 //! ```
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -58,7 +59,12 @@ files failed; 4 conflicts under --on-conflict fail; 5 a quota is spent; 130 inte
 #[must_use]
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|fault| {
-        tracing::error!("a fault of the program itself: {fault}");
+        let text = format!("a fault of the program itself: {fault}");
+        if tracing::dispatcher::has_been_set() {
+            tracing::error!("{text}");
+        } else {
+            let _ = writeln!(std::io::stderr(), "error: {text}");
+        }
     }));
     let code = catch_unwind(AssertUnwindSafe(run)).unwrap_or(exit_codes::FAILED);
     ExitCode::from(code)
