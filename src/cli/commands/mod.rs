@@ -12,6 +12,7 @@ mod concurrent;
 mod conflicts;
 mod drop;
 mod export;
+mod inject_csv;
 mod man;
 mod query;
 mod seal;
@@ -47,6 +48,7 @@ commands! {
     Conflicts => conflicts,
     Drop => drop,
     Export => export,
+    InjectCsv => inject_csv,
     Man => man,
     Query => query,
     Seal => seal,

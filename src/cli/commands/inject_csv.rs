@@ -1,0 +1,204 @@
+//! `backfill inject-csv`: CSV dumps into the store.
+
+use std::path::PathBuf;
+
+use chrono_tz::Tz;
+use clap::ValueEnum;
+
+use crate::calendar::Calendar;
+use crate::cli::args::{RangeArgs, TickerArgs};
+use crate::cli::context::{Context, Outcome};
+use crate::cli::error::CliError;
+use crate::cli::exit_codes;
+use crate::inject::{self, Input, Label, Settings, Sink};
+use crate::model::{Interval, OnConflict, Ticker, Timestamp};
+use crate::report::{RunKind, RunReport};
+use crate::store::{OpenOptions, Store};
+
+/// Stage bars from CSV dumps: a folder of any vendors' files, mixed, plain or packed.
+///
+/// Delimiter, header, columns, time format, ticker and interval of each file are found out from its first lines and its
+/// name. Known are the dumps of FirstRate, Kibot, Alpaca and pandas, Polygon, Databento, MetaTrader, Stooq, Dukascopy,
+/// HistData, TradingView, Yahoo, Binance and FMP, and what `export` and --output-filename write. Rows that are no bars
+/// go to rejects/<run>.csv in the store, with their line and reason.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  backfill inject-csv --csv-dir ./historical_csv --threads 8
+  backfill inject-csv --csv-dir ./fx --timezone Europe/Athens --exchange FOREX --interval 1
+  backfill inject-csv odd.csv --columns ts=Zeit,open=Erster,high=Hoch,low=Tief,close=Schluss --ticker SAP")]
+pub struct Args {
+    /// Folder of dumps; the folders in it are searched too. Example: --csv-dir ./historical_csv
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "files",
+        conflicts_with = "files"
+    )]
+    csv_dir: Option<PathBuf>,
+
+    /// Dumps, instead of a folder. Example: SPY.csv QQQ.csv.gz
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Files worked on at once, at most; at least 1. Example: --threads 8
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: u16,
+
+    #[command(flatten)]
+    layout: LayoutArgs,
+
+    #[command(flatten)]
+    range: RangeArgs,
+
+    #[command(flatten)]
+    tickers: TickerArgs,
+
+    /// What to do with bars that are staged already: fail, ignore or update. Example: --on-conflict ignore
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "fail",
+        help_heading = "Conflicts"
+    )]
+    on_conflict: OnConflict,
+
+    /// Read and check everything, write nothing to the store, rejects neither. Example: --dry-run
+    #[arg(long, help_heading = "Output")]
+    dry_run: bool,
+
+    /// Also write every valid bar to one .csv or .parquet file, sorted by ticker and timestamp. Example: --output-filename all.parquet
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    output_filename: Option<PathBuf>,
+}
+
+/// What the dumps do not say themselves.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Layout")]
+struct LayoutArgs {
+    /// Exchange of every dump: its calendar and time zone [default: NASDAQ; for Binance CRYPTO, for HistData and Dukascopy FOREX]. Example: --exchange XETRA
+    #[arg(long, value_name = "CODE")]
+    exchange: Option<String>,
+
+    /// Length of the bars in minutes: 1, 5, 15, 30 or 60 [default: what each dump says or shows]. Example: --interval 5
+    #[arg(long, value_name = "N")]
+    interval: Option<Interval>,
+
+    /// Ticker of every dump [default: the ticker column, else the file's name]. Example: --ticker SPY
+    #[arg(long, value_name = "NAME")]
+    ticker: Option<Ticker>,
+
+    /// Zone of times that name none [default: the layout's, else the exchange's]. Example: --timezone America/New_York
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<Tz>,
+
+    /// What timestamps stand for: the open of a bar or its close. Example: --timestamp-label close
+    #[arg(
+        long,
+        value_name = "open|close",
+        default_value = "open",
+        hide_possible_values = true
+    )]
+    timestamp_label: LabelArg,
+
+    /// Columns of dumps that nothing recognises, by number from 1 or by header: ts (or date and time), ticker, open, high, low, close, volume, vwap, trades. Example: --columns ts=2,open=3,high=4,low=5,close=6
+    #[arg(long, value_name = "COLUMN=WHERE,…")]
+    columns: Option<String>,
+
+    /// Taken off the end of tickers. Example: --strip-suffix .US
+    #[arg(long, value_name = "SUFFIX")]
+    strip_suffix: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LabelArg {
+    Open,
+    Close,
+}
+
+pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
+    let settings = settle(&args)?;
+    settings.input.check().map_err(failure)?;
+    let store_dir = context.store_dir(false);
+    context.describe(|info| {
+        info.kind = RunKind::Files;
+        info.interval = settings.interval;
+        info.dry_run = args.dry_run;
+        info.on_conflict = Some(settings.on_conflict);
+    });
+    let stop = context.stop();
+    let observer = context.observer();
+    if args.dry_run {
+        let report = inject::run(Sink::Dry, &settings, &observer, &stop).map_err(failure)?;
+        return Ok(Outcome::Run(Box::new(report)));
+    }
+    let store = Store::open(&store_dir, &OpenOptions::default()).map_err(store_failure)?;
+    let run = store
+        .begin_run("inject-csv", context.started_at())
+        .map_err(store_failure)?;
+    let sink = Sink::Store {
+        store: &store,
+        run: &run,
+    };
+    let result = inject::run(sink, &settings, &observer, &stop).map_err(failure);
+    drop(observer);
+    let report = result.unwrap_or_else(|error| RunReport {
+        fatal: Some((&error).into()),
+        ..RunReport::default()
+    });
+    let summary = context.summary_json(&report);
+    let finished_at: Timestamp = context.now();
+    store
+        .finish_run(&run, finished_at, report.status().as_str(), &summary)
+        .map_err(store_failure)?;
+    Ok(Outcome::Run(Box::new(report)))
+}
+
+/// Every default and every contradiction of the arguments settled.
+fn settle(args: &Args) -> Result<Settings, CliError> {
+    let layout = &args.layout;
+    let input = match &args.csv_dir {
+        Some(dir) => Input::Folder(dir.clone()),
+        None => Input::Files(args.files.clone()),
+    };
+    let calendar = layout
+        .exchange
+        .as_deref()
+        .map(Calendar::for_exchange)
+        .transpose()
+        .map_err(|error| CliError::of(exit_codes::USAGE, &error))?;
+    let columns = inject::parse_columns(layout.columns.as_deref().unwrap_or_default())
+        .map_err(|error| CliError::usage(format!("--columns: {error}")))?;
+    let (start, end) = args.range.resolve()?;
+    Ok(Settings {
+        threads: usize::from(args.threads),
+        on_conflict: args.on_conflict,
+        calendar,
+        interval: layout.interval,
+        ticker: layout.ticker.clone(),
+        tickers: args.tickers.resolve()?,
+        start,
+        end,
+        timezone: layout.timezone,
+        label: match layout.timestamp_label {
+            LabelArg::Open => Label::Open,
+            LabelArg::Close => Label::Close,
+        },
+        columns,
+        strip_suffix: layout.strip_suffix.clone(),
+        output: args.output_filename.clone(),
+        ..Settings::new(input)
+    })
+}
+
+fn failure(error: inject::Error) -> CliError {
+    let code = if error.is_usage() {
+        exit_codes::USAGE
+    } else {
+        exit_codes::FAILED
+    };
+    CliError::of(code, &error)
+}
+
+fn store_failure(error: crate::store::Error) -> CliError {
+    CliError::of(exit_codes::FAILED, &error)
+}

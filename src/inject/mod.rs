@@ -1,0 +1,41 @@
+//! CSV dumps into the store.
+//!
+//! ```text
+//! folder ─> walk ─> [ read ─> sniff ─> parse ─> gather ─> settle ] ─> gate ─> store::commit
+//!                     a block  Plan    Bars     by ticker             path order
+//! ```
+//!
+//! Files are worked on side by side, a large one on all cores; what comes of them never depends on that, for files that
+//! may hold the same series commit in path order. A dump's layout is found out from its first lines and its name; its
+//! rows become bars or rejects, and one dump's bars of one series are one batch, unless the dump is so large that it
+//! comes in pieces, each of which is committed whole. A dump that breaks off gives what is whole of it, and counts as
+//! failed.
+
+mod commit;
+mod error;
+mod file;
+mod filename;
+mod gate;
+mod interval;
+mod layout;
+mod number;
+mod parse;
+mod piece;
+mod pieces;
+mod plan;
+mod read;
+mod record;
+mod rejects;
+mod run;
+mod settings;
+mod settle;
+mod shape;
+mod stamp;
+mod walk;
+
+pub use commit::Sink;
+pub use error::{Error, FileError, NoInterval};
+pub use run::run;
+pub use settings::{
+    BadColumns, ColumnAt, ColumnName, Input, Label, Limits, Settings, parse_columns,
+};

@@ -1,0 +1,236 @@
+//! The bars of a dump, or of a piece of it, brought together ticker by ticker.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::parse::{BadRow, Parsed, Repeated};
+use super::settle::settle;
+use crate::model::{Bars, Ticker};
+
+/// How many bars take the memory of one reject.
+const REJECT_WEIGHT: usize = 4;
+
+/// Bars of one ticker, in file order.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) ticker: Ticker,
+    pub(super) bars: Bars,
+}
+
+/// What a piece of a dump came to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Piece {
+    pub(super) groups: Vec<Group>,
+    pub(super) rejects: Vec<BadRow>,
+}
+
+impl Piece {
+    /// How many bars.
+    pub(super) fn rows(&self) -> u64 {
+        self.groups
+            .iter()
+            .map(|group| group.bars.len() as u64)
+            .sum()
+    }
+}
+
+/// Bars of one ticker one after another in one of the parsed blocks.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    block: u32,
+    start: u32,
+    len: u32,
+}
+
+/// Gathers parsed blocks in file order.
+#[derive(Default)]
+pub(super) struct Gatherer {
+    blocks: Vec<Bars>,
+    tickers: Vec<(Ticker, Vec<Span>)>,
+    index: HashMap<Ticker, u32>,
+    rejects: Vec<BadRow>,
+    /// By block, then by row.
+    repeated: Vec<(u32, Repeated)>,
+    rows: usize,
+}
+
+/// The tickers of one parser, as the gatherer numbers them; kept from block to block.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Numbers(Vec<u32>);
+
+impl Gatherer {
+    /// Bars gathered so far; a reject, which carries its text, counts as several.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether the last bar's local time is one of two, so that a cut here would tear apart what settles it.
+    pub(super) fn ends_unsettled(&self) -> bool {
+        let Some((block, last)) = self.repeated.last() else {
+            return false;
+        };
+        *block as usize + 1 == self.blocks.len()
+            && self
+                .blocks
+                .last()
+                .is_some_and(|bars| last.row + 1 == bars.len())
+    }
+
+    /// Adds what a parser read; `numbers` belongs to that parser, and `tickers` are all it has met.
+    pub(super) fn add(
+        &mut self,
+        parsed: Parsed,
+        tickers: &[Option<Ticker>],
+        numbers: &mut Numbers,
+    ) {
+        for ticker in &tickers[numbers.0.len()..] {
+            let number = ticker
+                .as_ref()
+                .map_or(u32::MAX, |ticker| self.number(ticker));
+            numbers.0.push(number);
+        }
+        self.rows += parsed.rejects.len() * REJECT_WEIGHT;
+        self.rejects.extend(parsed.rejects);
+        if parsed.bars.is_empty() {
+            return;
+        }
+        self.rows += parsed.bars.len();
+        // The bars of a dump with a single ticker grow in one place.
+        let grows = self.blocks.len() == 1
+            && self.tickers.len() == 1
+            && parsed.runs.len() == 1
+            && self.tickers[0].1.len() == 1;
+        if grows {
+            let base = self.blocks[0].len();
+            self.tickers[0].1[0].len += parsed.runs[0].len;
+            self.blocks[0].append(parsed.bars);
+            self.repeated
+                .extend(parsed.repeated.into_iter().map(|repeated| {
+                    (
+                        0,
+                        Repeated {
+                            row: base + repeated.row,
+                            ..repeated
+                        },
+                    )
+                }));
+            return;
+        }
+        let block = self.blocks.len() as u32;
+        let mut start = 0;
+        for run in &parsed.runs {
+            let number = numbers.0[run.ticker as usize];
+            self.tickers[number as usize].1.push(Span {
+                block,
+                start,
+                len: run.len,
+            });
+            start += run.len;
+        }
+        self.blocks.push(parsed.bars);
+        self.repeated.extend(
+            parsed
+                .repeated
+                .into_iter()
+                .map(|repeated| (block, repeated)),
+        );
+    }
+
+    /// Adds a reject that no parser saw.
+    pub(super) fn reject(&mut self, row: BadRow) {
+        self.rejects.push(row);
+    }
+
+    fn number(&mut self, ticker: &Ticker) -> u32 {
+        if let Some(number) = self.index.get(ticker) {
+            return *number;
+        }
+        let number = self.tickers.len() as u32;
+        self.tickers.push((ticker.clone(), Vec::new()));
+        self.index.insert(ticker.clone(), number);
+        number
+    }
+
+    /// The piece gathered so far, ticker by ticker, repeated local times settled; what comes next begins a new one.
+    pub(super) fn take(&mut self) -> Piece {
+        let blocks = Arc::new(std::mem::take(&mut self.blocks));
+        let repeated = std::mem::take(&mut self.repeated);
+        self.rows = 0;
+        let taken: Vec<(Ticker, Vec<Span>)> = self
+            .tickers
+            .iter_mut()
+            .filter(|(_, spans)| !spans.is_empty())
+            .map(|(ticker, spans)| (ticker.clone(), std::mem::take(spans)))
+            .collect();
+        let mut piece = Piece {
+            groups: Vec::with_capacity(taken.len()),
+            rejects: std::mem::take(&mut self.rejects),
+        };
+        let groups: Vec<(Group, Vec<BadRow>)> = if let [(ticker, spans)] = &taken[..]
+            && spans.len() == 1
+            && blocks.len() == 1
+        {
+            let bars = Arc::try_unwrap(blocks)
+                .map(|mut blocks| blocks.pop().unwrap_or_default())
+                .unwrap_or_default();
+            vec![finish(ticker.clone(), bars, spans, &repeated)]
+        } else {
+            taken
+                .into_par_iter()
+                .map(|(ticker, spans)| {
+                    let rows = spans.iter().map(|span| span.len as usize).sum();
+                    let mut bars = Bars::with_capacity(rows);
+                    for span in &spans {
+                        let start = span.start as usize;
+                        bars.extend_from(
+                            &blocks[span.block as usize],
+                            start..start + span.len as usize,
+                        );
+                    }
+                    finish(ticker, bars, &spans, &repeated)
+                })
+                .collect()
+        };
+        for (group, rejects) in groups {
+            piece.rejects.extend(rejects);
+            if !group.bars.is_empty() {
+                piece.groups.push(group);
+            }
+        }
+        piece.rejects.sort_by_key(|reject| reject.line);
+        piece
+    }
+}
+
+/// Settles a group's repeated local times.
+fn finish(
+    ticker: Ticker,
+    bars: Bars,
+    spans: &[Span],
+    repeated: &[(u32, Repeated)],
+) -> (Group, Vec<BadRow>) {
+    if repeated.is_empty() {
+        return (Group { ticker, bars }, Vec::new());
+    }
+    let mut ours = Vec::new();
+    let mut base = 0;
+    for span in spans {
+        let (start, end) = (span.start as usize, (span.start + span.len) as usize);
+        let first =
+            repeated.partition_point(|(block, row)| (*block, row.row) < (span.block, start));
+        for (block, row) in &repeated[first..] {
+            if *block != span.block || row.row >= end {
+                break;
+            }
+            ours.push(Repeated {
+                row: base + row.row - start,
+                ..row.clone()
+            });
+        }
+        base += span.len as usize;
+    }
+    let (bars, rejects) = settle(bars, &ours);
+    (Group { ticker, bars }, rejects)
+}

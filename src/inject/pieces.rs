@@ -1,0 +1,207 @@
+//! A file read in pieces that fit into memory, on one core while it is small and on all when it is large.
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::error::FileError;
+use super::parse::{Block, Parser, bad_row};
+use super::piece::{Gatherer, Numbers, Piece};
+use super::plan::Plan;
+use super::read::Blocks;
+use super::settings::Limits;
+use crate::model::Reason;
+
+/// Blocks that are parsed at once, for each core.
+const BLOCKS_PER_CORE: usize = 2;
+
+/// Reads one file.
+pub(super) struct PieceReader<'p> {
+    limits: &'p Limits,
+    pool: &'p ThreadPool,
+    blocks: Blocks,
+    /// One for each block that is parsed at once, so that each keeps what it learned.
+    parsers: Vec<(Parser<'p>, Numbers)>,
+    gatherer: Gatherer,
+    /// Read while others were parsed.
+    ahead: Vec<Block>,
+    /// Why nothing more can be read.
+    failure: Option<FileError>,
+    bytes: u64,
+}
+
+impl<'p> PieceReader<'p> {
+    pub(super) fn new(
+        limits: &'p Limits,
+        pool: &'p ThreadPool,
+        plan: &'p Plan,
+        blocks: Blocks,
+    ) -> Self {
+        let count = pool.current_num_threads() * BLOCKS_PER_CORE;
+        Self {
+            limits,
+            pool,
+            blocks,
+            parsers: (0..count)
+                .map(|_| (Parser::new(plan), Numbers::default()))
+                .collect(),
+            gatherer: Gatherer::default(),
+            ahead: Vec::new(),
+            failure: None,
+            bytes: 0,
+        }
+    }
+
+    /// Whether there is another piece.
+    pub(super) fn more(&self) -> bool {
+        self.failure.is_none() && (!self.ahead.is_empty() || !self.blocks.at_end())
+    }
+
+    /// The next piece, and why it is the last where the file breaks off. `admit` is asked for room for rows, with the
+    /// bytes that they took; false ends the reading.
+    pub(super) fn piece(
+        &mut self,
+        mut admit: impl FnMut(usize, usize) -> bool,
+    ) -> Result<(Piece, Option<FileError>), FileError> {
+        let mut seen = 0;
+        loop {
+            let bytes = if self.is_large() {
+                self.parse_side_by_side()
+            } else {
+                self.parse_one()
+            };
+            self.bytes += bytes as u64;
+            if bytes == 0 {
+                self.tear();
+                break;
+            }
+            let rows = self.rows();
+            if !admit(rows - seen, bytes) {
+                return Err(FileError::Stopped);
+            }
+            seen = rows;
+            let full = rows >= self.limits.piece_rows && !self.ends_unsettled();
+            if full || rows >= self.limits.piece_rows.saturating_mul(2) {
+                break;
+            }
+        }
+        self.flush();
+        let piece = self.pool.install(|| self.gatherer.take());
+        Ok((
+            piece,
+            if self.more() {
+                None
+            } else {
+                self.failure.take()
+            },
+        ))
+    }
+
+    fn is_large(&self) -> bool {
+        self.bytes >= self.limits.parallel_bytes && self.pool.current_num_threads() > 1
+    }
+
+    /// Reads and parses one block; returns its bytes, 0 at the end.
+    fn parse_one(&mut self) -> usize {
+        match self.blocks.next() {
+            Ok(Some(block)) => {
+                self.parsers[0].0.parse(&block);
+                let bytes = block.text.len();
+                self.blocks.give_back(block);
+                bytes
+            }
+            Ok(None) => 0,
+            Err(error) => {
+                self.failure = Some(error);
+                0
+            }
+        }
+    }
+
+    /// Parses some blocks on all cores while the next are read.
+    fn parse_side_by_side(&mut self) -> usize {
+        self.flush();
+        let count = self.parsers.len();
+        let batch = if self.ahead.is_empty() {
+            let (batch, failure) = read(&mut self.blocks, count);
+            self.failure = failure;
+            batch
+        } else {
+            std::mem::take(&mut self.ahead)
+        };
+        let (parsers, blocks) = (&mut self.parsers, &mut self.blocks);
+        let done = self.failure.is_some();
+        let (_, (ahead, failure)) = self.pool.join(
+            || {
+                parsers
+                    .par_iter_mut()
+                    .zip(&batch)
+                    .for_each(|((parser, _), block)| parser.parse(block));
+            },
+            || {
+                if done {
+                    (Vec::new(), None)
+                } else {
+                    read(blocks, count)
+                }
+            },
+        );
+        self.ahead = ahead;
+        self.failure = self.failure.take().or(failure);
+        self.flush();
+        let bytes = batch.iter().map(|block| block.text.len()).sum();
+        for block in batch {
+            self.blocks.give_back(block);
+        }
+        bytes
+    }
+
+    /// Hands what was parsed to the gatherer, in file order.
+    fn flush(&mut self) {
+        for (parser, numbers) in &mut self.parsers {
+            let parsed = parser.take();
+            self.gatherer.add(parsed, parser.tickers(), numbers);
+        }
+    }
+
+    fn rows(&self) -> usize {
+        let parsed = self.parsers[0].0.parsed();
+        self.gatherer.rows() + parsed.bars.len() + parsed.rejects.len()
+    }
+
+    fn ends_unsettled(&self) -> bool {
+        let parsed = self.parsers[0].0.parsed();
+        match parsed.repeated.last() {
+            Some(last) => last.row + 1 == parsed.bars.len(),
+            None => parsed.bars.is_empty() && self.gatherer.ends_unsettled(),
+        }
+    }
+
+    /// At the end: where the file broke off, the beginning of the line that was cut is a reject.
+    fn tear(&mut self) {
+        let Some(torn) = self.blocks.torn() else {
+            return;
+        };
+        if !torn.tail.trim_ascii().is_empty() {
+            self.flush();
+            self.gatherer
+                .reject(bad_row(&torn.tail, torn.line + 1, Reason::Unreadable));
+        }
+        self.failure = Some(FileError::CutShort {
+            line: torn.line,
+            source: torn.source,
+        });
+    }
+}
+
+/// Reads up to `count` blocks.
+fn read(blocks: &mut Blocks, count: usize) -> (Vec<Block>, Option<FileError>) {
+    let mut batch = Vec::with_capacity(count);
+    while batch.len() < count {
+        match blocks.next() {
+            Ok(Some(block)) => batch.push(block),
+            Ok(None) => break,
+            Err(error) => return (batch, Some(error)),
+        }
+    }
+    (batch, None)
+}

@@ -1,0 +1,235 @@
+//! A file as a stream of blocks of whole records, unpacked on the way.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+use memchr::{memchr, memchr_iter, memrchr};
+
+use super::error::FileError;
+use super::filename::Packing;
+use super::parse::Block;
+use super::record::{End, end_of};
+
+/// How much is looked at to find out what a file is.
+const HEAD_BYTES: usize = 256 * 1024;
+/// No record of a dump is longer.
+const RECORD_BYTES_MAX: usize = 8 << 20;
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// A file, block after block.
+pub(super) struct Blocks {
+    input: Box<dyn Read + Send>,
+    block_bytes: usize,
+    delimiter: u8,
+    /// Read and not handed out yet.
+    carry: Vec<u8>,
+    /// The number of the first line in `carry`.
+    line: u64,
+    ended: bool,
+    /// Why the stream broke off.
+    failure: Option<io::Error>,
+    spare: Vec<Vec<u8>>,
+}
+
+/// What a stream that broke off left behind.
+#[derive(Debug)]
+pub(super) struct Torn {
+    /// The last whole line.
+    pub(super) line: u64,
+    /// Why it broke off.
+    pub(super) source: io::Error,
+    /// The beginning of the line that was cut.
+    pub(super) tail: Vec<u8>,
+}
+
+impl Blocks {
+    /// Opens a file.
+    pub(super) fn open(
+        path: &Path,
+        packing: Packing,
+        block_bytes: usize,
+    ) -> Result<Self, FileError> {
+        let mut file = File::open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
+        }
+        let mut magic = Vec::with_capacity(4);
+        file.by_ref().take(4).read_to_end(&mut magic)?;
+        let gzip = magic.starts_with(&GZIP_MAGIC);
+        let zstd = magic.starts_with(&ZSTD_MAGIC);
+        let whole = io::Cursor::new(magic.clone()).chain(file);
+        let input: Box<dyn Read + Send> = match packing {
+            _ if magic.is_empty() => Box::new(io::empty()),
+            Packing::Gzip if gzip => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(
+                64 * 1024,
+                whole,
+            ))),
+            Packing::Zstd if zstd => Box::new(zstd::stream::read::Decoder::new(whole)?),
+            Packing::Gzip => return Err(FileError::NotPacked("gzip")),
+            Packing::Zstd => return Err(FileError::NotPacked("zstd")),
+            Packing::Plain if gzip => {
+                return Err(FileError::Binary(" but gzip: it should be named .csv.gz"));
+            }
+            Packing::Plain if zstd => {
+                return Err(FileError::Binary(" but zstd: it should be named .csv.zst"));
+            }
+            Packing::Plain => Box::new(whole),
+        };
+        Ok(Self {
+            input,
+            block_bytes: block_bytes.max(1),
+            delimiter: b',',
+            carry: Vec::new(),
+            line: 1,
+            ended: false,
+            failure: None,
+            spare: Vec::new(),
+        })
+    }
+
+    /// The beginning of the text, without a byte order mark, and whether it is all.
+    pub(super) fn head(&mut self) -> Result<(&[u8], bool), FileError> {
+        self.fill(HEAD_BYTES);
+        if self.carry.starts_with(b"\xef\xbb\xbf") {
+            self.carry.drain(..3);
+        }
+        if self.carry.starts_with(b"\xff\xfe") || self.carry.starts_with(b"\xfe\xff") {
+            return Err(FileError::Binary(" in UTF-8 but in UTF-16"));
+        }
+        if memchr(0, &self.carry).is_some() {
+            return Err(FileError::Binary(""));
+        }
+        if self.carry.is_empty()
+            && let Some(error) = self.failure.take()
+        {
+            return Err(error.into());
+        }
+        self.close_last_line();
+        Ok((&self.carry, self.ended))
+    }
+
+    /// What was read and not handed out: the text, the number of its first line, and whether nothing follows.
+    pub(super) fn coming(&self) -> (&[u8], u64, bool) {
+        (&self.carry, self.line, self.ended)
+    }
+
+    /// Leaves out the first `bytes` of the text, a header, and cuts records by `delimiter` from here on.
+    pub(super) fn begin(&mut self, bytes: usize, delimiter: u8) {
+        self.line += memchr_iter(b'\n', &self.carry[..bytes]).count() as u64;
+        self.carry.drain(..bytes);
+        self.delimiter = delimiter;
+    }
+
+    /// The next block of whole records; `None` at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Block>, FileError> {
+        let mut target = self.block_bytes;
+        loop {
+            self.fill(target);
+            self.close_last_line();
+            if self.carry.is_empty() {
+                return Ok(None);
+            }
+            let reach = target.min(self.carry.len());
+            let last = self.ended && self.failure.is_none() && reach == self.carry.len();
+            let cut = self.cut(reach, last);
+            if cut > 0 {
+                let mut text =
+                    std::mem::replace(&mut self.carry, self.spare.pop().unwrap_or_default());
+                self.carry.extend_from_slice(&text[cut..]);
+                text.truncate(cut);
+                let first_line = self.line;
+                self.line += memchr_iter(b'\n', &text).count() as u64;
+                return Ok(Some(Block { text, first_line }));
+            }
+            if self.ended && reach == self.carry.len() {
+                return Ok(None);
+            }
+            if target >= RECORD_BYTES_MAX {
+                return Err(FileError::LongLine {
+                    line: self.line,
+                    bytes: RECORD_BYTES_MAX,
+                });
+            }
+            target *= 2;
+        }
+    }
+
+    /// Takes a block's memory back, to be used again.
+    pub(super) fn give_back(&mut self, block: Block) {
+        let mut text = block.text;
+        text.clear();
+        if self.spare.len() < 16 {
+            self.spare.push(text);
+        }
+    }
+
+    /// Whether everything was handed out.
+    pub(super) fn at_end(&self) -> bool {
+        self.ended && (self.carry.is_empty() || self.failure.is_some())
+    }
+
+    /// What is left of a stream that broke off; to be asked at the end.
+    pub(super) fn torn(&mut self) -> Option<Torn> {
+        let source = self.failure.take()?;
+        Some(Torn {
+            line: self.line - 1,
+            source,
+            tail: std::mem::take(&mut self.carry),
+        })
+    }
+
+    /// Reads until `target` bytes are there or the end is reached.
+    fn fill(&mut self, target: usize) {
+        let wanted = target.saturating_sub(self.carry.len());
+        if self.ended || wanted == 0 {
+            return;
+        }
+        self.carry.reserve(wanted + 1);
+        let before = self.carry.len();
+        let read = self
+            .input
+            .by_ref()
+            .take(wanted as u64)
+            .read_to_end(&mut self.carry);
+        match read {
+            Ok(_) => self.ended = self.carry.len() - before < wanted,
+            Err(error) => {
+                self.ended = true;
+                self.failure = Some(error);
+            }
+        }
+    }
+
+    /// The last line may lack its line feed; a stream that broke off has no last line.
+    fn close_last_line(&mut self) {
+        let open = self.carry.last().is_some_and(|last| *last != b'\n');
+        if self.ended && self.failure.is_none() && open {
+            self.carry.push(b'\n');
+        }
+    }
+
+    /// Where the last whole record within the first `reach` bytes ends.
+    fn cut(&self, reach: usize, last: bool) -> usize {
+        let text = &self.carry[..reach];
+        if last {
+            return text.len();
+        }
+        if memchr(b'"', text).is_none() {
+            return memrchr(b'\n', text).map_or(0, |at| at + 1);
+        }
+        // Quotes are told apart with all that is read in view, so that a block's size changes nothing.
+        let all_read = self.ended && self.failure.is_none();
+        let mut cut = 0;
+        while cut < reach {
+            match end_of(&self.carry, cut, self.delimiter, all_read) {
+                End::At(end) | End::Unclosed(end) if end <= reach => cut = end,
+                _ => break,
+            }
+        }
+        cut
+    }
+}

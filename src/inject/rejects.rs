@@ -1,0 +1,135 @@
+//! `rejects/<run>.csv`: every row that is no bar, with its reason, in the order of the files.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::error::{Error, write_error};
+use super::parse::BadRow;
+
+const HEADER: &[u8] = b"file,line,reason,raw\n";
+
+/// Writes the rejects of a run. The file begins to exist with the first of them.
+///
+/// They are on the disk before the bars around them are committed, so they come as the files do; at the end of the run
+/// they are put in the order of the files.
+pub(super) struct Rejects {
+    path: Option<PathBuf>,
+    log: Mutex<Option<Log>>,
+}
+
+struct Log {
+    file: File,
+    length: u64,
+    parts: Vec<Part>,
+}
+
+/// The rejects of one piece of a file.
+#[derive(Clone, Copy)]
+struct Part {
+    /// The file's place among the files of the run.
+    index: usize,
+    at: u64,
+    bytes: u64,
+}
+
+impl Rejects {
+    /// Rejects go to `path`; `None` for a dry run, which counts them only.
+    pub(super) fn new(path: Option<PathBuf>) -> Self {
+        Self {
+            path,
+            log: Mutex::new(None),
+        }
+    }
+
+    /// Where they are, when there are any.
+    pub(super) fn written(&self) -> Option<&PathBuf> {
+        self.lock().as_ref().and(self.path.as_ref())
+    }
+
+    /// Adds rejects of the file `name`, the one at `index`, and waits until they are on the disk.
+    pub(super) fn add(&self, index: usize, name: &str, rows: &[BadRow]) -> Result<(), Error> {
+        let Some(path) = self.path.as_ref().filter(|_| !rows.is_empty()) else {
+            return Ok(());
+        };
+        let mut log = self.lock();
+        append(&mut log, path, index, name, rows).map_err(write_error(path))
+    }
+
+    /// Puts the rejects in the order of the files.
+    pub(super) fn put_in_order(&self) -> Result<(), Error> {
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        let mut log = self.lock();
+        match log.as_mut() {
+            Some(log) if !log.parts.is_sorted_by_key(|part| part.index) => {
+                rewrite(log, path).map_err(write_error(path))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Log>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn append(
+    log: &mut Option<Log>,
+    path: &Path,
+    index: usize,
+    name: &str,
+    rows: &[BadRow],
+) -> io::Result<()> {
+    let log = match log {
+        Some(log) => log,
+        None => {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            let mut file = OpenOptions::new()
+                .create_new(true)
+                .read(true)
+                .append(true)
+                .open(path)?;
+            file.write_all(HEADER)?;
+            log.insert(Log {
+                file,
+                length: HEADER.len() as u64,
+                parts: Vec::new(),
+            })
+        }
+    };
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record([name, &row.line.to_string(), row.reason.as_str(), &row.raw])?;
+    }
+    let text = writer
+        .into_inner()
+        .map_err(csv::IntoInnerError::into_error)?;
+    log.file.write_all(&text)?;
+    log.file.sync_data()?;
+    log.parts.push(Part {
+        index,
+        at: log.length,
+        bytes: text.len() as u64,
+    });
+    log.length += text.len() as u64;
+    Ok(())
+}
+
+/// Writes the parts anew, in order, beside the file, and puts that in its place.
+fn rewrite(log: &mut Log, path: &Path) -> io::Result<()> {
+    let beside = path.with_extension("csv.tmp");
+    let mut sorted = File::create(&beside)?;
+    sorted.write_all(HEADER)?;
+    log.parts.sort_by_key(|part| part.index);
+    for part in &log.parts {
+        log.file.seek(SeekFrom::Start(part.at))?;
+        io::copy(&mut (&log.file).take(part.bytes), &mut sorted)?;
+    }
+    sorted.sync_all()?;
+    fs::rename(&beside, path)
+}

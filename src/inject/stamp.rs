@@ -1,0 +1,437 @@
+//! Dates and times as dumps write them, read into instants.
+//!
+//! The shape of a value says what it is: `2025-01-02`, `2025.01.02` and `20250102` begin with the year, `01/02/2025` with
+//! the month, `02.01.2025` with the day, and a long run of digits is an epoch whose unit follows from its magnitude.
+//! Rows come in order of time, so a date is read and laid out in its zone once and recognised by its bytes from then on.
+
+use std::sync::Arc;
+
+use chrono::{Datelike, NaiveDate};
+
+use super::number::{digits, peek};
+use crate::calendar::{Calendar, Local, Zone};
+use crate::model::DAY_MICROS;
+
+const SECOND: i64 = 1_000_000;
+const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
+/// Days from 0001-01-01 to 1970-01-01, plus one: chrono counts from the former.
+const EPOCH_DAYS: i64 = 719_163;
+/// Digits from which a bare number is an epoch and not a date.
+const EPOCH_DIGITS_MIN: usize = 9;
+const EPOCH_DIGITS_MAX: usize = 19;
+/// `YmdHMS` without a blank. As an epoch in milliseconds it would lie beyond the year 2286.
+const COMPACT_DIGITS: usize = 14;
+/// A date's longest text: `2025-01-02`.
+const DATE_BYTES_MAX: usize = 10;
+
+/// How local times of a dump become instants.
+#[derive(Clone, Debug)]
+pub(super) enum Clock {
+    /// The same offset all year, local time minus UTC, in microseconds.
+    Fixed(i64),
+    /// The exchange's zone.
+    Exchange(Calendar),
+    /// Another time zone with its clock changes.
+    Zone(Arc<Zone>),
+}
+
+impl Clock {
+    fn instant(&self, local: i64) -> Local {
+        match self {
+            Self::Fixed(offset) => Local::Single(local - offset),
+            Self::Exchange(calendar) => calendar.zone().from_local(local),
+            Self::Zone(zone) => zone.from_local(local),
+        }
+    }
+}
+
+/// Reads timestamps, remembering the last date.
+#[derive(Clone, Debug)]
+pub(super) struct StampReader {
+    clock: Clock,
+    text: [u8; DATE_BYTES_MAX],
+    text_len: usize,
+    day: i64,
+    /// The local day whose offset is known to hold from midnight to midnight, and that offset.
+    settled: Option<(i64, i64)>,
+}
+
+impl StampReader {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            text: [0; DATE_BYTES_MAX],
+            text_len: 0,
+            day: 0,
+            settled: None,
+        }
+    }
+
+    /// Reads date and time from one column, beginning at `at`: what it means, and where it ends.
+    #[inline]
+    pub(super) fn stamp(&mut self, text: &[u8], at: usize) -> Option<(Local, usize)> {
+        if let Some(end) = self.remembered(text, at) {
+            return self.after_date(text, self.day, end);
+        }
+        let (value, end) = digits(text, at, 0);
+        let count = end - at;
+        if count == COMPACT_DIGITS {
+            return self.compact(text, at, end);
+        }
+        if count >= EPOCH_DIGITS_MIN {
+            return epoch(text, value, count, end);
+        }
+        let (day, end) = self.date(text, at)?;
+        self.after_date(text, day, end)
+    }
+
+    /// Reads a date alone, beginning at `at`: days since 1970, and where it ends.
+    #[inline]
+    pub(super) fn date(&mut self, text: &[u8], at: usize) -> Option<(i64, usize)> {
+        if let Some(end) = self.remembered(text, at) {
+            return Some((self.day, end));
+        }
+        let (day, end) = read_date(text, at)?;
+        if end - at <= DATE_BYTES_MAX {
+            self.text_len = end - at;
+            self.text[..self.text_len].copy_from_slice(&text[at..end]);
+            self.day = day;
+        }
+        Some((day, end))
+    }
+
+    /// What a local day and a time of that day mean.
+    #[inline]
+    pub(super) fn local(&mut self, day: i64, time: i64) -> Local {
+        let local = day * DAY_MICROS + time;
+        match self.settled {
+            Some((settled, offset)) if settled == day => Local::Single(local - offset),
+            _ => self.settle(day, local),
+        }
+    }
+
+    #[inline]
+    fn remembered(&self, text: &[u8], at: usize) -> Option<usize> {
+        let end = at + self.text_len;
+        let same = self.text_len > 0
+            && text.get(at..end)? == &self.text[..self.text_len]
+            && !peek(text, end).is_ascii_digit();
+        same.then_some(end)
+    }
+
+    #[inline]
+    fn after_date(&mut self, text: &[u8], day: i64, end: usize) -> Option<(Local, usize)> {
+        if !matches!(peek(text, end), b' ' | b'T' | b't') || !peek(text, end + 1).is_ascii_digit() {
+            return Some((self.local(day, 0), end));
+        }
+        let (time, end) = time_of_day(text, end + 1)?;
+        match zone_suffix(text, end) {
+            Some((offset, end)) => Some((Local::Single(day * DAY_MICROS + time - offset), end)),
+            None => Some((self.local(day, time), end)),
+        }
+    }
+
+    /// `20250102093000`
+    fn compact(&mut self, text: &[u8], at: usize, end: usize) -> Option<(Local, usize)> {
+        let (day, _) = read_date(text.get(at..at + 8)?, 0)?;
+        let (time, _) = time_of_day(text.get(at + 8..end)?, 0)?;
+        Some((self.local(day, time), end))
+    }
+
+    /// The slow way: asks the zone, and remembers the offset where no clock change touches the day.
+    #[cold]
+    fn settle(&mut self, day: i64, local: i64) -> Local {
+        let midnight = |day: i64| match self.clock.instant(day * DAY_MICROS) {
+            Local::Single(at) => Some(day * DAY_MICROS - at),
+            Local::Repeated(..) | Local::Skipped(_) => None,
+        };
+        self.settled = match (midnight(day), midnight(day + 1)) {
+            (Some(before), Some(after)) if before == after => Some((day, before)),
+            _ => None,
+        };
+        self.clock.instant(local)
+    }
+}
+
+/// Reads a time of day, `H:M[:S[.f]]` or `HMS` or `HM`, beginning at `at`: microseconds, and where it ends.
+#[inline]
+pub(super) fn time_of_day(text: &[u8], at: usize) -> Option<(i64, usize)> {
+    let (first, end) = digits(text, at, 0);
+    let (hour, minute, second, end) = match (end - at, peek(text, end)) {
+        (1..=2, b':') => {
+            let (minute, after) = two_digits(text, end + 1)?;
+            if peek(text, after) == b':' {
+                let (second, after) = two_digits(text, after + 1)?;
+                (first, minute, second, after)
+            } else {
+                (first, minute, 0, after)
+            }
+        }
+        (4, _) => (first / 100, first % 100, 0, end),
+        (5..=6, _) => (first / 10_000, first / 100 % 100, first % 100, end),
+        _ => return None,
+    };
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let (fraction, end) = if peek(text, end) == b'.' {
+        fraction(text, end + 1)
+    } else {
+        (0, end)
+    };
+    let time = hour as i64 * HOUR + minute as i64 * MINUTE + second as i64 * SECOND;
+    Some((time + fraction, end))
+}
+
+/// Digits behind the point of a second, in microseconds. What lies below a microsecond counts as one, so that it is not
+/// mistaken for a whole minute.
+fn fraction(text: &[u8], at: usize) -> (i64, usize) {
+    let (mut micros, mut unit, mut rest, mut end) = (0, 100_000, 0, at);
+    while peek(text, end).is_ascii_digit() {
+        let digit = i64::from(peek(text, end) - b'0');
+        micros += digit * unit;
+        if unit == 0 {
+            rest |= digit;
+        }
+        unit /= 10;
+        end += 1;
+    }
+    (micros + i64::from(rest != 0), end)
+}
+
+#[inline]
+fn two_digits(text: &[u8], at: usize) -> Option<(u64, usize)> {
+    let (value, end) = digits(text, at, 0);
+    (1..=2).contains(&(end - at)).then_some((value, end))
+}
+
+/// `Z`, `+00:00`, `-0500`, `+01`, ` UTC`: the offset in microseconds, and where it ends.
+#[inline]
+fn zone_suffix(text: &[u8], at: usize) -> Option<(i64, usize)> {
+    let (at, spaced) = match peek(text, at) {
+        b' ' => (at + 1, true),
+        _ => (at, false),
+    };
+    let sign = match peek(text, at) {
+        b'Z' | b'z' => return Some((0, at + 1)),
+        b'U' | b'G' if spaced => {
+            let word = text.get(at..at + 3)?;
+            return matches!(word, b"UTC" | b"GMT").then_some((0, at + 3));
+        }
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (value, end) = digits(text, at + 1, 0);
+    let (hours, minutes, end) = match (end - at - 1, peek(text, end)) {
+        (2, b':') => {
+            let (minutes, end) = two_digits(text, end + 1)?;
+            (value, minutes, end)
+        }
+        (2, _) => (value, 0, end),
+        (4, _) => (value / 100, value % 100, end),
+        _ => return None,
+    };
+    (hours < 24 && minutes < 60)
+        .then(|| (sign * (hours as i64 * HOUR + minutes as i64 * MINUTE), end))
+}
+
+/// A bare number: seconds, milliseconds, microseconds or nanoseconds since 1970, by its magnitude.
+fn epoch(text: &[u8], value: u64, count: usize, end: usize) -> Option<(Local, usize)> {
+    if count > EPOCH_DIGITS_MAX {
+        return None;
+    }
+    let value = i64::try_from(value).ok()?;
+    let micros = match value {
+        0..100_000_000_000 => value * SECOND,
+        100_000_000_000..100_000_000_000_000 => value * 1000,
+        100_000_000_000_000..100_000_000_000_000_000 => value,
+        // What lies below a microsecond counts as one: it is no whole minute.
+        _ => value / 1000 + i64::from(value % 1000 != 0),
+    };
+    let (rest, end) = if peek(text, end) == b'.' {
+        let (rest, end) = fraction(text, end + 1);
+        (i64::from(rest != 0), end)
+    } else {
+        (0, end)
+    };
+    Some((Local::Single(micros + rest), end))
+}
+
+fn read_date(text: &[u8], at: usize) -> Option<(i64, usize)> {
+    let (first, end) = digits(text, at, 0);
+    let mark = peek(text, end);
+    let (year, month, day, end) = match (end - at, mark) {
+        (8, _) => (first / 10_000, first / 100 % 100, first % 100, end),
+        (4, b'-' | b'/' | b'.') => {
+            let (month, end) = two_digits(text, end + 1)?;
+            let (day, end) = two_digits(text, same_mark(text, end, mark)?)?;
+            (first, month, day, end)
+        }
+        (1..=2, b'-' | b'/' | b'.') => {
+            let (second, end) = two_digits(text, end + 1)?;
+            let at = same_mark(text, end, mark)?;
+            let (year, end) = digits(text, at, 0);
+            if end - at != 4 {
+                return None;
+            }
+            if mark == b'/' {
+                (year, first, second, end)
+            } else {
+                (year, second, first, end)
+            }
+        }
+        _ => return None,
+    };
+    let date = NaiveDate::from_ymd_opt(
+        i32::try_from(year).ok()?,
+        u32::try_from(month).ok()?,
+        u32::try_from(day).ok()?,
+    )?;
+    Some((i64::from(date.num_days_from_ce()) - EPOCH_DAYS, end))
+}
+
+fn same_mark(text: &[u8], at: usize, mark: u8) -> Option<usize> {
+    (peek(text, at) == mark).then_some(at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use chrono_tz::Tz;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{DateRange, Timestamp};
+
+    fn new_york() -> Clock {
+        static ZONE: OnceLock<Arc<Zone>> = OnceLock::new();
+        let date = |year| NaiveDate::from_ymd_opt(year, 1, 1).unwrap();
+        let zone = ZONE.get_or_init(|| {
+            Arc::new(Zone::new(
+                Tz::America__New_York,
+                DateRange::new(date(2000), date(2030)).unwrap(),
+            ))
+        });
+        Clock::Zone(Arc::clone(zone))
+    }
+
+    fn read(text: &str) -> Option<String> {
+        let mut reader = StampReader::new(new_york());
+        let once = reader.stamp(text.as_bytes(), 0);
+        assert_eq!(reader.stamp(text.as_bytes(), 0), once, "remembered: {text}");
+        let (local, end) = once?;
+        (end == text.len()).then(|| match local {
+            Local::Single(at) => Timestamp::from_micros(at).to_string(),
+            other => format!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn every_way_to_write_an_instant() {
+        let expected = Some("2025-01-02T14:30:00Z".to_owned());
+        for text in [
+            "2025-01-02 09:30:00",
+            "2025-01-02 09:30",
+            "2025-01-02T09:30:00.000",
+            "2025/01/02 09:30:00",
+            "2025.01.02 09:30",
+            "20250102 093000",
+            "20250102 0930",
+            "20250102093000",
+            "01/02/2025 09:30",
+            "1/2/2025 9:30",
+            "02.01.2025 09:30:00.000",
+            "02-01-2025 09:30",
+            "2025-01-02T14:30:00Z",
+            "2025-01-02T14:30:00.000000000Z",
+            "2025-01-02 14:30:00+00:00",
+            "2025-01-02 09:30:00-05:00",
+            "2025-01-02 09:30:00 -0500",
+            "2025-01-02T15:30+01",
+            "2025-01-02 14:30:00 UTC",
+            "1735828200",
+            "1735828200.0",
+            "1735828200000",
+            "1735828200000000",
+            "1735828200000000000",
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+        assert_eq!(read("20250102").as_deref(), Some("2025-01-02T05:00:00Z"));
+        assert_eq!(
+            read("2025-07-02 09:30").as_deref(),
+            Some("2025-07-02T13:30:00Z")
+        );
+    }
+
+    #[test]
+    fn what_is_no_instant() {
+        for text in [
+            "",
+            "x",
+            "2025-13-01 09:30",
+            "2025-02-30",
+            "2025-01-02 24:00",
+            "2025-01-02 09:60",
+            "2025-01-02 9",
+            "2025-01-02 09:30:00 EST",
+            "25-01-02 09:30",
+            "12345",
+            "99999999999999999999",
+            "2025-01/02",
+            "2025-01-02 09:30+25:00",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_microsecond_are_no_whole_minute() {
+        for text in [
+            "2025-01-02T14:30:00.000000001Z",
+            "1735828200000000001",
+            "1735828200.5",
+        ] {
+            let (local, _) = StampReader::new(new_york())
+                .stamp(text.as_bytes(), 0)
+                .unwrap();
+            assert!(
+                !Timestamp::from_micros(local.earliest()).is_whole_minute(),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn clock_changes_are_told() {
+        assert!(read("2025-11-02 01:30").unwrap().starts_with("Repeated"));
+        assert!(read("2025-03-09 02:30").unwrap().starts_with("Skipped"));
+        assert_eq!(
+            read("2025-03-09 03:30").as_deref(),
+            Some("2025-03-09T07:30:00Z")
+        );
+        assert_eq!(
+            read("2025-11-02 00:30").as_deref(),
+            Some("2025-11-02T04:30:00Z")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn one_reader_reads_any_order_of_dates_as_a_fresh_one(minutes in prop::collection::vec(0..12_000_000_i64, 1..60)) {
+            let mut reader = StampReader::new(new_york());
+            for minute in minutes {
+                let naive = Timestamp::from_micros(1_100_000_000_000_000 / MINUTE * MINUTE + minute * MINUTE).to_utc().naive_utc();
+                for form in ["%Y-%m-%d %H:%M:%S", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M:%S%.3f", "%Y%m%d %H%M%S"] {
+                    let text = naive.format(form).to_string();
+                    let fresh = StampReader::new(new_york()).stamp(text.as_bytes(), 0);
+                    prop_assert!(fresh.is_some_and(|(_, end)| end == text.len()));
+                    prop_assert_eq!(reader.stamp(text.as_bytes(), 0), fresh, "{}", text);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `inject-csv`: every layout, every rule, every broken file.
+
+mod broken;
+mod layouts;
+mod rules;
+mod store;
+
+use crate::support::{Run, TestEnv};
+
+/// Runs the program on the files in `in/`, which are written first, without a store; what it would stage comes back in
+/// the form of `--output-filename`.
+fn dry(env: &TestEnv, files: &[(&str, &[u8])], flags: &str) -> Run {
+    for (name, text) in files {
+        env.write(&format!("in/{name}"), text);
+    }
+    env.typed(&format!(
+        "inject-csv --csv-dir in --dry-run --output-filename out.csv {flags}"
+    ))
+}
+
+/// The bars of one dump, without the header.
+fn bars(name: &str, text: &str, flags: &str) -> Vec<String> {
+    let env = TestEnv::new();
+    let run = dry(&env, &[(name, text.as_bytes())], flags);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    lines(&env)
+}
+
+fn lines(env: &TestEnv) -> Vec<String> {
+    env.read("out.csv")
+        .lines()
+        .skip(1)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// `count` rows, one a minute from 9:30, made by `row` of hour and minute.
+fn minutes(count: u32, step: u32, row: impl Fn(u32, u32) -> String) -> String {
+    (0..count)
+        .map(|at| {
+            let minute = 9 * 60 + 30 + at * step;
+            row(minute / 60, minute % 60) + "\n"
+        })
+        .collect()
+}
