@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::{Error, write_error};
 use super::parse::BadRow;
+use crate::store::{HashedFile, rename, sync_dir};
 
 const HEADER: &[u8] = b"file,line,reason,raw\n";
 
@@ -95,6 +96,7 @@ fn append(
                 .append(true)
                 .open(path)?;
             file.write_all(HEADER)?;
+            path.parent().map_or(Ok(()), sync_dir)?;
             log.insert(Log {
                 file,
                 length: HEADER.len() as u64,
@@ -123,13 +125,14 @@ fn append(
 /// Writes the parts anew, in order, beside the file, and puts that in its place.
 fn rewrite(log: &mut Log, path: &Path) -> io::Result<()> {
     let beside = path.with_extension("csv.tmp");
-    let mut sorted = File::create(&beside)?;
+    let mut sorted = HashedFile::create(&beside)?;
     sorted.write_all(HEADER)?;
     log.parts.sort_by_key(|part| part.index);
     for part in &log.parts {
         log.file.seek(SeekFrom::Start(part.at))?;
         io::copy(&mut (&log.file).take(part.bytes), &mut sorted)?;
     }
-    sorted.sync_all()?;
-    fs::rename(&beside, path)
+    sorted.finish()?;
+    rename(&beside, path)?;
+    path.parent().map_or(Ok(()), sync_dir)
 }

@@ -6,6 +6,6 @@
 mod support;
 
 mod cli;
-mod out;
 mod inject;
+mod out;
 mod simulate;
