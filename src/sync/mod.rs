@@ -27,6 +27,6 @@ mod transfer;
 pub use connect::{Address, AddressError, ConnectError, SslMode};
 pub use errors::Error;
 pub use receipt::Receipt;
-pub use run::{CHUNK_ROWS_DEFAULT, Settings, run};
+pub use run::{CHUNK_ROWS_DEFAULT, Patience, Settings, run};
 pub use source::{Batches, SeriesInfo, Source, SourceError};
 pub use target::TargetError;

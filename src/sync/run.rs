@@ -63,6 +63,29 @@ pub struct Settings {
     pub allow_demo: bool,
     /// Bars in a chunk.
     pub chunk_rows: usize,
+    /// What a failure costs, and how many are borne.
+    pub patience: Patience,
+}
+
+/// How failures that may pass are borne: lost connections, deadlocks, a server that restarts.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Failures in a row, without a chunk between them, that one series may cost.
+    pub failures_max: u32,
+    /// The first wait; each further one is twice as long.
+    pub wait_ms_min: u64,
+    /// The longest wait.
+    pub wait_ms_max: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            failures_max: 8,
+            wait_ms_min: 200,
+            wait_ms_max: 8_000,
+        }
+    }
 }
 
 impl Settings {
@@ -86,6 +109,7 @@ impl Settings {
             target_zone: None,
             allow_demo: false,
             chunk_rows: CHUNK_ROWS_DEFAULT,
+            patience: Patience::default(),
         }
     }
 

@@ -18,10 +18,6 @@ use crate::model::{OnConflict, TimeRange};
 use crate::report::{Counts, Event};
 use crate::sync::copy::Standing;
 
-/// Failures in a row, without a chunk between them, that one series may cost.
-const FAILURES_MAX: u32 = 8;
-const BACKOFF_MS_MIN: u64 = 200;
-const BACKOFF_MS_MAX: u64 = 8_000;
 /// Times that a series starts from its beginning because its progress speaks of commits that the store does not have.
 const RESETS_MAX: u32 = 4;
 
@@ -83,7 +79,7 @@ impl Worker<'_> {
                 Err(error) => {
                     let class = classify(&error);
                     if class == Class::Never
-                        || state.failures >= FAILURES_MAX
+                        || state.failures >= self.shared.settings.patience.failures_max
                         || self.shared.stop.is_set()
                         || self.shared.is_aborted()
                     {
@@ -114,8 +110,9 @@ impl Worker<'_> {
         if class == Class::Reconnect {
             self.session = None;
         }
-        let doubled = BACKOFF_MS_MIN << (state.failures - 1).min(10);
-        let delay = Duration::from_millis(doubled.min(BACKOFF_MS_MAX));
+        let patience = self.shared.settings.patience;
+        let doubled = patience.wait_ms_min << (state.failures - 1).min(10);
+        let delay = Duration::from_millis(doubled.min(patience.wait_ms_max));
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = self.shared.stop.wait() => {}

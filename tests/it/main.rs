@@ -9,3 +9,4 @@ mod cli;
 mod inject;
 mod out;
 mod simulate;
+mod sync;

@@ -1,0 +1,229 @@
+//! What happens where the target holds other values.
+
+use backfill::model::OnConflict;
+use backfill::report::UnitStatus;
+use backfill::sync::{Receipt, Settings};
+
+use super::memory::{Memory, bar, restated, run, settings, sync_ok, table, updating};
+use crate::support::Database;
+
+/// A target with AAPL 0..100, of which 50 and 99 have other values; a store with AAPL 0..120.
+fn scene() -> (Database, Memory) {
+    let db = Database::new();
+    let mut theirs = Memory::new();
+    theirs.commit(
+        "AAPL",
+        (0..100).map(|n| {
+            if n == 50 || n == 99 {
+                restated(n)
+            } else {
+                bar(n)
+            }
+        }),
+    );
+    sync_ok(&theirs, &settings(&db.url()));
+    let mut ours = Memory::new();
+    ours.commit("AAPL", (0..120).map(bar));
+    ours.commit("MSFT", (0..10).map(bar));
+    (db, ours)
+}
+
+#[test]
+fn fail_rolls_the_chunk_back_and_goes_on_with_the_others() {
+    let (db, ours) = scene();
+    let report = run(&ours, &settings(&db.url()));
+    assert_eq!(report.status().exit_code(), 4, "{report:#?}");
+    let aapl = &report.tickers[0];
+    assert_eq!(
+        (aapl.name.as_str(), aapl.status),
+        ("AAPL", UnitStatus::Conflict)
+    );
+    // Chunks of 40: the first is identical, the second is refused whole.
+    assert_eq!(
+        (aapl.counts.skipped_identical, aapl.counts.conflicts),
+        (40, 1)
+    );
+    assert_eq!((aapl.counts.prepared, aapl.counts.committed), (80, 0));
+    let message = aapl.error.as_deref().unwrap();
+    assert!(message.contains("2025-01-02T15:20:00Z"), "{message}");
+    assert!(
+        aapl.hint
+            .as_deref()
+            .unwrap()
+            .contains("--on-conflict update")
+    );
+    assert_eq!(report.tickers[1].counts.committed, 10);
+    assert_eq!(
+        db.sql("SELECT count(*) FROM market_data WHERE ticker = 'AAPL'"),
+        "100"
+    );
+    // Nothing of it is forgotten: the next run meets the same chunk.
+    assert_eq!(run(&ours, &settings(&db.url())).status().exit_code(), 4);
+    let updated = sync_ok(&ours, &updating(&db.url()));
+    assert_eq!((updated.totals.committed, updated.totals.updated), (22, 2));
+    assert_eq!(table(&db, "market_data"), ours.table());
+}
+
+#[test]
+fn ignore_leaves_the_targets_values_and_full_update_takes_ours() {
+    let (db, ours) = scene();
+    let ignoring = Settings {
+        on_conflict: OnConflict::Ignore,
+        ..settings(&db.url())
+    };
+    let report = sync_ok(&ours, &ignoring);
+    let totals = report.totals;
+    assert_eq!(
+        (
+            totals.committed,
+            totals.skipped_identical,
+            totals.skipped_restated
+        ),
+        (30, 98, 2)
+    );
+    assert_ne!(table(&db, "market_data"), ours.table());
+    // The progress went past them.
+    assert_eq!(sync_ok(&ours, &updating(&db.url())).totals.prepared, 0);
+    let full = Settings {
+        full: true,
+        ..updating(&db.url())
+    };
+    let report = sync_ok(&ours, &full);
+    assert_eq!((report.totals.committed, report.totals.updated), (2, 2));
+    assert_eq!(table(&db, "market_data"), ours.table());
+}
+
+#[test]
+fn bars_restated_in_the_store_restate_the_target() {
+    let db = Database::new();
+    let mut memory = Memory::new();
+    memory.commit("AAPL", (0..3000).map(bar));
+    sync_ok(&memory, &settings(&db.url()));
+    // Far apart: read back one by one, not as a range.
+    memory.commit("AAPL", [restated(3), restated(2950)]);
+    let report = sync_ok(&memory, &updating(&db.url()));
+    assert_eq!((report.totals.prepared, report.totals.updated), (2, 2));
+    assert_eq!(table(&db, "market_data"), memory.table());
+}
+
+#[test]
+fn a_dry_run_counts_and_writes_nothing() {
+    let (db, ours) = scene();
+    let before = table(&db, "market_data");
+    let progress = db.sql("SELECT * FROM backfill_sync ORDER BY ticker, store_id");
+    let dry = Settings {
+        dry_run: true,
+        on_conflict: OnConflict::Ignore,
+        ..settings(&db.url())
+    };
+    let totals = sync_ok(&ours, &dry).totals;
+    assert_eq!(
+        (
+            totals.prepared,
+            totals.committed,
+            totals.skipped_identical,
+            totals.skipped_restated
+        ),
+        (130, 0, 98, 2)
+    );
+    assert_eq!(table(&db, "market_data"), before);
+    assert_eq!(
+        db.sql("SELECT * FROM backfill_sync ORDER BY ticker, store_id"),
+        progress
+    );
+}
+
+#[test]
+fn a_writer_who_comes_between_is_worked_around() {
+    let db = Database::new();
+    let mut memory = Memory::new();
+    memory.commit("AAPL", (0..10).map(bar));
+    memory.commit("MSFT", (0..10).map(bar));
+    sync_ok(&memory, &settings(&db.url()));
+    db.sql("TRUNCATE market_data");
+    // A writer who has not committed yet: nobody sees the row, but its key is taken.
+    let url = db.url();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            db.sql(
+                "BEGIN; INSERT INTO market_data SELECT 'AAPL', to_timestamp(1735828200 + 60 * n), 1, 2, 0.5, 1.5, 10 \
+                 FROM generate_series(3, 4) n; SELECT pg_sleep(1.5); COMMIT",
+            )
+        });
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let ignoring = Settings {
+            on_conflict: OnConflict::Ignore,
+            full: true,
+            ..settings(&url)
+        };
+        let totals = sync_ok(&memory, &ignoring).totals;
+        assert_eq!((totals.committed, totals.skipped_restated), (18, 2));
+    });
+}
+
+#[test]
+fn keys_taken_by_rows_that_the_look_cannot_see_go_by_way_of_a_temporary_table() {
+    let db = Database::new();
+    let mut memory = Memory::new();
+    memory.commit("AAPL", (0..50).map(bar));
+    // Every row that is copied is there already, because a trigger puts it there first: the look never sees it.
+    sync_ok(&Memory::new(), &settings(&db.url()));
+    db.sql(
+        "CREATE TABLE market_data (ticker text, \"timestamp\" timestamptz, open float8, high float8, low float8, \
+         close float8, volume float8, vwap float8, trades bigint, PRIMARY KEY (ticker, \"timestamp\")); \
+         CREATE FUNCTION first() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF pg_trigger_depth() = 1 AND NEW.volume = 1007 THEN \
+         INSERT INTO market_data SELECT NEW.*; END IF; RETURN NEW; END $$; \
+         CREATE TRIGGER first BEFORE INSERT ON market_data FOR EACH ROW EXECUTE FUNCTION first()",
+    );
+    let totals = sync_ok(&memory, &settings(&db.url())).totals;
+    assert_eq!((totals.committed, totals.skipped_identical), (49, 1));
+    assert_eq!(table(&db, "market_data"), memory.table());
+}
+
+#[test]
+fn a_trigger_that_drops_rows_is_told_by_the_counts() {
+    let db = Database::new();
+    let mut memory = Memory::new();
+    memory.commit("AAPL", (0..50).map(bar));
+    db.sql(
+        "CREATE TABLE market_data (ticker text, \"timestamp\" timestamptz, open float8, high float8, low float8, \
+         close float8, volume float8, vwap float8, trades bigint, PRIMARY KEY (ticker, \"timestamp\")); \
+         CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF NEW.volume = 1007 THEN RETURN NULL; END IF; RETURN NEW; END $$; \
+         CREATE TRIGGER lose BEFORE INSERT ON market_data FOR EACH ROW EXECUTE FUNCTION lose()",
+    );
+    let report = run(&memory, &settings(&db.url()));
+    assert_eq!(report.status().exit_code(), 3);
+    let message = report.tickers[0].error.as_deref().unwrap();
+    assert!(
+        message.contains("40 rows were sent") && message.contains("took 39"),
+        "{message}"
+    );
+    assert_eq!(db.sql("SELECT count(*) FROM market_data"), "0");
+}
+
+#[test]
+fn a_trigger_that_changes_values_is_told_by_the_checksum() {
+    let db = Database::new();
+    let mut memory = Memory::new();
+    memory.commit("AAPL", (0..50).map(bar));
+    db.sql(
+        "CREATE TABLE market_data (ticker text, \"timestamp\" timestamptz, open float8, high float8, low float8, \
+         close float8, volume float8, vwap float8, trades bigint, PRIMARY KEY (ticker, \"timestamp\")); \
+         CREATE FUNCTION bend() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF NEW.volume = 1007 THEN NEW.close = NEW.close + 1; END IF; RETURN NEW; END $$; \
+         CREATE TRIGGER bend BEFORE INSERT ON market_data FOR EACH ROW EXECUTE FUNCTION bend()",
+    );
+    let summed = Settings {
+        receipt: Receipt::Checksum,
+        ..settings(&db.url())
+    };
+    let report = run(&memory, &summed);
+    assert_eq!(report.status().exit_code(), 3);
+    let message = report.tickers[0].error.as_deref().unwrap();
+    assert!(message.contains("checksum"), "{message}");
+    db.sql("DROP TRIGGER bend ON market_data");
+    sync_ok(&memory, &summed);
+    assert_eq!(table(&db, "market_data"), memory.table());
+}

@@ -1,0 +1,167 @@
+//! Whatever breaks in between, the table ends equal to the store and the counts are true.
+
+use backfill::report::RunReport;
+use backfill::sync::{Patience, Settings};
+
+use super::memory::{Memory, bar, restated, settings, sync_ok, table, updating};
+use super::proxy::{Cut, Proxy};
+use crate::support::{Cluster, Database};
+
+/// Three tickers; some chunks are straight copies, some find rows that another store put there.
+fn memory() -> Memory {
+    let mut memory = Memory::new();
+    memory.commit("AAPL", (0..100).map(bar));
+    memory.commit("MSFT", (0..30).map(bar));
+    memory
+}
+
+/// Rows in the way: identical ones in the middle of AAPL, one restated.
+fn others() -> Memory {
+    let mut memory = Memory::new();
+    memory.commit("AAPL", (45..50).map(bar).chain([restated(60)]));
+    memory
+}
+
+/// A table for each cut: a database for each would take most of the time.
+fn one_thread(url: &str, cut: Cut) -> Settings {
+    Settings {
+        threads: 1,
+        table: Some(name(cut)),
+        ..updating(url)
+    }
+}
+
+fn name(cut: Cut) -> String {
+    match cut {
+        Cut::Before(number) => format!("before_{number}"),
+        Cut::After(number) => format!("after_{number}"),
+    }
+}
+
+#[track_caller]
+fn assert_counts(report: &RunReport, what: Cut) {
+    let totals = report.totals;
+    assert_eq!(
+        (totals.committed, totals.updated, totals.skipped_identical),
+        (125, 1, 5),
+        "{what:?} {report:#?}"
+    );
+}
+
+/// Cuts at message after message until a run gets through without reaching the cut.
+fn each_cut(kind: fn(u64) -> Cut, run: impl Fn(Cut) -> bool) -> u64 {
+    for number in 1.. {
+        if !run(kind(number)) {
+            return number - 1;
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn a_connection_cut_at_any_message_is_made_good_in_the_same_run() {
+    let db = Database::new();
+    for kind in [Cut::Before as fn(u64) -> Cut, Cut::After] {
+        let cuts = each_cut(kind, |cut| {
+            let memory = memory();
+            sync_ok(&others(), &one_thread(&db.url(), cut));
+            let proxy = Proxy::start(db.port(), cut, false);
+            let settings = one_thread(&proxy.url(db.name()), cut);
+            // What is found out before anything is written is not tried again: the first connection is the user's.
+            let first = backfill::sync::run(
+                &memory,
+                &settings,
+                &backfill::report::Stop::new(),
+                &backfill::report::Silent,
+            );
+            match first {
+                Ok(report) => assert_counts(&report, cut),
+                Err(_) => {
+                    sync_ok(&memory, &settings);
+                }
+            }
+            assert_eq!(table(&db, &name(cut)), memory.table(), "{cut:?}");
+            proxy.was_cut()
+        });
+        assert!(cuts > 30, "only {cuts} messages were cut");
+    }
+}
+
+#[test]
+fn a_connection_cut_for_good_at_any_message_is_made_good_by_the_next_run() {
+    let db = Database::new();
+    for kind in [Cut::Before as fn(u64) -> Cut, Cut::After] {
+        let cuts = each_cut(kind, |cut| {
+            let memory = memory();
+            sync_ok(&others(), &one_thread(&db.url(), cut));
+            let proxy = Proxy::start(db.port(), cut, true);
+            let settings = Settings {
+                patience: Patience {
+                    failures_max: 1,
+                    wait_ms_min: 1,
+                    wait_ms_max: 1,
+                },
+                ..one_thread(&proxy.url(db.name()), cut)
+            };
+            let first = backfill::sync::run(
+                &memory,
+                &settings,
+                &backfill::report::Stop::new(),
+                &backfill::report::Silent,
+            );
+            if proxy.was_cut() {
+                let failed = first.map_or(true, |report| report.status().exit_code() == 1);
+                // The last message of all is a farewell that nobody waits for.
+                assert!(
+                    failed || table(&db, &name(cut)) == memory.table(),
+                    "{cut:?}"
+                );
+            }
+            sync_ok(&memory, &one_thread(&db.url(), cut));
+            assert_eq!(table(&db, &name(cut)), memory.table(), "{cut:?}");
+            let again = sync_ok(&memory, &one_thread(&db.url(), cut));
+            assert_eq!(again.totals.prepared, 0, "{cut:?}");
+            proxy.was_cut()
+        });
+        assert!(cuts > 30, "only {cuts} messages were cut");
+    }
+}
+
+#[test]
+fn a_server_killed_in_the_middle_is_waited_for() {
+    let mut cluster = Cluster::start();
+    let db = cluster.database();
+    let mut memory = Memory::new();
+    for ticker in ["AAPL", "MSFT", "NVDA", "TSLA"] {
+        memory.commit(ticker, (0..4000).map(bar));
+    }
+    let settings = Settings {
+        chunk_rows: 20,
+        patience: Patience {
+            failures_max: 100,
+            wait_ms_min: 20,
+            wait_ms_max: 300,
+        },
+        ..settings(&db.url())
+    };
+    let report = std::thread::scope(|scope| {
+        let run = scope.spawn(|| sync_ok(&memory, &settings));
+        let count = || -> u64 {
+            let output = db.psql("SELECT count(*) FROM market_data");
+            String::from_utf8_lossy(&output.stdout)
+                .trim()
+                .parse()
+                .unwrap_or(0)
+        };
+        while count() < 1000 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!(!run.is_finished());
+        cluster.kill();
+        cluster.restart(&[]);
+        run.join().unwrap()
+    });
+    assert_eq!(report.totals.committed, memory.rows());
+    assert!(report.totals.retries > 0);
+    assert_eq!(table(&db, "market_data"), memory.table());
+}

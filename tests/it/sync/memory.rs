@@ -1,0 +1,255 @@
+//! A store in memory: commits of bars, each with a sequence and an id, as the real one has them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::record_batch::RecordBatch;
+use backfill::model::{Bar, Interval, OnConflict, SeriesKey, Ticker, TimeRange, Timestamp};
+use backfill::report::{RunReport, Silent, Stop};
+use backfill::sync::{self, Address, Batches, Patience, SeriesInfo, Settings, Source, SourceError};
+use uuid::Uuid;
+
+use crate::support::Database;
+
+/// 2025-01-02T14:30:00Z, the first bar of the tests.
+pub const START: i64 = 1_735_828_200_000_000;
+pub const MINUTE: i64 = 60_000_000;
+/// Rows of a batch: small, so that chunks are put together of several.
+const BATCH_ROWS: usize = 7;
+
+/// Cloned, it is a copy of the store that goes its own way: same id, same commits so far.
+#[derive(Clone)]
+pub struct Memory {
+    id: Uuid,
+    commits: Vec<Uuid>,
+    series: BTreeMap<SeriesKey, BTreeMap<i64, (Bar, u64)>>,
+    pub demo: bool,
+}
+
+impl Memory {
+    pub fn new() -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            commits: Vec::new(),
+            series: BTreeMap::new(),
+            demo: false,
+        }
+    }
+
+    /// Commits bars; those that are there are restated.
+    pub fn commit(&mut self, ticker: &str, bars: impl IntoIterator<Item = Bar>) {
+        self.commit_of(Interval::M1, ticker, bars);
+    }
+
+    pub fn commit_of(
+        &mut self,
+        interval: Interval,
+        ticker: &str,
+        bars: impl IntoIterator<Item = Bar>,
+    ) {
+        self.commits.push(Uuid::new_v4());
+        let seq = self.commits.len() as u64;
+        let key = SeriesKey {
+            interval,
+            ticker: Ticker::new(ticker).unwrap(),
+        };
+        let series = self.series.entry(key).or_default();
+        for bar in bars {
+            series.insert(bar.timestamp.micros(), (bar, seq));
+        }
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.series.values().map(|bars| bars.len() as u64).sum()
+    }
+
+    /// All bars of an interval as [`table`] shows them.
+    pub fn table(&self) -> String {
+        let mut lines = Vec::new();
+        for (key, bars) in &self.series {
+            for (bar, _) in bars.values() {
+                let or_empty = |text: Option<String>| text.unwrap_or_default();
+                lines.push(format!(
+                    "{}|{}|{}|{}|{}|{}|{}|{}|{}",
+                    key.ticker,
+                    bar.timestamp.micros() / 1_000_000,
+                    bar.open,
+                    bar.high,
+                    bar.low,
+                    bar.close,
+                    bar.volume,
+                    or_empty(bar.vwap.map(|v| v.to_string())),
+                    or_empty(bar.trades.map(|n| n.to_string())),
+                ));
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+/// The rows of a table with the default columns, sorted.
+#[track_caller]
+pub fn table(db: &Database, name: &str) -> String {
+    db.sql(&format!(
+        "SELECT ticker, extract(epoch FROM \"timestamp\")::bigint, open, high, low, close, volume, vwap, trades \
+         FROM {name} ORDER BY ticker COLLATE \"C\", 2"
+    ))
+}
+
+/// A bar so many minutes after the first, whose prices tell it from the others.
+pub fn bar(minute: i64) -> Bar {
+    let open = 100.0 + (minute % 97) as f64 / 8.0;
+    Bar {
+        timestamp: Timestamp::from_micros(START + minute * MINUTE),
+        open,
+        high: open + 1.25,
+        low: open - 1.5,
+        close: open + 0.5,
+        volume: 1000.0 + minute as f64,
+        vwap: (minute % 3 == 0).then_some(open + 0.125),
+        trades: (minute % 4 == 0).then_some(minute),
+    }
+}
+
+/// The same bar with another close.
+pub fn restated(minute: i64) -> Bar {
+    let bar = bar(minute);
+    Bar {
+        close: bar.close + 0.25,
+        ..bar
+    }
+}
+
+/// The address of a URL, without any variables.
+pub fn address(url: &str) -> Address {
+    Address::resolve(Some(url), &|_| None).unwrap()
+}
+
+/// Settings of the tests: the table is made, chunks are small, failures do not take long.
+pub fn settings(url: &str) -> Settings {
+    Settings {
+        create_table: true,
+        chunk_rows: 40,
+        threads: 2,
+        patience: Patience {
+            failures_max: 8,
+            wait_ms_min: 10,
+            wait_ms_max: 500,
+        },
+        ..Settings::new(address(url))
+    }
+}
+
+/// A sync that has to begin; its report may tell of failures.
+#[track_caller]
+pub fn run(memory: &Memory, settings: &Settings) -> RunReport {
+    sync::run(memory, settings, &Stop::new(), &Silent).unwrap()
+}
+
+/// A sync that has to end well.
+#[track_caller]
+pub fn sync_ok(memory: &Memory, settings: &Settings) -> RunReport {
+    let report = run(memory, settings);
+    assert_eq!(report.status().exit_code(), 0, "{report:#?}");
+    report
+}
+
+/// A sync under `update`.
+pub fn updating(url: &str) -> Settings {
+    Settings {
+        on_conflict: OnConflict::Update,
+        ..settings(url)
+    }
+}
+
+impl Source for Memory {
+    fn store_id(&self) -> Uuid {
+        self.id
+    }
+
+    fn series(&self) -> Result<Vec<SeriesInfo>, SourceError> {
+        Ok(self
+            .series
+            .iter()
+            .map(|(key, bars)| SeriesInfo {
+                key: key.clone(),
+                exchange: "NASDAQ".into(),
+                rows: bars.len() as u64,
+                max_commit_seq: bars.values().map(|(_, seq)| *seq).max().unwrap_or(0),
+                demo: self.demo,
+            })
+            .collect())
+    }
+
+    fn commit_id(&self, seq: u64) -> Result<Option<Uuid>, SourceError> {
+        Ok((seq as usize)
+            .checked_sub(1)
+            .and_then(|index| self.commits.get(index))
+            .copied())
+    }
+
+    fn scan_since(
+        &self,
+        key: &SeriesKey,
+        range: TimeRange,
+        after_seq: u64,
+        through_seq: u64,
+    ) -> Result<Batches<'_>, SourceError> {
+        let bars: Vec<Bar> = self.series[key]
+            .values()
+            .filter(|(bar, seq)| {
+                range.contains(bar.timestamp.micros()) && after_seq < *seq && *seq <= through_seq
+            })
+            .map(|(bar, _)| *bar)
+            .collect();
+        let batches: Vec<_> = bars
+            .chunks(BATCH_ROWS)
+            .map(|rows| Ok(batch(rows)))
+            .collect();
+        Ok(Box::new(batches.into_iter()))
+    }
+}
+
+fn batch(bars: &[Bar]) -> RecordBatch {
+    let float = |value: fn(&Bar) -> f64| -> ArrayRef {
+        Arc::new(
+            bars.iter()
+                .map(|bar| Some(value(bar)))
+                .collect::<Float64Array>(),
+        )
+    };
+    let times =
+        TimestampMicrosecondArray::from_iter_values(bars.iter().map(|b| b.timestamp.micros()))
+            .with_timezone("UTC");
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("timestamp", Arc::new(times)),
+        ("open", float(|bar| bar.open)),
+        ("high", float(|bar| bar.high)),
+        ("low", float(|bar| bar.low)),
+        ("close", float(|bar| bar.close)),
+        ("volume", float(|bar| bar.volume)),
+        (
+            "vwap",
+            Arc::new(bars.iter().map(|bar| bar.vwap).collect::<Float64Array>()),
+        ),
+        (
+            "trades",
+            Arc::new(bars.iter().map(|bar| bar.trades).collect::<Int64Array>()),
+        ),
+    ];
+    let fields: Vec<_> = columns
+        .iter()
+        .map(|(name, column)| match *name {
+            "timestamp" => Field::new(
+                *name,
+                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+                false,
+            ),
+            _ => Field::new(*name, column.data_type().clone(), true),
+        })
+        .collect();
+    let columns = columns.into_iter().map(|(_, column)| column).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}

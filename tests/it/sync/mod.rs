@@ -1,0 +1,9 @@
+//! Sync, against a real Postgres: bars in memory into a database of each test's own.
+
+mod columns;
+mod conflicts;
+mod cuts;
+mod memory;
+mod proxy;
+mod stores;
+mod target;
