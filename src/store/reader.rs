@@ -1,6 +1,6 @@
 //! Reading a store: both tiers as one, each key once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -425,6 +425,11 @@ impl Reader {
     /// The id of a commit; `None` where the store knows no such commit.
     pub fn commit_id(&self, seq: u64) -> Result<Option<Uuid>, Error> {
         Ok(self.catalog()?.commit_ids(&[seq])?.remove(&seq))
+    }
+
+    /// The ids of many commits at once; those that the store does not know are missing.
+    pub fn commit_ids(&self, seqs: &[u64]) -> Result<HashMap<u64, Uuid>, Error> {
+        self.catalog()?.commit_ids(seqs)
     }
 
     /// What was asked of a provider for a series, oldest answer first.

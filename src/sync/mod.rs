@@ -21,12 +21,14 @@ mod receipt;
 mod run;
 mod series;
 mod source;
+mod store_source;
 mod target;
 mod transfer;
 
 pub use connect::{Address, AddressError, ConnectError, SslMode};
 pub use errors::Error;
 pub use receipt::Receipt;
-pub use run::{CHUNK_ROWS_DEFAULT, Patience, Settings, run};
+pub use run::{CHUNK_ROWS_DEFAULT, Outcome, Patience, Seen, Settings, run};
 pub use source::{Batches, SeriesInfo, Source, SourceError};
+pub use store_source::StoreSource;
 pub use target::TargetError;

@@ -1,7 +1,6 @@
 //! A run: the targets, the probe, the workers.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -9,6 +8,7 @@ use std::time::Instant;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use super::connect::{Address, ConnectError};
 use super::errors::{Class, Error, classify};
@@ -18,9 +18,7 @@ use super::series::Worker;
 use super::source::{SeriesInfo, Source};
 use super::target::{self, Target, TargetSpec};
 use crate::calendar::Calendar;
-use crate::model::{
-    DAY_MICROS, Interval, MINUTE_MICROS, OnConflict, Ticker, TimeRange, Timestamp, date_micros,
-};
+use crate::model::{DateRange, Interval, OnConflict, SeriesKey, Ticker, TimeRange};
 use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport, UnitStatus};
 
 /// Bars in a chunk: one transaction.
@@ -148,9 +146,36 @@ pub(super) struct Shared<'a> {
     pub stop: &'a Stop,
     pub observer: &'a dyn Observer,
     aborted: AtomicBool,
+    /// Ids of commits that were looked up; nil where the store has no such commit.
+    commit_ids: Mutex<HashMap<u64, Uuid>>,
 }
 
 impl Shared<'_> {
+    /// The id of a commit; nil for none, and where the store has no such commit.
+    pub(super) fn commit_id(&self, seq: u64) -> Result<Uuid, Error> {
+        if seq == 0 {
+            return Ok(Uuid::nil());
+        }
+        if let Some(id) = lock(&self.commit_ids).get(&seq) {
+            return Ok(*id);
+        }
+        self.look_up(&[seq])?;
+        Ok(lock(&self.commit_ids)
+            .get(&seq)
+            .copied()
+            .unwrap_or_default())
+    }
+
+    /// Looks up many commits at once.
+    fn look_up(&self, seqs: &[u64]) -> Result<(), Error> {
+        let found = self.source.commit_ids(seqs).map_err(Error::Store)?;
+        let mut known = lock(&self.commit_ids);
+        for seq in seqs {
+            known.insert(*seq, found.get(seq).copied().unwrap_or_default());
+        }
+        Ok(())
+    }
+
     /// Whether another worker found that the run cannot go on.
     pub(super) fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::Relaxed)
@@ -163,6 +188,26 @@ struct Unit {
     series: Vec<(usize, SeriesInfo, TimeRange, Probed)>,
 }
 
+/// What a sync came to.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Tickers, numbers, and why it could not go on where it could not.
+    pub report: RunReport,
+    /// How far the target was when it was last seen.
+    pub seen: Vec<Seen>,
+}
+
+/// How far a series was in the target when it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The table, qualified.
+    pub table: String,
+    /// Which series.
+    pub series: SeriesKey,
+    /// All its commits up to this one were there.
+    pub base_seq: u64,
+}
+
 /// Brings staged bars to the target.
 ///
 /// Blocks; call it from a thread that may. The report holds whatever was done, also where the run could not go on. An
@@ -172,7 +217,7 @@ pub fn run(
     settings: &Settings,
     stop: &Stop,
     observer: &dyn Observer,
-) -> Result<RunReport, Error> {
+) -> Result<Outcome, Error> {
     let wanted = wanted(source, settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -185,16 +230,17 @@ pub fn run(
         stop,
         observer,
         aborted: AtomicBool::new(false),
+        commit_ids: Mutex::default(),
     };
     let prepared = runtime.block_on(prepare(&shared, wanted))?;
     let Some((streams, units, missing)) = prepared else {
-        return Ok(RunReport {
-            tickers: settings
-                .tickers
-                .iter()
-                .map(|ticker| empty(ticker, observer))
-                .collect(),
-            ..RunReport::default()
+        let tickers = settings.tickers.iter();
+        return Ok(Outcome {
+            report: RunReport {
+                tickers: tickers.map(|ticker| empty(ticker, observer)).collect(),
+                ..RunReport::default()
+            },
+            ..Outcome::default()
         });
     };
     let mut report = RunReport::default();
@@ -207,7 +253,10 @@ pub fn run(
         total: units.len() as u64,
     });
     let queue = Mutex::new(VecDeque::from(units));
-    let done = Mutex::new(report);
+    let done = Mutex::new(Outcome {
+        report,
+        ..Outcome::default()
+    });
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -219,27 +268,29 @@ pub fn run(
                     let Some(unit) = lock(&queue).pop_front() else {
                         break;
                     };
-                    let (unit, fatal) = runtime.block_on(run_unit(&mut worker, &streams, &unit));
+                    let (unit, fatal, seen) =
+                        runtime.block_on(run_unit(&mut worker, &streams, &unit));
+                    lock(&done).seen.extend(seen);
                     if let Some(fatal) = fatal {
                         shared.aborted.store(true, Ordering::Relaxed);
-                        lock(&done).fatal.get_or_insert(fatal);
+                        lock(&done).report.fatal.get_or_insert(fatal);
                     }
                     if let Some(unit) = unit {
                         observer.event(&Event::TickerDone(&unit));
                         observer.event(&Event::Progress { done: 1, bars: 0 });
-                        let mut done = lock(&done);
-                        done.totals += unit.counts;
-                        done.tickers.push(unit);
+                        let report = &mut lock(&done).report;
+                        report.totals += unit.counts;
+                        report.tickers.push(unit);
                     }
                 }
             });
         }
     });
     runtime.shutdown_background();
-    let mut report = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    report.tickers.sort_by(|a, b| a.name.cmp(&b.name));
-    report.interrupted = stop.is_set();
-    Ok(report)
+    let mut outcome = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    outcome.report.tickers.sort_by(|a, b| a.name.cmp(&b.name));
+    outcome.report.interrupted = stop.is_set();
+    Ok(outcome)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -325,6 +376,17 @@ async fn prepare(shared: &Shared<'_>, wanted: Vec<SeriesInfo>) -> Result<Option<
                 .push((index, info, range, probed));
         }
     }
+    let mut seqs: Vec<u64> = units
+        .values()
+        .flat_map(|unit| &unit.series)
+        .flat_map(|(_, info, _, probed)| {
+            let progress = probed.progress.unwrap_or_default();
+            [info.max_commit_seq, progress.base.seq, progress.pass.seq]
+        })
+        .collect();
+    seqs.sort_unstable();
+    seqs.dedup();
+    shared.look_up(&seqs)?;
     let missing = settings
         .tickers
         .iter()
@@ -392,29 +454,18 @@ fn range_of(settings: &Settings, info: &SeriesInfo) -> Result<TimeRange, Error> 
     }
     let calendar =
         Calendar::for_exchange(&info.exchange).map_err(|error| Error::Store(Box::new(error)))?;
-    let starts = |date: NaiveDate| first_minute_of(&calendar, date);
+    // A date alone is no range that could be the wrong way round.
+    let day = |date: NaiveDate| DateRange::new(date, date).map(|dates| calendar.instants(dates));
     Ok(TimeRange {
-        start: settings.start.map_or(i64::MIN, starts),
+        start: settings
+            .start
+            .and_then(|date| day(date).ok())
+            .map_or(i64::MIN, |day| day.start),
         end: settings
             .end
-            .and_then(|end| end.succ_opt())
-            .map_or(i64::MAX, starts),
+            .and_then(|date| day(date).ok())
+            .map_or(i64::MAX, |day| day.end),
     })
-}
-
-/// The first minute that belongs to a trading date or a later one.
-fn first_minute_of(calendar: &Calendar, date: NaiveDate) -> i64 {
-    let around = date_micros(date);
-    let (mut before, mut inside) = (around - 2 * DAY_MICROS, around + 2 * DAY_MICROS);
-    while inside - before > MINUTE_MICROS {
-        let middle = before + (inside - before) / 2 / MINUTE_MICROS * MINUTE_MICROS;
-        if calendar.session_date(Timestamp::from_micros(middle)) < date {
-            before = middle;
-        } else {
-            inside = middle;
-        }
-    }
-    inside
 }
 
 /// Syncs one ticker, series after series. Says also why the whole run cannot go on, if that is so.
@@ -422,15 +473,22 @@ async fn run_unit(
     worker: &mut Worker<'_>,
     streams: &[Stream],
     unit: &Unit,
-) -> (Option<UnitReport>, Option<Fatal>) {
+) -> (Option<UnitReport>, Option<Fatal>, Vec<Seen>) {
     let began = Instant::now();
     let mut counts = Counts::default();
+    let mut seen = Vec::new();
     for (index, info, range, probed) in &unit.series {
-        let (some, result) = worker.sync(&streams[*index], info, *range, *probed).await;
-        counts += some;
-        let Err(error) = result else { continue };
+        let stream = &streams[*index];
+        let synced = worker.sync(stream, info, *range, *probed).await;
+        counts += synced.counts;
+        seen.push(Seen {
+            table: stream.target.table.clone(),
+            series: info.key.clone(),
+            base_seq: synced.base_seq,
+        });
+        let Err(error) = synced.result else { continue };
         if matches!(error, Error::Interrupted) && counts == Counts::default() {
-            return (None, None);
+            return (None, None, seen);
         }
         let fatal = (classify(&error) == Class::Reconnect).then(|| Fatal {
             error: error.to_string(),
@@ -448,7 +506,7 @@ async fn run_unit(
             error: Some(error.to_string()),
             hint: error.hint(),
         };
-        return (Some(report), fatal);
+        return (Some(report), fatal, seen);
     }
     let report = UnitReport {
         name: unit.ticker.to_string(),
@@ -458,5 +516,5 @@ async fn run_unit(
         error: None,
         hint: None,
     };
-    (Some(report), None)
+    (Some(report), None, seen)
 }

@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::chunk::{Chunk, Chunks};
 use super::errors::{Class, Error, classify};
 use super::progress::{self, Mark, Probed, Progress, ProgressTable};
@@ -32,6 +30,8 @@ struct State {
     counts: Counts,
     /// The progress, where it is known to be current.
     progress: Option<Progress>,
+    /// The progress when it was last known.
+    last_seen: Progress,
     /// Compare all, whatever the progress says; until a chunk of that pass is there.
     full: bool,
     /// The table's object id and file.
@@ -44,6 +44,25 @@ struct State {
     failures: u32,
 }
 
+/// How the sync of a series ended.
+pub(super) struct Synced {
+    /// True even where it failed.
+    pub counts: Counts,
+    /// All commits up to this one were there when the target was last seen.
+    pub base_seq: u64,
+    pub result: Result<(), Error>,
+}
+
+impl State {
+    fn synced(self, result: Result<(), Error>) -> Synced {
+        Synced {
+            counts: self.counts,
+            base_seq: self.last_seen.base.seq,
+            result,
+        }
+    }
+}
+
 /// A pass over the commits after `base` up to `pass`.
 struct Pass {
     base: Mark,
@@ -53,17 +72,18 @@ struct Pass {
 }
 
 impl Worker<'_> {
-    /// Brings a series to the target. The counts are true even where it fails.
+    /// Brings a series to the target.
     pub(super) async fn sync(
         &mut self,
         stream: &Stream,
         info: &SeriesInfo,
         range: TimeRange,
         probed: Probed,
-    ) -> (Counts, Result<(), Error>) {
+    ) -> Synced {
         let mut state = State {
             counts: Counts::default(),
             progress: probed.progress,
+            last_seen: probed.progress.unwrap_or_default(),
             full: self.shared.settings.full
                 || (probed.edges_changed && probed.progress.is_some_and(|p| !p.is_new())),
             identity: (stream.target.oid, stream.target.filenode),
@@ -75,7 +95,7 @@ impl Worker<'_> {
         };
         loop {
             match self.attempt(stream, info, range, &mut state).await {
-                Ok(()) => return (state.counts, Ok(())),
+                Ok(()) => return state.synced(Ok(())),
                 Err(error) => {
                     let class = classify(&error);
                     if class == Class::Never
@@ -88,7 +108,7 @@ impl Worker<'_> {
                             state.counts.fetched += rows;
                             state.counts.prepared += rows;
                         }
-                        return (state.counts, Err(error));
+                        return state.synced(Err(error));
                     }
                     tracing::debug!("{}: {error}; trying again", info.key);
                     self.recover(class, &mut state).await;
@@ -157,18 +177,11 @@ impl Worker<'_> {
         progress: &Progress,
         state: &mut State,
     ) -> Result<Option<Pass>, Error> {
-        let source = self.shared.source;
-        let commit_id = |seq| source.commit_id(seq).map_err(Error::Store);
         if state.narrow_done || info.max_commit_seq == 0 {
             return Ok(None);
         }
-        let is_ours = |mark: Mark| -> Result<bool, Error> {
-            Ok(if mark.seq == 0 {
-                mark.id == Uuid::nil()
-            } else {
-                commit_id(mark.seq)? == Some(mark.id)
-            })
-        };
+        let is_ours =
+            |mark: Mark| -> Result<bool, Error> { Ok(self.shared.commit_id(mark.seq)? == mark.id) };
         if !progress.is_new() && !state.full {
             if !is_ours(progress.base)? || !is_ours(progress.pass)? {
                 // A copied, restored or repaired store: what the progress speaks of never happened here.
@@ -184,13 +197,9 @@ impl Worker<'_> {
             }
         }
         let newest = || -> Result<Mark, Error> {
-            let id = commit_id(info.max_commit_seq)?.ok_or_else(|| Error::Source {
-                series: info.key.clone(),
-                source: format!("commit {} has no id", info.max_commit_seq).into(),
-            })?;
             Ok(Mark {
                 seq: info.max_commit_seq,
-                id,
+                id: self.shared.commit_id(info.max_commit_seq)?,
             })
         };
         if self.shared.settings.is_narrowed() {
@@ -307,6 +316,7 @@ impl Worker<'_> {
                                 .await?;
                         }
                         state.progress = found;
+                        state.last_seen = found.unwrap_or_default();
                         return Ok(());
                     }
                     Sent::Replaced { oid, filenode } => {
@@ -351,6 +361,7 @@ impl Worker<'_> {
         match next {
             Some(next) => {
                 state.progress = Some(next);
+                state.last_seen = next;
                 state.full = false;
             }
             None => state.narrow_through = through.or(state.narrow_through),
@@ -419,6 +430,7 @@ impl Worker<'_> {
         }
         let progress = row.as_ref().and_then(progress::read).unwrap_or_default();
         state.progress = Some(progress);
+        state.last_seen = progress;
         Ok(progress)
     }
 

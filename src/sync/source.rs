@@ -1,5 +1,6 @@
 //! Where the bars come from: the store, or bars in memory in the tests.
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 
 use arrow::record_batch::RecordBatch;
@@ -36,8 +37,8 @@ pub trait Source: Sync {
     /// All series.
     fn series(&self) -> Result<Vec<SeriesInfo>, SourceError>;
 
-    /// The id of a commit, where it exists.
-    fn commit_id(&self, seq: u64) -> Result<Option<Uuid>, SourceError>;
+    /// The ids of commits; those that never happened here are missing.
+    fn commit_ids(&self, seqs: &[u64]) -> Result<HashMap<u64, Uuid>, SourceError>;
 
     /// The bars of a series inside `range` with `after_seq < commit_seq <= through_seq`, never all at once.
     ///

@@ -75,7 +75,7 @@ fn a_connection_cut_at_any_message_is_made_good_in_the_same_run() {
                 &backfill::report::Silent,
             );
             match first {
-                Ok(report) => assert_counts(&report, cut),
+                Ok(outcome) => assert_counts(&outcome.report, cut),
                 Err(_) => {
                     sync_ok(&memory, &settings);
                 }
@@ -110,7 +110,7 @@ fn a_connection_cut_for_good_at_any_message_is_made_good_by_the_next_run() {
                 &backfill::report::Silent,
             );
             if proxy.was_cut() {
-                let failed = first.map_or(true, |report| report.status().exit_code() == 1);
+                let failed = first.map_or(true, |outcome| outcome.report.status().exit_code() == 1);
                 // The last message of all is a farewell that nobody waits for.
                 assert!(
                     failed || table(&db, &name(cut)) == memory.table(),

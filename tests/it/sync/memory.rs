@@ -1,6 +1,6 @@
 //! A store in memory: commits of bars, each with a sequence and an id, as the real one has them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, TimestampMicrosecondArray};
@@ -145,7 +145,9 @@ pub fn settings(url: &str) -> Settings {
 /// A sync that has to begin; its report may tell of failures.
 #[track_caller]
 pub fn run(memory: &Memory, settings: &Settings) -> RunReport {
-    sync::run(memory, settings, &Stop::new(), &Silent).unwrap()
+    sync::run(memory, settings, &Stop::new(), &Silent)
+        .unwrap()
+        .report
 }
 
 /// A sync that has to end well.
@@ -183,11 +185,12 @@ impl Source for Memory {
             .collect())
     }
 
-    fn commit_id(&self, seq: u64) -> Result<Option<Uuid>, SourceError> {
-        Ok((seq as usize)
-            .checked_sub(1)
-            .and_then(|index| self.commits.get(index))
-            .copied())
+    fn commit_ids(&self, seqs: &[u64]) -> Result<HashMap<u64, Uuid>, SourceError> {
+        let id = |seq: u64| self.commits.get((seq as usize).checked_sub(1)?);
+        Ok(seqs
+            .iter()
+            .filter_map(|seq| Some((*seq, *id(*seq)?)))
+            .collect())
     }
 
     fn scan_since(
