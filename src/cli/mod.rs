@@ -27,6 +27,7 @@ mod finish;
 mod interrupt;
 pub mod log;
 pub mod output;
+mod push;
 mod store_error;
 pub mod table;
 mod terminal;

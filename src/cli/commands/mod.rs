@@ -19,6 +19,7 @@ mod seal;
 mod simulate;
 mod specific;
 mod status;
+mod sync;
 mod verify;
 
 /// Lists the commands. One that is not listed here does not exist.
@@ -54,5 +55,6 @@ commands! {
     Seal => seal,
     Simulate => simulate,
     Status => status,
+    Sync => sync,
     Verify => verify,
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
+use crate::cli::push::PushArgs;
 use crate::model::{Interval, OnConflict, TypedDate};
 
 /// What to fetch, from whom, and what becomes of it.
@@ -106,6 +107,10 @@ pub struct FetchArgs {
     /// Also write every valid bar fetched, staged or not, into one .csv or .parquet file. Example: --output-filename jan.csv
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub output_filename: Option<PathBuf>,
+
+    /// What follows the run.
+    #[command(flatten)]
+    pub push: PushArgs,
 }
 
 /// Who is asked.

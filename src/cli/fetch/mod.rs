@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::context::{Context, Outcome};
 use super::error::CliError;
 use super::exit_codes;
+use super::push::Push;
 use crate::backfill::{Asking, Job, Plan, Planner, Spending};
 use crate::export::BarsWriter;
 use crate::model::SeriesKey;
@@ -54,6 +55,15 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
         info.dry_run = settings.dry_run;
         info.on_conflict = Some(settings.on_conflict);
     });
+    let push = match settings.dry_run || settings.plan {
+        true => None,
+        false => Push::resolve(
+            context,
+            settings.push,
+            settings.on_conflict,
+            settings.is_demo(),
+        )?,
+    };
     if settings.plan {
         let out = context.stdout()?;
         let plan = plan(context, &settings, known_of(&dir)?.as_ref())?;
@@ -88,7 +98,12 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
             .map_err(|error| store_error(&error))?;
         let target = Some((store.clone(), run.clone()));
         match go(context, &settings, opened, plan, target, width) {
-            Ok(report) => record_end(context, &store, &run, report),
+            Ok(mut report) => {
+                if let Some(push) = push {
+                    push.run(context, &store, Some(settings.interval), &mut report);
+                }
+                record_end(context, &store, &run, report)
+            }
             Err(error) => {
                 let report = RunReport {
                     fatal: Some((&error).into()),

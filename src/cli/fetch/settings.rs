@@ -9,6 +9,7 @@ use crate::backfill::shard;
 use crate::calendar::{Calendar, foreign_suffix};
 use crate::cli::error::CliError;
 use crate::cli::exit_codes;
+use crate::cli::push::PushArgs;
 use crate::export;
 use crate::model::{Basis, DateRange, Hours, Interval, OnConflict, Provenance, Ticker};
 
@@ -31,6 +32,7 @@ pub(super) struct Settings {
     pub on_conflict: OnConflict,
     pub dry_run: bool,
     pub output: Option<PathBuf>,
+    pub push: PushArgs,
 }
 
 impl Settings {
@@ -87,6 +89,7 @@ impl Settings {
             on_conflict: args.on_conflict,
             dry_run: args.dry_run,
             output: args.output_filename,
+            push: args.push,
         })
     }
 

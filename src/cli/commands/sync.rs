@@ -1,0 +1,195 @@
+//! `sync`: staged bars into Postgres.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use clap::ValueEnum;
+
+use crate::cli::args::{RangeArgs, TickerArgs};
+use crate::cli::context::{Context, Outcome};
+use crate::cli::error::CliError;
+use crate::cli::push;
+use crate::model::{DateRange, Interval, OnConflict};
+use crate::report::RunKind;
+use crate::store::{Error, OpenOptions, Reader, Store};
+use crate::sync::{self, Receipt, Settings, StoreSource};
+
+/// A sync that noted how far it came, or a bar just staged, holds the store for a moment only.
+const WRITER_WAIT_MS: u64 = 3_000;
+const WRITER_POLL_MS: u64 = 50;
+
+/// Push staged bars into a Postgres table, exactly once. Example: backfill sync --database-url postgres://me@db/bars --create-table
+///
+/// Only what the table lacks goes over the wire: how far each series came stands in backfill_sync, beside the table. A
+/// sync that was cut short, wherever it was, goes on where it stopped. A table that was emptied or made anew is filled
+/// again; rows deleted from its middle come back with --full.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill sync --create-table
+  backfill sync --table prices.bars --interval 1 --on-conflict update --receipt checksum")]
+pub struct Args {
+    /// The database [env: DATABASE_URL, else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE, …]. Example: --database-url postgres://me@db:5432/bars?sslmode=verify-full
+    #[arg(long, value_name = "URL", help_heading = "Target")]
+    database_url: Option<String>,
+
+    /// The table, with its schema where needed [default: market_data for 1-minute bars, market_data_5m … for others]. Example: --table prices.bars
+    #[arg(long, value_name = "NAME", help_heading = "Target")]
+    table: Option<String>,
+
+    /// Create the table where it is missing; a hypertable where TimescaleDB is installed. Example: --create-table
+    #[arg(long, help_heading = "Target")]
+    create_table: bool,
+
+    /// Zone of a timestamp column that has none [default: UTC]. Example: --target-timezone America/New_York
+    #[arg(long, value_name = "ZONE", help_heading = "Target")]
+    target_timezone: Option<Tz>,
+
+    /// Round volumes for an integer column. Example: --round-volume
+    #[arg(long, help_heading = "Target")]
+    round_volume: bool,
+
+    /// Connections at once. Example: --threads 8
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Target")]
+    threads: u16,
+
+    #[command(flatten)]
+    tickers: TickerArgs,
+
+    #[command(flatten)]
+    range: RangeArgs,
+
+    /// Only bars of N minutes. Example: --interval 1
+    #[arg(long, value_name = "N", help_heading = "Range")]
+    interval: Option<Interval>,
+
+    /// What to do where the table holds other values: fail refuses the chunk, ignore leaves them, update replaces them. Example: --on-conflict update
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "fail",
+        help_heading = "Conflicts"
+    )]
+    on_conflict: OnConflict,
+
+    /// Ignore the recorded progress and compare every row. Example: --full
+    #[arg(long, help_heading = "Conflicts")]
+    full: bool,
+
+    /// How arrival is checked: the server's counts, also a checksum computed on both sides, or not at all. Example: --receipt checksum
+    #[arg(
+        long,
+        value_name = "counts|checksum|none",
+        default_value = "counts",
+        hide_possible_values = true,
+        help_heading = "Conflicts"
+    )]
+    receipt: ReceiptArg,
+
+    /// Compare and count, write nothing. Example: --dry-run
+    #[arg(long, help_heading = "Output")]
+    dry_run: bool,
+
+    /// Sync the simulator's bars too, which no market ever saw. Example: --allow-demo
+    #[arg(long, help_heading = "Output")]
+    allow_demo: bool,
+
+    /// Bars in one transaction; for tests.
+    #[arg(long, value_name = "N", hide = true, default_value_t = sync::CHUNK_ROWS_DEFAULT)]
+    chunk_rows: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ReceiptArg {
+    Counts,
+    Checksum,
+    None,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
+    let settings = settle(context, &args)?;
+    let dir = context.store_dir(false);
+    context.describe(|info| {
+        info.kind = RunKind::Sync;
+        info.interval = settings.interval;
+        info.dates = settings
+            .start
+            .zip(settings.end)
+            .and_then(|(start, end)| DateRange::new(start, end).ok());
+        info.dry_run = settings.dry_run;
+        info.on_conflict = Some(settings.on_conflict);
+        info.target = Some(settings.address.label().to_owned());
+    });
+    let source = StoreSource::new(open(&dir)?);
+    for notice in source.reader().notices() {
+        tracing::warn!("{notice}");
+    }
+    let observer = context.observer();
+    let outcome = sync::run(&source, &settings, &context.stop(), &observer).map_err(push::error)?;
+    drop(observer);
+    let news = push::news(source.reader(), &settings, &outcome.seen);
+    drop(source);
+    if !settings.dry_run && !news.is_empty() {
+        note(context, &dir, &settings, &news);
+    }
+    Ok(Outcome::Run(Box::new(outcome.report)))
+}
+
+fn settle(context: &Context, args: &Args) -> Result<Settings, CliError> {
+    let (start, end) = args.range.resolve()?;
+    Ok(Settings {
+        table: args.table.clone(),
+        create_table: args.create_table,
+        tickers: args.tickers.resolve()?,
+        interval: args.interval,
+        start,
+        end,
+        on_conflict: args.on_conflict,
+        threads: usize::from(args.threads),
+        full: args.full,
+        dry_run: args.dry_run,
+        receipt: match args.receipt {
+            ReceiptArg::Counts => Receipt::Counts,
+            ReceiptArg::Checksum => Receipt::Checksum,
+            ReceiptArg::None => Receipt::None,
+        },
+        round_volume: args.round_volume,
+        target_zone: args.target_timezone,
+        allow_demo: args.allow_demo,
+        chunk_rows: args.chunk_rows,
+        ..Settings::new(push::address(context, args.database_url.as_deref())?)
+    })
+}
+
+/// The store, both tiers: while another process writes, the hot bars cannot be read.
+fn open(dir: &Path) -> Result<Reader, CliError> {
+    let mut waited = 0;
+    loop {
+        let reader = Reader::open(dir, &OpenOptions::default())?;
+        let Some(pid) = reader.is_lake_only() else {
+            return Ok(reader);
+        };
+        if waited >= WRITER_WAIT_MS {
+            return Err(Error::WriterRuns {
+                dir: dir.to_path_buf(),
+                pid,
+            }
+            .into());
+        }
+        drop(reader);
+        std::thread::sleep(Duration::from_millis(WRITER_POLL_MS));
+        waited += WRITER_POLL_MS;
+    }
+}
+
+/// Notes in the store how far the target is, for `status`. Another sync may be reading the store; then its note will do.
+fn note(context: &Context, dir: &Path, settings: &Settings, news: &[sync::Seen]) {
+    let at_once = OpenOptions {
+        wait_for_readers: Duration::ZERO,
+        ..OpenOptions::default()
+    };
+    match Store::open(dir, &at_once) {
+        Ok(store) => push::note(context, &store, settings, news),
+        Err(error) => tracing::debug!("how far the target is was not noted: {error}"),
+    }
+}
