@@ -31,6 +31,8 @@ mod settings;
 mod settle;
 mod shape;
 mod stamp;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub use commit::Sink;

@@ -1,0 +1,152 @@
+//! Makes the standard work for the benchmarks: minute bars of made-up tickers as CSV, the same for the same seed.
+//!
+//!     make_bars files DIR TICKERS BARS     one file a ticker: ticker,timestamp,open,high,low,close,volume
+//!     make_bars day FILE TICKERS           one session of 390 minutes of every ticker, in the flat-file layout
+//!
+//! Compiled by the scripts with `rustc -O`; it needs nothing but the standard library.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+
+const SEED: u64 = 20_250_102;
+/// 2020-01-02, the first session.
+const FIRST_DAY: i64 = 18_263;
+const SESSION_MINUTES: i64 = 390;
+/// 09:30 in New York, in winter; these bars know no summer.
+const OPEN_MINUTE: i64 = 14 * 60 + 30;
+
+struct Random(u64);
+
+impl Random {
+    /// splitmix64
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> i64 {
+        (self.next() % end) as i64
+    }
+}
+
+/// A walk in cents.
+struct Walk {
+    random: Random,
+    price: i64,
+}
+
+struct Bar {
+    open: i64,
+    high: i64,
+    low: i64,
+    close: i64,
+    volume: i64,
+}
+
+impl Walk {
+    fn new(ticker: usize) -> Self {
+        let mut random = Random(SEED ^ ((ticker as u64 + 1) << 32));
+        let price = 2_000 + random.below(40_000);
+        Self { random, price }
+    }
+
+    fn bar(&mut self) -> Bar {
+        let step = |random: &mut Random| random.below(13) - 6;
+        let open = self.price;
+        let close = (open + step(&mut self.random)).max(100);
+        let high = open.max(close) + self.random.below(5);
+        let low = (open.min(close) - self.random.below(5)).max(1);
+        let scale = [10, 100, 1_000, 10_000][self.random.below(4) as usize];
+        self.price = close;
+        Bar {
+            open,
+            high,
+            low,
+            close,
+            volume: 1 + self.random.below(90) * scale / 10 + self.random.below(100),
+        }
+    }
+}
+
+fn main() -> std::io::Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let number = |at: usize| arguments[at].parse::<usize>().expect("a number");
+    match arguments[1].as_str() {
+        "files" => files(&arguments[2], number(3), number(4)),
+        "day" => day(&arguments[2], number(3)),
+        other => panic!("{other}: files or day"),
+    }
+}
+
+fn files(dir: &str, tickers: usize, bars: usize) -> std::io::Result<()> {
+    fs::create_dir_all(dir)?;
+    for ticker in 0..tickers {
+        let name = format!("SYM{ticker:03}");
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(format!("{dir}/{name}.csv"))?);
+        out.write_all(b"ticker,timestamp,open,high,low,close,volume\n")?;
+        let mut walk = Walk::new(ticker);
+        let mut day = FIRST_DAY;
+        let mut minute = 0;
+        let mut date = date_text(day);
+        for _ in 0..bars {
+            let Bar { open, high, low, close, volume } = walk.bar();
+            let (hour, rest) = ((OPEN_MINUTE + minute) / 60, (OPEN_MINUTE + minute) % 60);
+            writeln!(
+                out,
+                "{name},{date}T{hour:02}:{rest:02}:00Z,{},{},{},{},{volume}",
+                Cents(open), Cents(high), Cents(low), Cents(close)
+            )?;
+            minute += 1;
+            if minute == SESSION_MINUTES {
+                minute = 0;
+                // 1970-01-01 was a Thursday.
+                day += if (day + 4) % 7 == 5 { 3 } else { 1 };
+                date = date_text(day);
+            }
+        }
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn day(path: &str, tickers: usize) -> std::io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    out.write_all(b"ticker,volume,open,close,high,low,window_start,transactions\n")?;
+    for ticker in 0..tickers {
+        let mut walk = Walk::new(ticker);
+        for minute in 0..SESSION_MINUTES {
+            let Bar { open, high, low, close, volume } = walk.bar();
+            let start = (FIRST_DAY * 1440 + OPEN_MINUTE + minute) * 60;
+            writeln!(
+                out,
+                "D{ticker:05},{volume},{},{},{},{},{start}000000000,{}",
+                Cents(open), Cents(close), Cents(high), Cents(low), 1 + volume / 50
+            )?;
+        }
+    }
+    out.flush()
+}
+
+struct Cents(i64);
+
+impl std::fmt::Display for Cents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
+    }
+}
+
+/// The civil date of a day since 1970.
+fn date_text(day: i64) -> String {
+    let z = day + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let (d, m) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let y = yoe + era * 400 + i64::from(m <= 2);
+    format!("{y:04}-{m:02}-{d:02}")
+}

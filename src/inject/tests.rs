@@ -1,0 +1,207 @@
+//! However a dump is cut into blocks and pieces, and on however many cores, the same comes out.
+
+#![allow(clippy::disallowed_methods)] // a test makes its files as it likes
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use proptest::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::filename::{Packing, read};
+use super::parse::BadRow;
+use super::pieces::PieceReader;
+use super::plan::Sniffer;
+use super::read::Blocks;
+use super::{Input, Limits, Settings, Sink, run};
+use crate::model::{Bar, Interval, Timestamp};
+use crate::report::{Silent, Stop};
+use crate::store::{OpenOptions, Store};
+
+const HEADER: &str = "note,ticker,timestamp,open,high,low,close,volume,trades\n";
+
+fn pool(threads: usize) -> ThreadPool {
+    ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .unwrap()
+}
+
+/// Everything that a dump holds: bars by ticker, in the order of the file, and rejects.
+fn all(text: &str, limits: Limits, pool: &ThreadPool) -> (BTreeMap<String, Vec<Bar>>, Vec<BadRow>) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let settings = Settings {
+        interval: Some(Interval::M1),
+        ..Settings::new(Input::Files(Vec::new()))
+    };
+    let sniffer = Sniffer::new(&settings).unwrap();
+    let mut blocks = Blocks::open(file.path(), Packing::Plain, limits.block_bytes).unwrap();
+    let (head, last) = blocks.head().unwrap();
+    let Some(sniffed) = sniffer.sniff(head, last, &read("x"), "x").unwrap() else {
+        return (BTreeMap::new(), Vec::new());
+    };
+    blocks.begin(sniffed.data_at, sniffed.plan.delimiter);
+    let mut reader = PieceReader::new(&limits, pool, &sniffed.plan, blocks);
+    let (mut bars, mut rejects) = (BTreeMap::<String, Vec<Bar>>::new(), Vec::new());
+    loop {
+        let (piece, failure) = reader.piece(|_, _| true).unwrap();
+        assert!(failure.is_none(), "{failure:?}");
+        for group in piece.groups {
+            let series = bars.entry(group.ticker.to_string()).or_default();
+            series.extend(group.bars.iter());
+        }
+        rejects.extend(piece.rejects);
+        if !reader.more() {
+            return (bars, rejects);
+        }
+    }
+}
+
+/// A row of the dump, odd ones among them.
+fn row() -> impl Strategy<Value = String> {
+    let note = prop_oneof![
+        6 => Just("x".to_owned()),
+        1 => Just("\"a,b\"".to_owned()),
+        1 => Just("\"two\nlines, \"\"quoted\"\"\"".to_owned()),
+        1 => Just("\"open".to_owned()),
+        1 => Just("5\"".to_owned()),
+    ];
+    let volume = prop_oneof![8 => Just("100"), 1 => Just("1e2"), 1 => Just(" 7 "), 1 => Just("-1"), 1 => Just("")];
+    let rest = (
+        "[A-C]",
+        0..1440_u32,
+        volume,
+        prop_oneof![Just(""), Just("12")],
+    );
+    prop_oneof![
+        10 => (note, rest).prop_map(|(note, (ticker, minute, volume, trades))| {
+            format!(
+                "{note},{ticker},2025-11-02 {:02}:{:02}:00,10,12,9,11.25,{volume},{trades}",
+                minute / 60, minute % 60
+            )
+        }),
+        1 => Just(String::new()),
+        1 => Just("half a row".to_owned()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn blocks_of_any_size_give_what_the_whole_gives(
+        rows in prop::collection::vec(row(), 1..60),
+        block_bytes in 1..400_usize,
+        side_by_side in any::<bool>(),
+        line_end in prop_oneof![Just("\n"), Just("\r\n")],
+        closed in any::<bool>(),
+    ) {
+        let mut text = HEADER.to_owned() + &rows.join(line_end);
+        if closed {
+            text += line_end;
+        }
+        let pool = pool(2);
+        let whole = all(&text, Limits::default(), &pool);
+        let limits = Limits {
+            block_bytes,
+            parallel_bytes: if side_by_side { 0 } else { u64::MAX },
+            ..Limits::default()
+        };
+        prop_assert_eq!(all(&text, limits, &pool), whole);
+    }
+
+    #[test]
+    fn pieces_of_any_size_give_what_the_whole_gives(
+        minutes in prop::collection::vec((0..3_usize, 600..1439_u32), 1..200),
+        piece_rows in 1..50_usize,
+        block_bytes in 50..400_usize,
+        side_by_side in any::<bool>(),
+    ) {
+        let mut text = HEADER.to_owned();
+        for (ticker, minute) in minutes {
+            let ticker = ["A", "B", "C"][ticker];
+            text += &format!("x,{ticker},2025-11-02 {:02}:{:02}:00,10,12,9,11,1,\n", minute / 60, minute % 60);
+        }
+        let pool = pool(2);
+        let limits = Limits {
+            block_bytes,
+            parallel_bytes: if side_by_side { 0 } else { u64::MAX },
+            piece_rows,
+            ..Limits::default()
+        };
+        prop_assert_eq!(all(&text, limits, &pool), all(&text, Limits::default(), &pool));
+    }
+}
+
+#[test]
+fn pieces_are_cut_behind_a_repeated_hour() {
+    let mut text = HEADER.to_owned();
+    for hour in ["00", "01", "01", "02"] {
+        for minute in 0..60 {
+            text += &format!("x,A,2025-11-02 {hour}:{minute:02}:00,10,12,9,11,1,\n");
+        }
+    }
+    let limits = Limits {
+        block_bytes: 64,
+        piece_rows: 100,
+        ..Limits::default()
+    };
+    let (bars, rejects) = all(&text, limits, &pool(1));
+    assert_eq!((bars["A"].len(), rejects.len()), (240, 0));
+    assert!(
+        bars["A"]
+            .windows(2)
+            .all(|pair| pair[0].timestamp < pair[1].timestamp)
+    );
+}
+
+#[test]
+fn a_dump_in_pieces_is_told_its_interval_by_all_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    // Five minutes apart for long, then once a minute apart.
+    let mut text = String::new();
+    for at in 0..280 {
+        text += &format!(
+            "2025-01-02 {:02}:{:02}:00,10,12,9,11,100\n",
+            at * 5 / 60,
+            at * 5 % 60
+        );
+    }
+    let path = dir.path().join("A.csv");
+    std::fs::write(&path, &text).unwrap();
+    let mut settings = Settings {
+        output: Some(dir.path().join("out.csv")),
+        limits: Limits {
+            block_bytes: 200,
+            piece_rows: 40,
+            waiting_rows: 50,
+            ..Limits::default()
+        },
+        ..Settings::new(Input::Files(vec![path.clone()]))
+    };
+    let intervals = |settings: &Settings| {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), &OpenOptions::default()).unwrap();
+        let run_id = store.begin_run("test", Timestamp::from_micros(0)).unwrap();
+        let sink = Sink::Store {
+            store: &store,
+            run: &run_id,
+        };
+        let report = run(sink, settings, &Silent, &Stop::new()).unwrap();
+        assert_eq!(report.status().exit_code(), 0, "{report:?}");
+        let series = store.reader().unwrap().series().unwrap();
+        let rows: Vec<(Interval, u64)> = series
+            .iter()
+            .map(|row| (row.key.interval, row.rows))
+            .collect();
+        rows
+    };
+    assert_eq!(intervals(&settings), [(Interval::M5, 280)]);
+    text += "2025-01-02 23:56:00,10,12,9,11,100\n2025-01-02 23:57:00,10,12,9,11,100\n";
+    std::fs::write(&path, text).unwrap();
+    settings.threads = 1;
+    assert_eq!(intervals(&settings), [(Interval::M1, 282)]);
+    let rows = std::fs::read_to_string(dir.path().join("out.csv")).unwrap();
+    assert_eq!(rows.lines().count(), 283);
+}
