@@ -6,7 +6,12 @@ cd "$(dirname "$0")/.."
 program=${1:-target/release/backfill}
 
 run() {
-  printf '\n$ backfill'; printf ' %q' "$@"; printf '\n'
+  printf '\n$ backfill'
+  local word
+  for word in "$@"; do
+    case $word in *' '*) printf ' "%s"' "$word" ;; *) printf ' %s' "$word" ;; esac
+  done
+  printf '\n'
   "$program" "$@"
 }
 has() { "$program" help "$1" >/dev/null 2>&1; }

@@ -10,3 +10,4 @@ mod inject;
 mod out;
 mod simulate;
 mod sync;
+mod tour;
