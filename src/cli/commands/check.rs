@@ -44,6 +44,9 @@ pub struct Args {
     database_url: Option<String>,
 }
 
+/// Looks at one thing.
+type Check = fn(&Context, &Args) -> Result<Finding, CliError>;
+
 /// What was found: a line, and whether it is as it should be.
 struct Finding {
     what: &'static str,
@@ -77,7 +80,7 @@ impl Finding {
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
-    let checks: [fn(&Context, &Args) -> Result<Finding, CliError>; 3] = [store, provider, database];
+    let checks: [Check; 3] = [store, provider, database];
     let names = ["store", "provider", "database"];
     let mut all_good = true;
     for (check, what) in checks.into_iter().zip(names) {

@@ -64,22 +64,20 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
             settings.is_demo(),
         )?,
     };
+    // Before anything is opened or made: a range that the calendar does not cover ends here.
+    let everything = plan(context, &settings, None)?;
     if settings.plan {
         let out = context.stdout()?;
         let plan = plan(context, &settings, known_of(&dir)?.as_ref())?;
-        let unplanned = self::plan(context, &settings, None)?;
-        return plan_view::print(out, &plan, &unplanned, &settings);
+        return plan_view::print(out, &plan, &everything, &settings);
     }
 
     let opened = source::open(context, settings.provider, settings.provider_url.as_deref())?;
     let mut report = if settings.dry_run {
-        let known = if settings.resume {
-            known_of(&dir)?
-        } else {
-            None
+        let plan = match settings.resume {
+            true => plan(context, &settings, known_of(&dir)?.as_ref())?,
+            false => everything,
         };
-        let plan = plan(context, &settings, known.as_ref())?;
-        drop(known);
         go(context, &settings, opened, plan, None, width)?
     } else {
         let store =
@@ -88,12 +86,13 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
             tracing::warn!("{notice}");
         }
         let store = Arc::new(store);
-        let known = match settings.resume {
-            true => Some(store.reader().map_err(|error| store_error(&error))?),
-            false => None,
+        let plan = match settings.resume {
+            true => {
+                let reader = store.reader().map_err(|error| store_error(&error))?;
+                plan(context, &settings, Some(&reader))?
+            }
+            false => everything,
         };
-        let plan = plan(context, &settings, known.as_ref())?;
-        drop(known);
         let run = (store.begin_run(&context.info().command, context.started_at()))
             .map_err(|error| store_error(&error))?;
         let target = Some((store.clone(), run.clone()));

@@ -1,0 +1,168 @@
+//! `specific`, `concurrent` and `check` against the simulator, over real HTTP.
+
+mod commands;
+mod faults;
+mod stops;
+mod truth;
+
+use std::sync::Arc;
+
+use backfill::model::{Bar, Interval, SeriesKey, Ticker, TimeRange, Timestamp, TypedDate};
+use backfill::simulator::{Change, Config, Query, Running, Simulator};
+use backfill::store::{OpenOptions, Reader, bars_from_batch};
+
+use super::support::{Program, Run, TestEnv};
+
+/// The key of every run. Whatever a run prints or leaves behind is searched for it.
+const KEY: &str = "0123456789abcdefKEYKEYKEY";
+
+/// A simulator, and a scratch folder in which the program asks it.
+struct Bench {
+    env: TestEnv,
+    simulator: Running,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(Config {
+            late_opening: 0.0,
+            ..Config::default()
+        })
+    }
+
+    fn with(config: Config) -> Self {
+        let clock = Arc::new(|| Timestamp::from(chrono::Utc::now()));
+        Self {
+            env: TestEnv::new(),
+            simulator: Simulator::start(config, clock).unwrap(),
+        }
+    }
+
+    /// A bench whose simulator has these faults.
+    fn faulty(faults: &[&str]) -> Self {
+        let bench = Self::new();
+        bench.change(Change::Faults(
+            faults.iter().map(|&fault| fault.to_owned()).collect(),
+        ));
+        bench
+    }
+
+    fn change(&self, change: Change) {
+        self.simulator.handle().apply(change).unwrap();
+    }
+
+    fn program(&self, line: &str) -> Program<'_> {
+        (self.env.program(line.split_whitespace()))
+            .env("FMP_API_KEY", KEY)
+            .env("FMP_BASE_URL", self.simulator.url())
+    }
+
+    /// Runs a command line as typed, and looks for the key in all that it printed and wrote.
+    fn run(&self, line: &str) -> Run {
+        let run = self.program(line).run();
+        self.no_key(&run);
+        run
+    }
+
+    #[track_caller]
+    fn no_key(&self, run: &Run) {
+        assert!(
+            !run.stderr.contains(KEY) && !run.out().contains(KEY),
+            "{}",
+            run.snapshot()
+        );
+        for file in self.env.files(".") {
+            let bytes = std::fs::read(self.env.path(&file)).unwrap();
+            let found = bytes
+                .windows(KEY.len())
+                .any(|window| window == KEY.as_bytes());
+            assert!(!found, "the key stands in {file}");
+        }
+    }
+
+    /// What is staged of a series in `data/staging`.
+    fn staged(&self, ticker: &str, interval: Interval) -> Vec<Bar> {
+        staged(&self.env.path("data/staging"), ticker, interval)
+    }
+
+    /// What the simulator has, whatever it would answer.
+    fn truth(&self, ticker: &str, interval: Interval, first: &str, last: &str) -> Vec<Bar> {
+        self.truth_as(ticker, interval, first, last, false, true)
+    }
+
+    fn truth_as(
+        &self,
+        ticker: &str,
+        interval: Interval,
+        first: &str,
+        last: &str,
+        extended: bool,
+        adjusted: bool,
+    ) -> Vec<Bar> {
+        let date = |typed: &str| typed.parse::<TypedDate>().unwrap().0;
+        let query = Query {
+            symbol: ticker.to_owned(),
+            interval,
+            from: Some(date(first)),
+            to: Some(date(last)),
+            extended,
+            adjusted,
+        };
+        let rows = self.simulator.handle().bars(&query).unwrap();
+        (rows.into_iter())
+            .map(|row| Bar {
+                timestamp: Timestamp::from_micros(row.at),
+                open: row.open,
+                high: row.high,
+                low: row.low,
+                close: row.close,
+                volume: row.volume,
+                vwap: None,
+                trades: None,
+            })
+            // The service sends what can be no bar, too.
+            .filter(|bar| bar.check().is_ok())
+            .collect()
+    }
+
+    /// Requests that the simulator met.
+    fn requests(&self) -> u64 {
+        self.simulator.handle().counters().requests
+    }
+
+    /// No question was asked twice, but for the `retries` after faults.
+    #[track_caller]
+    fn asked_once(&self, retries: usize) {
+        let again = self
+            .simulator
+            .handle()
+            .log()
+            .iter()
+            .filter(|entry| entry.repeats > 0)
+            .count();
+        assert_eq!(again, retries);
+    }
+}
+
+fn staged(dir: &std::path::Path, ticker: &str, interval: Interval) -> Vec<Bar> {
+    let reader = Reader::open(dir, &OpenOptions::default()).unwrap();
+    let series = SeriesKey {
+        interval,
+        ticker: Ticker::new(ticker).unwrap(),
+    };
+    let mut bars = Vec::new();
+    for batch in reader.scan(&series, TimeRange::ALL).unwrap() {
+        bars.extend(bars_from_batch(&batch.unwrap()).unwrap().iter());
+    }
+    bars
+}
+
+/// The bars are the same, or the first difference is shown.
+#[track_caller]
+fn same(staged: &[Bar], truth: &[Bar], what: &str) {
+    for (at, (staged, truth)) in staged.iter().zip(truth).enumerate() {
+        assert_eq!(staged, truth, "{what}: bar {at}");
+    }
+    assert_eq!(staged.len(), truth.len(), "{what}");
+    assert!(!truth.is_empty(), "{what}: nothing to compare");
+}
