@@ -15,7 +15,6 @@ mod chunks;
 mod columns;
 mod csv;
 mod draft;
-mod encoding;
 mod error;
 mod folder;
 mod format;

@@ -17,7 +17,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::TypePtr;
 
 use super::columns::TRAVEL_SCHEMA;
-use super::encoding::{self, Choice};
+use crate::store::lake::encoding::{self, Choice};
 
 /// Rows of a row group.
 pub(super) const ROW_GROUP_ROWS: usize = 1 << 17;

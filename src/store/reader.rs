@@ -476,37 +476,6 @@ impl Reader {
         Ok(rows.into_iter().filter_map(answer).collect())
     }
 
-    /// Bars a session of every series.
-    pub fn sessions(&self) -> Result<BTreeMap<SeriesKey, Vec<SessionCount>>, Error> {
-        let by_id: BTreeMap<i32, &SeriesKey> = self
-            .series
-            .iter()
-            .map(|(key, facts)| (facts.id, key))
-            .collect();
-        let rows = self.catalog()?.rows(
-            "SELECT series_id, session, sum(bars)::BIGINT, sum(regular)::BIGINT, min(epoch_us(first)), max(epoch_us(last))
-             FROM sessions GROUP BY series_id, session HAVING sum(bars) > 0 ORDER BY series_id, session",
-            [],
-            |row| {
-                let count = SessionCount {
-                    session: read_date(row, 1)?,
-                    bars: row.get::<_, i64>(2)? as u32,
-                    regular: row.get::<_, i64>(3)? as u32,
-                    first: Timestamp::from_micros(row.get(4)?),
-                    last: Timestamp::from_micros(row.get(5)?),
-                };
-                Ok((row.get::<_, i32>(0)?, count))
-            },
-        )?;
-        let mut out: BTreeMap<SeriesKey, Vec<SessionCount>> = BTreeMap::new();
-        for (id, count) in rows {
-            if let Some(key) = by_id.get(&id) {
-                out.entry((*key).clone()).or_default().push(count);
-            }
-        }
-        Ok(out)
-    }
-
     /// Bars of one series as counted by session.
     pub(super) fn session_rows(&self, series_id: i32) -> Result<u64, Error> {
         let counted = self.catalog()?.rows(
