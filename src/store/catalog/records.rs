@@ -18,6 +18,9 @@ use crate::store::run::RunId;
 
 use super::{Catalog, date, instant};
 
+/// Commits looked up by one statement.
+const COMMITS_ASKED_MAX: usize = 1_000;
+
 /// One commit, as recorded.
 #[derive(Clone, Debug)]
 pub(crate) struct CommitRecord {
@@ -104,23 +107,21 @@ impl Catalog {
 
     /// The ids of some commits.
     pub fn commit_ids(&self, seqs: &[u64]) -> Result<HashMap<u64, Uuid>, Error> {
-        self.run("CREATE OR REPLACE TEMP TABLE wanted_commits (commit_seq BIGINT)")?;
-        self.append(
-            "wanted_commits",
-            vec![Arc::new(
-                seqs.iter().map(|seq| *seq as i64).collect::<Int64Array>(),
-            )],
-        )?;
-        let found = self.rows(
-            "SELECT DISTINCT c.commit_seq, c.commit_id FROM commits c JOIN wanted_commits USING (commit_seq)",
-            [],
-            |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, String>(1)?)),
-        )?;
-        self.run("DROP TABLE wanted_commits")?;
-        Ok(found
-            .into_iter()
-            .filter_map(|(seq, id)| Some((seq, Uuid::parse_str(&id).ok()?)))
-            .collect())
+        let mut found = HashMap::with_capacity(seqs.len());
+        // As a list and not by a temporary table: the appender fills none beside a catalog opened for reading.
+        for some in seqs.chunks(COMMITS_ASKED_MAX) {
+            let wanted: Vec<String> = some.iter().map(u64::to_string).collect();
+            let sql = format!(
+                "SELECT DISTINCT commit_seq, commit_id FROM commits WHERE commit_seq IN ({})",
+                wanted.join(", ")
+            );
+            let rows = self.rows(&sql, [], |row| {
+                Ok((row.get::<_, i64>(0)? as u64, row.get::<_, String>(1)?))
+            })?;
+            let ids = rows.into_iter();
+            found.extend(ids.filter_map(|(seq, id)| Some((seq, Uuid::parse_str(&id).ok()?))));
+        }
+        Ok(found)
     }
 
     /// The highest commit that the catalog knows of, 0 where there is none.

@@ -4,6 +4,8 @@ mod columns;
 mod conflicts;
 mod cuts;
 mod memory;
+mod program;
 mod proxy;
 mod stores;
 mod target;
+mod tls;
