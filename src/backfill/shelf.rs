@@ -154,7 +154,7 @@ struct Worker {
     shelves: Shelves,
     rejects: Option<Rejects>,
     under_way: Arc<AtomicUsize>,
-    /// Under `fail`: series with a refused batch.
+    /// Series with a refused batch.
     refused: HashSet<SeriesKey>,
     gate: Arc<Gate>,
 }
@@ -213,30 +213,43 @@ impl Worker {
     /// Takes a group, and gives back what has to wait for the next.
     fn work(&mut self, group: Vec<Job>) -> Result<Vec<Job>, Error> {
         let (mut now, mut later) = (Vec::new(), Vec::new());
-        let mut seen = HashSet::new();
+        let mut lots: Vec<Lot> = Vec::new();
         for job in group {
-            let series = &job.batch.series;
-            if self.refused.contains(series) {
+            let batch = &job.batch;
+            if self.refused.contains(&batch.series) {
                 let _ = job.kept.send(Kept::After);
-            } else if self.shelves.on_conflict == OnConflict::Fail && !seen.insert(series.clone()) {
-                // Whether it is offered at all hangs on what becomes of the one before it.
-                later.push(job);
-            } else {
-                now.push(job);
+                continue;
+            }
+            let lot = lots.iter_mut().find(|lot| lot.series == batch.series);
+            match lot {
+                // Whether it is offered at all can hang on what becomes of the ones before it.
+                Some(lot) if lot.asked_again != batch.asked_again => later.push(job),
+                Some(lot) => now.push((lot.place, job)),
+                None => {
+                    let place = lots.len();
+                    lots.push(Lot {
+                        place,
+                        series: batch.series.clone(),
+                        asked_again: batch.asked_again,
+                        parts: Vec::new(),
+                    });
+                    now.push((place, job));
+                }
             }
         }
-        for job in &now {
+        for (place, job) in now {
             if let Some(output) = &self.shelves.output {
                 output.add(&job.batch.series.ticker, job.batch.bars.clone())?;
             }
             if let Some(rejects) = &mut self.rejects {
                 rejects.add(&job.batch.rejects)?;
             }
+            lots[place].parts.push(job);
         }
         match self.shelves.store.clone() {
-            Some((store, run)) => self.commit(&store, &run, now)?,
+            Some((store, run)) => self.commit(&store, &run, lots)?,
             None => {
-                for job in now {
+                for job in lots.into_iter().flat_map(|lot| lot.parts) {
                     let _ = job.kept.send(Kept::Taken(Tally::default()));
                 }
             }
@@ -247,84 +260,131 @@ impl Worker {
         Ok(later)
     }
 
-    fn commit(&mut self, store: &Store, run: &RunId, jobs: Vec<Job>) -> Result<(), Error> {
-        let mut offers: Vec<Offer> = Vec::new();
-        let mut waiting: Vec<Vec<(oneshot::Sender<Kept>, OwnedSemaphorePermit)>> = Vec::new();
+    /// Takes each lot in one commit, all in one call; a lot that is refused is taken apart.
+    fn commit(&mut self, store: &Store, run: &RunId, lots: Vec<Lot>) -> Result<(), Error> {
         let mut empty: Vec<Answer> = Vec::new();
+        let mut full = Vec::new();
         let mut done = Vec::new();
-        for Job { batch, kept, _room } in jobs {
-            if batch.bars.is_empty() {
+        for mut lot in lots {
+            let (bare, parts) = lot
+                .parts
+                .into_iter()
+                .partition(|job| job.batch.bars.is_empty());
+            lot.parts = parts;
+            for Job { batch, kept, _room } in bare {
                 empty.extend(batch.answers);
                 done.push(kept);
-                continue;
             }
-            // Neighbouring windows of one series are one commit; under `fail` each stands for itself, and alone here.
-            let same = offers.iter().position(|offer| {
-                offer.series == batch.series && offer.asked_again == batch.asked_again
-            });
-            match same {
-                Some(place) => {
-                    offers[place].bars.append(batch.bars);
-                    offers[place].coverage.extend(batch.answers);
-                    waiting[place].push((kept, _room));
-                }
-                None => {
-                    offers.push(Offer {
-                        series: batch.series,
-                        provenance: self.shelves.provenance.clone(),
-                        source: self.shelves.source.clone(),
-                        bars: batch.bars,
-                        on_conflict: self.shelves.on_conflict,
-                        asked_again: batch.asked_again,
-                        coverage: batch.answers,
-                    });
-                    waiting.push(vec![(kept, _room)]);
-                }
+            if !lot.parts.is_empty() {
+                full.push(lot);
             }
         }
         store.record_coverage(run, &empty)?;
         for kept in done {
             let _ = kept.send(Kept::Taken(Tally::default()));
         }
-        if offers.is_empty() {
+        if full.is_empty() {
             return Ok(());
         }
-        let asked: Vec<Vec<Answer>> = match self.shelves.on_conflict {
-            OnConflict::Fail => offers.iter().map(|offer| offer.coverage.clone()).collect(),
-            OnConflict::Ignore | OnConflict::Update => vec![Vec::new(); offers.len()],
-        };
+        let offers = (full.iter_mut())
+            .map(|lot| self.offer(lot.series.clone(), lot.asked_again, &mut lot.parts))
+            .collect();
         let outcomes = store.commit(run, offers)?;
-        for ((outcome, waiting), asked) in outcomes.into_iter().zip(waiting).zip(asked) {
-            let kept = match outcome {
-                Ok(committed) => Kept::Taken(committed.counts),
-                Err(refusal) => {
-                    let (series, hint) = advice(store, &refusal, &asked);
-                    self.refused.insert(series);
-                    Kept::Refused(refusal, hint)
+        for (lot, outcome) in full.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(committed) => {
+                    // The counts go to the first of its windows; all are of one ticker.
+                    let mut counts = Some(committed.counts);
+                    for job in lot.parts {
+                        let _ = job
+                            .kept
+                            .send(Kept::Taken(counts.take().unwrap_or_default()));
+                    }
                 }
-            };
-            // The counts of a joint commit go to the first of its windows; all are of one ticker.
-            let mut kept = Some(kept);
-            for (sender, _room) in waiting {
-                let _ = sender.send(kept.take().unwrap_or(Kept::Taken(Tally::default())));
+                Err(refusal) if lot.parts.len() == 1 => {
+                    for job in lot.parts {
+                        self.refuse(store, &refusal, job);
+                    }
+                }
+                Err(_) => self.one_by_one(store, run, lot)?,
             }
         }
         Ok(())
     }
+
+    /// Offers the windows of a refused lot each by itself, up to the first that is refused: a batch is one window's bars.
+    fn one_by_one(&mut self, store: &Store, run: &RunId, lot: Lot) -> Result<(), Error> {
+        for job in lot.parts {
+            if self.refused.contains(&lot.series) {
+                let _ = job.kept.send(Kept::After);
+                continue;
+            }
+            let mut alone = [job];
+            let offer = self.offer(lot.series.clone(), lot.asked_again, &mut alone);
+            let outcome = store.commit(run, vec![offer])?.pop();
+            let [job] = alone;
+            match outcome {
+                Some(Err(refusal)) => self.refuse(store, &refusal, job),
+                Some(Ok(committed)) => {
+                    let _ = job.kept.send(Kept::Taken(committed.counts));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The bars of neighbouring windows as one batch. Of several windows the bars stay with them, for the case that the
+    /// batch is refused.
+    fn offer(&self, series: SeriesKey, asked_again: bool, parts: &mut [Job]) -> Offer {
+        let several = parts.len() > 1;
+        let mut bars = Bars::default();
+        let mut coverage = Vec::new();
+        for Job { batch, .. } in parts {
+            if several {
+                bars.extend_from(&batch.bars, 0..batch.bars.len());
+            } else {
+                bars = std::mem::take(&mut batch.bars);
+            }
+            coverage.extend(batch.answers.iter().cloned());
+        }
+        Offer {
+            series,
+            provenance: self.shelves.provenance.clone(),
+            source: self.shelves.source.clone(),
+            bars,
+            on_conflict: self.shelves.on_conflict,
+            asked_again,
+            coverage,
+        }
+    }
+
+    fn refuse(&mut self, store: &Store, refusal: &Refusal, job: Job) {
+        let hint = advice(store, refusal, &job.batch.answers);
+        self.refused.insert(job.batch.series);
+        let _ = job.kept.send(Kept::Refused(refusal.clone(), hint));
+    }
+}
+
+/// Windows of one series that are offered as one batch: one commit instead of many.
+struct Lot {
+    place: usize,
+    series: SeriesKey,
+    asked_again: bool,
+    parts: Vec<Job>,
 }
 
 /// What a refused batch's user can do.
-fn advice(store: &Store, refusal: &Refusal, asked: &[Answer]) -> (SeriesKey, String) {
+fn advice(store: &Store, refusal: &Refusal, asked: &[Answer]) -> String {
     const POLICIES: &str = "--on-conflict ignore keeps what is staged and goes on, --on-conflict update takes what is offered";
     match refusal {
         Refusal::Conflicts { series, .. } if is_covered(store, series, asked) => {
-            (series.clone(), format!("--resume skips what is staged; {POLICIES}"))
+            format!("--resume skips what is staged; {POLICIES}")
         }
-        Refusal::Conflicts { series, .. } => (series.clone(), POLICIES.to_owned()),
-        Refusal::Mismatch { series, .. } => (
-            series.clone(),
-            "ask for what the series holds, stage into another --store, or `backfill drop` the series first".to_owned(),
-        ),
+        Refusal::Conflicts { .. } => POLICIES.to_owned(),
+        Refusal::Mismatch { .. } => {
+            "ask for what the series holds, stage into another --store, or `backfill drop` the series first".to_owned()
+        }
     }
 }
 

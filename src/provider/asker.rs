@@ -7,7 +7,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::Instant;
 
 use super::gate::{Gate, Permit, Refused, Spent};
-use super::{Error, Page, Provider, Query, Retry};
+use super::{Error, Page, Provider, Query, Retry, Scope};
 
 /// How long a request in flight may still take once the gate is shut.
 const GRACE: Duration = Duration::from_secs(2);
@@ -108,11 +108,19 @@ impl Asker {
                     return Ok(page);
                 }
                 Err(Error::Limit { retry_after, said }) => {
-                    (self.gate.limited(generation, retry_after, &said)).map_err(Gave::Spent)?;
+                    if let Err(spent) = self.gate.limited(generation, retry_after, &said) {
+                        self.gate.close();
+                        return Err(Gave::Spent(spent));
+                    }
                     continue;
                 }
                 Err(error) => error,
             };
+            if error.scope() == Scope::Run {
+                // Here and not where the run hears of it: until then others would go on asking.
+                self.gate.close();
+                return Err(Gave::Error(error));
+            }
             retries += 1;
             let wait = match error.retry() {
                 Retry::Never => None,

@@ -283,9 +283,14 @@ mod asking {
             async move { asker.ask(&question()).await }
         });
         let outcomes = futures_util::future::join_all(questions).await;
-        for outcome in outcomes {
-            assert!(matches!(outcome, Err(Gave::Spent(Spent::Quota { .. }))));
-        }
+        let spent = |outcome: &&Result<Page, Gave>| {
+            matches!(outcome, Err(Gave::Spent(Spent::Quota { .. })))
+        };
+        assert!(outcomes.iter().filter(spent).count() >= 1);
+        // Whoever did not see it finds the gate shut.
+        let shut =
+            |outcome: &Result<Page, Gave>| matches!(outcome, Err(Gave::Spent(_) | Gave::Closed));
+        assert!(outcomes.iter().all(shut) && lasting.gate().is_closed());
         assert!(calls.load(Ordering::SeqCst) < 80);
     }
 
