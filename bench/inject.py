@@ -88,10 +88,11 @@ def main():
         rate = count / mine["seconds"] / 1e6
         ratio = f"{theirs['seconds'] / mine['seconds']:.2f}" if theirs else "-"
         other = f"{theirs['seconds']:.2f}" if theirs else "-"
+        other_cpu = f"{theirs['cpu'] * 1e6 / count:.3f}" if theirs else "-"
         other_mib = f"{theirs['mib']:.0f}" if theirs else "-"
         print(
             f"{what:<42} {mine['seconds']:>8.2f} {other:>8} {ratio:>6} {rate:>8.2f} {mine['cpu'] * 1e6 / count:>8.3f}"
-            f" {mine['mib']:>7.0f} {other_mib:>7}  {limit or ''}",
+            f" {other_cpu:>8} {mine['mib']:>7.0f} {other_mib:>7}  {limit or ''}",
             flush=True,
         )
 
@@ -100,8 +101,8 @@ def main():
     warm(day)
     print(f"{count:,} bars in {len(os.listdir(files))} files of {size(files) / 1e6:.0f} MB; a day of {day_count:,} bars")
     print(
-        f"{'':<42} {'here s':>8} {'DuckDB s':>8} {'ratio':>6} {'M rows/s':>8} {'cpu us/row':>8}"
-        f" {'MiB':>7} {'DuckDB':>7}  goal"
+        f"{'':<42} {'here s':>8} {'DuckDB s':>8} {'ratio':>6} {'M rows/s':>8} {'cpu us':>8}"
+        f" {'DuckDB':>8} {'MiB':>7} {'DuckDB':>7}  goal"
     )
     read = f"read_csv('{files}/*.csv', header = true, columns = {COLUMNS['files']})"
     bare = peer(f"CREATE TABLE bars AS SELECT * FROM {read}", "CHECKPOINT", fresh=True)
@@ -115,6 +116,7 @@ def main():
          f"INSERT INTO keyed SELECT * FROM bars LIMIT {keyed_count}")
     conflict = peer(f"INSERT INTO keyed SELECT * FROM bars LIMIT {keyed_count} ON CONFLICT DO NOTHING")
     conflict["seconds"] *= count / keyed_count
+    conflict["cpu"] *= count / keyed_count
     line("again, ignore / ON CONFLICT DO NOTHING", count, again, conflict, "faster than the first time")
     flat = f"read_csv('{day}/*.csv', header = true, columns = {COLUMNS['day']})"
     day_bare = peer(f"CREATE TABLE day AS SELECT * FROM {flat}", "CHECKPOINT", fresh=True)

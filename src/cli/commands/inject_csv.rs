@@ -10,8 +10,9 @@ use crate::cli::args::{RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::exit_codes;
+use crate::cli::push::{Push, PushArgs};
 use crate::inject::{self, Input, Label, Settings, Sink};
-use crate::model::{Interval, OnConflict, Ticker, Timestamp};
+use crate::model::{DateRange, Interval, OnConflict, Ticker, Timestamp};
 use crate::report::{RunKind, RunReport};
 use crate::store::{OpenOptions, Store};
 
@@ -69,6 +70,9 @@ pub struct Args {
     /// Also write every valid bar to one .csv or .parquet file, sorted by ticker and timestamp. Example: --output-filename all.parquet
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     output_filename: Option<PathBuf>,
+
+    #[command(flatten)]
+    push: PushArgs,
 }
 
 /// What the dumps do not say themselves.
@@ -118,10 +122,15 @@ enum LabelArg {
 pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let settings = settle(&args)?;
     settings.input.check().map_err(failure)?;
+    let push = Push::resolve(context, args.push, settings.on_conflict, false)?;
     let store_dir = context.store_dir(false);
     context.describe(|info| {
         info.kind = RunKind::Files;
         info.interval = settings.interval;
+        info.dates = settings
+            .start
+            .zip(settings.end)
+            .and_then(|(start, end)| DateRange::new(start, end).ok());
         info.dry_run = args.dry_run;
         info.on_conflict = Some(settings.on_conflict);
     });
@@ -141,10 +150,13 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     };
     let result = inject::run(sink, &settings, &observer, &stop).map_err(failure);
     drop(observer);
-    let report = result.unwrap_or_else(|error| RunReport {
+    let mut report = result.unwrap_or_else(|error| RunReport {
         fatal: Some((&error).into()),
         ..RunReport::default()
     });
+    if let Some(push) = push {
+        push.run(context, &store, settings.interval, &mut report);
+    }
     let summary = context.summary_json(&report);
     let finished_at: Timestamp = context.now();
     store
