@@ -118,8 +118,8 @@ impl Default for Limits {
         Self {
             block_bytes: 1 << 20,
             parallel_bytes: 32 << 20,
-            piece_rows: 2_000_000,
-            waiting_rows: 3_000_000,
+            piece_rows: 1_000_000,
+            waiting_rows: 2_000_000,
         }
     }
 }

@@ -500,10 +500,14 @@ impl Store {
             if mark_kind {
                 catalog.set_meta("bars", if demo { "demo" } else { "real" })?;
             }
+            let new_series: Vec<_> = prepared
+                .iter()
+                .filter(|ready| ready.counts.committed > 0 && ready.is_new_series)
+                .map(|ready| (ready.series_id, &ready.series, &ready.provenance))
+                .collect();
+            catalog.insert_all_series(&new_series)?;
             for ready in prepared.iter().filter(|ready| ready.counts.committed > 0) {
-                if ready.is_new_series {
-                    catalog.insert_series(ready.series_id, &ready.series, &ready.provenance)?;
-                } else if inner
+                if inner
                     .series
                     .get(&ready.series)
                     .is_some_and(|f| f.provenance != ready.provenance)

@@ -11,7 +11,7 @@ use chrono::NaiveDate;
 use duckdb::params;
 use uuid::Uuid;
 
-use crate::model::{Bar, DAY_MICROS, DateRange, SeriesKey, Timestamp, date_micros};
+use crate::model::{Bar, DAY_MICROS, DateRange, Provenance, SeriesKey, Timestamp, date_micros};
 use crate::store::coverage::Answer;
 use crate::store::error::Error;
 use crate::store::run::RunId;
@@ -71,6 +71,42 @@ fn dates(values: impl Iterator<Item = NaiveDate>) -> ArrayRef {
 
 impl Catalog {
     /// Records commits.
+    /// Records new series, all at once: a daily flat file brings ten thousand.
+    pub fn insert_all_series(
+        &self,
+        series: &[(i32, &SeriesKey, &Provenance)],
+    ) -> Result<(), Error> {
+        let minutes = |key: &SeriesKey| key.interval.minutes() as i16;
+        self.append(
+            "series",
+            vec![
+                Arc::new(series.iter().map(|(id, ..)| *id).collect::<Int32Array>()),
+                Arc::new(
+                    series
+                        .iter()
+                        .map(|(_, key, _)| minutes(key))
+                        .collect::<Int16Array>(),
+                ),
+                texts(series.iter().map(|(_, key, _)| key.ticker.as_str())),
+                texts(
+                    series
+                        .iter()
+                        .map(|(.., provenance)| provenance.exchange.as_str()),
+                ),
+                texts(
+                    series
+                        .iter()
+                        .map(|(.., provenance)| provenance.basis.as_str()),
+                ),
+                texts(
+                    series
+                        .iter()
+                        .map(|(.., provenance)| provenance.hours.as_str()),
+                ),
+            ],
+        )
+    }
+
     pub fn insert_commits(&self, run: &RunId, commits: &[CommitRecord]) -> Result<(), Error> {
         let run = run.to_string();
         let ids: Vec<String> = commits
