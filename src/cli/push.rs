@@ -147,6 +147,7 @@ pub(super) fn address(context: &Context, typed: Option<&str>) -> Result<Address,
 }
 
 /// A sync that could not begin.
+#[allow(clippy::needless_pass_by_value)] // as map_err gives it
 pub(super) fn error(error: Error) -> CliError {
     let code = match error {
         Error::ManyIntervals => exit_codes::USAGE,

@@ -7,68 +7,21 @@ use std::time::Duration;
 
 use super::chunk::{Chunk, Chunks};
 use super::errors::{Class, Error, classify};
-use super::progress::{self, Mark, Probed, Progress, ProgressTable};
+use super::plan::{Pass, State, Synced};
+use super::progress::{self, Probed, Progress, ProgressTable};
+use super::read_back::{read_back, rows_that_are};
 use super::run::{Shared, Stream};
 use super::source::SeriesInfo;
 use super::target::Target;
-use super::transfer::{InDoubt, Job, Sent, Session, Tally, read_back, rows_that_are};
+use super::transfer::{InDoubt, Job, Sent, Session, Tally};
 use crate::model::{OnConflict, TimeRange};
 use crate::report::{Counts, Event};
 use crate::sync::copy::Standing;
-
-/// Times that a series starts from its beginning because its progress speaks of commits that the store does not have.
-const RESETS_MAX: u32 = 4;
 
 /// A connection's worth of work: series after series over one session.
 pub(super) struct Worker<'a> {
     pub shared: &'a Shared<'a>,
     pub session: Option<Session>,
-}
-
-/// What is known of the series while it is being synced.
-struct State {
-    counts: Counts,
-    /// The progress, where it is known to be current.
-    progress: Option<Progress>,
-    /// The progress when it was last known.
-    last_seen: Progress,
-    /// Compare all, whatever the progress says; until a chunk of that pass is there.
-    full: bool,
-    /// The table's object id and file.
-    identity: (i64, i64),
-    /// The last instant that is there, of a run whose progress does not move.
-    narrow_through: Option<i64>,
-    narrow_done: bool,
-    in_doubt: Option<InDoubt>,
-    resets: u32,
-    failures: u32,
-}
-
-/// How the sync of a series ended.
-pub(super) struct Synced {
-    /// True even where it failed.
-    pub counts: Counts,
-    /// All commits up to this one were there when the target was last seen.
-    pub base_seq: u64,
-    pub result: Result<(), Error>,
-}
-
-impl State {
-    fn synced(self, result: Result<(), Error>) -> Synced {
-        Synced {
-            counts: self.counts,
-            base_seq: self.last_seen.base.seq,
-            result,
-        }
-    }
-}
-
-/// A pass over the commits after `base` up to `pass`.
-struct Pass {
-    base: Mark,
-    pass: Mark,
-    /// The last instant that is there already.
-    through: Option<i64>,
 }
 
 impl Worker<'_> {
@@ -168,77 +121,6 @@ impl Worker<'_> {
             self.pass(stream, info, range, progress, &pass, state)
                 .await?;
         }
-    }
-
-    /// What is to be done next, if anything.
-    fn plan(
-        &self,
-        info: &SeriesInfo,
-        progress: &Progress,
-        state: &mut State,
-    ) -> Result<Option<Pass>, Error> {
-        if state.narrow_done || info.max_commit_seq == 0 {
-            return Ok(None);
-        }
-        let is_ours =
-            |mark: Mark| -> Result<bool, Error> { Ok(self.shared.commit_id(mark.seq)? == mark.id) };
-        if !progress.is_new() && !state.full {
-            if !is_ours(progress.base)? || !is_ours(progress.pass)? {
-                // A copied, restored or repaired store: what the progress speaks of never happened here.
-                state.resets += 1;
-                if state.resets > RESETS_MAX {
-                    return Err(Error::Contended {
-                        series: info.key.clone(),
-                    });
-                }
-                state.full = true;
-            } else if (progress.oid, progress.filenode) != state.identity {
-                state.full = true;
-            }
-        }
-        let newest = || -> Result<Mark, Error> {
-            Ok(Mark {
-                seq: info.max_commit_seq,
-                id: self.shared.commit_id(info.max_commit_seq)?,
-            })
-        };
-        if self.shared.settings.is_narrowed() {
-            let base = if state.full {
-                Mark::default()
-            } else {
-                progress.base
-            };
-            if base.seq >= info.max_commit_seq {
-                return Ok(None);
-            }
-            return Ok(Some(Pass {
-                base,
-                pass: newest()?,
-                through: state.narrow_through,
-            }));
-        }
-        if state.full {
-            return Ok(Some(Pass {
-                base: Mark::default(),
-                pass: newest()?,
-                through: None,
-            }));
-        }
-        if progress.is_under_way() {
-            return Ok(Some(Pass {
-                base: progress.base,
-                pass: progress.pass,
-                through: progress.through,
-            }));
-        }
-        if progress.base.seq >= info.max_commit_seq {
-            return Ok(None);
-        }
-        Ok(Some(Pass {
-            base: progress.base,
-            pass: newest()?,
-            through: None,
-        }))
     }
 
     /// Sends the chunks of a pass, until it is through or the progress turns out to be elsewhere.

@@ -1,0 +1,87 @@
+//! Why a server cannot be reached.
+
+use std::path::PathBuf;
+
+/// An address cannot be used as it is written. Wrong on the command line, not on the server.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    /// Neither a URL nor variables name a database.
+    #[error("no database is named")]
+    Unnamed,
+    /// A URL of something else.
+    #[error("the database URL does not begin with postgres:// or postgresql://")]
+    NotPostgres,
+    /// Neither of the two forms.
+    #[error("the database address is neither a URL nor a list of key=value")]
+    Unreadable,
+    /// What follows the `?` cannot be read.
+    #[error("the part of the database URL after its ? is not key=value&key=value")]
+    Query,
+    /// A host in brackets without an end, and the like.
+    #[error("the host in the database URL cannot be read")]
+    Host,
+    /// Percent signs that do not decode to text.
+    #[error("the {0} of the database address is not UTF-8 once decoded")]
+    NotUtf8(String),
+    /// A key that libpq does not know.
+    #[error("the database address has an unknown key {0:?}")]
+    UnknownKey(String),
+    /// A value that cannot be used.
+    #[error("the {0} of the database address cannot be used")]
+    Value(&'static str),
+    /// A mode that libpq does not know.
+    #[error("sslmode is one of disable, prefer, require, verify-ca and verify-full")]
+    SslMode,
+    /// No trusted root to check against.
+    #[error("there are no trusted root certificates to check the server's against")]
+    NoRoots,
+    /// A certificate file cannot be read.
+    #[error("{path} cannot be read as PEM: {source}")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(rustls::Error),
+}
+
+impl AddressError {
+    /// What would mend it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unnamed => Some(
+                "give --database-url, or set DATABASE_URL or libpq's variables (PGHOST, PGDATABASE, …)",
+            ),
+            Self::NoRoots => Some("sslrootcert=FILE names the certificate to trust"),
+            Self::Unreadable | Self::NotUtf8(_) | Self::Host => Some(
+                "postgresql://user:password@host:5432/database, with %-codes for special characters",
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// The server could not be reached, or would not let us in.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The connection failed.
+    #[error("{label} cannot be reached: {}", crate::sync::errors::describe(source))]
+    Failed {
+        /// Where to, without a password.
+        label: String,
+        /// Why.
+        source: tokio_postgres::Error,
+    },
+    /// It took too long.
+    #[error("{label} did not answer within {seconds} s")]
+    TimedOut {
+        /// Where to, without a password.
+        label: String,
+        /// The limit.
+        seconds: u64,
+    },
+}

@@ -1,0 +1,180 @@
+//! Before the first row: every target found and checked, every series probed by one query.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use tokio_postgres::Client;
+
+use super::connect::ConnectError;
+use super::errors::{Class, Error, classify};
+use super::progress::{Probed, ProgressTable};
+use super::run::{Shared, Stream, Unit};
+use super::settings::Settings;
+use super::source::{SeriesInfo, Source};
+use super::target::{self, TargetSpec};
+use crate::calendar::Calendar;
+use crate::model::{DateRange, Interval, Ticker, TimeRange};
+
+/// The series that the run is about, checked for what would refuse it whole.
+pub(super) fn wanted(source: &dyn Source, settings: &Settings) -> Result<Vec<SeriesInfo>, Error> {
+    let series: Vec<_> = source
+        .series()
+        .map_err(Error::Store)?
+        .into_iter()
+        .filter(|info| settings.wants(info))
+        .collect();
+    if let Some(demo) = series.iter().find(|info| info.demo)
+        && !settings.allow_demo
+    {
+        return Err(Error::DemoBars {
+            ticker: demo.key.ticker.to_string(),
+        });
+    }
+    let one_interval = series
+        .windows(2)
+        .all(|pair| pair[0].key.interval == pair[1].key.interval);
+    if settings.table.is_some() && settings.interval.is_none() && !one_interval {
+        return Err(Error::ManyIntervals);
+    }
+    Ok(series)
+}
+
+pub(super) type Prepared = (Vec<Stream>, Vec<Unit>, Vec<Ticker>);
+
+/// Finds every target, then probes every series: nothing is written before all of them can take bars.
+pub(super) async fn prepare(
+    shared: &Shared<'_>,
+    wanted: Vec<SeriesInfo>,
+) -> Result<Option<Prepared>, Error> {
+    let settings = shared.settings;
+    let client = first_connection(shared).await?;
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let mut by_interval: BTreeMap<Interval, Vec<SeriesInfo>> = BTreeMap::new();
+    for info in wanted {
+        by_interval.entry(info.key.interval).or_default().push(info);
+    }
+    let mut streams = Vec::new();
+    for interval in by_interval.keys() {
+        let spec = TargetSpec {
+            name: settings.table_for(*interval),
+            zone: settings.target_zone,
+            round_volume: settings.round_volume,
+        };
+        if settings.create_table && !settings.dry_run {
+            target::create(&client, &spec.name).await?;
+        }
+        let target = target::resolve(&client, &spec).await?;
+        streams.push(Stream {
+            interval: *interval,
+            progress: ProgressTable::beside(&target, shared.source.store_id()),
+            target,
+        });
+    }
+    let mut units: BTreeMap<Ticker, Unit> = BTreeMap::new();
+    for (index, (stream, series)) in streams.iter().zip(by_interval.into_values()).enumerate() {
+        let probed = probe(shared, &client, stream, &series).await?;
+        for (info, probed) in series.into_iter().zip(probed) {
+            let range = range_of(settings, &info)?;
+            units
+                .entry(info.key.ticker.clone())
+                .or_insert_with(|| Unit {
+                    ticker: info.key.ticker.clone(),
+                    series: Vec::new(),
+                })
+                .series
+                .push((index, info, range, probed));
+        }
+    }
+    let mut seqs: Vec<u64> = units
+        .values()
+        .flat_map(|unit| &unit.series)
+        .flat_map(|(_, info, _, probed)| {
+            let progress = probed.progress.unwrap_or_default();
+            [info.max_commit_seq, progress.base.seq, progress.pass.seq]
+        })
+        .collect();
+    seqs.sort_unstable();
+    seqs.dedup();
+    shared.look_up(&seqs)?;
+    let missing = settings
+        .tickers
+        .iter()
+        .filter(|ticker| !units.contains_key(ticker))
+        .cloned()
+        .collect();
+    Ok(Some((streams, units.into_values().collect(), missing)))
+}
+
+/// The run's first connection. A server that is coming up is waited for, one that is not there is told at once.
+async fn first_connection(shared: &Shared<'_>) -> Result<Client, Error> {
+    let mut left = 20;
+    loop {
+        match shared.settings.address.connect().await.map_err(Error::from) {
+            Err(error)
+                if left > 0
+                    && matches!(&error, Error::Connect(ConnectError::Failed { source, .. }) if source.as_db_error().is_some())
+                    && classify(&error) == Class::Reconnect
+                    && !shared.stop.is_set() =>
+            {
+                left -= 1;
+                tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// What the target knows of the series, and rows for those that it does not know.
+async fn probe(
+    shared: &Shared<'_>,
+    client: &Client,
+    stream: &Stream,
+    series: &[SeriesInfo],
+) -> Result<Vec<Probed>, Error> {
+    let tickers: Vec<&str> = series.iter().map(|info| info.key.ticker.as_str()).collect();
+    let dry = shared.settings.dry_run;
+    if !stream.progress.ensure(client, dry).await? {
+        let unknown = Probed {
+            progress: None,
+            edges_changed: false,
+        };
+        return Ok(vec![unknown; series.len()]);
+    }
+    let probed = stream
+        .progress
+        .probe(client, &stream.target, stream.interval, &tickers)
+        .await?;
+    let new: Vec<&str> = tickers
+        .iter()
+        .zip(&probed)
+        .filter(|(_, probed)| probed.progress.is_none())
+        .map(|(ticker, _)| *ticker)
+        .collect();
+    if !new.is_empty() && !dry {
+        stream.make_rows(client, &new).await?;
+    }
+    Ok(probed)
+}
+
+/// The instants of the dates that the run is about, by the series' exchange.
+fn range_of(settings: &Settings, info: &SeriesInfo) -> Result<TimeRange, Error> {
+    if !settings.is_narrowed() {
+        return Ok(TimeRange::ALL);
+    }
+    let calendar =
+        Calendar::for_exchange(&info.exchange).map_err(|error| Error::Store(Box::new(error)))?;
+    // A date alone is no range that could be the wrong way round.
+    let day = |date: NaiveDate| DateRange::new(date, date).map(|dates| calendar.instants(dates));
+    Ok(TimeRange {
+        start: settings
+            .start
+            .and_then(|date| day(date).ok())
+            .map_or(i64::MIN, |day| day.start),
+        end: settings
+            .end
+            .and_then(|date| day(date).ok())
+            .map_or(i64::MAX, |day| day.end),
+    })
+}

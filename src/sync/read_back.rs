@@ -1,0 +1,103 @@
+//! What the table holds of a chunk's keys.
+
+use std::pin::pin;
+
+use futures_util::TryStreamExt;
+use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::{Client, Row};
+
+use super::column::time_text;
+use super::copy::{Merger, Reader, Standing};
+use super::errors::Error;
+use super::target::quote;
+use super::transfer::Job;
+
+/// From this many places for a bar for each bar on, rows are read back one by one rather than as a range.
+const SPARSE_FACTOR: i64 = 64;
+
+/// How each row of the chunk stands to the table.
+pub(super) async fn read_back(client: &Client, job: &Job<'_>) -> Result<Vec<Standing>, Error> {
+    let (target, chunk, series) = (job.target, job.chunk, job.series);
+    let mut merger = Merger::new(target, series, chunk);
+    let (Some(&first), Some(&last)) = (chunk.times.first(), chunk.times.last()) else {
+        return Ok(merger.standing);
+    };
+    let failed = Error::database("reading rows back");
+    let time = quote(&target.time);
+    let select = format!(
+        "SELECT {} FROM {} WHERE {}",
+        target.read_columns(),
+        target.table,
+        target.range_sql(series.ticker.as_str(), first, last)
+    );
+    let places = (last - first) / series.interval.micros() + 1;
+    if places > SPARSE_FACTOR * (chunk.len() as i64 + 16) {
+        let wanted: Vec<String> = chunk
+            .times
+            .iter()
+            .map(|&micros| time_text(micros, target.clock))
+            .collect();
+        let sql = format!(
+            "{select} AND {time} = ANY ($1::{}[]) ORDER BY {time}",
+            target.clock.sql_type()
+        );
+        let parameters = [(wanted, Type::TEXT_ARRAY)];
+        let rows = client
+            .query_typed_raw(&sql, parameters)
+            .await
+            .map_err(&failed)?;
+        let mut rows = pin!(rows);
+        while let Some(row) = rows.try_next().await.map_err(&failed)? {
+            let fields = raw_fields(&row).map_err(&failed)?;
+            merger.held(&fields)?;
+        }
+        return Ok(merger.standing);
+    }
+    let stream = client
+        .copy_out(&format!(
+            "COPY ({select} ORDER BY {time}) TO STDOUT (FORMAT binary)"
+        ))
+        .await
+        .map_err(&failed)?;
+    let mut stream = pin!(stream);
+    let mut reader = Reader::default();
+    let unreadable = |what| Error::Unreadable {
+        table: target.table.clone(),
+        what,
+    };
+    while let Some(message) = stream.try_next().await.map_err(&failed)? {
+        reader
+            .message(&message, |fields| merger.held(fields))?
+            .map_err(unreadable)?;
+    }
+    if !reader.is_complete() {
+        return Err(unreadable("the stream ended early"));
+    }
+    Ok(merger.standing)
+}
+
+/// The bytes of a value as they came over the wire.
+struct Raw<'a>(&'a [u8]);
+
+impl<'a> FromSql<'a> for Raw<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(raw))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+fn raw_fields(row: &Row) -> Result<Vec<Option<&[u8]>>, tokio_postgres::Error> {
+    (0..row.len())
+        .map(|index| Ok(row.try_get::<_, Option<Raw<'_>>>(index)?.map(|raw| raw.0)))
+        .collect()
+}
+
+/// The rows of one standing.
+pub(super) fn rows_that_are(standing: &[Standing], wanted: Standing) -> Vec<usize> {
+    (0..standing.len())
+        .filter(|&row| standing[row] == wanted)
+        .collect()
+}
