@@ -82,6 +82,9 @@ impl Worker<'_> {
         }
         if class == Class::Reconnect {
             self.session = None;
+        } else if let Some(session) = &self.session {
+            // Whatever was begun is over; a session without a transaction only warns.
+            let _ = session.client.batch_execute("ROLLBACK").await;
         }
         let patience = self.shared.settings.patience;
         let doubled = patience.wait_ms_min << (state.failures - 1).min(10);
