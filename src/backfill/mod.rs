@@ -23,7 +23,7 @@ mod windows;
 pub use days::Day;
 pub use error::Error;
 pub use fetch::{Asking, Clock};
-pub use plan::{Plan, Planner, TickerPlan, shard};
+pub use plan::{History, Plan, Planner, Since, TickerPlan, shard};
 pub use quota::Spending;
 pub use run::Job;
 pub use windows::Window;

@@ -41,28 +41,56 @@ pub struct Planner<'a> {
     pub span_max: u16,
     /// The time of day: what lies ahead is not asked for.
     pub now: Timestamp,
+    /// Leave out what lies between a ticker's first and last staged session, and, of [`Since::Last`], what lies before.
+    pub since: Option<Since>,
+    /// Ask for so many of a ticker's last staged sessions again, whatever is known of them.
+    pub overlap: usize,
+}
+
+/// From where a run that goes on from what is staged asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// From the last staged session on.
+    Last,
+    /// The same, and what lies before the first staged session too.
+    LastAndBefore,
+}
+
+/// What the store holds of a ticker, as far as a plan looks at it.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// What was asked, and how it was answered; empty where a run does not look at it.
+    pub answers: Vec<Answer>,
+    /// Dates of the sessions that have staged bars, in order; empty where a run does not look at them.
+    pub sessions: Vec<NaiveDate>,
 }
 
 impl Planner<'_> {
-    /// The plan for `tickers`; `known` tells what is recorded of a ticker, for a run that leaves answered days out.
+    /// The plan for `tickers`; `known` tells what the store holds of each.
     pub fn plan<E: From<calendar::Error>>(
         &self,
         tickers: &[Ticker],
-        mut known: impl FnMut(&Ticker) -> Result<Vec<Answer>, E>,
+        mut known: impl FnMut(&Ticker) -> Result<History, E>,
         provenance: &Provenance,
     ) -> Result<Plan, E> {
         let days = self.days()?;
         let all: Arc<[Window]> = windows(&days, self.span_max).into();
         let mut plans = Vec::with_capacity(tickers.len());
         for ticker in tickers {
-            let answers = known(ticker)?;
-            let (windows, days_answered) = if answers.is_empty() {
-                (all.clone(), 0)
-            } else {
-                let mut days = days.clone();
-                let answered = mark(&mut days, &answers, provenance);
-                (windows(&days, self.span_max).into(), answered)
-            };
+            let history = known(ticker)?;
+            let (windows, days_answered) =
+                if history.answers.is_empty() && history.sessions.is_empty() {
+                    (all.clone(), 0)
+                } else {
+                    let mut days = days.clone();
+                    mark(&mut days, &history.answers, provenance);
+                    self.mark_staged(&mut days, &history.sessions);
+                    let answered = |(day, known): &&(Day, Known)| {
+                        *known == Known::Answered && self.dates.contains(day.date)
+                    };
+                    let count = days.iter().filter(answered).count();
+                    (windows(&days, self.span_max).into(), count)
+                };
             plans.push(TickerPlan {
                 ticker: ticker.clone(),
                 windows,
@@ -70,6 +98,29 @@ impl Planner<'_> {
             });
         }
         Ok(Plan { tickers: plans })
+    }
+
+    /// Marks what a run that goes on from what is staged leaves out, and what it asks for again.
+    fn mark_staged(&self, days: &mut [(Day, Known)], sessions: &[NaiveDate]) {
+        let (Some(first), Some(last)) = (sessions.first(), sessions.last()) else {
+            return;
+        };
+        for (day, known) in days.iter_mut() {
+            let left_out = match self.since {
+                Some(Since::Last) => day.date <= *last,
+                Some(Since::LastAndBefore) => *first <= day.date && day.date <= *last,
+                None => false,
+            };
+            if left_out {
+                *known = Known::Answered;
+            }
+        }
+        let overlap = &sessions[sessions.len().saturating_sub(self.overlap)..];
+        for (day, known) in days.iter_mut() {
+            if self.dates.contains(day.date) && overlap.binary_search(&day.date).is_ok() {
+                *known = Known::Again;
+            }
+        }
     }
 
     /// The days of the range, and as answered ones some before it: a lone first session is asked for with another.
@@ -110,9 +161,8 @@ impl Plan {
     }
 }
 
-/// Marks what `answers` say of the days, and counts those of them that are answered.
-fn mark(days: &mut [(Day, Known)], answers: &[Answer], provenance: &Provenance) -> usize {
-    let mut answered = 0;
+/// Marks what `answers` say of the days.
+fn mark(days: &mut [(Day, Known)], answers: &[Answer], provenance: &Provenance) {
     for answer in answers
         .iter()
         .filter(|answer| answer.provenance == *provenance)
@@ -122,15 +172,11 @@ fn mark(days: &mut [(Day, Known)], answers: &[Answer], provenance: &Provenance) 
         for (_, known) in &mut days[start..end.max(start)] {
             match (answer.status.is_answered(), *known) {
                 (_, Known::Answered) => {}
-                (true, _) => {
-                    *known = Known::Answered;
-                    answered += 1;
-                }
+                (true, _) => *known = Known::Answered,
                 (false, _) => *known = Known::Again,
             }
         }
     }
-    answered
 }
 
 /// The share of `tickers` that shard `index` of `count` has, `index` from 1. Which one a ticker falls to depends on its
@@ -165,6 +211,17 @@ mod tests {
     }
 
     fn plan(first: &str, last: &str, answers: &[(&str, &str, AnswerStatus, Basis)]) -> Vec<String> {
+        plan_since(first, last, answers, &[], None, 0)
+    }
+
+    fn plan_since(
+        first: &str,
+        last: &str,
+        answers: &[(&str, &str, AnswerStatus, Basis)],
+        sessions: &[&str],
+        since: Option<Since>,
+        overlap: usize,
+    ) -> Vec<String> {
         let calendar = Calendar::for_exchange("NASDAQ").unwrap();
         let ticker = Ticker::new("AAPL").unwrap();
         let planner = Planner {
@@ -172,6 +229,8 @@ mod tests {
             dates: range(first, last),
             hours: Hours::Regular,
             span_max: 3,
+            since,
+            overlap,
             now: chrono::DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z")
                 .unwrap()
                 .to_utc()
@@ -192,7 +251,16 @@ mod tests {
                 asked_at: Timestamp::from_micros(0),
             })
             .collect();
-        let known = |_: &Ticker| Ok::<_, calendar::Error>(answers.clone());
+        let sessions: Vec<NaiveDate> = sessions
+            .iter()
+            .map(|date| range(date, date).first())
+            .collect();
+        let known = |_: &Ticker| {
+            Ok::<_, calendar::Error>(History {
+                answers: answers.clone(),
+                sessions: sessions.clone(),
+            })
+        };
         let plan = planner
             .plan(
                 std::slice::from_ref(&ticker),
@@ -255,6 +323,38 @@ mod tests {
         assert!(plan("2025-02-03", "2025-02-05", &[failed])[0].ends_with("again"));
         let good = (week.0, week.1, AnswerStatus::Empty, adjusted);
         assert!(plan("2025-02-03", "2025-02-05", &[good, failed]).is_empty());
+    }
+
+    #[test]
+    fn a_run_goes_on_from_what_is_staged_and_looks_back_a_little() {
+        let staged = ["2025-02-04", "2025-02-05", "2025-02-06"];
+        let since = |first, since, overlap| {
+            plan_since(first, "2025-02-11", &[], &staged, Some(since), overlap)
+        };
+        assert_eq!(
+            since("2025-02-06", Since::Last, 1),
+            [
+                "2025-02-06..2025-02-07 2025-02-06..2025-02-07 again",
+                "2025-02-10..2025-02-11 2025-02-10..2025-02-11"
+            ]
+        );
+        // Earlier days too, where they are asked for; what lies between is left out.
+        assert_eq!(
+            since("2025-01-31", Since::LastAndBefore, 0),
+            [
+                "2025-01-30..2025-01-31 2025-01-31",
+                "2025-02-02..2025-02-03 2025-02-03",
+                "2025-02-06..2025-02-07 2025-02-07",
+                "2025-02-10..2025-02-11 2025-02-10..2025-02-11",
+            ]
+        );
+        assert_eq!(since("2025-01-31", Since::Last, 0).len(), 2);
+        // Without --since-last an overlap only says that old bars are no surprise.
+        let again = plan_since("2025-02-04", "2025-02-06", &[], &staged, None, 2);
+        assert_eq!(
+            again,
+            ["2025-02-04..2025-02-06 2025-02-04..2025-02-06 again"]
+        );
     }
 
     #[test]

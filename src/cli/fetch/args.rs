@@ -13,12 +13,32 @@ use crate::model::{Interval, OnConflict, TypedDate};
 #[derive(Clone, Debug, clap::Args)]
 pub struct FetchArgs {
     /// First day, inclusive, exchange-local: DDMMYY (20YY) or YYYY-MM-DD. Example: --start 010125
-    #[arg(long, value_name = "DATE", help_heading = "Range")]
-    pub start: TypedDate,
+    #[arg(
+        long,
+        value_name = "DATE",
+        help_heading = "Range",
+        required_unless_present = "since_last"
+    )]
+    pub start: Option<TypedDate>,
 
-    /// Last day, inclusive, exchange-local: DDMMYY (20YY) or YYYY-MM-DD. Example: --end 2025-01-31
-    #[arg(long, value_name = "DATE", help_heading = "Range")]
-    pub end: TypedDate,
+    /// Last day, inclusive, exchange-local: DDMMYY (20YY) or YYYY-MM-DD [default: today, with --since-last]. Example:
+    /// --end 2025-01-31
+    #[arg(
+        long,
+        value_name = "DATE",
+        help_heading = "Range",
+        required_unless_present = "since_last"
+    )]
+    pub end: Option<TypedDate>,
+
+    /// Each ticker from its last staged session on, and from --start where that lies before its first. Example: --since-last
+    #[arg(long, help_heading = "Range")]
+    pub since_last: bool,
+
+    /// Ask for the last N staged sessions again, to find restated history [default: 1 with --since-last, else 0]. Example:
+    /// --overlap 5
+    #[arg(long, value_name = "N", help_heading = "Range")]
+    pub overlap: Option<usize>,
 
     /// Tickers, with spaces or commas between them [default: --tickers-file, else tickers.json in the working folder,
     /// else beside the program]. Example: --tickers AAPL MSFT

@@ -13,15 +13,15 @@ use super::context::{Context, Outcome};
 use super::error::CliError;
 use super::exit_codes;
 use super::push::Push;
-use crate::backfill::{Asking, Job, Plan, Planner, Spending};
+use crate::backfill::{Asking, History, Job, Plan, Planner, Spending};
 use crate::export::BarsWriter;
-use crate::model::SeriesKey;
+use crate::model::{SeriesKey, Ticker};
 use crate::provider::{Asker, Gate, GateOptions, RetryOptions};
 use crate::report::{RunKind, RunReport};
-use crate::store::{self, Answer, OpenOptions, Reader, RunId, Store};
+use crate::store::{self, OpenOptions, Reader, RunId, Store};
 
 pub use args::{FetchArgs, ProviderName};
-use settings::Settings;
+use settings::{Settings, Staged};
 
 /// Windows from which on asking for one at a time is worth a hint.
 const WINDOWS_FOR_CONCURRENT: u64 = 50;
@@ -51,7 +51,6 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
     context.describe(|info| {
         info.kind = RunKind::Fetch;
         info.interval = Some(settings.interval);
-        info.dates = Some(settings.dates);
         info.dry_run = settings.dry_run;
         info.on_conflict = Some(settings.on_conflict);
     });
@@ -64,20 +63,24 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
             settings.is_demo(),
         )?,
     };
-    // Before anything is opened or made: a range that the calendar does not cover ends here.
-    let everything = plan(context, &settings, None)?;
+    if !settings.since_last {
+        // Before anything is opened or made: a range that the calendar does not cover ends here.
+        plan(context, &settings, None, false)?;
+    }
     if settings.plan {
         let out = context.stdout()?;
-        let plan = plan(context, &settings, known_of(&dir)?.as_ref())?;
+        let known = known_of(&dir)?;
+        let everything = plan(context, &settings, known.as_ref(), false)?;
+        let plan = plan(context, &settings, known.as_ref(), true)?;
         return plan_view::print(out, &plan, &everything, &settings);
     }
+    let looks = settings.resume || settings.looks_at_staged();
 
     let opened = source::open(context, settings.provider, settings.provider_url.as_deref())?;
     let mut report = if settings.dry_run {
-        let plan = match settings.resume {
-            true => plan(context, &settings, known_of(&dir)?.as_ref())?,
-            false => everything,
-        };
+        let known = if looks { known_of(&dir)? } else { None };
+        let plan = plan(context, &settings, known.as_ref(), settings.resume)?;
+        drop(known);
         go(context, &settings, opened, plan, None, width)?
     } else {
         let store =
@@ -86,13 +89,10 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
             tracing::warn!("{notice}");
         }
         let store = Arc::new(store);
-        let plan = match settings.resume {
-            true => {
-                let reader = store.reader().map_err(|error| store_error(&error))?;
-                plan(context, &settings, Some(&reader))?
-            }
-            false => everything,
-        };
+        let known = looks.then(|| store.reader()).transpose();
+        let known = known.map_err(|error| store_error(&error))?;
+        let plan = plan(context, &settings, known.as_ref(), settings.resume)?;
+        drop(known);
         let run = (store.begin_run(&context.info().command, context.started_at()))
             .map_err(|error| store_error(&error))?;
         let target = Some((store.clone(), run.clone()));
@@ -121,32 +121,64 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
     Ok(Outcome::Run(Box::new(report)))
 }
 
-/// The plan; without what `known` shows as answered.
-fn plan(context: &Context, settings: &Settings, known: Option<&Reader>) -> Result<Plan, CliError> {
+/// The plan, made with an eye on what `known` holds; `resumes` leaves out what it shows as answered.
+fn plan(
+    context: &Context,
+    settings: &Settings,
+    known: Option<&Reader>,
+    resumes: bool,
+) -> Result<Plan, CliError> {
+    let mut staged = match known.filter(|_| settings.looks_at_staged()) {
+        Some(reader) => staged(reader, settings)?,
+        None => Staged::new(),
+    };
     let capabilities = source::capabilities(settings.provider);
+    let dates = settings.dates(&staged, context.now())?;
+    context.describe(|info| info.dates = Some(dates));
     let planner = Planner {
         calendar: &settings.calendar,
-        dates: settings.dates,
+        dates,
         hours: settings.hours,
         span_max: capabilities.window_days(settings.interval),
         now: context.now(),
+        since: settings.since(),
+        overlap: settings.overlap,
     };
-    let coverage = |ticker: &crate::model::Ticker| -> Result<Vec<Answer>, crate::backfill::Error> {
-        let Some(reader) = known else {
-            return Ok(Vec::new());
-        };
+    let history = |ticker: &Ticker| -> Result<History, crate::backfill::Error> {
         let series = SeriesKey {
             interval: settings.interval,
             ticker: ticker.clone(),
         };
-        Ok(reader.coverage(capabilities.source.as_str(), &series)?)
+        let answers = match known.filter(|_| resumes) {
+            Some(reader) => reader.coverage(capabilities.source.as_str(), &series)?,
+            None => Vec::new(),
+        };
+        Ok(History {
+            answers,
+            sessions: staged.remove(ticker).unwrap_or_default(),
+        })
     };
-    (planner.plan(&settings.tickers, coverage, &settings.provenance())).map_err(|error| match error
-    {
-        crate::backfill::Error::Calendar(error) => CliError::of(exit_codes::USAGE, &error),
-        crate::backfill::Error::Store(error) => store_error(&error),
-        error => CliError::of(exit_codes::FAILED, &error),
-    })
+    (planner.plan(&settings.tickers, history, &settings.provenance())).map_err(
+        |error| match error {
+            crate::backfill::Error::Calendar(error) => CliError::of(exit_codes::USAGE, &error),
+            crate::backfill::Error::Store(error) => store_error(&error),
+            error => CliError::of(exit_codes::FAILED, &error),
+        },
+    )
+}
+
+/// The sessions with staged bars, of the run's interval.
+fn staged(reader: &Reader, settings: &Settings) -> Result<Staged, CliError> {
+    let sessions = reader.sessions().map_err(|error| store_error(&error))?;
+    Ok(sessions
+        .into_iter()
+        .filter(|(series, _)| series.interval == settings.interval)
+        .map(|(series, counts)| {
+            let mut dates: Vec<_> = counts.iter().map(|count| count.session).collect();
+            dates.sort_unstable();
+            (series.ticker, dates)
+        })
+        .collect())
 }
 
 /// The store's coverage; `None` where there is no store yet.

@@ -1,23 +1,32 @@
 //! What is meant by what was typed: every default and every contradiction settled.
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use chrono::NaiveDate;
+
 use super::args::{FetchArgs, ProviderName};
 use super::tickers;
-use crate::backfill::shard;
+use crate::backfill::{Since, shard};
 use crate::calendar::{Calendar, foreign_suffix};
 use crate::cli::error::CliError;
 use crate::cli::exit_codes;
 use crate::cli::push::PushArgs;
 use crate::export;
-use crate::model::{Basis, DateRange, Hours, Interval, OnConflict, Provenance, Ticker};
+use crate::model::{Basis, DateRange, Hours, Interval, OnConflict, Provenance, Ticker, Timestamp};
+
+/// The sessions of each ticker that have staged bars, in order.
+pub(super) type Staged = HashMap<Ticker, Vec<NaiveDate>>;
 
 /// What a fetch is to do.
 pub(super) struct Settings {
     pub tickers: Vec<Ticker>,
     pub calendar: Calendar,
-    pub dates: DateRange,
+    pub start: Option<NaiveDate>,
+    pub end: Option<NaiveDate>,
+    pub since_last: bool,
+    pub overlap: usize,
     pub interval: Interval,
     pub basis: Basis,
     pub hours: Hours,
@@ -38,7 +47,10 @@ pub(super) struct Settings {
 impl Settings {
     /// Settles what was typed, or says what is wrong with it (code 2).
     pub(super) fn resolve(args: FetchArgs) -> Result<Self, CliError> {
-        let dates = DateRange::new(args.start.0, args.end.0)?;
+        let (start, end) = (args.start.map(|date| date.0), args.end.map(|date| date.0));
+        if let (Some(start), Some(end)) = (start, end) {
+            DateRange::new(start, end)?;
+        }
         let calendar = Calendar::for_exchange(&args.exchange)
             .map_err(|error| CliError::of(exit_codes::USAGE, &error))?;
         let mut tickers = tickers::resolve(&args)?;
@@ -66,7 +78,10 @@ impl Settings {
         Ok(Self {
             tickers,
             calendar,
-            dates,
+            start,
+            end,
+            since_last: args.since_last,
+            overlap: args.overlap.unwrap_or(usize::from(args.since_last)),
             interval: args.interval.0,
             basis: if args.unadjusted {
                 Basis::Unadjusted
@@ -90,6 +105,44 @@ impl Settings {
             dry_run: args.dry_run,
             output: args.output_filename,
             push: args.push,
+        })
+    }
+
+    /// The dates to be asked for, once it is known what is staged.
+    pub(super) fn dates(&self, staged: &Staged, now: Timestamp) -> Result<DateRange, CliError> {
+        let end = self.end.unwrap_or_else(|| self.calendar.session_date(now));
+        let mut start = self.start;
+        if self.since_last {
+            for ticker in &self.tickers {
+                let first = match staged.get(ticker).map(Vec::as_slice) {
+                    Some(sessions @ [.., last]) => {
+                        let at = sessions.len().saturating_sub(self.overlap);
+                        sessions.get(at).unwrap_or(last)
+                    }
+                    _ if self.start.is_some() => continue,
+                    _ => {
+                        return Err(
+                            CliError::usage(format!("nothing of {ticker} is staged yet"))
+                                .hint("give --start too: it counts where nothing is staged"),
+                        );
+                    }
+                };
+                start = Some(start.map_or(*first, |start| start.min(*first)));
+            }
+        }
+        // Nothing lies ahead where the last staged session is the last there is.
+        Ok(DateRange::new(start.unwrap_or(end).min(end), end)?)
+    }
+
+    /// Whether a plan has to look at what is staged.
+    pub(super) fn looks_at_staged(&self) -> bool {
+        self.since_last || self.overlap > 0
+    }
+
+    pub(super) fn since(&self) -> Option<Since> {
+        self.since_last.then_some(match self.start {
+            Some(_) => Since::LastAndBefore,
+            None => Since::Last,
         })
     }
 

@@ -449,3 +449,63 @@ fn check_tells_what_works() {
         run.snapshot()
     );
 }
+
+#[test]
+fn a_run_goes_on_from_the_last_staged_session() {
+    let bench = Bench::new();
+    let run = bench
+        .run("concurrent --since-last --end 2025-02-07 --tickers AAPL")
+        .code(2);
+    assert!(
+        run.stderr
+            .contains("nothing of AAPL is staged yet\nhint: give --start"),
+        "{}",
+        run.snapshot()
+    );
+    bench
+        .run("specific --rate 60000 --start 2025-02-03 --end 2025-02-05 --tickers AAPL")
+        .ok();
+    // Under `fail`: the overlap is asked for by the program itself, so bars that are the same are no conflict.
+    let line = "concurrent --rate 60000 --since-last --tickers AAPL --summary-json";
+    let run = bench.run(&format!("{line} --end 2025-02-12")).ok();
+    same(
+        &bench.staged("AAPL", Interval::M1),
+        &bench.truth("AAPL", Interval::M1, "2025-02-03", "2025-02-12"),
+        "on",
+    );
+    let json = run.json();
+    let last_session = bench
+        .truth("AAPL", Interval::M1, "2025-02-05", "2025-02-05")
+        .len();
+    assert_eq!(json["totals"]["skipped_identical"], last_session);
+    assert_eq!(json["start"], "2025-02-05");
+    // A new ticker, and days before the first: from --start.
+    let line = line.replace("AAPL", "AAPL MSFT");
+    let run = bench
+        .run(&format!("{line} --start 2025-01-30 --end 2025-02-12"))
+        .ok();
+    for ticker in ["AAPL", "MSFT"] {
+        let truth = bench.truth(ticker, Interval::M1, "2025-01-30", "2025-02-12");
+        same(&bench.staged(ticker, Interval::M1), &truth, ticker);
+    }
+    assert!(
+        run.json()["totals"]["requests"].as_u64().unwrap() <= 7,
+        "{}",
+        run.snapshot()
+    );
+    // History that was revised shows in the overlap.
+    bench.change(Change::Revision(1));
+    let run = bench
+        .run(&format!(
+            "{line} --end 2025-02-12 --overlap 8 --on-conflict update"
+        ))
+        .ok();
+    assert!(
+        run.json()["totals"]["updated"].as_u64().unwrap() > 0,
+        "{}",
+        run.snapshot()
+    );
+    let truth = bench.truth("MSFT", Interval::M1, "2025-02-03", "2025-02-12");
+    let staged = bench.staged("MSFT", Interval::M1);
+    same(&staged[staged.len() - truth.len()..], &truth, "revised");
+}
