@@ -122,19 +122,20 @@ fn statement(typed: String) -> Result<String, CliError> {
     Ok(sql)
 }
 
-/// Leaves the connection the lake to read, and its temporary folder, and nothing else: no other file, no network, no
-/// extension, and no way to change that.
+/// Leaves the connection the lake to read, a temporary folder for what does not fit into memory, and nothing else: no
+/// other file, no network, no extension, and no way to change that. DuckDB removes the folder again.
 fn lock(connection: &Connection, reader: &Reader) -> Result<(), CliError> {
     let dir = reader
         .dir()
         .canonicalize()
         .unwrap_or_else(|_| reader.dir().to_owned());
     let folder = |path: PathBuf| format!("'{}'", path.display().to_string().replace('\'', "''"));
+    let spill = folder(std::env::temp_dir().join(format!("backfill-query-{}", std::process::id())));
     let lake = folder(reader.dir().join("lake"));
     let canonical = folder(dir.join("lake"));
     connection
         .execute_batch(&format!(
-            "SET temp_directory = '';
+            "SET temp_directory = {spill};
              SET allowed_directories = [{lake}, {canonical}];
              SET autoinstall_known_extensions = false;
              SET autoload_known_extensions = false;
