@@ -68,6 +68,93 @@ fn json_says_the_same() {
 }
 
 #[test]
+fn a_calendar_marks_every_session() {
+    let env = TestEnv::new();
+    for (from, count) in [
+        ("2025-01-02T14:30:00Z", 390),
+        ("2025-01-07T14:30:00Z", 190),
+        ("2025-01-08T14:30:00Z", 390),
+        ("2025-01-10T14:30:00Z", 390),
+    ] {
+        stage(
+            &env,
+            "A",
+            Interval::M1,
+            minutes(from, count),
+            OnConflict::Fail,
+        );
+    }
+    let run = env.typed("status --calendar a").ok();
+    let lines: Vec<&str> = run.out().lines().collect();
+    assert_eq!(lines[0], "A 1m NASDAQ   # complete   + short   . missing");
+    assert_eq!(lines[2], "2025  1   5    10   15   20   25   30");
+    // The 4th and 5th were a weekend, the 9th a day of mourning.
+    assert_eq!(lines[3], "Jan    #.  .+# #");
+    assert_eq!(lines[4], "Feb");
+    assert_eq!(lines.len(), 15);
+    assert_eq!(
+        env.typed("status --calendar B").code(1).stderr,
+        "error: no bars of B are staged\n"
+    );
+    env.typed("status --calendar A --runs").code(2);
+}
+
+#[test]
+fn while_another_process_writes_only_the_lake_is_read() {
+    let env = TestEnv::new();
+    stage(
+        &env,
+        "A",
+        Interval::M1,
+        minutes("2025-01-02T14:30:00Z", 30_000),
+        OnConflict::Fail,
+    );
+    stage(
+        &env,
+        "B",
+        Interval::M1,
+        minutes("2025-01-02T14:30:00Z", 3),
+        OnConflict::Fail,
+    );
+    let store = backfill::store::Store::open(&env.path(super::STORE), &Default::default()).unwrap();
+    let pid = std::process::id().to_string();
+    let run = env
+        .run([
+            "query",
+            "select ticker, count(*) n from bars group by all",
+            "--format",
+            "csv",
+        ])
+        .ok();
+    assert_eq!(run.out(), "ticker,n\nA,30000\n");
+    assert!(run.stderr.contains("another process"), "{}", run.stderr);
+    let run = env.typed("status").ok();
+    assert!(
+        run.out().contains("30,000") && run.stderr.contains(&pid),
+        "{run:?}"
+    );
+    for typed in [
+        "export --to out.csv",
+        "conflicts",
+        "status --runs",
+        "status --calendar A",
+    ] {
+        let run = env.typed(typed).code(1);
+        assert!(run.stderr.contains(&pid), "{typed}: {}", run.stderr);
+    }
+    let run = env.run(["query", "select * from runs"]).code(1);
+    assert!(run.stderr.contains(&pid), "{}", run.stderr);
+    assert!(!env.path("out.csv").exists());
+    drop(store);
+    assert_eq!(
+        env.run(["query", "select count(*) n from bars", "--format", "csv"])
+            .ok()
+            .out(),
+        "n\n30003\n"
+    );
+}
+
+#[test]
 fn runs_are_listed() {
     let env = TestEnv::new();
     stage(

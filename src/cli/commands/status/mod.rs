@@ -7,12 +7,13 @@ use std::path::Path;
 use crate::cli::args::TickerArgs;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::model::Interval;
+use crate::model::{Interval, Ticker};
 use crate::store::{OpenOptions, Reader};
 
 mod overview;
 mod runs;
 mod show;
+mod years;
 
 use overview::Overview;
 
@@ -35,6 +36,10 @@ pub struct Args {
     /// List the runs instead, oldest first. Example: --runs
     #[arg(long, help_heading = "Output")]
     runs: bool,
+
+    /// Draw a ticker's years as grids of days instead. Example: --calendar AAPL
+    #[arg(long, value_name = "TICKER", help_heading = "Output", conflicts_with_all = ["runs", "format"])]
+    calendar: Option<Ticker>,
 
     /// Only bars of N minutes. Example: --interval 1
     #[arg(long, value_name = "N", help_heading = "Range")]
@@ -66,6 +71,26 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         match args.format {
             StatusFormat::Table => runs::table(&mut out, &runs)?,
             StatusFormat::Json => runs::json(&mut out, &runs)?,
+        }
+        out.flush()?;
+        return Ok(Outcome::Done);
+    }
+    if let Some(ticker) = args.calendar {
+        let mut found = false;
+        for row in reader.series()?.into_iter().filter(|row| {
+            row.key.ticker == ticker
+                && args
+                    .interval
+                    .is_none_or(|interval| row.key.interval == interval)
+        }) {
+            if found {
+                writeln!(out)?;
+            }
+            found = true;
+            years::draw(&mut out, &row, &overview::marks(&reader, &row)?)?;
+        }
+        if !found {
+            return Err(CliError::failed(format!("no bars of {ticker} are staged")));
         }
         out.flush()?;
         return Ok(Outcome::Done);

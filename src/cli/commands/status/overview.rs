@@ -109,6 +109,39 @@ impl Overview {
     }
 }
 
+/// How a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    Complete,
+    Short,
+    Missing,
+}
+
+/// The sessions of a series from its first to its last, and how each stands; empty where nothing is known of them.
+pub(super) fn marks(reader: &Reader, row: &SeriesRow) -> Result<Vec<(NaiveDate, Mark)>, Error> {
+    let counts = reader.sessions()?;
+    let Some(counts) = counts.get(&row.key) else {
+        return Ok(Vec::new());
+    };
+    let mut calendars = Calendars::default();
+    let Some((sessions, bars)) = calendars.aligned(row, counts) else {
+        return Ok(Vec::new());
+    };
+    let whole = complete(sessions, &bars, row.key.interval);
+    Ok(sessions
+        .iter()
+        .zip(bars.iter().zip(whole))
+        .map(|(session, (bars, whole))| {
+            let mark = match (bars, whole) {
+                (_, true) => Mark::Complete,
+                (0, false) => Mark::Missing,
+                (_, false) => Mark::Short,
+            };
+            (session.date, mark)
+        })
+        .collect())
+}
+
 /// The sessions of each exchange, looked up once.
 #[derive(Default)]
 struct Calendars(HashMap<String, Option<(Calendar, Vec<Session>)>>);
@@ -116,6 +149,16 @@ struct Calendars(HashMap<String, Option<(Calendar, Vec<Session>)>>);
 impl Calendars {
     /// Compares what was counted with what the exchange's calendar says. Outside its span nothing can be expected.
     fn judge(&mut self, row: &SeriesRow, counts: &[SessionCount]) -> Option<Sessions> {
+        let (sessions, bars) = self.aligned(row, counts)?;
+        Some(judged(sessions, &bars, row.key.interval))
+    }
+
+    /// The sessions from the first to the last counted one, and the bars in each.
+    fn aligned(
+        &mut self,
+        row: &SeriesRow,
+        counts: &[SessionCount],
+    ) -> Option<(&[Session], Vec<u32>)> {
         let (first, last) = (counts.first()?.session, counts.last()?.session);
         let sessions = self.sessions(&row.provenance.exchange, first, last)?;
         let mut bars = vec![0; sessions.len()];
@@ -128,7 +171,7 @@ impl Calendars {
                 bars[place] = count.regular;
             }
         }
-        Some(judged(sessions, &bars, row.key.interval))
+        Some((sessions, bars))
     }
 
     fn sessions(
