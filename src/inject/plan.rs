@@ -292,7 +292,7 @@ fn delimiter_of(head: &[u8], last: bool) -> Option<u8> {
             .iter()
             .filter(|fields| fields.len() >= FIELDS_MIN)
             .count();
-        if wide * 2 <= records.len() {
+        if wide == 0 || wide * 2 < records.len() {
             continue;
         }
         let meaning = records
@@ -349,6 +349,14 @@ fn look(field: &[u8]) -> Look {
             9..=19 => Look::Epoch,
             _ => Look::Number,
         };
+    }
+    // `1735828200.0`, as a table of doubles writes an epoch.
+    let whole = memchr(b'.', field).unwrap_or(field.len());
+    if (9..=19).contains(&whole) && field[whole..].iter().all(|b| matches!(b, b'.' | b'0')) {
+        let digits = field[..whole].iter().all(u8::is_ascii_digit);
+        if digits {
+            return Look::Epoch;
+        }
     }
     if parse(field).is_some() || (field.contains(&b',') && parse_comma(field).is_some()) {
         return Look::Number;

@@ -211,6 +211,41 @@ fn dates_are_local_to_the_exchange() {
 }
 
 #[test]
+fn epochs_by_their_magnitude() {
+    for epoch in [
+        "1735828200",
+        "1735828200.0",
+        "1735828200000",
+        "1735828200000000",
+        "1735828200000000000",
+    ] {
+        assert_eq!(
+            bars(
+                "A.csv",
+                &format!("{epoch},10,12,9,11,100\n"),
+                "--interval 1"
+            ),
+            ["A,2025-01-02T14:30:00Z,10,12,9,11,100"]
+        );
+    }
+}
+
+#[test]
+fn layouts_bring_their_exchange_and_another_is_refused() {
+    let env = TestEnv::new();
+    env.write(
+        "in/DAT_ASCII_EURUSD_M1_2025.csv",
+        "20250102 093000;10;12;9;11;100\n",
+    );
+    let run = env.typed("inject-csv --csv-dir in --store s");
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let run = env.typed("inject-csv --csv-dir in --store s --exchange XETRA --on-conflict ignore");
+    assert_eq!(run.code, Some(3), "{}", run.stderr);
+    assert!(run.stderr.contains("is staged as FOREX"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: --exchange"), "{}", run.stderr);
+}
+
+#[test]
 fn a_dry_run_writes_nothing() {
     let env = TestEnv::new();
     let text = plain(9, 30) + "\n" + &plain(9, 31) + "\nbad\n";
