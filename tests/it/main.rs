@@ -6,6 +6,7 @@
 mod support;
 
 mod cli;
+mod crash;
 mod fetch;
 mod inject;
 mod out;
