@@ -116,7 +116,10 @@ impl Store {
                 .partition(|(_, offer)| seen.insert(offer.series.clone()));
             waiting = rest;
             let (places, offers): (Vec<usize>, Vec<Offer>) = wave.into_iter().unzip();
-            for (place, answer) in places.into_iter().zip(self.commit_wave(run, offers, seen)?) {
+            for (place, answer) in places
+                .into_iter()
+                .zip(self.commit_wave(run, offers, &seen)?)
+            {
                 answers[place] = Some(answer);
             }
         }
@@ -127,7 +130,7 @@ impl Store {
         &self,
         run: &RunId,
         offers: Vec<Offer>,
-        keys: BTreeSet<SeriesKey>,
+        keys: &BTreeSet<SeriesKey>,
     ) -> Result<Vec<Result<Committed, Refusal>>, Error> {
         let drafts: Vec<Draft> = offers
             .into_iter()
@@ -148,7 +151,7 @@ impl Store {
         let mut prepared = Vec::new();
         for (draft, facts) in drafts.into_iter().zip(facts) {
             let staged_hot = facts.as_ref().and_then(|facts| hot.get(&facts.id));
-            match self.prepare(draft, facts, staged_hot)? {
+            match self.prepare(draft, facts.as_ref(), staged_hot)? {
                 Ok(ready)
                     if ready.rows.is_empty()
                         && ready.coverage.is_empty()
@@ -168,7 +171,7 @@ impl Store {
         }
         let mut committed = self.write(run, prepared)?.into_iter();
         drop(held);
-        self.seal_where_due(&keys)?;
+        self.seal_where_due(keys)?;
         Ok(answers
             .into_iter()
             .filter_map(|answer| answer.or_else(|| committed.next().map(Ok)))
@@ -233,7 +236,7 @@ impl Store {
     fn prepare(
         &self,
         draft: Draft,
-        facts: Option<SeriesFacts>,
+        facts: Option<&SeriesFacts>,
         hot: Option<&StagedRows>,
     ) -> Result<Result<Prepared, Refusal>, Error> {
         let Draft {
@@ -248,7 +251,7 @@ impl Store {
             ..
         } = &offer;
         let mut provenance = offer.provenance.clone();
-        if let Some(facts) = &facts {
+        if let Some(facts) = facts {
             match mix(&facts.provenance, &offer.provenance, series.interval) {
                 Some(mixed) => provenance = mixed,
                 None => {
@@ -260,7 +263,7 @@ impl Store {
                 }
             }
         }
-        let staged = match &facts {
+        let staged = match facts {
             Some(facts) => self.staged_in(series, facts, span(&sorted.bars), hot)?,
             None => StagedRows::default(),
         };

@@ -173,6 +173,9 @@ pub(super) fn place_of(
     }
 }
 
+/// Partitions by key, each with its file's size and modification time in nanoseconds.
+pub(super) type InLake = BTreeMap<PartitionKey, (u64, i64)>;
+
 /// All partitions that stand in the lake, with their file's size and modification time; strangers are left out.
 pub(super) fn partitions_in_lake(
     layout: &Layout,
@@ -181,9 +184,7 @@ pub(super) fn partitions_in_lake(
 }
 
 /// The partitions in the lake, and every other file that stands there.
-pub(super) fn walk_lake(
-    layout: &Layout,
-) -> Result<(BTreeMap<PartitionKey, (u64, i64)>, Vec<std::path::PathBuf>), Error> {
+pub(super) fn walk_lake(layout: &Layout) -> Result<(InLake, Vec<std::path::PathBuf>), Error> {
     let mut found = BTreeMap::new();
     let mut strangers = Vec::new();
     let mut folders = vec![layout.lake()];

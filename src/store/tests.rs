@@ -168,9 +168,12 @@ fn apply(model: &mut Model, offer: &Offer) -> Option<(u64, u64, u64, u64)> {
     Some((committed, updated, identical, restated))
 }
 
+type StepOffer = (u8, Vec<(i64, u8)>, u8);
+
 #[derive(Clone, Debug)]
 enum Step {
-    Commit(Vec<(u8, Vec<(i64, u8)>, u8)>),
+    /// Offers of (ticker, rows of (minute, close), conflict mode).
+    Commit(Vec<StepOffer>),
     Seal,
     Reopen,
     Drop(u8, i64, i64),

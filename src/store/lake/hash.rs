@@ -44,7 +44,7 @@ impl RowHasher {
         }
         let vwap = batch.column(6).as_any().downcast_ref::<Float64Array>()?;
         let trades = batch.column(7).as_any().downcast_ref::<Int64Array>()?;
-        self.sparse(6, vwap, |value| value.to_le_bytes());
+        self.sparse(6, vwap, f64::to_le_bytes);
         self.sparse(7, trades, i64::to_le_bytes);
         let source = batch
             .column(8)
