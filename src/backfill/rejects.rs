@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Error;
 use crate::model::Reject;
+use crate::store::sync_dir;
 
 /// The rejects of a run; the file is made with the first of them.
 pub(super) struct Rejects {
@@ -17,7 +18,7 @@ impl Rejects {
         Self { path, writer: None }
     }
 
-    /// Writes rejects down; they are in the file when this returns.
+    /// Writes rejects down, durably, before the bars of their windows are offered.
     pub(super) fn add(&mut self, rejects: &[Reject]) -> Result<(), Error> {
         if rejects.is_empty() {
             return Ok(());
@@ -33,11 +34,11 @@ impl Rejects {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => {
-                if let Some(folder) = self.path.parent() {
-                    std::fs::create_dir_all(folder)?;
-                }
+                let folder = self.path.parent().unwrap_or(&self.path);
+                std::fs::create_dir_all(folder)?;
                 let mut writer = csv::Writer::from_path(&self.path)?;
                 writer.write_record(["file", "line", "reason", "raw"])?;
+                sync_dir(folder)?;
                 self.writer.insert(writer)
             }
         };
@@ -46,7 +47,8 @@ impl Rejects {
             let record = [&reject.origin, &line, reject.reason.as_str(), &reject.raw];
             writer.write_record(record)?;
         }
-        writer.flush()
+        writer.flush()?;
+        writer.get_ref().sync_data()
     }
 
     /// Where they stand, if there are any.

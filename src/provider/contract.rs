@@ -181,6 +181,31 @@ async fn a_paged_vendor_holds_the_contract_bare_and_wrapped() {
     assert!(wrapped.asked().len() > 6);
 }
 
+#[tokio::test]
+async fn fmp_holds_the_contract_over_http() {
+    let clock = Arc::new(|| Timestamp::from(chrono::Utc::now()));
+    let simulator =
+        crate::simulator::Simulator::start(crate::simulator::Config::default(), clock).unwrap();
+    let fmp = super::fmp::Fmp::new(super::fmp::FmpOptions {
+        base_url: simulator.url(),
+        key: ApiKey::new("contract").unwrap(),
+        source: Source::new("fmp"),
+    })
+    .unwrap();
+    let three_days = query("AAPL", "2025-02-03", "2025-02-05");
+    every_provider_holds(&fmp, &three_days).await;
+    let hours = Query {
+        interval: crate::model::Interval::M60,
+        dates: DateRange::new(
+            three_days.dates.first(),
+            three_days.dates.first() + chrono::Days::new(40),
+        )
+        .unwrap(),
+        ..three_days
+    };
+    every_provider_holds(&fmp, &hours).await;
+}
+
 mod asking {
     //! The asker's patience, against a vendor whose faults are known.
 

@@ -26,6 +26,9 @@ use settings::{Settings, Staged};
 /// Windows from which on asking for one at a time is worth a hint.
 const WINDOWS_FOR_CONCURRENT: u64 = 50;
 
+/// Memory that DuckDB may take in a fetch: commits are small, and the whole run is to stay under 300 MiB.
+const STORE_MEMORY_MIB: u64 = 160;
+
 /// How many requests a run keeps in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
@@ -83,8 +86,11 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
         drop(known);
         go(context, &settings, opened, plan, None, width)?
     } else {
-        let store =
-            Store::open(&dir, &OpenOptions::default()).map_err(|error| store_error(&error))?;
+        let options = OpenOptions {
+            memory_limit_mib: STORE_MEMORY_MIB,
+            ..OpenOptions::default()
+        };
+        let store = Store::open(&dir, &options).map_err(|error| store_error(&error))?;
         for notice in store.notices() {
             tracing::warn!("{notice}");
         }
