@@ -20,6 +20,7 @@ mod interval;
 mod layout;
 mod number;
 mod parse;
+mod parsed;
 mod piece;
 mod pieces;
 mod plan;

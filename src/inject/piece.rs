@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::parse::{BadRow, Parsed, Repeated};
+use super::parsed::{BadRow, Parsed, Repeated};
 use super::settle::settle;
 use crate::model::{Bars, Ticker};
 

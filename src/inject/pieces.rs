@@ -4,7 +4,8 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::error::FileError;
-use super::parse::{Block, Parser, bad_row};
+use super::parse::Parser;
+use super::parsed::{Block, bad_row};
 use super::piece::{Gatherer, Numbers, Piece};
 use super::plan::Plan;
 use super::read::Blocks;

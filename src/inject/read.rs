@@ -9,7 +9,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use super::error::FileError;
 use super::filename::Packing;
-use super::parse::Block;
+use super::parsed::Block;
 use super::record::{End, end_of};
 
 /// How much is looked at to find out what a file is.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::{Error, write_error};
-use super::parse::BadRow;
+use super::parsed::BadRow;
 use crate::store::{HashedFile, rename, sync_dir};
 
 const HEADER: &[u8] = b"file,line,reason,raw\n";

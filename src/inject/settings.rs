@@ -10,6 +10,7 @@ use super::error::Error;
 use super::layout::{Role, slot};
 use super::walk;
 use crate::calendar::Calendar;
+use crate::export::Format;
 use crate::model::{Interval, OnConflict, Ticker};
 
 /// What to inject, and how to read it.
@@ -72,6 +73,15 @@ impl Settings {
             limits: Limits::default(),
         }
     }
+
+    /// Checks what can be checked before anything is opened for the run: that the folder can be listed, and that the
+    /// output's name says a format.
+    pub fn check(&self) -> Result<(), Error> {
+        if let Some(path) = &self.output {
+            Format::of(path)?;
+        }
+        walk::check(&self.input)
+    }
 }
 
 /// Where the dumps are.
@@ -81,13 +91,6 @@ pub enum Input {
     Folder(PathBuf),
     /// These files.
     Files(Vec<PathBuf>),
-}
-
-impl Input {
-    /// Checks that the folder is there and can be listed, before anything is opened for the run.
-    pub fn check(&self) -> Result<(), Error> {
-        walk::check(self)
-    }
 }
 
 /// What a dump's timestamps stand for.

@@ -4,7 +4,7 @@
 //! times step back once. The rows up to that step are the first hour, those after it the second. Where the times never
 //! step back, or more than once, nothing tells which hour a row belongs to, and it is a reject.
 
-use super::parse::{BadRow, Repeated};
+use super::parsed::{BadRow, Repeated};
 use crate::model::Bars;
 
 /// Puts the bars whose local time was repeated where they belong; those that nothing settles come back as rejects.

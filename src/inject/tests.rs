@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::filename::{Packing, read};
-use super::parse::BadRow;
+use super::parsed::BadRow;
 use super::pieces::PieceReader;
 use super::plan::Sniffer;
 use super::read::Blocks;

@@ -121,7 +121,7 @@ enum LabelArg {
 
 pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let settings = settle(&args)?;
-    settings.input.check().map_err(failure)?;
+    settings.check().map_err(failure)?;
     let push = Push::resolve(context, args.push, settings.on_conflict, false)?;
     let store_dir = context.store_dir(false);
     context.describe(|info| {

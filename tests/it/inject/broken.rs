@@ -209,6 +209,8 @@ fn folders_that_are_not_there() {
     env.write("file.csv", GOOD);
     let run = env.typed("inject-csv --csv-dir file.csv --store s");
     assert_eq!(run.code, Some(2), "{}", run.stderr);
+    let run = env.typed("inject-csv file.csv --output-filename all.xlsx --store s");
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
     assert!(!env.path("s").exists());
     let run = env.typed("inject-csv file.csv gone.csv --interval 1 --store s");
     assert_eq!(run.code, Some(3), "{}", run.stderr);
