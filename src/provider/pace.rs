@@ -74,23 +74,36 @@ impl Pacer {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn late_timers_do_not_add_up_and_idle_time_saves_nothing() {
-        let mut pacer = Pacer::new(NonZeroU32::new(12_000).unwrap());
+    async fn seconds(pacer: &mut Pacer, places: u32) -> f64 {
         let start = Instant::now();
-        for _ in 0..101 {
+        for _ in 0..places {
             pacer.wait().await;
         }
-        let spent = start.elapsed().as_secs_f64();
-        // One hundred spacings of 5.03 ms; on real time each would cost at least the timer's millisecond more.
-        assert!((0.495..0.56).contains(&spent), "{spent}");
+        start.elapsed().as_secs_f64()
+    }
 
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let start = Instant::now();
-        for _ in 0..11 {
-            pacer.wait().await;
+    /// A busy machine can hold any single try up, so the upper bound is that of the best of several.
+    #[tokio::test]
+    async fn late_timers_do_not_add_up() {
+        let mut best = f64::MAX;
+        for _ in 0..20 {
+            let spent = seconds(&mut Pacer::new(NonZeroU32::new(12_000).unwrap()), 101).await;
+            assert!(spent >= 0.495, "too fast: {spent}");
+            best = best.min(spent);
+            // One hundred spacings of 5.03 ms; on real time each would cost at least the timer's millisecond more.
+            if best < 0.56 {
+                return;
+            }
         }
-        let spent = start.elapsed().as_secs_f64();
+        panic!("{best} s at best");
+    }
+
+    #[tokio::test]
+    async fn idle_time_saves_nothing() {
+        let mut pacer = Pacer::new(NonZeroU32::new(12_000).unwrap());
+        seconds(&mut pacer, 11).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let spent = seconds(&mut pacer, 11).await;
         assert!(spent >= 0.044, "a burst after a rest: {spent}");
     }
 }

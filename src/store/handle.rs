@@ -65,7 +65,7 @@ impl Default for SealRule {
             publish_rows_min: 16_384,
             partition_rows_min: 16_384,
             partition_sealed_per_hot: 4,
-            store_rows_min: 8_000_000,
+            store_rows_min: 16_000_000,
             store_sealed_per_hot: 8,
         }
     }
