@@ -1,7 +1,7 @@
 //! The sealed tier: one Parquet file a partition.
 //!
 //! **The lake is readable by anything that reads Parquet, at any moment, with no lock and no tool of ours.** Files come
-//! here by rename only ([`publish`](super::publish)); this module encodes and reads them.
+//! here by rename only (`publish`); this module encodes and reads them.
 
 pub mod encoding;
 pub mod footer;
