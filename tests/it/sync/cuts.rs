@@ -165,3 +165,48 @@ fn a_server_killed_in_the_middle_is_waited_for() {
     assert!(report.totals.retries > 0);
     assert_eq!(table(&db, "market_data"), memory.table());
 }
+
+#[test]
+fn what_passes_is_tried_again_and_what_does_not_is_told() {
+    for (code, passes) in [
+        ("40001", true), // serialization failure
+        ("40P01", true), // deadlock
+        ("53100", true), // disk full
+        ("57P01", true), // the server is going down
+        ("22000", false),
+    ] {
+        let db = Database::new();
+        let memory = memory();
+        sync_ok(&Memory::new(), &settings(&db.url()));
+        db.sql(&format!(
+            "CREATE TABLE market_data (ticker text, \"timestamp\" timestamptz, open float8, high float8, low float8, \
+             close float8, volume float8, vwap float8, trades bigint, PRIMARY KEY (ticker, \"timestamp\")); \
+             CREATE SEQUENCE tries; \
+             CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF nextval('tries') <= 3 THEN RAISE EXCEPTION 'trouble' USING ERRCODE = '{code}'; END IF; RETURN NULL; END $$; \
+             CREATE TRIGGER trouble AFTER INSERT ON market_data FOR EACH STATEMENT EXECUTE FUNCTION trouble()"
+        ));
+        let one = Settings {
+            threads: 1,
+            ..settings(&db.url())
+        };
+        let report = super::memory::run(&memory, &one);
+        if passes {
+            assert_eq!(report.status().exit_code(), 0, "{code} {report:#?}");
+            assert_eq!(
+                (report.totals.committed, report.totals.retries),
+                (130, 3),
+                "{code}"
+            );
+        } else {
+            assert_eq!(report.status().exit_code(), 3, "{code} {report:#?}");
+            let message = report.tickers[0].error.as_deref().unwrap();
+            assert!(message.contains("trouble (SQLSTATE 22000)"), "{message}");
+            // Both tickers met it, once each; the next run meets the third.
+            assert_eq!(super::memory::run(&memory, &one).status().exit_code(), 3);
+            sync_ok(&memory, &one);
+            continue;
+        }
+        assert_eq!(table(&db, "market_data"), memory.table(), "{code}");
+    }
+}
