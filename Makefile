@@ -23,12 +23,12 @@ demo: library     ## three tickers over a month from the simulator, the sample d
 
 # Document tests first, so that the last word is that of the tests that drive the program.
 test: setup       ## all tests, on a Postgres of their own
-	$(CARGO) test --doc
-	$(CARGO) test --lib --test it
+	$(CARGO) test --features crash-points --doc
+	$(CARGO) test --features crash-points --lib --test it
 
 lint: library     ## what CI refuses
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --all-targets --features crash-points -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; else echo "cargo-deny is not installed: licences and advisories are not checked"; fi
 

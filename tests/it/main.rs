@@ -7,6 +7,8 @@ mod support;
 
 mod cli;
 mod crash;
+#[cfg(feature = "crash-points")]
+mod crash_points;
 mod fetch;
 mod inject;
 mod out;

@@ -1,0 +1,201 @@
+//! The program ended at each of its named points in turn: what is staged then is what was before or what comes after,
+//! never anything between, and the same command again ends well. `make test` compiles the points in.
+
+use crate::support::{Run, TestEnv};
+
+/// Rows enough for two partitions, few enough to stay hot.
+const ROWS: usize = 600;
+
+fn dump(env: &TestEnv, ticker: &str, price: u32) {
+    let mut text = String::from("timestamp,open,high,low,close,volume\n");
+    // 2024-12-31T20:00:00Z: 600 minutes reach over the turn of the year, and so into two partitions.
+    let start = chrono::DateTime::from_timestamp(1_735_675_200, 0).unwrap();
+    for row in 0..ROWS {
+        let at = start + chrono::Duration::minutes(i64::try_from(row).unwrap());
+        let at = at.format("%Y-%m-%dT%H:%M:%SZ");
+        text += &format!("{at},{price},{},{price},{price},{row}\n", price + 1);
+    }
+    env.write(&format!("{ticker}.csv"), text);
+}
+
+/// What the store holds, counted and summed a ticker; empty where there is no store yet.
+fn content(env: &TestEnv) -> String {
+    let sql = "SELECT ticker, count(*), count(DISTINCT timestamp), sum(open), sum(high), sum(volume) FROM bars GROUP BY ticker ORDER BY ticker";
+    let run = env.run(["query", "--format", "csv", sql]);
+    match run.code {
+        Some(0) => run
+            .out()
+            .lines()
+            .skip(1)
+            .map(|line| format!("{line}\n"))
+            .collect(),
+        _ => {
+            assert!(
+                run.stderr.contains("there is no store"),
+                "{}",
+                run.snapshot()
+            );
+            String::new()
+        }
+    }
+}
+
+fn run_to(env: &TestEnv, point: &str, line: &str) -> Run {
+    let program = env.program(line.split_whitespace());
+    program.env("BACKFILL_CRASH", point).run()
+}
+
+const INJECT_A: &str = "inject-csv A.csv --exchange CRYPTO --on-conflict update";
+const INJECT_B: &str = "inject-csv B.csv --exchange CRYPTO --on-conflict update";
+
+/// Runs `before` in a new store, then `line` until it is ended at `point`; then both must be whole.
+fn killed_at(point: &str, before: &[&str], line: &str) {
+    let start = || {
+        let env = TestEnv::new();
+        dump(&env, "A", 10);
+        dump(&env, "B", 20);
+        for earlier in before {
+            env.typed(earlier).ok();
+        }
+        // The same bars of A with other prices: what `update` takes into sealed partitions.
+        dump(&env, "A", 30);
+        env
+    };
+    let whole = start();
+    let old = content(&whole);
+    whole.typed(line).ok();
+    let new = content(&whole);
+
+    let env = start();
+    let killed = run_to(&env, point, line);
+    assert_eq!(
+        killed.code,
+        None,
+        "{point} is not reached by {line}: {}",
+        killed.snapshot()
+    );
+    let found = content(&env);
+    assert!(
+        found == old || found == new,
+        "{point}, {line}:\n{found}is neither\n{old}nor\n{new}"
+    );
+    env.typed(line).ok();
+    assert_eq!(content(&env), new, "{point}, {line}, again");
+    env.typed("verify").ok();
+    assert_eq!(
+        env.files("data/staging/tmp"),
+        Vec::<String>::new(),
+        "{point}, {line}"
+    );
+}
+
+#[test]
+fn a_small_commit() {
+    for point in ["commit.before-transaction", "commit.after-transaction"] {
+        killed_at(point, &[], INJECT_B);
+        killed_at(point, &[INJECT_A], INJECT_B);
+    }
+}
+
+#[test]
+fn a_seal() {
+    for point in [
+        "publish.after-encode",
+        "seal.after-intent",
+        "publish.after-rename",
+        "publish.between-renames",
+        "publish.between-renames@2",
+        "publish.after-settle",
+    ] {
+        killed_at(point, &[INJECT_A, INJECT_B], "seal");
+    }
+}
+
+#[test]
+fn an_update_of_sealed_bars() {
+    for point in [
+        "publish.after-encode",
+        "publish.between-renames",
+        "publish.after-rename",
+        "publish.after-settle",
+    ] {
+        killed_at(point, &[INJECT_A, "seal", INJECT_B], INJECT_A);
+    }
+}
+
+#[test]
+fn a_drop() {
+    let drop = "drop --tickers A --yes";
+    killed_at("drop.after-transaction", &[INJECT_A, INJECT_B], drop);
+    killed_at(
+        "drop.after-transaction",
+        &[INJECT_A, INJECT_B, "seal"],
+        drop,
+    );
+}
+
+#[test]
+fn a_recovery() {
+    for point in ["recover.before-rename", "recover.after-rename"] {
+        let env = TestEnv::new();
+        dump(&env, "A", 10);
+        env.typed(INJECT_A).ok();
+        let whole = content(&env);
+        let killed = run_to(&env, "publish.between-renames", "seal");
+        assert_eq!(killed.code, None, "{}", killed.snapshot());
+        let killed = run_to(&env, point, "seal");
+        assert_eq!(
+            killed.code,
+            None,
+            "{point} is not reached: {}",
+            killed.snapshot()
+        );
+        assert_eq!(content(&env), whole, "{point}");
+        env.typed("seal").ok();
+        env.typed("verify").ok();
+        assert_eq!(content(&env), whole, "{point}");
+    }
+}
+
+#[test]
+fn a_repair() {
+    let env = TestEnv::new();
+    dump(&env, "A", 10);
+    env.typed(INJECT_A).ok();
+    env.typed("seal").ok();
+    let whole = content(&env);
+    std::fs::remove_file(env.path("data/staging/staging.duckdb")).unwrap();
+    let killed = run_to(&env, "repair.before-transaction", "verify --repair");
+    assert_eq!(killed.code, None, "{}", killed.snapshot());
+    env.typed("verify --repair").ok();
+    env.typed("verify").ok();
+    assert_eq!(content(&env), whole);
+}
+
+#[test]
+fn every_point_is_reached_by_a_test() {
+    fn walk(dir: &std::path::Path, points: &mut Vec<String>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, points);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let named = text.split("crash_point!(\"").skip(1);
+                points.extend(named.map(|rest| rest.split('"').next().unwrap().to_owned()));
+            }
+        }
+    }
+    let mut points = Vec::new();
+    walk(
+        &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut points,
+    );
+    assert!(points.len() >= 10, "{points:?}");
+    for point in points {
+        assert!(
+            include_str!("crash_points.rs").contains(&format!("\"{point}\"")),
+            "{point}"
+        );
+    }
+}
