@@ -1,5 +1,6 @@
 //! One ticker: its windows asked for in order, offered in order, reported once.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -79,6 +80,7 @@ impl<'a> TickerRun<'a> {
         let mut next = 0;
         let mut fetches: FuturesOrdered<Task> = FuturesOrdered::new();
         let mut offers: FuturesOrdered<oneshot::Receiver<Kept>> = FuturesOrdered::new();
+        let mut offered: VecDeque<u64> = VecDeque::new();
         loop {
             while !self.over && next < self.plan.windows.len() && fetches.len() < self.crew.ahead()
             {
@@ -90,10 +92,13 @@ impl<'a> TickerRun<'a> {
             }
             tokio::select! {
                 biased;
-                Some(kept) = offers.next(), if !offers.is_empty() => match kept {
-                    Ok(kept) => self.kept(kept),
-                    // The store's thread is gone, and will say why.
-                    Err(_) => self.over = true,
+                Some(kept) = offers.next(), if !offers.is_empty() => {
+                    let rows = offered.pop_front().unwrap_or(0);
+                    match kept {
+                        Ok(kept) => self.kept(kept, rows),
+                        // The store's thread is gone, and will say why.
+                        Err(_) => self.over = true,
+                    }
                 },
                 Some(fetched) = fetches.next(), if !fetches.is_empty() && offers.len() < OFFERED_MAX => {
                     let fetched = match fetched {
@@ -104,8 +109,12 @@ impl<'a> TickerRun<'a> {
                         },
                     };
                     if let Some(batch) = self.fetched(fetched) {
+                        let rows = batch.bars.len() as u64;
                         match self.crew.shelf.offer(batch).await {
-                            Some(answer) => offers.push_back(answer),
+                            Some(answer) => {
+                                offers.push_back(answer);
+                                offered.push_back(rows);
+                            }
                             None => self.over = true,
                         }
                     }
@@ -198,7 +207,7 @@ impl<'a> TickerRun<'a> {
         self.failed_in_a_row += 1;
         let unheard =
             matches!(error, Error::Connect { .. }) && !self.crew.asking.asker.gate().was_heard();
-        let message = full_message(&error);
+        let message = error.with_causes();
         if error.is_quota() {
             self.crew.quota(message.clone());
             self.over = true;
@@ -217,7 +226,8 @@ impl<'a> TickerRun<'a> {
         }
     }
 
-    fn kept(&mut self, kept: Kept) {
+    /// Counts what became of a batch of so many rows.
+    fn kept(&mut self, kept: Kept, rows: u64) {
         match kept {
             Kept::Taken(tally) => {
                 self.counts += Counts {
@@ -228,7 +238,12 @@ impl<'a> TickerRun<'a> {
                     ..Counts::default()
                 };
             }
-            Kept::After => self.over = true,
+            Kept::After => {
+                // Asked ahead, and never offered: as if it had not been asked.
+                self.counts.fetched -= rows;
+                self.counts.prepared -= rows;
+                self.over = true;
+            }
             Kept::Refused(refusal, hint) => {
                 self.over = true;
                 let mut status = UnitStatus::Failed;
@@ -285,18 +300,4 @@ impl<'a> TickerRun<'a> {
         }
         report
     }
-}
-
-/// An error and what caused it, as one fragment.
-fn full_message(error: &Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        let text = inner.to_string();
-        if !message.contains(&text) {
-            message = format!("{message}: {text}");
-        }
-        cause = inner.source();
-    }
-    message
 }

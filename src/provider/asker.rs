@@ -132,7 +132,11 @@ impl Asker {
                 return Err(Gave::Error(error));
             };
             left -= wait;
-            tracing::debug!("asking again in {:.1} s: {error}", wait.as_secs_f64());
+            tracing::debug!(
+                "asking again in {:.1} s: {}",
+                wait.as_secs_f64(),
+                error.with_causes()
+            );
             tokio::select! {
                 () = self.gate.closed() => return Err(Gave::Closed),
                 () = tokio::time::sleep(wait) => {}

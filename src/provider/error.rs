@@ -213,11 +213,11 @@ impl Error {
             | Self::KeyCharacters
             | Self::Client(_)
             | Self::Tls(_) => Scope::Run,
-            Self::PlanTicker { .. } | Self::RefusedTicker { .. } | Self::BadQuery { .. } => {
-                Scope::Ticker
-            }
-            Self::Server { .. }
+            Self::PlanTicker { .. }
+            | Self::RefusedTicker { .. }
             | Self::Status { .. }
+            | Self::BadQuery { .. } => Scope::Ticker,
+            Self::Server { .. }
             | Self::Connect { .. }
             | Self::Timeout { .. }
             | Self::Broken { .. }
@@ -231,6 +231,21 @@ impl Error {
     #[must_use]
     pub fn is_quota(&self) -> bool {
         matches!(self, Self::Limit { .. } | Self::Bandwidth { .. })
+    }
+
+    /// The error and what caused it, as one fragment.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let mut message = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(inner) = cause {
+            let text = inner.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = inner.source();
+        }
+        message
     }
 
     /// What a person can do about it.

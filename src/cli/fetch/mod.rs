@@ -27,7 +27,7 @@ use settings::{Settings, Staged};
 const WINDOWS_FOR_CONCURRENT: u64 = 50;
 
 /// Memory that DuckDB may take in a fetch: commits are small, and the whole run is to stay under 300 MiB.
-const STORE_MEMORY_MIB: u64 = 160;
+const STORE_MEMORY_MIB: u64 = 128;
 
 /// How many requests a run keeps in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,6 +225,8 @@ fn go(
     );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        // Two read answers at a time; many more would each keep memory of their own.
+        .max_blocking_threads(2)
         .thread_name("fetch")
         .enable_all()
         .build()

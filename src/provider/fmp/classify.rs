@@ -186,8 +186,8 @@ mod tests {
             ),
             (500, "", Scope::Window, Retry::After(after), false),
             (503, "<html>", Scope::Window, Retry::After(after), false),
-            (404, "[]", Scope::Window, Retry::Never, false),
-            (302, "", Scope::Window, Retry::Never, false),
+            (404, "[]", Scope::Ticker, Retry::Never, false),
+            (302, "", Scope::Ticker, Retry::Never, false),
         ];
         for (status, text, scope, retry, quota) in cases {
             let error = of(*status, Some(after), text);
