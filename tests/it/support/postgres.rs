@@ -182,14 +182,32 @@ impl Cluster {
         self.dir.join("data")
     }
 
-    /// Kills the server (-9) and all that belongs to it.
+    /// Kills the server (-9) and all that belongs to it, and returns when none of it runs.
+    ///
+    /// A backend that outlived its server would go on to acknowledge commits that the next server knows nothing of.
     pub fn kill(&self) {
         let pid = fs::read_to_string(self.data_dir().join("postmaster.pid")).unwrap();
-        let pid = pid.lines().next().unwrap();
-        let _ = Command::new("kill").args(["-9", pid]).status();
+        let server = pid.lines().next().unwrap().to_owned();
+        let kill =
+            |signal: &str, pid: &str| drop(Command::new("kill").args([signal, pid]).output());
+        // Stopped, it makes no new children while they are listed.
+        kill("-STOP", &server);
+        let listed = Command::new("pgrep").args(["-P", &server]).output();
+        let listed = String::from_utf8(listed.expect("pgrep runs").stdout).unwrap();
+        let mut all: Vec<String> = listed.lines().map(str::to_owned).collect();
+        all.push(server);
+        for pid in &all {
+            kill("-KILL", pid);
+        }
+        let runs = |pid: &String| {
+            let state = Command::new("ps").args(["-o", "stat=", "-p", pid]).output();
+            let state = String::from_utf8(state.expect("ps runs").stdout).unwrap();
+            !matches!(state.trim().chars().next(), None | Some('Z'))
+        };
         let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
-        while TcpListener::bind(("127.0.0.1", self.port)).is_err() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(50));
+        while all.iter().any(runs) {
+            assert!(Instant::now() < deadline, "a killed server still runs");
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -199,7 +217,6 @@ impl Cluster {
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
         let _ = fs::remove_file(self.data_dir().join("postmaster.pid"));
-        // Children of a killed server go on for a moment and hold its shared memory.
         let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
         while Instant::now() < deadline {
             self.keeper = keep(&self.bin, &self.dir, self.owner, self.port, settings);
