@@ -84,8 +84,11 @@ have_postgres() {
   return 1
 }
 
+# The tests kill servers, and look for what is left of them.
+have_all() { have_postgres && command -v pgrep >/dev/null && command -v ps >/dev/null; }
+
 [ "${1:-}" = --no-postgres ] && exit 0
-if have_postgres; then
+if have_all; then
   :
 elif command -v apt-get >/dev/null; then
   sudo=
@@ -93,14 +96,14 @@ elif command -v apt-get >/dev/null; then
     command -v sudo >/dev/null || die "the tests need Postgres; as root: apt-get install postgresql"
     sudo=sudo
   fi
-  say "installing Debian's postgresql"
+  say "installing Debian's postgresql and procps"
   # No cluster of its own and no service: the tests start theirs.
   $sudo sh -c 'mkdir -p /etc/postgresql-common &&
     { [ -e /etc/postgresql-common/createcluster.conf ] || echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf; } &&
-    { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null 2>&1 ||
-      { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; }; }' ||
+    { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql procps >/dev/null 2>&1 ||
+      { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql procps >/dev/null; }; }' ||
     die "Debian's postgresql could not be installed"
-  have_postgres || die "postgresql was installed, but its programs were not found"
+  have_all || die "postgresql was installed, but its programs were not found"
 else
   die "the tests need Postgres; install it (macOS: brew install postgresql) and run this again"
 fi
