@@ -27,7 +27,7 @@ use settings::{Settings, Staged};
 const WINDOWS_FOR_CONCURRENT: u64 = 50;
 
 /// Memory that DuckDB may take in a fetch: commits are small, and the whole run is to stay under 300 MiB.
-const STORE_MEMORY_MIB: u64 = 128;
+const STORE_MEMORY_MIB: u64 = 96;
 
 /// How many requests a run keeps in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
