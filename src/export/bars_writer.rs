@@ -227,11 +227,11 @@ mod tests {
         ] {
             assert_eq!(write(&path, mode), 8);
             let line = |ticker: &str, minute: i64, close: &str| {
-                format!("{ticker},1970-01-01T00:0{minute}:00Z,1,3,0.5,{close},90\n")
+                format!("{ticker},1970-01-01T00:0{minute}:00Z,1.0,3.0,0.5,{close},90\n")
             };
             let expected = [
                 "ticker,timestamp,open,high,low,close,volume\n".to_owned(),
-                line("A", 9, "2"),
+                line("A", 9, "2.0"),
                 line("B", 1, "1.25"),
                 line("B", 2, "1.25"),
                 line("B", 3, third),

@@ -1,4 +1,5 @@
-//! The program's own CSV layout: `[ticker,]timestamp,open,high,low,close,volume[,vwap,trades]`.
+//! The program's own CSV layout: `[ticker,]timestamp,open,high,low,close,volume[,vwap,trades]`. Prices have a decimal
+//! point, whole volumes have none.
 
 use std::io::Write;
 
@@ -38,7 +39,7 @@ impl Layout {
             .column(1)
             .as_primitive::<TimestampMicrosecondType>()
             .values();
-        let values: [&[f64]; 5] = std::array::from_fn(|index| {
+        let [prices @ .., volume]: [&[f64]; 5] = std::array::from_fn(|index| {
             &batch
                 .column(index + 2)
                 .as_primitive::<Float64Type>()
@@ -52,14 +53,16 @@ impl Layout {
             out.extend_from_slice(names[keys[row] as usize].as_bytes());
             out.push(b',');
             clock.write(&mut out, times[row]);
-            for column in values {
+            for column in prices {
                 out.push(b',');
-                write_number(&mut out, column[row]);
+                write_price(&mut out, column[row]);
             }
+            out.push(b',');
+            write_number(&mut out, volume[row]);
             if self.extras {
                 out.push(b',');
                 if vwap.is_valid(row) {
-                    write_number(&mut out, vwap.value(row));
+                    write_price(&mut out, vwap.value(row));
                 }
                 out.push(b',');
                 if trades.is_valid(row) {
@@ -110,6 +113,16 @@ impl Clock {
         out.push(b':');
         out.extend_from_slice(&two(minute % 60));
         out.extend_from_slice(b":00Z");
+    }
+}
+
+/// Writes a price: the shortest form that reads back the same, with a decimal point even where it is whole. Readers that
+/// guess a column's type from its first lines then guess right.
+fn write_price(out: &mut Vec<u8>, value: f64) {
+    let start = out.len();
+    write_number(out, value);
+    if !out[start..].contains(&b'.') {
+        out.extend_from_slice(b".0");
     }
 }
 
@@ -177,6 +190,19 @@ mod tests {
             (0.000_012_5, "0.0000125"),
         ] {
             assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn prices_have_a_decimal_point() {
+        for (value, text) in [
+            (168.0, "168.0"),
+            (167.65, "167.65"),
+            (1e22, "10000000000000000000000.0"),
+        ] {
+            let mut out = Vec::new();
+            write_price(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
         }
     }
 

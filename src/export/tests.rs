@@ -368,13 +368,13 @@ fn csv_has_vwap_and_trades_where_any_bar_has_either() {
     assert_eq!(
         text(minutes("2025-03-03T14:30:00Z", 2)),
         "ticker,timestamp,open,high,low,close,volume\n\
-         ^GSPC,2025-03-03T14:30:00Z,10,12,9.5,11.25,0\n\
+         ^GSPC,2025-03-03T14:30:00Z,10.0,12.0,9.5,11.25,0\n\
          ^GSPC,2025-03-03T14:31:00Z,10.01,12.01,9.5,11.25,1\n"
     );
     let extended = text(late);
     assert!(extended.starts_with("ticker,timestamp,open,high,low,close,volume,vwap,trades\n"));
     assert!(extended.contains("\n^GSPC,2025-03-03T14:31:00Z,10.01,12.01,9.5,11.25,1,,\n"));
-    assert!(extended.ends_with("\n^GSPC,2025-03-03T15:30:00Z,10,12,9.5,11.25,0,,7\n"));
+    assert!(extended.ends_with("\n^GSPC,2025-03-03T15:30:00Z,10.0,12.0,9.5,11.25,0,,7\n"));
 }
 
 #[test]

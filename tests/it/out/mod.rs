@@ -99,7 +99,7 @@ fn csv(series: &[(&str, Bars)]) -> String {
     for (ticker, bars) in series {
         for bar in bars.iter() {
             out += &format!(
-                "{ticker},{},{},{},{},{},{}\n",
+                "{ticker},{},{:?},{:?},{:?},{:?},{}\n",
                 bar.timestamp, bar.open, bar.high, bar.low, bar.close, bar.volume
             );
         }
