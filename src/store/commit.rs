@@ -529,10 +529,7 @@ impl Store {
             catalog.insert_conflicts(run, &ledger)?;
             catalog.insert_sessions(&session_rows)?;
             catalog.insert_coverage(run, &coverage)?;
-            for pending in &pending {
-                catalog.insert_intent(&pending.intent)?;
-            }
-            Ok(())
+            catalog.insert_intents(pending.iter().map(|one| &one.intent))
         });
         if let Err(error) = result {
             publish::discard(self, &pending);

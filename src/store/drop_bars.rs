@@ -55,9 +55,7 @@ impl Store {
                 catalog.delete_hot_range(facts.id, range)?;
                 catalog.replace_sessions(facts.id, &counts)?;
                 catalog.forget_coverage(series, dates)?;
-                pending
-                    .iter()
-                    .try_for_each(|one| catalog.insert_intent(&one.intent))
+                catalog.insert_intents(pending.iter().map(|one| &one.intent))
             })
         };
         if let Err(error) = recorded {

@@ -5,7 +5,7 @@
 //! 3. Each file is renamed into the lake; the folders are flushed.
 //! 4. A second transaction drops the hot rows that were absorbed, and the intent. Pure clean-up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -17,7 +17,7 @@ use crate::model::{SeriesKey, TimeRange, year_start_micros};
 use super::catalog::{Intent, PartitionFacts, SeriesFacts, years};
 use super::commit::Prepared;
 use super::drop_bars::outside;
-use super::durable;
+use super::durable::{self, Flush};
 use super::error::{Damage, Error, IoContext};
 use super::handle::Store;
 use super::lake::read::Partition;
@@ -317,12 +317,16 @@ fn write_all(store: &Store, jobs: Vec<Job>) -> Result<Vec<Planned>, Error> {
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    durable::create_dirs(store.layout.root(), &store.layout.tmp()).at(&store.layout.tmp())?;
+    let tmp = store.layout.tmp();
+    durable::create_dirs(store.layout.root(), &tmp).at(&tmp)?;
+    let flush = Flush::begin(&tmp, jobs.len()).at(&tmp)?;
     let results: Vec<Result<Planned, Error>> = if jobs.len() == 1 {
-        jobs.into_iter().map(|job| write_one(store, job)).collect()
+        jobs.into_iter()
+            .map(|job| write_one(store, job, &flush))
+            .collect()
     } else {
         jobs.into_par_iter()
-            .map(|job| write_one(store, job))
+            .map(|job| write_one(store, job, &flush))
             .collect()
     };
     let mut planned = Vec::with_capacity(results.len());
@@ -341,12 +345,12 @@ fn write_all(store: &Store, jobs: Vec<Job>) -> Result<Vec<Planned>, Error> {
         }
         return Err(error);
     }
-    durable::sync_dir(&store.layout.tmp()).at(&store.layout.tmp())?;
+    flush.end([tmp.as_path()].into_iter()).at(&tmp)?;
     crate::crash_point!("publish.after-encode");
     Ok(planned)
 }
 
-fn write_one(store: &Store, job: Job) -> Result<Planned, Error> {
+fn write_one(store: &Store, job: Job, flush: &Flush) -> Result<Planned, Error> {
     let mut rows = StagedRows::default();
     if let Some(old) = &job.old {
         rows = open_checked(&store.layout, &job.key.series, job.key.year, old)?
@@ -361,7 +365,7 @@ fn write_one(store: &Store, job: Job) -> Result<Planned, Error> {
         commit_id: job.commit_id,
         provenance: &job.provenance,
     };
-    let written = write_partition(&path, &job.key, rows, &stamp)
+    let written = write_partition(&path, &job.key, rows, &stamp, flush)
         .inspect_err(|_| drop(durable::remove_file(&path)))?;
     // The other half of the check in write_partition: what the disk gives back.
     let back = Partition::open(&path)?;
@@ -420,7 +424,10 @@ pub(super) fn carry_out(store: &Store, pending: Vec<Pending>) -> Result<(), Erro
 
 /// Step 3: renames each temporary over its target and flushes every folder that changed, up to `lake/`.
 pub(super) fn rename_all(layout: &Layout, pending: &[Pending]) -> Result<(), Error> {
-    let mut dirs = BTreeMap::new();
+    let lake = layout.lake();
+    // The folders of each: of its year, of its ticker, and now and then one above.
+    let flush = Flush::begin(layout.root(), 2 * pending.len()).at(layout.root())?;
+    let mut dirs = BTreeSet::new();
     for one in pending {
         if one.intent.is_removal() {
             remove_partition(layout, &one.key)?;
@@ -429,14 +436,11 @@ pub(super) fn rename_all(layout: &Layout, pending: &[Pending]) -> Result<(), Err
         let target = layout.partition(&one.key);
         let dir = target.parent().unwrap_or(layout.root()).to_path_buf();
         for changed in durable::create_dirs(layout.root(), &dir).at(&dir)? {
-            dirs.insert(changed, ());
+            dirs.insert(changed);
         }
         durable::rename(&layout.tmp().join(&one.intent.temporary), &target).at(&target)?;
         crate::crash_point!("publish.between-renames");
-        dirs.insert(dir, ());
+        dirs.insert(dir);
     }
-    for dir in dirs.keys().rev() {
-        durable::sync_dir(dir).at(dir)?;
-    }
-    Ok(())
+    flush.end(dirs.iter().rev().map(PathBuf::as_path)).at(&lake)
 }

@@ -159,9 +159,7 @@ impl Store {
         let recorded = {
             let inner = self.inner();
             inner.catalog.transaction(|catalog| {
-                pending
-                    .iter()
-                    .try_for_each(|one| catalog.insert_intent(&one.intent))
+                catalog.insert_intents(pending.iter().map(|one| &one.intent))
             })
         };
         if let Err(error) = recorded {

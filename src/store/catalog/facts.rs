@@ -1,7 +1,6 @@
 //! What the catalog knows of series and partitions, as it is kept in memory while the store is open.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use duckdb::{Row, params};
 use uuid::Uuid;
@@ -38,25 +37,6 @@ impl From<&Written> for PartitionFacts {
             digest: written.digest.clone(),
             store_id: written.footer.store_id,
         }
-    }
-}
-
-/// A partition being replaced.
-#[derive(Clone, Debug)]
-pub(crate) struct Intent {
-    pub series_id: i32,
-    pub year: i32,
-    pub new: PartitionFacts,
-    /// Name of the temporary file, inside `tmp/`.
-    pub temporary: PathBuf,
-    pub old_checksum: Option<String>,
-    pub is_seal: bool,
-}
-
-impl Intent {
-    /// Whether the partition goes, and nothing comes in its place: all its bars were dropped.
-    pub fn is_removal(&self) -> bool {
-        self.new.rows == 0
     }
 }
 
@@ -114,10 +94,10 @@ impl SeriesFacts {
     }
 }
 
-const PARTITION_COLUMNS: &str = "series_id, year, rows, epoch_us(first), epoch_us(last), commit_seq, commit_id, row_hash, \
+pub(super) const PARTITION_COLUMNS: &str = "series_id, year, rows, epoch_us(first), epoch_us(last), commit_seq, commit_id, row_hash, \
      checksum, bytes, modified_ns, store_id";
 
-fn read_partition(row: &Row<'_>) -> duckdb::Result<(i32, i32, PartitionFacts)> {
+pub(super) fn read_partition(row: &Row<'_>) -> duckdb::Result<(i32, i32, PartitionFacts)> {
     let uuid = |place: usize| -> duckdb::Result<Uuid> {
         let text: String = row.get(place)?;
         Ok(Uuid::parse_str(&text).unwrap_or(Uuid::nil()))
@@ -204,26 +184,6 @@ impl Catalog {
         Ok(by_id.into_values().collect())
     }
 
-    /// Publishes that were recorded and not yet cleaned up.
-    pub fn intents(&self) -> Result<Vec<Intent>, Error> {
-        self.rows(
-            &format!("SELECT {PARTITION_COLUMNS}, temporary, old_checksum, is_seal FROM intents"),
-            [],
-            |row| {
-                let (series_id, year, new) = read_partition(row)?;
-                let temporary: String = row.get(12)?;
-                Ok(Intent {
-                    series_id,
-                    year,
-                    new,
-                    temporary: temporary.into(),
-                    old_checksum: row.get(13)?,
-                    is_seal: row.get(14)?,
-                })
-            },
-        )
-    }
-
     /// Records a series at its first commit.
     pub fn insert_series(
         &self,
@@ -252,64 +212,6 @@ impl Catalog {
             params![provenance.basis.as_str(), provenance.hours.as_str(), id],
         )?;
         Ok(())
-    }
-
-    /// Records that a partition is about to be replaced.
-    pub fn insert_intent(&self, intent: &Intent) -> Result<(), Error> {
-        let new = &intent.new;
-        self.execute(
-            "INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            params![
-                intent.series_id,
-                intent.year,
-                new.rows,
-                super::instant(new.first.micros()),
-                super::instant(new.last.micros()),
-                new.commit_seq,
-                new.commit_id.to_string(),
-                new.row_hash,
-                new.digest.checksum,
-                new.digest.bytes,
-                new.digest.modified_ns,
-                new.store_id.to_string(),
-                intent.temporary.to_string_lossy(),
-                intent.old_checksum,
-                intent.is_seal
-            ],
-        )?;
-        Ok(())
-    }
-
-    /// After the rename: the partition is the new one, its hot rows and its intent go. One statement each for all.
-    pub fn settle_intents(&self, intents: &[Intent]) -> Result<(), Error> {
-        if intents.is_empty() {
-            return Ok(());
-        }
-        self.run("CREATE OR REPLACE TEMP TABLE settling (series_id INTEGER, year INTEGER, checksum VARCHAR, first_of_year TIMESTAMPTZ, end_of_year TIMESTAMPTZ)")?;
-        for intent in intents {
-            self.execute(
-                "INSERT INTO settling VALUES (?, ?, ?, ?, ?)",
-                params![
-                    intent.series_id,
-                    intent.year,
-                    intent.new.digest.checksum,
-                    super::instant(crate::model::year_start_micros(intent.year)),
-                    super::instant(crate::model::year_start_micros(intent.year + 1))
-                ],
-            )?;
-        }
-        self.run(
-            "DELETE FROM hot USING intents i, settling s
-             WHERE s.series_id = i.series_id AND s.year = i.year AND s.checksum = i.checksum AND hot.series_id = i.series_id
-               AND hot.timestamp >= s.first_of_year AND hot.timestamp < s.end_of_year AND hot.commit_seq <= i.commit_seq;
-             DELETE FROM partitions USING settling s WHERE partitions.series_id = s.series_id AND partitions.year = s.year;
-             INSERT INTO partitions SELECT i.series_id, i.year, i.rows, i.first, i.last, i.commit_seq, i.commit_id, i.row_hash,
-                 i.checksum, i.bytes, i.modified_ns, i.store_id
-               FROM intents i JOIN settling s ON s.series_id = i.series_id AND s.year = i.year AND s.checksum = i.checksum WHERE i.rows > 0;
-             DELETE FROM intents USING settling s
-               WHERE intents.series_id = s.series_id AND intents.year = s.year AND intents.checksum = s.checksum;
-             DROP TABLE settling",
-        )
     }
 
     /// Lists a partition, as a repair found it in the lake.
@@ -365,14 +267,5 @@ impl Catalog {
             |row| row.get::<_, i32>(0),
         )?;
         Ok(found.first().copied().unwrap_or(1))
-    }
-
-    /// Forgets an intent whose seal never happened: its rows are still hot.
-    pub fn drop_intent(&self, intent: &Intent) -> Result<(), Error> {
-        self.execute(
-            "DELETE FROM intents WHERE series_id = ? AND year = ? AND checksum = ?",
-            params![intent.series_id, intent.year, intent.new.digest.checksum],
-        )?;
-        Ok(())
     }
 }

@@ -5,11 +5,13 @@
 mod append;
 mod facts;
 mod hot;
+mod intents;
 mod open;
 mod records;
 
-pub(crate) use facts::{Intent, PartitionFacts, SeriesFacts};
+pub(crate) use facts::{PartitionFacts, SeriesFacts};
 pub(crate) use hot::{HotYear, years};
+pub(crate) use intents::Intent;
 pub(crate) use open::{Catalog, Opened};
 pub(crate) use records::{CommitRecord, LedgerRow, SessionRow};
 

@@ -53,11 +53,11 @@ pub(crate) struct SessionRow {
     pub last: Timestamp,
 }
 
-fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
+pub(super) fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
     Arc::new(values.map(Some).collect::<StringArray>())
 }
 
-fn instants(values: impl Iterator<Item = Timestamp>) -> ArrayRef {
+pub(super) fn instants(values: impl Iterator<Item = Timestamp>) -> ArrayRef {
     let micros: Vec<i64> = values.map(Timestamp::micros).collect();
     Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC"))
 }

@@ -15,7 +15,7 @@ use parquet::schema::types::ColumnPath;
 use uuid::Uuid;
 
 use crate::model::{Provenance, Timestamp};
-use crate::store::durable::{Digest, HashedFile};
+use crate::store::durable::{Digest, Flush, HashedFile};
 use crate::store::error::{Error, IoContext};
 use crate::store::layout::PartitionKey;
 use crate::store::rows::StagedRows;
@@ -63,12 +63,13 @@ pub fn file_schema() -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Encodes `rows` (sorted, unique, of one UTC year) into a new file at `path` and flushes it to the disk.
+/// Encodes `rows` (sorted, unique, of one UTC year) into a new file at `path`, to be flushed as `flush` says.
 pub(crate) fn write_partition(
     path: &Path,
     key: &PartitionKey,
     rows: StagedRows,
     stamp: &Stamp<'_>,
+    flush: &Flush,
 ) -> Result<Written, Error> {
     let timestamps = rows.bars.timestamps();
     let (Some(&first), Some(&last)) = (timestamps.first(), timestamps.last()) else {
@@ -119,7 +120,7 @@ pub(crate) fn write_partition(
     let file = buffered
         .into_inner()
         .map_err(|error| Error::io(path, error.into_error()))?;
-    let digest = file.finish().at(path)?;
+    let digest = file.finish_in(flush).at(path)?;
     Ok(Written {
         footer,
         digest,

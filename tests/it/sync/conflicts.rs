@@ -150,7 +150,10 @@ fn a_writer_who_comes_between_is_worked_around() {
                  FROM generate_series(3, 4) n; SELECT pg_sleep(1.5); COMMIT",
             )
         });
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
+        while db.sql(sleeping) != "1" {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
         let ignoring = Settings {
             on_conflict: OnConflict::Ignore,
             full: true,

@@ -119,10 +119,11 @@ fn a_program_killed_at_any_time_is_made_good_by_the_next() {
     let mut kills = 0;
     for round in 0.. {
         let running = env
-            .program("sync --create-table --chunk-rows 300".split_whitespace())
+            .program("sync --create-table --chunk-rows 20 --threads 2".split_whitespace())
             .env("DATABASE_URL", db.url())
             .spawn();
-        std::thread::sleep(Duration::from_millis(150 + 40 * round));
+        // A little further each time; 1,500 chunks take longer than that on any machine.
+        std::thread::sleep(Duration::from_millis(60 + 30 * round));
         running.signal("KILL");
         let run = running.wait();
         if run.code.is_some() {
@@ -137,7 +138,7 @@ fn a_program_killed_at_any_time_is_made_good_by_the_next() {
             let held = table(&db, "market_data");
             assert!(held.lines().all(|line| all.contains(line)));
         }
-        assert!(round < 60, "never done");
+        assert!(round < 200, "never done");
     }
     assert!(kills > 2, "{kills} kills");
     sync(&env, &db, "--create-table").ok();
