@@ -19,6 +19,7 @@ pub mod calendar;
 pub mod cli;
 pub mod crash;
 pub mod export;
+pub mod gaps;
 pub mod inject;
 pub mod model;
 pub mod provider;

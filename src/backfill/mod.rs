@@ -20,7 +20,7 @@ mod shelf;
 mod ticker;
 mod windows;
 
-pub use days::Day;
+pub use days::{Day, local_date};
 pub use error::Error;
 pub use fetch::{Asking, Clock};
 pub use plan::{History, Plan, Planner, Since, TickerPlan, shard};

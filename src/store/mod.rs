@@ -12,6 +12,7 @@
 mod catalog;
 mod commit;
 mod coverage;
+mod covered;
 mod drop_bars;
 mod durable;
 mod error;
@@ -32,6 +33,7 @@ mod series_locks;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod timestamps;
 mod verify;
 mod views;
 

@@ -9,10 +9,9 @@ use chrono::NaiveDate;
 use duckdb::params;
 use uuid::Uuid;
 
-use crate::model::{Bar, DateRange, Provenance, SeriesKey, TimeRange, Timestamp};
+use crate::model::{Bar, Provenance, SeriesKey, TimeRange, Timestamp};
 
-use super::catalog::{Catalog, Intent, PartitionFacts, SeriesFacts, date_from_days};
-use super::coverage::{Answer, AnswerStatus};
+use super::catalog::{Catalog, Intent, PartitionFacts, SeriesFacts};
 use super::error::Error;
 use super::handle::{OpenOptions, Store};
 use super::lake::read::Partition;
@@ -353,7 +352,7 @@ impl Reader {
     }
 
     /// The facts as they are once the recorded publishes are carried out.
-    fn with_overlay(&self, key: &SeriesKey, facts: &SeriesFacts) -> SeriesFacts {
+    pub(super) fn with_overlay(&self, key: &SeriesKey, facts: &SeriesFacts) -> SeriesFacts {
         let mut facts = facts.clone();
         for (partition, (_, intent)) in &self.overlay {
             if partition.series == *key {
@@ -430,50 +429,6 @@ impl Reader {
     /// The ids of many commits at once; those that the store does not know are missing.
     pub fn commit_ids(&self, seqs: &[u64]) -> Result<HashMap<u64, Uuid>, Error> {
         self.catalog()?.commit_ids(seqs)
-    }
-
-    /// What was asked of a provider for a series, oldest answer first.
-    pub fn coverage(&self, provider: &str, series: &SeriesKey) -> Result<Vec<Answer>, Error> {
-        let catalog = self.catalog()?;
-        let rows = catalog.rows(
-            "SELECT exchange, basis, hours, first, last, status, rows, reason, epoch_us(asked_at) FROM coverage
-             WHERE provider = ? AND interval = ? AND ticker = ? ORDER BY asked_at",
-            params![provider, series.interval.minutes(), series.ticker.as_str()],
-            |row| {
-                let text = |place: usize| row.get::<_, String>(place);
-                Ok((
-                    [text(0)?, text(1)?, text(2)?, text(5)?],
-                    [read_date(row, 3)?, read_date(row, 4)?],
-                    row.get::<_, i64>(6)?,
-                    row.get::<_, Option<String>>(7)?,
-                    row.get::<_, i64>(8)?,
-                ))
-            },
-        )?;
-        let answer =
-            |([exchange, basis, hours, status], [first, last], rows, reason, asked_at): (
-                [String; 4],
-                [NaiveDate; 2],
-                i64,
-                Option<String>,
-                i64,
-            )| {
-                Some(Answer {
-                    series: series.clone(),
-                    provider: provider.to_owned(),
-                    provenance: Provenance {
-                        exchange,
-                        basis: basis.parse().ok()?,
-                        hours: hours.parse().ok()?,
-                    },
-                    dates: DateRange::new(first, last).ok()?,
-                    status: status.parse::<AnswerStatus>().ok()?,
-                    rows: rows as u64,
-                    reason,
-                    asked_at: Timestamp::from_micros(asked_at),
-                })
-            };
-        Ok(rows.into_iter().filter_map(answer).collect())
     }
 
     /// Bars of one series as counted by session.
@@ -590,16 +545,5 @@ impl Reader {
             |row| row.get::<_, i64>(0),
         )?;
         Ok(counted.first().copied().unwrap_or(0) as u64)
-    }
-}
-
-fn read_date(row: &duckdb::Row<'_>, place: usize) -> duckdb::Result<NaiveDate> {
-    match row.get_ref(place)? {
-        duckdb::types::ValueRef::Date32(days) => Ok(date_from_days(days)),
-        _ => Err(duckdb::Error::InvalidColumnType(
-            place,
-            "date".to_owned(),
-            duckdb::types::Type::Date32,
-        )),
     }
 }

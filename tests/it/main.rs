@@ -10,6 +10,7 @@ mod crash;
 #[cfg(feature = "crash-points")]
 mod crash_points;
 mod fetch;
+mod gaps;
 mod inject;
 mod out;
 mod simulate;

@@ -12,6 +12,7 @@ mod concurrent;
 mod conflicts;
 mod drop;
 mod export;
+mod gaps;
 mod inject_csv;
 mod man;
 mod query;
@@ -49,6 +50,7 @@ commands! {
     Conflicts => conflicts,
     Drop => drop,
     Export => export,
+    Gaps => gaps,
     InjectCsv => inject_csv,
     Man => man,
     Query => query,

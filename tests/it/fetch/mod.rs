@@ -17,20 +17,20 @@ use super::support::{Program, Run, TestEnv};
 const KEY: &str = "0123456789abcdefKEYKEYKEY";
 
 /// A simulator, and a scratch folder in which the program asks it.
-struct Bench {
-    env: TestEnv,
-    simulator: Running,
+pub(crate) struct Bench {
+    pub(crate) env: TestEnv,
+    pub(crate) simulator: Running,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Config {
             late_opening: 0.0,
             ..Config::default()
         })
     }
 
-    fn with(config: Config) -> Self {
+    pub(crate) fn with(config: Config) -> Self {
         let clock = Arc::new(|| Timestamp::from(chrono::Utc::now()));
         Self {
             env: TestEnv::new(),
@@ -39,7 +39,7 @@ impl Bench {
     }
 
     /// A bench whose simulator has these faults.
-    fn faulty(faults: &[&str]) -> Self {
+    pub(crate) fn faulty(faults: &[&str]) -> Self {
         let bench = Self::new();
         bench.change(Change::Faults(
             faults.iter().map(|&fault| fault.to_owned()).collect(),
@@ -47,25 +47,25 @@ impl Bench {
         bench
     }
 
-    fn change(&self, change: Change) {
+    pub(crate) fn change(&self, change: Change) {
         self.simulator.handle().apply(change).unwrap();
     }
 
-    fn program(&self, line: &str) -> Program<'_> {
+    pub(crate) fn program(&self, line: &str) -> Program<'_> {
         (self.env.program(line.split_whitespace()))
             .env("FMP_API_KEY", KEY)
             .env("FMP_BASE_URL", self.simulator.url())
     }
 
     /// Runs a command line as typed, and looks for the key in all that it printed and wrote.
-    fn run(&self, line: &str) -> Run {
+    pub(crate) fn run(&self, line: &str) -> Run {
         let run = self.program(line).run();
         self.no_key(&run);
         run
     }
 
     #[track_caller]
-    fn no_key(&self, run: &Run) {
+    pub(crate) fn no_key(&self, run: &Run) {
         assert!(
             !run.stderr.contains(KEY) && !run.out().contains(KEY),
             "{}",
@@ -81,12 +81,18 @@ impl Bench {
     }
 
     /// What is staged of a series in `data/staging`.
-    fn staged(&self, ticker: &str, interval: Interval) -> Vec<Bar> {
+    pub(crate) fn staged(&self, ticker: &str, interval: Interval) -> Vec<Bar> {
         staged(&self.env.path("data/staging"), ticker, interval)
     }
 
     /// What the simulator has, whatever it would answer.
-    fn truth(&self, ticker: &str, interval: Interval, first: &str, last: &str) -> Vec<Bar> {
+    pub(crate) fn truth(
+        &self,
+        ticker: &str,
+        interval: Interval,
+        first: &str,
+        last: &str,
+    ) -> Vec<Bar> {
         self.truth_as(ticker, interval, first, last, false, true)
     }
 
@@ -126,13 +132,13 @@ impl Bench {
     }
 
     /// Requests that the simulator met.
-    fn requests(&self) -> u64 {
+    pub(crate) fn requests(&self) -> u64 {
         self.simulator.handle().counters().requests
     }
 
     /// No question was asked twice, but for the `retries` after faults.
     #[track_caller]
-    fn asked_once(&self, retries: usize) {
+    pub(crate) fn asked_once(&self, retries: usize) {
         let again = self
             .simulator
             .handle()
@@ -159,7 +165,7 @@ fn staged(dir: &std::path::Path, ticker: &str, interval: Interval) -> Vec<Bar> {
 
 /// The bars are the same, or the first difference is shown.
 #[track_caller]
-fn same(staged: &[Bar], truth: &[Bar], what: &str) {
+pub(crate) fn same(staged: &[Bar], truth: &[Bar], what: &str) {
     for (at, (staged, truth)) in staged.iter().zip(truth).enumerate() {
         assert_eq!(staged, truth, "{what}: bar {at}");
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use crate::calendar::Book;
 use crate::cli::args::TickerArgs;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
@@ -63,6 +64,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
     let dir = context.store_dir(false);
     let reader = Reader::open(&dir, &OpenOptions::default())?;
+    let mut book = Book::default();
     for notice in reader.notices() {
         tracing::warn!("{notice}");
     }
@@ -87,7 +89,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
                 writeln!(out)?;
             }
             found = true;
-            years::draw(&mut out, &row, &overview::marks(&reader, &row)?)?;
+            years::draw(&mut out, &row, &overview::marks(&reader, &row, &mut book)?)?;
         }
         if !found {
             return Err(CliError::failed(format!("no bars of {ticker} are staged")));
@@ -107,7 +109,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
                 .interval
                 .is_none_or(|interval| row.key.interval == interval)
     };
-    let overview = Overview::read(&reader, keep, bytes_below(&dir))?;
+    let overview = Overview::read(&reader, keep, &mut book, bytes_below(&dir))?;
     match args.format {
         StatusFormat::Table => show::table(&mut out, &overview)?,
         StatusFormat::Json => show::json(&mut out, &overview)?,

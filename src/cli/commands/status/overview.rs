@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use chrono::NaiveDate;
 
-use crate::calendar::{Calendar, Session, complete};
-use crate::model::{DateRange, Interval, SeriesKey, Timestamp};
+use crate::calendar::{Book, Session, complete};
+use crate::gaps::align;
+use crate::model::{Interval, SeriesKey, Timestamp};
 use crate::store::{Error, Reader, SeriesRow, SessionCount, TargetRow};
 
 /// All that is told.
@@ -45,6 +46,7 @@ impl Overview {
     pub fn read(
         reader: &Reader,
         keep: impl Fn(&SeriesRow) -> bool,
+        calendars: &mut Book,
         bytes: u64,
     ) -> Result<Self, Error> {
         let lake_only = reader.is_lake_only().is_some();
@@ -59,12 +61,11 @@ impl Overview {
             .iter()
             .map(|row| ((row.target.as_str(), &row.series), row))
             .collect();
-        let mut calendars = Calendars::default();
         let mut series = Vec::new();
         for row in reader.series()?.into_iter().filter(keep) {
             let sessions = counts
                 .get(&row.key)
-                .and_then(|counts| calendars.judge(&row, counts));
+                .and_then(|counts| judge(calendars, &row, counts));
             let mut unsynced = Vec::with_capacity(targets.len());
             for target in &targets {
                 unsynced.push(match seen.get(&(target.as_str(), &row.key)) {
@@ -118,13 +119,16 @@ pub(super) enum Mark {
 }
 
 /// The sessions of a series from its first to its last, and how each stands; empty where nothing is known of them.
-pub(super) fn marks(reader: &Reader, row: &SeriesRow) -> Result<Vec<(NaiveDate, Mark)>, Error> {
+pub(super) fn marks(
+    reader: &Reader,
+    row: &SeriesRow,
+    calendars: &mut Book,
+) -> Result<Vec<(NaiveDate, Mark)>, Error> {
     let counts = reader.sessions()?;
     let Some(counts) = counts.get(&row.key) else {
         return Ok(Vec::new());
     };
-    let mut calendars = Calendars::default();
-    let Some((sessions, bars)) = calendars.aligned(row, counts) else {
+    let Some((sessions, bars)) = aligned(calendars, row, counts) else {
         return Ok(Vec::new());
     };
     let whole = complete(sessions, &bars, row.key.interval);
@@ -142,67 +146,22 @@ pub(super) fn marks(reader: &Reader, row: &SeriesRow) -> Result<Vec<(NaiveDate, 
         .collect())
 }
 
-/// The sessions of each exchange, looked up once.
-#[derive(Default)]
-struct Calendars(HashMap<String, Option<(Calendar, Vec<Session>)>>);
+/// Compares what was counted with what the exchange's calendar says. Outside its span nothing can be expected.
+fn judge(calendars: &mut Book, row: &SeriesRow, counts: &[SessionCount]) -> Option<Sessions> {
+    let (sessions, bars) = aligned(calendars, row, counts)?;
+    Some(judged(sessions, &bars, row.key.interval))
+}
 
-impl Calendars {
-    /// Compares what was counted with what the exchange's calendar says. Outside its span nothing can be expected.
-    fn judge(&mut self, row: &SeriesRow, counts: &[SessionCount]) -> Option<Sessions> {
-        let (sessions, bars) = self.aligned(row, counts)?;
-        Some(judged(sessions, &bars, row.key.interval))
-    }
-
-    /// The sessions from the first to the last counted one, and the bars in each.
-    fn aligned(
-        &mut self,
-        row: &SeriesRow,
-        counts: &[SessionCount],
-    ) -> Option<(&[Session], Vec<u32>)> {
-        let (first, last) = (counts.first()?.session, counts.last()?.session);
-        let sessions = self.sessions(&row.provenance.exchange, first, last)?;
-        let mut bars = vec![0; sessions.len()];
-        let mut place = 0;
-        for count in counts {
-            while place < sessions.len() && sessions[place].date < count.session {
-                place += 1;
-            }
-            if place < sessions.len() && sessions[place].date == count.session {
-                bars[place] = count.regular;
-            }
-        }
-        Some((sessions, bars))
-    }
-
-    fn sessions(
-        &mut self,
-        exchange: &str,
-        first: NaiveDate,
-        last: NaiveDate,
-    ) -> Option<&[Session]> {
-        let entry = self
-            .0
-            .entry(exchange.to_owned())
-            .or_insert_with(|| Some((Calendar::for_exchange(exchange).ok()?, Vec::new())));
-        let (calendar, known) = entry.as_mut()?;
-        let (mut from, mut to) = (first, last);
-        if let Some(span) = calendar.span() {
-            from = from.max(span.first());
-            to = to.min(span.last());
-        }
-        let covered = known.first().is_some_and(|session| session.date <= from)
-            && known.last().is_some_and(|session| session.date >= to);
-        if !covered {
-            if let (Some(a), Some(b)) = (known.first(), known.last()) {
-                from = from.min(a.date);
-                to = to.max(b.date);
-            }
-            *known = calendar.sessions(DateRange::new(from, to).ok()?).ok()?;
-        }
-        let start = known.partition_point(|session| session.date < first);
-        let end = known.partition_point(|session| session.date <= last);
-        Some(&known[start..end])
-    }
+/// The sessions from the first to the last counted one, and the bars in each.
+fn aligned<'a>(
+    calendars: &'a mut Book,
+    row: &SeriesRow,
+    counts: &[SessionCount],
+) -> Option<(&'a [Session], Vec<u32>)> {
+    let (first, last) = (counts.first()?.session, counts.last()?.session);
+    let sessions = calendars.sessions(&row.provenance.exchange, first, last)?;
+    let bars = align(sessions, counts).map(|count| count.map_or(0, |count| count.regular));
+    Some((sessions, bars.collect()))
 }
 
 fn judged(sessions: &[Session], bars: &[u32], interval: Interval) -> Sessions {

@@ -1,0 +1,124 @@
+//! Gaps for people and for programs.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::cli::table::{Column, Table, grouped};
+use crate::gaps::{Gap, Reason, Survey};
+
+/// The name and version of the list's form.
+const SCHEMA: &str = "backfill.gaps/1";
+
+/// Reasons in the order of their totals.
+const REASONS: [Reason; 5] = [
+    Reason::NeverAsked,
+    Reason::Empty,
+    Reason::Partial,
+    Reason::Failed,
+    Reason::Short,
+];
+
+pub(super) fn table(out: &mut impl Write, survey: &Survey) -> io::Result<()> {
+    let mut table = Table::new(
+        &mut *out,
+        vec![
+            Column::text("interval"),
+            Column::text("ticker"),
+            Column::text("session"),
+            Column::number("bars"),
+            Column::text("reason"),
+            Column::text("first missing"),
+            Column::text("last missing"),
+        ],
+    );
+    let mut any = false;
+    for gap in survey.gaps() {
+        any = true;
+        table.row(vec![
+            gap.series.interval.to_string(),
+            gap.series.ticker.to_string(),
+            gap.session.to_string(),
+            format!("{}/{}", gap.bars, gap.expected),
+            gap.reason.to_string(),
+            gap.first_missing.to_string(),
+            gap.last_missing.to_string(),
+        ])?;
+    }
+    if any {
+        table.finish()?;
+        writeln!(out)?;
+    }
+    writeln!(out, "{}", totals(survey))
+}
+
+/// `3 gaps in 1 of 2 series (2 empty, 1 short), 247/250 sessions complete`.
+fn totals(survey: &Survey) -> String {
+    let (complete, expected) = survey.completeness();
+    let sessions = format!(
+        "{}/{} sessions complete",
+        grouped(complete),
+        grouped(expected)
+    );
+    let gaps = survey.gaps().count() as u64;
+    if gaps == 0 {
+        return format!("no gaps in {} series, {sessions}", survey.series.len());
+    }
+    let of = |reason| survey.gaps().filter(|gap| gap.reason == reason).count() as u64;
+    let reasons: Vec<String> = (REASONS.iter())
+        .filter(|reason| of(**reason) > 0)
+        .map(|reason| format!("{} {reason}", grouped(of(*reason))))
+        .collect();
+    let with = (survey.series.iter())
+        .filter(|series| !series.gaps.is_empty())
+        .count();
+    format!(
+        "{} gaps in {with} of {} series ({}), {sessions}",
+        grouped(gaps),
+        survey.series.len(),
+        reasons.join(", ")
+    )
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'a str,
+    gaps: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    interval_minutes: u16,
+    ticker: &'a str,
+    session: String,
+    expected: u32,
+    bars: u32,
+    first_missing: String,
+    last_missing: String,
+    reason: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    fn of(gap: &'a Gap) -> Self {
+        Self {
+            interval_minutes: gap.series.interval.minutes(),
+            ticker: gap.series.ticker.as_str(),
+            session: gap.session.to_string(),
+            expected: gap.expected,
+            bars: gap.bars,
+            first_missing: gap.first_missing.to_string(),
+            last_missing: gap.last_missing.to_string(),
+            reason: gap.reason.as_str(),
+        }
+    }
+}
+
+pub(super) fn json(out: &mut impl Write, survey: &Survey) -> io::Result<()> {
+    let gaps = survey.gaps().map(Entry::of).collect();
+    let document = Document {
+        schema: SCHEMA,
+        gaps,
+    };
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}

@@ -1,0 +1,158 @@
+//! One series: its sessions, its counts and its coverage, judged. Pure.
+
+use chrono::NaiveDate;
+
+use super::Reason;
+use crate::backfill::local_date;
+use crate::calendar::{Calendar, Session, complete};
+use crate::model::{DateRange, Hours, Interval, Timestamp};
+use crate::store::{Answer, AnswerStatus, SessionCount};
+
+/// The count of each session, in the order of the sessions; counts of other dates are left out.
+pub fn align<'a>(
+    sessions: &'a [Session],
+    counts: &'a [SessionCount],
+) -> impl Iterator<Item = Option<&'a SessionCount>> {
+    let mut place = 0;
+    sessions.iter().map(move |session| {
+        while counts
+            .get(place)
+            .is_some_and(|count| count.session < session.date)
+        {
+            place += 1;
+        }
+        counts
+            .get(place)
+            .filter(|count| count.session == session.date)
+    })
+}
+
+/// What coverage tells of a date: one good answer is enough, whatever came after it; else the last counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Answered(AnswerStatus),
+}
+
+/// A session that lacks bars, by its place among the sessions judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lacking {
+    pub place: usize,
+    pub reason: Reason,
+}
+
+/// Which of `sessions` (all over, in order) lack bars, and why. `answers` come oldest first.
+pub(super) fn judge(
+    sessions: &[Session],
+    counts: &[Option<&SessionCount>],
+    answers: &[Answer],
+    calendar: &Calendar,
+    interval: Interval,
+    hours: Hours,
+) -> Vec<Lacking> {
+    let bars: Vec<u32> = (counts.iter())
+        .map(|count| count.map_or(0, |count| count.regular))
+        .collect();
+    let whole = complete(sessions, &bars, interval);
+    let mut lacking = Vec::new();
+    for (place, session) in sessions.iter().enumerate() {
+        if whole[place] && !(lacks_its_end(session, counts[place], interval, hours)) {
+            continue;
+        }
+        let told = told(answers, calendar, session);
+        let reason = match (told, bars[place]) {
+            (Told::Answered(AnswerStatus::Partial), _) => Reason::Partial,
+            // Enough bars, and nothing says that the last ones were not to be had.
+            _ if whole[place] => continue,
+            (Told::Answered(AnswerStatus::Failed), _) => Reason::Failed,
+            (Told::Nothing, 0) => Reason::NeverAsked,
+            (Told::Answered(AnswerStatus::Empty), 0) => Reason::Empty,
+            _ => Reason::Short,
+        };
+        lacking.push(Lacking { place, reason });
+    }
+    lacking
+}
+
+/// Whether the last bar of a session's grid is not there.
+fn lacks_its_end(
+    session: &Session,
+    count: Option<&SessionCount>,
+    interval: Interval,
+    hours: Hours,
+) -> bool {
+    let last = expected_opens(session, interval, hours).last().copied();
+    count.is_none_or(|count| last.is_some_and(|last| count.last < last))
+}
+
+/// The opens of a session's bars as the provider lays them out: at 60 minutes the grid of extended hours stands on whole
+/// hours, whenever trading begins.
+pub(super) fn expected_opens(
+    session: &Session,
+    interval: Interval,
+    hours: Hours,
+) -> Vec<Timestamp> {
+    if hours != Hours::Extended || interval != Interval::M60 {
+        return session.grid(interval);
+    }
+    let hour = interval.micros();
+    let first = session.open.micros().div_euclid(hour) * hour;
+    (first..session.close.micros())
+        .step_by(usize::try_from(hour).unwrap_or(usize::MAX))
+        .map(Timestamp::from_micros)
+        .filter(|open| session.contains(*open))
+        .collect()
+}
+
+/// What coverage tells of a session. One over midnight lies on two local dates: then the worse of both counts.
+fn told(answers: &[Answer], calendar: &Calendar, session: &Session) -> Told {
+    let first = local_date(calendar, session.open.micros());
+    let last = local_date(calendar, session.close.micros() - 1);
+    let worse = |told: &Told| match told {
+        Told::Answered(AnswerStatus::Failed) => 0,
+        Told::Answered(AnswerStatus::Partial) => 1,
+        Told::Nothing => 2,
+        Told::Answered(AnswerStatus::Rows) => 3,
+        Told::Answered(AnswerStatus::Empty) => 4,
+    };
+    (first.iter_days().take_while(|date| *date <= last))
+        .map(|date| told_of_date(answers, date))
+        .min_by_key(worse)
+        .unwrap_or(Told::Nothing)
+}
+
+fn told_of_date(answers: &[Answer], date: NaiveDate) -> Told {
+    let mut told = Told::Nothing;
+    for answer in answers.iter().filter(|answer| answer.dates.contains(date)) {
+        told = match (told, answer.status) {
+            (Told::Answered(AnswerStatus::Rows), _) => told,
+            (Told::Answered(AnswerStatus::Empty), AnswerStatus::Partial | AnswerStatus::Failed) => {
+                told
+            }
+            (_, status) => Told::Answered(status),
+        };
+    }
+    told
+}
+
+/// First and last of the bars that `session` lacks; `held` are the timestamps staged inside it, sorted. Where all of the
+/// grid is there, or none of it is known, the whole of it.
+pub(super) fn missing(expected: &[Timestamp], held: &[i64]) -> Option<(Timestamp, Timestamp)> {
+    let lacks = |open: &&Timestamp| held.binary_search(&open.micros()).is_err();
+    let first = expected.iter().find(lacks).or(expected.first())?;
+    let last = expected.iter().rev().find(lacks).or(expected.last())?;
+    Some((*first, *last))
+}
+
+/// The dates that answers and counts speak of, from the first to the last.
+pub(super) fn spoken_of(answers: &[Answer], counts: &[SessionCount]) -> Option<DateRange> {
+    let asked = answers
+        .iter()
+        .flat_map(|a| [a.dates.first(), a.dates.last()]);
+    let staged = counts.iter().map(|count| count.session);
+    let (first, last) = asked.chain(staged).fold(None, |ends, date| match ends {
+        None => Some((date, date)),
+        Some((first, last)) => Some((date.min(first), date.max(last))),
+    })?;
+    DateRange::new(first, last).ok()
+}

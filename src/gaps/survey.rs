@@ -1,0 +1,232 @@
+//! All series of a store: what each lacks.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+
+use super::Gap;
+use super::judge::{Lacking, align, expected_opens, judge, missing, spoken_of};
+use crate::calendar::{Book, Session};
+use crate::model::{
+    Basis, DateRange, Hours, Interval, Provenance, SeriesKey, Ticker, TimeRange, Timestamp,
+};
+use crate::store::{Answer, Error, Reader, SessionCount};
+
+/// What is looked at.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// These tickers; all where there are none.
+    pub tickers: Vec<Ticker>,
+    /// Bars of this length; all where it is open.
+    pub interval: Option<Interval>,
+    /// From this date; from the first session asked for or staged where it is open.
+    pub start: Option<NaiveDate>,
+    /// To this date; to the last session asked for or staged where it is open.
+    pub end: Option<NaiveDate>,
+    /// The time of day: a session that is not over lacks nothing yet.
+    pub now: Timestamp,
+}
+
+/// What one series lacks.
+#[derive(Clone, Debug)]
+pub struct SeriesGaps {
+    /// Whose sessions.
+    pub key: SeriesKey,
+    /// As what it is staged; where nothing is, as what it was last asked for.
+    pub provenance: Provenance,
+    /// The sessions that lack bars, oldest first.
+    pub gaps: Vec<Gap>,
+    /// Sessions looked at.
+    pub expected: u64,
+}
+
+impl SeriesGaps {
+    /// Sessions that lack nothing.
+    #[must_use]
+    pub fn complete(&self) -> u64 {
+        self.expected - self.gaps.len() as u64
+    }
+}
+
+/// What all series lack.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// By interval and ticker; those that lack nothing too.
+    pub series: Vec<SeriesGaps>,
+    /// Tickers that were named, and of which nothing is staged and nothing was ever asked.
+    pub strangers: Vec<Ticker>,
+    /// What could not be judged, in words for a person.
+    pub notices: Vec<String>,
+}
+
+impl Survey {
+    /// All gaps, by series and session.
+    pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.series.iter().flat_map(|series| &series.gaps)
+    }
+
+    /// Complete and expected sessions.
+    #[must_use]
+    pub fn completeness(&self) -> (u64, u64) {
+        let complete = self.series.iter().map(SeriesGaps::complete).sum();
+        let expected = self.series.iter().map(|series| series.expected).sum();
+        (complete, expected)
+    }
+
+    /// Whether complete ÷ expected is at least `share`. A ticker that nothing is known of lacks everything.
+    #[must_use]
+    pub fn reaches(&self, share: f64) -> bool {
+        let (complete, expected) = self.completeness();
+        let whole = expected == 0 || complete as f64 / expected as f64 >= share;
+        whole && (share <= 0.0 || self.strangers.is_empty())
+    }
+}
+
+/// Judges every series of `scope`.
+pub fn survey(reader: &Reader, scope: &Scope, book: &mut Book) -> Result<Survey, Error> {
+    let wanted = |key: &SeriesKey| {
+        (scope.tickers.is_empty() || scope.tickers.contains(&key.ticker))
+            && scope
+                .interval
+                .is_none_or(|interval| key.interval == interval)
+    };
+    let mut counts = reader.sessions()?;
+    let mut answers = reader.all_coverage()?;
+    let mut known: BTreeMap<SeriesKey, Option<Provenance>> = (answers.keys())
+        .filter(|key| wanted(key))
+        .map(|key| (key.clone(), None))
+        .collect();
+    for row in reader.series()?.into_iter().filter(|row| wanted(&row.key)) {
+        known.insert(row.key, Some(row.provenance));
+    }
+    let mut survey = Survey::default();
+    for (key, staged) in known {
+        let answers = answers.remove(&key).unwrap_or_default();
+        let counts = counts.remove(&key).unwrap_or_default();
+        let provenance = match staged.or_else(|| Some(answers.last()?.provenance.clone())) {
+            Some(provenance) => provenance,
+            None => continue,
+        };
+        let answers: Vec<Answer> = (answers.into_iter())
+            .filter(|answer| is_of(&answer.provenance, &provenance))
+            .collect();
+        let notices = &mut survey.notices;
+        let series = of_series(
+            reader, scope, book, &key, provenance, &answers, &counts, notices,
+        )?;
+        survey.series.push(series);
+    }
+    survey.notices.sort_unstable();
+    survey.notices.dedup();
+    survey.strangers = (scope.tickers.iter())
+        .filter(|ticker| !(survey.series.iter()).any(|series| series.key.ticker == **ticker))
+        .cloned()
+        .collect();
+    Ok(survey)
+}
+
+/// Judges one series. What its calendar does not reach is not judged, and said to `notices`.
+#[allow(clippy::too_many_arguments)]
+fn of_series(
+    reader: &Reader,
+    scope: &Scope,
+    book: &mut Book,
+    key: &SeriesKey,
+    provenance: Provenance,
+    answers: &[Answer],
+    counts: &[SessionCount],
+    notices: &mut Vec<String>,
+) -> Result<SeriesGaps, Error> {
+    let mut found = SeriesGaps {
+        key: key.clone(),
+        provenance,
+        gaps: Vec::new(),
+        expected: 0,
+    };
+    let exchange = &found.provenance.exchange;
+    let Some(spoken_of) = spoken_of(answers, counts) else {
+        return Ok(found);
+    };
+    let first = scope.start.unwrap_or(spoken_of.first());
+    let last = scope.end.unwrap_or(spoken_of.last());
+    let Ok(dates) = DateRange::new(first, last) else {
+        return Ok(found);
+    };
+    let Some(calendar) = book.calendar(exchange).cloned() else {
+        notices.push(format!(
+            "no calendar is known of {exchange}: its sessions are not judged"
+        ));
+        return Ok(found);
+    };
+    let today = calendar.session_date(scope.now);
+    if let Some(span) = calendar.span()
+        && (dates.first() < span.first() || dates.last().min(today) > span.last())
+    {
+        notices.push(format!(
+            "the calendar of {exchange} covers {span}: what lies outside is not judged"
+        ));
+    }
+    // What is usual around a session is judged from all that is there, also outside the dates asked about.
+    let (from, to) = (first.min(spoken_of.first()), last.max(spoken_of.last()));
+    let Some(sessions) = book.sessions(exchange, from, to.min(today)) else {
+        return Ok(found);
+    };
+    let over = sessions.partition_point(|session| session.close <= scope.now);
+    let sessions = &sessions[..over];
+    let aligned: Vec<Option<&SessionCount>> = align(sessions, counts).collect();
+    let (interval, hours) = (key.interval, found.provenance.hours);
+    let mut lacking = judge(sessions, &aligned, answers, &calendar, interval, hours);
+    lacking.retain(|lacking| dates.contains(sessions[lacking.place].date));
+    found.gaps = gaps(reader, key, hours, sessions, &aligned, &lacking)?;
+    let inside = |session: &&Session| dates.contains(session.date);
+    found.expected = sessions.iter().filter(inside).count() as u64;
+    Ok(found)
+}
+
+/// Whether what was asked for is what is staged.
+fn is_of(asked: &Provenance, staged: &Provenance) -> bool {
+    asked.exchange == staged.exchange
+        && (asked.basis == staged.basis || staged.basis == Basis::Unknown)
+}
+
+/// The gaps with their first and last missing bar. Only sessions whose counts do not tell these are looked up.
+fn gaps(
+    reader: &Reader,
+    key: &SeriesKey,
+    hours: Hours,
+    sessions: &[Session],
+    counts: &[Option<&SessionCount>],
+    lacking: &[Lacking],
+) -> Result<Vec<Gap>, Error> {
+    let looked_up: Vec<&Session> = (lacking.iter())
+        .filter(|lacking| counts[lacking.place].is_some_and(|count| count.regular > 0))
+        .map(|lacking| &sessions[lacking.place])
+        .collect();
+    let ranges: Vec<TimeRange> = (looked_up.iter())
+        .map(|session| TimeRange {
+            start: session.open.micros(),
+            end: session.close.micros(),
+        })
+        .collect();
+    let held = reader.timestamps(key, &ranges)?;
+    let mut gaps = Vec::with_capacity(lacking.len());
+    for Lacking { place, reason } in lacking {
+        let session = &sessions[*place];
+        let expected = expected_opens(session, key.interval, hours);
+        let inside = held.partition_point(|at| *at < session.open.micros())
+            ..held.partition_point(|at| *at < session.close.micros());
+        let Some((first_missing, last_missing)) = missing(&expected, &held[inside]) else {
+            continue;
+        };
+        gaps.push(Gap {
+            series: key.clone(),
+            session: session.date,
+            expected: expected.len() as u32,
+            bars: counts[*place].map_or(0, |count| count.regular),
+            first_missing,
+            last_missing,
+            reason: *reason,
+        });
+    }
+    Ok(gaps)
+}

@@ -1,0 +1,117 @@
+//! Reading the coverage ledger.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::{Date32Type, Int16Type, Int64Type, TimestampMicrosecondType};
+use duckdb::params;
+
+use crate::model::{DateRange, Interval, Provenance, SeriesKey, Ticker, Timestamp};
+
+use super::catalog::{Catalog, date_from_days};
+use super::coverage::{Answer, AnswerStatus};
+use super::error::Error;
+use super::reader::Reader;
+
+const SELECT: &str = "SELECT provider, interval, ticker, exchange, basis, hours, first, last, status, rows, reason, asked_at FROM coverage";
+
+impl Reader {
+    /// What was asked of a provider for a series, oldest answer first.
+    pub fn coverage(&self, provider: &str, series: &SeriesKey) -> Result<Vec<Answer>, Error> {
+        let sql = format!(
+            "{SELECT} WHERE provider = ? AND interval = ? AND ticker = ? ORDER BY asked_at"
+        );
+        let parameters = params![provider, series.interval.minutes(), series.ticker.as_str()];
+        answers(&*self.catalog()?, &sql, parameters)
+    }
+
+    /// What was asked of a provider for bars of one length, by ticker, oldest answer first: one query for thousands of
+    /// tickers.
+    pub fn coverage_of(
+        &self,
+        provider: &str,
+        interval: Interval,
+    ) -> Result<HashMap<Ticker, Vec<Answer>>, Error> {
+        let sql = format!("{SELECT} WHERE provider = ? AND interval = ? ORDER BY asked_at");
+        let found = answers(
+            &*self.catalog()?,
+            &sql,
+            params![provider, interval.minutes()],
+        )?;
+        let mut by_ticker: HashMap<Ticker, Vec<Answer>> = HashMap::new();
+        for answer in found {
+            match by_ticker.get_mut(&answer.series.ticker) {
+                Some(answers) => answers.push(answer),
+                None => {
+                    by_ticker.insert(answer.series.ticker.clone(), vec![answer]);
+                }
+            }
+        }
+        Ok(by_ticker)
+    }
+
+    /// All that was ever asked of anybody, by series, oldest answer first.
+    pub fn all_coverage(&self) -> Result<BTreeMap<SeriesKey, Vec<Answer>>, Error> {
+        let sql = format!("{SELECT} ORDER BY asked_at");
+        let mut by_series: BTreeMap<SeriesKey, Vec<Answer>> = BTreeMap::new();
+        for answer in answers(&*self.catalog()?, &sql, [])? {
+            match by_series.get_mut(&answer.series) {
+                Some(answers) => answers.push(answer),
+                None => {
+                    by_series.insert(answer.series.clone(), vec![answer]);
+                }
+            }
+        }
+        Ok(by_series)
+    }
+}
+
+/// The answers that a query finds. They come as columns: a ledger has many rows.
+pub(super) fn answers(
+    catalog: &Catalog,
+    sql: &str,
+    parameters: impl duckdb::Params,
+) -> Result<Vec<Answer>, Error> {
+    let mut statement = (catalog.connection.prepare(sql)).map_err(|error| catalog.failed(error))?;
+    let batches = statement
+        .query_arrow(parameters)
+        .map_err(|error| catalog.failed(error))?;
+    let mut found = Vec::new();
+    for batch in batches {
+        found.extend((0..batch.num_rows()).filter_map(|row| answer(&batch, row)));
+    }
+    Ok(found)
+}
+
+fn answer(batch: &RecordBatch, row: usize) -> Option<Answer> {
+    let text = |column: usize| -> Option<&str> {
+        let column = batch
+            .column(column)
+            .as_any()
+            .downcast_ref::<StringArray>()?;
+        (!column.is_null(row)).then(|| column.value(row))
+    };
+    let date = |column: usize| {
+        date_from_days(batch.column(column).as_primitive::<Date32Type>().value(row))
+    };
+    let minutes = batch.column(1).as_primitive::<Int16Type>().value(row);
+    Some(Answer {
+        series: SeriesKey {
+            interval: Interval::from_minutes(u32::try_from(minutes).ok()?)?,
+            ticker: Ticker::new(text(2)?).ok()?,
+        },
+        provider: text(0)?.to_owned(),
+        provenance: Provenance {
+            exchange: text(3)?.to_owned(),
+            basis: text(4)?.parse().ok()?,
+            hours: text(5)?.parse().ok()?,
+        },
+        dates: DateRange::new(date(6), date(7)).ok()?,
+        status: text(8)?.parse::<AnswerStatus>().ok()?,
+        rows: batch.column(9).as_primitive::<Int64Type>().value(row) as u64,
+        reason: text(10).map(str::to_owned),
+        asked_at: Timestamp::from_micros(
+            (batch.column(11).as_primitive::<TimestampMicrosecondType>()).value(row),
+        ),
+    })
+}
