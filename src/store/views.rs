@@ -102,7 +102,7 @@ impl Reader {
                 .collect();
             selects.push(format!(
                 "SELECT s.ticker, h.timestamp, {BAR_COLUMNS}, s.interval
-                 FROM staging.main.hot h JOIN staging.main.series s USING (series_id) WHERE true{hidden}"
+                 FROM staging.main.hot h JOIN staging.main.series s USING (series_id) JOIN staging.main.sources USING (source_id) WHERE true{hidden}"
             ));
         }
         if selects.is_empty() {

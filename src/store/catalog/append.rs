@@ -12,28 +12,48 @@ use super::Catalog;
 impl Catalog {
     /// Appends columns to `table`, inside the transaction that is open. Columns stand in the table's own order.
     pub fn append(&self, table: &str, columns: Vec<ArrayRef>) -> Result<(), Error> {
+        self.append_all(table, std::iter::once(columns))
+    }
+
+    /// Appends batch after batch through one appender, so that only one stands in memory.
+    pub fn append_all(
+        &self,
+        table: &str,
+        batches: impl Iterator<Item = Vec<ArrayRef>>,
+    ) -> Result<(), Error> {
+        let mut appender = None;
+        for columns in batches {
+            let batch = self.batch(columns)?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            if appender.is_none() {
+                let opened = self.connection.appender(table);
+                appender = Some(opened.map_err(|error| self.failed(error))?);
+            }
+            if let Some(appender) = &mut appender {
+                appender
+                    .append_record_batch(batch)
+                    .map_err(|error| self.failed(error))?;
+            }
+        }
+        match appender {
+            Some(mut appender) => appender.flush().map_err(|error| self.failed(error)),
+            None => Ok(()),
+        }
+    }
+
+    fn batch(&self, columns: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
         let fields: Vec<Field> = columns
             .iter()
             .enumerate()
             .map(|(place, column)| Field::new(place.to_string(), column.data_type().clone(), true))
             .collect();
-        let batch =
-            RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| {
-                self.failed(duckdb::Error::ArrowTypeToDuckdbType(
-                    error.to_string(),
-                    arrow::datatypes::DataType::Null,
-                ))
-            })?;
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
-        let mut appender = self
-            .connection
-            .appender(table)
-            .map_err(|error| self.failed(error))?;
-        appender
-            .append_record_batch(batch)
-            .map_err(|error| self.failed(error))?;
-        appender.flush().map_err(|error| self.failed(error))
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| {
+            self.failed(duckdb::Error::ArrowTypeToDuckdbType(
+                error.to_string(),
+                arrow::datatypes::DataType::Null,
+            ))
+        })
     }
 }

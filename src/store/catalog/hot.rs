@@ -1,9 +1,10 @@
 //! The hot tier: bars of small commits, until they are sealed.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    Array, ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
 use duckdb::params;
@@ -36,33 +37,101 @@ impl HotYear {
 }
 
 /// Rows of several series, as read from the hot tier: sorted by series and timestamp.
-pub(crate) type HotRows = std::collections::HashMap<i32, StagedRows>;
+pub(crate) type HotRows = HashMap<i32, StagedRows>;
+
+/// Rows that one batch of an append holds at most, unless one commit alone has more: a row group of DuckDB's.
+const APPEND_ROWS: usize = 122_880;
+
+/// The hot tier with its sources by name.
+const HOT: &str = "hot JOIN sources USING (source_id)";
 
 const COLUMNS: &str = "epoch_us(timestamp), open, high, low, close, volume, vwap, trades, source, commit_seq, series_id";
 
+/// Rows on their way into the hot tier.
+#[derive(Default)]
+struct HotBatch {
+    series_id: Vec<i32>,
+    bars: Bars,
+    source_id: Vec<i16>,
+    commit_seq: Vec<i64>,
+}
+
+impl HotBatch {
+    fn has_room_for(&self, rows: &StagedRows) -> bool {
+        self.series_id.is_empty() || self.series_id.len() + rows.len() <= APPEND_ROWS
+    }
+
+    fn push(&mut self, series_id: i32, rows: &StagedRows, ids: &HashMap<&str, i16>) {
+        self.series_id
+            .resize(self.series_id.len() + rows.len(), series_id);
+        self.bars.extend_from(&rows.bars, 0..rows.len());
+        let of_rows: Vec<i16> = rows.sources.iter().map(|name| ids[name.as_str()]).collect();
+        self.source_id
+            .extend(rows.source.iter().map(|place| of_rows[*place as usize]));
+        self.commit_seq.extend_from_slice(&rows.commit_seq);
+    }
+
+    fn into_columns(self) -> Vec<ArrayRef> {
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(self.series_id))];
+        columns.extend(bars_into_arrays(self.bars));
+        columns.push(Arc::new(Int16Array::from(self.source_id)));
+        columns.push(Arc::new(Int64Array::from(self.commit_seq)));
+        columns
+    }
+}
+
 impl Catalog {
-    /// Adds rows of any number of series to the hot tier, in one append.
+    /// Adds rows of any number of series to the hot tier, through one appender.
     pub fn insert_hot<'a>(
         &self,
-        parts: impl Iterator<Item = (i32, &'a StagedRows)>,
+        parts: impl Iterator<Item = (i32, &'a StagedRows)> + Clone,
     ) -> Result<(), Error> {
-        let (mut ids, mut bars) = (Vec::new(), Bars::default());
-        let (mut sources, mut commit_seq) = (Vec::new(), Vec::new());
-        for (series_id, rows) in parts {
-            ids.resize(ids.len() + rows.len(), series_id);
-            bars.extend_from(&rows.bars, 0..rows.len());
-            sources.extend(
-                rows.source
-                    .iter()
-                    .map(|place| rows.sources[*place as usize].as_str()),
-            );
-            commit_seq.extend_from_slice(&rows.commit_seq);
+        let names: BTreeSet<&str> = parts
+            .clone()
+            .flat_map(|(_, rows)| rows.sources.iter().map(Source::as_str))
+            .collect();
+        if names.is_empty() {
+            return Ok(());
         }
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(ids))];
-        columns.extend(bars_into_arrays(bars));
-        columns.push(Arc::new(StringArray::from(sources)));
-        columns.push(Arc::new(Int64Array::from(commit_seq)));
-        self.append("hot", columns)
+        let ids = self.source_ids(&names)?;
+        let mut parts = parts.peekable();
+        self.append_all(
+            "hot",
+            std::iter::from_fn(|| {
+                parts.peek()?;
+                let mut batch = HotBatch::default();
+                while let Some((series_id, rows)) =
+                    parts.next_if(|(_, rows)| batch.has_room_for(rows))
+                {
+                    batch.push(series_id, rows, &ids);
+                }
+                Some(batch.into_columns())
+            }),
+        )
+    }
+
+    /// The numbers of sources by their names, inside the transaction that is open; new names get one.
+    fn source_ids<'n>(&self, names: &BTreeSet<&'n str>) -> Result<HashMap<&'n str, i16>, Error> {
+        let known: HashMap<String, i16> = self
+            .rows("SELECT source, source_id FROM sources", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
+            .into_iter()
+            .collect();
+        let mut next = known.values().max().map_or(0, |last| last + 1);
+        let mut ids = HashMap::new();
+        for name in names {
+            let id = match known.get(*name) {
+                Some(id) => *id,
+                None => {
+                    self.execute("INSERT INTO sources VALUES (?, ?)", params![next, name])?;
+                    next += 1;
+                    next - 1
+                }
+            };
+            ids.insert(*name, id);
+        }
+        Ok(ids)
     }
 
     /// Removes rows of one series by their keys.
@@ -97,14 +166,14 @@ impl Catalog {
         let mut out = HotRows::new();
         if let [one] = series {
             let sql = format!(
-                "SELECT {COLUMNS} FROM hot WHERE {by_range} AND series_id = {one} ORDER BY timestamp"
+                "SELECT {COLUMNS} FROM {HOT} WHERE {by_range} AND series_id = {one} ORDER BY timestamp"
             );
             return self.collect_hot(&sql, bounds, &mut out).map(|()| out);
         }
         self.run("CREATE OR REPLACE TEMP TABLE wanted (series_id INTEGER)")?;
         self.append("wanted", vec![Arc::new(Int32Array::from(series.to_vec()))])?;
         let sql = format!(
-            "SELECT {COLUMNS} FROM hot WHERE {by_range} AND series_id IN (SELECT series_id FROM wanted) ORDER BY series_id, timestamp"
+            "SELECT {COLUMNS} FROM {HOT} WHERE {by_range} AND series_id IN (SELECT series_id FROM wanted) ORDER BY series_id, timestamp"
         );
         self.collect_hot(&sql, bounds, &mut out)?;
         self.run("DROP TABLE wanted")?;

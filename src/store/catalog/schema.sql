@@ -8,8 +8,10 @@ CREATE TABLE series (
 CREATE TABLE hot (
     series_id INTEGER NOT NULL, timestamp TIMESTAMPTZ NOT NULL,
     open DOUBLE NOT NULL, high DOUBLE NOT NULL, low DOUBLE NOT NULL, close DOUBLE NOT NULL, volume DOUBLE NOT NULL,
-    vwap DOUBLE, trades BIGINT, source VARCHAR NOT NULL, commit_seq BIGINT NOT NULL
+    vwap DOUBLE, trades BIGINT, source_id SMALLINT NOT NULL, commit_seq BIGINT NOT NULL
 );
+-- Names of sources: a text in each hot row would cost a third of the append.
+CREATE TABLE sources (source_id SMALLINT NOT NULL, source VARCHAR NOT NULL);
 -- What stands in the lake.
 CREATE TABLE partitions (
     series_id INTEGER NOT NULL, year INTEGER NOT NULL, rows BIGINT NOT NULL, first TIMESTAMPTZ NOT NULL, last TIMESTAMPTZ NOT NULL,
