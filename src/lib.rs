@@ -15,6 +15,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod backfill;
+pub mod bundle;
 pub mod calendar;
 pub mod cli;
 pub mod crash;

@@ -20,4 +20,4 @@ pub use event::{Event, Observer, Silent};
 pub use lines::{Wording, clock};
 pub use run::{Fatal, RunReport, RunStatus, UnitReport, UnitStatus};
 pub use stop::Stop;
-pub use summary::{RunInfo, RunKind, SCHEMA, Summary};
+pub use summary::{BundleInfo, RunInfo, RunKind, SCHEMA, Summary};

@@ -44,6 +44,27 @@ pub struct RunInfo {
     pub on_conflict: Option<OnConflict>,
     /// Where it syncs to, a database URL without its password.
     pub target: Option<String>,
+    /// The bundle that it makes, checks or applies.
+    pub bundle: Option<BundleInfo>,
+}
+
+/// What the summary says of a bundle.
+#[derive(Clone, Debug, Serialize)]
+pub struct BundleInfo {
+    /// The file, as it was named.
+    pub file: String,
+    /// Its manifest's hash, in hexadecimal.
+    pub manifest_sha256: String,
+    /// The hash of the bundle that it goes on from.
+    pub base_manifest_sha256: Option<String>,
+    /// The store that it was made from.
+    pub store_id: String,
+    /// How many partitions it holds.
+    pub partitions: u64,
+    /// How many bars it holds.
+    pub rows: u64,
+    /// Bytes of its partitions.
+    pub bytes: u64,
 }
 
 impl RunInfo {
@@ -60,6 +81,7 @@ impl RunInfo {
             dry_run: false,
             on_conflict: None,
             target: None,
+            bundle: None,
         }
     }
 }
@@ -99,6 +121,7 @@ impl Summary<'_> {
             dry_run: info.dry_run,
             on_conflict: info.on_conflict.map(OnConflict::as_str),
             target: (info.kind == RunKind::Sync).then_some(info.target.as_deref()),
+            bundle: info.bundle.as_ref(),
             error: report.fatal.as_ref().map(|fatal| fatal.error.as_str()),
             totals: Totals {
                 tickers: report.tickers.len(),
@@ -148,6 +171,8 @@ struct Document<'a> {
     on_conflict: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bundle: Option<&'a BundleInfo>,
     error: Option<&'a str>,
     totals: Totals,
     tickers: Vec<TickerEntry<'a>>,

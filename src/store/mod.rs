@@ -9,6 +9,7 @@
 //! DuckDB does what it is good at: a catalog that is written whole or not at all, and small commits. Parquet does what it
 //! is good at: bulk. The key is kept without an index, by merging sorted timestamps. [`Store`] writes, [`Reader`] reads.
 
+mod bundles;
 mod catalog;
 mod commit;
 mod coverage;
@@ -37,6 +38,7 @@ mod timestamps;
 mod verify;
 mod views;
 
+pub use bundles::{AppliedBundle, CommitMark, PartitionFile};
 pub use commit::{Committed, Offer, Tally};
 pub use coverage::{Answer, AnswerStatus};
 pub use drop_bars::Dropped;

@@ -120,6 +120,24 @@ impl StagedRows {
         out
     }
 
+    /// The bars of each source, in order.
+    pub fn by_source(self) -> Vec<(Source, Bars)> {
+        if let [source] = self.sources.as_slice() {
+            return vec![(source.clone(), self.bars)];
+        }
+        let mut places: Vec<Vec<usize>> = vec![Vec::new(); self.sources.len()];
+        for (row, place) in self.source.iter().enumerate() {
+            places[*place as usize].push(row);
+        }
+        let of_source = |(source, rows): (Source, Vec<usize>)| (source, self.bars.select(&rows));
+        self.sources
+            .into_iter()
+            .zip(places)
+            .filter(|(_, rows)| !rows.is_empty())
+            .map(of_source)
+            .collect()
+    }
+
     /// Highest commit among the rows, 0 without rows.
     pub fn max_commit_seq(&self) -> u64 {
         self.commit_seq.iter().copied().max().unwrap_or(0) as u64

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod bundle;
 mod cli;
 mod crash;
 #[cfg(feature = "crash-points")]

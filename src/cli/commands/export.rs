@@ -138,7 +138,7 @@ fn place(to: &Path, format: Option<Format>) -> Result<(Place, Format), CliError>
 }
 
 /// Nothing but the store itself writes into its folder.
-fn keep_out_of(store: &Path, to: &Path) -> Result<(), CliError> {
+pub(super) fn keep_out_of(store: &Path, to: &Path) -> Result<(), CliError> {
     // Of a path that is not there yet, the part that is tells where it will be.
     let real = |path: &Path| {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

@@ -6,6 +6,7 @@
 use super::context::{Context, Outcome};
 use super::error::CliError;
 
+mod bundle;
 mod check;
 mod completions;
 mod concurrent;
@@ -45,6 +46,7 @@ macro_rules! commands {
 commands! {
     Specific => specific,
     Concurrent => concurrent,
+    Bundle => bundle,
     Check => check,
     Completions => completions,
     Conflicts => conflicts,

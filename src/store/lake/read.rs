@@ -152,7 +152,7 @@ impl Partition {
 }
 
 /// The file's columns, with the source as a dictionary: one text a run instead of one a row.
-fn read_schema() -> SchemaRef {
+pub(super) fn read_schema() -> SchemaRef {
     let mut fields: Vec<_> = file_schema().fields().iter().cloned().collect();
     let dictionary = scan_schema().field(8).clone();
     fields[8] = Arc::new(dictionary);

@@ -71,62 +71,98 @@ pub(crate) fn write_partition(
     stamp: &Stamp<'_>,
     flush: &Flush,
 ) -> Result<Written, Error> {
-    let timestamps = rows.bars.timestamps();
-    let (Some(&first), Some(&last)) = (timestamps.first(), timestamps.last()) else {
-        return Err(unwritable(path, "it would hold no rows"));
-    };
-    let (first, last) = (Timestamp::from_micros(first), Timestamp::from_micros(last));
-    // Checked here and again when it is read back: the key is kept by order alone.
-    if !rows.bars.is_sorted_unique() || first.year() != key.year || last.year() != key.year {
-        return Err(unwritable(
-            path,
-            "its rows are not sorted, unique and of its year",
-        ));
-    }
-
-    let batch = rows.into_batch();
-    let mut hasher = RowHasher::default();
-    hasher
-        .update(&batch)
-        .ok_or_else(|| unwritable(path, "its columns are of other types"))?;
-    let footer = Footer {
-        store_id: stamp.store_id,
-        schema_version: SCHEMA_VERSION,
-        commit_seq: stamp.commit_seq,
-        commit_id: stamp.commit_id,
-        rows: hasher.rows(),
-        row_hash: hasher.finish(),
-        provenance: stamp.provenance.clone(),
-    };
-
-    let properties = properties(&batch, footer.to_key_values());
+    let ready = Ready::new(path, key, rows, stamp)?;
     let file = HashedFile::create(path).at(path)?;
-    let encode = |error: ParquetError| match error {
-        ParquetError::External(source) => match source.downcast::<std::io::Error>() {
-            Ok(io) => Error::io(path, *io),
-            Err(other) => unwritable(path, &other.to_string()),
-        },
-        other => unwritable(path, &other.to_string()),
-    };
     let buffered = std::io::BufWriter::with_capacity(1 << 18, file);
-    // Without the Arrow schema in the footer the dictionary of sources is an encoding only: readers see plain text.
-    let options = ArrowWriterOptions::new()
-        .with_properties(properties)
-        .with_skip_arrow_metadata(true);
-    let mut writer =
-        ArrowWriter::try_new_with_options(buffered, batch.schema(), options).map_err(encode)?;
-    writer.write(&batch).map_err(encode)?;
-    let buffered = writer.into_inner().map_err(encode)?;
+    let buffered = ready.encode(path, buffered)?;
     let file = buffered
         .into_inner()
         .map_err(|error| Error::io(path, error.into_error()))?;
     let digest = file.finish_in(flush).at(path)?;
     Ok(Written {
-        footer,
+        footer: ready.footer,
         digest,
-        first,
-        last,
+        first: ready.first,
+        last: ready.last,
     })
+}
+
+/// The bytes that [`write_partition`] would write. The same rows and stamp give the same bytes.
+pub(crate) fn partition_bytes(
+    key: &PartitionKey,
+    rows: StagedRows,
+    stamp: &Stamp<'_>,
+) -> Result<Vec<u8>, Error> {
+    let path = crate::store::layout::Layout::partition_relative(key);
+    Ready::new(&path, key, rows, stamp)?.encode(&path, Vec::new())
+}
+
+/// Rows that are checked and hashed, and so may be encoded.
+struct Ready {
+    batch: RecordBatch,
+    footer: Footer,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl Ready {
+    fn new(
+        path: &Path,
+        key: &PartitionKey,
+        rows: StagedRows,
+        stamp: &Stamp<'_>,
+    ) -> Result<Self, Error> {
+        let timestamps = rows.bars.timestamps();
+        let (Some(&first), Some(&last)) = (timestamps.first(), timestamps.last()) else {
+            return Err(unwritable(path, "it would hold no rows"));
+        };
+        let (first, last) = (Timestamp::from_micros(first), Timestamp::from_micros(last));
+        // Checked here and again when it is read back: the key is kept by order alone.
+        if !rows.bars.is_sorted_unique() || first.year() != key.year || last.year() != key.year {
+            return Err(unwritable(
+                path,
+                "its rows are not sorted, unique and of its year",
+            ));
+        }
+        let batch = rows.into_batch();
+        let mut hasher = RowHasher::default();
+        hasher
+            .update(&batch)
+            .ok_or_else(|| unwritable(path, "its columns are of other types"))?;
+        let footer = Footer {
+            store_id: stamp.store_id,
+            schema_version: SCHEMA_VERSION,
+            commit_seq: stamp.commit_seq,
+            commit_id: stamp.commit_id,
+            rows: hasher.rows(),
+            row_hash: hasher.finish(),
+            provenance: stamp.provenance.clone(),
+        };
+        Ok(Self {
+            batch,
+            footer,
+            first,
+            last,
+        })
+    }
+
+    fn encode<W: std::io::Write + Send>(&self, path: &Path, out: W) -> Result<W, Error> {
+        let encode = |error: ParquetError| match error {
+            ParquetError::External(source) => match source.downcast::<std::io::Error>() {
+                Ok(io) => Error::io(path, *io),
+                Err(other) => unwritable(path, &other.to_string()),
+            },
+            other => unwritable(path, &other.to_string()),
+        };
+        // Without the Arrow schema in the footer the dictionary of sources is an encoding only: readers see plain text.
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties(&self.batch, self.footer.to_key_values()))
+            .with_skip_arrow_metadata(true);
+        let mut writer =
+            ArrowWriter::try_new_with_options(out, self.batch.schema(), options).map_err(encode)?;
+        writer.write(&self.batch).map_err(encode)?;
+        writer.into_inner().map_err(encode)
+    }
 }
 
 fn unwritable(path: &Path, reason: &str) -> Error {

@@ -1,0 +1,342 @@
+//! Apply: the bars of a bundle into a store, by ordinary commits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Seek};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use super::archive::Archive;
+use super::error::Error;
+use super::manifest::Manifest;
+use super::verify::{Sound, open};
+use crate::model::{OnConflict, SeriesKey, TimeRange, Timestamp};
+use crate::report::{Counts, Event, Observer, RunReport, Stop, UnitReport, UnitStatus};
+use crate::store::{AppliedBundle, Offer, Reader, Refusal, RunId, Store};
+
+/// Rows that go into one commit, unless one partition alone has more.
+const PIECE_ROWS: u64 = 262_144;
+/// Offers in one commit at most.
+const PIECE_OFFERS: usize = 256;
+
+/// Partitions decoded and ready for one commit.
+#[derive(Default)]
+struct Piece {
+    offers: Vec<Offer>,
+    /// How many partitions each ticker has in it.
+    partitions: BTreeMap<String, u64>,
+    rows: u64,
+    bytes: u64,
+}
+
+/// A delta changes what its base brought; a store that lacks the base is refused. `reader` is `None` where there is no store.
+///
+/// The base is there when it was applied, or when the store knows the base's last commit, as a copy of the store does.
+pub fn check_base(reader: Option<&Reader>, manifest: &Manifest) -> Result<(), Error> {
+    let Some(base) = &manifest.base else {
+        return Ok(());
+    };
+    let Some(reader) = reader else {
+        return Err(Error::BaseMissing(Box::new(base.clone())));
+    };
+    let applied = reader.applied_bundles()?;
+    if applied
+        .iter()
+        .any(|bundle| bundle.manifest == base.manifest_sha256)
+    {
+        return Ok(());
+    }
+    if reader.store_id() == manifest.store_id
+        && let Some(commit) = &base.commit
+        && reader.commit_id(commit.seq)? == Some(commit.id)
+    {
+        return Ok(());
+    }
+    Err(Error::BaseMissing(Box::new(base.clone())))
+}
+
+/// Commits all bars of a bundle under `on_conflict`, each with its own source, and records at the end that it was applied.
+///
+/// Bars that are staged with the same values are skipped and counted, under `fail` too: whoever applies a bundle again asks
+/// for what is there. Stopped or killed, it converges when it is run again.
+#[allow(clippy::too_many_arguments)]
+pub fn apply<R: Read + Seek + Send>(
+    store: &Store,
+    run: &RunId,
+    bundle: Sound<R>,
+    name: &str,
+    on_conflict: OnConflict,
+    applied_at: Timestamp,
+    observer: &dyn Observer,
+    stop: &Stop,
+) -> Result<RunReport, Error> {
+    let began = Instant::now();
+    let Sound(mut archive) = bundle;
+    let manifest = archive.manifest().clone();
+    let hash = archive.hash().to_owned();
+    let reader = store.reader()?;
+    check_base(Some(&reader), &manifest)?;
+    if on_conflict == OnConflict::Update && is_superseded(&reader, &hash)? {
+        return Err(Error::Superseded);
+    }
+    drop(reader);
+    observer.event(&Event::Planned {
+        unit: "bytes",
+        total: manifest.totals.bytes,
+    });
+    let mut tally = Applying::new(&manifest);
+    archive.rewind()?;
+    std::thread::scope(|scope| {
+        // Nothing waits between them: one piece is decoded while the one before is committed.
+        let (sender, pieces) = sync_channel::<Result<Piece, Error>>(0);
+        let archive = &mut archive;
+        scope.spawn(move || read_pieces(archive, on_conflict, &sender));
+        for piece in pieces {
+            if stop.is_set() {
+                break;
+            }
+            tally.commit(store, run, piece?, observer)?;
+            crate::crash_point!("bundle.apply.between-commits");
+        }
+        Ok::<(), Error>(())
+    })?;
+    let interrupted = stop.is_set();
+    if !interrupted && tally.refused.is_empty() {
+        crate::crash_point!("bundle.apply.before-record");
+        store.record_bundle(
+            run,
+            &AppliedBundle {
+                manifest: hash,
+                store_id: manifest.store_id,
+                base: manifest.base.map(|base| base.manifest_sha256),
+                bars: manifest.totals.rows,
+                applied_at,
+            },
+        )?;
+        crate::crash_point!("bundle.apply.after-record");
+    }
+    Ok(tally.conclude(name, began.elapsed(), interrupted))
+}
+
+/// Whether this bundle was applied, and after it one that goes on from it.
+fn is_superseded(reader: &Reader, hash: &str) -> Result<bool, Error> {
+    let applied = reader.applied_bundles()?;
+    Ok(applied.iter().any(|bundle| bundle.manifest == hash)
+        && applied
+            .iter()
+            .any(|bundle| bundle.base.as_deref() == Some(hash)))
+}
+
+/// Decodes the partitions one after another and sends them in pieces, until nobody takes them any more.
+fn read_pieces<R: Read + Seek>(
+    archive: &mut Archive<R>,
+    on_conflict: OnConflict,
+    sender: &SyncSender<Result<Piece, Error>>,
+) {
+    let mut piece = Piece::default();
+    loop {
+        match add_partition(archive, on_conflict, &mut piece) {
+            Ok(true) if piece.rows < PIECE_ROWS && piece.offers.len() < PIECE_OFFERS => {}
+            Ok(more) => {
+                if sender.send(Ok(std::mem::take(&mut piece))).is_err() || !more {
+                    return;
+                }
+            }
+            Err(error) => {
+                let _ = sender.send(Err(error));
+                return;
+            }
+        }
+    }
+}
+
+/// Adds the next partition to the piece; `false` after the last.
+fn add_partition<R: Read + Seek>(
+    archive: &mut Archive<R>,
+    on_conflict: OnConflict,
+    piece: &mut Piece,
+) -> Result<bool, Error> {
+    let Some((place, bytes)) = archive.next_partition()? else {
+        return Ok(false);
+    };
+    let entry = &archive.manifest().partitions[place];
+    // The file is read a second time: that it is still the same is not taken for granted.
+    let image = open(entry, bytes)?;
+    let damaged = |why: &str| super::Fault::Unsound {
+        path: entry.path.clone(),
+        why: why.to_owned(),
+    };
+    let key = entry
+        .key()
+        .ok_or_else(|| damaged("its path names no partition"))?;
+    let provenance = entry
+        .provenance()
+        .ok_or_else(|| damaged("its footer cannot be read"))?;
+    let rows = image.rows(TimeRange::ALL, 0).map_err(|why| damaged(&why))?;
+    *piece.partitions.entry(entry.ticker.clone()).or_default() += 1;
+    piece.rows += entry.rows;
+    piece.bytes += entry.bytes;
+    for (source, bars) in rows.by_source() {
+        let same = piece.offers.iter_mut().rev().find(|offer| {
+            offer.series == key.series && offer.source == source && offer.provenance == provenance
+        });
+        match same {
+            Some(offer) => offer.bars.append(bars),
+            None => piece.offers.push(Offer {
+                series: key.series.clone(),
+                provenance: provenance.clone(),
+                source,
+                bars,
+                on_conflict,
+                asked_again: true,
+                coverage: Vec::new(),
+            }),
+        }
+    }
+    Ok(true)
+}
+
+/// What came of a bundle so far.
+struct Applying {
+    units: BTreeMap<String, UnitReport>,
+    /// Partitions of each ticker that are not through.
+    left: BTreeMap<String, u64>,
+    /// Whose bars were refused: nothing more of theirs is offered.
+    refused: BTreeSet<SeriesKey>,
+}
+
+impl Applying {
+    fn new(manifest: &Manifest) -> Self {
+        let mut left: BTreeMap<String, u64> = BTreeMap::new();
+        for entry in &manifest.partitions {
+            *left.entry(entry.ticker.clone()).or_default() += 1;
+        }
+        let unit = |ticker: &String| UnitReport {
+            status: UnitStatus::Ok,
+            ..UnitReport::done(ticker.as_str(), Counts::default(), Duration::ZERO)
+        };
+        Self {
+            units: left
+                .keys()
+                .map(|ticker| (ticker.clone(), unit(ticker)))
+                .collect(),
+            left,
+            refused: BTreeSet::new(),
+        }
+    }
+
+    fn commit(
+        &mut self,
+        store: &Store,
+        run: &RunId,
+        piece: Piece,
+        observer: &dyn Observer,
+    ) -> Result<(), Error> {
+        let began = Instant::now();
+        let mut offers = piece.offers;
+        let mut rows_of: BTreeMap<String, u64> = BTreeMap::new();
+        for offer in &offers {
+            let ticker = offer.series.ticker.as_str();
+            let rows = offer.bars.len() as u64;
+            *rows_of.entry(ticker.to_owned()).or_default() += rows;
+            self.count(ticker, |counts| {
+                counts.fetched += rows;
+                counts.prepared += rows;
+            });
+        }
+        offers.retain(|offer| !self.refused.contains(&offer.series));
+        let series: Vec<SeriesKey> = offers.iter().map(|offer| offer.series.clone()).collect();
+        for (series, answer) in series.into_iter().zip(store.commit(run, offers)?) {
+            let ticker = series.ticker.as_str();
+            match answer {
+                Ok(done) => self.count(ticker, |counts| {
+                    counts.committed += done.counts.committed;
+                    counts.updated += done.counts.updated;
+                    counts.skipped_identical += done.counts.skipped_identical;
+                    counts.skipped_restated += done.counts.skipped_restated;
+                }),
+                Err(refusal) => {
+                    self.refuse(&refusal, ticker);
+                    self.refused.insert(series);
+                }
+            }
+        }
+        let elapsed = began.elapsed();
+        for (ticker, rows) in rows_of {
+            if let Some(unit) = self.units.get_mut(&ticker) {
+                unit.elapsed += elapsed.mul_f64(rows as f64 / piece.rows.max(1) as f64);
+            }
+        }
+        observer.event(&Event::Progress {
+            done: piece.bytes,
+            bars: piece.rows,
+        });
+        for (ticker, partitions) in piece.partitions {
+            let left = self.left.entry(ticker.clone()).or_default();
+            *left = left.saturating_sub(partitions);
+            if *left == 0
+                && let Some(unit) = self.units.get(&ticker)
+            {
+                observer.event(&Event::TickerDone(unit));
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, ticker: &str, add: impl FnOnce(&mut Counts)) {
+        if let Some(unit) = self.units.get_mut(ticker) {
+            add(&mut unit.counts);
+        }
+    }
+
+    fn refuse(&mut self, refusal: &Refusal, ticker: &str) {
+        let Some(unit) = self.units.get_mut(ticker) else {
+            return;
+        };
+        if let Refusal::Conflicts {
+            identical,
+            restated,
+            ..
+        } = refusal
+        {
+            unit.counts.conflicts += identical + restated;
+            if unit.status == UnitStatus::Ok {
+                unit.status = UnitStatus::Conflict;
+            }
+            unit.hint = Some(
+                "--on-conflict update takes the bundle's values, --on-conflict ignore keeps those that are staged"
+                    .to_owned(),
+            );
+        } else {
+            unit.status = UnitStatus::Failed;
+            unit.hint =
+                Some("`drop` removes what is staged, another --store keeps both".to_owned());
+        }
+        unit.error.get_or_insert_with(|| refusal.to_string());
+    }
+
+    fn conclude(self, name: &str, elapsed: Duration, interrupted: bool) -> RunReport {
+        let tickers: Vec<UnitReport> = self.units.into_values().collect();
+        let totals: Counts = tickers.iter().map(|unit| unit.counts).sum();
+        let has = |status| tickers.iter().any(|unit| unit.status == status);
+        let status = if has(UnitStatus::Failed) {
+            UnitStatus::Failed
+        } else if has(UnitStatus::Conflict) {
+            UnitStatus::Conflict
+        } else {
+            UnitStatus::Ok
+        };
+        let error = tickers.iter().find_map(|unit| unit.error.clone());
+        let file = UnitReport {
+            status,
+            error,
+            ..UnitReport::done(name, totals, elapsed)
+        };
+        RunReport {
+            tickers,
+            files: vec![file],
+            totals,
+            interrupted,
+            ..RunReport::default()
+        }
+    }
+}

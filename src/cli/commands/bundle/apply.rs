@@ -1,0 +1,90 @@
+//! `bundle apply`: the bars of a bundle into the store.
+
+use std::path::PathBuf;
+
+use crate::bundle;
+use crate::cli::context::{Context, Outcome};
+use crate::cli::error::CliError;
+use crate::cli::log::LINE;
+use crate::model::OnConflict;
+use crate::report::{Fatal, RunKind, RunReport};
+use crate::store::{OpenOptions, Reader, Store};
+
+/// Stage the bars of a bundle, each with its source, once all of it is verified. Example: backfill bundle apply bars.tar
+///
+/// Interrupted, it goes on when it is run again; run twice, it changes nothing: bars that are staged with the same values are
+/// skipped and counted, under --on-conflict fail too. A bundle made with --since needs the one before it.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill bundle apply monday.tar
+  backfill bundle apply tuesday.tar --on-conflict update")]
+pub struct Args {
+    /// The bundle. Example: bars.tar
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// What to do with bars that are staged with other values: fail, ignore or update. Example: --on-conflict update
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "fail",
+        help_heading = "Conflicts"
+    )]
+    on_conflict: OnConflict,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
+    let file = args.file.as_path();
+    let dir = context.store_dir(false);
+    context.describe(|info| {
+        info.kind = RunKind::Files;
+        info.on_conflict = Some(args.on_conflict);
+    });
+    let failed = |error| super::failure(file, error);
+    let archive = super::open(file)?;
+    let stop = context.stop();
+    let observer = context.observer();
+    let sound = bundle::verify(archive, &observer, &stop).map_err(failed)?;
+    drop(observer);
+    context.describe(|info| super::describe(info, file, sound.manifest(), sound.hash()));
+    for line in super::told("verified", sound.manifest(), sound.hash()).lines() {
+        tracing::info!(target: LINE, "{line}");
+    }
+
+    let options = OpenOptions {
+        memory_limit_mib: super::STORE_MEMORY_MIB,
+        ..OpenOptions::default()
+    };
+    // Before anything is written, the store's folder included.
+    if !dir.join("staging.duckdb").exists() && !dir.join("lake").exists() {
+        bundle::check_base(None, sound.manifest()).map_err(failed)?;
+    } else if sound.manifest().base.is_some() {
+        let reader = Reader::open(&dir, &options)?;
+        bundle::check_base(Some(&reader), sound.manifest()).map_err(failed)?;
+    }
+    let store = Store::open(&dir, &options)?;
+    for notice in store.notices() {
+        tracing::warn!("{notice}");
+    }
+    let run = store.begin_run("bundle apply", context.started_at())?;
+    let name = file.display().to_string();
+    let observer = context.observer();
+    let result = bundle::apply(
+        &store,
+        &run,
+        sound,
+        &name,
+        args.on_conflict,
+        context.started_at(),
+        &observer,
+        &stop,
+    );
+    drop(observer);
+    let report = result.map_err(failed).unwrap_or_else(|error| RunReport {
+        fatal: Some(Fatal::from(&error)),
+        ..RunReport::default()
+    });
+    let summary = context.summary_json(&report);
+    store.finish_run(&run, context.now(), report.status().as_str(), &summary)?;
+    Ok(Outcome::Run(Box::new(report)))
+}

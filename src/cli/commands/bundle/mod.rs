@@ -1,0 +1,118 @@
+//! `bundle`: bars across an air gap, as one file with its proof.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use crate::bundle::{Archive, Error, Manifest, grouped};
+use crate::cli::context::{Context, Outcome};
+use crate::cli::error::CliError;
+use crate::cli::exit_codes;
+use crate::report::{BundleInfo, RunInfo};
+
+mod apply;
+mod create;
+mod verify;
+
+/// Memory for DuckDB in MiB: a bundle asks little of it.
+const STORE_MEMORY_MIB: u64 = 96;
+
+/// Carry staged bars across an air gap, as one tar file with its proof. Example: backfill bundle create bars.tar
+///
+/// `create` writes the sealed partitions and a manifest, and prints the manifest's hash; read it out over the phone. On the
+/// other side `verify` checks every byte and prints the hash that it found, and `apply` commits the bars.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill bundle create monday.tar
+  backfill bundle create tuesday.tar --since monday.tar
+  backfill bundle verify tuesday.tar
+  backfill bundle apply tuesday.tar --store /data/bars --on-conflict update")]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    Create(create::Args),
+    Verify(verify::Args),
+    Apply(apply::Args),
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
+    let named = |name: &str| context.describe(|info| info.command = format!("bundle {name}"));
+    match args.action {
+        Action::Create(args) => {
+            named("create");
+            create::run(context, args)
+        }
+        Action::Verify(args) => {
+            named("verify");
+            verify::run(context, args)
+        }
+        Action::Apply(args) => {
+            named("apply");
+            apply::run(context, args)
+        }
+    }
+}
+
+/// Opens a bundle and checks its frame and its manifest, not its partitions yet.
+fn open(file: &Path) -> Result<Archive<BufReader<File>>, CliError> {
+    let opened = File::open(file)
+        .map_err(|error| CliError::failed(format!("{}: {error}", file.display())))?;
+    Archive::open(BufReader::with_capacity(1 << 18, opened))
+        .map_err(|fault| failure(file, fault.into()))
+}
+
+/// An error about the bundle in `file`.
+fn failure(file: &Path, error: Error) -> CliError {
+    let hint = error.hint().map(str::to_owned);
+    let code = match &error {
+        Error::OtherFilter { .. } => exit_codes::USAGE,
+        Error::Interrupted => exit_codes::INTERRUPTED,
+        _ => exit_codes::FAILED,
+    };
+    if let Error::Store(error) = error {
+        return error.into();
+    }
+    let told = CliError::of(code, &error).maybe_hint(hint);
+    CliError {
+        message: format!("{}: {}", file.display(), told.message),
+        ..told
+    }
+}
+
+/// Tells the summary which bundle it is.
+fn describe(info: &mut RunInfo, file: &Path, manifest: &Manifest, hash: &str) {
+    info.bundle = Some(BundleInfo {
+        file: file.display().to_string(),
+        manifest_sha256: hash.to_owned(),
+        base_manifest_sha256: manifest
+            .base
+            .as_ref()
+            .map(|base| base.manifest_sha256.clone()),
+        store_id: manifest.store_id.to_string(),
+        partitions: manifest.totals.partitions,
+        rows: manifest.totals.rows,
+        bytes: manifest.totals.bytes,
+    });
+}
+
+/// What a bundle holds, and its manifest's hash for the phone: two lines.
+fn told(verb: &str, manifest: &Manifest, hash: &str) -> String {
+    let totals = &manifest.totals;
+    let since = manifest.base.as_ref().map_or_else(String::new, |base| {
+        format!(
+            " since={}",
+            &base.manifest_sha256[..8.min(base.manifest_sha256.len())]
+        )
+    });
+    format!(
+        "{verb}: partitions={} rows={} bytes={}{since}\nmanifest: {}",
+        totals.partitions,
+        totals.rows,
+        totals.bytes,
+        grouped(hash)
+    )
+}

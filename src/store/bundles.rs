@@ -1,0 +1,169 @@
+//! What bundles ask of a store: its partitions and last commit, and which bundles were applied to it.
+
+use std::path::PathBuf;
+
+use duckdb::params;
+use uuid::Uuid;
+
+use crate::model::Timestamp;
+
+use super::catalog::instant;
+use super::error::Error;
+use super::handle::Store;
+use super::layout::PartitionKey;
+use super::reader::Reader;
+use super::run::RunId;
+
+/// A commit, by which a bundle says how far it reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitMark {
+    /// Its place in the store's order.
+    pub seq: u64,
+    /// Its id.
+    pub id: Uuid,
+    /// When the run began that made it; `None` where that is not recorded.
+    pub at: Option<Timestamp>,
+}
+
+/// A sealed partition.
+#[derive(Clone, Debug)]
+pub struct PartitionFile {
+    /// Whose bars, and of which year.
+    pub key: PartitionKey,
+    /// The file.
+    pub path: PathBuf,
+    /// Its rows.
+    pub rows: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// xxh3 (128 bits) of its bytes, in hexadecimal.
+    pub checksum: String,
+    /// The last commit that it knows of.
+    pub commit_seq: u64,
+}
+
+/// A bundle that was applied to a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedBundle {
+    /// The manifest's hash, in hexadecimal: the bundle's name.
+    pub manifest: String,
+    /// The store that it was made from.
+    pub store_id: Uuid,
+    /// The manifest's hash of the bundle that it goes on from.
+    pub base: Option<String>,
+    /// Its bars.
+    pub bars: u64,
+    /// When it was applied.
+    pub applied_at: Timestamp,
+}
+
+/// Made when the first bundle is applied. A program that does not know the table does not miss it, so the store's format
+/// stays the same.
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS bundles (
+    manifest VARCHAR NOT NULL, store_id VARCHAR NOT NULL, base VARCHAR, bars BIGINT NOT NULL, applied_at TIMESTAMPTZ NOT NULL,
+    run_id VARCHAR NOT NULL)";
+
+impl Store {
+    /// Records that all of a bundle was applied. Said again, it changes nothing.
+    pub fn record_bundle(&self, run: &RunId, bundle: &AppliedBundle) -> Result<(), Error> {
+        self.check_whole()?;
+        self.inner().catalog.transaction(|catalog| {
+            catalog.run(TABLE)?;
+            let known = catalog.rows(
+                "SELECT 1 FROM bundles WHERE manifest = ?",
+                params![bundle.manifest],
+                |row| row.get::<_, i32>(0),
+            )?;
+            if known.is_empty() {
+                catalog.execute(
+                    "INSERT INTO bundles VALUES (?, ?, ?, ?, ?, ?)",
+                    params![
+                        bundle.manifest,
+                        bundle.store_id.to_string(),
+                        bundle.base,
+                        bundle.bars as i64,
+                        instant(bundle.applied_at.micros()),
+                        run.to_string()
+                    ],
+                )?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Reader {
+    /// The bundles that were applied, oldest first.
+    pub fn applied_bundles(&self) -> Result<Vec<AppliedBundle>, Error> {
+        let catalog = self.catalog()?;
+        let table = catalog.rows(
+            "SELECT 1 FROM information_schema.tables WHERE table_name = 'bundles'",
+            [],
+            |row| row.get::<_, i32>(0),
+        )?;
+        if table.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = catalog.rows(
+            "SELECT manifest, store_id, base, bars, epoch_us(applied_at) FROM bundles ORDER BY applied_at, manifest",
+            [],
+            |row| {
+                let (manifest, store_id, base): (String, String, Option<String>) =
+                    (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok((manifest, store_id, base, row.get::<_, i64>(3)?, row.get(4)?))
+            },
+        )?;
+        let bundle =
+            |(manifest, store_id, base, bars, at): (String, String, _, i64, _)| AppliedBundle {
+                manifest,
+                store_id: Uuid::parse_str(&store_id).unwrap_or_default(),
+                base,
+                bars: bars as u64,
+                applied_at: Timestamp::from_micros(at),
+            };
+        Ok(rows.into_iter().map(bundle).collect())
+    }
+
+    /// The last commit; `None` in a store that has none.
+    pub fn last_commit(&self) -> Result<Option<CommitMark>, Error> {
+        let rows = self.catalog()?.rows(
+            "SELECT c.commit_seq, c.commit_id, epoch_us(r.started_at) FROM commits c LEFT JOIN runs r USING (run_id)
+             ORDER BY c.commit_seq DESC, c.commit_id LIMIT 1",
+            [],
+            |row| {
+                let (seq, id): (i64, String) = (row.get(0)?, row.get(1)?);
+                Ok((seq as u64, id, row.get::<_, Option<i64>>(2)?))
+            },
+        )?;
+        Ok(rows.into_iter().next().and_then(|(seq, id, at)| {
+            Some(CommitMark {
+                seq,
+                id: Uuid::parse_str(&id).ok()?,
+                at: at.map(Timestamp::from_micros),
+            })
+        }))
+    }
+
+    /// The sealed partitions, by interval, ticker and year. Hot bars are in none of them.
+    #[must_use]
+    pub fn partition_files(&self) -> Vec<PartitionFile> {
+        let mut files = Vec::new();
+        for (series, facts) in &self.series {
+            for (year, partition) in &facts.partitions {
+                let key = PartitionKey {
+                    series: series.clone(),
+                    year: *year,
+                };
+                files.push(PartitionFile {
+                    path: self.layout.partition(&key),
+                    key,
+                    rows: partition.rows,
+                    bytes: partition.digest.bytes,
+                    checksum: partition.digest.checksum.clone(),
+                    commit_seq: partition.commit_seq,
+                });
+            }
+        }
+        files
+    }
+}
