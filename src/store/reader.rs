@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::model::{Bar, Provenance, SeriesKey, TimeRange, Timestamp};
 
-use super::catalog::{Catalog, Intent, PartitionFacts, SeriesFacts};
+use super::catalog::{Catalog, Intent, PartitionFacts, SeriesFacts, use_utc};
 use super::error::Error;
 use super::handle::{OpenOptions, Store};
 use super::lake::read::Partition;
@@ -128,7 +128,8 @@ impl Store {
         let held = self.locks.lock(keys);
         let inner = self.inner();
         let catalog = inner.catalog.second()?;
-        catalog.run("BEGIN TRANSACTION; SET TimeZone = 'UTC'")?;
+        catalog.run("BEGIN TRANSACTION")?;
+        use_utc(&catalog.connection).map_err(|error| catalog.failed(error))?;
         let max_commit_seq = catalog.max_commit_seq()?;
         let reader = Reader {
             layout: self.layout.clone(),

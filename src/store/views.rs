@@ -6,6 +6,7 @@ use duckdb::Connection;
 
 use crate::model::year_start_micros;
 
+use super::catalog::use_utc;
 use super::error::Error;
 use super::reader::Reader;
 
@@ -28,9 +29,7 @@ impl Reader {
             Some(_) => self.catalog()?.connection.try_clone().map_err(failed)?,
             None => Connection::open_in_memory().map_err(failed)?,
         };
-        connection
-            .execute_batch("SET TimeZone = 'UTC'")
-            .map_err(failed)?;
+        use_utc(&connection).map_err(failed)?;
         connection
             .execute_batch(&self.bars_view()?)
             .map_err(failed)?;

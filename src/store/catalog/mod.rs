@@ -12,7 +12,7 @@ mod records;
 pub(crate) use facts::{PartitionFacts, SeriesFacts};
 pub(crate) use hot::{HotYear, years};
 pub(crate) use intents::Intent;
-pub(crate) use open::{Catalog, Opened};
+pub(crate) use open::{Catalog, Opened, use_utc};
 pub(crate) use records::{CommitRecord, LedgerRow, SessionRow};
 
 /// An instant as a parameter of a statement.

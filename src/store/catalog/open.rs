@@ -227,8 +227,16 @@ fn connect(
         .max_memory(&format!("{memory_limit_mib}MiB"))?
         .threads(i64::from(threads))?;
     let connection = Connection::open_with_flags(path, config)?;
-    connection.execute_batch("SET TimeZone = 'UTC'")?;
+    use_utc(&connection)?;
     Ok(connection)
+}
+
+/// Makes a connection show instants in UTC. A build with `bundled` has no ICU, and without it DuckDB knows UTC alone.
+pub(crate) fn use_utc(connection: &Connection) -> duckdb::Result<()> {
+    if cfg!(feature = "bundled") {
+        return Ok(());
+    }
+    connection.execute_batch("SET TimeZone = 'UTC'")
 }
 
 /// Where DuckDB says that its log's checksum fails: the byte at which that entry starts.
