@@ -100,6 +100,27 @@ impl Planner<'_> {
         Ok(Plan { tickers: plans })
     }
 
+    /// The plan for single days: of each ticker the local dates to ask for again, in order, in as few windows as there
+    /// can be. The bars of days between them are left out.
+    pub fn plan_days(&self, tickers: &[(Ticker, Vec<NaiveDate>)]) -> Result<Plan, calendar::Error> {
+        let days = self.days()?;
+        let mut plans = Vec::with_capacity(tickers.len());
+        for (ticker, wanted) in tickers {
+            let marked: Vec<(Day, Known)> = (days.iter())
+                .map(|(day, _)| match wanted.binary_search(&day.date) {
+                    Ok(_) => (*day, Known::Again),
+                    Err(_) => (*day, Known::Answered),
+                })
+                .collect();
+            plans.push(TickerPlan {
+                ticker: ticker.clone(),
+                windows: windows(&marked, self.span_max).into(),
+                days_answered: 0,
+            });
+        }
+        Ok(Plan { tickers: plans })
+    }
+
     /// Marks what a run that goes on from what is staged leaves out, and what it asks for again.
     fn mark_staged(&self, days: &mut [(Day, Known)], sessions: &[NaiveDate]) {
         let (Some(first), Some(last)) = (sessions.first(), sessions.last()) else {

@@ -21,14 +21,15 @@ pub struct Spending {
 }
 
 impl Spending {
-    /// Counts for `fingerprint` in `store`; days are UTC days.
+    /// Counts for `fingerprint` in `store`; days are UTC days. `recorded` requests were written down already, by the job
+    /// before that went through the same gate.
     #[must_use]
-    pub fn new(store: Arc<Store>, fingerprint: String, clock: Clock) -> Self {
+    pub fn new(store: Arc<Store>, fingerprint: String, clock: Clock, recorded: u64) -> Self {
         Self {
             store,
             fingerprint,
             clock,
-            recorded: 0,
+            recorded,
             recorded_at: Instant::now(),
         }
     }

@@ -1,6 +1,6 @@
 //! All tickers of a run: who is asked for when, and how it ends.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::{StreamExt, stream};
@@ -41,6 +41,8 @@ pub struct Job {
     pub spending: Option<Spending>,
     /// Who listens.
     pub observer: Arc<dyn Observer>,
+    /// With what the user goes on when a quota ended it: `--resume`.
+    pub goes_on: &'static str,
 }
 
 /// What all tickers of a run share.
@@ -50,6 +52,8 @@ pub(super) struct Crew {
     pub observer: Arc<dyn Observer>,
     tickers_at_once: usize,
     active: AtomicUsize,
+    /// Windows that were answered.
+    pub answered: AtomicU64,
     ending: Mutex<Ending>,
 }
 
@@ -89,6 +93,8 @@ impl Job {
     pub async fn run(self, stop: &Stop) -> RunReport {
         let source = self.asking.asker.provider().capabilities().source.clone();
         let gate = self.asking.asker.gate().clone();
+        // One gate can serve several jobs, one after another.
+        let (sent_before, retried_before) = (gate.sent(), gate.retried());
         let shelves = Shelves {
             store: self.store,
             output: self.output,
@@ -111,6 +117,7 @@ impl Job {
             observer: self.observer,
             tickers_at_once: self.tickers_at_once.max(1),
             active: AtomicUsize::new(0),
+            answered: AtomicU64::new(0),
             ending: Mutex::default(),
         });
         let tickers = {
@@ -126,6 +133,8 @@ impl Job {
         };
         let observer = crew.observer.clone();
         let ending = std::mem::take(&mut *crew.ending());
+        let unanswered =
+            (self.plan.windows()).saturating_sub(crew.answered.load(Ordering::Relaxed));
         // The thread ends with the last way to it; aborted windows can hold one a moment longer.
         drop(crew);
         let closed = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -136,8 +145,8 @@ impl Job {
         };
 
         let mut totals: Counts = tickers.iter().map(|ticker| ticker.counts).sum();
-        totals.requests = gate.sent();
-        totals.retries = gate.retried();
+        totals.requests = gate.sent() - sent_before;
+        totals.retries = gate.retried() - retried_before;
         let mut report = RunReport {
             totals,
             interrupted: stop.is_set(),
@@ -148,13 +157,15 @@ impl Job {
         if let Some(why) = ending.quota {
             observer.event(&Event::Warning(&why));
             let begun = tickers.len();
-            let left = self.plan.tickers.len() - begun;
-            report.hints.push(match left {
-                0 => "--resume goes on where this run stopped".to_owned(),
-                _ => format!(
-                    "--resume goes on where this run stopped; {left} tickers were not begun"
-                ),
-            });
+            let not_begun = match self.plan.tickers.len() - begun {
+                0 => String::new(),
+                1 => "; 1 ticker was not begun".to_owned(),
+                left => format!("; {left} tickers were not begun"),
+            };
+            report.hints.push(format!(
+                "{} goes on where this run stopped, and will ask {unanswered} requests{not_begun}",
+                self.goes_on
+            ));
         }
         report.tickers = tickers;
         let finished = closed.and_then(|closed| {

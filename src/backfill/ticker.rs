@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{self, Poll};
 use std::time::Instant;
 
@@ -171,7 +172,10 @@ impl<'a> TickerRun<'a> {
         });
         match gave {
             Some(gave) => self.gave(gave),
-            None => self.failed_in_a_row = 0,
+            None => {
+                self.failed_in_a_row = 0;
+                self.crew.answered.fetch_add(1, Ordering::Relaxed);
+            }
         }
         if bars.is_empty() && rejects.is_empty() && answers.is_empty() {
             return None;

@@ -8,6 +8,7 @@
 //!
 //! Nothing is scanned but the timestamps of short sessions, for their first and last missing bar.
 
+mod ask;
 mod judge;
 mod survey;
 
@@ -17,6 +18,7 @@ use chrono::NaiveDate;
 
 use crate::model::{SeriesKey, Timestamp};
 
+pub use ask::{Asked, FILLS_IN_VAIN_MAX, Kind, asked, outcome};
 pub use judge::align;
 pub use survey::{Scope, SeriesGaps, Survey, survey};
 

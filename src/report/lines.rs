@@ -39,7 +39,7 @@ impl Wording {
             UnitStatus::Ok => {
                 let verb = match self.kind {
                     RunKind::Sync => "Synced",
-                    RunKind::Fetch | RunKind::Files => "Inserted",
+                    RunKind::Fetch | RunKind::Fill | RunKind::Files => "Inserted",
                 };
                 write!(
                     line,

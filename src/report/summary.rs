@@ -17,6 +17,8 @@ pub enum RunKind {
     /// From a provider: one line a ticker.
     #[default]
     Fetch,
+    /// From a provider again, for what was missing: no data is nothing to wonder about.
+    Fill,
     /// From files: one line a file, and `files` in the summary.
     Files,
     /// To a database: `target` in the summary.

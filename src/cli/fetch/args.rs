@@ -66,6 +66,47 @@ pub struct FetchArgs {
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Range")]
     pub interval: Minutes,
 
+    /// Who is asked, and for what.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+
+    /// Leave out what the store's coverage shows as answered. Example: --resume
+    #[arg(long, help_heading = "Quota")]
+    pub resume: bool,
+
+    /// Print windows, requests and least time, after coverage is taken off, and ask nothing. Example: --plan
+    #[arg(long, help_heading = "Quota")]
+    pub plan: bool,
+
+    /// After the run, ask again for the sessions that lack bars; skipped in a dry run. Example: --gap-fill
+    #[arg(long, help_heading = "Quota")]
+    pub gap_fill: bool,
+
+    /// What to do with bars that are staged already: fail, ignore or update. Example: --on-conflict ignore
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "fail",
+        help_heading = "Conflicts"
+    )]
+    pub on_conflict: OnConflict,
+
+    /// Fetch and parse, stage nothing. Example: --dry-run
+    #[arg(long, help_heading = "Output")]
+    pub dry_run: bool,
+
+    /// Also write every valid bar fetched, staged or not, into one .csv or .parquet file. Example: --output-filename jan.csv
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub output_filename: Option<PathBuf>,
+
+    /// What follows the run.
+    #[command(flatten)]
+    pub push: PushArgs,
+}
+
+/// Who is asked, for what kind of bars, and how much.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct ServiceArgs {
     /// Who is asked; demo is the built-in simulator, whose bars go to a store of their own. Example: --provider demo
     #[arg(
         long,
@@ -92,7 +133,7 @@ pub struct FetchArgs {
     pub include_forming: bool,
 
     /// Requests a minute at most. Example: --rate 750
-    #[arg(long, value_name = "N", default_value = "300", help_heading = "Quota")]
+    #[arg(long, value_name = "N", default_value_t = RATE_DEFAULT, help_heading = "Quota")]
     pub rate: NonZeroU32,
 
     /// Stop cleanly (code 5) when so many requests were sent. Example: --max-requests 100
@@ -102,36 +143,27 @@ pub struct FetchArgs {
     /// Requests a UTC day at most, counted in the store across runs. Example: --daily-quota 250
     #[arg(long, value_name = "N", help_heading = "Quota")]
     pub daily_quota: Option<NonZeroU64>,
-
-    /// Leave out what the store's coverage shows as answered. Example: --resume
-    #[arg(long, help_heading = "Quota")]
-    pub resume: bool,
-
-    /// Print windows, requests and least time, after coverage is taken off, and ask nothing. Example: --plan
-    #[arg(long, help_heading = "Quota")]
-    pub plan: bool,
-
-    /// What to do with bars that are staged already: fail, ignore or update. Example: --on-conflict ignore
-    #[arg(
-        long,
-        value_name = "MODE",
-        default_value = "fail",
-        help_heading = "Conflicts"
-    )]
-    pub on_conflict: OnConflict,
-
-    /// Fetch and parse, stage nothing. Example: --dry-run
-    #[arg(long, help_heading = "Output")]
-    pub dry_run: bool,
-
-    /// Also write every valid bar fetched, staged or not, into one .csv or .parquet file. Example: --output-filename jan.csv
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub output_filename: Option<PathBuf>,
-
-    /// What follows the run.
-    #[command(flatten)]
-    pub push: PushArgs,
 }
+
+impl ServiceArgs {
+    /// Whether any of it was given, or all is as it is by default.
+    pub(in crate::cli) fn is_default(&self) -> bool {
+        *self
+            == Self {
+                provider: ProviderName::Fmp,
+                provider_url: None,
+                extended_hours: false,
+                unadjusted: false,
+                include_forming: false,
+                rate: RATE_DEFAULT,
+                max_requests: None,
+                daily_quota: None,
+            }
+    }
+}
+
+/// Requests a minute at most, unless told otherwise.
+const RATE_DEFAULT: NonZeroU32 = NonZeroU32::new(300).unwrap();
 
 /// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,10 +1,12 @@
 //! `specific` and `concurrent`: from what was typed to a run, and to its report.
 
 mod args;
+mod fill;
 mod plan_view;
 mod settings;
 pub(super) mod source;
 mod tickers;
+mod wire;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,15 +15,17 @@ use super::context::{Context, Outcome};
 use super::error::CliError;
 use super::exit_codes;
 use super::push::Push;
-use crate::backfill::{Asking, History, Job, Plan, Planner, Spending};
+use crate::backfill::{History, Job, Plan, Planner};
 use crate::export::BarsWriter;
 use crate::model::{SeriesKey, Ticker};
-use crate::provider::{Asker, Gate, GateOptions, RetryOptions};
 use crate::report::{RunKind, RunReport};
 use crate::store::{self, OpenOptions, Reader, RunId, Store};
 
-pub use args::{FetchArgs, ProviderName};
+pub use args::{FetchArgs, ProviderName, ServiceArgs};
+pub(super) use fill::{FillSettings, Filled, fill_gaps};
+pub(super) use settings::Service;
 use settings::{Settings, Staged};
+use wire::Wire;
 
 /// Windows from which on asking for one at a time is worth a hint.
 const WINDOWS_FOR_CONCURRENT: u64 = 50;
@@ -79,12 +83,17 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
     }
     let looks = settings.resume || settings.looks_at_staged();
 
-    let opened = source::open(context, settings.provider, settings.provider_url.as_deref())?;
+    let opened = source::open(
+        context,
+        settings.service.provider,
+        settings.service.provider_url.as_deref(),
+    )?;
     let mut report = if settings.dry_run {
         let known = if looks { known_of(&dir)? } else { None };
         let plan = plan(context, &settings, known.as_ref(), settings.resume)?;
         drop(known);
-        go(context, &settings, opened, plan, None, width)?
+        let wire = Wire::new(opened, &settings.service, width, None)?;
+        go(context, &settings, &wire, plan, None)?
     } else {
         let options = OpenOptions {
             memory_limit_mib: STORE_MEMORY_MIB,
@@ -102,7 +111,14 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
         let run = (store.begin_run(&context.info().command, context.started_at()))
             .map_err(|error| store_error(&error))?;
         let target = Some((store.clone(), run.clone()));
-        match go(context, &settings, opened, plan, target, width) {
+        let went = Wire::new(opened, &settings.service, width, Some(&store)).and_then(|wire| {
+            let mut report = go(context, &settings, &wire, plan, target)?;
+            if settings.gap_fill {
+                fill::after(context, &settings, &wire, &store, &run, &mut report);
+            }
+            Ok(report)
+        });
+        match went {
             Ok(mut report) => {
                 if let Some(push) = push {
                     push.run(context, &store, Some(settings.interval), &mut report);
@@ -138,13 +154,13 @@ fn plan(
         Some(reader) => staged(reader, settings)?,
         None => Staged::new(),
     };
-    let capabilities = source::capabilities(settings.provider);
+    let capabilities = source::capabilities(settings.service.provider);
     let dates = settings.dates(&staged, context.now())?;
     context.describe(|info| info.dates = Some(dates));
     let planner = Planner {
         calendar: &settings.calendar,
         dates,
-        hours: settings.hours,
+        hours: settings.service.hours(),
         span_max: capabilities.window_days(settings.interval),
         now: context.now(),
         since: settings.since(),
@@ -200,75 +216,30 @@ fn known_of(dir: &Path) -> Result<Option<Reader>, CliError> {
 fn go(
     context: &Context,
     settings: &Settings,
-    opened: source::Opened,
+    wire: &Wire,
     plan: Plan,
     target: Option<(Arc<Store>, RunId)>,
-    width: Width,
 ) -> Result<RunReport, CliError> {
-    let clock = source::clock();
     let output = (settings.output.as_deref())
         .map(|file| BarsWriter::create(file, settings.on_conflict))
         .transpose()
         .map_err(|error| CliError::of(exit_codes::FAILED, &error))?;
-    let spending = (target.as_ref())
-        .map(|(store, _)| Spending::new(store.clone(), opened.fingerprint.clone(), clock.clone()));
-    let gate = Gate::new(GateOptions {
-        in_flight: width.requests(),
-        per_minute: Some(settings.rate),
-        requests_max: requests_max(settings, spending.as_ref())?,
-        ..GateOptions::default()
-    });
-    let asker = Asker::new(
-        Arc::new(opened.fmp),
-        Arc::new(gate),
-        RetryOptions::default(),
-    );
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        // Two read answers at a time; many more would each keep memory of their own.
-        .max_blocking_threads(2)
-        .thread_name("fetch")
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::failed(format!("no threads to fetch with: {error}")))?;
     let job = Job {
-        asking: Asking {
-            asker,
-            calendar: settings.calendar.clone(),
-            interval: settings.interval,
-            basis: settings.basis,
-            hours: settings.hours,
-            include_forming: settings.include_forming,
-            clock,
-        },
+        asking: wire.asking(
+            settings.calendar.clone(),
+            settings.interval,
+            &settings.provenance(),
+        ),
         plan,
+        spending: (target.as_ref()).map(|(store, _)| wire.spending(store)),
         store: target,
         output,
         on_conflict: settings.on_conflict,
-        tickers_at_once: width.requests(),
-        spending,
+        tickers_at_once: wire.width.requests(),
         observer: Arc::new(context.observer()),
+        goes_on: "--resume",
     };
-    let stop = context.stop();
-    let report = runtime.block_on(job.run(&stop));
-    runtime.shutdown_background();
-    drop(opened.simulator);
-    Ok(report)
-}
-
-/// The lesser of the run's own limit and what is left of the day's.
-fn requests_max(settings: &Settings, spending: Option<&Spending>) -> Result<Option<u64>, CliError> {
-    let left = match (settings.daily_quota, spending) {
-        (Some(quota), Some(spending)) => {
-            let spent = spending.today().map_err(|error| store_error(&error))?;
-            Some(quota.saturating_sub(spent))
-        }
-        (quota, _) => quota,
-    };
-    Ok(match (settings.max_requests, left) {
-        (Some(max), Some(left)) => Some(max.min(left)),
-        (max, left) => max.or(left),
-    })
+    Ok(wire.run(context, job))
 }
 
 /// Writes the run's end into the store; where that fails, the run failed.

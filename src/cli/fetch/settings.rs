@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use chrono::NaiveDate;
 
-use super::args::{FetchArgs, ProviderName};
+use super::args::{FetchArgs, ProviderName, ServiceArgs};
 use super::tickers;
 use crate::backfill::{Since, shard};
 use crate::calendar::{Calendar, foreign_suffix};
@@ -19,6 +19,59 @@ use crate::model::{Basis, DateRange, Hours, Interval, OnConflict, Provenance, Ti
 /// The sessions of each ticker that have staged bars, in order.
 pub(super) type Staged = HashMap<Ticker, Vec<NaiveDate>>;
 
+/// Who is asked, for what kind of bars, and how much.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct Service {
+    pub provider: ProviderName,
+    pub provider_url: Option<String>,
+    pub extended_hours: bool,
+    pub unadjusted: bool,
+    pub include_forming: bool,
+    pub rate: NonZeroU32,
+    pub max_requests: Option<u64>,
+    pub daily_quota: Option<u64>,
+}
+
+impl Service {
+    /// Settles what was typed, or says what is wrong with it (code 2).
+    pub(in crate::cli) fn resolve(args: ServiceArgs) -> Result<Self, CliError> {
+        if args.provider == ProviderName::Demo && args.provider_url.is_some() {
+            return Err(CliError::usage(
+                "--provider demo starts its own simulator and takes no --provider-url",
+            )
+            .hint("--provider fmp asks whatever stands at --provider-url"));
+        }
+        Ok(Self {
+            provider: args.provider,
+            provider_url: args.provider_url,
+            extended_hours: args.extended_hours,
+            unadjusted: args.unadjusted,
+            include_forming: args.include_forming,
+            rate: args.rate,
+            max_requests: args.max_requests.map(Into::into),
+            daily_quota: args.daily_quota.map(Into::into),
+        })
+    }
+
+    pub(in crate::cli) fn is_demo(&self) -> bool {
+        self.provider == ProviderName::Demo
+    }
+
+    pub(super) fn basis(&self) -> Basis {
+        match self.unadjusted {
+            true => Basis::Unadjusted,
+            false => Basis::SplitAdjusted,
+        }
+    }
+
+    pub(super) fn hours(&self) -> Hours {
+        match self.extended_hours {
+            true => Hours::Extended,
+            false => Hours::Regular,
+        }
+    }
+}
+
 /// What a fetch is to do.
 pub(super) struct Settings {
     pub tickers: Vec<Ticker>,
@@ -28,16 +81,10 @@ pub(super) struct Settings {
     pub since_last: bool,
     pub overlap: usize,
     pub interval: Interval,
-    pub basis: Basis,
-    pub hours: Hours,
-    pub provider: ProviderName,
-    pub provider_url: Option<String>,
-    pub include_forming: bool,
-    pub rate: NonZeroU32,
-    pub max_requests: Option<u64>,
-    pub daily_quota: Option<u64>,
+    pub service: Service,
     pub resume: bool,
     pub plan: bool,
+    pub gap_fill: bool,
     pub on_conflict: OnConflict,
     pub dry_run: bool,
     pub output: Option<PathBuf>,
@@ -66,12 +113,7 @@ impl Settings {
         if let Some(part) = args.shard {
             tickers = shard(tickers, part.index, part.count);
         }
-        if args.provider == ProviderName::Demo && args.provider_url.is_some() {
-            return Err(CliError::usage(
-                "--provider demo starts its own simulator and takes no --provider-url",
-            )
-            .hint("--provider fmp asks whatever stands at --provider-url"));
-        }
+        let service = Service::resolve(args.service)?;
         if let Some(file) = &args.output_filename {
             export::Format::of(file).map_err(|error| CliError::of(exit_codes::USAGE, &error))?;
         }
@@ -83,24 +125,10 @@ impl Settings {
             since_last: args.since_last,
             overlap: args.overlap.unwrap_or(usize::from(args.since_last)),
             interval: args.interval.0,
-            basis: if args.unadjusted {
-                Basis::Unadjusted
-            } else {
-                Basis::SplitAdjusted
-            },
-            hours: if args.extended_hours {
-                Hours::Extended
-            } else {
-                Hours::Regular
-            },
-            provider: args.provider,
-            provider_url: args.provider_url,
-            include_forming: args.include_forming,
-            rate: args.rate,
-            max_requests: args.max_requests.map(Into::into),
-            daily_quota: args.daily_quota.map(Into::into),
+            service,
             resume: args.resume,
             plan: args.plan,
+            gap_fill: args.gap_fill,
             on_conflict: args.on_conflict,
             dry_run: args.dry_run,
             output: args.output_filename,
@@ -147,15 +175,15 @@ impl Settings {
     }
 
     pub(super) fn is_demo(&self) -> bool {
-        self.provider == ProviderName::Demo
+        self.service.is_demo()
     }
 
     /// What the bars are, beside their ticker and interval.
     pub(super) fn provenance(&self) -> Provenance {
         Provenance {
             exchange: self.calendar.exchange().to_owned(),
-            basis: self.basis,
-            hours: self.hours,
+            basis: self.service.basis(),
+            hours: self.service.hours(),
         }
     }
 }

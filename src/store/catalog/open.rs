@@ -55,6 +55,7 @@ impl Catalog {
         } else {
             catalog.check_version(layout)?
         };
+        catalog.run(crate::store::fills::TABLE)?;
         Ok(Opened {
             catalog,
             store_id,

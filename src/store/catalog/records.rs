@@ -308,6 +308,11 @@ impl Catalog {
         dates: Option<DateRange>,
     ) -> Result<(), Error> {
         let (minutes, ticker) = (series.interval.minutes(), series.ticker.as_str());
+        // That something was asked for in vain is forgotten with it.
+        self.execute(
+            "DELETE FROM fills WHERE interval = ? AND ticker = ?",
+            params![minutes, ticker],
+        )?;
         let Some(dates) = dates else {
             self.execute(
                 "DELETE FROM coverage WHERE interval = ? AND ticker = ?",

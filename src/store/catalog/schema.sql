@@ -60,3 +60,4 @@ CREATE TABLE targets (
 );
 -- Requests spent, by a fingerprint of the provider's key and the day.
 CREATE TABLE requests (fingerprint VARCHAR NOT NULL, day DATE NOT NULL, spent BIGINT NOT NULL);
+-- What fills asked for in vain stands in a table that src/store/fills.rs makes.

@@ -5,18 +5,6 @@ use backfill::simulator::Change;
 
 use super::*;
 
-fn dates(list: &[&str]) -> Vec<chrono::NaiveDate> {
-    list.iter().map(|date| date.parse().unwrap()).collect()
-}
-
-/// Minutes of a session, counted from its open at 14:30 UTC.
-fn minutes(date: &str, range: std::ops::Range<i64>) -> Vec<chrono::DateTime<chrono::Utc>> {
-    let open: chrono::DateTime<chrono::Utc> = format!("{date}T14:30:00Z").parse().unwrap();
-    range
-        .map(|minute| open + chrono::Duration::minutes(minute))
-        .collect()
-}
-
 #[test]
 fn exactly_the_holes_that_were_cut() {
     let bench = Bench::new();

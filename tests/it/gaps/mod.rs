@@ -1,10 +1,23 @@
 //! `gaps`, `--fill` and what a run does when history was restated, against the simulator over real HTTP.
 
+mod filled;
 mod listed;
 
 use serde_json::Value;
 
-use super::fetch::Bench;
+use super::fetch::{Bench, same};
+
+fn dates(list: &[&str]) -> Vec<chrono::NaiveDate> {
+    list.iter().map(|date| date.parse().unwrap()).collect()
+}
+
+/// Minutes of a session, counted from its open at 14:30 UTC.
+fn minutes(date: &str, range: std::ops::Range<i64>) -> Vec<chrono::DateTime<chrono::Utc>> {
+    let open: chrono::DateTime<chrono::Utc> = format!("{date}T14:30:00Z").parse().unwrap();
+    range
+        .map(|minute| open + chrono::Duration::minutes(minute))
+        .collect()
+}
 
 /// A gap as `ticker session bars/expected reason`.
 fn gaps(json: &Value) -> Vec<String> {

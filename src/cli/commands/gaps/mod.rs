@@ -1,14 +1,18 @@
 //! `gaps`: the sessions that are missing or short, and why.
 
 use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::Path;
 
 use crate::calendar::Book;
 use crate::cli::args::{RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::exit_codes;
+use crate::cli::fetch::{self, FillSettings, Filled, Service, ServiceArgs, Width};
 use crate::gaps::{Scope, Survey, survey};
-use crate::model::Interval;
+use crate::model::{Interval, OnConflict};
+use crate::report::RunKind;
 use crate::store::{OpenOptions, Reader};
 
 mod show;
@@ -20,9 +24,14 @@ bars from CSV dumps), empty (the provider was asked, and had nothing), partial (
 before it had ended), failed (the provider failed), short (it was asked for or injected, and has
 fewer bars than usual).
 
+--fill asks the provider for them, in the fewest requests, and then lists what is left. What two
+fills asked for in vain is left out of the next, unless --again. Each series is asked for as what
+it is staged; where that is not known, as with CSV dumps, as split-adjusted regular hours.
+
 Examples:
   backfill gaps --tickers AAPL --start 2025-01-01 --end 2025-03-31
-  backfill gaps --format json --min-completeness 0.99";
+  backfill gaps --format json --min-completeness 0.99
+  backfill gaps --fill --rate 750 --threads 8";
 
 /// List the sessions that are missing whole or short, and why. Example: backfill gaps --tickers AAPL MSFT
 #[derive(clap::Args)]
@@ -50,6 +59,30 @@ pub struct Args {
 
     #[command(flatten)]
     range: RangeArgs,
+
+    /// Ask the provider for what is listed, and list what is left. Example: --fill
+    #[arg(long, help_heading = "Fill")]
+    fill: bool,
+
+    /// With --fill: also what two fills asked for in vain. Example: --again
+    #[arg(long, requires = "fill", help_heading = "Fill")]
+    again: bool,
+
+    /// With --fill: print windows, requests and least time, and ask nothing. Example: --plan
+    #[arg(long, requires = "fill", help_heading = "Fill")]
+    plan: bool,
+
+    /// With --fill: requests in flight at most, over as many tickers [default: 1]. Example: --threads 8
+    #[arg(long, value_name = "N", requires = "fill", help_heading = "Fill")]
+    threads: Option<NonZeroUsize>,
+
+    /// With --fill: what to do with bars that are staged with other values: fail, ignore or update [default: fail]. Bars
+    /// staged with the same values are no conflict. Example: --on-conflict ignore
+    #[arg(long, value_name = "MODE", requires = "fill", help_heading = "Fill")]
+    on_conflict: Option<OnConflict>,
+
+    #[command(flatten)]
+    service: ServiceArgs,
 }
 
 /// What the gaps are written as.
@@ -78,18 +111,71 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         end,
         now: context.now(),
     };
+    if !args.fill && !args.service.is_default() {
+        return Err(CliError::usage(
+            "nothing is asked without --fill, and its options mean nothing",
+        )
+        .hint("add --fill"));
+    }
+    let service = Service::resolve(args.service)?;
+    let dir = context.store_dir(service.is_demo());
+    let mut book = Book::default();
+    let enough =
+        |survey: &Survey| (args.min_completeness).is_none_or(|share| survey.reaches(share));
+    if args.fill {
+        let settings = FillSettings {
+            scope,
+            on_conflict: args.on_conflict.unwrap_or_default(),
+            again: args.again,
+            plan: args.plan,
+            width: match args.threads {
+                Some(threads) => Width::Many(threads.get()),
+                None => Width::One,
+            },
+            service,
+        };
+        return fill(context, &dir, &settings, args.format, &mut book, enough);
+    }
     let mut out = context.stdout()?;
-    let reader = Reader::open(&context.store_dir(false), &OpenOptions::default())?;
+    let reader = Reader::open(&dir, &OpenOptions::default())?;
     for notice in reader.notices() {
         tracing::warn!("{notice}");
     }
-    let survey = survey(&reader, &scope, &mut Book::default())?;
+    let survey = survey(&reader, &scope, &mut book)?;
     tell(&survey);
     write(&mut out, args.format, &survey)?;
-    Ok(match args.min_completeness {
-        Some(share) if !survey.reaches(share) => Outcome::Code(exit_codes::PARTIAL),
-        _ => Outcome::Done,
+    Ok(match enough(&survey) {
+        true => Outcome::Done,
+        false => Outcome::Code(exit_codes::PARTIAL),
     })
+}
+
+/// Asks for what is lacking, and lists what is left; where the summary goes to standard output, the list does not.
+fn fill(
+    context: &Context,
+    dir: &Path,
+    settings: &FillSettings,
+    format: GapsFormat,
+    book: &mut Book,
+    enough: impl Fn(&Survey) -> bool,
+) -> Result<Outcome, CliError> {
+    context.describe(|info| {
+        info.kind = RunKind::Fill;
+        info.interval = settings.scope.interval;
+        info.on_conflict = Some(settings.on_conflict);
+    });
+    let out = context.stdout().ok();
+    match fetch::fill_gaps(context, dir, settings, book)? {
+        Filled::Planned(outcome) => Ok(outcome),
+        Filled::Report(mut report, survey) => {
+            tell(&survey);
+            if let Some(mut out) = out {
+                write(&mut out, format, &survey)?;
+            }
+            report.incomplete |= !enough(&survey);
+            Ok(Outcome::Run(report))
+        }
+    }
 }
 
 /// Says what the list cannot show.

@@ -1,0 +1,127 @@
+//! What all jobs of one command share: the provider, the gate before it, and the threads.
+
+use std::sync::Arc;
+
+use super::settings::Service;
+use super::source::{self, Opened};
+use super::{Width, store_error};
+use crate::backfill::{Asking, Clock, Job, Spending};
+use crate::calendar::Calendar;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::model::{Interval, Provenance};
+use crate::provider::{Asker, Gate, GateOptions, RetryOptions};
+use crate::report::RunReport;
+use crate::simulator::Running;
+use crate::store::Store;
+
+/// The way to the provider.
+pub(super) struct Wire {
+    asker: Asker,
+    clock: Clock,
+    fingerprint: String,
+    include_forming: bool,
+    pub width: Width,
+    runtime: Option<tokio::runtime::Runtime>,
+    _simulator: Option<Running>,
+}
+
+impl Wire {
+    /// The way to an opened provider. What `store` knows of the day's requests counts against the quota.
+    pub(super) fn new(
+        opened: Opened,
+        service: &Service,
+        width: Width,
+        store: Option<&Arc<Store>>,
+    ) -> Result<Self, CliError> {
+        let clock = source::clock();
+        let spent_today = match store {
+            Some(store) if service.daily_quota.is_some() => {
+                let spending =
+                    Spending::new(store.clone(), opened.fingerprint.clone(), clock.clone(), 0);
+                spending.today().map_err(|error| store_error(&error))?
+            }
+            _ => 0,
+        };
+        let left = (service.daily_quota).map(|quota| quota.saturating_sub(spent_today));
+        let gate = Gate::new(GateOptions {
+            in_flight: width.requests(),
+            per_minute: Some(service.rate),
+            // The lesser of the run's own limit and what is left of the day's.
+            requests_max: match (service.max_requests, left) {
+                (Some(max), Some(left)) => Some(max.min(left)),
+                (max, left) => max.or(left),
+            },
+            ..GateOptions::default()
+        });
+        let asker = Asker::new(
+            Arc::new(opened.fmp),
+            Arc::new(gate),
+            RetryOptions::default(),
+        );
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            // Two read answers at a time; many more would each keep memory of their own.
+            .max_blocking_threads(2)
+            .thread_name("fetch")
+            .enable_all()
+            .build()
+            .map_err(|error| CliError::failed(format!("no threads to fetch with: {error}")))?;
+        Ok(Self {
+            asker,
+            clock,
+            fingerprint: opened.fingerprint,
+            include_forming: service.include_forming,
+            width,
+            runtime: Some(runtime),
+            _simulator: opened.simulator,
+        })
+    }
+
+    /// How bars of one kind are asked for.
+    pub(super) fn asking(
+        &self,
+        calendar: Calendar,
+        interval: Interval,
+        provenance: &Provenance,
+    ) -> Asking {
+        Asking {
+            asker: self.asker.clone(),
+            calendar,
+            interval,
+            basis: provenance.basis,
+            hours: provenance.hours,
+            include_forming: self.include_forming,
+            clock: self.clock.clone(),
+        }
+    }
+
+    /// Writes down what the next job spends.
+    pub(super) fn spending(&self, store: &Arc<Store>) -> Spending {
+        let sent = self.asker.gate().sent();
+        Spending::new(
+            store.clone(),
+            self.fingerprint.clone(),
+            self.clock.clone(),
+            sent,
+        )
+    }
+
+    /// Runs a job to its end.
+    pub(super) fn run(&self, context: &Context, job: Job) -> RunReport {
+        let stop = context.stop();
+        match &self.runtime {
+            Some(runtime) => runtime.block_on(job.run(&stop)),
+            None => RunReport::default(),
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Whoever still reads an answer is not waited for.
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Which dates were asked for again in vain, and how often: so that nobody asks for ever for what a provider lacks.
+
+use std::collections::BTreeMap;
+
+use duckdb::params;
+
+use crate::model::{DateRange, Interval, SeriesKey, Ticker};
+
+use super::catalog::{Catalog, date};
+use super::error::Error;
+use super::handle::Store;
+use super::reader::Reader;
+
+/// Dates of a series that so many fills asked for without a bar coming of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilledInVain {
+    /// Trading dates, both ends inside.
+    pub dates: DateRange,
+    /// How many fills.
+    pub fills: u16,
+}
+
+/// The table. Stores made before there was one get it when they are opened for writing.
+pub(super) const TABLE: &str = "CREATE TABLE IF NOT EXISTS fills (
+    provider VARCHAR NOT NULL, interval SMALLINT NOT NULL, ticker VARCHAR NOT NULL, first DATE NOT NULL, last DATE NOT NULL,
+    fills SMALLINT NOT NULL)";
+
+impl Store {
+    /// Records, in place of what was known, which dates of some series fills of `provider` asked for in vain.
+    pub fn record_fills(
+        &self,
+        provider: &str,
+        fills: &BTreeMap<SeriesKey, Vec<FilledInVain>>,
+    ) -> Result<(), Error> {
+        self.check_whole()?;
+        self.inner().catalog.transaction(|catalog| {
+            for (series, ranges) in fills {
+                let (minutes, ticker) = (series.interval.minutes(), series.ticker.as_str());
+                catalog.execute(
+                    "DELETE FROM fills WHERE provider = ? AND interval = ? AND ticker = ?",
+                    params![provider, minutes, ticker],
+                )?;
+                for one in ranges {
+                    let (first, last) = (date(one.dates.first()), date(one.dates.last()));
+                    catalog.execute(
+                        "INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?)",
+                        params![provider, minutes, ticker, first, last, one.fills],
+                    )?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Reader {
+    /// Which dates fills of `provider` asked for in vain, by series.
+    pub fn fills(&self, provider: &str) -> Result<BTreeMap<SeriesKey, Vec<FilledInVain>>, Error> {
+        let catalog = self.catalog()?;
+        let mut found: BTreeMap<SeriesKey, Vec<FilledInVain>> = BTreeMap::new();
+        if !has_table(&catalog)? {
+            return Ok(found);
+        }
+        let rows = catalog.rows(
+            "SELECT interval, ticker, first::VARCHAR, last::VARCHAR, fills FROM fills WHERE provider = ? ORDER BY first",
+            params![provider],
+            |row| {
+                let texts: [String; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
+                Ok((row.get::<_, u32>(0)?, texts, row.get::<_, u16>(4)?))
+            },
+        )?;
+        for (minutes, [ticker, first, last], fills) in rows {
+            let series = Interval::from_minutes(minutes)
+                .zip(Ticker::new(&ticker).ok())
+                .map(|(interval, ticker)| SeriesKey { interval, ticker });
+            let dates = (first.parse().ok())
+                .zip(last.parse().ok())
+                .and_then(|(first, last)| DateRange::new(first, last).ok());
+            if let Some((series, dates)) = series.zip(dates) {
+                let one = FilledInVain { dates, fills };
+                found.entry(series).or_default().push(one);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A store that is opened for reading may be older than the table.
+fn has_table(catalog: &Catalog) -> Result<bool, Error> {
+    let tables = catalog.rows(
+        "SELECT table_name FROM information_schema.tables WHERE table_name = 'fills'",
+        [],
+        |row| row.get::<_, String>(0),
+    )?;
+    Ok(!tables.is_empty())
+}
