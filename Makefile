@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 PROGRAM = target/release/backfill
 LIBRARY = $(firstword $(wildcard target/release/libduckdb.* target/release/deps/libduckdb.so target/release/deps/libduckdb.dylib))
 
-.PHONY: setup library build demo test lint bench install
+.PHONY: setup library build demo test soak lint bench install
 
 setup:    ## all that is missing here: libduckdb, Postgres
 	@scripts/setup.sh
@@ -25,6 +25,10 @@ demo: library     ## three tickers over a month from the simulator, the sample d
 test: setup       ## all tests, on a Postgres of their own
 	$(CARGO) test --features crash-points --doc
 	$(CARGO) test --features crash-points --lib --test it
+
+soak: setup       ## SOAK_SECONDS=3600 of seeded runs with kills, each back to the truth; SOAK_SEED=N begins at a seed
+	$(CARGO) test --features crash-points --lib --test it --no-run
+	$(CARGO) test --features crash-points --test it soak::for_as_long_as_asked -- --exact --ignored --nocapture
 
 lint: library     ## what CI refuses
 	$(CARGO) fmt --check

@@ -172,8 +172,8 @@ fn a_repair() {
     assert_eq!(content(&env), whole);
 }
 
-#[test]
-fn every_point_is_reached_by_a_test() {
+/// Every point that stands in the sources.
+pub fn all() -> Vec<String> {
     fn walk(dir: &std::path::Path, points: &mut Vec<String>) {
         for entry in std::fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
@@ -191,6 +191,13 @@ fn every_point_is_reached_by_a_test() {
         &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
         &mut points,
     );
+    points.sort();
+    points
+}
+
+#[test]
+fn every_point_is_reached_by_a_test() {
+    let points = all();
     assert!(points.len() >= 10, "{points:?}");
     for point in points {
         let tests = [

@@ -15,5 +15,7 @@ mod gaps;
 mod inject;
 mod out;
 mod simulate;
+#[cfg(feature = "crash-points")]
+mod soak;
 mod sync;
 mod tour;

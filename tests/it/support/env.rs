@@ -94,7 +94,11 @@ impl TestEnv {
 
     /// A command line, to be given variables or standard input before it runs.
     pub fn program<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Program<'_> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_backfill"));
+        // A long run may be given a copy, so that the next build does not change it under way.
+        let mut command = Command::new(
+            std::env::var_os("BACKFILL_PROGRAM")
+                .unwrap_or_else(|| env!("CARGO_BIN_EXE_backfill").into()),
+        );
         command
             .args(args)
             .env_clear()

@@ -1,0 +1,59 @@
+//! What a soak did, counted.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+#[derive(Default)]
+pub struct Figures {
+    pub seeds: u64,
+    /// Commands of the undisturbed side and of the disturbed one, looks not counted.
+    pub commands: u64,
+    /// States that were compared.
+    pub compared: u64,
+    /// Bars in them.
+    pub bars: u64,
+    /// Kills by named point.
+    points: BTreeMap<String, u64>,
+    /// Kills by `kill -9`, by command.
+    random: BTreeMap<&'static str, u64>,
+}
+
+impl Figures {
+    pub fn point(&mut self, name: &str) {
+        let name = name.split('@').next().unwrap_or(name);
+        *self.points.entry(name.to_owned()).or_default() += 1;
+    }
+
+    pub fn random(&mut self, command: &'static str) {
+        *self.random.entry(command).or_default() += 1;
+    }
+
+    pub fn kills(&self) -> u64 {
+        self.points.values().sum::<u64>() + self.random.values().sum::<u64>()
+    }
+
+    pub fn line(&self) -> String {
+        format!(
+            "{} runs, {} commands, {} kills at named points and {} by kill -9; {} states compared, {} bars; lost rows=0",
+            self.seeds,
+            self.commands,
+            self.points.values().sum::<u64>(),
+            self.random.values().sum::<u64>(),
+            self.compared,
+            self.bars
+        )
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.line())?;
+        for (name, count) in &self.points {
+            writeln!(f, "  {count:>6}  at {name}")?;
+        }
+        for (command, count) in &self.random {
+            writeln!(f, "  {count:>6}  kill -9 in {command}")?;
+        }
+        Ok(())
+    }
+}
