@@ -532,7 +532,7 @@ impl Store {
             catalog.insert_intents(pending.iter().map(|one| &one.intent))
         });
         if let Err(error) = result {
-            publish::discard(self, &pending);
+            publish::discard(self, &pending, &error);
             return Err(error);
         }
         if mark_kind {

@@ -59,7 +59,7 @@ impl Store {
             })
         };
         if let Err(error) = recorded {
-            publish::discard(self, &pending);
+            publish::discard(self, &pending, &error);
             return Err(error);
         }
         crate::crash_point!("drop.after-transaction");

@@ -101,6 +101,16 @@ pub enum Error {
         /// What DuckDB said.
         source: duckdb::Error,
     },
+    /// DuckDB failed at the end of a transaction: the next opening shows whether it took place.
+    #[error(
+        "the catalog {}: whether the last commit took place is not known: {source}", .path.display()
+    )]
+    InDoubt {
+        /// The database file.
+        path: PathBuf,
+        /// What DuckDB said.
+        source: duckdb::Error,
+    },
     /// DuckDB's log is damaged beyond its tail.
     #[error("the catalog's log {} is damaged: {reason}", .path.display())]
     Log {

@@ -160,6 +160,15 @@ impl Inner {
     }
 }
 
+impl Drop for Store {
+    /// Brings DuckDB's log into its database. What fails here is in the log still.
+    fn drop(&mut self) {
+        if let Ok(inner) = self.inner.get_mut() {
+            drop(inner.catalog.checkpoint(true));
+        }
+    }
+}
+
 impl Store {
     /// Opens the store in `dir`, making it where there is none, and finishes what a killed process left.
     pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, Error> {

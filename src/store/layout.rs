@@ -61,6 +61,19 @@ impl Layout {
         self.root.join("staging.duckdb.wal")
     }
 
+    /// What else DuckDB may keep beside its file: its log, and what a checkpoint or a recovery of its own leaves.
+    #[must_use]
+    pub fn database_logs(&self) -> [PathBuf; 3] {
+        ["", ".checkpoint", ".recovery"]
+            .map(|suffix| self.root.join(format!("staging.duckdb.wal{suffix}")))
+    }
+
+    /// What a checkpoint that was cut off is undone by.
+    #[must_use]
+    pub fn database_undo(&self) -> PathBuf {
+        self.root.join("staging.duckdb.undo")
+    }
+
     /// The sealed tier.
     #[must_use]
     pub fn lake(&self) -> PathBuf {

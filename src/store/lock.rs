@@ -26,6 +26,15 @@ pub struct WriteLock {
 #[derive(Debug)]
 pub struct ReadLock {
     _file: File,
+    acknowledged: u64,
+}
+
+impl ReadLock {
+    /// The highest commit that any writer of this store said it had acknowledged.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
 }
 
 /// What a reader found.
@@ -131,7 +140,13 @@ pub fn read_access(layout: &Layout) -> Result<ReadAccess, Error> {
         Err(error) => return Err(Error::io(&path, error)),
     };
     match file.try_lock_shared() {
-        Ok(()) => Ok(ReadAccess::Full(ReadLock { _file: file })),
+        Ok(()) => {
+            let acknowledged = read_fields(&mut file).1;
+            Ok(ReadAccess::Full(ReadLock {
+                _file: file,
+                acknowledged,
+            }))
+        }
         Err(TryLockError::WouldBlock) => Ok(ReadAccess::LakeOnly(read_fields(&mut file).0)),
         Err(TryLockError::Error(error)) => Err(Error::io(&path, error)),
     }

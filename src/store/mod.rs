@@ -24,6 +24,7 @@ mod layout;
 mod lock;
 mod merge;
 mod publish;
+mod quarantine;
 mod reader;
 mod recover;
 mod repair;

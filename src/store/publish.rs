@@ -384,8 +384,13 @@ fn write_one(store: &Store, job: Job, flush: &Flush) -> Result<Planned, Error> {
     })
 }
 
-/// Gives up partitions whose transaction failed.
-pub(super) fn discard(store: &Store, pending: &[Pending]) {
+/// Gives up partitions whose transaction failed with `why`.
+pub(super) fn discard(store: &Store, pending: &[Pending], why: &Error) {
+    if matches!(why, Error::InDoubt { .. }) {
+        // The intents may be recorded: then the next opening needs the files, else it removes them.
+        store.broken.store(true, Ordering::SeqCst);
+        return;
+    }
     for one in pending.iter().filter(|one| !one.intent.is_removal()) {
         drop(durable::remove_file(
             &store.layout.tmp().join(&one.intent.temporary),
@@ -435,12 +440,37 @@ pub(super) fn rename_all(layout: &Layout, pending: &[Pending]) -> Result<(), Err
         }
         let target = layout.partition(&one.key);
         let dir = target.parent().unwrap_or(layout.root()).to_path_buf();
-        for changed in durable::create_dirs(layout.root(), &dir).at(&dir)? {
-            dirs.insert(changed);
-        }
+        durable::create_dirs(layout.root(), &dir).at(&dir)?;
+        crate::crash_point!("publish.before-rename");
         durable::rename(&layout.tmp().join(&one.intent.temporary), &target).at(&target)?;
         crate::crash_point!("publish.between-renames");
-        dirs.insert(dir);
+        changed(layout, one, &mut dirs);
     }
     flush.end(dirs.iter().rev().map(PathBuf::as_path)).at(&lake)
+}
+
+/// The folders that must be flushed before a rename can be believed. For a partition that was not there before these
+/// are all up to the lake: a process that was killed may have made any of them, and not flushed it.
+fn changed(layout: &Layout, one: &Pending, dirs: &mut BTreeSet<PathBuf>) {
+    let (target, lake) = (layout.partition(&one.key), layout.lake());
+    let mut dir = target.parent();
+    while let Some(at) = dir {
+        dirs.insert(at.to_path_buf());
+        if at == lake || one.intent.old_checksum.is_some() {
+            return;
+        }
+        dir = at.parent();
+    }
+}
+
+/// Flushes the folders of partitions that somebody renamed who may not have lived to do it.
+pub(super) fn flush_renamed(layout: &Layout, pending: &[Pending]) -> Result<(), Error> {
+    let mut dirs = BTreeSet::new();
+    for one in pending.iter().filter(|one| !one.intent.is_removal()) {
+        changed(layout, one, &mut dirs);
+    }
+    for dir in dirs.iter().rev() {
+        durable::sync_dir(dir).at(dir)?;
+    }
+    Ok(())
 }

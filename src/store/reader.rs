@@ -163,11 +163,16 @@ impl Reader {
             ReadAccess::Full(lock) => lock,
         };
         if !layout.database().exists() {
+            if !recover::catalog_is_lost(&layout, lock.acknowledged())? {
+                return Err(Error::Missing {
+                    dir: dir.to_path_buf(),
+                });
+            }
             let what = super::error::Damage::NoCatalog;
             return Err(recover::damaged(&layout, vec![what]));
         }
-        let needs_recovery =
-            match Catalog::open_read_only(&layout, options.memory_limit_mib, options.threads) {
+        let needs_recovery = Catalog::needs_mending(&layout)
+            || match Catalog::open_read_only(&layout, options.memory_limit_mib, options.threads) {
                 Ok(opened) => !opened.catalog.intents()?.is_empty(),
                 Err(error @ Error::Newer { .. }) => return Err(error),
                 Err(_) => true,
@@ -222,6 +227,10 @@ impl Reader {
             overlay.insert(key, (path, intent));
         }
         let max_commit_seq = opened.catalog.max_commit_seq()?;
+        if notices.is_empty() {
+            let acknowledged = lock.as_ref().map_or(0, ReadLock::acknowledged);
+            notices.extend(recover::missing_commits(acknowledged, max_commit_seq));
+        }
         Ok(Self {
             layout,
             store_id: opened.store_id,

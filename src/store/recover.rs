@@ -23,21 +23,15 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
     let layout = Layout::new(dir);
     make_folders(&layout)?;
     let lock = WriteLock::acquire(&layout, options.wait_for_readers)?;
-    if !layout.database().exists() && !partitions_in_lake(&layout)?.is_empty() {
+    if catalog_is_lost(&layout, lock.acknowledged())? {
         return Err(damaged(&layout, vec![Damage::NoCatalog]));
     }
     let Opened {
         catalog,
         store_id,
-        log_cut_at,
+        log,
     } = Catalog::open(&layout, options.memory_limit_mib, options.threads)?;
     let mut notices = Vec::new();
-    if let Some(byte) = log_cut_at {
-        notices.push(format!(
-            "the catalog's log was damaged and has been cut at byte {byte}; copies are in {}",
-            layout.quarantine().display()
-        ));
-    }
     redo(&layout, &catalog)?;
     let mut inner = Inner::new(catalog)?;
     inner.forget_empty_series()?;
@@ -49,12 +43,17 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
     remove_temporaries(&layout)?;
 
     let known = inner.catalog.max_commit_seq()?;
-    if lock.acknowledged() > known {
-        notices.push(format!(
-            "{} commits after number {known} were acknowledged and are not in the catalog; ask or inject again what they held",
-            lock.acknowledged() - known
-        ));
+    match log {
+        // As every kill in the middle of a commit leaves it: nothing that was told is missing.
+        Some(log) if log.broke_off && lock.acknowledged() <= known => log.forget(),
+        Some(log) => notices.push(format!(
+            "the catalog's log was damaged and has been cut at byte {}; copies are in {}",
+            log.cut_at,
+            layout.quarantine().display()
+        )),
+        None => {}
     }
+    notices.extend(missing_commits(lock.acknowledged(), known));
     Ok(Store {
         // A number is never given twice, not even one whose commit is lost.
         next_seq: AtomicU64::new(known.max(lock.acknowledged()) + 1),
@@ -69,6 +68,23 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
     })
 }
 
+/// Whether there was a catalog once and is none now: something is sealed, or was acknowledged. A store whose making was
+/// cut off has neither.
+pub(super) fn catalog_is_lost(layout: &Layout, acknowledged: u64) -> Result<bool, Error> {
+    let gone = !layout.database().exists();
+    Ok(gone && (acknowledged > 0 || !partitions_in_lake(layout)?.is_empty()))
+}
+
+/// What is said where acknowledged commits are not in the catalog.
+pub(super) fn missing_commits(acknowledged: u64, known: u64) -> Option<String> {
+    (acknowledged > known).then(|| {
+        format!(
+            "{} commits after number {known} were acknowledged and are not in the catalog; ask or inject again what they held",
+            acknowledged - known
+        )
+    })
+}
+
 pub(super) fn damaged(layout: &Layout, mut damage: Vec<Damage>) -> Error {
     let more = damage.len().saturating_sub(1);
     Error::Damaged {
@@ -79,8 +95,32 @@ pub(super) fn damaged(layout: &Layout, mut damage: Vec<Damage>) -> Error {
 }
 
 fn make_folders(layout: &Layout) -> Result<(), Error> {
-    for dir in [layout.root().to_path_buf(), layout.lake(), layout.tmp()] {
-        fs::create_dir_all(&dir).at(&dir)?;
+    let root = layout.root();
+    let fresh = !layout.database().exists();
+    let mut changed = durable::create_dirs(Path::new(""), root).at(root)?;
+    for dir in [layout.lake(), layout.tmp()] {
+        changed.extend(durable::create_dirs(root, &dir).at(&dir)?);
+    }
+    if fresh {
+        // A process that was killed here may have made them, and flushed nothing.
+        changed.extend([root.to_path_buf()]);
+        changed.extend(root.parent().map(Path::to_path_buf));
+    }
+    changed.sort_unstable();
+    changed.dedup();
+    for dir in changed.iter().rev() {
+        let at = if dir.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            dir
+        };
+        match durable::sync_dir(at) {
+            // A folder above the store may be one that we may pass but not read.
+            Err(error)
+                if error.kind() == std::io::ErrorKind::PermissionDenied
+                    && !dir.starts_with(root) => {}
+            flushed => flushed.at(at)?,
+        }
     }
     Ok(())
 }
@@ -97,6 +137,7 @@ pub(super) fn redo(layout: &Layout, catalog: &Catalog) -> Result<(), Error> {
         .map(|(key, facts)| (facts.id, key))
         .collect();
     let (mut to_rename, mut to_settle, mut to_drop) = (Vec::new(), Vec::new(), Vec::new());
+    let mut renamed = Vec::new();
     let mut lost = Vec::new();
     for intent in intents {
         let Some(key) = series.get(&intent.series_id) else {
@@ -107,7 +148,10 @@ pub(super) fn redo(layout: &Layout, catalog: &Catalog) -> Result<(), Error> {
             year: intent.year,
         };
         match place_of(layout, &key, &intent)? {
-            Place::Target => to_settle.push(intent),
+            Place::Target => {
+                to_settle.push(intent.clone());
+                renamed.push(Pending { key, intent });
+            }
             Place::Temporary => {
                 to_settle.push(intent.clone());
                 to_rename.push(Pending { key, intent });
@@ -132,6 +176,7 @@ pub(super) fn redo(layout: &Layout, catalog: &Catalog) -> Result<(), Error> {
     }
     crate::crash_point!("recover.before-rename");
     publish::rename_all(layout, &to_rename)?;
+    publish::flush_renamed(layout, &renamed)?;
     crate::crash_point!("recover.after-rename");
     catalog.transaction(|catalog| {
         catalog.settle_intents(&to_settle)?;

@@ -86,6 +86,7 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
         catalog.set_meta("store_id", &out.store_id.to_string())
     })?;
     lock.forget(catalog.max_commit_seq()?);
+    drop(catalog.checkpoint(true));
     Ok(out)
 }
 
@@ -101,17 +102,21 @@ fn open_or_replace(
             if !was_there {
                 out.lost.push(ALL_BUT_THE_LAKE.to_owned());
             }
-            if let Some(byte) = opened.log_cut_at {
-                out.lost
-                    .push(format!("what the catalog's log held after byte {byte}"));
+            if let Some(log) = opened.log {
+                out.lost.push(format!(
+                    "what the catalog's log held after byte {}",
+                    log.cut_at
+                ));
+                out.quarantined.extend(log.copies);
             }
             Ok(opened.catalog)
         }
         Err(error @ (Error::Newer { .. } | Error::Io { .. })) => Err(error),
         Err(_) => {
-            for path in [layout.database(), layout.database_log()] {
+            let logs = layout.database_logs();
+            for path in logs.iter().chain([&layout.database()]) {
                 if path.exists() {
-                    quarantine(layout, &path, out)?;
+                    quarantine(layout, path, out)?;
                 }
             }
             out.lost.push(ALL_BUT_THE_LAKE.to_owned());
@@ -158,6 +163,7 @@ fn finish_intents(layout: &Layout, catalog: &Catalog, out: &mut Repaired) -> Res
         })
         .collect();
     publish::rename_all(layout, &renames)?;
+    publish::flush_renamed(layout, &settle)?;
     catalog.transaction(|catalog| {
         let settled: Vec<_> = settle.into_iter().map(|one| one.intent).collect();
         catalog.settle_intents(&settled)?;
@@ -321,17 +327,8 @@ fn quarantine_temporaries(layout: &Layout, out: &mut Repaired) -> Result<(), Err
 }
 
 fn quarantine(layout: &Layout, path: &Path, out: &mut Repaired) -> Result<(), Error> {
-    let dir = layout.quarantine();
-    durable::create_dirs(layout.root(), &dir).at(&dir)?;
-    let relative = path.strip_prefix(layout.root()).unwrap_or(path);
-    let flat = relative.to_string_lossy().replace(['/', '\\'], "__");
-    let target = dir.join(format!("{flat}.{}", Uuid::new_v4().simple()));
-    durable::rename(path, &target).at(path)?;
-    durable::sync_dir(&dir).at(&dir)?;
-    if let Some(parent) = path.parent() {
-        durable::sync_dir(parent).at(parent)?;
-    }
-    out.quarantined.push(target);
+    out.quarantined
+        .push(super::quarantine::move_aside(layout, path)?);
     Ok(())
 }
 

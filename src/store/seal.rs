@@ -163,7 +163,7 @@ impl Store {
             })
         };
         if let Err(error) = recorded {
-            publish::discard(self, &pending);
+            publish::discard(self, &pending, &error);
             return Err(error);
         }
         crate::crash_point!("seal.after-intent");

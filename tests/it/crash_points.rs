@@ -103,6 +103,8 @@ fn a_seal() {
         "publish.after-encode",
         "seal.after-intent",
         "publish.after-rename",
+        "publish.before-rename",
+        "publish.before-rename@2",
         "publish.between-renames",
         "publish.between-renames@2",
         "publish.after-settle",
@@ -154,6 +156,53 @@ fn a_recovery() {
         env.typed("seal").ok();
         env.typed("verify").ok();
         assert_eq!(content(&env), whole, "{point}");
+    }
+}
+
+#[test]
+fn a_first_opening() {
+    killed_at("catalog.before-rename", &[], INJECT_B);
+}
+
+#[test]
+fn a_checkpoint() {
+    for point in ["checkpoint.before", "checkpoint.after"] {
+        killed_at(point, &[], INJECT_B);
+        killed_at(point, &[INJECT_A], INJECT_B);
+        killed_at(point, &[INJECT_A], "seal");
+    }
+}
+
+/// Leaves a store whose checkpoint was cut off, or whose log is torn, and kills who mends it.
+#[test]
+fn what_mends_a_catalog() {
+    for (left_by, point) in [
+        ("checkpoint.before", "recover.after-undo"),
+        ("commit.after-transaction", "recover.before-log-cut"),
+    ] {
+        let env = TestEnv::new();
+        dump(&env, "A", 10);
+        dump(&env, "B", 20);
+        env.typed(INJECT_A).ok();
+        let old = content(&env);
+        assert_eq!(run_to(&env, left_by, INJECT_B).code, None);
+        if point == "recover.before-log-cut" {
+            let log = env.path("data/staging/staging.duckdb.wal");
+            let bytes = std::fs::read(&log).unwrap();
+            std::fs::write(&log, &bytes[..bytes.len() - 3]).unwrap();
+        }
+        let killed = run_to(&env, point, "status");
+        assert_eq!(
+            killed.code,
+            None,
+            "{point} is not reached: {}",
+            killed.snapshot()
+        );
+        let found = content(&env);
+        env.typed(INJECT_B).ok();
+        let new = content(&env);
+        assert!(found == old || found == new, "{point}: {found}");
+        env.typed("verify").ok();
     }
 }
 

@@ -3,9 +3,11 @@
 //! One connection writes, behind the store's mutex. All calls block.
 
 mod append;
+mod checkpoint;
 mod facts;
 mod hot;
 mod intents;
+mod log;
 mod open;
 mod records;
 

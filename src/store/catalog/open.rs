@@ -1,6 +1,8 @@
-//! Opening the database, making it, and mending the tail of its log.
+//! Opening the database, and making it.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use duckdb::{AccessMode, Config, Connection, params};
 use uuid::Uuid;
@@ -8,59 +10,107 @@ use uuid::Uuid;
 use crate::store::error::{Error, IoContext};
 use crate::store::lake::SCHEMA_VERSION;
 use crate::store::layout::Layout;
+use crate::store::{durable, quarantine};
+
+use super::log::MendedLog;
+use super::{checkpoint, log};
 
 /// The open database.
 pub(crate) struct Catalog {
     pub connection: Connection,
     path: PathBuf,
+    /// The file itself, where we write: closed after DuckDB has closed it.
+    pub(super) file: Option<Arc<File>>,
 }
 
 /// A database that was opened, and what was found on the way.
 pub(crate) struct Opened {
     pub catalog: Catalog,
     pub store_id: Uuid,
-    /// The log's tail was cut: what stood behind this byte is in quarantine.
-    pub log_cut_at: Option<u64>,
+    /// What was mended of the log.
+    pub log: Option<MendedLog>,
 }
 
 impl Catalog {
-    /// Opens the database for writing; makes it where there is none.
+    /// Opens the database for writing; makes it where there is none. What a cut-off checkpoint left is undone, and the
+    /// log's tail is mended.
     pub fn open(layout: &Layout, memory_limit_mib: u64, threads: u16) -> Result<Opened, Error> {
         let path = layout.database();
-        let fresh = !path.exists();
-        let mut log_cut_at = None;
-        let connection = match connect(&path, AccessMode::ReadWrite, memory_limit_mib, threads) {
-            Ok(connection) => connection,
-            Err(error) => {
-                let Some(position) = corrupt_log_position(&error) else {
-                    return Err(Error::Catalog {
-                        path,
-                        source: error,
-                    });
-                };
-                cut_log(layout, position)?;
-                log_cut_at = Some(position);
-                connect(&path, AccessMode::ReadWrite, memory_limit_mib, threads).map_err(
-                    |source| Error::Catalog {
-                        path: path.clone(),
-                        source,
-                    },
-                )?
-            }
-        };
-        let catalog = Self { connection, path };
-        // A kill between making the file and committing the schema leaves an empty database: that is fresh too.
-        let store_id = if fresh || !catalog.has_schema()? {
-            catalog.make()?
+        if path.exists() {
+            checkpoint::undo(layout)?;
         } else {
+            Self::make_new(layout, memory_limit_mib, threads)?;
+        }
+        let log = log::mend(layout)?;
+        let file = checkpoint::hold(&path).at(&path)?;
+        let failed = |source| Error::Catalog {
+            path: path.clone(),
+            source,
+        };
+        let connection =
+            connect(&path, AccessMode::ReadWrite, memory_limit_mib, threads).map_err(failed)?;
+        // Checkpoints are our own: see checkpoint.rs.
+        connection
+            .execute_batch(
+                "SET checkpoint_threshold = '1TB'; PRAGMA disable_checkpoint_on_shutdown",
+            )
+            .map_err(failed)?;
+        let catalog = Self {
+            connection,
+            path,
+            file: Some(Arc::new(file)),
+        };
+        // Earlier versions could be killed between making the file and committing the schema.
+        let store_id = if catalog.has_schema()? {
             catalog.check_version(layout)?
+        } else {
+            catalog.make()?
         };
         catalog.run(crate::store::fills::TABLE)?;
         Ok(Opened {
             catalog,
             store_id,
-            log_cut_at,
+            log,
         })
+    }
+
+    /// Makes the database in `tmp/` and renames it: a kill leaves none or a whole one.
+    fn make_new(layout: &Layout, memory_limit_mib: u64, threads: u16) -> Result<(), Error> {
+        // The log of a database that is gone fits no other.
+        for stale in layout
+            .database_logs()
+            .iter()
+            .chain([&layout.database_undo()])
+        {
+            if stale.exists() {
+                quarantine::move_aside(layout, stale)?;
+            }
+        }
+        let tmp = layout.tmp();
+        durable::create_dirs(layout.root(), &tmp).at(&tmp)?;
+        let path = tmp.join(format!("{}.duckdb", Uuid::new_v4().simple()));
+        let connection =
+            connect(&path, AccessMode::ReadWrite, memory_limit_mib, threads).map_err(|source| {
+                Error::Catalog {
+                    path: path.clone(),
+                    source,
+                }
+            })?;
+        let catalog = Self {
+            connection,
+            path,
+            file: None,
+        };
+        catalog.make()?;
+        catalog.run("CHECKPOINT")?;
+        let Self {
+            connection, path, ..
+        } = catalog;
+        drop(connection);
+        crate::crash_point!("catalog.before-rename");
+        let target = layout.database();
+        durable::rename(&path, &target).at(&target)?;
+        durable::sync_dir(layout.root()).at(layout.root())
     }
 
     /// Opens the database for reading beside other readers.
@@ -77,13 +127,27 @@ impl Catalog {
                     source,
                 }
             })?;
-        let catalog = Self { connection, path };
+        let catalog = Self {
+            connection,
+            path,
+            file: None,
+        };
         let store_id = catalog.check_version(layout)?;
         Ok(Opened {
             catalog,
             store_id,
-            log_cut_at: None,
+            log: None,
         })
+    }
+
+    /// Whether only a writer can open it: a checkpoint was cut off, or the log's tail is not whole.
+    pub fn needs_mending(layout: &Layout) -> bool {
+        layout.database_undo().exists() || log::needs_mending(layout)
+    }
+
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The store's folder.
@@ -99,6 +163,7 @@ impl Catalog {
                 .try_clone()
                 .map_err(|error| self.failed(error))?,
             path: self.path.clone(),
+            file: self.file.clone(),
         })
     }
 
@@ -113,10 +178,21 @@ impl Catalog {
     /// Runs `work` in one transaction. Only when this returns `Ok` is anything durable.
     pub fn transaction<T>(&self, work: impl FnOnce(&Self) -> Result<T, Error>) -> Result<T, Error> {
         self.run("BEGIN TRANSACTION")?;
-        match work(self).and_then(|value| self.run("COMMIT").map(|()| value)) {
-            Ok(value) => Ok(value),
+        match work(self) {
+            Ok(value) => {
+                self.connection.execute_batch("COMMIT").map_err(|source| {
+                    // A failed COMMIT has ended the transaction already; then this fails and says nothing new.
+                    drop(self.connection.execute_batch("ROLLBACK"));
+                    Error::InDoubt {
+                        path: self.path.clone(),
+                        source,
+                    }
+                })?;
+                // Failing here takes nothing back: the log has it all, and what broke the database shows at its next use.
+                drop(self.checkpoint(false));
+                Ok(value)
+            }
             Err(error) => {
-                // A failed COMMIT has ended the transaction already; then this fails and says nothing new.
                 drop(self.connection.execute_batch("ROLLBACK"));
                 Err(error)
             }
@@ -232,51 +308,11 @@ fn connect(
     Ok(connection)
 }
 
+
 /// Makes a connection show instants in UTC. A build with `bundled` has no ICU, and without it DuckDB knows UTC alone.
 pub(crate) fn use_utc(connection: &Connection) -> duckdb::Result<()> {
     if cfg!(feature = "bundled") {
         return Ok(());
     }
     connection.execute_batch("SET TimeZone = 'UTC'")
-}
-
-/// Where DuckDB says that its log's checksum fails: the byte at which that entry starts.
-fn corrupt_log_position(error: &duckdb::Error) -> Option<u64> {
-    /// An entry's length and checksum stand before the place that DuckDB names.
-    const ENTRY_HEADER_BYTES: u64 = 16;
-    let text = error.to_string();
-    let rest = text
-        .split("Corrupt WAL file: entry at byte position ")
-        .nth(1)?;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse::<u64>().ok()?.checked_sub(ENTRY_HEADER_BYTES)
-}
-
-/// Puts copies of the database and its log into quarantine, then cuts the log at its last whole entry.
-///
-/// Only called while DuckDB has the file closed: closing a descriptor of ours would drop its lock otherwise.
-#[allow(clippy::disallowed_methods)]
-fn cut_log(layout: &Layout, position: u64) -> Result<(), Error> {
-    let quarantine = layout.quarantine();
-    std::fs::create_dir_all(&quarantine).at(&quarantine)?;
-    let mark = Uuid::new_v4().simple().to_string();
-    for source in [layout.database(), layout.database_log()] {
-        let name = source
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let copy = quarantine.join(format!("{name}.{mark}"));
-        std::fs::copy(&source, &copy).at(&copy)?;
-        std::fs::File::open(&copy)
-            .and_then(|file| file.sync_all())
-            .at(&copy)?;
-    }
-    let log = layout.database_log();
-    let file = std::fs::OpenOptions::new()
-        .write(true)
-        .open(&log)
-        .at(&log)?;
-    file.set_len(position).at(&log)?;
-    file.sync_all().at(&log)
 }

@@ -210,9 +210,13 @@ impl Race<'_> {
             );
             // A seal changes no bar, but what is sealed may be another step's business: reading is enough mostly.
             let program = self.cut.env.program(&args);
-            let point = self
-                .dice
-                .pick(&["recover.before-rename", "recover.after-rename"]);
+            let point = self.dice.pick(&[
+                "recover.before-rename",
+                "recover.after-rename",
+                "recover.after-undo",
+                "recover.before-log-cut",
+                "checkpoint.before",
+            ]);
             let run = if self.dice.chance(70) {
                 let run = program.env("BACKFILL_CRASH", point).run();
                 self.story

@@ -38,6 +38,9 @@ const TICKERS: [&str; 4] = ["T0", "T1", "BTC/USD", "007"];
 const COMPANIES: [&str; 3] = ["AAPL", "MSFT", "NVDA"];
 
 const COMMIT: &[&str] = &[
+    "checkpoint.before",
+    "checkpoint.after",
+    "publish.before-rename",
     "commit.before-transaction",
     "commit.after-transaction",
     "publish.after-encode",
@@ -46,6 +49,8 @@ const COMMIT: &[&str] = &[
     "publish.after-settle",
 ];
 const SEAL: &[&str] = &[
+    "checkpoint.before",
+    "publish.before-rename",
     "publish.after-encode",
     "seal.after-intent",
     "publish.between-renames",
@@ -53,13 +58,19 @@ const SEAL: &[&str] = &[
     "publish.after-settle",
 ];
 const DROP: &[&str] = &[
+    "checkpoint.before",
+    "publish.before-rename",
     "publish.after-encode",
     "drop.after-transaction",
     "publish.between-renames",
     "publish.after-rename",
     "publish.after-settle",
 ];
-const REPAIR: &[&str] = &["repair.before-transaction"];
+const REPAIR: &[&str] = &[
+    "repair.before-transaction",
+    "catalog.before-rename",
+    "checkpoint.before",
+];
 const NONE: &[&str] = &[];
 
 /// The next step of a run that holds `state`.
