@@ -51,8 +51,10 @@ impl CliError {
         let mut cause = error.source();
         while let Some(inner) = cause {
             let text = inner.to_string();
-            if !message.contains(&text) {
-                message = format!("{message}: {text}");
+            // The system's number of an error says nothing that its words do not.
+            let words = text.split(" (os error ").next().unwrap_or(&text);
+            if !message.to_lowercase().contains(&words.to_lowercase()) {
+                message = format!("{message}: {words}");
             }
             causes.push(text);
             cause = inner.source();

@@ -11,7 +11,8 @@ use crate::sync::errors::Error;
 pub async fn create(client: &Client, name: &str) -> Result<(), Error> {
     let failed = Error::database("creating the table");
     let exists = "SELECT to_regclass($1) IS NOT NULL, \
-                  EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'), \
+                  (SELECT quote_ident(nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = extnamespace \
+                   WHERE extname = 'timescaledb'), \
                   (SELECT array_agg(part) FROM unnest(parse_ident($1)) part)";
     let row = client
         .query_typed_one(exists, &[(&name, tokio_postgres::types::Type::TEXT)])
@@ -24,9 +25,10 @@ pub async fn create(client: &Client, name: &str) -> Result<(), Error> {
     let table: Vec<_> = parts.iter().map(|part| quote(part)).collect();
     let table = table.join(".");
     let mut sql = format!("BEGIN; {}; ", ddl(&table, "IF NOT EXISTS "));
-    if row.get::<_, bool>(1) {
+    if let Some(schema) = row.get::<_, Option<String>>(1) {
+        // The types are named, for newer versions have a second function of that name.
         sql.push_str(&format!(
-            "SELECT create_hypertable({}, 'timestamp', if_not_exists => true); ",
+            "SELECT {schema}.create_hypertable({}::regclass, 'timestamp'::name, if_not_exists => true); ",
             super::literal(&table)
         ));
     }

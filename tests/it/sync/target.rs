@@ -36,6 +36,30 @@ fn a_missing_table_is_an_error_with_its_ddl() {
     assert_eq!(table(&db, "market_data"), memory().table());
 }
 
+/// The extension itself is not to be had here: what stands in for it has its name and its function's signature.
+#[test]
+fn where_timescaledb_is_installed_the_table_becomes_a_hypertable() {
+    let db = Database::new();
+    db.sql(
+        "CREATE SCHEMA tsdb; SET allow_system_table_mods = on; \
+         INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion) \
+         SELECT 99999, 'timescaledb', 10, oid, false, '2.17.0' FROM pg_namespace WHERE nspname = 'tsdb'; \
+         CREATE TABLE tsdb.hypertables (relation regclass, time_column name); \
+         CREATE FUNCTION tsdb.create_hypertable(relation regclass, time_column_name name, \
+           partitioning_column name DEFAULT NULL, number_partitions integer DEFAULT NULL, if_not_exists boolean DEFAULT false) \
+         RETURNS text LANGUAGE plpgsql AS $$ BEGIN ASSERT if_not_exists; \
+         INSERT INTO tsdb.hypertables VALUES (relation, time_column_name); RETURN relation; END $$; \
+         CREATE FUNCTION tsdb.create_hypertable(relation regclass, dimension integer, if_not_exists boolean DEFAULT false) \
+         RETURNS text LANGUAGE sql AS $$ SELECT 'the other function of that name' $$",
+    );
+    sync_ok(&memory(), &settings(&db.url()));
+    assert_eq!(
+        db.sql("SELECT relation, time_column FROM tsdb.hypertables"),
+        "market_data|timestamp"
+    );
+    assert_eq!(table(&db, "market_data"), memory().table());
+}
+
 #[test]
 fn a_table_without_a_key_is_an_error_with_its_ddl() {
     let db = Database::new();
