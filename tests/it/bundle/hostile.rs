@@ -1,1 +1,138 @@
-//! Archives made to harm.
+//! Archives made to harm, and bundles that did not arrive whole: refused with 1, and nothing is written.
+
+use std::io::Write;
+
+use super::{bars, stage};
+use crate::support::TestEnv;
+
+/// What a writer of archives puts into one.
+type Make = fn(&mut tar::Builder<Vec<u8>>);
+
+fn file(builder: &mut tar::Builder<Vec<u8>>, name: &[u8], kind: tar::EntryType, content: &[u8]) {
+    let mut header = tar::Header::new_gnu();
+    // Not by set_path, which refuses what is wanted here.
+    header.as_old_mut().name[..name.len()].copy_from_slice(name);
+    header.set_entry_type(kind);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(content.len() as u64);
+    header.set_mtime(315_532_800);
+    if matches!(kind, tar::EntryType::Symlink | tar::EntryType::Link) {
+        header.set_link_name("/etc/passwd").unwrap();
+    }
+    header.set_cksum();
+    builder.append(&header, content).unwrap();
+}
+
+const HOSTILE: [(&str, Make); 9] = [
+    ("leads out", |tar| {
+        file(tar, b"/etc/cron.d/x", tar::EntryType::Regular, b"x")
+    }),
+    ("leads out", |tar| {
+        file(tar, b"lake/../../x", tar::EntryType::Regular, b"x")
+    }),
+    ("is a link", |tar| {
+        file(tar, b"lake", tar::EntryType::Symlink, b"")
+    }),
+    ("is a link", |tar| {
+        file(tar, b"lake/x", tar::EntryType::Link, b"")
+    }),
+    ("is a folder", |tar| {
+        file(tar, b"lake/", tar::EntryType::Directory, b"")
+    }),
+    ("no plain file", |tar| {
+        file(
+            tar,
+            b"pax",
+            tar::EntryType::XHeader,
+            b"30 path=../../../../etc/passwd\n",
+        )
+    }),
+    ("no plain file", |tar| {
+        file(tar, b"dev", tar::EntryType::Block, b"")
+    }),
+    ("does not belong", |tar| {
+        file(tar, b"bars.parquet", tar::EntryType::Regular, b"PAR1")
+    }),
+    ("path is too long", |tar| {
+        file(
+            tar,
+            b"././@LongLink",
+            tar::EntryType::GNULongName,
+            &[b'a'; 4_000],
+        )
+    }),
+];
+
+#[test]
+fn hostile_archives_write_nothing() {
+    let env = TestEnv::new();
+    stage(&env, &["A"]);
+    env.typed("bundle create sound.tar").ok();
+    let sound = std::fs::read(env.path("sound.tar")).unwrap();
+    let before = bars(&env, "data/staging");
+    for (why, make) in HOSTILE {
+        let mut builder = tar::Builder::new(Vec::new());
+        make(&mut builder);
+        // The end of one archive is cut off, so that a sound bundle follows.
+        let mut bytes = builder.into_inner().unwrap();
+        bytes.truncate(bytes.len() - 1_024);
+        bytes.write_all(&sound).unwrap();
+        env.write("hostile.tar", bytes);
+        let refused = env.typed("bundle verify hostile.tar").code(1);
+        assert!(refused.stderr.contains(why), "{why}: {}", refused.stderr);
+        assert!(
+            refused.stderr.starts_with("error: hostile.tar: "),
+            "{}",
+            refused.stderr
+        );
+        for store in ["new", "data/staging"] {
+            let refused = env
+                .typed(&format!("bundle apply hostile.tar --store {store}"))
+                .code(1);
+            assert!(refused.stderr.contains(why), "{why}: {}", refused.stderr);
+        }
+        assert!(!env.path("new").exists());
+    }
+    assert_eq!(bars(&env, "data/staging"), before);
+    assert_eq!(
+        env.files("")
+            .iter()
+            .filter(|file| file.contains("passwd"))
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn a_bundle_that_did_not_arrive_whole_writes_nothing() {
+    let env = TestEnv::new();
+    stage(&env, &["A", "B"]);
+    env.typed("bundle create sound.tar").ok();
+    let sound = std::fs::read(env.path("sound.tar")).unwrap();
+    let apply = |bytes: &[u8]| {
+        env.write("arrived.tar", bytes);
+        let refused = env.typed("bundle apply arrived.tar --store new").code(1);
+        assert!(!env.path("new").exists());
+        refused.stderr
+    };
+    for length in [0, 1, 511, 512, 4_096, sound.len() - 1_025, sound.len() - 1] {
+        let said = apply(&sound[..length]);
+        assert!(said.starts_with("error: arrived.tar: "), "{length}: {said}");
+    }
+    let mut flipped = sound.clone();
+    flipped[1_000] ^= 4;
+    let said = apply(&flipped);
+    assert!(
+        said.contains("ticker=A/year=2024/bars.parquet fails its hash"),
+        "{said}"
+    );
+    assert!(said.contains("hint: carry it over again"), "{said}");
+    let said = apply(b"ticker,timestamp,open\n");
+    assert!(said.contains("it is no bundle"), "{said}");
+    let said = apply(&[sound.as_slice(), b"\n"].concat());
+    assert!(said.contains("behind its end"), "{said}");
+    // A folder is no bundle either.
+    env.typed("bundle verify data").code(1);
+}
