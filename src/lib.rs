@@ -3,7 +3,8 @@
 //! ```text
 //! provider/fmp ─┐                                                       ┌─> export   (Parquet, CSV, Arrow)
 //!               ├─> normalise ─> store::commit ─> hot (DuckDB) ─> lake ─┼─> query    (SQL over both tiers)
-//! csv dumps ────┘    (Bar | Reject)   │            (Parquet, sealed)    └─> sync     (Postgres)
+//! csv dumps ────┘    (Bar | Reject)   │            (Parquet, sealed)    ├─> bundle   (air gap)
+//!                                     │                                 └─> sync     (Postgres)
 //!                                     └─> coverage, conflicts, runs
 //! ```
 //!

@@ -308,7 +308,6 @@ fn connect(
     Ok(connection)
 }
 
-
 /// Makes a connection show instants in UTC. A build with `bundled` has no ICU, and without it DuckDB knows UTC alone.
 pub(crate) fn use_utc(connection: &Connection) -> duckdb::Result<()> {
     if cfg!(feature = "bundled") {
