@@ -48,6 +48,37 @@ fn the_documented_command_lines_work() {
         "{}",
         run.snapshot()
     );
+
+    // What the export wrote above is a dump too.
+    bench.env.write("historical_csv/NVDA.csv", csv);
+    let run = bench
+        .run("--store other inject-csv --csv-dir ./historical_csv --threads 8")
+        .ok();
+    let counts = format!("(ins={} skip=0 rejects=0)", truth.len());
+    assert!(run.stderr.contains(&counts), "{}", run.snapshot());
+}
+
+#[test]
+fn bars_still_forming_are_held_back_unless_asked_for() {
+    let bench = Bench::new();
+    let today = chrono::Utc::now().date_naive();
+    let line = format!(
+        "specific --exchange CRYPTO --tickers BTCUSD --start {} --end {today} --on-conflict ignore --summary-json",
+        today - chrono::Days::new(1)
+    );
+    let before = bench.run(&line).ok().json();
+    // Each minute that opened less than 60 + 300 s ago; the clock may tick between the server and here.
+    let held = before["totals"]["held"].as_u64().unwrap();
+    assert!((5..=7).contains(&held), "{before}");
+    let settled = bench.staged("BTCUSD", Interval::M1);
+    let asked = chrono::Utc::now().timestamp_micros();
+    assert!(settled.last().unwrap().timestamp.micros() <= asked - 360_000_000);
+
+    let after = bench.run(&format!("{line} --include-forming")).ok().json();
+    assert_eq!(after["totals"]["held"], 0, "{after}");
+    let all = bench.staged("BTCUSD", Interval::M1);
+    assert!(all.len() as u64 >= settled.len() as u64 + held);
+    assert!(all.last().unwrap().timestamp.micros() > asked - 120_000_000);
 }
 
 #[test]
