@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek};
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -71,11 +72,11 @@ pub fn apply<R: Read + Seek + Send>(
 ) -> Result<RunReport, Error> {
     let began = Instant::now();
     let Sound(mut archive) = bundle;
-    let manifest = archive.manifest().clone();
+    let manifest = Arc::clone(archive.manifest());
     let hash = archive.hash().to_owned();
     let reader = store.reader()?;
     check_base(Some(&reader), &manifest)?;
-    if on_conflict == OnConflict::Update && is_superseded(&reader, &hash)? {
+    if on_conflict == OnConflict::Update && is_superseded(&reader, &manifest)? {
         return Err(Error::Superseded);
     }
     drop(reader);
@@ -107,7 +108,8 @@ pub fn apply<R: Read + Seek + Send>(
             &AppliedBundle {
                 manifest: hash,
                 store_id: manifest.store_id,
-                base: manifest.base.map(|base| base.manifest_sha256),
+                commit_seq: manifest.commit.as_ref().map_or(0, |commit| commit.seq),
+                filter: manifest.filter.to_json(),
                 bars: manifest.totals.rows,
                 applied_at,
             },
@@ -117,13 +119,15 @@ pub fn apply<R: Read + Seek + Send>(
     Ok(tally.conclude(name, began.elapsed(), interrupted))
 }
 
-/// Whether this bundle was applied, and after it one that goes on from it.
-fn is_superseded(reader: &Reader, hash: &str) -> Result<bool, Error> {
-    let applied = reader.applied_bundles()?;
-    Ok(applied.iter().any(|bundle| bundle.manifest == hash)
-        && applied
-            .iter()
-            .any(|bundle| bundle.base.as_deref() == Some(hash)))
+/// Whether a later bundle of the same part of the same store was applied.
+fn is_superseded(reader: &Reader, manifest: &Manifest) -> Result<bool, Error> {
+    let through = manifest.commit.as_ref().map_or(0, |commit| commit.seq);
+    let filter = manifest.filter.to_json();
+    Ok(reader.applied_bundles()?.iter().any(|bundle| {
+        bundle.store_id == manifest.store_id
+            && bundle.filter == filter
+            && bundle.commit_seq > through
+    }))
 }
 
 /// Decodes the partitions one after another and sends them in pieces, until nobody takes them any more.

@@ -11,6 +11,7 @@
 //! interpreted but written anew and compared, and whatever else it could say (a link, a path that leads out) cannot occur.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tar::{EntryType, Header};
@@ -92,7 +93,7 @@ fn hash_line(hash: &str) -> String {
 /// A bundle open for reading: its manifest is read and checked, its partitions are not.
 pub struct Archive<R> {
     reader: R,
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     manifest_bytes: u64,
     hash: String,
     /// The next partition to be read.
@@ -127,7 +128,7 @@ impl<R: Read + Seek> Archive<R> {
         reader.seek(SeekFrom::Start(0))?;
         Ok(Self {
             reader,
-            manifest,
+            manifest: Arc::new(manifest),
             manifest_bytes: manifest_at.1,
             hash,
             next: 0,
@@ -136,7 +137,7 @@ impl<R: Read + Seek> Archive<R> {
 
     /// What the bundle says of itself.
     #[must_use]
-    pub fn manifest(&self) -> &Manifest {
+    pub fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
     }
 
@@ -183,6 +184,10 @@ fn find_manifest<R: Read + Seek>(reader: &mut R, length: u64) -> Result<(u64, u6
     reader.seek(SeekFrom::Start(0))?;
     loop {
         let (path, bytes, header_bytes) = read_header(reader, at, length)?;
+        // Named only once it is known to be a name that can be shown.
+        if path != MANIFEST && Layout::parse_partition(std::path::Path::new(&path)).is_none() {
+            return Err(Fault::Stranger(path));
+        }
         let limit = if path == MANIFEST {
             MANIFEST_BYTES_MAX
         } else {
@@ -198,9 +203,6 @@ fn find_manifest<R: Read + Seek>(reader: &mut R, length: u64) -> Result<(u64, u6
         }
         if path == MANIFEST {
             return Ok((content, bytes));
-        }
-        if Layout::parse_partition(std::path::Path::new(&path)).is_none() {
-            return Err(Fault::Stranger(path));
         }
         if before == path {
             return Err(Fault::Twice(path));

@@ -3,16 +3,18 @@
 //! The manifest is JSON, a partition a line, in one form only: the same facts give the same bytes, and bytes in any other form
 //! are refused. Its hash names the bundle.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
-use chrono::NaiveDate;
-use serde::{Deserialize, Serialize};
+use chrono::{Datelike, NaiveDate};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::calendar::{self, Calendar};
 use crate::model::{DateRange, Interval, Provenance, SeriesKey, Ticker, TimeRange};
-use crate::store::lake::image::{Contents, Image};
+use crate::store::lake::guard::{PARTITION_BYTES_MAX, PARTITION_ROWS_MAX};
+use crate::store::lake::image::{Contents, Image, SOURCES_MAX};
 use crate::store::{CommitMark, Layout, PartitionKey, SCHEMA_VERSION};
 
 /// The form of bundles that this program writes and reads.
@@ -21,6 +23,10 @@ pub const SCHEMA: &str = "backfill.bundle/1";
 const SCHEMA_NAME: &str = "backfill.bundle/";
 /// A manifest's bytes at most: a line a partition, of about 600 bytes.
 pub(super) const MANIFEST_BYTES_MAX: u64 = 64 << 20;
+/// Tickers that a filter names at most.
+const FILTER_TICKERS_MAX: usize = 100_000;
+/// Years that a date can have, as where dates are typed.
+const YEARS: std::ops::Range<i32> = 1900..2200;
 
 /// What a bundle says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +77,7 @@ pub struct Base {
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// Tickers, sorted.
+    #[serde(deserialize_with = "few::<_, FILTER_TICKERS_MAX>")]
     pub tickers: Option<Vec<String>>,
     /// Length of the bars.
     pub interval_minutes: Option<u16>,
@@ -117,6 +124,7 @@ pub struct Entry {
     /// The footer's hash over the rows' values.
     pub row_hash: String,
     /// Where its bars came from, sorted.
+    #[serde(deserialize_with = "a_few::<_, SOURCES_MAX>")]
     pub sources: Vec<String>,
     /// Exchange of the bars.
     pub exchange: String,
@@ -140,6 +148,46 @@ pub struct Totals {
     pub first: Option<String>,
     /// The last bar of all.
     pub last: Option<String>,
+}
+
+/// Texts, no more than `MAX`: a list that was made long to fill memory is not read to its end.
+struct Few<const MAX: usize>(Vec<String>);
+
+impl<'de, const MAX: usize> Deserialize<'de> for Few<MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Texts<const MAX: usize>;
+        impl<'de, const MAX: usize> Visitor<'de> for Texts<MAX> {
+            type Value = Few<MAX>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of {MAX} texts at most")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = list.next_element()? {
+                    if texts.len() == MAX {
+                        return Err(serde::de::Error::invalid_length(MAX + 1, &self));
+                    }
+                    texts.push(text);
+                }
+                Ok(Few(texts))
+            }
+        }
+        deserializer.deserialize_seq(Texts)
+    }
+}
+
+fn a_few<'de, D: Deserializer<'de>, const MAX: usize>(
+    deserializer: D,
+) -> Result<Vec<String>, D::Error> {
+    Few::<MAX>::deserialize(deserializer).map(|few| few.0)
+}
+
+fn few<'de, D: Deserializer<'de>, const MAX: usize>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
+    Ok(Option::<Few<MAX>>::deserialize(deserializer)?.map(|few| few.0))
 }
 
 /// Why bytes are no manifest that this program would write.
@@ -169,8 +217,8 @@ impl From<CommitMark> for Commit {
     }
 }
 
-impl std::fmt::Display for Commit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "commit {} {}", self.seq, self.id)?;
         match &self.at {
             Some(at) => write!(f, " of {at}"),
@@ -197,6 +245,13 @@ impl Filter {
             start,
             end,
         }
+    }
+
+    /// In one form, by which two filters are compared.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Texts and numbers: this cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// Whether the series is inside.
@@ -271,6 +326,10 @@ impl Filter {
             .is_some_and(|m| Interval::from_minutes(m.into()).is_none())
         {
             return wrong("interval is unknown");
+        }
+        let years = |date: Option<NaiveDate>| date.is_none_or(|date| YEARS.contains(&date.year()));
+        if !years(self.start) || !years(self.end) {
+            return wrong("dates are of no year that bars have");
         }
         if self
             .start
@@ -415,7 +474,10 @@ impl Manifest {
         struct Head {
             schema: String,
         }
-        let unreadable = |error: serde_json::Error| BadManifest::Unreadable(error.to_string());
+        // It may repeat what stands there, and that is not for a terminal.
+        let unreadable = |error: serde_json::Error| {
+            BadManifest::Unreadable(error.to_string().replace(char::is_control, "?"))
+        };
         // First which form it has: a newer one may have keys that this program does not know.
         let head: Head = serde_json::from_slice(bytes).map_err(unreadable)?;
         if head.schema != SCHEMA {
@@ -448,6 +510,17 @@ impl Manifest {
         {
             return wrong("its base is named by no hash".to_owned());
         }
+        let base_commit = self.base.as_ref().and_then(|base| base.commit.as_ref());
+        for at in self
+            .commit
+            .iter()
+            .chain(base_commit)
+            .filter_map(|c| c.at.as_ref())
+        {
+            if chrono::DateTime::parse_from_rfc3339(at).is_err() {
+                return wrong("a commit's time is no time".to_owned());
+            }
+        }
         let through = self.commit.as_ref().map_or(0, |commit| commit.seq);
         if self.after_seq() > through {
             return wrong("its base reaches further than it does itself".to_owned());
@@ -455,8 +528,11 @@ impl Manifest {
         let mut before: Option<&str> = None;
         for entry in &self.partitions {
             let Some(key) = entry.key() else {
-                return wrong(format!("{} is no partition's path", entry.path));
+                return wrong(format!("{:?} is no partition's path", entry.path));
             };
+            if entry.rows > PARTITION_ROWS_MAX || entry.bytes > PARTITION_BYTES_MAX {
+                return wrong(format!("{} is larger than any partition", entry.path));
+            }
             if before.is_some_and(|before| before >= entry.path.as_str()) {
                 return wrong(format!("{} stands twice or out of order", entry.path));
             }
@@ -564,12 +640,30 @@ mod tests {
             text.trim_end().to_owned(),
             text.clone() + "\n",
             format!("{}{}", "[".repeat(100_000), text),
+            // Lists that are long to fill memory, numbers that overflow, dates and times that are none.
+            text.replace(
+                "\"tickers\":null",
+                &format!("\"tickers\":[{}\"A\"]", "\"A\",".repeat(100_000)),
+            ),
+            text.replace("\"rows\":0", "\"rows\":18446744073709551615"),
+            text.replace("\"start\":null", "\"start\":\"+262142-12-31\""),
+            text.replace("\"at\":null", "\"at\":\"\\u001b[2J\""),
+            text.replace(
+                "\"base\":null",
+                "\"base\":{\"manifest_sha256\":\"A\",\"commit\":null}",
+            ),
         ] {
             assert!(
                 Manifest::from_bytes(other.as_bytes()).is_err(),
                 "{other:.300}"
             );
         }
+        // What is told of it is for a terminal.
+        let escape = text.replace("\"base\":null", "\"\\u001b[2J\":null");
+        let told = Manifest::from_bytes(escape.as_bytes())
+            .unwrap_err()
+            .to_string();
+        assert!(!told.contains('\u{1b}'), "{told:?}");
         let newer = text.replace("bundle/1", "bundle/2");
         assert_eq!(
             Manifest::from_bytes(newer.as_bytes()),

@@ -35,7 +35,7 @@ pub fn verify_bytes(bytes: &[u8]) -> Result<Manifest, Error> {
     let archive = Archive::open(std::io::Cursor::new(bytes))?;
     let stop = crate::report::Stop::new();
     let sound = verify(archive, &crate::report::Silent, &stop)?;
-    Ok(sound.manifest().clone())
+    Ok(Manifest::clone(sound.manifest()))
 }
 
 /// Reads `bytes` as one partition of the year 2025, whatever hash they have: what a bundle made to deceive could hold.

@@ -49,8 +49,10 @@ pub struct AppliedBundle {
     pub manifest: String,
     /// The store that it was made from.
     pub store_id: Uuid,
-    /// The manifest's hash of the bundle that it goes on from.
-    pub base: Option<String>,
+    /// Up to which of that store's commits it reaches.
+    pub commit_seq: u64,
+    /// Which part of that store it holds.
+    pub filter: String,
     /// Its bars.
     pub bars: u64,
     /// When it was applied.
@@ -60,8 +62,8 @@ pub struct AppliedBundle {
 /// Made when the first bundle is applied. A program that does not know the table does not miss it, so the store's format
 /// stays the same.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS bundles (
-    manifest VARCHAR NOT NULL, store_id VARCHAR NOT NULL, base VARCHAR, bars BIGINT NOT NULL, applied_at TIMESTAMPTZ NOT NULL,
-    run_id VARCHAR NOT NULL)";
+    manifest VARCHAR NOT NULL, store_id VARCHAR NOT NULL, commit_seq BIGINT NOT NULL, filter VARCHAR NOT NULL, bars BIGINT NOT NULL,
+    applied_at TIMESTAMPTZ NOT NULL, run_id VARCHAR NOT NULL)";
 
 impl Store {
     /// Records that all of a bundle was applied. Said again, it changes nothing.
@@ -76,11 +78,12 @@ impl Store {
             )?;
             if known.is_empty() {
                 catalog.execute(
-                    "INSERT INTO bundles VALUES (?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO bundles VALUES (?, ?, ?, ?, ?, ?, ?)",
                     params![
                         bundle.manifest,
                         bundle.store_id.to_string(),
-                        bundle.base,
+                        bundle.commit_seq as i64,
+                        bundle.filter,
                         bundle.bars as i64,
                         instant(bundle.applied_at.micros()),
                         run.to_string()
@@ -104,24 +107,21 @@ impl Reader {
         if table.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = catalog.rows(
-            "SELECT manifest, store_id, base, bars, epoch_us(applied_at) FROM bundles ORDER BY applied_at, manifest",
+        catalog.rows(
+            "SELECT manifest, store_id, commit_seq, filter, bars, epoch_us(applied_at) FROM bundles ORDER BY applied_at, manifest",
             [],
             |row| {
-                let (manifest, store_id, base): (String, String, Option<String>) =
-                    (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok((manifest, store_id, base, row.get::<_, i64>(3)?, row.get(4)?))
+                let store_id: String = row.get(1)?;
+                Ok(AppliedBundle {
+                    manifest: row.get(0)?,
+                    store_id: Uuid::parse_str(&store_id).unwrap_or_default(),
+                    commit_seq: row.get::<_, i64>(2)? as u64,
+                    filter: row.get(3)?,
+                    bars: row.get::<_, i64>(4)? as u64,
+                    applied_at: Timestamp::from_micros(row.get(5)?),
+                })
             },
-        )?;
-        let bundle =
-            |(manifest, store_id, base, bars, at): (String, String, _, i64, _)| AppliedBundle {
-                manifest,
-                store_id: Uuid::parse_str(&store_id).unwrap_or_default(),
-                base,
-                bars: bars as u64,
-                applied_at: Timestamp::from_micros(at),
-            };
-        Ok(rows.into_iter().map(bundle).collect())
+        )
     }
 
     /// The last commit; `None` in a store that has none.

