@@ -240,7 +240,7 @@ fn read_header<R: Read>(reader: &mut R, at: u64, length: u64) -> Result<(String,
         let bytes = main
             .size()
             .map_err(|_| foreign("its length is no number"))?;
-        if bytes < 2 || bytes > PATH_BYTES_MAX {
+        if !(2..=PATH_BYTES_MAX).contains(&bytes) {
             return Err(foreign("its path is too long"));
         }
         let rest = take(reader, bytes + padding(bytes) as u64, "a header")?;

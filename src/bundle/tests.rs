@@ -354,28 +354,31 @@ fn a_partition_of_another_place_is_refused_though_all_hashes_are_right() {
     }
 }
 
+type ChangeEntry<'a> = &'a dyn Fn(&mut Entry);
+type ChangeManifest<'a> = &'a dyn Fn(&mut Manifest);
+
 #[test]
 fn facts_that_the_manifest_gets_wrong_are_named() {
     let sound = small();
     let manifest = verdict(&sound).unwrap();
     let members = sound.len() - bundle_end(&manifest).len();
-    let with = |change: &dyn Fn(&mut Manifest)| {
+    let with = |change: ChangeManifest| {
         let mut other = manifest.clone();
         change(&mut other);
         other.totals = Totals::of(&other.partitions);
         verdict(&[&sound[..members], &bundle_end(&other)].concat())
     };
     assert!(with(&|_| {}).is_ok());
-    let entry: [(&str, &dyn Fn(&mut Entry)); 12] = [
+    let entry: [(&str, ChangeEntry); 12] = [
         ("rows", &|entry| entry.rows += 1),
         ("first", &|entry| {
-            entry.first = "2025-01-02T14:29:00Z".into()
+            entry.first = "2025-01-02T14:29:00Z".into();
         }),
         ("last", &|entry| entry.last = "2025-01-02T14:39:00Z".into()),
         ("commit_seq_first", &|entry| entry.commit_seq_first += 1),
         ("commit_seq_last", &|entry| entry.commit_seq_last -= 1),
         ("footer_commit_id", &|entry| {
-            entry.footer_commit_id = entry.store_id
+            entry.footer_commit_id = entry.store_id;
         }),
         ("store_id", &|entry| entry.store_id = entry.footer_commit_id),
         ("row_hash", &|entry| entry.row_hash.replace_range(..1, "x")),
@@ -388,7 +391,7 @@ fn facts_that_the_manifest_gets_wrong_are_named() {
         let refused = with(&|manifest| change(&mut manifest.partitions[1])).unwrap_err();
         assert!(refused.contains(&format!("{fact} is")), "{fact}: {refused}");
     }
-    let whole: [&dyn Fn(&mut Manifest); 8] = [
+    let whole: [ChangeManifest; 8] = [
         &|manifest| manifest.partitions.swap(0, 1),
         &|manifest| drop(manifest.partitions.pop()),
         &|manifest| drop(manifest.partitions.remove(0)),
