@@ -394,11 +394,44 @@ fn a_run_with_sync_pushes_what_it_staged() {
         "{}",
         pushed.stderr
     );
-    let count = env
-        .run(["query", "SELECT count(*) AS n FROM bars", "--format", "csv"])
-        .ok();
+    let same_count = || {
+        let count = env
+            .run(["query", "SELECT count(*) AS n FROM bars", "--format", "csv"])
+            .ok();
+        assert_eq!(
+            count.out().trim(),
+            format!("n\n{}", db.sql("SELECT count(*) FROM market_data"))
+        );
+    };
+    same_count();
+
+    let synced = |line: &str, ticker: &str| {
+        let run = env
+            .program(line.split_whitespace())
+            .env("FMP_API_KEY", "k")
+            .env("DATABASE_URL", db.url())
+            .run()
+            .ok();
+        assert!(
+            run.stderr.contains(&format!("[{ticker}] Synced in")),
+            "{}",
+            run.stderr
+        );
+        same_count();
+    };
+    synced(
+        &format!(
+            "concurrent --start 2025-02-03 --end 2025-02-03 --tickers MSFT,NVDA --sync --provider-url {url}"
+        ),
+        "NVDA",
+    );
+    env.write(
+        "dumps/AMD.csv",
+        "timestamp,open,high,low,close,volume\n2025-02-03T14:30:00Z,1,2,0.5,1.5,10\n2025-02-03T14:31:00Z,1,2,0.5,1.5,10\n",
+    );
+    synced("inject-csv --csv-dir dumps --interval 1 --sync", "AMD");
     assert_eq!(
-        count.out().trim(),
-        format!("n\n{}", db.sql("SELECT count(*) FROM market_data"))
+        db.sql("SELECT count(*) FROM market_data WHERE ticker = 'AMD'"),
+        "2"
     );
 }
