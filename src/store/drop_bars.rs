@@ -73,7 +73,7 @@ impl Store {
                 .filter(|(year, _)| facts.hot.contains_key(year))
                 .collect();
         }
-        inner.forget_empty_series()?;
+        inner.forget_empty_series(Some(series))?;
         drop(inner);
         drop(held);
         Ok(Dropped { rows: dropped })

@@ -15,6 +15,31 @@ use xxhash_rust::xxh3::Xxh3;
 #[cfg(target_os = "linux")]
 const WHOLE_FLUSH_MIN: usize = 64;
 
+/// A step of this door, as the tests' file layer is told of it.
+#[cfg_attr(not(test), allow(dead_code))]
+pub(super) enum Step<'a> {
+    Create(&'a Path),
+    Write(&'a Path),
+    FlushFile(&'a Path),
+    FlushDir(&'a Path),
+    FlushAll(&'a Path),
+    Rename(&'a Path, &'a Path),
+    Remove(&'a Path),
+    MakeDir(&'a Path),
+    RemoveDir(&'a Path),
+}
+
+/// Takes one step. In the tests of the store the file layer sees it before and after, and may refuse it.
+fn step<T>(what: &Step<'_>, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    #[cfg(test)]
+    super::tests::layer::before(what)?;
+    let done = work()?;
+    #[cfg(test)]
+    super::tests::layer::after(what);
+    let _ = what;
+    Ok(done)
+}
+
 /// A file under construction that counts and hashes what goes through it.
 pub struct HashedFile {
     file: File,
@@ -38,7 +63,7 @@ impl HashedFile {
     /// Makes a new file; an existing one of that name is an error.
     pub fn create(path: &Path) -> io::Result<Self> {
         Ok(Self {
-            file: File::create_new(path)?,
+            file: step(&Step::Create(path), || File::create_new(path))?,
             path: path.to_path_buf(),
             hash: Xxh3::new(),
             bytes: 0,
@@ -53,7 +78,7 @@ impl HashedFile {
     /// Tells what the file holds; flushes it now, or leaves that to the end of its group.
     pub fn finish_in(self, flush: &Flush) -> io::Result<Digest> {
         if matches!(flush, Flush::Each) {
-            self.file.sync_all()?;
+            step(&Step::FlushFile(&self.path), || self.file.sync_all())?;
         }
         let digest = Digest {
             checksum: format!("{:032x}", self.hash.digest128()),
@@ -72,7 +97,8 @@ impl HashedFile {
 
 impl Write for HashedFile {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(buffer)?;
+        let file = &mut self.file;
+        let written = step(&Step::Write(&self.path), || file.write(buffer))?;
         self.hash.update(&buffer[..written]);
         self.bytes += written as u64;
         Ok(written)
@@ -93,7 +119,7 @@ pub enum Flush {
     /// The file system once, at the end. Opened at the beginning, for errors of writing are told to those only who had a
     /// file open when they happened (Linux 5.8 and later).
     #[cfg(target_os = "linux")]
-    Whole(File),
+    Whole(PathBuf, File),
 }
 
 impl Flush {
@@ -101,7 +127,7 @@ impl Flush {
     pub fn begin(root: &Path, count: usize) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         if count >= WHOLE_FLUSH_MIN {
-            return Ok(Self::Whole(File::open(root)?));
+            return Ok(Self::Whole(root.to_path_buf(), File::open(root)?));
         }
         let _ = (root, count);
         Ok(Self::Each)
@@ -112,7 +138,9 @@ impl Flush {
         match self {
             Self::Each => dirs.map(sync_dir).collect(),
             #[cfg(target_os = "linux")]
-            Self::Whole(root) => Ok(rustix::fs::syncfs(root)?),
+            Self::Whole(root, file) => {
+                step(&Step::FlushAll(&root), || Ok(rustix::fs::syncfs(file)?))
+            }
         }
     }
 }
@@ -168,7 +196,16 @@ pub fn create_dirs(root: &Path, dir: &Path) -> io::Result<Vec<PathBuf>> {
     if missing.is_empty() {
         return Ok(Vec::new());
     }
-    fs::create_dir_all(dir)?;
+    for made in missing
+        .iter()
+        .rev()
+        .filter(|dir| !dir.as_os_str().is_empty())
+    {
+        step(&Step::MakeDir(made), || match fs::create_dir(made) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && made.is_dir() => Ok(()),
+            other => other,
+        })?;
+    }
     Ok(missing
         .iter()
         .filter_map(|made| made.parent().map(Path::to_path_buf))
@@ -177,36 +214,36 @@ pub fn create_dirs(root: &Path, dir: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Flushes a folder's entries to the disk.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    step(&Step::FlushDir(dir), || File::open(dir)?.sync_all())
 }
 
 /// Copies a file to a new one, and flushes that; its folder is the caller's to flush.
 pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::copy(from, to)?;
-    File::open(to)?.sync_all()
+    step(&Step::Create(to), || fs::copy(from, to))?;
+    step(&Step::FlushFile(to), || File::open(to)?.sync_all())
 }
 
 /// Renames `from` over `to`, without flushing the folder: the caller flushes each folder once.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)
+    step(&Step::Rename(from, to), || fs::rename(from, to))
 }
 
 /// Removes a file; one that is gone already is no error.
 pub fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
+    step(&Step::Remove(path), || match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
-    }
+    })
 }
 
 /// Removes a folder if it is empty; tells whether it is gone.
 pub fn remove_empty_dir(dir: &Path) -> io::Result<bool> {
-    match fs::remove_dir(dir) {
+    step(&Step::RemoveDir(dir), || match fs::remove_dir(dir) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
         Err(error) => Err(error),
-    }
+    })
 }
 
 /// Writes a whole small file durably: beside, flush, rename, flush the folder.

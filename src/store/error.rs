@@ -144,6 +144,9 @@ pub enum Damage {
     /// A lake without a catalog.
     #[error("there is a lake but no catalog")]
     NoCatalog,
+    /// DuckDB cannot open the catalog, or not read all of it.
+    #[error("the catalog cannot be read: {0}")]
+    CatalogUnreadable(String),
     /// The catalog lists a partition whose file is gone.
     #[error("partition {0} is gone from the lake")]
     PartitionMissing(PartitionKey),

@@ -118,11 +118,13 @@ impl Inner {
             .clone()
     }
 
-    /// Series whose bars were all dropped are forgotten, and with the last of them whether the bars were real.
-    pub(super) fn forget_empty_series(&mut self) -> Result<(), Error> {
+    /// Series whose bars were all dropped are forgotten, and with the last of them whether the bars were real. `only`
+    /// names the one that the caller has locked: another may have no bars because its first are just being published.
+    pub(super) fn forget_empty_series(&mut self, only: Option<&SeriesKey>) -> Result<(), Error> {
         let empty: Vec<SeriesKey> = self
             .series
             .iter()
+            .filter(|(key, _)| only.is_none_or(|only| only == *key))
             .filter(|(_, facts)| facts.hot.is_empty() && facts.partitions.is_empty())
             .map(|(key, _)| key.clone())
             .collect();

@@ -254,7 +254,7 @@ pub(super) fn encode_without(
             series: series.clone(),
             year: *year,
         };
-        let sealed = open_checked(&store.layout, series, *year, old)?.rows(TimeRange::ALL)?;
+        let sealed = open_checked(&store.layout, series, *year, old)?.sound_rows()?;
         let all = sealed.merge(of_year(hot, *year));
         let commit_seq = all.max_commit_seq().max(old.commit_seq);
         let commit_id = if commit_seq == old.commit_seq {
@@ -353,8 +353,7 @@ fn write_all(store: &Store, jobs: Vec<Job>) -> Result<Vec<Planned>, Error> {
 fn write_one(store: &Store, job: Job, flush: &Flush) -> Result<Planned, Error> {
     let mut rows = StagedRows::default();
     if let Some(old) = &job.old {
-        rows = open_checked(&store.layout, &job.key.series, job.key.year, old)?
-            .rows(TimeRange::ALL)?;
+        rows = open_checked(&store.layout, &job.key.series, job.key.year, old)?.sound_rows()?;
     }
     let rows = rows.merge(job.hot).merge(job.new);
     let temporary = PathBuf::from(format!("{}.parquet", Uuid::new_v4().simple()));

@@ -33,7 +33,7 @@ pub struct Reader {
     writer: Option<Option<u32>>,
     max_commit_seq: u64,
     notices: Vec<String>,
-    _lock: Option<ReadLock>,
+    lock: Option<ReadLock>,
 }
 
 /// One series, as [`Reader::series`] tells of it.
@@ -140,7 +140,7 @@ impl Store {
             writer: None,
             max_commit_seq,
             notices: Vec::new(),
-            _lock: None,
+            lock: None,
         };
         drop(inner);
         drop(held);
@@ -240,7 +240,7 @@ impl Reader {
             writer: None,
             max_commit_seq,
             notices,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -296,7 +296,7 @@ impl Reader {
             writer: Some(pid),
             max_commit_seq,
             notices: Vec::new(),
-            _lock: None,
+            lock: None,
         })
     }
 
@@ -328,6 +328,11 @@ impl Reader {
     #[must_use]
     pub fn max_commit_seq(&self) -> u64 {
         self.max_commit_seq
+    }
+
+    /// Whether this reader keeps writers out.
+    pub(super) fn is_locked(&self) -> bool {
+        self.lock.is_some()
     }
 
     pub(super) fn catalog(&self) -> Result<MutexGuard<'_, Catalog>, Error> {

@@ -34,7 +34,7 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
     let mut notices = Vec::new();
     redo(&layout, &catalog)?;
     let mut inner = Inner::new(catalog)?;
-    inner.forget_empty_series()?;
+    inner.forget_empty_series(None)?;
     let damage = compare_with_lake(&layout, &inner.series)?;
     if !damage.is_empty() {
         return Err(damaged(&layout, damage));

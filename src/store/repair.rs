@@ -13,10 +13,11 @@ use uuid::Uuid;
 use crate::calendar::Calendar;
 use crate::model::{DateRange, SeriesKey, TimeRange};
 
-use super::catalog::{Catalog, PartitionFacts, SeriesFacts};
+use super::catalog::{Catalog, Opened, PartitionFacts, SeriesFacts};
 use super::durable;
 use super::error::{Damage, Error, IoContext};
 use super::handle::OpenOptions;
+use super::lake::read::Partition;
 use super::layout::{Layout, PartitionKey};
 use super::lock::WriteLock;
 use super::publish::{self, Pending};
@@ -52,7 +53,7 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
         store_id: Uuid::new_v4(),
         ..Repaired::default()
     };
-    let catalog = open_or_replace(&layout, options, &mut out)?;
+    let catalog = open_or_replace(&layout, options, lock.acknowledged(), &mut out)?;
     finish_intents(&layout, &catalog, &mut out)?;
 
     let listed = catalog.series()?;
@@ -61,6 +62,15 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
     let lost = lost_partitions(&listed, &sound, &mut out);
     out.partitions = sound.len() as u64;
     out.rows = sound.values().map(|(facts, _)| facts.rows).sum();
+    let sealed = sound.values().map(|(facts, _)| facts.commit_seq).max();
+    let known = catalog.max_commit_seq()?.max(sealed.unwrap_or(0));
+    if lock.acknowledged() > known {
+        out.lost.push(format!(
+            "what {} commits after number {known} held: they were acknowledged, and neither catalog nor lake knows them",
+            lock.acknowledged() - known
+        ));
+    }
+    let kind = kind_of_bars(&layout, &catalog, &sound)?;
 
     let series = with_new_series(&catalog, listed, &sound)?;
     crate::crash_point!("repair.before-transaction");
@@ -83,6 +93,9 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
         }
         recount(catalog, &series, &sound)?;
         catalog.adopt_commits()?;
+        if let Some(kind) = kind {
+            catalog.set_meta("bars", kind)?;
+        }
         catalog.set_meta("store_id", &out.store_id.to_string())
     })?;
     lock.forget(catalog.max_commit_seq()?);
@@ -90,40 +103,77 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
     Ok(out)
 }
 
-/// The old catalog where DuckDB can open it; else it goes to quarantine and a new one takes its place.
+/// The old catalog where DuckDB can open and read it, without its log where only that is in the way; else it goes to
+/// quarantine and a new one takes its place.
 fn open_or_replace(
     layout: &Layout,
     options: &OpenOptions,
+    acknowledged: u64,
     out: &mut Repaired,
 ) -> Result<Catalog, Error> {
-    let was_there = layout.database().exists();
-    match Catalog::open(layout, options.memory_limit_mib, options.threads) {
-        Ok(opened) => {
-            if !was_there {
-                out.lost.push(ALL_BUT_THE_LAKE.to_owned());
-            }
-            if let Some(log) = opened.log {
-                out.lost.push(format!(
-                    "what the catalog's log held after byte {}",
-                    log.cut_at
-                ));
-                out.quarantined.extend(log.copies);
-            }
-            Ok(opened.catalog)
+    if !layout.database().exists() {
+        out.lost.push(ALL_BUT_THE_LAKE.to_owned());
+    }
+    for (away, loss) in [
+        (Vec::new(), None),
+        (
+            layout.database_logs().to_vec(),
+            Some("what stood in the catalog's log, which does not fit its database"),
+        ),
+    ] {
+        let mut moved = false;
+        for path in away.iter().filter(|path| path.exists()) {
+            quarantine(layout, path, out)?;
+            moved = true;
         }
-        Err(error @ (Error::Newer { .. } | Error::Io { .. })) => Err(error),
-        Err(_) => {
-            let logs = layout.database_logs();
-            for path in logs.iter().chain([&layout.database()]) {
-                if path.exists() {
-                    quarantine(layout, path, out)?;
+        if loss.is_some() && !moved {
+            break;
+        }
+        match open_whole(layout, options) {
+            Ok(opened) => {
+                out.lost.extend(loss.map(str::to_owned));
+                if let Some(log) = opened.log {
+                    if log.broke_off && acknowledged <= opened.catalog.max_commit_seq()? {
+                        log.forget();
+                    } else {
+                        let cut_at = log.cut_at;
+                        let lost = format!("what the catalog's log held after byte {cut_at}");
+                        out.lost.push(lost);
+                        out.quarantined.extend(log.copies);
+                    }
                 }
+                return Ok(opened.catalog);
             }
-            out.lost.push(ALL_BUT_THE_LAKE.to_owned());
-            Catalog::open(layout, options.memory_limit_mib, options.threads)
-                .map(|opened| opened.catalog)
+            Err(error @ (Error::Newer { .. } | Error::Io { .. })) => return Err(error),
+            Err(_) => {}
         }
     }
+    quarantine(layout, &layout.database(), out)?;
+    for path in layout.database_logs().iter().filter(|path| path.exists()) {
+        quarantine(layout, path, out)?;
+    }
+    out.lost.push(ALL_BUT_THE_LAKE.to_owned());
+    Catalog::open(layout, options.memory_limit_mib, options.threads).map(|opened| opened.catalog)
+}
+
+/// Opens the catalog and reads all of it: a damaged block shows only when it is read.
+fn open_whole(layout: &Layout, options: &OpenOptions) -> Result<Opened, Error> {
+    let opened = Catalog::open(layout, options.memory_limit_mib, options.threads)?;
+    opened.catalog.read_whole()?;
+    Ok(opened)
+}
+
+/// Whether the bars are the simulator's or real ones, where the catalog does not say and a partition does.
+fn kind_of_bars(
+    layout: &Layout,
+    catalog: &Catalog,
+    sound: &Sound,
+) -> Result<Option<&'static str>, Error> {
+    let (Some(key), None) = (sound.keys().next(), catalog.meta("bars")?) else {
+        return Ok(None);
+    };
+    let source = Partition::open(&layout.partition(key))?.first_source()?;
+    Ok(source.map(|source| if source.is_demo() { "demo" } else { "real" }))
 }
 
 const ALL_BUT_THE_LAKE: &str = "bars that were not sealed yet, coverage, the conflict ledger and the runs: the catalog was gone or unreadable";
@@ -246,8 +296,15 @@ fn lost_partitions(
             };
             match sound.get(&key) {
                 None => {
-                    out.lost
-                        .push(format!("partition {key} with {} bars", partition.rows));
+                    let line = format!("partition {key} with {} bars", partition.rows);
+                    // One that failed its hash is told already, with the reason.
+                    if !out
+                        .lost
+                        .iter()
+                        .any(|told| told.starts_with(&format!("partition {key} ")))
+                    {
+                        out.lost.push(line);
+                    }
                     lost.insert(key);
                 }
                 Some((found, _)) if found.rows < partition.rows => {
@@ -275,9 +332,7 @@ fn with_new_series(
         if !series.contains_key(&key.series) {
             // The footer says what the series was recorded as.
             let layout = Layout::new(catalog.root());
-            let provenance = super::lake::read::Partition::open(&layout.partition(key))?
-                .footer
-                .provenance;
+            let provenance = Partition::open(&layout.partition(key))?.footer.provenance;
             series.insert(key.series.clone(), SeriesFacts::new(next, provenance));
             next += 1;
         }

@@ -37,10 +37,11 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
         Ok(reader) => reader,
         Err(Error::Damaged { what, .. }) => {
             // Opening stopped at the first difference; the lake can be read all the same.
-            return Ok(Verified {
-                damage: vec![what],
-                ..lake_alone(&Layout::new(dir))?
-            });
+            return with_lake(&Layout::new(dir), what);
+        }
+        Err(Error::Catalog { source, .. }) => {
+            let what = Damage::CatalogUnreadable(source.to_string());
+            return with_lake(&Layout::new(dir), what);
         }
         Err(error) => return Err(error),
     };
@@ -51,6 +52,10 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
         });
     }
     let layout = &reader.layout;
+    let whole = reader.catalog()?.read_whole();
+    if let Err(Error::Catalog { source, .. }) = whole {
+        return with_lake(layout, Damage::CatalogUnreadable(source.to_string()));
+    }
     let (mut in_lake, strangers) = recover::walk_lake(layout)?;
     let mut damage: Vec<Damage> = strangers.into_iter().map(Damage::Stranger).collect();
     let mut listed: Vec<(PartitionKey, &PartitionFacts)> = Vec::new();
@@ -98,6 +103,14 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
         hot_rows: rows.iter().map(|row| row.hot_rows).sum(),
         damage,
     })
+}
+
+/// One difference that keeps the catalog from use, and what the lake by itself has.
+fn with_lake(layout: &Layout, what: Damage) -> Result<Verified, Error> {
+    let mut out = lake_alone(layout)?;
+    out.damage.retain(|other| *other != what);
+    out.damage.insert(0, what);
+    Ok(out)
 }
 
 /// The partitions of a lake whose catalog cannot be used, each checked by itself.

@@ -7,8 +7,10 @@ use duckdb::Connection;
 use crate::model::year_start_micros;
 
 use super::catalog::use_utc;
-use super::error::Error;
+use super::error::{Damage, Error};
+use super::layout::PartitionKey;
 use super::reader::Reader;
+use super::recover;
 
 /// Types of the lake's folder keys: DuckDB would guess a number for the ticker `7203`.
 pub const HIVE_TYPES: &str = "{'interval': VARCHAR, 'ticker': VARCHAR, 'year': INTEGER}";
@@ -30,6 +32,7 @@ impl Reader {
             None => Connection::open_in_memory().map_err(failed)?,
         };
         use_utc(&connection).map_err(failed)?;
+        self.check_lake()?;
         connection
             .execute_batch(&self.bars_view()?)
             .map_err(failed)?;
@@ -37,6 +40,32 @@ impl Reader {
             connection.execute_batch(CATALOG_VIEWS).map_err(failed)?;
         }
         Ok(connection)
+    }
+
+    /// A glob shows what is there, and says nothing of what is not: so lake and catalog are compared first.
+    fn check_lake(&self) -> Result<(), Error> {
+        if self.catalog.is_none() || !self.is_locked() || !self.overlay.is_empty() {
+            return Ok(());
+        }
+        let mut in_lake = recover::partitions_in_lake(&self.layout)?;
+        let mut damage = Vec::new();
+        for (series, facts) in &self.series {
+            for year in facts.partitions.keys() {
+                let key = PartitionKey {
+                    series: series.clone(),
+                    year: *year,
+                };
+                if in_lake.remove(&key).is_none() {
+                    damage.push(Damage::PartitionMissing(key));
+                }
+            }
+        }
+        damage.extend(in_lake.into_keys().map(Damage::PartitionUnknown));
+        if damage.is_empty() {
+            Ok(())
+        } else {
+            Err(recover::damaged(&self.layout, damage))
+        }
     }
 
     fn bars_view(&self) -> Result<String, Error> {
@@ -61,7 +90,7 @@ impl Reader {
             let mut files = Vec::new();
             for (key, facts) in &self.series {
                 for year in facts.partitions.keys() {
-                    let key = super::layout::PartitionKey {
+                    let key = PartitionKey {
                         series: key.clone(),
                         year: *year,
                     };

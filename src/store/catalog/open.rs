@@ -140,6 +140,23 @@ impl Catalog {
         })
     }
 
+    /// Reads every value, and with that every checksum of DuckDB.
+    pub fn read_whole(&self) -> Result<(), Error> {
+        let tables = self.rows(
+            "SELECT table_name FROM duckdb_tables() WHERE NOT internal AND NOT temporary ORDER BY ALL",
+            [],
+            |row| row.get::<_, String>(0),
+        )?;
+        for table in tables {
+            self.rows(
+                &format!("SELECT bit_xor(hash(t))::VARCHAR FROM {table} t"),
+                [],
+                |row| row.get::<_, Option<String>>(0),
+            )?;
+        }
+        Ok(())
+    }
+
     /// Whether only a writer can open it: a checkpoint was cut off, or the log's tail is not whole.
     pub fn needs_mending(layout: &Layout) -> bool {
         layout.database_undo().exists() || log::needs_mending(layout)

@@ -12,11 +12,12 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
 
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{Source, TimeRange, Timestamp};
 use crate::store::error::{Error, IoContext};
 use crate::store::rows::{StagedRows, scan_schema};
 
 use super::footer::Footer;
+use super::hash::RowHasher;
 use super::write::file_schema;
 
 /// Rows in a batch at most.
@@ -137,6 +138,35 @@ impl Partition {
             reader,
             path: self.path.clone(),
         })
+    }
+
+    /// All rows, refused where they fail the file's own hash: what is merged into a new partition gets a new hash, and
+    /// would be believed ever after.
+    pub fn sound_rows(&self) -> Result<StagedRows, Error> {
+        let mut rows = StagedRows::default();
+        let mut hasher = RowHasher::default();
+        for batch in self.batches(TimeRange::ALL)? {
+            let batch = batch?;
+            let types = || self.unreadable("its columns are of other types");
+            hasher.update(&batch).ok_or_else(types)?;
+            rows.append(StagedRows::from_batch(&batch).ok_or_else(types)?);
+        }
+        if hasher.rows() != self.footer.rows || hasher.finish() != self.footer.row_hash {
+            return Err(self.unreadable("its values fail its hash"));
+        }
+        Ok(rows)
+    }
+
+    /// The source of the first row.
+    pub fn first_source(&self) -> Result<Option<Source>, Error> {
+        let Some(batch) = self.batches(TimeRange::ALL)?.next() else {
+            return Ok(None);
+        };
+        let rows = StagedRows::from_batch(&batch?);
+        Ok(rows.and_then(|rows| {
+            let place = *rows.source.first()?;
+            rows.sources.get(place as usize).cloned()
+        }))
     }
 
     /// The rows of `range`, all at once: at most a year of one series.
