@@ -38,16 +38,13 @@ pub fn create(
     observer: &dyn Observer,
     stop: &Stop,
 ) -> Result<Created, Error> {
-    store.seal()?;
-    crate::crash_point!("bundle.create.after-seal");
-    let reader = store.reader()?;
     let (filter, base) = match base {
         None => (filter.clone(), None),
         Some((manifest, hash)) => {
-            check_base(&reader, manifest)?;
             if let Some(option) = manifest.filter.contradiction(filter) {
                 return Err(Error::OtherFilter { option });
             }
+            check_base(&store.reader()?, manifest)?;
             let base = Base {
                 manifest_sha256: hash.to_owned(),
                 commit: manifest.commit.clone(),
@@ -55,6 +52,9 @@ pub fn create(
             (manifest.filter.clone(), Some(base))
         }
     };
+    store.seal()?;
+    crate::crash_point!("bundle.create.after-seal");
+    let reader = store.reader()?;
     let mut manifest = Manifest {
         schema: SCHEMA.to_owned(),
         store_id: store.store_id(),

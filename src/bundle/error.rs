@@ -93,6 +93,9 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
+            Self::Fault(Fault::Manifest(BadManifest::Newer(_) | BadManifest::NewerStore(_))) => {
+                "update the program"
+            }
             Self::Fault(_) => {
                 "carry it over again, and compare the manifest's hash with the one that was read out"
             }

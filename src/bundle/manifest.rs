@@ -199,6 +199,9 @@ pub enum BadManifest {
     /// A newer program wrote it.
     #[error("it has the form {0:?}, and this program knows {SCHEMA:?}")]
     Newer(String),
+    /// A newer program wrote the store that it was made from.
+    #[error("its store has format {0}, and this program knows formats up to {SCHEMA_VERSION}")]
+    NewerStore(u32),
     /// It says the same in other bytes.
     #[error("it is not in the form in which it is written")]
     Form,
@@ -499,10 +502,7 @@ impl Manifest {
     pub(super) fn check(&self) -> Result<(), BadManifest> {
         let wrong = |what: String| Err(BadManifest::Contradiction(what));
         if self.store_schema_version > SCHEMA_VERSION {
-            return wrong(format!(
-                "its store has format {}, and this program knows formats up to {SCHEMA_VERSION}",
-                self.store_schema_version
-            ));
+            return Err(BadManifest::NewerStore(self.store_schema_version));
         }
         self.filter.check()?;
         if let Some(base) = &self.base

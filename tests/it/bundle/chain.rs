@@ -178,3 +178,65 @@ fn a_copy_of_the_store_takes_deltas_without_a_first_bundle() {
     env.typed("bundle apply 2.tar --store copy").ok();
     assert_eq!(bars(&env, "copy"), bars(&env, "data/staging"));
 }
+
+#[test]
+fn dropped_bars_stay_on_the_other_side() {
+    let env = TestEnv::new();
+    stage(&env, &["A", "B", "C"]);
+    env.typed("bundle create 1.tar").ok();
+    env.typed("bundle apply 1.tar --store other").ok();
+    let before = bars(&env, "other");
+    // The end of one partition, a whole one, and all of a ticker: nothing of that is newer than the first bundle.
+    env.typed("drop --tickers A --start 2025-01-01 --yes").ok();
+    env.typed("drop --tickers C --yes").ok();
+    let delta = env.typed("bundle create 2.tar --since 1.tar").ok();
+    assert!(
+        delta.out().contains("partitions=0 rows=0 "),
+        "{}",
+        delta.out()
+    );
+    env.typed("bundle apply 2.tar --store other").ok();
+    assert_eq!(bars(&env, "other"), before);
+    // A bundle of all that is left is sound all the same, and so is what comes back.
+    dump(&env, "C", 100..300, 10);
+    env.typed("inject-csv C.csv --exchange CRYPTO").ok();
+    env.typed("drop --tickers B --start 2024-12-31 --end 2024-12-31 --yes")
+        .ok();
+    for line in ["bundle create 3.tar --since 2.tar", "bundle create all.tar"] {
+        env.typed(line).ok();
+    }
+    env.typed("bundle apply 3.tar --store other").ok();
+    assert_eq!(bars(&env, "other"), before);
+    env.typed("bundle apply all.tar --store new").ok();
+    assert_eq!(bars(&env, "new"), bars(&env, "data/staging"));
+}
+
+#[test]
+fn a_repaired_store_begins_a_new_chain() {
+    let env = TestEnv::new();
+    stage(&env, &["A"]);
+    env.typed("bundle create 1.tar").ok();
+    std::fs::remove_file(env.path("data/staging/staging.duckdb")).unwrap();
+    env.typed("verify --repair").ok();
+    // It has another id: what it holds may be less than what it held.
+    let refused = env.typed("bundle create 2.tar --since 1.tar").code(1);
+    assert!(
+        refused.stderr.contains("from the store"),
+        "{}",
+        refused.stderr
+    );
+    env.typed("bundle create 2.tar").ok();
+    env.typed("bundle apply 2.tar --store other").ok();
+    dump(&env, "A", 600..700, 10);
+    env.typed("inject-csv A.csv --exchange CRYPTO").ok();
+    env.typed("bundle create 3.tar --since 2.tar").ok();
+    env.typed("bundle apply 3.tar --store other").ok();
+    assert_eq!(bars(&env, "other"), bars(&env, "data/staging"));
+
+    // A catalog that is lost on the other side has forgotten what was applied; the base again, and it goes on.
+    std::fs::remove_file(env.path("other/staging.duckdb")).unwrap();
+    env.typed("verify --repair --store other").ok();
+    env.typed("bundle apply 3.tar --store other").code(1);
+    env.typed("bundle apply 2.tar --store other").ok();
+    env.typed("bundle apply 3.tar --store other").ok();
+}
