@@ -11,6 +11,7 @@ use crate::model::{DateRange, Interval, Provenance, SeriesKey, Ticker, Timestamp
 use super::catalog::{Catalog, date_from_days};
 use super::coverage::{Answer, AnswerStatus};
 use super::error::Error;
+use super::ledger::Entry;
 use super::reader::Reader;
 
 const SELECT: &str = "SELECT provider, interval, ticker, exchange, basis, hours, first, last, status, rows, reason, asked_at FROM coverage";
@@ -66,19 +67,42 @@ impl Reader {
     }
 }
 
+/// The whole ledger, oldest first, with the runs.
+pub(super) fn entries(catalog: &Catalog) -> Result<Vec<Entry>, Error> {
+    let sql = format!(
+        "{} ORDER BY asked_at",
+        SELECT.replace("asked_at FROM", "asked_at, run_id FROM")
+    );
+    read(catalog, &sql, [], |batch, row| {
+        let answer = answer(batch, row)?;
+        let run = batch.column(12).as_any().downcast_ref::<StringArray>()?;
+        let run = run.value(row).to_owned();
+        Some(Entry { answer, run })
+    })
+}
+
 /// The answers that a query finds. They come as columns: a ledger has many rows.
-pub(super) fn answers(
+fn answers(
     catalog: &Catalog,
     sql: &str,
     parameters: impl duckdb::Params,
 ) -> Result<Vec<Answer>, Error> {
+    read(catalog, sql, parameters, answer)
+}
+
+fn read<T>(
+    catalog: &Catalog,
+    sql: &str,
+    parameters: impl duckdb::Params,
+    of_row: impl Fn(&RecordBatch, usize) -> Option<T>,
+) -> Result<Vec<T>, Error> {
     let mut statement = (catalog.connection.prepare(sql)).map_err(|error| catalog.failed(error))?;
     let batches = statement
         .query_arrow(parameters)
         .map_err(|error| catalog.failed(error))?;
     let mut found = Vec::new();
     for batch in batches {
-        found.extend((0..batch.num_rows()).filter_map(|row| answer(&batch, row)));
+        found.extend((0..batch.num_rows()).filter_map(|row| of_row(&batch, row)));
     }
     Ok(found)
 }

@@ -48,7 +48,8 @@ impl Store {
             .map(|one| one.with_series_id(facts.id))
             .collect();
         let recorded = {
-            let inner = self.inner();
+            let mut inner = self.inner();
+            inner.tails.forget();
             let counts = sessions::count(facts.id, &kept, calendar.as_ref());
             let dates = dates_of(range, calendar.as_ref());
             inner.catalog.transaction(|catalog| {

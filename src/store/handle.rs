@@ -16,6 +16,7 @@ use super::catalog::{Catalog, SeriesFacts};
 use super::coverage::Answer;
 use super::error::Error;
 use super::layout::Layout;
+use super::ledger::{self, Entries, Tails};
 use super::lock::{WAIT_FOR_READERS_MS_MAX, WriteLock};
 use super::run::RunId;
 use super::series_locks::SeriesLocks;
@@ -95,6 +96,7 @@ pub(super) struct Inner {
     pub next_series_id: i32,
     pub demo: Option<bool>,
     calendars: HashMap<String, Option<Calendar>>,
+    pub tails: Tails,
 }
 
 impl Inner {
@@ -107,6 +109,7 @@ impl Inner {
             demo,
             catalog,
             calendars: HashMap::new(),
+            tails: Tails::default(),
         })
     }
 
@@ -116,6 +119,26 @@ impl Inner {
             .entry(exchange.to_owned())
             .or_insert_with(|| Calendar::for_exchange(exchange).ok())
             .clone()
+    }
+
+    /// What recording answers comes to.
+    pub(super) fn plan_coverage(&mut self, run: &RunId, answers: Vec<Answer>) -> Entries {
+        let tails = std::mem::take(&mut self.tails);
+        let planned = tails.plan(run, answers, |exchange| self.calendar(exchange));
+        self.tails = tails;
+        planned
+    }
+
+    /// Folds the coverage ledger where it has grown long.
+    pub(super) fn fold_coverage(&mut self) -> Result<(), Error> {
+        let (entries, series) = self.catalog.coverage_size()?;
+        if !ledger::is_long(entries, series) {
+            return Ok(());
+        }
+        let entries = super::covered::entries(&self.catalog)?;
+        let folded = ledger::fold(entries, |exchange| self.calendar(exchange));
+        self.tails.forget();
+        self.catalog.replace_coverage(&folded)
     }
 
     /// Series whose bars were all dropped are forgotten, and with the last of them whether the bars were real. `only`
@@ -246,9 +269,9 @@ impl Store {
         status: &str,
         summary_json: &str,
     ) -> Result<(), Error> {
-        self.inner()
-            .catalog
-            .finish_run(run, finished_at, status, summary_json)
+        let mut inner = self.inner();
+        (inner.catalog).finish_run(run, finished_at, status, summary_json)?;
+        inner.fold_coverage()
     }
 
     /// Records answers that brought no bars; answers with bars go with their commit.
@@ -257,9 +280,11 @@ impl Store {
         if answers.is_empty() {
             return Ok(());
         }
-        self.inner()
-            .catalog
-            .transaction(|catalog| catalog.insert_coverage(run, answers))
+        let mut inner = self.inner();
+        let planned = inner.plan_coverage(run, answers.to_vec());
+        (inner.catalog).transaction(|catalog| catalog.insert_coverage(run, &planned))?;
+        inner.tails.recorded(planned);
+        Ok(())
     }
 
     /// Requests spent on a day under one fingerprint of a provider's key, by all runs.

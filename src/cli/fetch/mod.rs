@@ -8,6 +8,7 @@ pub(super) mod source;
 mod tickers;
 mod wire;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use super::exit_codes;
 use super::push::Push;
 use crate::backfill::{History, Job, Plan, Planner};
 use crate::export::BarsWriter;
-use crate::model::{SeriesKey, Ticker};
+use crate::model::Ticker;
 use crate::report::{RunKind, RunReport};
 use crate::store::{self, OpenOptions, Reader, RunId, Store};
 
@@ -166,17 +167,15 @@ fn plan(
         since: settings.since(),
         overlap: settings.overlap,
     };
+    let mut answers = match known.filter(|_| resumes) {
+        Some(reader) => reader
+            .coverage_of(capabilities.source.as_str(), settings.interval)
+            .map_err(|error| store_error(&error))?,
+        None => HashMap::new(),
+    };
     let history = |ticker: &Ticker| -> Result<History, crate::backfill::Error> {
-        let series = SeriesKey {
-            interval: settings.interval,
-            ticker: ticker.clone(),
-        };
-        let answers = match known.filter(|_| resumes) {
-            Some(reader) => reader.coverage(capabilities.source.as_str(), &series)?,
-            None => Vec::new(),
-        };
         Ok(History {
-            answers,
+            answers: answers.remove(ticker).unwrap_or_default(),
             sessions: staged.remove(ticker).unwrap_or_default(),
         })
     };

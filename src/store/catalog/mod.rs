@@ -4,6 +4,7 @@
 
 mod append;
 mod checkpoint;
+mod covered;
 mod facts;
 mod hot;
 mod intents;

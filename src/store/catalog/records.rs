@@ -11,8 +11,7 @@ use chrono::NaiveDate;
 use duckdb::params;
 use uuid::Uuid;
 
-use crate::model::{Bar, DAY_MICROS, DateRange, Provenance, SeriesKey, Timestamp, date_micros};
-use crate::store::coverage::Answer;
+use crate::model::{Bar, DAY_MICROS, Provenance, SeriesKey, Timestamp, date_micros};
 use crate::store::error::Error;
 use crate::store::run::RunId;
 
@@ -62,7 +61,7 @@ pub(super) fn instants(values: impl Iterator<Item = Timestamp>) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC"))
 }
 
-fn dates(values: impl Iterator<Item = NaiveDate>) -> ArrayRef {
+pub(super) fn dates(values: impl Iterator<Item = NaiveDate>) -> ArrayRef {
     let days: Vec<i32> = values
         .map(|day| (date_micros(day) / DAY_MICROS) as i32)
         .collect();
@@ -299,59 +298,6 @@ impl Catalog {
         self.insert_sessions(sessions)
     }
 
-    /// Makes dates of a series count as never asked; all dates where `dates` is `None`.
-    ///
-    /// Of an answer that reaches further, the rest stays, as an answer of its own whose rows are not known.
-    pub fn forget_coverage(
-        &self,
-        series: &SeriesKey,
-        dates: Option<DateRange>,
-    ) -> Result<(), Error> {
-        let (minutes, ticker) = (series.interval.minutes(), series.ticker.as_str());
-        // That something was asked for in vain is forgotten with it.
-        self.execute(
-            "DELETE FROM fills WHERE interval = ? AND ticker = ?",
-            params![minutes, ticker],
-        )?;
-        let Some(dates) = dates else {
-            self.execute(
-                "DELETE FROM coverage WHERE interval = ? AND ticker = ?",
-                params![minutes, ticker],
-            )?;
-            return Ok(());
-        };
-        let (first, last) = (dates.first().to_string(), dates.last().to_string());
-        self.run("CREATE OR REPLACE TEMP TABLE trimmed AS FROM coverage LIMIT 0")?;
-        for (columns, condition) in [
-            (
-                "first, ?::DATE - 1 AS last",
-                "first < ?::DATE AND last >= ?::DATE AND first <= ?::DATE",
-            ),
-            (
-                "?::DATE + 1 AS first, last",
-                "last > ?::DATE AND last >= ?::DATE AND first <= ?::DATE",
-            ),
-        ] {
-            let edge = if columns.starts_with("first") {
-                &first
-            } else {
-                &last
-            };
-            self.execute(
-                &format!(
-                    "INSERT INTO trimmed SELECT provider, interval, ticker, exchange, basis, hours, {columns}, status, 0, 'trimmed',
-                         asked_at, run_id FROM coverage WHERE {condition} AND interval = ? AND ticker = ?"
-                ),
-                params![edge, edge, first, last, minutes, ticker],
-            )?;
-        }
-        self.execute(
-            "DELETE FROM coverage WHERE last >= ?::DATE AND first <= ?::DATE AND interval = ? AND ticker = ?",
-            params![first, last, minutes, ticker],
-        )?;
-        self.run("INSERT INTO coverage FROM trimmed; DROP TABLE trimmed")
-    }
-
     /// Folds the counts of one session into one row each, once appending has made many of them.
     pub fn fold_sessions(&self) -> Result<(), Error> {
         let counts = self.rows(
@@ -373,56 +319,6 @@ impl Catalog {
                  DELETE FROM sessions; INSERT INTO sessions FROM folded; DROP TABLE folded",
             )
         })
-    }
-
-    /// Records what was asked and how it was answered.
-    pub fn insert_coverage(&self, run: &RunId, answers: &[Answer]) -> Result<(), Error> {
-        let run = run.to_string();
-        self.append(
-            "coverage",
-            vec![
-                texts(answers.iter().map(|answer| answer.provider.as_str())),
-                Arc::new(
-                    answers
-                        .iter()
-                        .map(|a| a.series.interval.minutes() as i16)
-                        .collect::<Int16Array>(),
-                ),
-                texts(answers.iter().map(|answer| answer.series.ticker.as_str())),
-                texts(
-                    answers
-                        .iter()
-                        .map(|answer| answer.provenance.exchange.as_str()),
-                ),
-                texts(
-                    answers
-                        .iter()
-                        .map(|answer| answer.provenance.basis.as_str()),
-                ),
-                texts(
-                    answers
-                        .iter()
-                        .map(|answer| answer.provenance.hours.as_str()),
-                ),
-                dates(answers.iter().map(|answer| answer.dates.first())),
-                dates(answers.iter().map(|answer| answer.dates.last())),
-                texts(answers.iter().map(|answer| answer.status.as_str())),
-                Arc::new(
-                    answers
-                        .iter()
-                        .map(|answer| answer.rows as i64)
-                        .collect::<Int64Array>(),
-                ),
-                Arc::new(
-                    answers
-                        .iter()
-                        .map(|answer| answer.reason.as_deref())
-                        .collect::<StringArray>(),
-                ),
-                instants(answers.iter().map(|answer| answer.asked_at)),
-                texts(answers.iter().map(|_| run.as_str())),
-            ],
-        )
     }
 
     /// Records that a run began.

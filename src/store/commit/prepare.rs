@@ -224,7 +224,7 @@ impl Store {
     }
 
     /// The staged rows of a series inside `range`, from both tiers, sorted.
-    fn staged_in(
+    pub(in crate::store) fn staged_in(
         &self,
         series: &SeriesKey,
         facts: &SeriesFacts,

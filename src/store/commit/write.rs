@@ -96,6 +96,7 @@ impl Store {
             .iter()
             .flat_map(|ready| ready.coverage.iter().cloned())
             .collect();
+        let coverage = inner.plan_coverage(run, coverage);
         let ids: BTreeMap<&SeriesKey, i32> =
             prepared.iter().map(|r| (&r.series, r.series_id)).collect();
         let pending: Vec<publish::Pending> = partitions
@@ -146,6 +147,7 @@ impl Store {
             publish::discard(self, &pending, &error);
             return Err(error);
         }
+        inner.tails.recorded(coverage);
         if mark_kind {
             inner.demo = Some(demo);
         }

@@ -1,0 +1,169 @@
+//! The coverage ledger's table.
+
+use std::sync::Arc;
+
+use arrow::array::{Int16Array, Int64Array, StringArray};
+use duckdb::params;
+
+use crate::model::{DateRange, SeriesKey};
+use crate::store::coverage::Answer;
+use crate::store::error::Error;
+use crate::store::ledger::{Entries, Entry};
+use crate::store::run::RunId;
+
+use super::records::{dates, instants, texts};
+use super::{Catalog, date, instant};
+
+impl Catalog {
+    /// Records what was asked and how it was answered: answers that no recorded one goes on into, and those that one does.
+    pub fn insert_coverage(&self, run: &RunId, planned: &Entries) -> Result<(), Error> {
+        for one in &planned.extensions {
+            self.execute(
+                "UPDATE coverage SET last = ?, rows = rows + ?, asked_at = ?
+                 WHERE provider = ? AND interval = ? AND ticker = ? AND first = ? AND last = ? AND run_id = ?",
+                params![
+                    date(one.last),
+                    one.rows as i64,
+                    instant(one.asked_at.micros()),
+                    one.provider.as_str(),
+                    one.series.interval.minutes(),
+                    one.series.ticker.as_str(),
+                    date(one.was.first()),
+                    date(one.was.last()),
+                    run.to_string()
+                ],
+            )?;
+        }
+        let run = run.to_string();
+        let rows: Vec<(&Answer, &str)> = (planned.inserts.iter())
+            .map(|answer| (answer, run.as_str()))
+            .collect();
+        self.append_coverage(&rows)
+    }
+
+    /// Puts a folded ledger in the place of the one there is.
+    pub fn replace_coverage(&self, entries: &[Entry]) -> Result<(), Error> {
+        let rows: Vec<(&Answer, &str)> = (entries.iter())
+            .map(|entry| (&entry.answer, entry.run.as_str()))
+            .collect();
+        self.transaction(|catalog| {
+            catalog.run("DELETE FROM coverage")?;
+            catalog.append_coverage(&rows)
+        })
+    }
+
+    /// Rows of the ledger, and series, providers and kinds of bars that they are of.
+    pub fn coverage_size(&self) -> Result<(u64, u64), Error> {
+        let found = self.rows(
+            "SELECT count(*), count(DISTINCT (provider, interval, ticker, exchange, basis, hours)) FROM coverage",
+            [],
+            |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)),
+        )?;
+        Ok(found.first().copied().unwrap_or_default())
+    }
+
+    fn append_coverage(&self, answers: &[(&Answer, &str)]) -> Result<(), Error> {
+        self.append(
+            "coverage",
+            vec![
+                texts(answers.iter().map(|(answer, _)| answer.provider.as_str())),
+                Arc::new(
+                    answers
+                        .iter()
+                        .map(|(a, _)| a.series.interval.minutes() as i16)
+                        .collect::<Int16Array>(),
+                ),
+                texts(
+                    answers
+                        .iter()
+                        .map(|(answer, _)| answer.series.ticker.as_str()),
+                ),
+                texts(
+                    answers
+                        .iter()
+                        .map(|(answer, _)| answer.provenance.exchange.as_str()),
+                ),
+                texts(
+                    answers
+                        .iter()
+                        .map(|(answer, _)| answer.provenance.basis.as_str()),
+                ),
+                texts(
+                    answers
+                        .iter()
+                        .map(|(answer, _)| answer.provenance.hours.as_str()),
+                ),
+                dates(answers.iter().map(|(answer, _)| answer.dates.first())),
+                dates(answers.iter().map(|(answer, _)| answer.dates.last())),
+                texts(answers.iter().map(|(answer, _)| answer.status.as_str())),
+                Arc::new(
+                    answers
+                        .iter()
+                        .map(|(answer, _)| answer.rows as i64)
+                        .collect::<Int64Array>(),
+                ),
+                Arc::new(
+                    answers
+                        .iter()
+                        .map(|(answer, _)| answer.reason.as_deref())
+                        .collect::<StringArray>(),
+                ),
+                instants(answers.iter().map(|(answer, _)| answer.asked_at)),
+                texts(answers.iter().map(|(_, run)| *run)),
+            ],
+        )
+    }
+
+    /// Makes dates of a series count as never asked; all dates where `dates` is `None`.
+    ///
+    /// Of an answer that reaches further, the rest stays, as an answer of its own whose rows are not known.
+    pub fn forget_coverage(
+        &self,
+        series: &SeriesKey,
+        dates: Option<DateRange>,
+    ) -> Result<(), Error> {
+        let (minutes, ticker) = (series.interval.minutes(), series.ticker.as_str());
+        // That something was asked for in vain is forgotten with it.
+        self.execute(
+            "DELETE FROM fills WHERE interval = ? AND ticker = ?",
+            params![minutes, ticker],
+        )?;
+        let Some(dates) = dates else {
+            self.execute(
+                "DELETE FROM coverage WHERE interval = ? AND ticker = ?",
+                params![minutes, ticker],
+            )?;
+            return Ok(());
+        };
+        let (first, last) = (dates.first().to_string(), dates.last().to_string());
+        self.run("CREATE OR REPLACE TEMP TABLE trimmed AS FROM coverage LIMIT 0")?;
+        for (columns, condition) in [
+            (
+                "first, ?::DATE - 1 AS last",
+                "first < ?::DATE AND last >= ?::DATE AND first <= ?::DATE",
+            ),
+            (
+                "?::DATE + 1 AS first, last",
+                "last > ?::DATE AND last >= ?::DATE AND first <= ?::DATE",
+            ),
+        ] {
+            let edge = if columns.starts_with("first") {
+                &first
+            } else {
+                &last
+            };
+            self.execute(
+                &format!(
+                    "INSERT INTO trimmed SELECT provider, interval, ticker, exchange, basis, hours, {columns}, status, 0, 'trimmed',
+                         asked_at, run_id FROM coverage WHERE {condition} AND interval = ? AND ticker = ?"
+                ),
+                params![edge, edge, first, last, minutes, ticker],
+            )?;
+        }
+        self.execute(
+            "DELETE FROM coverage WHERE last >= ?::DATE AND first <= ?::DATE AND interval = ? AND ticker = ?",
+            params![first, last, minutes, ticker],
+        )?;
+        self.run("INSERT INTO coverage FROM trimmed; DROP TABLE trimmed")
+    }
+}
