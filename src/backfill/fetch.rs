@@ -55,6 +55,8 @@ pub struct Fetched {
     pub answers: Vec<Answer>,
     /// What could not be asked, where that is not all of it.
     pub gave: Option<Gave>,
+    /// Bars that came with it and are not the window's to bring: they tell whether history was restated.
+    pub beside: Bars,
 }
 
 /// The questions of one ticker so far, so that none is asked twice.
@@ -97,7 +99,9 @@ impl Asking {
             }
         };
         let mut reach = self.reach(&answer.bars);
-        fetched.take(self.kept(window, answer));
+        let kept = self.kept(window, answer);
+        fetched.beside = kept.1;
+        fetched.take(kept.0);
         let mut failed_head = None;
         while let Some(head) = self.unreached(window, reach, asked_at) {
             let ask = self.widened(head, asked_at);
@@ -110,7 +114,7 @@ impl Asking {
             );
             match self.rows(ticker, ask).await {
                 Ok(answer) => {
-                    let answer = self.kept(
+                    let (answer, _) = self.kept(
                         &Window {
                             keep: head,
                             ..window.clone()
@@ -143,7 +147,7 @@ impl Asking {
             );
             // A second look: what it fails to bring was no failure before.
             if let Ok(answer) = self.rows(ticker, ask).await {
-                fetched.take(self.kept(window, answer));
+                fetched.take(self.kept(window, answer).0);
             }
         }
         self.hold_back(&mut fetched, window, asked_at);
@@ -266,8 +270,8 @@ impl Asking {
         (alone && fits).then(|| DateRange::new(day.date, next).ok())?
     }
 
-    /// The rows whose bars the window is to bring.
-    fn kept(&self, window: &Window, mut rows: Rows) -> Rows {
+    /// The rows whose bars the window is to bring, and the bars beside them.
+    fn kept(&self, window: &Window, mut rows: Rows) -> (Rows, Bars) {
         let start = midnight(&self.calendar, window.keep.first());
         let end = midnight(&self.calendar, window.keep.last() + Days::new(1));
         let skipped: Vec<(i64, i64)> = (window.skip.iter())
@@ -279,10 +283,12 @@ impl Asking {
         let keeps = |at: &i64| {
             start <= *at && *at < end && !skipped.iter().any(|(from, to)| from <= at && at < to)
         };
+        let mut beside = Bars::default();
         if !rows.bars.timestamps().iter().all(keeps) {
+            beside = retain(&rows.bars, |at| !keeps(at));
             rows.bars = retain(&rows.bars, keeps);
         }
-        rows
+        (rows, beside)
     }
 
     /// Takes out the bars that can still change, unless they are wanted.

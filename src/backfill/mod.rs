@@ -15,8 +15,10 @@ mod fetch;
 mod plan;
 mod quota;
 mod rejects;
+mod restatement;
 mod run;
 mod shelf;
+mod split;
 mod ticker;
 mod windows;
 
@@ -26,6 +28,7 @@ pub use fetch::{Asking, Clock};
 pub use plan::{History, Plan, Planner, Since, TickerPlan, shard};
 pub use quota::Spending;
 pub use run::Job;
+pub use split::Split;
 pub use windows::Window;
 
 #[cfg(test)]

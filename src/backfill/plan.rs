@@ -27,6 +27,8 @@ pub struct TickerPlan {
     pub windows: Arc<[Window]>,
     /// Days of the range that are answered already, and are not asked again.
     pub days_answered: usize,
+    /// The dates of the range, where every trading day of them is asked for.
+    pub whole: Option<DateRange>,
 }
 
 /// From what a plan is made.
@@ -95,6 +97,7 @@ impl Planner<'_> {
                 ticker: ticker.clone(),
                 windows,
                 days_answered,
+                whole: (days_answered == 0).then_some(self.dates),
             });
         }
         Ok(Plan { tickers: plans })
@@ -116,6 +119,7 @@ impl Planner<'_> {
                 ticker: ticker.clone(),
                 windows: windows(&marked, self.span_max).into(),
                 days_answered: 0,
+                whole: None,
             });
         }
         Ok(Plan { tickers: plans })

@@ -102,6 +102,8 @@ impl Job {
             provenance: self.asking.provenance(),
             source,
             spending: self.spending,
+            calendar: self.asking.calendar.clone(),
+            observer: self.observer.clone(),
         };
         let (shelf, thread) = match Shelf::start(shelves, gate.clone()) {
             Ok(started) => started,

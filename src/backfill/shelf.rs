@@ -22,9 +22,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::Error;
 use super::quota::Spending;
 use super::rejects::Rejects;
+use super::restatement::Restatement;
+use crate::calendar::Calendar;
 use crate::export::BarsWriter;
-use crate::model::{Bars, OnConflict, Provenance, Reject, SeriesKey, Source};
+use crate::model::{Bars, DateRange, OnConflict, Provenance, Reject, SeriesKey, Source};
 use crate::provider::Gate;
+use crate::report::Observer;
 use crate::store::{Answer, Offer, Refusal, RunId, Store, Tally};
 
 /// Bars that may wait for the store, in units of [`UNIT_BARS`].
@@ -45,6 +48,10 @@ pub(super) struct Batch {
     pub rejects: Vec<Reject>,
     pub answers: Vec<Answer>,
     pub asked_again: bool,
+    /// Bars that came with these and are not offered.
+    pub beside: Bars,
+    /// The dates of the run, where it asks for every trading day of them.
+    pub whole: Option<DateRange>,
 }
 
 /// What became of a batch.
@@ -52,8 +59,18 @@ pub(super) struct Batch {
 pub(super) enum Kept {
     /// Durably taken; in a dry run, counted.
     Taken(Tally),
-    /// Refused whole, and what would go on.
-    Refused(Refusal, String),
+    /// Refused whole, why, and what would go on.
+    Refused {
+        refusal: Refusal,
+        error: String,
+        hint: String,
+    },
+    /// Not offered: it would have put prices of another basis beside those that are staged.
+    Split {
+        restated: u64,
+        error: String,
+        hint: String,
+    },
     /// Not offered: an earlier batch of its ticker was refused.
     After,
 }
@@ -66,6 +83,8 @@ pub(super) struct Shelves {
     pub provenance: Provenance,
     pub source: Source,
     pub spending: Option<Spending>,
+    pub calendar: Calendar,
+    pub observer: Arc<dyn Observer>,
 }
 
 /// What the thread hands back.
@@ -82,9 +101,9 @@ pub(super) struct Shelf {
     under_way: Arc<AtomicUsize>,
 }
 
-struct Job {
-    batch: Batch,
-    kept: oneshot::Sender<Kept>,
+pub(super) struct Job {
+    pub batch: Batch,
+    pub kept: oneshot::Sender<Kept>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -111,6 +130,7 @@ impl Shelf {
             shelves,
             under_way: under_way.clone(),
             refused: HashSet::new(),
+            restating: HashSet::new(),
             gate,
         };
         let thread = std::thread::Builder::new()
@@ -150,12 +170,14 @@ impl Shelf {
     }
 }
 
-struct Worker {
-    shelves: Shelves,
+pub(super) struct Worker {
+    pub(super) shelves: Shelves,
     rejects: Option<Rejects>,
     under_way: Arc<AtomicUsize>,
     /// Series with a refused batch.
-    refused: HashSet<SeriesKey>,
+    pub(super) refused: HashSet<SeriesKey>,
+    /// Series that are being restated as a whole, after a split.
+    pub(super) restating: HashSet<SeriesKey>,
     gate: Arc<Gate>,
 }
 
@@ -283,6 +305,14 @@ impl Worker {
         for kept in done {
             let _ = kept.send(Kept::Taken(Tally::default()));
         }
+        let mut plain = Vec::with_capacity(full.len());
+        for lot in full {
+            match self.restatement(store, &lot.series, &lot.parts)? {
+                Some(_) => self.one_by_one(store, run, lot)?,
+                None => plain.push(lot),
+            }
+        }
+        let mut full = plain;
         if full.is_empty() {
             return Ok(());
         }
@@ -303,7 +333,7 @@ impl Worker {
                 }
                 Err(refusal) if lot.parts.len() == 1 => {
                     for job in lot.parts {
-                        self.refuse(store, &refusal, job);
+                        self.refuse(store, &refusal, job, None);
                     }
                 }
                 Err(_) => self.one_by_one(store, run, lot)?,
@@ -320,11 +350,19 @@ impl Worker {
                 continue;
             }
             let mut alone = [job];
+            let found = self.restatement(store, &lot.series, &alone)?;
+            if let Some(found) = &found
+                && !self.goes_on(store, found, &alone[0].batch)
+            {
+                let [job] = alone;
+                self.refuse_split(store, found, job);
+                continue;
+            }
             let offer = self.offer(lot.series.clone(), lot.asked_again, &mut alone);
             let outcome = store.commit(run, vec![offer])?.pop();
             let [job] = alone;
             match outcome {
-                Some(Err(refusal)) => self.refuse(store, &refusal, job),
+                Some(Err(refusal)) => self.refuse(store, &refusal, job, found.as_ref()),
                 Some(Ok(committed)) => {
                     let _ = job.kept.send(Kept::Taken(committed.counts));
                 }
@@ -359,10 +397,23 @@ impl Worker {
         }
     }
 
-    fn refuse(&mut self, store: &Store, refusal: &Refusal, job: Job) {
-        let hint = advice(store, refusal, &job.batch.answers);
+    fn refuse(&mut self, store: &Store, refusal: &Refusal, job: Job, found: Option<&Restatement>) {
+        let (error, hint) = match found {
+            Some(found) => (
+                format!("{refusal}: {found}"),
+                self.again(store, &job.batch, found),
+            ),
+            None => (
+                refusal.to_string(),
+                advice(store, refusal, &job.batch.answers),
+            ),
+        };
         self.refused.insert(job.batch.series);
-        let _ = job.kept.send(Kept::Refused(refusal.clone(), hint));
+        let _ = job.kept.send(Kept::Refused {
+            refusal: refusal.clone(),
+            error,
+            hint,
+        });
     }
 }
 

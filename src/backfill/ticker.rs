@@ -149,6 +149,7 @@ impl<'a> TickerRun<'a> {
             held,
             answers,
             gave,
+            beside,
         } = fetched;
         let window = &self.plan.windows[self.windows_done];
         self.windows_done += 1;
@@ -189,6 +190,8 @@ impl<'a> TickerRun<'a> {
             rejects,
             answers,
             asked_again: window.again,
+            beside,
+            whole: self.plan.whole,
         })
     }
 
@@ -248,7 +251,20 @@ impl<'a> TickerRun<'a> {
                 self.counts.prepared -= rows;
                 self.over = true;
             }
-            Kept::Refused(refusal, hint) => {
+            Kept::Split {
+                restated,
+                error,
+                hint,
+            } => {
+                self.over = true;
+                self.counts.conflicts += restated;
+                self.trouble = Some((UnitStatus::Failed, error, Some(hint)));
+            }
+            Kept::Refused {
+                refusal,
+                error,
+                hint,
+            } => {
                 self.over = true;
                 let mut status = UnitStatus::Failed;
                 if let Refusal::Conflicts {
@@ -261,7 +277,7 @@ impl<'a> TickerRun<'a> {
                     status = UnitStatus::Conflict;
                 }
                 // It outweighs a window that failed: nothing goes on before it is settled.
-                self.trouble = Some((status, refusal.to_string(), Some(hint)));
+                self.trouble = Some((status, error, Some(hint)));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod filled;
 mod listed;
+mod restated;
 
 use serde_json::Value;
 

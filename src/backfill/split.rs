@@ -1,0 +1,180 @@
+//! Restated history that looks like a split: every close moved by one factor, and volumes the other way.
+
+use std::fmt;
+
+use crate::model::Bar;
+
+/// Pairs of bars from which on a factor can be trusted.
+const PAIRS_MIN: usize = 3;
+/// Share of the pairs whose closes have to agree on the factor.
+const AGREEING_SHARE_MIN: f64 = 0.9;
+/// How far a ratio of closes may lie beside the factor, as a share of it, beyond what rounded prices explain.
+const BESIDE_MAX: f64 = 0.004;
+/// Prices are rounded to hundredths at worst.
+const ROUNDED_TO: f64 = 0.01;
+/// How far the volumes' median ratio may lie beside the factor, as a share of it.
+const VOLUME_BESIDE_MAX: f64 = 0.15;
+/// New shares for one old, or the other way round, at most.
+const ONE_SIDED_MAX: u32 = 100;
+/// Either side of a split such as 3:2 at most.
+const TWO_SIDED_MAX: u32 = 5;
+
+/// New shares for old ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// So many new shares …
+    pub new: u32,
+    /// … for so many old ones.
+    pub old: u32,
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.new, self.old)
+    }
+}
+
+impl Split {
+    fn factor(self) -> f64 {
+        f64::from(self.new) / f64::from(self.old)
+    }
+
+    /// The split by which `pairs` of a staged bar and the bar offered in its place differ; `None` where they differ
+    /// otherwise, or are too few to tell.
+    #[must_use]
+    pub fn between(pairs: &[(Bar, Bar)]) -> Option<Self> {
+        if pairs.len() < PAIRS_MIN {
+            return None;
+        }
+        let price = median(pairs.iter().map(|(old, new)| old.close / new.close))?;
+        let split = (candidates())
+            .filter(|split| beside(price, split.factor()) <= BESIDE_MAX)
+            .min_by(|a, b| beside(price, a.factor()).total_cmp(&beside(price, b.factor())))?;
+        let agreeing = (pairs.iter())
+            .filter(|(old, new)| split.explains(old.close, new.close))
+            .count();
+        if (agreeing as f64) < AGREEING_SHARE_MIN * pairs.len() as f64 {
+            return None;
+        }
+        let traded = pairs
+            .iter()
+            .filter(|(old, new)| old.volume > 0.0 && new.volume > 0.0);
+        let volume = median(traded.map(|(old, new)| new.volume / old.volume))?;
+        (beside(volume, split.factor()) <= VOLUME_BESIDE_MAX).then_some(split)
+    }
+
+    /// Whether two closes differ by this factor, but for their rounding.
+    fn explains(self, old: f64, new: f64) -> bool {
+        let rounding = ROUNDED_TO / old + ROUNDED_TO / new;
+        beside(old / new, self.factor()) <= BESIDE_MAX + rounding
+    }
+}
+
+/// How far a ratio lies beside a factor, as a share of the factor.
+fn beside(ratio: f64, factor: f64) -> f64 {
+    (ratio / factor - 1.0).abs()
+}
+
+fn candidates() -> impl Iterator<Item = Split> {
+    let whole = (2..=ONE_SIDED_MAX)
+        .flat_map(|many| [Split { new: many, old: 1 }, Split { new: 1, old: many }]);
+    let mixed = (2..=TWO_SIDED_MAX).flat_map(|new| {
+        (2..=TWO_SIDED_MAX)
+            .filter(move |old| *old != new && (new, *old) != (2, 4) && (new, *old) != (4, 2))
+            .map(move |old| Split { new, old })
+    });
+    whole.chain(mixed)
+}
+
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+    use proptest::prelude::*;
+
+    fn pairs(prices: &[f64], factor: f64, volume_factor: f64, step: f64) -> Vec<(Bar, Bar)> {
+        (prices.iter().enumerate())
+            .map(|(place, price)| {
+                let bar = |close: f64, volume: f64| Bar {
+                    timestamp: Timestamp::from_micros(place as i64 * 60_000_000),
+                    open: close,
+                    high: close,
+                    low: close,
+                    close,
+                    volume,
+                    vwap: None,
+                    trades: None,
+                };
+                let volume = 1_000.0 + 37.0 * place as f64;
+                let new = (price / factor / step).round().max(1.0) * step;
+                (bar(*price, volume), bar(new, volume * volume_factor))
+            })
+            .collect()
+    }
+
+    const PRICES: [f64; 8] = [233.01, 232.79, 233.4, 234.0, 233.98, 233.5, 232.11, 231.99];
+
+    fn found(factor: f64, volume_factor: f64) -> Option<String> {
+        Split::between(&pairs(&PRICES, factor, volume_factor, 0.01)).map(|split| split.to_string())
+    }
+
+    #[test]
+    fn splits_are_told_by_their_usual_names() {
+        for (factor, name) in [
+            (2.0, "2:1"),
+            (4.0, "4:1"),
+            (0.25, "1:4"),
+            (1.5, "3:2"),
+            (0.1, "1:10"),
+            (20.0, "20:1"),
+            (5.0 / 4.0, "5:4"),
+        ] {
+            assert_eq!(found(factor, factor).as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn other_revisions_are_no_splits() {
+        // A dividend, a correction of prices alone, volumes that moved with the prices.
+        assert_eq!(found(1.004, 1.0), None);
+        assert_eq!(found(2.0, 1.0), None);
+        assert_eq!(found(2.0, 0.5), None);
+        assert_eq!(found(1.0, 2.0), None);
+        // Too few, and none that agree.
+        let few = pairs(&PRICES[..2], 2.0, 2.0, 0.01);
+        assert_eq!(Split::between(&few), None);
+        let mut mixed = pairs(&PRICES, 2.0, 2.0, 0.01);
+        for (_, new) in &mut mixed[..3] {
+            new.close *= 1.01;
+        }
+        assert_eq!(Split::between(&mixed), None);
+        assert_eq!(Split::between(&[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn rounded_prices_still_tell(
+            price in 5.0f64..900.0,
+            steps in proptest::collection::vec(-20i32..20, 30..200),
+            which in 0usize..6,
+        ) {
+            let factor = [2.0, 3.0, 4.0, 1.5, 0.5, 0.1][which];
+            let mut at = price;
+            let prices: Vec<f64> = steps
+                .iter()
+                .map(|step| {
+                    at = (at * (1.0 + f64::from(*step) * 1e-4) * 100.0).round() / 100.0;
+                    at
+                })
+                .collect();
+            let split = Split::between(&pairs(&prices, factor, factor, 0.01));
+            prop_assert_eq!(split.map(Split::factor), Some(factor));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! History that a split restated: no two price bases beside one another, and not in silence.
+
+use backfill::model::{Bar, Interval};
+use backfill::simulator::Change;
+
+use super::*;
+use crate::support::Run;
+
+/// A store with AAPL from 3 February, and a split that takes effect on the session behind it.
+fn split(last: &str, on: &str, ratio: f64) -> (Bench, Vec<Bar>) {
+    let bench = Bench::new();
+    bench
+        .run(&format!(
+            "specific --rate 60000 --start 2025-02-03 --end {last} --tickers AAPL MSFT"
+        ))
+        .ok();
+    let before = bench.staged("AAPL", Interval::M1);
+    bench.change(Change::Split {
+        symbol: "AAPL".into(),
+        date: on.parse().unwrap(),
+        ratio,
+    });
+    (bench, before)
+}
+
+/// The command that the hint gives.
+fn hinted(run: &Run) -> String {
+    let hint = run
+        .stderr
+        .lines()
+        .find(|line| line.contains("hint: `backfill "));
+    let hint = hint.unwrap_or_else(|| panic!("{}", run.snapshot()));
+    let command = hint.split('`').nth(1).unwrap();
+    command.strip_prefix("backfill ").unwrap().to_owned()
+}
+
+/// The command re-asks all of it, and what is staged is the truth then.
+fn mends(bench: &Bench, run: &Run, last: &str) {
+    let command = hinted(run);
+    assert!(command.contains("--on-conflict update"), "{command}");
+    let mended = bench.run(&format!("{command} --rate 60000")).ok();
+    assert!(
+        mended
+            .stderr
+            .contains("all that is staged of it is asked for again"),
+        "{}",
+        mended.snapshot()
+    );
+    let truth = bench.truth("AAPL", Interval::M1, "2025-02-03", last);
+    let staged = bench.staged("AAPL", Interval::M1);
+    same(&staged[..truth.len()], &truth, "mended");
+}
+
+#[test]
+fn under_ignore_and_a_narrow_update_the_ticker_stops() {
+    let (bench, before) = split("2025-02-07", "2025-02-10", 2.0);
+    for (mode, code) in [("ignore", 3), ("update", 3), ("fail", 4)] {
+        let line = format!(
+            "concurrent --rate 60000 --since-last --end 2025-02-12 --tickers AAPL MSFT --on-conflict {mode} --summary-json"
+        );
+        let run = bench.run(&line).code(code);
+        let said = "this looks like a 2:1 split on 2025-02-10 or later";
+        assert!(run.stderr.contains(said), "{}", run.snapshot());
+        assert_eq!(bench.staged("AAPL", Interval::M1), before, "{mode}");
+        let json = run.json();
+        let of = |key: &str| json["tickers"][0][key].as_u64().unwrap();
+        assert!(of("conflicts") > 380 && of("committed") == 0, "{json}");
+        assert_eq!(json["tickers"][1]["status"], "ok", "{mode}");
+    }
+    // Nothing of it was ever taken for answered.
+    let listed = bench.gaps("--tickers AAPL");
+    assert!(listed.is_empty(), "{listed:?}");
+    let run = bench
+        .run("specific --rate 60000 --since-last --end 2025-02-12 --tickers AAPL --on-conflict ignore")
+        .code(3);
+    mends(&bench, &run, "2025-02-07");
+    // And from there it goes on.
+    bench
+        .run("specific --rate 60000 --since-last --end 2025-02-12 --tickers AAPL")
+        .ok();
+    let truth = bench.truth("AAPL", Interval::M1, "2025-02-03", "2025-02-12");
+    same(&bench.staged("AAPL", Interval::M1), &truth, "on");
+}
+
+/// No request asks for one session alone: the one beside it tells of the split.
+#[test]
+fn new_bars_alone_do_not_slip_in_on_another_basis() {
+    let (bench, before) = split("2025-02-10", "2025-02-11", 0.25);
+    let line = "specific --rate 60000 --since-last --overlap 0 --end 2025-02-11 --tickers AAPL";
+    for mode in ["fail", "ignore", "update"] {
+        let run = bench.run(&format!("{line} --on-conflict {mode}")).code(3);
+        let said = "this looks like a 1:4 split on 2025-02-11 or later";
+        assert!(run.stderr.contains(said), "{}", run.snapshot());
+        assert_eq!(bench.staged("AAPL", Interval::M1), before, "{mode}");
+        if mode == "update" {
+            mends(&bench, &run, "2025-02-11");
+        }
+    }
+}
+
+#[test]
+fn a_fill_does_not_mix_bases_either() {
+    let bench = Bench::new();
+    bench.change(Change::Holes {
+        symbol: "AAPL".into(),
+        dates: dates(&["2025-02-05"]),
+        minutes: Vec::new(),
+    });
+    bench
+        .run("specific --rate 60000 --start 2025-02-03 --end 2025-02-12 --tickers AAPL")
+        .ok();
+    let before = bench.staged("AAPL", Interval::M1);
+    bench.change(Change::FillHoles {
+        symbol: "AAPL".into(),
+    });
+    bench.change(Change::Split {
+        symbol: "AAPL".into(),
+        date: "2025-02-13".parse().unwrap(),
+        ratio: 1.5,
+    });
+    let run = bench.run("gaps --fill --rate 60000").code(3);
+    assert!(
+        run.stderr
+            .contains("this looks like a 3:2 split on 2025-02-05 or later"),
+        "{}",
+        run.snapshot()
+    );
+    assert_eq!(bench.staged("AAPL", Interval::M1), before);
+    mends(&bench, &run, "2025-02-12");
+    assert!(bench.gaps("").is_empty());
+}
+
+#[test]
+fn a_revision_is_no_split() {
+    let bench = Bench::new();
+    let line = "specific --rate 60000 --start 2025-02-03 --end 2025-02-12 --tickers AAPL";
+    bench.run(line).ok();
+    bench.change(Change::Revision(3));
+    for (mode, code) in [("fail", 4), ("ignore", 0), ("update", 0)] {
+        let run = bench
+            .run(&format!("{line} --on-conflict {mode}"))
+            .code(code);
+        assert!(!run.stderr.contains("split"), "{}", run.snapshot());
+    }
+    let ledger = bench.run("conflicts --format json").ok().json();
+    assert!(!ledger["conflicts"].as_array().unwrap().is_empty());
+}
