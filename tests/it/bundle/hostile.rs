@@ -2,13 +2,12 @@
 
 use std::io::Write;
 
+use tar::EntryType;
+
 use super::{bars, stage};
 use crate::support::TestEnv;
 
-/// What a writer of archives puts into one.
-type Make = fn(&mut tar::Builder<Vec<u8>>);
-
-fn file(builder: &mut tar::Builder<Vec<u8>>, name: &[u8], kind: tar::EntryType, content: &[u8]) {
+fn file(builder: &mut tar::Builder<Vec<u8>>, name: &[u8], kind: EntryType, content: &[u8]) {
     let mut header = tar::Header::new_gnu();
     // Not by set_path, which refuses what is wanted here.
     header.as_old_mut().name[..name.len()].copy_from_slice(name);
@@ -18,51 +17,41 @@ fn file(builder: &mut tar::Builder<Vec<u8>>, name: &[u8], kind: tar::EntryType, 
     header.set_gid(0);
     header.set_size(content.len() as u64);
     header.set_mtime(315_532_800);
-    if matches!(kind, tar::EntryType::Symlink | tar::EntryType::Link) {
+    if matches!(kind, EntryType::Symlink | EntryType::Link) {
         header.set_link_name("/etc/passwd").unwrap();
     }
     header.set_cksum();
     builder.append(&header, content).unwrap();
 }
 
-const HOSTILE: [(&str, Make); 9] = [
-    ("leads out", |tar| {
-        file(tar, b"/etc/cron.d/x", tar::EntryType::Regular, b"x")
-    }),
-    ("leads out", |tar| {
-        file(tar, b"lake/../../x", tar::EntryType::Regular, b"x")
-    }),
-    ("is a link", |tar| {
-        file(tar, b"lake", tar::EntryType::Symlink, b"")
-    }),
-    ("is a link", |tar| {
-        file(tar, b"lake/x", tar::EntryType::Link, b"")
-    }),
-    ("is a folder", |tar| {
-        file(tar, b"lake/", tar::EntryType::Directory, b"")
-    }),
-    ("no plain file", |tar| {
-        file(
-            tar,
-            b"pax",
-            tar::EntryType::XHeader,
-            b"30 path=../../../../etc/passwd\n",
-        )
-    }),
-    ("no plain file", |tar| {
-        file(tar, b"dev", tar::EntryType::Block, b"")
-    }),
-    ("does not belong", |tar| {
-        file(tar, b"bars.parquet", tar::EntryType::Regular, b"PAR1")
-    }),
-    ("path is too long", |tar| {
-        file(
-            tar,
-            b"././@LongLink",
-            tar::EntryType::GNULongName,
-            &[b'a'; 4_000],
-        )
-    }),
+/// Why it is refused, and the first member: its name, its kind, its content.
+type Hostile = (&'static str, &'static [u8], EntryType, &'static [u8]);
+
+const HOSTILE: [Hostile; 9] = [
+    ("leads out", b"/etc/cron.d/x", EntryType::Regular, b"x"),
+    ("leads out", b"lake/../../x", EntryType::Regular, b"x"),
+    ("is a link", b"lake", EntryType::Symlink, b""),
+    ("is a link", b"lake/x", EntryType::Link, b""),
+    ("is a folder", b"lake/", EntryType::Directory, b""),
+    (
+        "no plain file",
+        b"pax",
+        EntryType::XHeader,
+        b"30 path=../../../../etc/passwd\n",
+    ),
+    ("no plain file", b"dev", EntryType::Block, b""),
+    (
+        "does not belong",
+        b"bars.parquet",
+        EntryType::Regular,
+        b"PAR1",
+    ),
+    (
+        "path is too long",
+        b"././@LongLink",
+        EntryType::GNULongName,
+        &[b'a'; 4_000],
+    ),
 ];
 
 #[test]
@@ -72,9 +61,9 @@ fn hostile_archives_write_nothing() {
     env.typed("bundle create sound.tar").ok();
     let sound = std::fs::read(env.path("sound.tar")).unwrap();
     let before = bars(&env, "data/staging");
-    for (why, make) in HOSTILE {
+    for (why, name, kind, content) in HOSTILE {
         let mut builder = tar::Builder::new(Vec::new());
-        make(&mut builder);
+        file(&mut builder, name, kind, content);
         // The end of one archive is cut off, so that a sound bundle follows.
         let mut bytes = builder.into_inner().unwrap();
         bytes.truncate(bytes.len() - 1_024);
