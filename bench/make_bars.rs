@@ -1,7 +1,7 @@
 //! Makes the standard work for the benchmarks: minute bars of made-up tickers as CSV, the same for the same seed.
 //!
-//!     make_bars files DIR TICKERS BARS     one file a ticker: ticker,timestamp,open,high,low,close,volume
-//!     make_bars day FILE TICKERS           one session of 390 minutes of every ticker, in the flat-file layout
+//!     make_bars files DIR TICKERS BARS [FIRST]     one file a ticker: ticker,timestamp,open,high,low,close,volume
+//!     make_bars day FILE TICKERS [DAY]             one session of 390 minutes of every ticker, in the flat-file layout
 //!
 //! Compiled by the scripts with `rustc -O`; it needs nothing but the standard library.
 
@@ -74,16 +74,17 @@ impl Walk {
 fn main() -> std::io::Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let number = |at: usize| arguments[at].parse::<usize>().expect("a number");
+    let optional = |at: usize| arguments.get(at).map_or(0, |_| number(at));
     match arguments[1].as_str() {
-        "files" => files(&arguments[2], number(3), number(4)),
-        "day" => day(&arguments[2], number(3)),
+        "files" => files(&arguments[2], number(3), number(4), optional(5)),
+        "day" => day(&arguments[2], number(3), optional(4)),
         other => panic!("{other}: files or day"),
     }
 }
 
-fn files(dir: &str, tickers: usize, bars: usize) -> std::io::Result<()> {
+fn files(dir: &str, tickers: usize, bars: usize, first: usize) -> std::io::Result<()> {
     fs::create_dir_all(dir)?;
-    for ticker in 0..tickers {
+    for ticker in first..first + tickers {
         let name = format!("SYM{ticker:03}");
         let mut out = BufWriter::with_capacity(1 << 20, File::create(format!("{dir}/{name}.csv"))?);
         out.write_all(b"ticker,timestamp,open,high,low,close,volume\n")?;
@@ -112,14 +113,14 @@ fn files(dir: &str, tickers: usize, bars: usize) -> std::io::Result<()> {
     Ok(())
 }
 
-fn day(path: &str, tickers: usize) -> std::io::Result<()> {
+fn day(path: &str, tickers: usize, day: usize) -> std::io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
     out.write_all(b"ticker,volume,open,close,high,low,window_start,transactions\n")?;
     for ticker in 0..tickers {
         let mut walk = Walk::new(ticker);
         for minute in 0..SESSION_MINUTES {
             let Bar { open, high, low, close, volume } = walk.bar();
-            let start = (FIRST_DAY * 1440 + OPEN_MINUTE + minute) * 60;
+            let start = ((FIRST_DAY + day as i64) * 1440 + OPEN_MINUTE + minute) * 60;
             writeln!(
                 out,
                 "D{ticker:05},{volume},{},{},{},{},{start}000000000,{}",

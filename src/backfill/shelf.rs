@@ -31,11 +31,11 @@ use crate::report::Observer;
 use crate::store::{Answer, Offer, Refusal, RunId, Store, Tally};
 
 /// Bars that may wait for the store, in units of [`UNIT_BARS`].
-const WAITING_UNITS_MAX: u32 = 256;
+const WAITING_UNITS_MAX: u32 = 128;
 /// A batch takes one unit for so many bars, and at least one.
 const UNIT_BARS: usize = 1024;
 /// A commit is not made larger than this by waiting for more.
-const GROUP_BARS_MAX: usize = 100_000;
+const GROUP_BARS_MAX: usize = 65_536;
 /// How long a commit waits for company while windows are under way.
 const GROUP_WAIT: Duration = Duration::from_millis(250);
 /// How often a waiting commit looks whether windows still are.
