@@ -20,6 +20,11 @@ pub struct Globals {
           value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub store: Option<PathBuf>,
 
+    /// Folder of calendar files laid over the built-in ones, after those in the folder calendars of the store. Example:
+    /// --calendar-dir ./calendars
+    #[arg(long, global = true, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    pub calendar_dir: Option<PathBuf>,
+
     /// How much is told: DEBUG, INFO, WARNING or ERROR, in any case. Example: --log-level debug
     #[arg(
         long,

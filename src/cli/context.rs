@@ -1,7 +1,7 @@
 //! What every command gets: the global settings, the clock, the ways out.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,22 @@ use chrono::Utc;
 use super::args::{Globals, SummaryTarget};
 use super::console::Console;
 use super::error::CliError;
+use super::exit_codes;
 use super::interrupt;
 use super::output::{Stdout, Trouble};
 use super::terminal::Terminal;
+use crate::calendar::Overrides;
 use crate::model::Timestamp;
 use crate::report::{RunInfo, RunReport, Stop, Summary, Wording};
+use crate::store::OpenOptions;
 
 /// Where bars are staged unless told otherwise.
 pub const STORE_DEFAULT: &str = "data/staging";
 /// Where the simulator's bars are staged unless told otherwise.
 pub const STORE_DEMO: &str = "data/demo";
+
+/// The folder of a store in which the user's calendars stand.
+const CALENDARS: &str = "calendars";
 
 /// What every command gets.
 pub struct Context {
@@ -67,6 +73,35 @@ impl Context {
             .unwrap_or_else(|| PathBuf::from(fallback));
         self.describe(|info| info.store = Some(dir.clone()));
         dir
+    }
+
+    /// The user's calendars: those in the folder `calendars` of the store in `store_dir`, and over them those of
+    /// `--calendar-dir`. A file that cannot be read as one is refused (code 2), and so is a folder that was named and is
+    /// not there.
+    pub fn calendars(&self, store_dir: &Path) -> Result<Overrides, CliError> {
+        let load = |dir: &Path| {
+            Overrides::load(dir).map_err(|error| {
+                CliError::of(exit_codes::USAGE, &error)
+                    .hint("data/calendars/README.md tells the form of such a file")
+            })
+        };
+        let of_store = load(&store_dir.join(CALENDARS))?;
+        match &self.globals.calendar_dir {
+            Some(dir) if !dir.is_dir() => Err(CliError::usage(format!(
+                "--calendar-dir: {} is no folder",
+                dir.display()
+            ))),
+            Some(dir) => Ok(of_store.and(load(dir)?)),
+            None => Ok(of_store),
+        }
+    }
+
+    /// How the store in `store_dir` is opened, with the user's calendars.
+    pub fn store_options(&self, store_dir: &Path) -> Result<OpenOptions, CliError> {
+        Ok(OpenOptions {
+            calendars: self.calendars(store_dir)?,
+            ..OpenOptions::default()
+        })
     }
 
     /// The time of day.

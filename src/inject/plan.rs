@@ -106,11 +106,12 @@ impl<'s> Sniffer<'s> {
             let last = NaiveDate::from_ymd_opt(YEAR_LAST, 1, 1)?;
             Some(Arc::new(Zone::new(tz, DateRange::new(first, last).ok()?)))
         });
+        let calendar = |code| Calendar::for_exchange_with(code, &settings.calendars);
         Ok(Self {
             settings,
-            stocks: Calendar::for_exchange("NASDAQ")?,
-            crypto: Calendar::for_exchange("CRYPTO")?,
-            forex: Calendar::for_exchange("FOREX")?,
+            stocks: calendar("NASDAQ")?,
+            crypto: calendar("CRYPTO")?,
+            forex: calendar("FOREX")?,
             zone,
             wanted: Arc::new(settings.tickers.iter().cloned().collect()),
         })

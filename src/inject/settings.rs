@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use super::error::Error;
 use super::layout::{Role, slot};
 use super::walk;
-use crate::calendar::Calendar;
+use crate::calendar::{Calendar, Overrides};
 use crate::export::Format;
 use crate::model::{Interval, OnConflict, Ticker};
 
@@ -26,6 +26,8 @@ pub struct Settings {
     pub on_conflict: OnConflict,
     /// The exchange of every dump; without it NASDAQ, or what the layout says.
     pub calendar: Option<Calendar>,
+    /// The user's calendars, for the exchange that a layout says.
+    pub calendars: Overrides,
     /// The interval of every dump; without it each says its own.
     pub interval: Option<Interval>,
     /// The ticker of every dump; without it each says its own.
@@ -60,6 +62,7 @@ impl Settings {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             on_conflict: OnConflict::default(),
             calendar: None,
+            calendars: Overrides::default(),
             interval: None,
             ticker: None,
             tickers: Vec::new(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use uuid::Uuid;
 
-use crate::calendar::Calendar;
+use crate::calendar::{Calendar, Overrides};
 use crate::model::{SeriesKey, Timestamp};
 
 use super::catalog::{Catalog, SeriesFacts};
@@ -32,6 +32,8 @@ pub struct OpenOptions {
     pub wait_for_readers: Duration,
     /// When the hot tier seals itself.
     pub seal: SealRule,
+    /// A user's calendars, laid over those compiled in: sessions are counted by them.
+    pub calendars: Overrides,
 }
 
 impl Default for OpenOptions {
@@ -41,6 +43,7 @@ impl Default for OpenOptions {
             threads: std::thread::available_parallelism().map_or(2, |n| n.get().min(16) as u16),
             wait_for_readers: Duration::from_millis(WAIT_FOR_READERS_MS_MAX),
             seal: SealRule::default(),
+            calendars: Overrides::default(),
         }
     }
 }
@@ -96,11 +99,12 @@ pub(super) struct Inner {
     pub next_series_id: i32,
     pub demo: Option<bool>,
     calendars: HashMap<String, Option<Calendar>>,
+    overrides: Overrides,
     pub tails: Tails,
 }
 
 impl Inner {
-    pub(super) fn new(catalog: Catalog) -> Result<Self, Error> {
+    pub(super) fn new(catalog: Catalog, overrides: Overrides) -> Result<Self, Error> {
         let series = catalog.series()?;
         let demo = catalog.meta("bars")?.map(|kind| kind == "demo");
         Ok(Self {
@@ -109,6 +113,7 @@ impl Inner {
             demo,
             catalog,
             calendars: HashMap::new(),
+            overrides,
             tails: Tails::default(),
         })
     }
@@ -117,7 +122,7 @@ impl Inner {
     pub(super) fn calendar(&mut self, exchange: &str) -> Option<Calendar> {
         self.calendars
             .entry(exchange.to_owned())
-            .or_insert_with(|| Calendar::for_exchange(exchange).ok())
+            .or_insert_with(|| Calendar::for_exchange_with(exchange, &self.overrides).ok())
             .clone()
     }
 

@@ -33,7 +33,7 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
     } = Catalog::open(&layout, options.memory_limit_mib, options.threads)?;
     let mut notices = Vec::new();
     redo(&layout, &catalog)?;
-    let mut inner = Inner::new(catalog)?;
+    let mut inner = Inner::new(catalog, options.calendars.clone())?;
     inner.forget_empty_series(None)?;
     let damage = compare_with_lake(&layout, &inner.series)?;
     if !damage.is_empty() {

@@ -10,7 +10,7 @@ use chrono::NaiveDate;
 use rayon::prelude::*;
 use uuid::Uuid;
 
-use crate::calendar::Calendar;
+use crate::calendar::{Calendar, Overrides};
 use crate::model::{DateRange, SeriesKey, TimeRange};
 
 use super::catalog::{Catalog, Opened, PartitionFacts, SeriesFacts};
@@ -91,7 +91,7 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
         for key in &lost {
             catalog.forget_coverage(&key.series, year_dates(key.year))?;
         }
-        recount(catalog, &series, &sound)?;
+        recount(catalog, &series, &sound, &options.calendars)?;
         catalog.adopt_commits()?;
         if let Some(kind) = kind {
             catalog.set_meta("bars", kind)?;
@@ -344,6 +344,7 @@ fn recount(
     catalog: &Catalog,
     series: &BTreeMap<SeriesKey, SeriesFacts>,
     sound: &Sound,
+    overrides: &Overrides,
 ) -> Result<(), Error> {
     for (key, facts) in series {
         let hot = catalog
@@ -358,7 +359,7 @@ fn recount(
             timestamps.extend_from_slice(sealed);
         }
         timestamps.sort_unstable();
-        let calendar = Calendar::for_exchange(&facts.provenance.exchange).ok();
+        let calendar = Calendar::for_exchange_with(&facts.provenance.exchange, overrides).ok();
         catalog.replace_sessions(
             facts.id,
             &sessions::count(facts.id, &timestamps, calendar.as_ref()),

@@ -163,8 +163,8 @@ fn range_of(settings: &Settings, info: &SeriesInfo) -> Result<TimeRange, Error> 
     if !settings.is_narrowed() {
         return Ok(TimeRange::ALL);
     }
-    let calendar =
-        Calendar::for_exchange(&info.exchange).map_err(|error| Error::Store(Box::new(error)))?;
+    let calendar = Calendar::for_exchange_with(&info.exchange, &settings.calendars)
+        .map_err(|error| Error::Store(Box::new(error)))?;
     // A date alone is no range that could be the wrong way round.
     let day = |date: NaiveDate| DateRange::new(date, date).map(|dates| calendar.instants(dates));
     Ok(TimeRange {

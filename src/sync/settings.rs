@@ -6,6 +6,7 @@ use chrono_tz::Tz;
 use super::connect::Address;
 use super::receipt::Receipt;
 use super::source::SeriesInfo;
+use crate::calendar::Overrides;
 use crate::model::{Interval, OnConflict, Ticker};
 
 /// Bars in a chunk: one transaction.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub start: Option<NaiveDate>,
     /// Last trading date, inclusive.
     pub end: Option<NaiveDate>,
+    /// The user's calendars, by which dates are instants.
+    pub calendars: Overrides,
     /// What to do with rows that the target holds with other values.
     pub on_conflict: OnConflict,
     /// Connections at once.
@@ -85,6 +88,7 @@ impl Settings {
             interval: None,
             start: None,
             end: None,
+            calendars: Overrides::default(),
             on_conflict: OnConflict::Fail,
             threads: 4,
             full: false,

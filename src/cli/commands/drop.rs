@@ -2,12 +2,12 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use crate::calendar::Calendar;
+use crate::calendar::{Calendar, Overrides};
 use crate::cli::args::{RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::model::{DateRange, Interval, TimeRange};
-use crate::store::{Error, OpenOptions, SeriesRow, Store};
+use crate::store::{Error, SeriesRow, Store};
 
 /// Remove staged bars and their coverage, as after a wrong time zone. Example: backfill drop --tickers AAPL --start 040325 --end 050325
 ///
@@ -42,7 +42,8 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     if !dir.join("staging.duckdb").exists() && !dir.join("lake").exists() {
         return Err(Error::Missing { dir }.into());
     }
-    let store = Store::open(&dir, &OpenOptions::default())?;
+    let options = context.store_options(&dir)?;
+    let store = Store::open(&dir, &options)?;
     let mut chosen: Vec<SeriesRow> = store.reader()?.series()?;
     chosen.retain(|row| {
         tickers.contains(&row.key.ticker)
@@ -59,7 +60,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
     let run = store.begin_run("drop", context.started_at())?;
     for row in chosen {
-        let range = instants(&row, start, end);
+        let range = instants(&row, start, end, &options.calendars);
         let dropped = store.drop_bars(&row.key, range)?;
         writeln!(out, "dropped: {} rows={}", row.key, dropped.rows)?;
     }
@@ -73,10 +74,11 @@ fn instants(
     row: &SeriesRow,
     start: Option<chrono::NaiveDate>,
     end: Option<chrono::NaiveDate>,
+    calendars: &Overrides,
 ) -> TimeRange {
     let day = |date: chrono::NaiveDate| match (
         DateRange::new(date, date),
-        Calendar::for_exchange(&row.provenance.exchange),
+        Calendar::for_exchange_with(&row.provenance.exchange, calendars),
     ) {
         (Ok(dates), Ok(calendar)) => calendar.instants(dates),
         _ => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::calendar::Calendar;
+use crate::calendar::{Calendar, Overrides};
 use crate::cli::args::{RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
@@ -72,6 +72,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         Place::Folder => Target::Folder(args.to.clone()),
     };
 
+    let calendars = context.calendars(&dir)?;
     let reader = Reader::open(&dir, &OpenOptions::default())?;
     if let Some(pid) = reader.is_lake_only() {
         return Err(store::Error::CatalogBusy { dir, pid }.into());
@@ -87,7 +88,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         .or_else(|| staged.first().map(|row| row.key.interval.minutes()));
     let series = staged
         .into_iter()
-        .map(|row| series_plan(row, dates, args.resample))
+        .map(|row| series_plan(row, dates, args.resample, &calendars))
         .collect::<Result<Vec<_>, _>>()?;
 
     let observer = context.observer();
@@ -211,9 +212,10 @@ fn series_plan(
     row: SeriesRow,
     (start, end): (Option<chrono::NaiveDate>, Option<chrono::NaiveDate>),
     resample: Option<u16>,
+    calendars: &Overrides,
 ) -> Result<SeriesPlan, CliError> {
     let calendar = || {
-        Calendar::for_exchange(&row.provenance.exchange)
+        Calendar::for_exchange_with(&row.provenance.exchange, calendars)
             .map_err(|error| CliError::of(crate::cli::exit_codes::FAILED, &error))
     };
     let mut wanted = TimeRange::ALL;

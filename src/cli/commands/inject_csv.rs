@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono_tz::Tz;
 use clap::ValueEnum;
 
-use crate::calendar::Calendar;
+use crate::calendar::{Calendar, Overrides};
 use crate::cli::args::{RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
@@ -120,10 +120,10 @@ enum LabelArg {
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
-    let settings = settle(&args)?;
+    let store_dir = context.store_dir(false);
+    let settings = settle(&args, context.calendars(&store_dir)?)?;
     settings.check().map_err(failure)?;
     let push = Push::resolve(context, args.push, settings.on_conflict, false)?;
-    let store_dir = context.store_dir(false);
     context.describe(|info| {
         info.kind = RunKind::Files;
         info.interval = settings.interval;
@@ -140,7 +140,11 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         let report = inject::run(Sink::Dry, &settings, &observer, &stop).map_err(failure)?;
         return Ok(Outcome::Run(Box::new(report)));
     }
-    let store = Store::open(&store_dir, &OpenOptions::default()).map_err(store_failure)?;
+    let options = OpenOptions {
+        calendars: settings.calendars.clone(),
+        ..OpenOptions::default()
+    };
+    let store = Store::open(&store_dir, &options).map_err(store_failure)?;
     let run = store
         .begin_run("inject-csv", context.started_at())
         .map_err(store_failure)?;
@@ -166,7 +170,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
 }
 
 /// Every default and every contradiction of the arguments settled.
-fn settle(args: &Args) -> Result<Settings, CliError> {
+fn settle(args: &Args, calendars: Overrides) -> Result<Settings, CliError> {
     let layout = &args.layout;
     let input = match &args.csv_dir {
         Some(dir) => Input::Folder(dir.clone()),
@@ -175,7 +179,7 @@ fn settle(args: &Args) -> Result<Settings, CliError> {
     let calendar = layout
         .exchange
         .as_deref()
-        .map(Calendar::for_exchange)
+        .map(|code| Calendar::for_exchange_with(code, &calendars))
         .transpose()
         .map_err(|error| CliError::of(exit_codes::USAGE, &error))?;
     let columns = inject::parse_columns(layout.columns.as_deref().unwrap_or_default())
@@ -185,6 +189,7 @@ fn settle(args: &Args) -> Result<Settings, CliError> {
         threads: usize::from(args.threads),
         on_conflict: args.on_conflict,
         calendar,
+        calendars,
         interval: layout.interval,
         ticker: layout.ticker.clone(),
         tickers: args.tickers.resolve()?,

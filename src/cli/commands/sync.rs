@@ -144,6 +144,7 @@ fn settle(context: &Context, args: &Args) -> Result<Settings, CliError> {
         interval: args.interval,
         start,
         end,
+        calendars: context.calendars(&context.store_dir(false))?,
         on_conflict: args.on_conflict,
         threads: usize::from(args.threads),
         full: args.full,

@@ -5,7 +5,7 @@ use std::io::Write;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::exit_codes;
-use crate::store::{self, OpenOptions};
+use crate::store;
 
 /// Check every hash, count and order, and the catalog against the lake; 1 on any difference. Example: backfill verify
 ///
@@ -21,7 +21,7 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
     let dir = context.store_dir(false);
-    let options = OpenOptions::default();
+    let options = context.store_options(&context.store_dir(false))?;
     if args.repair {
         let repaired = store::repair(&dir, &options)?;
         for line in &repaired.lost {

@@ -61,7 +61,7 @@ pub(in crate::cli) fn fill_gaps(
     drop(reader);
     let options = OpenOptions {
         memory_limit_mib: super::STORE_MEMORY_MIB,
-        ..OpenOptions::default()
+        ..context.store_options(dir)?
     };
     let store = Arc::new(Store::open(dir, &options).map_err(|error| store_error(&error))?);
     for notice in store.notices() {
@@ -131,7 +131,7 @@ pub(super) fn after(
         plan: false,
         width: wire.width,
     };
-    let mut book = Book::default();
+    let mut book = Book::new(settings.calendars.clone());
     let filled = (store.reader().map_err(CliError::from))
         .and_then(|reader| Work::find(&reader, &fill, &mut book, Some(&settings.provenance())))
         .and_then(|work| work.go(context, wire, store, run, &fill, &mut book));

@@ -54,8 +54,8 @@ impl Width {
 
 /// Runs `specific` or `concurrent`.
 pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, CliError> {
-    let settings = Settings::resolve(args)?;
-    let dir = context.store_dir(settings.is_demo());
+    let dir = context.store_dir(args.service.provider == ProviderName::Demo);
+    let settings = Settings::resolve(args, context.calendars(&dir)?)?;
     context.describe(|info| {
         info.kind = RunKind::Fetch;
         info.interval = Some(settings.interval);
@@ -98,6 +98,7 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
     } else {
         let options = OpenOptions {
             memory_limit_mib: STORE_MEMORY_MIB,
+            calendars: settings.calendars.clone(),
             ..OpenOptions::default()
         };
         let store = Store::open(&dir, &options).map_err(|error| store_error(&error))?;

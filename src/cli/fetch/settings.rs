@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use super::args::{FetchArgs, ProviderName, ServiceArgs};
 use super::tickers;
 use crate::backfill::{Since, shard};
-use crate::calendar::{Calendar, foreign_suffix};
+use crate::calendar::{Calendar, Overrides, foreign_suffix};
 use crate::cli::error::CliError;
 use crate::cli::exit_codes;
 use crate::cli::push::PushArgs;
@@ -76,6 +76,8 @@ impl Service {
 pub(super) struct Settings {
     pub tickers: Vec<Ticker>,
     pub calendar: Calendar,
+    /// The user's calendars.
+    pub calendars: Overrides,
     pub start: Option<NaiveDate>,
     pub end: Option<NaiveDate>,
     pub since_last: bool,
@@ -93,12 +95,12 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Settles what was typed, or says what is wrong with it (code 2).
-    pub(super) fn resolve(args: FetchArgs) -> Result<Self, CliError> {
+    pub(super) fn resolve(args: FetchArgs, calendars: Overrides) -> Result<Self, CliError> {
         let (start, end) = (args.start.map(|date| date.0), args.end.map(|date| date.0));
         if let (Some(start), Some(end)) = (start, end) {
             DateRange::new(start, end)?;
         }
-        let calendar = Calendar::for_exchange(&args.exchange)
+        let calendar = Calendar::for_exchange_with(&args.exchange, &calendars)
             .map_err(|error| CliError::of(exit_codes::USAGE, &error))?;
         let mut tickers = tickers::resolve(&args)?;
         for ticker in &tickers {
@@ -120,6 +122,7 @@ impl Settings {
         Ok(Self {
             tickers,
             calendar,
+            calendars,
             start,
             end,
             since_last: args.since_last,

@@ -1,5 +1,6 @@
 //! `gaps`, `--fill` and what a run does when history was restated, against the simulator over real HTTP.
 
+mod calendars;
 mod filled;
 mod listed;
 mod restated;

@@ -53,7 +53,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
 
     let options = OpenOptions {
         memory_limit_mib: super::STORE_MEMORY_MIB,
-        ..OpenOptions::default()
+        ..context.store_options(&dir)?
     };
     // Before anything is written, the store's folder included.
     if !dir.join("staging.duckdb").exists() && !dir.join("lake").exists() {

@@ -119,7 +119,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
     let service = Service::resolve(args.service)?;
     let dir = context.store_dir(service.is_demo());
-    let mut book = Book::default();
+    let mut book = Book::new(context.calendars(&dir)?);
     let enough =
         |survey: &Survey| (args.min_completeness).is_none_or(|share| survey.reaches(share));
     if args.fill {

@@ -64,7 +64,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
     let dir = context.store_dir(false);
     let reader = Reader::open(&dir, &OpenOptions::default())?;
-    let mut book = Book::default();
+    let mut book = Book::new(context.calendars(&dir)?);
     for notice in reader.notices() {
         tracing::warn!("{notice}");
     }
