@@ -60,6 +60,11 @@ files failed; 4 conflicts under --on-conflict fail; 5 a quota is spent; 130 inte
 #[must_use]
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|fault| {
+        // Caught where it happens, and told there as what it is: bytes that are no partition.
+        if crate::bundle::is_guarded() {
+            tracing::debug!("{fault}");
+            return;
+        }
         let text = format!("a fault of the program itself: {fault}");
         if tracing::dispatcher::has_been_set() {
             tracing::error!("{text}");

@@ -1,5 +1,6 @@
 //! A partition's file in memory, as a bundle carries it: looked over, read, believed only then.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -45,10 +46,22 @@ pub(crate) struct Contents {
 /// Why bytes are no sound partition.
 pub(crate) type Unsound = String;
 
-/// Parquet's reader may find a fault by a panic, in bytes that were made to provoke one. That is an answer too.
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread decodes bytes from elsewhere just now: a panic then is Parquet's answer to them, not a fault of the
+/// program.
+pub(crate) fn is_guarded() -> bool {
+    GUARDED.get()
+}
+
+/// Parquet's reader finds some faults by a panic, in bytes that were made to provoke one. That is an answer too.
 fn guarded<T>(read: impl FnOnce() -> Result<T, Unsound>) -> Result<T, Unsound> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err("the Parquet reader cannot make sense of it".to_owned()))
+    GUARDED.set(true);
+    let answer = catch_unwind(AssertUnwindSafe(read));
+    GUARDED.set(false);
+    answer.unwrap_or_else(|_| Err("the Parquet reader cannot make sense of it".to_owned()))
 }
 
 impl Image {
