@@ -1,5 +1,6 @@
 //! What a run will ask, before it asks anything.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ impl Planner<'_> {
         let days = self.days()?;
         let all: Arc<[Window]> = windows(&days, self.span_max).into();
         let mut plans = Vec::with_capacity(tickers.len());
+        // Tickers of which the same is known share their windows.
+        let mut shared: HashMap<Vec<Known>, (Arc<[Window]>, usize)> = HashMap::new();
         for ticker in tickers {
             let history = known(ticker)?;
             let (windows, days_answered) =
@@ -87,11 +90,15 @@ impl Planner<'_> {
                     let mut days = days.clone();
                     mark(&mut days, &history.answers, provenance);
                     self.mark_staged(&mut days, &history.sessions);
-                    let answered = |(day, known): &&(Day, Known)| {
-                        *known == Known::Answered && self.dates.contains(day.date)
-                    };
-                    let count = days.iter().filter(answered).count();
-                    (windows(&days, self.span_max).into(), count)
+                    let marks: Vec<Known> = days.iter().map(|(_, known)| *known).collect();
+                    let planned = shared.entry(marks).or_insert_with(|| {
+                        let answered = |(day, known): &&(Day, Known)| {
+                            *known == Known::Answered && self.dates.contains(day.date)
+                        };
+                        let count = days.iter().filter(answered).count();
+                        (windows(&days, self.span_max).into(), count)
+                    });
+                    planned.clone()
                 };
             plans.push(TickerPlan {
                 ticker: ticker.clone(),

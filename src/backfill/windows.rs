@@ -28,7 +28,7 @@ impl Window {
 }
 
 /// What is known of a day before it is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Known {
     /// Nothing; it was never asked.
     Nothing,

@@ -8,9 +8,9 @@ use super::Gap;
 use super::judge::{Lacking, align, expected_opens, judge, missing, spoken_of};
 use crate::calendar::{Book, Session};
 use crate::model::{
-    Basis, DateRange, Hours, Interval, Provenance, SeriesKey, Ticker, TimeRange, Timestamp,
+    Basis, DateRange, Interval, Provenance, SeriesKey, Ticker, TimeRange, Timestamp,
 };
-use crate::store::{Answer, Error, Reader, SessionCount};
+use crate::store::{Answer, Error, Reader, SessionCount, Wanted};
 
 /// What is looked at.
 #[derive(Clone, Debug)]
@@ -100,6 +100,7 @@ pub fn survey(reader: &Reader, scope: &Scope, book: &mut Book) -> Result<Survey,
         known.insert(row.key, Some(row.provenance));
     }
     let mut survey = Survey::default();
+    let mut short_of: Vec<Vec<Short>> = Vec::new();
     for (key, staged) in known {
         let answers = answers.remove(&key).unwrap_or_default();
         let counts = counts.remove(&key).unwrap_or_default();
@@ -111,11 +112,11 @@ pub fn survey(reader: &Reader, scope: &Scope, book: &mut Book) -> Result<Survey,
             .filter(|answer| is_of(&answer.provenance, &provenance))
             .collect();
         let notices = &mut survey.notices;
-        let series = of_series(
-            reader, scope, book, &key, provenance, &answers, &counts, notices,
-        )?;
+        let (series, short) = of_series(scope, book, &key, provenance, &answers, &counts, notices);
         survey.series.push(series);
+        short_of.push(short);
     }
+    look_up(reader, &mut survey.series, &short_of)?;
     survey.notices.sort_unstable();
     survey.notices.dedup();
     survey.strangers = (scope.tickers.iter())
@@ -128,7 +129,6 @@ pub fn survey(reader: &Reader, scope: &Scope, book: &mut Book) -> Result<Survey,
 /// Judges one series. What its calendar does not reach is not judged, and said to `notices`.
 #[allow(clippy::too_many_arguments)]
 fn of_series(
-    reader: &Reader,
     scope: &Scope,
     book: &mut Book,
     key: &SeriesKey,
@@ -136,7 +136,7 @@ fn of_series(
     answers: &[Answer],
     counts: &[SessionCount],
     notices: &mut Vec<String>,
-) -> Result<SeriesGaps, Error> {
+) -> (SeriesGaps, Vec<Short>) {
     let mut found = SeriesGaps {
         key: key.clone(),
         provenance,
@@ -145,18 +145,18 @@ fn of_series(
     };
     let exchange = &found.provenance.exchange;
     let Some(spoken_of) = spoken_of(answers, counts) else {
-        return Ok(found);
+        return (found, Vec::new());
     };
     let first = scope.start.unwrap_or(spoken_of.first());
     let last = scope.end.unwrap_or(spoken_of.last());
     let Ok(dates) = DateRange::new(first, last) else {
-        return Ok(found);
+        return (found, Vec::new());
     };
     let Some(calendar) = book.calendar(exchange).cloned() else {
         notices.push(format!(
             "no calendar is known of {exchange}: its sessions are not judged"
         ));
-        return Ok(found);
+        return (found, Vec::new());
     };
     let today = calendar.session_date(scope.now);
     if let Some(span) = calendar.span()
@@ -169,7 +169,7 @@ fn of_series(
     // What is usual around a session is judged from all that is there, also outside the dates asked about.
     let (from, to) = (first.min(spoken_of.first()), last.max(spoken_of.last()));
     let Some(sessions) = book.sessions(exchange, from, to.min(today)) else {
-        return Ok(found);
+        return (found, Vec::new());
     };
     let over = sessions.partition_point(|session| session.close <= scope.now);
     let sessions = &sessions[..over];
@@ -177,10 +177,33 @@ fn of_series(
     let (interval, hours) = (key.interval, found.provenance.hours);
     let mut lacking = judge(sessions, &aligned, answers, &calendar, interval, hours);
     lacking.retain(|lacking| dates.contains(sessions[lacking.place].date));
-    found.gaps = gaps(reader, key, hours, sessions, &aligned, &lacking)?;
     let inside = |session: &&Session| dates.contains(session.date);
     found.expected = sessions.iter().filter(inside).count() as u64;
-    Ok(found)
+    let mut short = Vec::new();
+    for Lacking { place, reason } in lacking {
+        let session = &sessions[place];
+        let expected = expected_opens(session, interval, hours);
+        let Some((first_missing, last_missing)) = missing(&expected, &[]) else {
+            continue;
+        };
+        let bars = aligned[place].map_or(0, |count| count.regular);
+        if bars > 0 {
+            short.push(Short {
+                gap: found.gaps.len(),
+                session: *session,
+            });
+        }
+        found.gaps.push(Gap {
+            series: key.clone(),
+            session: session.date,
+            expected: expected.len() as u32,
+            bars,
+            first_missing,
+            last_missing,
+            reason,
+        });
+    }
+    (found, short)
 }
 
 /// Whether what was asked for is what is staged.
@@ -189,44 +212,43 @@ fn is_of(asked: &Provenance, staged: &Provenance) -> bool {
         && (asked.basis == staged.basis || staged.basis == Basis::Unknown)
 }
 
-/// The gaps with their first and last missing bar. Only sessions whose counts do not tell these are looked up.
-fn gaps(
+/// A gap with some bars: which, only their timestamps tell.
+struct Short {
+    /// Its place among the gaps of its series.
+    gap: usize,
+    session: Session,
+}
+
+/// Settles first and last missing bar of sessions that have some, for all series at once.
+fn look_up(
     reader: &Reader,
-    key: &SeriesKey,
-    hours: Hours,
-    sessions: &[Session],
-    counts: &[Option<&SessionCount>],
-    lacking: &[Lacking],
-) -> Result<Vec<Gap>, Error> {
-    let looked_up: Vec<&Session> = (lacking.iter())
-        .filter(|lacking| counts[lacking.place].is_some_and(|count| count.regular > 0))
-        .map(|lacking| &sessions[lacking.place])
-        .collect();
-    let ranges: Vec<TimeRange> = (looked_up.iter())
-        .map(|session| TimeRange {
-            start: session.open.micros(),
-            end: session.close.micros(),
+    series: &mut [SeriesGaps],
+    short_of: &[Vec<Short>],
+) -> Result<(), Error> {
+    let range = |short: &Short| TimeRange {
+        start: short.session.open.micros(),
+        end: short.session.close.micros(),
+    };
+    let (places, wanted): (Vec<usize>, Vec<Wanted>) = (short_of.iter().enumerate())
+        .filter(|(_, short)| !short.is_empty())
+        .map(|(place, short)| {
+            let ranges = short.iter().map(range).collect();
+            (place, (series[place].key.clone(), ranges))
         })
-        .collect();
-    let held = reader.timestamps(key, &ranges)?;
-    let mut gaps = Vec::with_capacity(lacking.len());
-    for Lacking { place, reason } in lacking {
-        let session = &sessions[*place];
-        let expected = expected_opens(session, key.interval, hours);
-        let inside = held.partition_point(|at| *at < session.open.micros())
-            ..held.partition_point(|at| *at < session.close.micros());
-        let Some((first_missing, last_missing)) = missing(&expected, &held[inside]) else {
-            continue;
-        };
-        gaps.push(Gap {
-            series: key.clone(),
-            session: session.date,
-            expected: expected.len() as u32,
-            bars: counts[*place].map_or(0, |count| count.regular),
-            first_missing,
-            last_missing,
-            reason: *reason,
-        });
+        .unzip();
+    for (place, held) in places.into_iter().zip(reader.timestamps(&wanted)?) {
+        let series = &mut series[place];
+        for short in &short_of[place] {
+            let TimeRange { start, end } = range(short);
+            let held = &held[held.partition_point(|at| *at < start)..];
+            let held = &held[..held.partition_point(|at| *at < end)];
+            let (interval, hours) = (series.key.interval, series.provenance.hours);
+            let expected = expected_opens(&short.session, interval, hours);
+            if let Some((first, last)) = missing(&expected, held) {
+                series.gaps[short.gap].first_missing = first;
+                series.gaps[short.gap].last_missing = last;
+            }
+        }
     }
-    Ok(gaps)
+    Ok(())
 }

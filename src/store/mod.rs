@@ -58,4 +58,5 @@ pub use rows::{bar_fields, bars_from_batch, bars_into_arrays, scan_schema, times
 pub use run::RunId;
 pub use scan::Scan;
 pub use seal::Sealed;
+pub use timestamps::Wanted;
 pub use verify::{Verified, verify};

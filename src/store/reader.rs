@@ -456,6 +456,11 @@ impl Reader {
         Ok(counted.first().copied().unwrap_or(0) as u64)
     }
 
+    /// Requests spent on a day under one fingerprint of a provider's key, by all runs.
+    pub fn requests_spent(&self, fingerprint: &str, day: chrono::NaiveDate) -> Result<u64, Error> {
+        self.catalog()?.requests_spent(fingerprint, day)
+    }
+
     /// The conflict ledger, by series and timestamp.
     pub fn conflicts(&self) -> Result<Vec<ConflictRow>, Error> {
         let by_id: BTreeMap<i32, &SeriesKey> = self

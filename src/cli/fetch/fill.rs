@@ -54,7 +54,8 @@ pub(in crate::cli) fn fill_gaps(
             all.tickers
                 .extend(plan_of(context, &settings.service, book, &kind, &asked)?.tickers);
         }
-        plan_view::windows(context.stdout()?, &all, settings.service.rate)?;
+        let left = super::quota_left(context, &settings.service, Some(&reader))?;
+        plan_view::windows(context.stdout()?, &all, settings.service.rate, left)?;
         work.tell(settings);
         return Ok(Filled::Planned(Outcome::Done));
     }

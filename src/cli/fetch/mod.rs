@@ -80,7 +80,8 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
         let known = known_of(&dir)?;
         let everything = plan(context, &settings, known.as_ref(), false)?;
         let plan = plan(context, &settings, known.as_ref(), true)?;
-        return plan_view::print(out, &plan, &everything, &settings);
+        let left = quota_left(context, &settings.service, known.as_ref())?;
+        return plan_view::print(out, &plan, &everything, &settings, left);
     }
     let looks = settings.resume || settings.looks_at_staged();
 
@@ -187,6 +188,24 @@ fn plan(
             error => CliError::of(exit_codes::FAILED, &error),
         },
     )
+}
+
+/// What is left of the day's quota, where there is one: what was spent is counted under the key's fingerprint.
+fn quota_left(
+    context: &Context,
+    service: &Service,
+    known: Option<&Reader>,
+) -> Result<Option<u64>, CliError> {
+    let Some(quota) = service.daily_quota else {
+        return Ok(None);
+    };
+    let spent = match known.zip(source::fingerprint(context, service.provider)) {
+        Some((reader, fingerprint)) => reader
+            .requests_spent(&fingerprint, context.now().to_utc().date_naive())
+            .map_err(|error| store_error(&error))?,
+        None => 0,
+    };
+    Ok(Some(quota.saturating_sub(spent)))
 }
 
 /// The sessions with staged bars, of the run's interval.

@@ -2,9 +2,10 @@
 
 use std::io::Write;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use super::settings::Settings;
-use crate::backfill::Plan;
+use crate::backfill::{Plan, Window};
 use crate::cli::context::Outcome;
 use crate::cli::error::CliError;
 use crate::cli::log::HINT;
@@ -16,8 +17,9 @@ pub(super) fn print(
     plan: &Plan,
     without_coverage: &Plan,
     settings: &Settings,
+    quota_left: Option<u64>,
 ) -> Result<Outcome, CliError> {
-    windows(out, plan, settings.service.rate)?;
+    windows(out, plan, settings.service.rate, quota_left)?;
     let (all, left) = (without_coverage.windows(), plan.windows());
     if all > left && !settings.resume {
         tracing::info!(
@@ -28,19 +30,36 @@ pub(super) fn print(
     Ok(Outcome::Done)
 }
 
-/// Prints the windows, a line each, and what they cost at so many requests a minute.
-pub(super) fn windows(mut out: impl Write, plan: &Plan, rate: NonZeroU32) -> Result<(), CliError> {
+/// Prints the windows, a line each, and what they cost at so many requests a minute; also what is left of the day's quota,
+/// where there is one.
+pub(super) fn windows(
+    mut out: impl Write,
+    plan: &Plan,
+    rate: NonZeroU32,
+    quota_left: Option<u64>,
+) -> Result<(), CliError> {
+    // Thousands of tickers share their windows: what is the same of their lines is put into words once.
+    let mut shared: Option<(Arc<[Window]>, Vec<String>)> = None;
     for ticker in &plan.tickers {
-        for window in ticker.windows.iter() {
-            let again = if window.again { " (again)" } else { "" };
-            writeln!(out, "[{}] {}{again}", ticker.ticker, window.ask)?;
+        if !(shared.as_ref()).is_some_and(|(windows, _)| Arc::ptr_eq(windows, &ticker.windows)) {
+            let lines = ticker.windows.iter().map(|window| {
+                let again = if window.again { " (again)" } else { "" };
+                format!("] {}{again}\n", window.ask)
+            });
+            shared = Some((ticker.windows.clone(), lines.collect()));
+        }
+        let name = format!("[{}", ticker.ticker);
+        for line in shared.iter().flat_map(|(_, lines)| lines) {
+            out.write_all(name.as_bytes())?;
+            out.write_all(line.as_bytes())?;
         }
     }
     let windows = plan.windows();
     let least = clock(plan.least_time(rate.get()));
+    let quota = quota_left.map_or_else(String::new, |left| format!(" quota_left={left}"));
     writeln!(
         out,
-        "Plan: tickers={} windows={windows} requests={windows} least={least}",
+        "Plan: tickers={} windows={windows} requests={windows} least={least}{quota}",
         plan.tickers.len()
     )?;
     Ok(out.flush()?)

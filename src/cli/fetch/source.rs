@@ -39,6 +39,15 @@ pub(in crate::cli) fn capabilities(name: ProviderName) -> Capabilities {
     Fmp::capabilities_of(source(name))
 }
 
+/// The fingerprint of the key that the provider would be asked with, if there is one.
+pub(in crate::cli) fn fingerprint(context: &Context, name: ProviderName) -> Option<String> {
+    let key = match name {
+        ProviderName::Fmp => context.env("FMP_API_KEY")?,
+        ProviderName::Demo => DEMO_KEY.to_owned(),
+    };
+    ApiKey::new(&key).map(|key| key.fingerprint())
+}
+
 /// The provider, ready to be asked.
 pub(in crate::cli) fn open(
     context: &Context,

@@ -112,6 +112,13 @@ fn the_quota_of_a_day_is_counted_across_runs() {
         )
     };
     bench.run(&day(3, "AAPL MSFT")).ok();
+    // A plan says what is left of it.
+    let plan = bench.run(&format!("{} --plan", day(4, "AAPL MSFT"))).ok();
+    assert!(
+        plan.out().contains(" requests=2 ") && plan.out().ends_with(" quota_left=1\n"),
+        "{}",
+        plan.snapshot()
+    );
     bench.run(&day(4, "AAPL MSFT")).code(5);
     assert_eq!(bench.requests(), 3);
     bench.run(&day(5, "AAPL MSFT")).code(5);

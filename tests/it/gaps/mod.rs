@@ -2,6 +2,7 @@
 
 mod calendars;
 mod filled;
+mod killed;
 mod listed;
 mod restated;
 
