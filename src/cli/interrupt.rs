@@ -13,6 +13,10 @@ pub(super) fn listen(stop: Stop, terminal: Arc<Terminal>) {
     let (ready, listening) = std::sync::mpsc::channel::<()>();
     let listener = std::thread::Builder::new().name("signals".into());
     let _ = listener.spawn(move || {
+        #[cfg(unix)]
+        if spare_handles().is_err() {
+            return;
+        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .build();
@@ -32,6 +36,15 @@ pub(super) fn listen(stop: Stop, terminal: Arc<Terminal>) {
     });
     // Ends with the sender: when it listens, or when that went wrong.
     let _ = listening.recv();
+}
+
+/// Tokio panics where no handles are left for its pipe, its poll and their copies: so as many are tried first.
+#[cfg(unix)]
+fn spare_handles() -> std::io::Result<()> {
+    let (one, other) = std::os::unix::net::UnixStream::pair()?;
+    let copies = [&one, &other, &one].map(std::os::unix::net::UnixStream::try_clone);
+    copies.into_iter().collect::<std::io::Result<Vec<_>>>()?;
+    Ok(())
 }
 
 #[cfg(unix)]

@@ -210,3 +210,73 @@ fn a_dump_in_pieces_is_told_its_interval_by_all_of_them() {
     let rows = std::fs::read_to_string(dir.path().join("out.csv")).unwrap();
     assert_eq!(rows.lines().count(), 283);
 }
+
+/// The short form of the fuzz target `csv`: its corpus, changed a little by fixed numbers.
+#[test]
+fn mutated_dumps_never_panic_and_are_counted() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/csv");
+    let mut seeds: Vec<_> = std::fs::read_dir(corpus)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    seeds.sort();
+    assert!(seeds.len() >= 8, "{seeds:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let mut state = 1_u64;
+    let mut roll = move |limit: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % limit.max(1)
+    };
+    let pieces: [&[u8]; 10] = [
+        b"\"",
+        b",",
+        b"\n",
+        b"\r",
+        b"\0",
+        b"\xff\xfe",
+        b"1e999",
+        b"-0",
+        b"NaN",
+        b"2025-11-02 01:30:00",
+    ];
+    for round in 0..400 {
+        let seed = std::fs::read(&seeds[round % seeds.len()]).unwrap();
+        let mut bytes = seed[2..].to_vec();
+        for _ in 0..=roll(4) {
+            let place = roll(bytes.len());
+            match roll(5) {
+                0 if !bytes.is_empty() => bytes[place] ^= 1 << roll(8),
+                1 => bytes.truncate(place),
+                2 => drop(bytes.splice(place..place, pieces[roll(pieces.len())].iter().copied())),
+                3 => {
+                    let end = (place + roll(40)).min(bytes.len());
+                    let again = bytes[place..end].to_vec();
+                    bytes.splice(place..place, again);
+                }
+                _ => {
+                    let end = (place + roll(10)).min(bytes.len());
+                    bytes.drain(place..end);
+                }
+            }
+        }
+        let ending = if seed[0] == 2 { "csv.gz" } else { "csv" };
+        let path = folder.path().join(format!("AAPL.{ending}"));
+        std::fs::write(&path, &bytes).unwrap();
+        let settings = Settings {
+            threads: 1,
+            cores: 1,
+            interval: (round % 2 == 0).then_some(Interval::M1),
+            ..Settings::new(Input::Files(vec![path]))
+        };
+        let report = run(Sink::Dry, &settings, &Silent, &Stop::new()).unwrap();
+        let counts = &report.totals;
+        assert_eq!(
+            counts.fetched,
+            counts.prepared + counts.rejected + counts.held,
+            "round {round}: {:?}",
+            String::from_utf8_lossy(&bytes)
+        );
+    }
+}

@@ -183,7 +183,9 @@ pub(super) fn redo(layout: &Layout, catalog: &Catalog) -> Result<(), Error> {
         to_drop
             .iter()
             .try_for_each(|intent| catalog.drop_intent(intent))
-    })
+    })?;
+    crate::crash_point!("recover.after-settle");
+    Ok(())
 }
 
 /// Where the file that an intent speaks of stands.

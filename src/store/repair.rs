@@ -98,6 +98,7 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
         }
         catalog.set_meta("store_id", &out.store_id.to_string())
     })?;
+    crate::crash_point!("repair.after-transaction");
     lock.forget(catalog.max_commit_seq()?);
     drop(catalog.checkpoint(true));
     Ok(out)

@@ -151,7 +151,9 @@ impl Session {
         }
         let occupied = looked.is_some_and(|row| row.get(2));
         let tally = self.write(job, occupied, detour).await?;
+        crate::crash_point!("sync.before-commit");
         self.commit(job, txid, tally).await?;
+        crate::crash_point!("sync.after-commit");
         Ok(Sent::Committed(tally))
     }
 

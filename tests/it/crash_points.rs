@@ -138,7 +138,11 @@ fn a_drop() {
 
 #[test]
 fn a_recovery() {
-    for point in ["recover.before-rename", "recover.after-rename"] {
+    for point in [
+        "recover.before-rename",
+        "recover.after-rename",
+        "recover.after-settle",
+    ] {
         let env = TestEnv::new();
         dump(&env, "A", 10);
         env.typed(INJECT_A).ok();
@@ -214,11 +218,45 @@ fn a_repair() {
     env.typed("seal").ok();
     let whole = content(&env);
     std::fs::remove_file(env.path("data/staging/staging.duckdb")).unwrap();
-    let killed = run_to(&env, "repair.before-transaction", "verify --repair");
-    assert_eq!(killed.code, None, "{}", killed.snapshot());
+    for point in ["repair.before-transaction", "repair.after-transaction"] {
+        let killed = run_to(&env, point, "verify --repair");
+        assert_eq!(killed.code, None, "{}", killed.snapshot());
+    }
     env.typed("verify --repair").ok();
     env.typed("verify").ok();
     assert_eq!(content(&env), whole);
+}
+
+/// A sync ended around its COMMIT: the same again sends what is missing, and nothing twice.
+#[test]
+fn a_sync() {
+    let database = crate::support::Database::new();
+    for point in [
+        "sync.before-commit",
+        "sync.after-commit",
+        "sync.after-commit@2",
+    ] {
+        let env = TestEnv::new();
+        dump(&env, "A", 10);
+        dump(&env, "B", 20);
+        env.typed(INJECT_A).ok();
+        env.typed(INJECT_B).ok();
+        let table = point.replace(['.', '-', '@'], "_");
+        let line = format!("sync --create-table --threads 1 --table {table}");
+        let sync = |point: &str| {
+            let program = env.program(line.split_whitespace());
+            let program = program.env("DATABASE_URL", database.url());
+            program.env("BACKFILL_CRASH", point).run()
+        };
+        let killed = sync(point);
+        assert_eq!(killed.code, None, "{point}: {}", killed.snapshot());
+        sync("").ok();
+        let rows = database.sql(&format!(
+            "SELECT ticker, count(*), count(DISTINCT timestamp), sum(volume) FROM {table} GROUP BY 1 ORDER BY 1"
+        ));
+        assert_eq!(rows, "A|600|600|179700\nB|600|600|179700", "{point}");
+        env.typed("verify").ok();
+    }
 }
 
 /// Every point that stands in the sources.

@@ -10,9 +10,11 @@ mod cli;
 mod crash;
 #[cfg(feature = "crash-points")]
 mod crash_points;
+mod faults;
 mod fetch;
 mod gaps;
 mod inject;
+mod model;
 mod out;
 mod simulate;
 #[cfg(feature = "crash-points")]

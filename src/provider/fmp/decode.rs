@@ -229,6 +229,58 @@ mod tests {
         rows(body.as_bytes(), &query, "http://x/").unwrap_or_else(|e| panic!("{body}: {e:?}"))
     }
 
+    /// The short form of the fuzz target `fmp`: its corpus, changed a little by fixed numbers.
+    #[test]
+    fn mutated_bodies_never_panic_and_bars_are_valid() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/fmp");
+        let mut seeds: Vec<Vec<u8>> = std::fs::read_dir(corpus)
+            .unwrap()
+            .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+            .collect();
+        seeds.sort();
+        let query = query("AAPL", "2025-02-03", "2025-02-05");
+        let mut state = 1_u64;
+        let mut roll = move |limit: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % limit.max(1)
+        };
+        let pieces = [
+            "\"",
+            ",",
+            "{",
+            "]",
+            "null",
+            "1e999",
+            "-1",
+            "\\u0000",
+            "2025-11-02 01:30:00",
+        ];
+        let mut read = 0;
+        for round in 0..4_000 {
+            let mut bytes = seeds[round % seeds.len()].clone();
+            for _ in 0..=roll(3) {
+                let place = roll(bytes.len());
+                match roll(4) {
+                    0 if !bytes.is_empty() => bytes[place] ^= 1 << roll(8),
+                    1 => bytes.truncate(place),
+                    2 => drop(bytes.splice(place..place, pieces[roll(pieces.len())].bytes())),
+                    _ => drop(bytes.drain(place..(place + roll(10)).min(bytes.len()))),
+                }
+            }
+            if let Ok(rows) = rows(&bytes, &query, "http://x/") {
+                read += 1;
+                assert!(
+                    rows.bars.iter().all(|bar| bar.check().is_ok()),
+                    "round {round}"
+                );
+                assert!(rows.bars.timestamps().is_sorted(), "round {round}");
+            }
+        }
+        assert!(read > 100, "{read} bodies were read");
+    }
+
     #[test]
     fn newest_first_becomes_oldest_first_to_the_last_digit() {
         let rows = read(

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use figures::Figures;
 
 /// Runs of the short form, half of them over dumps and half over a provider.
-const SHORT_RUNS: u64 = 4;
+const SHORT_RUNS: u64 = 2;
 
 #[test]
 fn a_few_fixed_seeds() {

@@ -30,6 +30,8 @@ struct Race<'a> {
     /// Where the store stands, relative, and the options that say so.
     folder: &'static str,
     store: Vec<String>,
+    /// Another store that the step at hand is about.
+    aside: Option<String>,
     database: Option<Database>,
     calm: Side,
     cut: Side,
@@ -61,6 +63,7 @@ pub fn run(seed: u64, figures: &mut Figures) -> Result<(), String> {
         figures,
         folder,
         store,
+        aside: None,
         database: None,
         calm: side("calm"),
         cut: side("cut"),
@@ -93,12 +96,22 @@ impl Race<'_> {
             setup.done_in(&self.calm.env, self.folder, &self.store);
             setup.done_in(&self.cut.env, self.folder, &self.store);
         }
+        self.aside.clone_from(&step.aside);
+        let kept = before.clone();
+        // A new store is filled from nothing, with all that this one has.
+        let before = match step.aside {
+            Some(_) => State::new(),
+            None => before,
+        };
         let exported_before = exported(&self.calm.env);
         let began = Instant::now();
         ended_well(&self.program(step, false, None)?.wait())?;
         let took = began.elapsed();
         self.figures.commands += 1;
         let after = self.read(false)?;
+        if step.aside.is_some() && after != kept {
+            return Err(format!("the bundle brings {after:?}\nof {kept:?}"));
+        }
         let exported_after = exported(&self.calm.env);
 
         let mut seen = before;
@@ -144,7 +157,11 @@ impl Race<'_> {
         if step.command == "sync" {
             self.tables_agree()?;
         }
-        Ok(after)
+        self.aside = None;
+        Ok(match step.aside {
+            Some(_) => kept,
+            None => after,
+        })
     }
 
     /// Runs the step on the side that is cut, once, to a named point or until a moment; `None` where it ended by itself.
@@ -199,7 +216,7 @@ impl Race<'_> {
     /// What opens the store after a kill may be killed too.
     fn maybe_cut_recovery(&mut self) -> Result<(), String> {
         while self.dice.chance(30) {
-            let mut args = self.store.clone();
+            let mut args = self.at();
             args.push(
                 if self.dice.chance(50) {
                     "status"
@@ -213,6 +230,7 @@ impl Race<'_> {
             let point = self.dice.pick(&[
                 "recover.before-rename",
                 "recover.after-rename",
+                "recover.after-settle",
                 "recover.after-undo",
                 "recover.before-log-cut",
                 "checkpoint.before",
@@ -251,7 +269,7 @@ impl Race<'_> {
         cut: bool,
         point: Option<&str>,
     ) -> Result<crate::support::Running, String> {
-        let mut args = self.store.clone();
+        let mut args = self.at();
         args.extend(step.args.iter().cloned());
         let mut url = None;
         if step.command == "sync" {
@@ -274,9 +292,17 @@ impl Race<'_> {
         Ok(program.spawn())
     }
 
+    /// The options that name the store of the step at hand.
+    fn at(&self) -> Vec<String> {
+        match &self.aside {
+            Some(folder) => vec!["--store".to_owned(), folder.clone()],
+            None => self.store.clone(),
+        }
+    }
+
     fn read(&mut self, cut: bool) -> Result<State, String> {
         let env = if cut { &self.cut.env } else { &self.calm.env };
-        let state = state::read(env, &self.store)?;
+        let state = state::read(env, &self.at())?;
         self.figures.compared += 1;
         self.figures.bars += state::rows(&state);
         Ok(state)
@@ -284,10 +310,11 @@ impl Race<'_> {
 
     fn both_verify(&self) -> Result<(), String> {
         for side in [&self.calm, &self.cut] {
-            let mut args = self.store.clone();
+            let mut args = self.at();
             args.push("verify".to_owned());
             ended_well(&side.env.run(&args))?;
-            let left = side.env.files(&format!("{}/tmp", self.folder));
+            let folder = self.aside.as_deref().unwrap_or(self.folder);
+            let left = side.env.files(&format!("{folder}/tmp"));
             if !left.is_empty() {
                 return Err(format!("left in tmp/: {left:?}"));
             }

@@ -23,12 +23,16 @@ pub struct Step {
     pub setup: Vec<Setup>,
     /// Points that the command passes; others are tried now and then.
     pub points: &'static [&'static str],
+    /// The store that it fills, where that is not the run's own: a bundle is applied to a new one.
+    pub aside: Option<String>,
 }
 
 /// Something done before a step, undisturbed.
 pub enum Setup {
     Write(String, String),
     Seal,
+    /// Everything that is staged, in one file.
+    Bundle(String),
     DeleteCatalog,
     /// The partition at this place of the sorted list, counted round.
     DeletePartition(u64),
@@ -67,6 +71,7 @@ const DROP: &[&str] = &[
     "publish.after-settle",
 ];
 const REPAIR: &[&str] = &[
+    "repair.after-transaction",
     "repair.before-transaction",
     "catalog.before-rename",
     "checkpoint.before",
@@ -83,7 +88,8 @@ pub fn next(dice: &mut Dice, flavor: Flavor, state: &State, number: usize) -> St
         40..55 => step("seal", "seal", Grain::Nothing, SEAL),
         55..70 => drop_some(dice, state),
         70..80 => repair(dice),
-        80..92 => sync(),
+        80..90 => sync(),
+        90..95 => bundle(number),
         _ => step(
             "export",
             "export --to out --format csv --partition-by ticker",
@@ -100,6 +106,7 @@ fn step(command: &'static str, line: &str, grain: Grain, points: &'static [&'sta
         grain,
         setup: Vec::new(),
         points,
+        aside: None,
     }
 }
 
@@ -207,12 +214,22 @@ fn repair(dice: &mut Dice) -> Step {
     step
 }
 
+/// Across the air gap: all that is staged into another store.
+fn bundle(number: usize) -> Step {
+    let (file, store) = (format!("b{number}.tar"), format!("copy{number}"));
+    let line = format!("bundle apply {file} --on-conflict update");
+    let mut step = step("bundle apply", &line, Grain::Ticker, COMMIT);
+    step.setup.push(Setup::Bundle(file));
+    step.aside = Some(store);
+    step
+}
+
 fn sync() -> Step {
     step(
         "sync",
         "sync --create-table --on-conflict update --allow-demo",
         Grain::Nothing,
-        NONE,
+        &["sync.before-commit", "sync.after-commit"],
     )
 }
 
@@ -224,6 +241,11 @@ impl Setup {
             Self::Seal => {
                 let mut args = store.to_vec();
                 args.push("seal".to_owned());
+                env.run(&args).ok();
+            }
+            Self::Bundle(file) => {
+                let mut args = store.to_vec();
+                args.extend(["bundle", "create", file].map(str::to_owned));
                 env.run(&args).ok();
             }
             Self::DeleteCatalog => {

@@ -1,0 +1,43 @@
+//! The CSV reader on bytes, as a dry run over one dump: layout, rows, clock changes, rejects. The first byte says how the
+//! dump is packed, the second under which name and settings it comes; the rest is the file.
+#![no_main]
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use backfill::inject::{Input, Settings, Sink, run};
+use backfill::model::Interval;
+use backfill::report::{Silent, Stop};
+
+/// A folder of this process alone, in memory where there is such a place.
+fn folder() -> &'static PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let memory = PathBuf::from("/dev/shm");
+        let base = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        let folder = base.join(format!("backfill-fuzz-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        folder
+    })
+}
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let [packing, name, content @ ..] = bytes else {
+        return;
+    };
+    let ending = ["csv", "txt", "csv.gz", "csv.zst"][usize::from(packing % 4)];
+    let stem = ["AAPL", "AAPL_full_1min", "EURUSD", "BTCUSDT-1m-2025-01"][usize::from(name % 4)];
+    let path = folder().join(format!("{stem}.{ending}"));
+    fs::write(&path, content).expect("the dump can be written");
+    let settings = Settings {
+        threads: 1,
+        cores: 1,
+        interval: (name & 4 != 0).then_some(Interval::M1),
+        ..Settings::new(Input::Files(vec![path.clone()]))
+    };
+    if let Ok(report) = run(Sink::Dry, &settings, &Silent, &Stop::default()) {
+        let counts = &report.totals;
+        assert_eq!(counts.fetched, counts.prepared + counts.rejected + counts.held);
+    }
+});
