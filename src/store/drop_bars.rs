@@ -56,7 +56,7 @@ impl Store {
                 catalog.delete_hot_range(facts.id, range)?;
                 catalog.replace_sessions(facts.id, &counts)?;
                 catalog.forget_coverage(series, dates)?;
-                catalog.insert_intents(pending.iter().map(|one| &one.intent))
+                catalog.insert_intents(&pending.iter().map(|one| &one.intent))
             })
         };
         if let Err(error) = recorded {

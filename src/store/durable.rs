@@ -134,9 +134,9 @@ impl Flush {
     }
 
     /// Ends the group: flushes `dirs`, and with [`Flush::Whole`] all that the group wrote.
-    pub fn end<'p>(self, dirs: impl Iterator<Item = &'p Path>) -> io::Result<()> {
+    pub fn end<'p>(self, mut dirs: impl Iterator<Item = &'p Path>) -> io::Result<()> {
         match self {
-            Self::Each => dirs.map(sync_dir).collect(),
+            Self::Each => dirs.try_for_each(sync_dir),
             #[cfg(target_os = "linux")]
             Self::Whole(root, file) => {
                 step(&Step::FlushAll(&root), || Ok(rustix::fs::syncfs(file)?))

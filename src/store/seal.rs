@@ -159,7 +159,7 @@ impl Store {
         let recorded = {
             let inner = self.inner();
             inner.catalog.transaction(|catalog| {
-                catalog.insert_intents(pending.iter().map(|one| &one.intent))
+                catalog.insert_intents(&pending.iter().map(|one| &one.intent))
             })
         };
         if let Err(error) = recorded {

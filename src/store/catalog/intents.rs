@@ -56,7 +56,7 @@ impl Catalog {
     /// Records that partitions are about to be replaced.
     pub fn insert_intents<'a>(
         &self,
-        intents: impl Iterator<Item = &'a Intent> + Clone,
+        intents: &(impl Iterator<Item = &'a Intent> + Clone),
     ) -> Result<(), Error> {
         let facts = || intents.clone().map(|intent| &intent.new);
         let owned = |text: fn(&Intent) -> String| -> ArrayRef {

@@ -141,7 +141,7 @@ impl Store {
             catalog.insert_conflicts(run, &ledger)?;
             catalog.insert_sessions(&session_rows)?;
             catalog.insert_coverage(run, &coverage)?;
-            catalog.insert_intents(pending.iter().map(|one| &one.intent))
+            catalog.insert_intents(&pending.iter().map(|one| &one.intent))
         });
         if let Err(error) = result {
             publish::discard(self, &pending, &error);

@@ -372,5 +372,5 @@ fn exported(env: &TestEnv) -> BTreeMap<String, Vec<u8>> {
 /// Every point that the program has, so that new ones are tried without being listed here.
 fn all_points() -> &'static [String] {
     static POINTS: OnceLock<Vec<String>> = OnceLock::new();
-    POINTS.get_or_init(|| crate::crash_points::all())
+    POINTS.get_or_init(crate::crash_points::all)
 }
