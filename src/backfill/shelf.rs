@@ -31,7 +31,7 @@ use crate::report::Observer;
 use crate::store::{Answer, Offer, Refusal, RunId, Store, Tally};
 
 /// Bars that may wait for the store, in units of [`UNIT_BARS`].
-const WAITING_UNITS_MAX: u32 = 128;
+const WAITING_UNITS_MAX: u32 = 96;
 /// A batch takes one unit for so many bars, and at least one.
 const UNIT_BARS: usize = 1024;
 /// A commit is not made larger than this by waiting for more.
