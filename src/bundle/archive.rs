@@ -16,8 +16,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tar::{EntryType, Header};
 
+use super::digest::sha256;
+use super::entry::Entry;
 use super::fault::Fault;
-use super::manifest::{Entry, MANIFEST_BYTES_MAX, Manifest, sha256};
+use super::manifest::{MANIFEST_BYTES_MAX, Manifest};
 use crate::store::Layout;
 use crate::store::lake::guard::PARTITION_BYTES_MAX;
 

@@ -1,5 +1,6 @@
 //! Create: the sealed partitions of a store as one file.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use bytes::Bytes;
@@ -7,11 +8,13 @@ use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::archive::{write_end, write_member};
+use super::digest::sha256;
+use super::entry::{Entry, Totals, member_path};
 use super::error::Error;
-use super::manifest::{
-    Base, Entry, Filter, MANIFEST_BYTES_MAX, Manifest, SCHEMA, Totals, member_path, sha256,
-};
+use super::filter::Filter;
+use super::manifest::{Base, MANIFEST_BYTES_MAX, Manifest, SCHEMA};
 use super::verify::{AT_ONCE, ROWS_AT_ONCE};
+use crate::calendar::Overrides;
 use crate::report::{Event, Observer, Stop};
 use crate::store::lake::guard::PARTITION_BYTES_MAX;
 use crate::store::lake::image::Image;
@@ -34,6 +37,7 @@ pub fn create(
     store: &Store,
     filter: &Filter,
     base: Option<(&Manifest, &str)>,
+    calendars: &Overrides,
     out: &mut dyn Write,
     observer: &dyn Observer,
     stop: &Stop,
@@ -62,6 +66,7 @@ pub fn create(
         commit: reader.last_commit()?.map(Into::into),
         filter,
         base,
+        spans: BTreeMap::new(),
         partitions: Vec::new(),
         totals: Totals::default(),
     };
@@ -81,8 +86,10 @@ pub fn create(
         }
         let (batch, rest) = files.split_at(at_once(files));
         files = rest;
-        let read: Vec<Result<Option<(Entry, Bytes)>, Error>> =
-            batch.par_iter().map(|file| take(file, &manifest)).collect();
+        let read: Vec<Result<Option<(Entry, Bytes)>, Error>> = batch
+            .par_iter()
+            .map(|file| take(file, &manifest, calendars))
+            .collect();
         for (file, taken) in batch.iter().zip(read) {
             let taken = taken?;
             observer.event(&Event::Progress {
@@ -97,6 +104,14 @@ pub fn create(
         crate::crash_point!("bundle.create.between-partitions");
     }
     manifest.totals = Totals::of(&manifest.partitions);
+    if manifest.filter.has_dates() {
+        for entry in &manifest.partitions {
+            if !manifest.spans.contains_key(&entry.exchange) {
+                let range = manifest.filter.range(&entry.exchange, calendars)?;
+                manifest.spans.insert(entry.exchange.clone(), range.into());
+            }
+        }
+    }
     // The other half of verify's check: nothing is written that it would refuse.
     manifest.check().map_err(Error::Unsound)?;
     let bytes = manifest.to_bytes();
@@ -142,7 +157,11 @@ fn at_once(files: &[PartitionFile]) -> usize {
 }
 
 /// Reads a partition, all of it, and cuts it where it holds more than is wanted; `None` where nothing is left.
-fn take(file: &PartitionFile, manifest: &Manifest) -> Result<Option<(Entry, Bytes)>, Error> {
+fn take(
+    file: &PartitionFile,
+    manifest: &Manifest,
+    calendars: &Overrides,
+) -> Result<Option<(Entry, Bytes)>, Error> {
     let damaged = |why: String| Error::Partition {
         path: file.path.clone(),
         why,
@@ -156,7 +175,9 @@ fn take(file: &PartitionFile, manifest: &Manifest) -> Result<Option<(Entry, Byte
     }
     let image = Image::open(bytes.into()).map_err(damaged)?;
     let contents = image.check(&file.key).map_err(damaged)?;
-    let range = manifest.filter.range(&image.footer.provenance.exchange)?;
+    let range = manifest
+        .filter
+        .range(&image.footer.provenance.exchange, calendars)?;
     let after_seq = manifest.after_seq();
     if range.contains(contents.first.micros())
         && range.contains(contents.last.micros())

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
+use super::digest::grouped;
 use super::fault::Fault;
-use super::manifest::{BadManifest, Base, grouped};
+use super::manifest::{BadManifest, Base};
 use crate::{calendar, store};
 
 /// Why a bundle was not made, or is not taken.

@@ -14,8 +14,12 @@
 mod apply;
 mod archive;
 mod create;
+mod digest;
+mod entry;
 mod error;
 mod fault;
+mod few;
+mod filter;
 mod manifest;
 #[cfg(test)]
 mod tests;
@@ -24,9 +28,12 @@ mod verify;
 pub use apply::{apply, check_base};
 pub use archive::Archive;
 pub use create::{Created, create};
+pub use digest::grouped;
+pub use entry::{Entry, Totals};
 pub use error::Error;
 pub use fault::Fault;
-pub use manifest::{BadManifest, Base, Commit, Entry, Filter, Manifest, SCHEMA, Totals, grouped};
+pub use filter::{Filter, Span};
+pub use manifest::{BadManifest, Base, Commit, Manifest, SCHEMA};
 pub use verify::{Sound, verify};
 
 /// Reads `bytes` as a bundle, from the first to the last: what `bundle verify` does with a file. For tests that feed it

@@ -71,7 +71,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
     let options = OpenOptions {
         memory_limit_mib: super::STORE_MEMORY_MIB,
-        ..OpenOptions::default()
+        ..context.store_options(&dir)?
     };
     let store = Store::open(&dir, &options)?;
     for notice in store.notices() {
@@ -89,7 +89,17 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let base = base
         .as_ref()
         .map(|(manifest, hash)| (&**manifest, hash.as_str()));
-    let write = |out: &mut dyn Write| bundle::create(&store, &filter, base, out, &observer, &stop);
+    let write = |out: &mut dyn Write| {
+        bundle::create(
+            &store,
+            &filter,
+            base,
+            &options.calendars,
+            out,
+            &observer,
+            &stop,
+        )
+    };
     let created = into(file, &mut stdout, write)?;
     drop(observer);
     context.describe(|info| super::describe(info, file, &created.manifest, &created.hash));

@@ -1,0 +1,162 @@
+//! What a manifest says of each partition.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::few::a_few;
+use crate::model::Provenance;
+use crate::store::lake::image::{Contents, Image, SOURCES_MAX};
+use crate::store::{Layout, PartitionKey};
+
+/// One partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Where it stands, in the bundle as in the lake.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Its hash.
+    pub sha256: String,
+    /// Length of its bars.
+    pub interval_minutes: u16,
+    /// Whose bars.
+    pub ticker: String,
+    /// Of which UTC year.
+    pub year: i32,
+    /// How many.
+    pub rows: u64,
+    /// The first bar.
+    pub first: String,
+    /// The last bar.
+    pub last: String,
+    /// The first commit that wrote one of its rows.
+    pub commit_seq_first: u64,
+    /// The last commit that wrote one of its rows.
+    pub commit_seq_last: u64,
+    /// The commit that its footer names: no later one has changed it.
+    pub footer_commit_seq: u64,
+    /// That commit's id.
+    pub footer_commit_id: Uuid,
+    /// The store that wrote the file; another than the bundle's where that was repaired since.
+    pub store_id: Uuid,
+    /// That store's format.
+    pub schema_version: u32,
+    /// The footer's hash over the rows' values.
+    pub row_hash: String,
+    /// Where its bars came from, sorted.
+    #[serde(deserialize_with = "a_few::<_, SOURCES_MAX>")]
+    pub sources: Vec<String>,
+    /// Exchange of the bars.
+    pub exchange: String,
+    /// Adjusted for splits or not.
+    pub basis: String,
+    /// Regular or extended hours.
+    pub hours: String,
+}
+
+/// What the partitions add up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Totals {
+    /// Partitions.
+    pub partitions: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The first bar of all.
+    pub first: Option<String>,
+    /// The last bar of all.
+    pub last: Option<String>,
+}
+
+impl Entry {
+    /// The entry of a partition whose bytes and contents were read.
+    pub(super) fn of(
+        key: &PartitionKey,
+        image: &Image,
+        contents: &Contents,
+        sha256: String,
+    ) -> Self {
+        let footer = &image.footer;
+        Self {
+            path: member_path(key),
+            bytes: image.bytes().len() as u64,
+            sha256,
+            interval_minutes: key.series.interval.minutes(),
+            ticker: key.series.ticker.as_str().to_owned(),
+            year: key.year,
+            rows: footer.rows,
+            first: contents.first.to_string(),
+            last: contents.last.to_string(),
+            commit_seq_first: contents.commits.0,
+            commit_seq_last: contents.commits.1,
+            footer_commit_seq: footer.commit_seq,
+            footer_commit_id: footer.commit_id,
+            store_id: footer.store_id,
+            schema_version: footer.schema_version,
+            row_hash: footer.row_hash.clone(),
+            sources: contents.sources.iter().cloned().collect(),
+            exchange: footer.provenance.exchange.clone(),
+            basis: footer.provenance.basis.to_string(),
+            hours: footer.provenance.hours.to_string(),
+        }
+    }
+
+    /// The partition that the path names, where path, interval, ticker and year agree.
+    #[must_use]
+    pub fn key(&self) -> Option<PartitionKey> {
+        let key = Layout::parse_partition(std::path::Path::new(&self.path))?;
+        (member_path(&key) == self.path
+            && key.series.interval.minutes() == self.interval_minutes
+            && key.series.ticker.as_str() == self.ticker
+            && key.year == self.year)
+            .then_some(key)
+    }
+
+    /// What its series is recorded as.
+    #[must_use]
+    pub fn provenance(&self) -> Option<Provenance> {
+        Some(Provenance {
+            exchange: self.exchange.clone(),
+            basis: self.basis.parse().ok()?,
+            hours: self.hours.parse().ok()?,
+        })
+    }
+
+    /// The first fact in which the two differ: its name, what this one says, what the other says.
+    pub(super) fn difference(&self, other: &Self) -> Option<(String, String, String)> {
+        let (Ok(serde_json::Value::Object(mine)), Ok(serde_json::Value::Object(theirs))) =
+            (serde_json::to_value(self), serde_json::to_value(other))
+        else {
+            return None;
+        };
+        mine.into_iter().find_map(|(name, value)| {
+            let found = theirs.get(&name)?;
+            (value != *found).then(|| (name, value.to_string(), found.to_string()))
+        })
+    }
+}
+
+impl Totals {
+    /// What `partitions` add up to.
+    #[must_use]
+    pub fn of(partitions: &[Entry]) -> Self {
+        // Written as they are, instants sort as they follow one another.
+        Self {
+            partitions: partitions.len() as u64,
+            rows: partitions.iter().map(|entry| entry.rows).sum(),
+            bytes: partitions.iter().map(|entry| entry.bytes).sum(),
+            first: partitions.iter().map(|entry| entry.first.clone()).min(),
+            last: partitions.iter().map(|entry| entry.last.clone()).max(),
+        }
+    }
+}
+
+/// The path of a partition, with slashes whatever the system.
+pub(super) fn member_path(key: &PartitionKey) -> String {
+    let path = Layout::partition_relative(key);
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
+}

@@ -1,0 +1,203 @@
+//! Which part of a store a bundle holds.
+
+use chrono::{Datelike, NaiveDate};
+use serde::{Deserialize, Serialize};
+
+use super::few::few;
+use super::manifest::BadManifest;
+use crate::calendar::{self, Calendar, Overrides};
+use crate::model::{DateRange, Interval, SeriesKey, Ticker, TimeRange, Timestamp};
+
+/// Tickers that a filter names at most.
+const FILTER_TICKERS_MAX: usize = 100_000;
+/// Years that a date can have, as where dates are typed.
+const YEARS: std::ops::Range<i32> = 1900..2200;
+
+/// Which part of a store a bundle holds; what is `None` holds all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Tickers, sorted.
+    #[serde(deserialize_with = "few::<_, FILTER_TICKERS_MAX>")]
+    pub tickers: Option<Vec<String>>,
+    /// Length of the bars.
+    pub interval_minutes: Option<u16>,
+    /// First day, exchange-local, inclusive.
+    pub start: Option<NaiveDate>,
+    /// Last day, exchange-local, inclusive.
+    pub end: Option<NaiveDate>,
+}
+
+/// The instants that a filter's dates mean at one exchange: from `start` to before `end`.
+///
+/// They stand in the manifest, so that a bundle can be verified where the exchange's calendar is another one, or none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Span {
+    /// First instant inside.
+    pub start: Option<String>,
+    /// First instant after.
+    pub end: Option<String>,
+}
+
+impl From<TimeRange> for Span {
+    fn from(range: TimeRange) -> Self {
+        let text = |micros: i64| Timestamp::from_micros(micros).to_string();
+        Self {
+            start: (range.start != TimeRange::ALL.start).then(|| text(range.start)),
+            end: (range.end != TimeRange::ALL.end).then(|| text(range.end)),
+        }
+    }
+}
+
+impl Span {
+    /// Whether both instants are inside. Written as they are, instants sort as they follow one another.
+    #[must_use]
+    pub fn contains(&self, first: &str, last: &str) -> bool {
+        self.start.as_deref().is_none_or(|start| start <= first)
+            && self.end.as_deref().is_none_or(|end| last < end)
+    }
+}
+
+impl Filter {
+    /// The filter of what was typed; empty lists and missing ends hold all.
+    #[must_use]
+    pub fn new(
+        tickers: &[Ticker],
+        interval: Option<Interval>,
+        start: Option<NaiveDate>,
+        end: Option<NaiveDate>,
+    ) -> Self {
+        let mut names: Vec<String> = tickers.iter().map(|t| t.as_str().to_owned()).collect();
+        names.sort();
+        names.dedup();
+        Self {
+            tickers: (!names.is_empty()).then_some(names),
+            interval_minutes: interval.map(Interval::minutes),
+            start,
+            end,
+        }
+    }
+
+    /// In one form, by which two filters are compared.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Texts and numbers: this cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Whether the series is inside.
+    #[must_use]
+    pub fn has(&self, series: &SeriesKey) -> bool {
+        self.interval_minutes
+            .is_none_or(|minutes| minutes == series.interval.minutes())
+            && self.tickers.as_ref().is_none_or(|tickers| {
+                tickers
+                    .binary_search_by(|ticker| ticker.as_str().cmp(series.ticker.as_str()))
+                    .is_ok()
+            })
+    }
+
+    /// The instants inside, for bars of an exchange.
+    pub fn range(
+        &self,
+        exchange: &str,
+        calendars: &Overrides,
+    ) -> Result<TimeRange, calendar::Error> {
+        let mut range = TimeRange::ALL;
+        if !self.has_dates() {
+            return Ok(range);
+        }
+        let calendar = Calendar::for_exchange_with(exchange, calendars)?;
+        let day = |date| DateRange::new(date, date).map(|day| calendar.instants(day));
+        if let Some(Ok(day)) = self.start.map(day) {
+            range.start = day.start;
+        }
+        if let Some(Ok(day)) = self.end.map(day) {
+            range.end = day.end;
+        }
+        Ok(range)
+    }
+
+    /// Whether it cuts bars off by their dates.
+    #[must_use]
+    pub fn has_dates(&self) -> bool {
+        self.start.is_some() || self.end.is_some()
+    }
+
+    /// What of `typed` says otherwise than this filter: the option's name.
+    #[must_use]
+    pub fn contradiction(&self, typed: &Self) -> Option<&'static str> {
+        let differs = |typed: bool, same: bool| typed && !same;
+        [
+            (
+                "--tickers",
+                differs(typed.tickers.is_some(), typed.tickers == self.tickers),
+            ),
+            (
+                "--interval",
+                differs(
+                    typed.interval_minutes.is_some(),
+                    typed.interval_minutes == self.interval_minutes,
+                ),
+            ),
+            (
+                "--start",
+                differs(typed.start.is_some(), typed.start == self.start),
+            ),
+            ("--end", differs(typed.end.is_some(), typed.end == self.end)),
+        ]
+        .into_iter()
+        .find_map(|(name, differs)| differs.then_some(name))
+    }
+
+    /// Whether it is as [`new`](Self::new) makes it.
+    pub(super) fn check(&self) -> Result<(), BadManifest> {
+        let wrong = |what: &str| Err(BadManifest::Contradiction(format!("its filter's {what}")));
+        if let Some(tickers) = &self.tickers {
+            let sound = |name: &String| Ticker::new(name).is_ok_and(|known| known.as_str() == name);
+            if tickers.is_empty()
+                || !tickers.iter().all(sound)
+                || !tickers.windows(2).all(|pair| pair[0] < pair[1])
+            {
+                return wrong("tickers are not sorted, or no tickers");
+            }
+        }
+        if self
+            .interval_minutes
+            .is_some_and(|m| Interval::from_minutes(m.into()).is_none())
+        {
+            return wrong("interval is unknown");
+        }
+        let years = |date: Option<NaiveDate>| date.is_none_or(|date| YEARS.contains(&date.year()));
+        if !years(self.start) || !years(self.end) {
+            return wrong("dates are of no year that bars have");
+        }
+        if self
+            .start
+            .zip(self.end)
+            .is_some_and(|(start, end)| start > end)
+        {
+            return wrong("start lies after its end");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_repeated_or_contradicted() {
+        let ticker = |name| Ticker::new(name).unwrap();
+        let filter = Filter::new(&[ticker("B"), ticker("A"), ticker("B")], None, None, None);
+        assert_eq!(filter.tickers, Some(vec!["A".to_owned(), "B".to_owned()]));
+        assert_eq!(filter.contradiction(&Filter::default()), None);
+        assert_eq!(filter.contradiction(&filter), None);
+        let other = Filter::new(&[ticker("A")], None, None, None);
+        assert_eq!(filter.contradiction(&other), Some("--tickers"));
+        let other = Filter::new(&[], Some(Interval::M5), None, None);
+        assert_eq!(filter.contradiction(&other), Some("--interval"));
+    }
+}

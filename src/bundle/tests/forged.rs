@@ -1,0 +1,259 @@
+//! Bundles made to deceive: hashes and lengths are right, and what they hold is not.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow::datatypes::{Field, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+
+use super::{START, small, verdict};
+use crate::bundle::archive::{MANIFEST, header, write_end, write_member};
+use crate::bundle::digest::sha256;
+use crate::bundle::entry::member_path;
+use crate::bundle::{Entry, Manifest, Totals};
+use crate::model::{Interval, SeriesKey, Ticker};
+use crate::store::PartitionKey;
+use crate::store::lake::write::file_schema;
+
+/// The bytes of the second member of [`small`]: the partition of A.
+fn partition() -> Vec<u8> {
+    let sound = small();
+    let manifest = verdict(&sound).unwrap();
+    let [first, second] = manifest.partitions.as_slice() else {
+        panic!("{manifest:?}")
+    };
+    let padded = |bytes: u64| bytes.div_ceil(512) as usize * 512;
+    let start = header(&first.path, first.bytes).len()
+        + padded(first.bytes)
+        + header(&second.path, second.bytes).len();
+    sound[start..start + second.bytes as usize].to_vec()
+}
+
+/// A bundle whose only partition is `bytes`, all its hashes right.
+pub(super) fn bundle_around(path: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut manifest = verdict(&small()).unwrap();
+    manifest.partitions.remove(0);
+    let entry = &mut manifest.partitions[0];
+    path.clone_into(&mut entry.path);
+    entry.bytes = bytes.len() as u64;
+    entry.sha256 = sha256(bytes);
+    manifest.totals = Totals::of(&manifest.partitions);
+    let mut out = Vec::new();
+    write_member(&mut out, path, bytes).unwrap();
+    write_end(&mut out, &manifest.to_bytes()).unwrap();
+    out
+}
+
+pub(super) fn path_of(ticker: &str) -> String {
+    member_path(&PartitionKey {
+        series: SeriesKey {
+            interval: Interval::M1,
+            ticker: Ticker::new(ticker).unwrap(),
+        },
+        year: 2025,
+    })
+}
+
+/// A partition's columns with `rows` rows, written as `properties` say.
+fn forged(rows: i64, source: &str, properties: WriterProperties) -> Vec<u8> {
+    let timestamps: Vec<i64> = (0..rows).map(|row| START + row * 60_000_000).collect();
+    let prices = || -> ArrayRef { Arc::new(Float64Array::from(vec![1.0; rows as usize])) };
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(TimestampMicrosecondArray::from(timestamps).with_timezone("UTC")),
+        prices(),
+        prices(),
+        prices(),
+        prices(),
+        prices(),
+        Arc::new(Float64Array::new_null(rows as usize)),
+        Arc::new(Int64Array::new_null(rows as usize)),
+        Arc::new(StringArray::from(vec![source; rows as usize])),
+        Arc::new(Int64Array::from(vec![1; rows as usize])),
+    ];
+    let batch = RecordBatch::try_new(file_schema(), columns).unwrap();
+    let mut out = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut out, file_schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    out
+}
+
+#[test]
+fn a_partition_that_would_unpack_to_very_much_is_refused_before_it_is_unpacked() {
+    let zstd = parquet::basic::Compression::ZSTD(Default::default());
+    let one_page = WriterProperties::builder()
+        .set_compression(zstd)
+        .set_dictionary_enabled(false)
+        .set_data_page_size_limit(1 << 30)
+        .set_data_page_row_count_limit(1 << 30)
+        .set_write_batch_size(1 << 20)
+        .build();
+    let bomb = forged(20_000, &"x".repeat(1_000), one_page);
+    assert!(bomb.len() < 1 << 18, "{} bytes for 20 MB", bomb.len());
+    let refused = verdict(&bundle_around(&path_of("A"), &bomb)).unwrap_err();
+    assert!(refused.contains("would unpack to more"), "{refused}");
+
+    // More rows than a year has minutes.
+    let many = forged(
+        600_000,
+        "csv",
+        WriterProperties::builder().set_compression(zstd).build(),
+    );
+    let refused = verdict(&bundle_around(&path_of("A"), &many)).unwrap_err();
+    assert!(refused.contains("more rows than a year"), "{refused}");
+
+    // A footer that is not a partition's.
+    let plain = forged(
+        3,
+        "csv",
+        WriterProperties::builder().set_compression(zstd).build(),
+    );
+    let refused = verdict(&bundle_around(&path_of("A"), &plain)).unwrap_err();
+    assert!(refused.contains("the footer lacks"), "{refused}");
+
+    let schema = Arc::new(Schema::new(vec![Field::new(
+        "x",
+        arrow::datatypes::DataType::Int64,
+        false,
+    )]));
+    let batch =
+        RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from(vec![1]))]).unwrap();
+    let mut other = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut other, schema, None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    for bytes in [
+        other.as_slice(),
+        b"PAR1".as_slice(),
+        b"PAR1\xff\xff\xff\x7fPAR1".as_slice(),
+        &[],
+    ] {
+        let refused = verdict(&bundle_around(&path_of("A"), bytes)).unwrap_err();
+        assert!(refused.contains("is damaged"), "{refused}");
+    }
+}
+
+#[test]
+fn a_partition_of_another_place_is_refused_though_all_hashes_are_right() {
+    let sound = partition();
+    verdict(&bundle_around(&path_of("A"), &sound)).unwrap();
+    for path in [
+        path_of("B"),
+        path_of("A").replace("2025", "2024"),
+        path_of("A").replace("1m", "5m"),
+        format!("/{}", path_of("A")),
+        format!("../{}", path_of("A")),
+        format!("lake/../../{}", path_of("A")),
+        format!("./{}", path_of("A")),
+        path_of("A").replace("bars", "cars"),
+        "a/".repeat(200) + "bars.parquet",
+        "manifest.sha256".to_owned(),
+    ] {
+        assert!(verdict(&bundle_around(&path, &sound)).is_err(), "{path}");
+    }
+}
+
+type ChangeEntry<'a> = &'a dyn Fn(&mut Entry);
+type ChangeManifest<'a> = &'a dyn Fn(&mut Manifest);
+
+#[test]
+fn facts_that_the_manifest_gets_wrong_are_named() {
+    let sound = small();
+    let manifest = verdict(&sound).unwrap();
+    let members = sound.len() - bundle_end(&manifest).len();
+    let with = |change: ChangeManifest| {
+        let mut other = manifest.clone();
+        change(&mut other);
+        other.totals = Totals::of(&other.partitions);
+        verdict(&[&sound[..members], &bundle_end(&other)].concat())
+    };
+    assert!(with(&|_| {}).is_ok());
+    let entry: [(&str, ChangeEntry); 12] = [
+        ("rows", &|entry| entry.rows += 1),
+        ("first", &|entry| {
+            entry.first = "2025-01-02T14:29:00Z".into();
+        }),
+        ("last", &|entry| entry.last = "2025-01-02T14:39:00Z".into()),
+        ("commit_seq_first", &|entry| entry.commit_seq_first += 1),
+        ("commit_seq_last", &|entry| entry.commit_seq_last -= 1),
+        ("footer_commit_id", &|entry| {
+            entry.footer_commit_id = entry.store_id;
+        }),
+        ("store_id", &|entry| entry.store_id = entry.footer_commit_id),
+        ("row_hash", &|entry| entry.row_hash.replace_range(..1, "x")),
+        ("sources", &|entry| entry.sources = vec!["demo2".into()]),
+        ("exchange", &|entry| entry.exchange = "XETRA".into()),
+        ("basis", &|entry| entry.basis = "unadjusted".into()),
+        ("hours", &|entry| entry.hours = "regular".into()),
+    ];
+    for (fact, change) in entry {
+        let refused = with(&|manifest| change(&mut manifest.partitions[1])).unwrap_err();
+        assert!(refused.contains(&format!("{fact} is")), "{fact}: {refused}");
+    }
+    let whole: [ChangeManifest; 8] = [
+        &|manifest| manifest.partitions.swap(0, 1),
+        &|manifest| drop(manifest.partitions.pop()),
+        &|manifest| drop(manifest.partitions.remove(0)),
+        &|manifest| manifest.partitions.push(manifest.partitions[1].clone()),
+        &|manifest| manifest.commit = None,
+        &|manifest| manifest.filter.tickers = Some(vec!["A".into()]),
+        &|manifest| manifest.filter.start = chrono::NaiveDate::from_ymd_opt(2025, 1, 3),
+        &|manifest| manifest.partitions[0].sources = vec!["demo".into()],
+    ];
+    for (place, change) in whole.into_iter().enumerate() {
+        assert!(with(change).is_err(), "change {place}");
+    }
+    let mut totals = manifest.clone();
+    totals.totals.rows += 1;
+    assert!(verdict(&[&sound[..members], &bundle_end(&totals)].concat()).is_err());
+}
+
+fn bundle_end(manifest: &Manifest) -> Vec<u8> {
+    let mut end = Vec::new();
+    write_end(&mut end, &manifest.to_bytes()).unwrap();
+    end
+}
+
+#[test]
+fn members_that_do_not_belong_are_named_before_anything_is_read() {
+    let sound = small();
+    let manifest = verdict(&sound).unwrap();
+    let path = path_of("A");
+    let front = |make: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = Vec::new();
+        make(&mut bytes);
+        bytes.write_all(&sound).unwrap();
+        verdict(&bytes).unwrap_err()
+    };
+    let twice = front(&|out| write_member(out, &manifest.partitions[0].path, b"x").unwrap());
+    assert!(twice.contains("stands there twice"), "{twice}");
+    let order = front(&|out| write_member(out, &path_of("Z"), b"x").unwrap());
+    assert!(order.contains("stands behind"), "{order}");
+    let stranger = front(&|out| write_member(out, "README", b"x").unwrap());
+    assert!(stranger.contains("does not belong"), "{stranger}");
+    let outside = front(&|out| write_member(out, "../../etc/passwd", b"x").unwrap());
+    assert!(outside.contains("leads out"), "{outside}");
+    // Eight gigabytes and more, in a file of a few kilobytes.
+    let huge = front(&|out| out.extend(header(&path, (1 << 33) - 1)));
+    assert!(huge.contains("is said to have"), "{huge}");
+    let huge = front(&|out| out.extend(header(MANIFEST, (1 << 33) - 1)));
+    assert!(huge.contains("is said to have"), "{huge}");
+    let cut = front(&|out| out.extend(header(&path, 60 << 20)));
+    assert!(cut.contains("cut off"), "{cut}");
+    for kind in [b'1', b'2', b'5', b'x', b'g', b'K', 0] {
+        let link = front(&|out| {
+            let mut head = header(&path, 0);
+            head[156] = kind;
+            // With a checksum that is right.
+            head[148..156].copy_from_slice(b"        ");
+            let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
+            head[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            out.extend(head);
+        });
+        assert!(link.contains("it is no bundle"), "{kind}: {link}");
+    }
+}

@@ -1,0 +1,365 @@
+//! Bundles on bytes: what verify lets through is what create wrote, and nothing else.
+
+mod forged;
+
+use std::io::Cursor;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use arrow::array::StringArray;
+use rayon::prelude::*;
+
+use super::*;
+use crate::calendar::Overrides;
+use crate::model::{
+    Bar, Bars, Basis, Hours, Interval, OnConflict, Provenance, SeriesKey, Source, Ticker, Timestamp,
+};
+use crate::report::{Silent, Stop};
+use crate::store::{Offer, OpenOptions, Store};
+use forged::{bundle_around, path_of};
+
+/// 2025-01-02T14:30:00Z.
+const START: i64 = 1_735_828_200_000_000;
+
+fn bars(minutes: std::ops::Range<i64>, price: f64) -> Bars {
+    minutes
+        .map(|minute| Bar {
+            timestamp: Timestamp::from_micros(START + minute * 60_000_000),
+            open: price,
+            high: price + 1.0,
+            low: price - 0.5,
+            close: price + 0.25,
+            volume: minute as f64,
+            vwap: (minute % 2 == 0).then_some(price),
+            trades: (minute % 3 == 0).then_some(minute),
+        })
+        .collect()
+}
+
+fn open(dir: &tempfile::TempDir) -> Store {
+    let options = OpenOptions {
+        memory_limit_mib: 64,
+        threads: 1,
+        wait_for_readers: Duration::ZERO,
+        ..OpenOptions::default()
+    };
+    Store::open(dir.path(), &options).unwrap()
+}
+
+fn commit(store: &Store, ticker: &str, source: &str, bars: Bars) {
+    let run = store
+        .begin_run("test", Timestamp::from_micros(START))
+        .unwrap();
+    let offer = Offer {
+        series: SeriesKey {
+            interval: Interval::M1,
+            ticker: Ticker::new(ticker).unwrap(),
+        },
+        provenance: Provenance {
+            exchange: "NASDAQ".into(),
+            basis: Basis::Unknown,
+            hours: Hours::Unknown,
+        },
+        source: Source::new(source),
+        bars,
+        on_conflict: OnConflict::Fail,
+        asked_again: false,
+        coverage: Vec::new(),
+    };
+    store.commit(&run, vec![offer]).unwrap().remove(0).unwrap();
+}
+
+fn bundle_of(store: &Store) -> Vec<u8> {
+    let mut out = Vec::new();
+    create(
+        store,
+        &Filter::default(),
+        None,
+        &Overrides::default(),
+        &mut out,
+        &Silent,
+        &Stop::new(),
+    )
+    .unwrap();
+    out
+}
+
+/// Two partitions, one of two sources, and a name of more than a hundred bytes.
+fn small() -> Vec<u8> {
+    // Once: every store has an id of its own, and every commit.
+    static SMALL: OnceLock<Vec<u8>> = OnceLock::new();
+    let made = SMALL.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(&dir);
+        commit(&store, "A", "csv", bars(0..3, 10.0));
+        commit(&store, "A", "fmp", bars(5..8, 11.0));
+        commit(&store, &"^".repeat(30), "fmp", bars(0..2, 10.0));
+        bundle_of(&store)
+    });
+    made.clone()
+}
+
+fn verdict(bytes: &[u8]) -> Result<Manifest, String> {
+    verify_bytes(bytes).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_bundle_says_what_it_holds() {
+    let manifest = verdict(&small()).unwrap();
+    let [first, second] = manifest.partitions.as_slice() else {
+        panic!("{manifest:?}")
+    };
+    assert!(first.ticker == "^".repeat(30) && first.path.len() > 100);
+    assert_eq!(second.ticker, "A");
+    assert_eq!((second.rows, second.year), (6, 2025));
+    assert_eq!(second.first, "2025-01-02T14:30:00Z");
+    assert_eq!(second.last, "2025-01-02T14:37:00Z");
+    assert_eq!(second.sources, ["csv", "fmp"]);
+    assert_eq!((second.commit_seq_first, second.commit_seq_last), (1, 2));
+    assert_eq!(manifest.totals.rows, 8);
+    assert_eq!(manifest.commit.as_ref().unwrap().seq, 3);
+    assert_eq!(manifest.commit.unwrap().at.unwrap(), "2025-01-02T14:30:00Z");
+}
+
+#[test]
+fn dates_stand_in_the_manifest_as_instants() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    commit(&store, "A", "csv", bars(0..3_000, 10.0));
+    let day = chrono::NaiveDate::from_ymd_opt(2025, 1, 3);
+    let filter = Filter::new(&[], None, day, day);
+    let mut out = Vec::new();
+    create(
+        &store,
+        &filter,
+        None,
+        &Overrides::default(),
+        &mut out,
+        &Silent,
+        &Stop::new(),
+    )
+    .unwrap();
+    let manifest = verdict(&out).unwrap();
+    let span = &manifest.spans["NASDAQ"];
+    assert_eq!(span.start.as_deref(), Some("2025-01-03T05:00:00Z"));
+    assert_eq!(span.end.as_deref(), Some("2025-01-04T05:00:00Z"));
+    assert_eq!(manifest.totals.rows, 1_440);
+    assert_eq!(manifest.totals.first, span.start);
+    assert_eq!(
+        manifest.totals.last.as_deref(),
+        Some("2025-01-04T04:59:00Z")
+    );
+    let changes: [&dyn Fn(&mut Manifest); 6] = [
+        &|manifest| manifest.spans.clear(),
+        &|manifest| {
+            drop(
+                manifest
+                    .spans
+                    .insert("XETRA".into(), manifest.spans["NASDAQ"].clone()),
+            )
+        },
+        &|manifest| span_of(manifest).start = None,
+        &|manifest| span_of(manifest).start = Some("2025-01-03T05:01:00Z".into()),
+        &|manifest| span_of(manifest).end = Some("2025-01-04T04:59:00Z".into()),
+        &|manifest| span_of(manifest).end = Some("2025-01-04T05:00:00+00:00".into()),
+    ];
+    for (place, change) in changes.into_iter().enumerate() {
+        let mut other = manifest.clone();
+        change(&mut other);
+        assert!(
+            Manifest::from_bytes(&other.to_bytes()).is_err(),
+            "change {place}"
+        );
+    }
+}
+
+fn span_of(manifest: &mut Manifest) -> &mut Span {
+    manifest.spans.get_mut("NASDAQ").unwrap()
+}
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    let sound = small();
+    assert!(verdict(&sound).is_ok());
+    let passed: Vec<usize> = (0..sound.len())
+        .into_par_iter()
+        .filter(|place| {
+            let mut bytes = sound.clone();
+            bytes[*place] ^= 1 << (place % 8);
+            verdict(&bytes).is_ok()
+        })
+        .collect();
+    assert_eq!(passed, Vec::<usize>::new(), "of {} bytes", sound.len());
+}
+
+#[test]
+fn every_cut_and_whatever_follows_the_end_is_refused() {
+    let sound = small();
+    let passed: Vec<usize> = (0..sound.len())
+        .into_par_iter()
+        .filter(|length| length % 512 == 0 || length % 61 == 0 || sound.len() - length < 64)
+        .filter(|length| verdict(&sound[..*length]).is_ok())
+        .collect();
+    assert_eq!(passed, Vec::<usize>::new());
+    for more in [1, 512, 1_024, 10_240] {
+        let mut longer = sound.clone();
+        longer.resize(sound.len() + more, 0);
+        assert!(verdict(&longer).is_err(), "{more} zeros more");
+    }
+    assert!(verdict(&[sound.as_slice(), sound.as_slice()].concat()).is_err());
+}
+
+/// Numbers that look random and are the same on every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % end.max(1)
+    }
+}
+
+/// Bytes changed as a fuzzer would: set, swapped, cut out, doubled.
+fn mutate(sound: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = sound.to_vec();
+    for _ in 0..=dice.below(4) {
+        let at = dice.below(bytes.len());
+        let length = dice.below(600).min(bytes.len() - at);
+        match dice.below(6) {
+            0 => bytes[at] = [0, 0x7f, 0x80, 0xff][dice.below(4)],
+            1 => bytes[at] = dice.below(256) as u8,
+            2 => drop(bytes.drain(at..at + length)),
+            3 => {
+                let part = bytes[at..at + length].to_vec();
+                let to = dice.below(bytes.len());
+                bytes.splice(to..to, part);
+            }
+            4 => bytes[at..at + length].reverse(),
+            _ => bytes.truncate(at),
+        }
+        if bytes.is_empty() {
+            break;
+        }
+    }
+    bytes
+}
+
+/// Fixed, and few: `BUNDLE_SEEDS=1000000` tries more of them.
+fn seeds() -> std::ops::Range<u64> {
+    let asked = std::env::var("BUNDLE_SEEDS").ok();
+    0..asked.map_or(1_500, |seeds| seeds.parse().unwrap())
+}
+
+/// A bundle as the program of November 2026 wrote it, and a partition of it: what a later one must still read, and
+/// the same bytes on every run.
+const WRITTEN: &[u8] = include_bytes!("../../../fuzz/corpus/bundle/small.tar");
+const WRITTEN_PARTITION: &[u8] = include_bytes!("../../../fuzz/corpus/bundle/bars.parquet");
+
+#[test]
+fn a_bundle_of_an_older_program_is_still_read() {
+    let manifest = verdict(WRITTEN).unwrap();
+    let tickers: Vec<&str> = manifest
+        .partitions
+        .iter()
+        .map(|entry| entry.ticker.as_str())
+        .collect();
+    assert_eq!(tickers, ["^B", "A"]);
+    assert_eq!(verify_partition_bytes(WRITTEN_PARTITION), Ok(3));
+}
+
+#[test]
+fn mutated_bundles_neither_pass_nor_panic() {
+    let sound = WRITTEN;
+    seeds().into_par_iter().for_each(|seed| {
+        let bytes = mutate(sound, &mut Dice(seed));
+        assert!(bytes == sound || verdict(&bytes).is_err(), "seed {seed}");
+    });
+}
+
+#[test]
+fn mutated_partitions_do_not_pass_for_others() {
+    seeds().into_par_iter().for_each(|seed| {
+        let bytes = mutate(WRITTEN_PARTITION, &mut Dice(seed));
+        // A change where nothing is read, as in a statistic, may pass: then its rows are those of the footer's hash.
+        if let Ok(rows) = verify_partition_bytes(&bytes) {
+            assert_eq!(rows, 3, "seed {seed}");
+        }
+    });
+    // Some of those at which Parquet's reader panics.
+    for seed in [22_774, 36_675, 44_907, 45_934, 55_993, 56_204] {
+        let bytes = mutate(WRITTEN_PARTITION, &mut Dice(seed));
+        let refused = verdict(&bundle_around(&path_of("A"), &bytes)).unwrap_err();
+        assert!(refused.contains("is damaged: "), "{refused}");
+        assert!(!is_guarded());
+    }
+}
+
+#[test]
+fn a_bundle_applied_is_the_store_again() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = open(&from);
+    commit(&store, "A", "csv", bars(0..500, 10.0));
+    commit(&store, "A", "fmp", bars(700..900, 11.0));
+    commit(&store, "A", "csv", bars(500..700, 11.0));
+    commit(&store, "B", "fmp", bars(0..20, 10.0));
+    let bytes = bundle_of(&store);
+    let target = open(&to);
+    for time in 0..2 {
+        let archive = Archive::open(Cursor::new(bytes.clone())).unwrap();
+        let sound = verify(archive, &Silent, &Stop::new()).unwrap();
+        let run = target
+            .begin_run("apply", Timestamp::from_micros(START))
+            .unwrap();
+        let at = Timestamp::from_micros(START + time);
+        let report = apply(
+            &target,
+            &run,
+            sound,
+            "b",
+            OnConflict::Fail,
+            at,
+            &Silent,
+            &Stop::new(),
+        )
+        .unwrap();
+        let committed = if time == 0 { 920 } else { 0 };
+        assert_eq!(report.totals.committed, committed);
+        assert_eq!(report.totals.skipped_identical, 920 - committed);
+        assert_eq!(report.status().exit_code(), 0);
+    }
+    let rows = |store: &Store| -> Vec<String> {
+        let reader = store.reader().unwrap();
+        let mut rows = Vec::new();
+        for series in reader.series().unwrap() {
+            for batch in reader
+                .scan(&series.key, crate::model::TimeRange::ALL)
+                .unwrap()
+            {
+                let batch = batch.unwrap();
+                let staged = crate::store::bars_from_batch(&batch).unwrap();
+                let source =
+                    arrow::compute::cast(batch.column(8), &arrow::datatypes::DataType::Utf8)
+                        .unwrap();
+                let source = source.as_any().downcast_ref::<StringArray>().unwrap();
+                rows.extend(
+                    staged
+                        .iter()
+                        .zip(source.iter())
+                        .map(|(bar, source)| format!("{} {bar:?} {source:?}", series.key)),
+                );
+            }
+        }
+        rows
+    };
+    let (before, after) = (rows(&store), rows(&target));
+    assert_eq!(before.len(), 920);
+    assert_eq!(before, after);
+    let reader = target.reader().unwrap();
+    let applied = reader.applied_bundles().unwrap();
+    assert_eq!(applied.len(), 1, "recorded once: {applied:?}");
+    assert_eq!(applied[0].bars, 920);
+    assert_eq!(applied[0].store_id, store.store_id());
+}
