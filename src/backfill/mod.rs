@@ -9,6 +9,7 @@
 //! A plan is made before anything is asked. Each ticker asks for its windows in order, a few ahead; each window is one
 //! batch, and the store takes many batches in one commit. One ticker that fails stops no other.
 
+mod advice;
 mod days;
 mod error;
 mod fetch;

@@ -5,12 +5,17 @@ use std::collections::{BTreeMap, HashMap};
 use arrow::array::AsArray;
 use arrow::datatypes::{Date32Type, Int32Type, TimestampMicrosecondType};
 
+use chrono::NaiveDate;
+
 use crate::calendar::Calendar;
-use crate::model::{SeriesKey, Timestamp};
+use crate::model::{Interval, SeriesKey, Ticker, Timestamp};
 
 use super::catalog::{SessionRow, date_from_days};
 use super::error::Error;
 use super::reader::{Reader, SessionCount};
+
+/// In so many days there is a session of a ticker that trades at all.
+const DAYS_A_SESSION_MAX: usize = 7;
 
 /// The counts that sorted, new timestamps add. Without a calendar, a session is a UTC date and every bar is regular.
 pub(crate) fn count(
@@ -111,6 +116,47 @@ impl Reader {
             }
         }
         Ok(out)
+    }
+
+    /// Of every series with bars of `interval` the first session and the last `count` ones, in order: what a run that goes
+    /// on from what is staged looks at. Of a ticker that trades less than weekly the last ones can be fewer.
+    pub fn end_sessions(
+        &self,
+        interval: Interval,
+        count: usize,
+    ) -> Result<HashMap<Ticker, Vec<NaiveDate>>, Error> {
+        let by_id: HashMap<i32, &SeriesKey> = (self.series.iter())
+            .filter(|(key, _)| key.interval == interval)
+            .map(|(key, facts)| (facts.id, key))
+            .collect();
+        let days = count.saturating_mul(DAYS_A_SESSION_MAX);
+        let sql = format!(
+            "WITH ends AS (SELECT series_id, min(session) AS first, max(session) AS last FROM sessions GROUP BY series_id)
+             SELECT series_id, first AS session FROM ends
+             UNION SELECT series_id, last FROM ends
+             UNION SELECT s.series_id, s.session FROM sessions s JOIN ends USING (series_id)
+               WHERE {count} > 1 AND s.session > ends.last - {days}::INTEGER
+             ORDER BY series_id, session"
+        );
+        let catalog = self.catalog()?;
+        let failed = |error| catalog.failed(error);
+        let mut statement = catalog.connection.prepare(&sql).map_err(failed)?;
+        let mut found: HashMap<Ticker, Vec<NaiveDate>> = HashMap::new();
+        for batch in statement.query_arrow([]).map_err(failed)? {
+            let ids = batch.column(0).as_primitive::<Int32Type>().values();
+            let sessions = batch.column(1).as_primitive::<Date32Type>().values();
+            for (id, session) in ids.iter().zip(sessions) {
+                if let Some(key) = by_id.get(id) {
+                    let sessions = found.entry(key.ticker.clone()).or_default();
+                    sessions.push(date_from_days(*session));
+                }
+            }
+        }
+        for sessions in found.values_mut() {
+            let last = sessions.len().saturating_sub(count.max(1)).max(1);
+            sessions.drain(1..last.min(sessions.len()));
+        }
+        Ok(found)
     }
 
     fn session_rows_of_all(&self) -> Result<Vec<(i32, CountPart)>, Error> {

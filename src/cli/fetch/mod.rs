@@ -208,18 +208,11 @@ fn quota_left(
     Ok(Some(quota.saturating_sub(spent)))
 }
 
-/// The sessions with staged bars, of the run's interval.
+/// The first and the last sessions with staged bars, of the run's interval.
 fn staged(reader: &Reader, settings: &Settings) -> Result<Staged, CliError> {
-    let sessions = reader.sessions().map_err(|error| store_error(&error))?;
-    Ok(sessions
-        .into_iter()
-        .filter(|(series, _)| series.interval == settings.interval)
-        .map(|(series, counts)| {
-            let mut dates: Vec<_> = counts.iter().map(|count| count.session).collect();
-            dates.sort_unstable();
-            (series.ticker, dates)
-        })
-        .collect())
+    reader
+        .end_sessions(settings.interval, settings.overlap)
+        .map_err(|error| store_error(&error))
 }
 
 /// The store's coverage; `None` where there is no store yet.

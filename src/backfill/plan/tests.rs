@@ -1,0 +1,264 @@
+use super::*;
+use crate::model::{Basis, Interval, SeriesKey, TypedDate};
+use crate::store::AnswerStatus;
+use proptest::prelude::*;
+
+fn range(first: &str, last: &str) -> DateRange {
+    let date = |typed: &str| typed.parse::<TypedDate>().unwrap().0;
+    DateRange::new(date(first), date(last)).unwrap()
+}
+
+fn provenance(basis: Basis) -> Provenance {
+    Provenance {
+        exchange: "NASDAQ".into(),
+        basis,
+        hours: Hours::Regular,
+    }
+}
+
+fn date_time(text: &str) -> Timestamp {
+    chrono::DateTime::parse_from_rfc3339(text)
+        .unwrap()
+        .to_utc()
+        .into()
+}
+
+fn answer(ticker: &Ticker, dates: DateRange, status: AnswerStatus) -> Answer {
+    Answer {
+        series: SeriesKey {
+            interval: Interval::M1,
+            ticker: ticker.clone(),
+        },
+        provider: "fmp".into(),
+        provenance: provenance(Basis::SplitAdjusted),
+        dates,
+        status,
+        rows: 0,
+        reason: None,
+        asked_at: Timestamp::from_micros(0),
+    }
+}
+
+fn plan(first: &str, last: &str, answers: &[(&str, &str, AnswerStatus, Basis)]) -> Vec<String> {
+    plan_since(first, last, answers, &[], None, 0)
+}
+
+fn plan_since(
+    first: &str,
+    last: &str,
+    answers: &[(&str, &str, AnswerStatus, Basis)],
+    sessions: &[&str],
+    since: Option<Since>,
+    overlap: usize,
+) -> Vec<String> {
+    let calendar = Calendar::for_exchange("NASDAQ").unwrap();
+    let ticker = Ticker::new("AAPL").unwrap();
+    let planner = Planner {
+        calendar: &calendar,
+        dates: range(first, last),
+        hours: Hours::Regular,
+        span_max: 3,
+        since,
+        overlap,
+        now: date_time("2026-01-01T00:00:00Z"),
+    };
+    let answers: Vec<Answer> = (answers.iter())
+        .map(|(first, last, status, basis)| Answer {
+            provenance: provenance(*basis),
+            ..answer(&ticker, range(first, last), *status)
+        })
+        .collect();
+    let sessions: Vec<NaiveDate> = sessions
+        .iter()
+        .map(|date| range(date, date).first())
+        .collect();
+    let known = |_: &Ticker| {
+        Ok::<_, calendar::Error>(History {
+            answers: answers.clone(),
+            sessions: sessions.clone(),
+        })
+    };
+    let plan = planner
+        .plan(
+            std::slice::from_ref(&ticker),
+            known,
+            &provenance(Basis::SplitAdjusted),
+        )
+        .unwrap();
+    let show = |w: &Window| {
+        format!(
+            "{} {}{}",
+            w.ask,
+            w.keep,
+            if w.again { " again" } else { "" }
+        )
+    };
+    plan.tickers[0].windows.iter().map(show).collect()
+}
+
+#[test]
+fn a_month_of_one_minute_bars_takes_nine_requests() {
+    // January 2025: two holidays, the second one for a funeral.
+    let windows = plan("2025-01-01", "2025-01-31", &[]);
+    assert_eq!(windows[0], "2025-01-02..2025-01-03 2025-01-02..2025-01-03");
+    assert_eq!(windows.len(), 9, "{windows:?}");
+}
+
+#[test]
+fn a_lone_day_is_asked_with_the_session_before_the_range() {
+    assert_eq!(
+        plan("2025-02-05", "2025-02-05", &[]),
+        ["2025-02-04..2025-02-05 2025-02-05"]
+    );
+    assert!(plan("2025-02-08", "2025-02-09", &[]).is_empty());
+}
+
+#[test]
+fn answered_days_are_taken_off_where_the_same_was_asked() {
+    let rows = AnswerStatus::Rows;
+    let adjusted = Basis::SplitAdjusted;
+    let week = ("2025-02-03", "2025-02-05");
+    assert_eq!(
+        plan(
+            "2025-02-03",
+            "2025-02-07",
+            &[(week.0, week.1, rows, adjusted)]
+        ),
+        ["2025-02-06..2025-02-07 2025-02-06..2025-02-07"]
+    );
+    assert_eq!(
+        plan(
+            "2025-02-03",
+            "2025-02-07",
+            &[(week.0, week.1, rows, Basis::Unadjusted)]
+        )
+        .len(),
+        2
+    );
+    // Failed or partial days are asked again; one good answer is enough, whatever came after it.
+    let failed = (week.0, week.1, AnswerStatus::Failed, adjusted);
+    assert!(plan("2025-02-03", "2025-02-05", &[failed])[0].ends_with("again"));
+    let good = (week.0, week.1, AnswerStatus::Empty, adjusted);
+    assert!(plan("2025-02-03", "2025-02-05", &[good, failed]).is_empty());
+}
+
+#[test]
+fn a_run_goes_on_from_what_is_staged_and_looks_back_a_little() {
+    let staged = ["2025-02-04", "2025-02-05", "2025-02-06"];
+    let since =
+        |first, since, overlap| plan_since(first, "2025-02-11", &[], &staged, Some(since), overlap);
+    assert_eq!(
+        since("2025-02-06", Since::Last, 1),
+        [
+            "2025-02-06..2025-02-07 2025-02-06..2025-02-07 again",
+            "2025-02-10..2025-02-11 2025-02-10..2025-02-11"
+        ]
+    );
+    // Earlier days too, where they are asked for; what lies between is left out.
+    assert_eq!(
+        since("2025-01-31", Since::LastAndBefore, 0),
+        [
+            "2025-01-30..2025-01-31 2025-01-31",
+            "2025-02-02..2025-02-03 2025-02-03",
+            "2025-02-06..2025-02-07 2025-02-07",
+            "2025-02-10..2025-02-11 2025-02-10..2025-02-11",
+        ]
+    );
+    assert_eq!(since("2025-01-31", Since::Last, 0).len(), 2);
+    // Without --since-last an overlap only says that old bars are no surprise.
+    let again = plan_since("2025-02-04", "2025-02-06", &[], &staged, None, 2);
+    assert_eq!(
+        again,
+        ["2025-02-04..2025-02-06 2025-02-04..2025-02-06 again"]
+    );
+}
+
+proptest! {
+    #[test]
+    fn what_is_asked_and_what_is_covered_are_all_that_is_wanted(
+        start in 0u64..400,
+        days in 1u64..60,
+        span_max in 1u16..8,
+        answers in proptest::collection::vec((0u64..500, 0u64..12, 0usize..4), 0..12),
+    ) {
+        let calendar = Calendar::for_exchange("NASDAQ").unwrap();
+        let ticker = Ticker::new("AAPL").unwrap();
+        let at = |days: u64| range("2024-01-01", "2024-01-01").first() + Days::new(days);
+        let dates = DateRange::new(at(start), at(start + days)).unwrap();
+        let planner = Planner {
+            calendar: &calendar,
+            dates,
+            hours: Hours::Regular,
+            span_max,
+            since: None,
+            overlap: 0,
+            now: date_time("2026-01-01T00:00:00Z"),
+        };
+        let statuses = [
+            AnswerStatus::Rows,
+            AnswerStatus::Empty,
+            AnswerStatus::Partial,
+            AnswerStatus::Failed,
+        ];
+        let answers: Vec<Answer> = (answers.into_iter())
+            .map(|(first, days, status)| {
+                let dates = DateRange::new(at(first), at(first + days)).unwrap();
+                answer(&ticker, dates, statuses[status])
+            })
+            .collect();
+        let is_covered = |date: NaiveDate| {
+            answers.iter().any(|answer| answer.status.is_answered() && answer.dates.contains(date))
+        };
+        let known = |_: &Ticker| {
+            Ok::<_, calendar::Error>(History {
+                answers: answers.clone(),
+                sessions: Vec::new(),
+            })
+        };
+        let provenance = provenance(Basis::SplitAdjusted);
+        let plan = planner.plan(std::slice::from_ref(&ticker), known, &provenance).unwrap();
+        let plan = &plan.tickers[0];
+        let mut covered = 0;
+        for session in calendar.sessions(dates).unwrap() {
+            let asked = plan.windows.iter().filter(|window| window.keeps(session.date)).count();
+            // Either asked for, once, or covered, and never both.
+            prop_assert_eq!(asked, usize::from(!is_covered(session.date)), "{}", session.date);
+            covered += usize::from(is_covered(session.date));
+        }
+        prop_assert_eq!(plan.days_answered, covered);
+        for window in plan.windows.iter() {
+            prop_assert!(window.ask.days() <= i64::from(span_max));
+            prop_assert!(dates.contains(window.keep.first()) && dates.contains(window.keep.last()));
+        }
+        // A fill of the same days asks for each of them once too, in no more windows.
+        let wanted: Vec<NaiveDate> = calendar.sessions(dates).unwrap().iter()
+            .map(|session| session.date)
+            .filter(|date| !is_covered(*date))
+            .collect();
+        let fill = planner.plan_days(&[(ticker, wanted)]).unwrap();
+        prop_assert_eq!(fill.windows(), plan.windows.len() as u64);
+    }
+}
+
+#[test]
+fn shards_are_disjoint_and_together_all() {
+    let tickers: Vec<Ticker> = (0..500)
+        .map(|n| Ticker::new(&format!("T{n}")).unwrap())
+        .collect();
+    let shards: Vec<_> = (1..=3)
+        .map(|index| shard(tickers.clone(), index, 3))
+        .collect();
+    assert_eq!(shards.iter().map(Vec::len).sum::<usize>(), 500);
+    assert!(shards.iter().all(|shard| shard.len() > 120));
+    let mut together: Vec<Ticker> = shards.concat();
+    together.sort();
+    together.dedup();
+    assert_eq!(together.len(), 500);
+    // Fixed for ever: another machine may run another version.
+    let of =
+        |name: &str| (1..=4).find(|i| shard(vec![Ticker::new(name).unwrap()], *i, 4).len() == 1);
+    assert_eq!(
+        ["AAPL", "MSFT", "BRK-B"].map(of),
+        [Some(2), Some(2), Some(2)]
+    );
+}
