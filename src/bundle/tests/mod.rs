@@ -152,11 +152,8 @@ fn dates_stand_in_the_manifest_as_instants() {
     let changes: [&dyn Fn(&mut Manifest); 6] = [
         &|manifest| manifest.spans.clear(),
         &|manifest| {
-            drop(
-                manifest
-                    .spans
-                    .insert("XETRA".into(), manifest.spans["NASDAQ"].clone()),
-            )
+            let span = manifest.spans["NASDAQ"].clone();
+            manifest.spans.insert("XETRA".into(), span);
         },
         &|manifest| span_of(manifest).start = None,
         &|manifest| span_of(manifest).start = Some("2025-01-03T05:01:00Z".into()),
