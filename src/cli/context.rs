@@ -42,7 +42,7 @@ pub struct Context {
 pub enum Outcome {
     /// All is done.
     Done,
-    /// Done, but with this code of [`exit_codes`](super::exit_codes).
+    /// Done, but with this code of [`exit_codes`].
     Code(u8),
     /// A run: the frame prints its Summary line, hints and JSON, and takes the exit code from it.
     Run(Box<RunReport>),
