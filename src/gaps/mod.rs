@@ -11,6 +11,8 @@
 mod ask;
 mod judge;
 mod survey;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

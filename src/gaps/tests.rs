@@ -1,0 +1,257 @@
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+
+use super::judge::{expected_opens, judge, missing};
+use super::*;
+use crate::calendar::{Book, Calendar, Session};
+use crate::model::{Basis, DateRange, Hours, Interval, Provenance, Ticker};
+use crate::store::{Answer, AnswerStatus, FilledInVain, SessionCount};
+
+fn date(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+fn range(first: &str, last: &str) -> DateRange {
+    DateRange::new(date(first), date(last)).unwrap()
+}
+
+fn key() -> SeriesKey {
+    SeriesKey {
+        interval: Interval::M1,
+        ticker: Ticker::new("AAPL").unwrap(),
+    }
+}
+
+fn provenance(exchange: &str) -> Provenance {
+    Provenance {
+        exchange: exchange.into(),
+        basis: Basis::SplitAdjusted,
+        hours: Hours::Regular,
+    }
+}
+
+fn answer(exchange: &str, first: &str, last: &str, status: AnswerStatus) -> Answer {
+    Answer {
+        series: key(),
+        provider: "fmp".into(),
+        provenance: provenance(exchange),
+        dates: range(first, last),
+        status,
+        rows: 0,
+        reason: None,
+        asked_at: Timestamp::from_micros(1_000),
+    }
+}
+
+/// A session's count when only its first `bars` minutes are staged.
+fn count(session: &Session, bars: u32) -> SessionCount {
+    let grid = session.grid(Interval::M1);
+    SessionCount {
+        session: session.date,
+        bars,
+        regular: bars,
+        first: grid[0],
+        last: grid[bars as usize - 1],
+    }
+}
+
+/// `date reason` of what lacks bars; `bars` by session, 0 for none staged.
+fn judged(exchange: &str, dates: DateRange, bars: &[u32], answers: &[Answer]) -> Vec<String> {
+    let calendar = Calendar::for_exchange(exchange).unwrap();
+    let sessions = calendar.sessions(dates).unwrap();
+    assert_eq!(sessions.len(), bars.len());
+    let counts: Vec<SessionCount> = (sessions.iter().zip(bars))
+        .filter(|(_, bars)| **bars > 0)
+        .map(|(session, bars)| count(session, *bars))
+        .collect();
+    let aligned: Vec<_> = align(&sessions, &counts).collect();
+    judge(
+        &sessions,
+        &aligned,
+        answers,
+        &calendar,
+        Interval::M1,
+        Hours::Regular,
+    )
+    .into_iter()
+    .map(|lacking| format!("{} {}", sessions[lacking.place].date, lacking.reason))
+    .collect()
+}
+
+#[test]
+fn each_reason_has_its_case() {
+    use AnswerStatus::{Empty, Failed, Partial, Rows};
+    let week = range("2025-02-03", "2025-02-11");
+    let of = |status, first: &str, last: &str| answer("NASDAQ", first, last, status);
+    let answers = [
+        of(Rows, "2025-02-03", "2025-02-03"),
+        of(Empty, "2025-02-04", "2025-02-04"),
+        // One good answer is enough, whatever came after it.
+        of(Failed, "2025-02-04", "2025-02-05"),
+        of(Rows, "2025-02-06", "2025-02-06"),
+        // It has nine bars in ten, and is known to lack its end.
+        of(Partial, "2025-02-10", "2025-02-10"),
+        // The same, but what was held back has come since.
+        of(Partial, "2025-02-11", "2025-02-11"),
+    ];
+    assert_eq!(
+        judged("NASDAQ", week, &[390, 0, 0, 200, 0, 380, 390], &answers),
+        [
+            "2025-02-04 empty",
+            "2025-02-05 failed",
+            "2025-02-06 short",
+            "2025-02-07 never_asked",
+            "2025-02-10 partial",
+        ]
+    );
+    // Bars of a dump: what is missing was never asked for, and what is short is just that.
+    assert_eq!(
+        judged("NASDAQ", week, &[390, 0, 390, 200, 390, 390, 390], &[]),
+        ["2025-02-04 never_asked", "2025-02-06 short"]
+    );
+    // A last minute without trades is no gap where nothing was held back.
+    let rows = [of(Rows, "2025-02-03", "2025-02-11")];
+    assert!(judged("NASDAQ", week, &[390, 389, 385, 390, 360, 390, 390], &rows).is_empty());
+}
+
+#[test]
+fn a_session_over_midnight_is_asked_for_on_two_dates() {
+    use AnswerStatus::{Empty, Failed};
+    let monday = range("2025-02-10", "2025-02-10");
+    let of = |status, day: &str| answer("FOREX", day, day, status);
+    let both = [of(Empty, "2025-02-09"), of(Empty, "2025-02-10")];
+    assert_eq!(judged("FOREX", monday, &[0], &both), ["2025-02-10 empty"]);
+    assert_eq!(
+        judged("FOREX", monday, &[0], &both[1..]),
+        ["2025-02-10 never_asked"]
+    );
+    let failed = [of(Failed, "2025-02-09"), of(Empty, "2025-02-10")];
+    assert_eq!(
+        judged("FOREX", monday, &[0], &failed),
+        ["2025-02-10 failed"]
+    );
+}
+
+#[test]
+fn the_ends_of_what_is_missing() {
+    let session = |code: &str| {
+        let calendar = Calendar::for_exchange(code).unwrap();
+        // The eleventh is a holiday in Tokyo.
+        let day = if code == "JPX" {
+            "2025-02-12"
+        } else {
+            "2025-02-11"
+        };
+        calendar.session_on(date(day)).unwrap().unwrap()
+    };
+    let shown = |ends: Option<(Timestamp, Timestamp)>| {
+        let (first, last) = ends.unwrap();
+        format!("{first} {last}")
+    };
+    let grid = expected_opens(&session("NASDAQ"), Interval::M60, Hours::Regular);
+    let micros: Vec<i64> = grid.iter().map(|at| at.micros()).collect();
+    assert_eq!(
+        shown(missing(&grid, &[])),
+        "2025-02-11T14:30:00Z 2025-02-11T20:30:00Z"
+    );
+    assert_eq!(
+        shown(missing(&grid, &[micros[0], micros[3], micros[6]])),
+        "2025-02-11T15:30:00Z 2025-02-11T19:30:00Z"
+    );
+    // With extended hours the grid of 60 minutes stands on whole hours.
+    let grid = expected_opens(&session("NASDAQ"), Interval::M60, Hours::Extended);
+    assert_eq!(
+        shown(missing(&grid, &[])),
+        "2025-02-11T15:00:00Z 2025-02-11T20:00:00Z"
+    );
+    // Tokyo has lunch: the second half has a grid of its own.
+    let grid = expected_opens(&session("JPX"), Interval::M60, Hours::Regular);
+    assert_eq!(
+        shown(missing(&grid, &[])),
+        "2025-02-12T00:00:00Z 2025-02-12T05:30:00Z"
+    );
+}
+
+fn gap(session: &str, bars: u32) -> Gap {
+    Gap {
+        series: key(),
+        session: date(session),
+        expected: 390,
+        bars,
+        first_missing: Timestamp::from_micros(0),
+        last_missing: Timestamp::from_micros(0),
+        reason: Reason::Empty,
+    }
+}
+
+fn lacking(gaps: &[Gap]) -> Survey {
+    Survey {
+        series: vec![SeriesGaps {
+            key: key(),
+            provenance: provenance("NASDAQ"),
+            gaps: gaps.to_vec(),
+            expected: 10,
+        }],
+        ..Survey::default()
+    }
+}
+
+fn fills(known: &[FilledInVain]) -> Vec<String> {
+    let show = |one: &FilledInVain| format!("{} x{}", one.dates, one.fills);
+    known.iter().map(show).collect()
+}
+
+#[test]
+fn what_was_asked_for_in_vain_twice_is_left_out() {
+    let mut book = Book::default();
+    // A Thursday, a Friday, and the Monday after them.
+    let all = lacking(&[
+        gap("2025-02-06", 0),
+        gap("2025-02-07", 0),
+        gap("2025-02-10", 200),
+    ]);
+    let as_staged = Provenance::clone;
+    let (first, left_out) = asked(&all, &BTreeMap::new(), false, &mut book, as_staged);
+    assert_eq!((first[0].dates.len(), left_out), (3, 0));
+
+    let began = Timestamp::from_micros(500);
+    let answers = [answer(
+        "NASDAQ",
+        "2025-02-06",
+        "2025-02-10",
+        AnswerStatus::Empty,
+    )];
+    let once = outcome(&first[0], &[], &all, &answers, began, &mut book);
+    assert_eq!(fills(&once), ["2025-02-06..2025-02-10 x1"]);
+    // A second time; the Monday got some bars meanwhile, so that it begins anew.
+    let after = lacking(&[
+        gap("2025-02-06", 0),
+        gap("2025-02-07", 0),
+        gap("2025-02-10", 250),
+    ]);
+    let twice = outcome(&first[0], &once, &after, &answers, began, &mut book);
+    assert_eq!(fills(&twice), ["2025-02-06..2025-02-07 x2"]);
+    // What a fill did not come to, or what failed, is as it was.
+    let failed = [answer(
+        "NASDAQ",
+        "2025-02-06",
+        "2025-02-10",
+        AnswerStatus::Failed,
+    )];
+    let same = outcome(&first[0], &twice, &all, &failed, began, &mut book);
+    assert_eq!(fills(&same), fills(&twice));
+    let later = Timestamp::from_micros(2_000);
+    let same = outcome(&first[0], &twice, &all, &answers, later, &mut book);
+    assert_eq!(fills(&same), fills(&twice));
+
+    let in_vain = BTreeMap::from([(key(), twice.clone())]);
+    let (third, left_out) = asked(&all, &in_vain, false, &mut book, as_staged);
+    assert_eq!(third[0].dates, [date("2025-02-10")]);
+    assert_eq!(left_out, 2);
+    let (again, left_out) = asked(&all, &in_vain, true, &mut book, as_staged);
+    assert_eq!((again[0].dates.len(), left_out), (3, 0));
+    // And filled at last.
+    let filled = outcome(&again[0], &twice, &lacking(&[]), &answers, began, &mut book);
+    assert!(filled.is_empty());
+}
