@@ -322,7 +322,7 @@ fn connect(
         // What its allocator keeps of freed memory counts as ours: by default up to 128 MiB.
         .with(
             "allocator_flush_threshold",
-            &format!("{}MiB", (memory_limit_mib / 8).max(1)),
+            format!("{}MiB", (memory_limit_mib / 8).max(1)),
         )?
         .threads(i64::from(threads))?;
     let connection = Connection::open_with_flags(path, config)?;
