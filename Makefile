@@ -29,6 +29,10 @@ test: setup       ## all tests, on a Postgres of their own
 soak: setup       ## SOAK_SECONDS=3600 of seeded runs with kills, each back to the truth; SOAK_SEED=N begins at a seed
 	$(CARGO) test --features crash-points --lib --test it --no-run
 	$(CARGO) test --features crash-points --test it soak::for_as_long_as_asked -- --exact --ignored --nocapture
+	MODEL_STEPS=$${MODEL_STEPS:-3000} MODEL_SEED=$${SOAK_SEED:-1} \
+	  $(CARGO) test --features crash-points --test it model::the_way_of_a_bar_is_a_map -- --exact
+	FUZZ_ROUNDS=$${FUZZ_ROUNDS:-100000} FUZZ_SEED=$${SOAK_SEED:-1} \
+	  $(CARGO) test --features crash-points --lib mutated_
 
 lint: library     ## what CI refuses
 	$(CARGO) fmt --check

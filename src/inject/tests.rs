@@ -211,9 +211,14 @@ fn a_dump_in_pieces_is_told_its_interval_by_all_of_them() {
     assert_eq!(rows.lines().count(), 283);
 }
 
-/// The short form of the fuzz target `csv`: its corpus, changed a little by fixed numbers.
+/// The short form of the fuzz target `csv`: its corpus, changed a little by fixed numbers; by others, and for longer,
+/// with `FUZZ_SEED` and `FUZZ_ROUNDS`.
 #[test]
 fn mutated_dumps_never_panic_and_are_counted() {
+    let number = |name: &str, otherwise: u64| {
+        std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+    };
+    let rounds = number("FUZZ_ROUNDS", 400) as usize;
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/csv");
     let mut seeds: Vec<_> = std::fs::read_dir(corpus)
         .unwrap()
@@ -222,7 +227,7 @@ fn mutated_dumps_never_panic_and_are_counted() {
     seeds.sort();
     assert!(seeds.len() >= 8, "{seeds:?}");
     let folder = tempfile::tempdir().unwrap();
-    let mut state = 1_u64;
+    let mut state = number("FUZZ_SEED", 1);
     let mut roll = move |limit: usize| {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -241,7 +246,7 @@ fn mutated_dumps_never_panic_and_are_counted() {
         b"NaN",
         b"2025-11-02 01:30:00",
     ];
-    for round in 0..400 {
+    for round in 0..rounds {
         let seed = std::fs::read(&seeds[round % seeds.len()]).unwrap();
         let mut bytes = seed[2..].to_vec();
         for _ in 0..=roll(4) {

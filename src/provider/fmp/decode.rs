@@ -229,9 +229,14 @@ mod tests {
         rows(body.as_bytes(), &query, "http://x/").unwrap_or_else(|e| panic!("{body}: {e:?}"))
     }
 
-    /// The short form of the fuzz target `fmp`: its corpus, changed a little by fixed numbers.
+    /// The short form of the fuzz target `fmp`: its corpus, changed a little by fixed numbers; by others, and for longer,
+    /// with `FUZZ_SEED` and `FUZZ_ROUNDS`.
     #[test]
     fn mutated_bodies_never_panic_and_bars_are_valid() {
+        let number = |name: &str, otherwise: u64| {
+            std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+        };
+        let rounds = number("FUZZ_ROUNDS", 4_000) as usize;
         let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/fmp");
         let mut seeds: Vec<Vec<u8>> = std::fs::read_dir(corpus)
             .unwrap()
@@ -239,7 +244,7 @@ mod tests {
             .collect();
         seeds.sort();
         let query = query("AAPL", "2025-02-03", "2025-02-05");
-        let mut state = 1_u64;
+        let mut state = number("FUZZ_SEED", 1);
         let mut roll = move |limit: usize| {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
@@ -258,7 +263,7 @@ mod tests {
             "2025-11-02 01:30:00",
         ];
         let mut read = 0;
-        for round in 0..4_000 {
+        for round in 0..rounds {
             let mut bytes = seeds[round % seeds.len()].clone();
             for _ in 0..=roll(3) {
                 let place = roll(bytes.len());
@@ -278,7 +283,7 @@ mod tests {
                 assert!(rows.bars.timestamps().is_sorted(), "round {round}");
             }
         }
-        assert!(read > 100, "{read} bodies were read");
+        assert!(read > 100, "{read} of {rounds} bodies were read");
     }
 
     #[test]

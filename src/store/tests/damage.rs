@@ -42,7 +42,7 @@ fn damage_is_refused_named_and_repaired_as_far_as_it_can_be() {
         ),
     ];
     for (what, harm, left) in harms {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         filled(dir.path());
         harm(dir.path());
         let refused = Store::open(dir.path(), &small()).map(|_| ());
@@ -66,7 +66,7 @@ fn damage_is_refused_named_and_repaired_as_far_as_it_can_be() {
 /// Everything that can be flipped in a catalog: found, and after a repair the lake is all there.
 #[test]
 fn a_bit_flipped_anywhere_in_the_catalog_is_found_and_what_is_sealed_is_saved() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let whole = dir.path().join("whole");
     let truth = filled(&whole);
     let sealed = truth
@@ -122,7 +122,7 @@ fn a_bit_flipped_anywhere_in_the_catalog_is_found_and_what_is_sealed_is_saved() 
 /// Yesterday's catalog beside today's lake: refused for writing, found, and repaired with nothing of the lake lost.
 #[test]
 fn a_catalog_put_back_from_yesterday() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (yesterday, today) = (dir.path().join("yesterday"), dir.path().join("today"));
     filled(&yesterday);
     log::copy_dir(&yesterday, &today);
@@ -174,7 +174,7 @@ fn a_catalog_put_back_from_yesterday() {
 /// A catalog that is gone where nothing is sealed yet: told, not begun anew in silence.
 #[test]
 fn a_catalog_that_is_gone_with_hot_bars_alone() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     {
         let store = Store::open(dir.path(), &small()).unwrap();
         let run = store.begin_run("test", Timestamp::from_micros(0)).unwrap();
@@ -201,7 +201,7 @@ fn a_catalog_that_is_gone_with_hot_bars_alone() {
 /// A flipped value must not be merged into a new partition, where a new hash would vouch for it.
 #[test]
 fn a_damaged_partition_is_not_merged() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let whole = dir.path().join("whole");
     filled(&whole);
     let bytes = std::fs::read(partition(&whole, 2025)).unwrap();
@@ -248,7 +248,7 @@ fn a_damaged_partition_is_not_merged() {
 /// The mark of demo or real bars comes back with a repair, before any commit.
 #[test]
 fn a_repaired_store_knows_what_its_bars_are() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     filled(dir.path());
     std::fs::remove_file(dir.path().join("staging.duckdb")).unwrap();
     repair(dir.path(), &small()).unwrap();
@@ -266,7 +266,7 @@ fn a_repaired_store_knows_what_its_bars_are() {
 /// SQL over a lake that lacks a partition says so, and does not count what is left.
 #[test]
 fn a_query_over_a_lake_with_a_hole_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     filled(dir.path());
     std::fs::remove_file(partition(dir.path(), 2025)).unwrap();
     let reader = Reader::open(dir.path(), &small()).unwrap();
@@ -278,7 +278,7 @@ fn a_query_over_a_lake_with_a_hole_is_refused() {
 #[cfg(unix)]
 #[test]
 fn a_folder_that_cannot_be_written_is_named() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     filled(dir.path());
     // Root may write anywhere: a file where the folder should be refuses root too.
     std::fs::remove_dir_all(dir.path().join("tmp")).unwrap();

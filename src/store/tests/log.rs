@@ -17,7 +17,7 @@ const COMMITS: usize = 3;
 const BARS: usize = 5;
 
 fn killed() -> Killed {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (live, kept) = (dir.path().join("live"), dir.path().join("kept"));
     let store = Store::open(&live, &small()).unwrap();
     let run = store.begin_run("test", Timestamp::from_micros(0)).unwrap();

@@ -16,6 +16,17 @@ use crate::model::{
     TimeRange, Timestamp,
 };
 
+/// A scratch folder, in memory where there is such a place: these tests flush thousands of times.
+fn scratch() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let made = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    made.unwrap()
+}
+
 type Model = BTreeMap<(SeriesKey, i64), f64>;
 
 fn key(ticker: &str) -> SeriesKey {
@@ -126,7 +137,7 @@ fn sql_content(reader: &Reader) -> Model {
 
 #[test]
 fn a_second_writer_is_refused_with_the_pid_and_a_reader_sees_the_lake() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let store = Store::open(dir.path(), &small()).unwrap();
     let run = store.begin_run("test", Timestamp::from_micros(0)).unwrap();
     let rows: Vec<(i64, f64)> = (0..20).map(|minute| (minute, 1.0)).collect();
@@ -177,7 +188,7 @@ fn partition(dir: &std::path::Path, year: i32) -> std::path::PathBuf {
 
 #[test]
 fn a_newer_store_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     filled(dir.path());
     let connection = duckdb::Connection::open(dir.path().join("staging.duckdb")).unwrap();
     connection

@@ -81,7 +81,7 @@ const TICKERS: [&str; 3] = ["007", "BTC/USD", "NULL"];
 const MODES: [OnConflict; 3] = [OnConflict::Fail, OnConflict::Ignore, OnConflict::Update];
 
 fn run_steps(steps: &[Step]) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let mut model = Model::new();
     let mut store = Some(Store::open(dir.path(), &small()).unwrap());
     let run = store

@@ -15,7 +15,7 @@ fn check(disk: &Disk, allowed: &[&Model], seen: &mut BTreeSet<u64>) {
     if !seen.insert(disk.picture()) {
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     disk.lay_out(dir.path());
     let found = match Store::open(dir.path(), &small()) {
         Ok(store) => content(&store.reader().unwrap()),
@@ -34,7 +34,7 @@ fn check(disk: &Disk, allowed: &[&Model], seen: &mut BTreeSet<u64>) {
 
 /// Runs `work` on a store that `before` filled, and cuts the power at each step of it.
 fn cut_at_each_step(name: &str, before: impl Fn(&Store, &RunId), work: impl Fn(&Store, &RunId)) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let root = dir.path().join("store");
     let (old, run) = {
         let store = Store::open(&root, &small()).unwrap();
@@ -80,7 +80,7 @@ fn cut_at_each_step(name: &str, before: impl Fn(&Store, &RunId), work: impl Fn(&
 
 /// A process was killed, the next one recovers what it left, and then the power goes.
 fn recover_and_cut(name: &str, killed: &layer::Killed, allowed: &[&Model], inside: bool) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let root = dir.path().join("store");
     std::fs::create_dir(&root).unwrap();
     killed.disk.lay_out(&root);
@@ -167,7 +167,7 @@ fn a_drop_of_one_year_and_half_another() {
 #[test]
 fn a_seal_of_many_partitions() {
     let tickers: Vec<String> = (0..40).map(|number| format!("T{number}")).collect();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let root = dir.path().join("store");
     let store = Store::open(&root, &small()).unwrap();
     let run = store.begin_run("test", Timestamp::from_micros(0)).unwrap();
@@ -201,7 +201,7 @@ fn a_seal_of_many_partitions() {
 /// A store that is being made: nothing, or an empty store.
 #[test]
 fn a_first_opening() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let root = dir.path().join("store");
     std::fs::create_dir(&root).unwrap();
     let record = Record {
@@ -244,7 +244,7 @@ fn a_full_disk_at_each_step() {
         put(&store, &run, "A", &rows(0..60, 1.0));
         run
     };
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let whole = dir.path().join("whole");
     let run = prepared(&whole);
     layer::start(

@@ -19,7 +19,7 @@ fn batch(thread: i64, number: i64) -> Vec<(i64, f64)> {
 
 #[test]
 fn two_files_of_one_ticker_at_once() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let store = Store::open(dir.path(), &small()).unwrap();
     let run = store.begin_run("test", Timestamp::from_micros(0)).unwrap();
     let (start, mut truth) = (Barrier::new(2), Model::new());
@@ -62,7 +62,7 @@ fn two_files_of_one_ticker_at_once() {
 
 #[test]
 fn hot_commits_during_seals_and_drops_of_other_series() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let store = Store::open(dir.path(), &small()).unwrap();
     let run = store.begin_run("test", Timestamp::from_micros(0)).unwrap();
     let ended = AtomicBool::new(false);
@@ -123,7 +123,7 @@ fn hot_commits_during_seals_and_drops_of_other_series() {
 /// key twice.
 #[test]
 fn a_reader_of_the_lake_during_publishes() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let store = Store::open(dir.path(), &small()).unwrap();
     let run = store.begin_run("test", Timestamp::from_micros(0)).unwrap();
     let all = |close: f64| -> Vec<(i64, f64)> { (0..120).map(|minute| (minute, close)).collect() };

@@ -12,6 +12,8 @@ pub struct Figures {
     pub compared: u64,
     /// Bars in them.
     pub bars: u64,
+    /// Runs that did not come to the truth. The first ends a soak.
+    pub lost: u64,
     /// Kills by named point.
     points: BTreeMap<String, u64>,
     /// Kills by `kill -9`, by command.
@@ -34,13 +36,14 @@ impl Figures {
 
     pub fn line(&self) -> String {
         format!(
-            "{} runs, {} commands, {} kills at named points and {} by kill -9; {} states compared, {} bars; lost rows=0",
+            "{} runs, {} commands, {} kills at named points and {} by kill -9; {} states compared, {} bars; lost={}",
             self.seeds,
             self.commands,
             self.points.values().sum::<u64>(),
             self.random.values().sum::<u64>(),
             self.compared,
-            self.bars
+            self.bars,
+            self.lost
         )
     }
 }

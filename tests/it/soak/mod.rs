@@ -52,6 +52,7 @@ fn for_as_long_as_asked() {
     println!("soak: {seconds} s from seed {first}");
     while Instant::now() < end {
         if let Err(why) = race::run(seed, &mut figures) {
+            figures.lost += 1;
             println!("{figures}");
             panic!("LOST at seed {seed} (SOAK_SEED={seed} SOAK_SECONDS=1 shows it): {why}");
         }
