@@ -73,8 +73,9 @@ fn totals(survey: &Survey) -> String {
         .filter(|series| !series.gaps.is_empty())
         .count();
     format!(
-        "{} gaps in {with} of {} series ({}), {sessions}",
+        "{} {} in {with} of {} series ({}), {sessions}",
         grouped(gaps),
+        if gaps == 1 { "gap" } else { "gaps" },
         survey.series.len(),
         reasons.join(", ")
     )
