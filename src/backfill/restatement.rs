@@ -53,6 +53,10 @@ impl Worker {
         series: &SeriesKey,
         parts: &[Job],
     ) -> Result<Option<Restatement>, Error> {
+        // Bars of another basis differ by a split's factor too: the store refuses them, and says why.
+        if !store.takes(series, &self.shelves.provenance) {
+            return Ok(None);
+        }
         let (mut bars, mut beside) = (Bars::default(), Bars::default());
         for Job { batch, .. } in parts {
             bars.extend_from(&batch.bars, 0..batch.bars.len());

@@ -1,6 +1,6 @@
 //! What offered bars would restate, before they are offered.
 
-use crate::model::{Bar, Bars, OnConflict, SeriesKey, TimeRange, Timestamp};
+use crate::model::{Bar, Bars, OnConflict, Provenance, SeriesKey, TimeRange, Timestamp};
 
 use super::error::Error;
 use super::handle::Store;
@@ -54,5 +54,14 @@ impl Store {
         let inner = self.inner();
         let facts = inner.series.get(series)?;
         Some((facts.first()?, facts.last()?))
+    }
+
+    /// Whether bars of this provenance may join a series, as far as exchange, basis and hours go.
+    #[must_use]
+    pub fn takes(&self, series: &SeriesKey, offered: &Provenance) -> bool {
+        let inner = self.inner();
+        inner.series.get(series).is_none_or(|facts| {
+            super::commit::mix(&facts.provenance, offered, series.interval).is_some()
+        })
     }
 }

@@ -25,6 +25,7 @@ use super::merge;
 use super::rows::StagedRows;
 use super::run::RunId;
 use prepare::Draft;
+pub(super) use prepare::mix;
 
 /// A batch offered to the store.
 #[derive(Clone, Debug)]

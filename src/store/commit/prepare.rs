@@ -260,7 +260,11 @@ fn span(bars: &Bars) -> TimeRange {
 }
 
 /// What a series is recorded as after bars of `offered` join it; `None` when they must not mix.
-fn mix(recorded: &Provenance, offered: &Provenance, interval: Interval) -> Option<Provenance> {
+pub(in crate::store) fn mix(
+    recorded: &Provenance,
+    offered: &Provenance,
+    interval: Interval,
+) -> Option<Provenance> {
     if recorded.exchange != offered.exchange {
         return None;
     }
