@@ -59,7 +59,7 @@ def show(result, ideal, what):
 
 
 def main():
-    tickers = [f"T{n:03}" for n in range(100)]
+    tickers = [f"T{n:03}" for n in range(200)]
     month = ["--start", "2025-01-01", "--end", "2025-01-31", "--tickers"]
     print(
         f"{'':<44} {'requests':>7} {'ideal s':>8} {'real s':>8} {'ratio':>6} {'429s':>5} {'µs/bar':>8} {'MiB':>7}  what is ideal"
