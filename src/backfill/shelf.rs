@@ -38,7 +38,7 @@ const UNIT_BARS: usize = 1024;
 /// A commit is not made larger than this by waiting for more.
 const GROUP_BARS_MAX: usize = 65_536;
 /// How long a commit waits for company while windows are under way.
-const GROUP_WAIT: Duration = Duration::from_millis(250);
+const GROUP_WAIT: Duration = Duration::from_millis(50);
 /// How often a waiting commit looks whether windows still are.
 const GROUP_TICK: Duration = Duration::from_millis(5);
 
