@@ -7,22 +7,13 @@
 # Everything it makes stands in bench/work, which git ignores. Needs python3.
 set -eu
 cd "$(dirname "$0")/.."
+. bench/common
 part=${1:-1}
-program=${BACKFILL:-target/release/backfill}
-work=bench/work
 bars=$((200000 / part))
-
-[ -x "$program" ] || { echo "error: $program is not there" >&2; echo "hint: make build" >&2; exit 1; }
-mkdir -p "$work"
-if [ ! -x "$work/make_bars" ] || [ bench/make_bars.rs -nt "$work/make_bars" ]; then
-    rustc --edition 2024 -O -o "$work/make_bars" bench/make_bars.rs
-fi
 files=$work/files-$bars
-if [ ! -d "$files" ]; then
-    "$work/make_bars" files "$files.part" 100 "$bars"
-    mv "$files.part" "$files"
-fi
 store=$work/store-bundle-$bars
+
+bars_in "$files" 100 "$bars"
 if [ ! -d "$store" ]; then
     "$program" --store "$store.part" inject-csv --csv-dir "$files" -q
     mv "$store.part" "$store"

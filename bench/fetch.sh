@@ -7,7 +7,5 @@
 # Needs python3, nothing else. BACKFILL names another program to measure.
 set -eu
 cd "$(dirname "$0")/.."
-program=${BACKFILL:-target/release/backfill}
-[ -x "$program" ] || { echo "error: $program is not there" >&2; echo "hint: make build" >&2; exit 1; }
-mkdir -p bench/work
-exec python3 bench/fetch.py "$program" bench/work "${1:-}"
+. bench/common
+exec python3 bench/fetch.py "$program" "$work" "${1:-}"

@@ -6,7 +6,5 @@
 # Needs python3, nothing else. BACKFILL names another program to measure.
 set -eu
 cd "$(dirname "$0")/.."
-program=${BACKFILL:-target/release/backfill}
-[ -x "$program" ] || { echo "error: $program is not there" >&2; echo "hint: make build" >&2; exit 1; }
-mkdir -p bench/work
-exec python3 bench/gaps.py "$program" bench/work
+. bench/common
+exec python3 bench/gaps.py "$program" "$work"

@@ -7,29 +7,16 @@
 # Everything it makes stands in bench/work, which git ignores. Needs python3 with venv, and the network once.
 set -eu
 cd "$(dirname "$0")/.."
+. bench/common
 part=${1:-1}
-program=${BACKFILL:-target/release/backfill}
-work=bench/work
-tickers=100
 bars=$((200000 / part))
 day_tickers=$((10000 / part))
-
-[ -x "$program" ] || { echo "error: $program is not there" >&2; echo "hint: make build" >&2; exit 1; }
-mkdir -p "$work"
-if [ ! -x "$work/venv/bin/python" ]; then
-    python3 -m venv "$work/venv"
-fi
-"$work/venv/bin/python" -c 'import duckdb' 2>/dev/null ||
-    "$work/venv/bin/pip" install --quiet 'duckdb==1.5.*'
-if [ ! -x "$work/make_bars" ] || [ bench/make_bars.rs -nt "$work/make_bars" ]; then
-    rustc --edition 2024 -O -o "$work/make_bars" bench/make_bars.rs
-fi
 files=$work/files-$bars
 day=$work/day-$day_tickers
-if [ ! -d "$files" ]; then
-    "$work/make_bars" files "$files.part" "$tickers" "$bars"
-    mv "$files.part" "$files"
-fi
+
+venv duckdb 'duckdb==1.5.*'
+maker
+bars_in "$files" 100 "$bars"
 if [ ! -d "$day" ]; then
     mkdir -p "$day.part"
     "$work/make_bars" day "$day.part/2020-01-02.csv" "$day_tickers"

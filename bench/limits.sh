@@ -8,12 +8,6 @@
 # which git ignores, and is removed again.
 set -eu
 cd "$(dirname "$0")/.."
-program=${BACKFILL:-target/release/backfill}
-work=bench/work
-
-[ -x "$program" ] || { echo "error: $program is not there" >&2; echo "hint: make build" >&2; exit 1; }
-mkdir -p "$work"
-if [ ! -x "$work/make_bars" ] || [ bench/make_bars.rs -nt "$work/make_bars" ]; then
-    rustc --edition 2024 -O -o "$work/make_bars" bench/make_bars.rs
-fi
+. bench/common
+maker
 exec python3 bench/limits.py "$program" "$work" "${1:-5}"

@@ -8,29 +8,15 @@
 # programs. Needs python3 with venv, and the network once.
 set -eu
 cd "$(dirname "$0")/.."
+. bench/common
 part=${1:-1}
-program=${BACKFILL:-target/release/backfill}
-work=bench/work
-tickers=20
 bars=$((200000 / part))
-
-[ -x "$program" ] || { echo "error: $program is not there" >&2; echo "hint: make build" >&2; exit 1; }
-mkdir -p "$work"
-if [ ! -x "$work/venv/bin/python" ]; then
-    python3 -m venv "$work/venv"
-fi
-"$work/venv/bin/python" -c 'import psycopg2, adbc_driver_postgresql, pyarrow' 2>/dev/null ||
-    "$work/venv/bin/pip" install --quiet psycopg2-binary adbc-driver-postgresql adbc-driver-manager pyarrow ||
-    echo "note: without the network the Python peers are left out" >&2
-if [ ! -x "$work/make_bars" ] || [ bench/make_bars.rs -nt "$work/make_bars" ]; then
-    rustc --edition 2024 -O -o "$work/make_bars" bench/make_bars.rs
-fi
 files=$work/sync-files-$bars
-if [ ! -d "$files" ]; then
-    "$work/make_bars" files "$files.part" "$tickers" "$bars"
-    mv "$files.part" "$files"
-fi
 store=$work/sync-store-$bars
+
+venv 'psycopg2, adbc_driver_postgresql, pyarrow' psycopg2-binary adbc-driver-postgresql adbc-driver-manager pyarrow ||
+    echo "note: without the network the Python peers are left out" >&2
+bars_in "$files" 20 "$bars"
 if [ ! -d "$store" ]; then
     "$program" -q --store "$store.part" inject-csv --csv-dir "$files" --threads 2
     mv "$store.part" "$store"

@@ -1,15 +1,16 @@
 //! Reading a store: both tiers as one, each key once.
 
-use std::collections::{BTreeMap, HashMap};
+mod records;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use duckdb::params;
 use uuid::Uuid;
 
-use crate::model::{Bar, Provenance, SeriesKey, TimeRange, Timestamp};
+use crate::model::{Provenance, SeriesKey, TimeRange, Timestamp};
 
 use super::catalog::{Catalog, Intent, PartitionFacts, SeriesFacts, use_utc};
 use super::error::Error;
@@ -19,6 +20,7 @@ use super::layout::{Layout, PartitionKey};
 use super::lock::{ReadAccess, ReadLock, read_access};
 use super::recover::{self, Place};
 use super::scan::{Part, Scan};
+pub use records::{ConflictRow, RunRow, TargetRow};
 
 /// A view of a store as it was when the reader was made.
 ///
@@ -69,56 +71,6 @@ pub struct SessionCount {
     /// Last bar.
     pub last: Timestamp,
 }
-
-/// One row of the conflict ledger.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConflictRow {
-    /// Whose bar.
-    pub series: SeriesKey,
-    /// The bar that was staged.
-    pub staged: Bar,
-    /// Its source.
-    pub staged_source: String,
-    /// The bar that was offered.
-    pub offered: Bar,
-    /// Its source.
-    pub offered_source: String,
-    /// `skipped` or `updated`.
-    pub resolution: String,
-    /// The run that offered it.
-    pub run: String,
-}
-
-/// One run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunRow {
-    /// Its id.
-    pub run: String,
-    /// The command.
-    pub command: String,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// When it ended; `None` for one that runs or was killed.
-    pub finished_at: Option<Timestamp>,
-    /// `ok`, `partial`, …; `running` for one that runs or was killed.
-    pub status: String,
-    /// Its summary, as JSON.
-    pub summary: Option<String>,
-}
-
-/// How far a sync target had come when it was last seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TargetRow {
-    /// The target, without its password.
-    pub target: String,
-    /// Which series.
-    pub series: SeriesKey,
-    /// Every commit of the series up to this one was there.
-    pub base_seq: u64,
-    /// When that was seen.
-    pub seen_at: Timestamp,
-}
-
 impl Store {
     /// A reader beside the writer: what is committed now, both tiers.
     pub fn reader(&self) -> Result<Reader, Error> {
@@ -434,136 +386,5 @@ impl Reader {
             after_seq,
             through_seq,
         ))
-    }
-
-    /// The id of a commit; `None` where the store knows no such commit.
-    pub fn commit_id(&self, seq: u64) -> Result<Option<Uuid>, Error> {
-        Ok(self.catalog()?.commit_ids(&[seq])?.remove(&seq))
-    }
-
-    /// The ids of many commits at once; those that the store does not know are missing.
-    pub fn commit_ids(&self, seqs: &[u64]) -> Result<HashMap<u64, Uuid>, Error> {
-        self.catalog()?.commit_ids(seqs)
-    }
-
-    /// Bars of one series as counted by session.
-    pub(super) fn session_rows(&self, series_id: i32) -> Result<u64, Error> {
-        let counted = self.catalog()?.rows(
-            "SELECT coalesce(sum(bars), 0)::BIGINT FROM sessions WHERE series_id = ?",
-            params![series_id],
-            |row| row.get::<_, i64>(0),
-        )?;
-        Ok(counted.first().copied().unwrap_or(0) as u64)
-    }
-
-    /// Requests spent on a day under one fingerprint of a provider's key, by all runs.
-    pub fn requests_spent(&self, fingerprint: &str, day: chrono::NaiveDate) -> Result<u64, Error> {
-        self.catalog()?.requests_spent(fingerprint, day)
-    }
-
-    /// The conflict ledger, by series and timestamp.
-    pub fn conflicts(&self) -> Result<Vec<ConflictRow>, Error> {
-        let by_id: BTreeMap<i32, &SeriesKey> = self
-            .series
-            .iter()
-            .map(|(key, facts)| (facts.id, key))
-            .collect();
-        let rows = self.catalog()?.rows(
-            "SELECT series_id, epoch_us(timestamp), staged_open, staged_high, staged_low, staged_close, staged_volume, staged_vwap,
-                 staged_trades, staged_source, offered_open, offered_high, offered_low, offered_close, offered_volume, offered_vwap,
-                 offered_trades, offered_source, resolution, run_id
-             FROM conflicts ORDER BY series_id, timestamp, run_id",
-            [],
-            |row| {
-                let timestamp = Timestamp::from_micros(row.get(1)?);
-                let bar = |at: usize| -> duckdb::Result<Bar> {
-                    Ok(Bar {
-                        timestamp,
-                        open: row.get(at)?,
-                        high: row.get(at + 1)?,
-                        low: row.get(at + 2)?,
-                        close: row.get(at + 3)?,
-                        volume: row.get(at + 4)?,
-                        vwap: row.get(at + 5)?,
-                        trades: row.get(at + 6)?,
-                    })
-                };
-                let words: [String; 4] = [row.get(9)?, row.get(17)?, row.get(18)?, row.get(19)?];
-                Ok((row.get::<_, i32>(0)?, bar(2)?, bar(10)?, words))
-            },
-        )?;
-        let named = |(id, staged, offered, [staged_source, offered_source, resolution, run]): (
-            i32,
-            Bar,
-            Bar,
-            [String; 4],
-        )| {
-            by_id.get(&id).map(|series| ConflictRow {
-                series: (*series).clone(),
-                staged,
-                staged_source,
-                offered,
-                offered_source,
-                resolution,
-                run,
-            })
-        };
-        Ok(rows.into_iter().filter_map(named).collect())
-    }
-
-    /// All runs, oldest first.
-    pub fn runs(&self) -> Result<Vec<RunRow>, Error> {
-        self.catalog()?.rows(
-            "SELECT run_id, command, epoch_us(started_at), epoch_us(finished_at), status, summary FROM runs ORDER BY started_at, run_id",
-            [],
-            |row| {
-                Ok(RunRow {
-                    run: row.get(0)?,
-                    command: row.get(1)?,
-                    started_at: Timestamp::from_micros(row.get(2)?),
-                    finished_at: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros),
-                    status: row.get(4)?,
-                    summary: row.get(5)?,
-                })
-            },
-        )
-    }
-
-    /// Sync targets as last seen.
-    pub fn targets(&self) -> Result<Vec<TargetRow>, Error> {
-        let rows = self.catalog()?.rows(
-            "SELECT target, interval, ticker, base_seq, epoch_us(seen_at) FROM targets ORDER BY target, interval, ticker",
-            [],
-            |row| {
-                let (target, minutes, ticker): (String, u32, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok((target, minutes, ticker, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?))
-            },
-        )?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|(target, minutes, ticker, base_seq, seen_at)| {
-                let interval = crate::model::Interval::from_minutes(minutes)?;
-                let ticker = crate::model::Ticker::new(&ticker).ok()?;
-                Some(TargetRow {
-                    target,
-                    series: SeriesKey { interval, ticker },
-                    base_seq: base_seq as u64,
-                    seen_at: Timestamp::from_micros(seen_at),
-                })
-            })
-            .collect())
-    }
-
-    /// Rows of a series that commits after `seq` wrote: what a target whose base is `seq` still lacks.
-    pub fn rows_since(&self, series: &SeriesKey, seq: u64) -> Result<u64, Error> {
-        let Some(facts) = self.series.get(series) else {
-            return Ok(0);
-        };
-        let counted = self.catalog()?.rows(
-            "SELECT coalesce(sum(rows), 0)::BIGINT FROM commits WHERE series_id = ? AND commit_seq > ?",
-            params![facts.id, seq as i64],
-            |row| row.get::<_, i64>(0),
-        )?;
-        Ok(counted.first().copied().unwrap_or(0) as u64)
     }
 }

@@ -1,111 +1,24 @@
-//! Publish: replacing partitions of the lake, by a redo log.
-//!
-//! 1. Every new partition is written to `tmp/`, absorbing all hot rows of that partition, and flushed.
-//! 2. One DuckDB transaction records the *intent*, and with it whatever the publish commits. This is the durable point.
-//! 3. Each file is renamed into the lake; the folders are flushed.
-//! 4. A second transaction drops the hot rows that were absorbed, and the intent. Pure clean-up.
+//! Step 1 of a publish: writing new partitions, and what each is made of.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
 use rayon::prelude::*;
 use uuid::Uuid;
 
 use crate::model::{SeriesKey, TimeRange, year_start_micros};
+use crate::store::catalog::{PartitionFacts, SeriesFacts, years};
+use crate::store::commit::Prepared;
+use crate::store::drop_bars::outside;
+use crate::store::durable::{self, Flush};
+use crate::store::error::{Error, IoContext};
+use crate::store::handle::Store;
+use crate::store::lake::read::Partition;
+use crate::store::lake::write::{Stamp, write_partition};
+use crate::store::layout::PartitionKey;
+use crate::store::rows::StagedRows;
 
-use super::catalog::{Intent, PartitionFacts, SeriesFacts, years};
-use super::commit::Prepared;
-use super::drop_bars::outside;
-use super::durable::{self, Flush};
-use super::error::{Damage, Error, IoContext};
-use super::handle::Store;
-use super::lake::read::Partition;
-use super::lake::write::{Stamp, write_partition};
-use super::layout::{Layout, PartitionKey};
-use super::rows::StagedRows;
-
-/// A new partition in `tmp/`, not yet recorded.
-pub(super) struct Planned {
-    pub key: PartitionKey,
-    pub temporary: PathBuf,
-    pub new: PartitionFacts,
-    pub old: Option<PartitionFacts>,
-    pub is_seal: bool,
-}
-
-/// A new partition whose intent is recorded, or about to be.
-pub(super) struct Pending {
-    pub key: PartitionKey,
-    pub intent: Intent,
-}
-
-impl Planned {
-    pub fn with_series_id(self, series_id: i32) -> Pending {
-        Pending {
-            intent: Intent {
-                series_id,
-                year: self.key.year,
-                new: self.new,
-                temporary: self.temporary,
-                old_checksum: self.old.map(|old| old.digest.checksum),
-                is_seal: self.is_seal,
-            },
-            key: self.key,
-        }
-    }
-}
-
-/// The instants of a UTC year.
-pub(super) fn year_range(year: i32) -> TimeRange {
-    TimeRange {
-        start: year_start_micros(year),
-        end: year_start_micros(year + 1),
-    }
-}
-
-/// Opens a partition and checks that it is the one that the catalog describes.
-pub(super) fn open_checked(
-    layout: &Layout,
-    series: &SeriesKey,
-    year: i32,
-    facts: &PartitionFacts,
-) -> Result<Partition, Error> {
-    let key = PartitionKey {
-        series: series.clone(),
-        year,
-    };
-    let partition = Partition::open(&layout.partition(&key))?;
-    match differs(&partition, facts) {
-        None => Ok(partition),
-        Some(how) => Err(Error::Damaged {
-            dir: layout.root().to_path_buf(),
-            what: Damage::PartitionDiffers(key, how),
-            more: 0,
-        }),
-    }
-}
-
-/// How a partition's footer differs from the catalog, if it does.
-pub(super) fn differs(partition: &Partition, facts: &PartitionFacts) -> Option<String> {
-    let footer = &partition.footer;
-    if footer.commit_seq != facts.commit_seq || footer.commit_id != facts.commit_id {
-        return Some(format!(
-            "its last commit is {} {}, the catalog's {} {}",
-            footer.commit_seq, footer.commit_id, facts.commit_seq, facts.commit_id
-        ));
-    }
-    if footer.rows != facts.rows
-        || footer.row_hash != facts.row_hash
-        || footer.store_id != facts.store_id
-    {
-        return Some(format!(
-            "it holds {} rows, the catalog says {}",
-            footer.rows, facts.rows
-        ));
-    }
-    None
-}
+use super::{Planned, open_checked, year_range};
 
 /// What one new partition is made of, beside the sealed and hot rows that it absorbs.
 struct Job {
@@ -120,7 +33,10 @@ struct Job {
 }
 
 /// Step 1 for commits: takes the rows out of those `prepared` that publish, and writes their partitions.
-pub(super) fn encode(store: &Store, prepared: &mut [Prepared]) -> Result<Vec<Planned>, Error> {
+pub(in crate::store) fn encode(
+    store: &Store,
+    prepared: &mut [Prepared],
+) -> Result<Vec<Planned>, Error> {
     let mut jobs = Vec::new();
     {
         let inner = store.inner();
@@ -173,7 +89,7 @@ fn of_year(rows: &StagedRows, year: i32) -> StagedRows {
 }
 
 /// Step 1 for a seal: the hot rows of some partitions of locked series, merged with what is sealed there.
-pub(super) fn encode_seal(
+pub(in crate::store) fn encode_seal(
     store: &Store,
     partitions: &[(PartitionKey, SeriesFacts)],
 ) -> Result<Vec<Planned>, Error> {
@@ -238,7 +154,7 @@ pub(super) fn encode_seal(
 }
 
 /// Step 1 for a drop: the partitions that hold bars inside `range`, without them. One that would be empty goes.
-pub(super) fn encode_without(
+pub(in crate::store) fn encode_without(
     store: &Store,
     series: &SeriesKey,
     facts: &SeriesFacts,
@@ -293,24 +209,6 @@ pub(super) fn encode_without(
     let mut planned = write_all(store, jobs)?;
     planned.extend(removals);
     Ok(planned)
-}
-
-/// Removes a partition's file, and its folders where nothing else stands in them.
-pub(super) fn remove_partition(layout: &Layout, key: &PartitionKey) -> Result<(), Error> {
-    let target = layout.partition(key);
-    durable::remove_file(&target).at(&target)?;
-    let mut dir = target.parent();
-    while let Some(at) = dir.filter(|at| *at != layout.lake()) {
-        if at.exists() {
-            durable::sync_dir(at).at(at)?;
-        }
-        // A folder that still holds something stays, and so do those above it.
-        if !durable::remove_empty_dir(at).at(at)? {
-            return Ok(());
-        }
-        dir = at.parent();
-    }
-    dir.map_or(Ok(()), |at| durable::sync_dir(at).at(at))
 }
 
 fn write_all(store: &Store, jobs: Vec<Job>) -> Result<Vec<Planned>, Error> {
@@ -381,95 +279,4 @@ fn write_one(store: &Store, job: Job, flush: &Flush) -> Result<Planned, Error> {
         old: job.old,
         is_seal: job.is_seal,
     })
-}
-
-/// Gives up partitions whose transaction failed with `why`.
-pub(super) fn discard(store: &Store, pending: &[Pending], why: &Error) {
-    if matches!(why, Error::InDoubt { .. }) {
-        // The intents may be recorded: then the next opening needs the files, else it removes them.
-        store.broken.store(true, Ordering::SeqCst);
-        return;
-    }
-    for one in pending.iter().filter(|one| !one.intent.is_removal()) {
-        drop(durable::remove_file(
-            &store.layout.tmp().join(&one.intent.temporary),
-        ));
-    }
-}
-
-/// Steps 3 and 4, after the transaction that recorded the intents.
-pub(super) fn carry_out(store: &Store, pending: Vec<Pending>) -> Result<(), Error> {
-    if pending.is_empty() {
-        return Ok(());
-    }
-    let done = rename_all(&store.layout, &pending).and_then(|()| {
-        crate::crash_point!("publish.after-rename");
-        let mut inner = store.inner();
-        let intents: Vec<Intent> = pending.iter().map(|one| one.intent.clone()).collect();
-        inner
-            .catalog
-            .transaction(|catalog| catalog.settle_intents(&intents))?;
-        for one in pending {
-            if let Some(facts) = inner.series.get_mut(&one.key.series) {
-                facts.hot.remove(&one.key.year);
-                if one.intent.is_removal() {
-                    facts.partitions.remove(&one.key.year);
-                } else {
-                    facts.partitions.insert(one.key.year, one.intent.new);
-                }
-            }
-        }
-        Ok(())
-    });
-    crate::crash_point!("publish.after-settle");
-    // What was committed stays committed: the next opening finishes it. This process must not go on beside it.
-    done.inspect_err(|_| store.broken.store(true, Ordering::SeqCst))
-}
-
-/// Step 3: renames each temporary over its target and flushes every folder that changed, up to `lake/`.
-pub(super) fn rename_all(layout: &Layout, pending: &[Pending]) -> Result<(), Error> {
-    let lake = layout.lake();
-    // The folders of each: of its year, of its ticker, and now and then one above.
-    let flush = Flush::begin(layout.root(), 2 * pending.len()).at(layout.root())?;
-    let mut dirs = BTreeSet::new();
-    for one in pending {
-        if one.intent.is_removal() {
-            remove_partition(layout, &one.key)?;
-            continue;
-        }
-        let target = layout.partition(&one.key);
-        let dir = target.parent().unwrap_or(layout.root()).to_path_buf();
-        durable::create_dirs(layout.root(), &dir).at(&dir)?;
-        crate::crash_point!("publish.before-rename");
-        durable::rename(&layout.tmp().join(&one.intent.temporary), &target).at(&target)?;
-        crate::crash_point!("publish.between-renames");
-        changed(layout, one, &mut dirs);
-    }
-    flush.end(dirs.iter().rev().map(PathBuf::as_path)).at(&lake)
-}
-
-/// The folders that must be flushed before a rename can be believed. For a partition that was not there before these
-/// are all up to the lake: a process that was killed may have made any of them, and not flushed it.
-fn changed(layout: &Layout, one: &Pending, dirs: &mut BTreeSet<PathBuf>) {
-    let (target, lake) = (layout.partition(&one.key), layout.lake());
-    let mut dir = target.parent();
-    while let Some(at) = dir {
-        dirs.insert(at.to_path_buf());
-        if at == lake || one.intent.old_checksum.is_some() {
-            return;
-        }
-        dir = at.parent();
-    }
-}
-
-/// Flushes the folders of partitions that somebody renamed who may not have lived to do it.
-pub(super) fn flush_renamed(layout: &Layout, pending: &[Pending]) -> Result<(), Error> {
-    let mut dirs = BTreeSet::new();
-    for one in pending.iter().filter(|one| !one.intent.is_removal()) {
-        changed(layout, one, &mut dirs);
-    }
-    for dir in dirs.iter().rev() {
-        durable::sync_dir(dir).at(dir)?;
-    }
-    Ok(())
 }

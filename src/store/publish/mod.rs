@@ -1,0 +1,213 @@
+//! Publish: replacing partitions of the lake, by a redo log.
+//!
+//! 1. Every new partition is written to `tmp/`, absorbing all hot rows of that partition, and flushed.
+//! 2. One DuckDB transaction records the *intent*, and with it whatever the publish commits. This is the durable point.
+//! 3. Each file is renamed into the lake; the folders are flushed.
+//! 4. A second transaction drops the hot rows that were absorbed, and the intent. Pure clean-up.
+
+mod encode;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use crate::model::{SeriesKey, TimeRange, year_start_micros};
+
+use super::catalog::{Intent, PartitionFacts};
+use super::durable::{self, Flush};
+use super::error::{Damage, Error, IoContext};
+use super::handle::Store;
+use super::lake::read::Partition;
+use super::layout::{Layout, PartitionKey};
+pub(super) use encode::{encode, encode_seal, encode_without};
+
+/// A new partition in `tmp/`, not yet recorded.
+pub(super) struct Planned {
+    pub key: PartitionKey,
+    pub temporary: PathBuf,
+    pub new: PartitionFacts,
+    pub old: Option<PartitionFacts>,
+    pub is_seal: bool,
+}
+
+/// A new partition whose intent is recorded, or about to be.
+pub(super) struct Pending {
+    pub key: PartitionKey,
+    pub intent: Intent,
+}
+
+impl Planned {
+    pub fn with_series_id(self, series_id: i32) -> Pending {
+        Pending {
+            intent: Intent {
+                series_id,
+                year: self.key.year,
+                new: self.new,
+                temporary: self.temporary,
+                old_checksum: self.old.map(|old| old.digest.checksum),
+                is_seal: self.is_seal,
+            },
+            key: self.key,
+        }
+    }
+}
+
+/// The instants of a UTC year.
+pub(super) fn year_range(year: i32) -> TimeRange {
+    TimeRange {
+        start: year_start_micros(year),
+        end: year_start_micros(year + 1),
+    }
+}
+
+/// Opens a partition and checks that it is the one that the catalog describes.
+pub(super) fn open_checked(
+    layout: &Layout,
+    series: &SeriesKey,
+    year: i32,
+    facts: &PartitionFacts,
+) -> Result<Partition, Error> {
+    let key = PartitionKey {
+        series: series.clone(),
+        year,
+    };
+    let partition = Partition::open(&layout.partition(&key))?;
+    match differs(&partition, facts) {
+        None => Ok(partition),
+        Some(how) => Err(Error::Damaged {
+            dir: layout.root().to_path_buf(),
+            what: Damage::PartitionDiffers(key, how),
+            more: 0,
+        }),
+    }
+}
+
+/// How a partition's footer differs from the catalog, if it does.
+pub(super) fn differs(partition: &Partition, facts: &PartitionFacts) -> Option<String> {
+    let footer = &partition.footer;
+    if footer.commit_seq != facts.commit_seq || footer.commit_id != facts.commit_id {
+        return Some(format!(
+            "its last commit is {} {}, the catalog's {} {}",
+            footer.commit_seq, footer.commit_id, facts.commit_seq, facts.commit_id
+        ));
+    }
+    if footer.rows != facts.rows
+        || footer.row_hash != facts.row_hash
+        || footer.store_id != facts.store_id
+    {
+        return Some(format!(
+            "it holds {} rows, the catalog says {}",
+            footer.rows, facts.rows
+        ));
+    }
+    None
+}
+
+/// Removes a partition's file, and its folders where nothing else stands in them.
+pub(super) fn remove_partition(layout: &Layout, key: &PartitionKey) -> Result<(), Error> {
+    let target = layout.partition(key);
+    durable::remove_file(&target).at(&target)?;
+    let mut dir = target.parent();
+    while let Some(at) = dir.filter(|at| *at != layout.lake()) {
+        if at.exists() {
+            durable::sync_dir(at).at(at)?;
+        }
+        // A folder that still holds something stays, and so do those above it.
+        if !durable::remove_empty_dir(at).at(at)? {
+            return Ok(());
+        }
+        dir = at.parent();
+    }
+    dir.map_or(Ok(()), |at| durable::sync_dir(at).at(at))
+}
+
+/// Gives up partitions whose transaction failed with `why`.
+pub(super) fn discard(store: &Store, pending: &[Pending], why: &Error) {
+    if matches!(why, Error::InDoubt { .. }) {
+        // The intents may be recorded: then the next opening needs the files, else it removes them.
+        store.broken.store(true, Ordering::SeqCst);
+        return;
+    }
+    for one in pending.iter().filter(|one| !one.intent.is_removal()) {
+        drop(durable::remove_file(
+            &store.layout.tmp().join(&one.intent.temporary),
+        ));
+    }
+}
+
+/// Steps 3 and 4, after the transaction that recorded the intents.
+pub(super) fn carry_out(store: &Store, pending: Vec<Pending>) -> Result<(), Error> {
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let done = rename_all(&store.layout, &pending).and_then(|()| {
+        crate::crash_point!("publish.after-rename");
+        let mut inner = store.inner();
+        let intents: Vec<Intent> = pending.iter().map(|one| one.intent.clone()).collect();
+        inner
+            .catalog
+            .transaction(|catalog| catalog.settle_intents(&intents))?;
+        for one in pending {
+            if let Some(facts) = inner.series.get_mut(&one.key.series) {
+                facts.hot.remove(&one.key.year);
+                if one.intent.is_removal() {
+                    facts.partitions.remove(&one.key.year);
+                } else {
+                    facts.partitions.insert(one.key.year, one.intent.new);
+                }
+            }
+        }
+        Ok(())
+    });
+    crate::crash_point!("publish.after-settle");
+    // What was committed stays committed: the next opening finishes it. This process must not go on beside it.
+    done.inspect_err(|_| store.broken.store(true, Ordering::SeqCst))
+}
+
+/// Step 3: renames each temporary over its target and flushes every folder that changed, up to `lake/`.
+pub(super) fn rename_all(layout: &Layout, pending: &[Pending]) -> Result<(), Error> {
+    let lake = layout.lake();
+    // The folders of each: of its year, of its ticker, and now and then one above.
+    let flush = Flush::begin(layout.root(), 2 * pending.len()).at(layout.root())?;
+    let mut dirs = BTreeSet::new();
+    for one in pending {
+        if one.intent.is_removal() {
+            remove_partition(layout, &one.key)?;
+            continue;
+        }
+        let target = layout.partition(&one.key);
+        let dir = target.parent().unwrap_or(layout.root()).to_path_buf();
+        durable::create_dirs(layout.root(), &dir).at(&dir)?;
+        crate::crash_point!("publish.before-rename");
+        durable::rename(&layout.tmp().join(&one.intent.temporary), &target).at(&target)?;
+        crate::crash_point!("publish.between-renames");
+        changed(layout, one, &mut dirs);
+    }
+    flush.end(dirs.iter().rev().map(PathBuf::as_path)).at(&lake)
+}
+
+/// The folders that must be flushed before a rename can be believed. For a partition that was not there before these
+/// are all up to the lake: a process that was killed may have made any of them, and not flushed it.
+fn changed(layout: &Layout, one: &Pending, dirs: &mut BTreeSet<PathBuf>) {
+    let (target, lake) = (layout.partition(&one.key), layout.lake());
+    let mut dir = target.parent();
+    while let Some(at) = dir {
+        dirs.insert(at.to_path_buf());
+        if at == lake || one.intent.old_checksum.is_some() {
+            return;
+        }
+        dir = at.parent();
+    }
+}
+
+/// Flushes the folders of partitions that somebody renamed who may not have lived to do it.
+pub(super) fn flush_renamed(layout: &Layout, pending: &[Pending]) -> Result<(), Error> {
+    let mut dirs = BTreeSet::new();
+    for one in pending.iter().filter(|one| !one.intent.is_removal()) {
+        changed(layout, one, &mut dirs);
+    }
+    for dir in dirs.iter().rev() {
+        durable::sync_dir(dir).at(dir)?;
+    }
+    Ok(())
+}
