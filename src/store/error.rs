@@ -165,6 +165,12 @@ pub enum Damage {
     /// A publish was recorded, and neither its old nor its new file is there.
     #[error("partition {0} was being replaced, and neither its new nor its old file is whole")]
     IntentLost(PartitionKey),
+    /// The catalog lists a segment whose file is gone.
+    #[error("segment {0}, with hot bars of many series, is gone")]
+    SegmentMissing(String),
+    /// A segment's bytes are not those that were written.
+    #[error("segment {0}, with hot bars of many series, fails its checksum")]
+    SegmentDamaged(String),
     /// The hot tier holds a key twice, or one that the lake holds too.
     #[error("{0} holds {1} keys more than once")]
     DuplicateKeys(SeriesKey, u64),

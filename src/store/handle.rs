@@ -1,9 +1,9 @@
 //! The open store: the one writer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -14,11 +14,13 @@ use crate::model::{SeriesKey, Timestamp};
 
 use super::catalog::{Catalog, SeriesFacts};
 use super::coverage::Answer;
-use super::error::Error;
+use super::durable;
+use super::error::{Error, IoContext};
 use super::layout::Layout;
 use super::ledger::{self, Entries, Tails};
 use super::lock::{WAIT_FOR_READERS_MS_MAX, WriteLock};
 use super::run::RunId;
+use super::segment;
 use super::series_locks::SeriesLocks;
 
 /// How a store is opened.
@@ -61,6 +63,10 @@ pub struct SealRule {
     pub store_rows_min: u64,
     /// … and also one hot row for so many sealed ones.
     pub store_sealed_per_hot: u64,
+    /// Hot rows of one commit stand in a segment, not in the table, when they are so many …
+    pub segment_rows_min: u64,
+    /// … of so many series: of fewer, each is soon sealed.
+    pub segment_series_min: u64,
 }
 
 impl Default for SealRule {
@@ -71,6 +77,8 @@ impl Default for SealRule {
             partition_sealed_per_hot: 4,
             store_rows_min: 16_000_000,
             store_sealed_per_hot: 8,
+            segment_rows_min: 65_536,
+            segment_series_min: 64,
         }
     }
 }
@@ -88,6 +96,8 @@ pub struct Store {
     /// A publish was recorded but could not be carried out: only recovery at the next opening may go on.
     pub(super) broken: AtomicBool,
     pub(super) notices: Vec<String>,
+    /// Each reader made here holds one more: while there are any, no segment is removed.
+    pub(super) readers: Arc<()>,
     /// Held for as long as the store is open; declared last, so that DuckDB closes first.
     pub(super) lock: Mutex<WriteLock>,
 }
@@ -97,6 +107,7 @@ pub(super) struct Inner {
     pub catalog: Catalog,
     pub series: BTreeMap<SeriesKey, SeriesFacts>,
     pub next_series_id: i32,
+    pub next_part_id: i64,
     pub demo: Option<bool>,
     calendars: HashMap<String, Option<Calendar>>,
     overrides: Overrides,
@@ -109,6 +120,7 @@ impl Inner {
         let demo = catalog.meta("bars")?.map(|kind| kind == "demo");
         Ok(Self {
             next_series_id: catalog.next_series_id()?,
+            next_part_id: catalog.next_part_id()?,
             series,
             demo,
             catalog,
@@ -193,9 +205,9 @@ impl Inner {
 impl Drop for Store {
     /// Brings DuckDB's log into its database. What fails here is in the log still.
     fn drop(&mut self) {
-        if let Ok(inner) = self.inner.get_mut() {
-            drop(inner.catalog.checkpoint(true));
-        }
+        let inner = self.inner();
+        drop(self.sweep_segments(&inner));
+        drop(inner.catalog.checkpoint(true));
     }
 }
 
@@ -211,6 +223,22 @@ impl Store {
             self.broken.store(true, Ordering::SeqCst);
             PoisonError::into_inner(poisoned)
         })
+    }
+
+    /// Removes the files of segments that the catalog does not list any more, unless a reader may still read them: then
+    /// that is left to the next time.
+    pub(super) fn sweep_segments(&self, inner: &Inner) -> Result<(), Error> {
+        // After a COMMIT in doubt only the next opening knows what is listed.
+        let broken = self.broken.load(Ordering::SeqCst);
+        if broken || !inner.catalog.may_have_segments() || Arc::strong_count(&self.readers) > 1 {
+            return Ok(());
+        }
+        let listed: BTreeSet<String> = inner.catalog.segments()?.into_keys().collect();
+        for path in segment::unlisted(&self.layout, &listed)? {
+            durable::remove_file(&path).at(&path)?;
+        }
+        inner.catalog.forget_footers(&listed);
+        inner.catalog.look_for_segments()
     }
 
     pub(super) fn check_whole(&self) -> Result<(), Error> {

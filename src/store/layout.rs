@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! staging.duckdb                                       hot bars and the catalog
+//! segments/<id>.parquet                                hot bars of large commits, until they are sealed
 //! lake/interval=1m/ticker=AAPL/year=2025/bars.parquet  sealed bars, one file a partition
 //! tmp/  quarantine/  rejects/<run>.csv  store.lock
 //! ```
@@ -78,6 +79,18 @@ impl Layout {
     #[must_use]
     pub fn lake(&self) -> PathBuf {
         self.root.join("lake")
+    }
+
+    /// Hot bars that stand in files of their own.
+    #[must_use]
+    pub fn segments(&self) -> PathBuf {
+        self.root.join("segments")
+    }
+
+    /// The file of a segment.
+    #[must_use]
+    pub fn segment(&self, name: &str) -> PathBuf {
+        self.segments().join(name)
     }
 
     /// What is being written.

@@ -34,6 +34,7 @@ mod rows;
 mod run;
 mod scan;
 mod seal;
+mod segment;
 mod series_locks;
 mod sessions;
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
 
 use crate::model::SeriesKey;
 
@@ -16,6 +16,8 @@ use super::lake::read::Partition;
 use super::layout::{Layout, PartitionKey};
 use super::lock::WriteLock;
 use super::publish::{self, Pending};
+use super::quarantine;
+use super::segment;
 use super::series_locks::SeriesLocks;
 
 /// Opens the store in `dir` for writing.
@@ -35,7 +37,11 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
     redo(&layout, &catalog)?;
     let mut inner = Inner::new(catalog, options.calendars.clone())?;
     inner.forget_empty_series(None)?;
-    let damage = compare_with_lake(&layout, &inner.series)?;
+    let mut damage = compare_with_lake(&layout, &inner.series)?;
+    let segments = inner.catalog.segments()?;
+    for (name, digest) in &segments {
+        damage.extend(segment::glance(&layout, name, digest)?);
+    }
     if !damage.is_empty() {
         return Err(damaged(&layout, damage));
     }
@@ -54,6 +60,14 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
         None => {}
     }
     notices.extend(missing_commits(lock.acknowledged(), known));
+    for path in segment::unlisted(&layout, &segments.into_keys().collect())? {
+        // Left by a kill, unless the catalog is older than what was acknowledged: then it may hold just that.
+        if lock.acknowledged() > known {
+            quarantine::move_aside(&layout, &path)?;
+        } else {
+            durable::remove_file(&path).at(&path)?;
+        }
+    }
     Ok(Store {
         // A number is never given twice, not even one whose commit is lost.
         next_seq: AtomicU64::new(known.max(lock.acknowledged()) + 1),
@@ -64,6 +78,7 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
         locks: SeriesLocks::default(),
         broken: AtomicBool::new(false),
         notices,
+        readers: Arc::default(),
         lock: Mutex::new(lock),
     })
 }

@@ -22,6 +22,7 @@ use super::layout::{Layout, PartitionKey};
 use super::lock::WriteLock;
 use super::publish::{self, Pending};
 use super::recover::{self, Place};
+use super::segment;
 use super::sessions;
 use super::verify::check_partition;
 
@@ -59,7 +60,8 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
     let listed = catalog.series()?;
     let sound = sound_partitions(&layout, &listed, &mut out)?;
     quarantine_temporaries(&layout, &mut out)?;
-    let lost = lost_partitions(&listed, &sound, &mut out);
+    let mut lost = lost_partitions(&listed, &sound, &mut out);
+    let lost_segments = lost_segments(&layout, &catalog, &listed, &mut lost, &mut out)?;
     out.partitions = sound.len() as u64;
     out.rows = sound.values().map(|(facts, _)| facts.rows).sum();
     let sealed = sound.values().map(|(facts, _)| facts.commit_seq).max();
@@ -82,6 +84,9 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
                 duckdb::params![facts.id],
             )?;
             catalog.insert_series(facts.id, key, &facts.provenance)?;
+        }
+        for name in &lost_segments {
+            catalog.delete_segment(name)?;
         }
         for (key, (facts, timestamps)) in &sound {
             let id = series.get(&key.series).map_or(0, |series| series.id);
@@ -320,6 +325,45 @@ fn lost_partitions(
         }
     }
     lost
+}
+
+/// The listed segments that are gone or fail their checksum, with the partitions that their bars were of; and every file
+/// that is no segment of this catalog goes to quarantine with them.
+fn lost_segments(
+    layout: &Layout,
+    catalog: &Catalog,
+    listed: &BTreeMap<SeriesKey, SeriesFacts>,
+    lost: &mut BTreeSet<PartitionKey>,
+    out: &mut Repaired,
+) -> Result<Vec<String>, Error> {
+    let by_id: BTreeMap<i32, &SeriesKey> = (listed.iter())
+        .map(|(key, facts)| (facts.id, key))
+        .collect();
+    let segments = catalog.segments()?;
+    let mut damaged = Vec::new();
+    for (name, digest) in &segments {
+        let Some(what) = segment::check(layout, name, digest)? else {
+            continue;
+        };
+        let parts = catalog.segment_years(name)?;
+        let rows: u64 = parts.iter().map(|(_, _, rows)| rows).sum();
+        out.lost.push(format!("{what}: {rows} bars"));
+        lost.extend(parts.iter().filter_map(|(id, year, _)| {
+            let series = SeriesKey::clone(by_id.get(id)?);
+            Some(PartitionKey {
+                series,
+                year: *year,
+            })
+        }));
+        damaged.push(name.clone());
+    }
+    let sound = (segments.into_keys())
+        .filter(|name| !damaged.contains(name))
+        .collect();
+    for path in segment::unlisted(layout, &sound)? {
+        quarantine(layout, &path, out)?;
+    }
+    Ok(damaged)
 }
 
 /// The series of the old catalog, and those that only the lake knows.

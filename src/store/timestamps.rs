@@ -90,7 +90,7 @@ impl Reader {
         Ok(found)
     }
 
-    /// Hot keys come for many series by one query: the table has no index.
+    /// Hot keys come for many series by one query: the table has no index. Of segments the bars are read too, which few ask for.
     fn add_hot_timestamps(&self, wanted: &[Wanted], found: &mut [Vec<i64>]) -> Result<(), Error> {
         let mut hot: Vec<(i32, usize)> = Vec::new();
         for (place, (series, ranges)) in wanted.iter().enumerate() {
@@ -119,19 +119,29 @@ impl Reader {
             );
             let catalog = self.catalog()?;
             let failed = |error| catalog.failed(error);
+            let mut keep = |id: i32, at: i64| {
+                let Some(place) = places.get(&id) else {
+                    return;
+                };
+                let ranges = &wanted[*place].1;
+                let before = ranges.partition_point(|range| range.end <= at);
+                if ranges.get(before).is_some_and(|range| range.contains(at)) {
+                    found[*place].push(at);
+                }
+            };
             let mut statement = catalog.connection.prepare(&sql).map_err(failed)?;
             for batch in statement.query_arrow([]).map_err(failed)? {
                 let ids = batch.column(0).as_primitive::<Int32Type>().values();
                 let timestamps = batch.column(1).as_primitive::<Int64Type>().values();
                 for (id, at) in ids.iter().zip(timestamps) {
-                    let Some(place) = places.get(id) else {
-                        continue;
-                    };
-                    let ranges = &wanted[*place].1;
-                    let before = ranges.partition_point(|range| range.end <= *at);
-                    if ranges.get(before).is_some_and(|range| range.contains(*at)) {
-                        found[*place].push(*at);
-                    }
+                    keep(*id, *at);
+                }
+            }
+            drop(statement);
+            let ids: Vec<i32> = some.iter().map(|(id, _)| *id).collect();
+            for (id, rows) in catalog.segment_rows(&ids, TimeRange { start, end })? {
+                for at in rows.bars.timestamps() {
+                    keep(id, *at);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Verify: every hash, count and order, each key once, and the catalog against the lake.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -16,7 +17,8 @@ use super::layout::{Layout, PartitionKey};
 use super::publish;
 use super::reader::Reader;
 use super::recover;
-use super::rows::bars_from_batch;
+use super::rows::{StagedRows, bars_from_batch};
+use super::segment;
 
 /// What a verification went through and found.
 #[derive(Clone, Debug, Default)]
@@ -82,16 +84,20 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
         .collect();
     damage.extend(checked.into_iter().filter_map(Result::err));
 
+    let (in_segments, of_damaged) = check_segments(&reader)?;
+    damage.extend(in_segments);
+
     let counts: Vec<Result<Vec<Damage>, Error>> = reader
         .series
         .par_iter()
         .map(|(key, facts)| check_series(&reader, key, facts))
         .collect();
-    let unreadable: Vec<SeriesKey> = damage.iter().filter_map(series_of).collect();
+    let mut unreadable: BTreeSet<SeriesKey> = damage.iter().filter_map(series_of).collect();
+    unreadable.extend(of_damaged);
     for (series, result) in reader.series.keys().zip(counts) {
         match result {
             Ok(found) => damage.extend(found),
-            // A partition that cannot be read is named above already.
+            // A partition or segment that cannot be read is named above already.
             Err(_) if unreadable.contains(series) => {}
             Err(error) => return Err(error),
         }
@@ -103,6 +109,23 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
         hot_rows: rows.iter().map(|row| row.hot_rows).sum(),
         damage,
     })
+}
+
+/// The segments that are not as they were written, and the series with bars in them.
+fn check_segments(reader: &Reader) -> Result<(Vec<Damage>, BTreeSet<SeriesKey>), Error> {
+    let (mut damage, mut ids) = (Vec::new(), BTreeSet::new());
+    let catalog = reader.catalog()?;
+    for (name, digest) in catalog.segments()? {
+        if let Some(what) = segment::check(&reader.layout, &name, &digest)? {
+            damage.push(what);
+            ids.extend((catalog.segment_years(&name)?.into_iter()).map(|(id, _, _)| id));
+        }
+    }
+    let series = (reader.series.iter())
+        .filter(|(_, facts)| ids.contains(&facts.id))
+        .map(|(key, _)| key.clone())
+        .collect();
+    Ok((damage, series))
 }
 
 /// One difference that keeps the catalog from use, and what the lake by itself has.
@@ -195,11 +218,10 @@ fn check_series(
     facts: &SeriesFacts,
 ) -> Result<Vec<Damage>, Error> {
     let mut damage = Vec::new();
-    let hot = reader
-        .catalog()?
-        .hot_rows(&[facts.id], TimeRange::ALL)?
-        .remove(&facts.id)
-        .unwrap_or_default();
+    let hot = match facts.hot.is_empty() {
+        true => StagedRows::default(),
+        false => reader.hot_rows_of(key, facts, TimeRange::ALL)?,
+    };
     let mut twice = hot
         .bars
         .timestamps()

@@ -11,6 +11,7 @@ use super::error::{Damage, Error};
 use super::layout::PartitionKey;
 use super::reader::Reader;
 use super::recover;
+use super::segment::PART_COLUMN;
 
 /// Types of the lake's folder keys: DuckDB would guess a number for the ticker `7203`.
 pub const HIVE_TYPES: &str = "{'interval': VARCHAR, 'ticker': VARCHAR, 'year': INTEGER}";
@@ -33,6 +34,7 @@ impl Reader {
         };
         use_utc(&connection).map_err(failed)?;
         self.check_lake()?;
+        self.check_segments()?;
         connection
             .execute_batch(&self.bars_view()?)
             .map_err(failed)?;
@@ -66,6 +68,18 @@ impl Reader {
         } else {
             Err(recover::damaged(&self.layout, damage))
         }
+    }
+
+    /// DuckDB would say of a segment that is gone which file it misses, and not what that means.
+    fn check_segments(&self) -> Result<(), Error> {
+        if self.catalog.is_none() {
+            return Ok(());
+        }
+        let catalog = self.catalog()?;
+        for name in catalog.segments()?.keys() {
+            catalog.check_segment(name)?;
+        }
+        Ok(())
     }
 
     fn bars_view(&self) -> Result<String, Error> {
@@ -115,23 +129,38 @@ impl Reader {
             }
         }
         if self.catalog.is_some() {
-            let hidden: String = self
-                .overlay
-                .values()
-                .map(|(_, intent)| {
-                    format!(
-                        " AND NOT (h.series_id = {} AND epoch_us(h.timestamp) >= {} AND epoch_us(h.timestamp) < {} AND h.commit_seq <= {})",
-                        intent.series_id,
-                        year_start_micros(intent.year),
-                        year_start_micros(intent.year + 1),
-                        intent.new.commit_seq
-                    )
-                })
-                .collect();
+            let hidden = |commit_seq: &str| -> String {
+                self.overlay
+                    .values()
+                    .map(|(_, intent)| {
+                        format!(
+                            " AND NOT (s.series_id = {} AND epoch_us(h.timestamp) >= {} AND epoch_us(h.timestamp) < {} AND {commit_seq} <= {})",
+                            intent.series_id,
+                            year_start_micros(intent.year),
+                            year_start_micros(intent.year + 1),
+                            intent.new.commit_seq
+                        )
+                    })
+                    .collect()
+            };
             selects.push(format!(
                 "SELECT s.ticker, h.timestamp, {BAR_COLUMNS}, s.interval
-                 FROM staging.main.hot h JOIN staging.main.series s USING (series_id) JOIN staging.main.sources USING (source_id) WHERE true{hidden}"
+                 FROM staging.main.hot h JOIN staging.main.series s USING (series_id) JOIN staging.main.sources USING (source_id) WHERE true{}",
+                hidden("h.commit_seq")
             ));
+            let segments = self.catalog()?.segments()?;
+            if !segments.is_empty() {
+                let files: Vec<String> = (segments.keys())
+                    .map(|name| quoted(&self.layout.segment(name)))
+                    .collect();
+                selects.push(format!(
+                    "SELECT s.ticker, h.timestamp, {BAR_COLUMNS}, s.interval
+                     FROM read_parquet([{}], hive_partitioning = false) h JOIN staging.main.segment_parts p USING ({PART_COLUMN})
+                       JOIN staging.main.series s USING (series_id) JOIN staging.main.sources USING (source_id) WHERE true{}",
+                    files.join(", "),
+                    hidden("p.commit_seq")
+                ));
+            }
         }
         if selects.is_empty() {
             selects.push(

@@ -97,6 +97,69 @@ fn a_small_commit() {
     }
 }
 
+/// A dump of one day of 70 tickers: its rows go into a segment.
+fn day(env: &TestEnv, price: u32) {
+    let mut text = String::from("ticker,timestamp,open,high,low,close,volume\n");
+    let start = chrono::DateTime::from_timestamp(1_735_675_200, 0).unwrap();
+    for ticker in 0..70 {
+        for row in 0..1_000_u32 {
+            let at = start + chrono::Duration::minutes(i64::from(row));
+            let at = at.format("%Y-%m-%dT%H:%M:%SZ");
+            text += &format!(
+                "S{ticker},{at},{price},{},{price},{price},{row}\n",
+                price + 1
+            );
+        }
+    }
+    env.write("day.csv", text);
+}
+
+#[test]
+fn a_commit_of_many_series_and_its_seal() {
+    let inject = "inject-csv day.csv --exchange CRYPTO --on-conflict update";
+    for (point, line) in [
+        ("segment.after-write", inject),
+        ("segment.after-rename", inject),
+        ("commit.before-transaction", inject),
+        ("commit.after-transaction", inject),
+        ("seal.after-intent", "seal"),
+        ("publish.after-settle", "seal"),
+    ] {
+        let env = TestEnv::new();
+        dump(&env, "A", 10);
+        env.typed(INJECT_A).ok();
+        day(&env, 10);
+        let old = content(&env);
+        if line != inject {
+            env.typed(inject).ok();
+            assert_eq!(env.files("data/staging/segments").len(), 1);
+        }
+        let killed = run_to(&env, point, line);
+        assert_eq!(
+            killed.code,
+            None,
+            "{point} is not reached by {line}: {}",
+            killed.snapshot()
+        );
+        let found = content(&env);
+        env.typed(inject).ok();
+        let new = content(&env);
+        assert_eq!(new.lines().count(), 71);
+        assert!(new.contains("S69,1000,1000,10000"), "{new}");
+        let allowed = if line == inject {
+            vec![&old, &new]
+        } else {
+            vec![&new]
+        };
+        assert!(allowed.contains(&&found), "{point}, {line}:\n{found}");
+        env.typed("verify").ok();
+        env.typed("seal").ok();
+        assert_eq!(env.files("data/staging/segments"), Vec::<String>::new());
+        assert_eq!(content(&env), new);
+        env.typed("verify").ok();
+    }
+}
+
 #[test]
 fn a_seal() {
     for point in [

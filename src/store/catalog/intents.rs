@@ -134,6 +134,14 @@ impl Catalog {
                 year_starts(1),
             ],
         )?;
+        if self.any_segments.get() {
+            self.run(
+                "DELETE FROM segment_parts USING intents i, settling s
+                 WHERE s.series_id = i.series_id AND s.year = i.year AND s.checksum = i.checksum AND segment_parts.series_id = i.series_id
+                   AND segment_parts.year = s.year AND segment_parts.commit_seq <= i.commit_seq",
+            )?;
+            self.forget_empty_segments()?;
+        }
         self.run(
             "DELETE FROM hot USING intents i, settling s
              WHERE s.series_id = i.series_id AND s.year = i.year AND s.checksum = i.checksum AND hot.series_id = i.series_id

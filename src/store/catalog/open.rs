@@ -1,5 +1,7 @@
 //! Opening the database, and making it.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,10 +12,15 @@ use uuid::Uuid;
 use crate::store::error::{Error, IoContext};
 use crate::store::lake::SCHEMA_VERSION;
 use crate::store::layout::Layout;
-use crate::store::{durable, quarantine};
+use crate::store::{durable, quarantine, segment};
 
+use super::hot::segments;
 use super::log::MendedLog;
 use super::{checkpoint, log};
+
+/// The newest format of a store that this program knows. One without segments keeps the format of its partitions, so that
+/// programs that know nothing of them open it.
+const FORMAT_MAX: u32 = segments::FORMAT_WITH_SEGMENTS;
 
 /// The open database.
 pub(crate) struct Catalog {
@@ -21,6 +28,10 @@ pub(crate) struct Catalog {
     path: PathBuf,
     /// The file itself, where we write: closed after DuckDB has closed it.
     pub(super) file: Option<Arc<File>>,
+    /// Whether the hot tier has segments.
+    pub(super) any_segments: Cell<bool>,
+    /// Footers of segments whose bytes were compared with their checksum by this process.
+    pub(super) checked_segments: RefCell<BTreeMap<String, segment::Footer>>,
 }
 
 /// A database that was opened, and what was found on the way.
@@ -55,11 +66,7 @@ impl Catalog {
                 "SET checkpoint_threshold = '1TB'; PRAGMA disable_checkpoint_on_shutdown",
             )
             .map_err(failed)?;
-        let catalog = Self {
-            connection,
-            path,
-            file: Some(Arc::new(file)),
-        };
+        let catalog = Self::of(connection, path, Some(Arc::new(file)));
         // Earlier versions could be killed between making the file and committing the schema.
         let store_id = if catalog.has_schema()? {
             catalog.check_version(layout)?
@@ -67,11 +74,23 @@ impl Catalog {
             catalog.make()?
         };
         catalog.run(crate::store::fills::TABLE)?;
+        catalog.run(segments::TABLES)?;
+        catalog.look_for_segments()?;
         Ok(Opened {
             catalog,
             store_id,
             log,
         })
+    }
+
+    fn of(connection: Connection, path: PathBuf, file: Option<Arc<File>>) -> Self {
+        Self {
+            connection,
+            path,
+            file,
+            any_segments: Cell::new(false),
+            checked_segments: RefCell::default(),
+        }
     }
 
     /// Makes the database in `tmp/` and renames it: a kill leaves none or a whole one.
@@ -96,11 +115,7 @@ impl Catalog {
                     source,
                 }
             })?;
-        let catalog = Self {
-            connection,
-            path,
-            file: None,
-        };
+        let catalog = Self::of(connection, path, None);
         catalog.make()?;
         catalog.run("CHECKPOINT")?;
         let Self {
@@ -127,12 +142,9 @@ impl Catalog {
                     source,
                 }
             })?;
-        let catalog = Self {
-            connection,
-            path,
-            file: None,
-        };
+        let catalog = Self::of(connection, path, None);
         let store_id = catalog.check_version(layout)?;
+        catalog.look_for_segments()?;
         Ok(Opened {
             catalog,
             store_id,
@@ -174,14 +186,10 @@ impl Catalog {
 
     /// A second connection to the same open database, for reading beside the writer.
     pub fn second(&self) -> Result<Self, Error> {
-        Ok(Self {
-            connection: self
-                .connection
-                .try_clone()
-                .map_err(|error| self.failed(error))?,
-            path: self.path.clone(),
-            file: self.file.clone(),
-        })
+        let connection = (self.connection.try_clone()).map_err(|error| self.failed(error))?;
+        let second = Self::of(connection, self.path.clone(), self.file.clone());
+        second.any_segments.set(self.any_segments.get());
+        Ok(second)
     }
 
     /// Puts the database's path beside an error of DuckDB.
@@ -290,11 +298,11 @@ impl Catalog {
             .meta("schema_version")?
             .and_then(|text| text.parse::<u32>().ok());
         let found = number.unwrap_or(0);
-        if found > SCHEMA_VERSION {
+        if found > FORMAT_MAX {
             return Err(Error::Newer {
                 dir: layout.root().to_path_buf(),
                 found,
-                known: SCHEMA_VERSION,
+                known: FORMAT_MAX,
             });
         }
         let id = self

@@ -9,6 +9,7 @@
 //! be counted.
 
 mod prepare;
+mod segment;
 mod write;
 
 use std::collections::BTreeSet;

@@ -11,6 +11,7 @@ use crate::store::publish::{self, Planned};
 use crate::store::run::RunId;
 use crate::store::sessions;
 
+use super::segment::Written;
 use super::{Committed, Prepared};
 
 impl Store {
@@ -24,9 +25,22 @@ impl Store {
             return Ok(Vec::new());
         }
         let new_partitions: Vec<Planned> = publish::encode(self, &mut prepared)?;
+        let segment = match self.write_segment(&prepared) {
+            Ok(segment) => segment,
+            Err(error) => {
+                publish::give_up(self, &new_partitions);
+                return Err(error);
+            }
+        };
         let mut inner = self.inner();
         let before = inner.next_series_id;
-        let result = self.transact(&mut inner, run, &mut prepared, new_partitions);
+        let result = self.transact(
+            &mut inner,
+            run,
+            &mut prepared,
+            new_partitions,
+            segment.as_ref(),
+        );
         let intents = match result {
             Ok(intents) => intents,
             Err(error) => {
@@ -56,6 +70,7 @@ impl Store {
         run: &RunId,
         prepared: &mut [Prepared],
         partitions: Vec<Planned>,
+        segment: Option<&Written>,
     ) -> Result<Vec<publish::Pending>, Error> {
         for ready in prepared.iter_mut().filter(|ready| ready.is_new_series) {
             // An offer that adds no bars makes no series.
@@ -110,6 +125,12 @@ impl Store {
         let mark_kind =
             inner.demo.is_none() && prepared.iter().any(|ready| ready.counts.committed > 0);
         let demo = prepared.iter().any(|ready| ready.demo);
+        if let Some(segment) = segment {
+            segment.put_in_place(&self.layout).inspect_err(|error| {
+                segment.discard(&self.layout);
+                publish::discard(self, &pending, error);
+            })?;
+        }
         crate::crash_point!("commit.before-transaction");
         let result = inner.catalog.transaction(|catalog| {
             if mark_kind {
@@ -133,10 +154,14 @@ impl Store {
                     catalog.delete_hot(ready.series_id, &ready.replaced)?;
                 }
             }
-            let hot = prepared
-                .iter()
-                .filter(|ready| !ready.publishes && !ready.rows.is_empty());
-            catalog.insert_hot(hot.map(|ready| (ready.series_id, &ready.rows)))?;
+            if let Some(segment) = segment {
+                catalog.insert_segment(&segment.new, &segment.series(prepared))?;
+            } else {
+                let hot = prepared
+                    .iter()
+                    .filter(|ready| !ready.publishes && !ready.rows.is_empty());
+                catalog.insert_hot(hot.map(|ready| (ready.series_id, &ready.rows)))?;
+            }
             catalog.insert_commits(run, &commits)?;
             catalog.insert_conflicts(run, &ledger)?;
             catalog.insert_sessions(&session_rows)?;
@@ -145,6 +170,9 @@ impl Store {
         });
         if let Err(error) = result {
             publish::discard(self, &pending, &error);
+            if let (Some(segment), false) = (segment, matches!(error, Error::InDoubt { .. })) {
+                segment.discard(&self.layout);
+            }
             return Err(error);
         }
         inner.tails.recorded(coverage);

@@ -236,11 +236,7 @@ fn write_all(store: &Store, jobs: Vec<Job>) -> Result<Vec<Planned>, Error> {
         }
     }
     if let Some(error) = failure {
-        for one in &planned {
-            drop(durable::remove_file(
-                &store.layout.tmp().join(&one.temporary),
-            ));
-        }
+        super::give_up(store, &planned);
         return Err(error);
     }
     flush.end([tmp.as_path()].into_iter()).at(&tmp)?;

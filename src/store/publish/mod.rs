@@ -121,6 +121,15 @@ pub(super) fn remove_partition(layout: &Layout, key: &PartitionKey) -> Result<()
     dir.map_or(Ok(()), |at| durable::sync_dir(at).at(at))
 }
 
+/// Gives up partitions that nothing will record.
+pub(super) fn give_up(store: &Store, planned: &[Planned]) {
+    for one in planned.iter().filter(|one| one.new.rows > 0) {
+        drop(durable::remove_file(
+            &store.layout.tmp().join(&one.temporary),
+        ));
+    }
+}
+
 /// Gives up partitions whose transaction failed with `why`.
 pub(super) fn discard(store: &Store, pending: &[Pending], why: &Error) {
     if matches!(why, Error::InDoubt { .. }) {
@@ -157,7 +166,7 @@ pub(super) fn carry_out(store: &Store, pending: Vec<Pending>) -> Result<(), Erro
                 }
             }
         }
-        Ok(())
+        store.sweep_segments(&inner)
     });
     crate::crash_point!("publish.after-settle");
     // What was committed stays committed: the next opening finishes it. This process must not go on beside it.

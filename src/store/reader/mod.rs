@@ -1,10 +1,11 @@
 //! Reading a store: both tiers as one, each key once.
 
+mod ahead;
 mod records;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -20,6 +21,7 @@ use super::layout::{Layout, PartitionKey};
 use super::lock::{ReadAccess, ReadLock, read_access};
 use super::recover::{self, Place};
 use super::scan::{Part, Scan};
+use ahead::Ahead;
 pub use records::{ConflictRow, RunRow, TargetRow};
 
 /// A view of a store as it was when the reader was made.
@@ -36,6 +38,9 @@ pub struct Reader {
     max_commit_seq: u64,
     notices: Vec<String>,
     lock: Option<ReadLock>,
+    /// Keeps the writer in this process from removing segments.
+    _pin: Option<Arc<()>>,
+    ahead: Mutex<Ahead>,
 }
 
 /// One series, as [`Reader::series`] tells of it.
@@ -93,6 +98,8 @@ impl Store {
             max_commit_seq,
             notices: Vec::new(),
             lock: None,
+            _pin: Some(Arc::clone(&self.readers)),
+            ahead: Mutex::default(),
         };
         drop(inner);
         drop(held);
@@ -193,6 +200,8 @@ impl Reader {
             max_commit_seq,
             notices,
             lock,
+            _pin: None,
+            ahead: Mutex::default(),
         })
     }
 
@@ -249,6 +258,8 @@ impl Reader {
             max_commit_seq,
             notices: Vec::new(),
             lock: None,
+            _pin: None,
+            ahead: Mutex::default(),
         })
     }
 
@@ -356,10 +367,7 @@ impl Reader {
             .values()
             .any(|year| year.max_commit_seq > after_seq)
         {
-            self.catalog()?
-                .hot_rows(&[facts.id], range)?
-                .remove(&facts.id)
-                .unwrap_or_default()
+            self.hot_rows_of(series, &facts, range)?
         } else {
             super::rows::StagedRows::default()
         };

@@ -6,6 +6,7 @@ pub(super) mod layer;
 mod log;
 mod model;
 mod power;
+mod segments;
 mod threads;
 
 use std::collections::BTreeMap;
@@ -84,6 +85,8 @@ fn small() -> OpenOptions {
             partition_sealed_per_hot: 2,
             store_rows_min: 100,
             store_sealed_per_hot: 8,
+            segment_rows_min: 6,
+            segment_series_min: 2,
         },
         memory_limit_mib: 100,
         threads: 1,

@@ -163,6 +163,50 @@ fn a_drop_of_one_year_and_half_another() {
     );
 }
 
+/// A commit of several series: its hot rows are a segment.
+fn put_many(store: &Store, run: &RunId, rows: &[(i64, f64)]) {
+    let offers = ["A", "B", "C"].map(|ticker| offer(ticker, rows, OnConflict::Update));
+    let answers = store.commit(run, offers.to_vec()).unwrap();
+    assert!(answers.iter().all(Result::is_ok));
+}
+
+#[test]
+fn a_commit_of_many_series() {
+    cut_at_each_step(
+        "segment",
+        |_, _| {},
+        |store, run| put_many(store, run, &rows(57..63, 1.0)),
+    );
+}
+
+/// The seal removes the segment: each state holds the same bars.
+#[test]
+fn a_seal_of_a_segment() {
+    cut_at_each_step(
+        "seal of a segment",
+        |store, run| put_many(store, run, &rows(57..63, 1.0)),
+        |store, _| assert_eq!(store.seal().unwrap().rows, 18),
+    );
+}
+
+/// Parts that an update and a drop moved into the table, and parts that stayed.
+#[test]
+fn a_seal_of_what_is_left_of_a_segment() {
+    let range = TimeRange {
+        start: (START + 58) * 60_000_000,
+        end: (START + 500) * 60_000_000,
+    };
+    cut_at_each_step(
+        "seal of half a segment",
+        |store, run| {
+            put_many(store, run, &rows(57..63, 1.0));
+            put(store, run, "B", &rows(58..61, 2.0));
+            assert_eq!(store.drop_bars(&key("A"), range).unwrap().rows, 5);
+        },
+        |store, _| assert_eq!(store.seal().unwrap().rows, 13),
+    );
+}
+
 /// Partitions so many that the file system is flushed as a whole.
 #[test]
 fn a_seal_of_many_partitions() {
@@ -235,6 +279,8 @@ fn a_full_disk_at_each_step() {
             vec![offer("A", &rows(40..80, 2.0), OnConflict::Update)],
         )?;
         store.commit(run, vec![offer("B", &rows(0..5, 1.0), OnConflict::Update)])?;
+        let many = ["C", "D"].map(|ticker| offer(ticker, &rows(0..5, 1.0), OnConflict::Update));
+        store.commit(run, many.to_vec())?;
         store.seal()?;
         Ok(())
     };

@@ -42,6 +42,8 @@ fn options() -> OpenOptions {
             partition_sealed_per_hot: 2,
             store_rows_min: 200,
             store_sealed_per_hot: 8,
+            segment_rows_min: 10,
+            segment_series_min: 2,
         },
         memory_limit_mib: 100,
         threads: 1,

@@ -123,6 +123,19 @@ fn inject(dice: &mut Dice, number: usize) -> Step {
         "inject-csv --csv-dir d{number} --exchange CRYPTO --interval 1 --on-conflict {mode}"
     );
     let mut step = step("inject-csv", &line, Grain::Ticker, COMMIT);
+    if dice.chance(4) {
+        // A day of a market: rows enough of series enough for a segment.
+        let (first, seed) = (dice.below(3_000), dice.roll());
+        let mut all = String::new();
+        for number in 0..64 {
+            let one = dump(&format!("M{number}"), first, 1_030, seed ^ number);
+            let rows = one.split_once('\n').map_or("", |(_, rows)| rows);
+            all += if number == 0 { &one } else { rows };
+        }
+        step.setup
+            .push(Setup::Write(format!("d{number}/market.csv"), all));
+        return step;
+    }
     let mut tickers: Vec<&str> = TICKERS.to_vec();
     for _ in 0..=dice.below(3) {
         let ticker = tickers.remove(dice.below(tickers.len() as u64) as usize);

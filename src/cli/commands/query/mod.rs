@@ -122,7 +122,7 @@ fn statement(typed: String) -> Result<String, CliError> {
     Ok(sql)
 }
 
-/// Leaves the connection the lake to read, a temporary folder for what does not fit into memory, and nothing else: no
+/// Leaves the connection the files of bars to read, a temporary folder for what does not fit into memory, and nothing else: no
 /// other file, no network, no extension, and no way to change that. DuckDB removes the folder again.
 fn lock(connection: &Connection, reader: &Reader) -> Result<(), CliError> {
     let dir = reader
@@ -131,12 +131,14 @@ fn lock(connection: &Connection, reader: &Reader) -> Result<(), CliError> {
         .unwrap_or_else(|_| reader.dir().to_owned());
     let folder = |path: PathBuf| format!("'{}'", path.display().to_string().replace('\'', "''"));
     let spill = folder(std::env::temp_dir().join(format!("backfill-query-{}", std::process::id())));
-    let lake = folder(reader.dir().join("lake"));
-    let canonical = folder(dir.join("lake"));
+    let bars: Vec<String> = ([reader.dir(), &dir].into_iter())
+        .flat_map(|dir| ["lake", "segments"].map(|inside| folder(dir.join(inside))))
+        .collect();
+    let bars = bars.join(", ");
     connection
         .execute_batch(&format!(
             "SET temp_directory = {spill};
-             SET allowed_directories = [{lake}, {canonical}];
+             SET allowed_directories = [{bars}];
              SET autoinstall_known_extensions = false;
              SET autoload_known_extensions = false;
              SET enable_external_access = false;

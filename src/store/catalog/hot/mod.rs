@@ -1,4 +1,7 @@
-//! The hot tier: bars of small commits, until they are sealed.
+//! The hot tier: bars of small commits, until they are sealed. They stand in a table; those of a commit of many series,
+//! that together are many, in a segment ([`segments`]).
+
+pub(super) mod segments;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -136,9 +139,14 @@ impl Catalog {
 
     /// Removes rows of one series by their keys.
     pub fn delete_hot(&self, series_id: i32, timestamps: &[i64]) -> Result<(), Error> {
-        if timestamps.is_empty() {
+        let (Some(first), Some(last)) = (timestamps.iter().min(), timestamps.iter().max()) else {
             return Ok(());
-        }
+        };
+        let range = TimeRange {
+            start: *first,
+            end: *last + 1,
+        };
+        self.spill_parts(series_id, range)?;
         self.run("CREATE OR REPLACE TEMP TABLE going (timestamp TIMESTAMPTZ)")?;
         let column = TimestampMicrosecondArray::from(timestamps.to_vec()).with_timezone("UTC");
         self.append("going", vec![Arc::new(column)])?;
@@ -151,6 +159,7 @@ impl Catalog {
 
     /// Removes rows of one series inside `range`.
     pub fn delete_hot_range(&self, series_id: i32, range: TimeRange) -> Result<(), Error> {
+        self.spill_parts(series_id, range)?;
         let [start, end] = bounds(range);
         self.execute(
             "DELETE FROM hot WHERE series_id = ? AND timestamp >= ? AND timestamp < ?",
@@ -161,6 +170,12 @@ impl Catalog {
 
     /// Hot rows of the named series inside `range`, each series sorted.
     pub fn hot_rows(&self, series: &[i32], range: TimeRange) -> Result<HotRows, Error> {
+        let mut rows = self.table_rows(series, range)?;
+        self.add_segment_rows(series, range, &mut rows)?;
+        Ok(rows)
+    }
+
+    fn table_rows(&self, series: &[i32], range: TimeRange) -> Result<HotRows, Error> {
         let bounds = bounds(range);
         let by_range = "timestamp >= ? AND timestamp < ?";
         let mut out = HotRows::new();
@@ -168,15 +183,14 @@ impl Catalog {
             let sql = format!(
                 "SELECT {COLUMNS} FROM {HOT} WHERE {by_range} AND series_id = {one} ORDER BY timestamp"
             );
-            return self.collect_hot(&sql, bounds, &mut out).map(|()| out);
+            self.collect_hot(&sql, bounds, &mut out)?;
+        } else if !series.is_empty() {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM {HOT} WHERE {by_range} AND series_id IN ({}) ORDER BY series_id, timestamp",
+                listed(series)
+            );
+            self.collect_hot(&sql, bounds, &mut out)?;
         }
-        self.run("CREATE OR REPLACE TEMP TABLE wanted (series_id INTEGER)")?;
-        self.append("wanted", vec![Arc::new(Int32Array::from(series.to_vec()))])?;
-        let sql = format!(
-            "SELECT {COLUMNS} FROM {HOT} WHERE {by_range} AND series_id IN (SELECT series_id FROM wanted) ORDER BY series_id, timestamp"
-        );
-        self.collect_hot(&sql, bounds, &mut out)?;
-        self.run("DROP TABLE wanted")?;
         Ok(out)
     }
 
@@ -209,10 +223,19 @@ impl Catalog {
 
     /// Counts of all hot rows by series and UTC year.
     pub fn hot_years(&self) -> Result<Vec<(i32, i32, HotYear)>, Error> {
+        let parts = if self.any_segments.get() {
+            "UNION ALL SELECT series_id, year, rows, epoch_us(first), epoch_us(last), commit_seq FROM segment_parts"
+        } else {
+            ""
+        };
         self.rows(
-            "SELECT series_id, CAST(year(make_timestamp(epoch_us(timestamp))) AS INTEGER) AS y, count(*),
-                    min(epoch_us(timestamp)), max(epoch_us(timestamp)), max(commit_seq)
-             FROM hot GROUP BY series_id, y",
+            &format!(
+                "SELECT series_id, y, sum(n)::BIGINT, min(a), max(z), max(c) FROM (
+                    SELECT series_id, CAST(year(make_timestamp(epoch_us(timestamp))) AS INTEGER) AS y, count(*) AS n,
+                        min(epoch_us(timestamp)) AS a, max(epoch_us(timestamp)) AS z, max(commit_seq) AS c
+                      FROM hot GROUP BY series_id, y {parts})
+                 GROUP BY series_id, y"
+            ),
             [],
             |row| {
                 let year = HotYear {
@@ -225,6 +248,12 @@ impl Catalog {
             },
         )
     }
+}
+
+/// Numbers of series as they stand in an IN (…). A temporary table would need a database that can be written.
+fn listed(series: &[i32]) -> String {
+    let ids: Vec<String> = series.iter().map(i32::to_string).collect();
+    ids.join(", ")
 }
 
 /// The ends of `range` as parameters, brought inside what DuckDB's timestamps can hold.

@@ -1,0 +1,301 @@
+//! The segments of the hot tier: which there are, and whose rows stand where in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int16Array, Int32Array, Int64Array};
+use duckdb::params;
+
+use crate::model::{Source, TimeRange, Timestamp};
+use crate::store::catalog::Catalog;
+use crate::store::catalog::records::{instants, texts};
+use crate::store::durable::Digest;
+use crate::store::error::{Damage, Error};
+use crate::store::layout::Layout;
+use crate::store::rows::StagedRows;
+use crate::store::segment::{self, Footer};
+
+use super::{HotRows, bounds, listed};
+
+/// The tables. Stores made before there were any get them when they are opened for writing.
+pub(in crate::store::catalog) const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS segments (name VARCHAR NOT NULL, checksum VARCHAR NOT NULL, bytes BIGINT NOT NULL, modified_ns BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS segment_parts (
+    part_id BIGINT NOT NULL, segment VARCHAR NOT NULL, start BIGINT NOT NULL, rows BIGINT NOT NULL,
+    series_id INTEGER NOT NULL, year INTEGER NOT NULL, first TIMESTAMPTZ NOT NULL, last TIMESTAMPTZ NOT NULL,
+    source_id SMALLINT NOT NULL, commit_seq BIGINT NOT NULL)";
+
+/// The format of a store with segments: a program that does not know them must not open it.
+pub(in crate::store::catalog) const FORMAT_WITH_SEGMENTS: u32 = 2;
+
+/// A segment that is written, not yet recorded.
+pub(crate) struct NewSegment {
+    pub name: String,
+    pub digest: Digest,
+    pub parts: Vec<NewPart>,
+}
+
+/// Rows of one series, commit and UTC year in a new segment.
+pub(crate) struct NewPart {
+    pub part_id: i64,
+    /// Rows of the segment.
+    pub places: Range<usize>,
+    pub year: i32,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    pub source: Source,
+    pub commit_seq: u64,
+}
+
+/// A part as the catalog lists it.
+struct Part {
+    part_id: i64,
+    segment: String,
+    places: Range<usize>,
+    series_id: i32,
+    source: Source,
+    commit_seq: u64,
+}
+
+impl Catalog {
+    /// Looks whether there are segments at all; where there are none, nothing asks for their parts.
+    pub fn look_for_segments(&self) -> Result<(), Error> {
+        let table = self.rows(
+            "SELECT 1 FROM information_schema.tables WHERE table_name = 'segments'",
+            [],
+            |row| row.get::<_, i32>(0),
+        )?;
+        if table.is_empty() {
+            self.any_segments.set(false);
+            return Ok(());
+        }
+        let found = self.rows("SELECT 1 FROM segments LIMIT 1", [], |row| {
+            row.get::<_, i32>(0)
+        })?;
+        self.any_segments.set(!found.is_empty());
+        Ok(())
+    }
+
+    /// Whether there may be segments: `false` is certain.
+    pub fn may_have_segments(&self) -> bool {
+        self.any_segments.get()
+    }
+
+    /// The next free number of a part.
+    pub fn next_part_id(&self) -> Result<i64, Error> {
+        let found = self.rows(
+            "SELECT coalesce(max(part_id), 0) + 1 FROM segment_parts",
+            [],
+            |row| row.get::<_, i64>(0),
+        )?;
+        Ok(found.first().copied().unwrap_or(1))
+    }
+
+    /// Records a segment; `series` are those of its parts, in their order.
+    pub fn insert_segment(&self, new: &NewSegment, series: &[i32]) -> Result<(), Error> {
+        let names: BTreeSet<&str> = new.parts.iter().map(|part| part.source.as_str()).collect();
+        let ids = self.source_ids(&names)?;
+        self.set_meta("schema_version", &FORMAT_WITH_SEGMENTS.to_string())?;
+        self.any_segments.set(true);
+        self.execute(
+            "INSERT INTO segments VALUES (?, ?, ?, ?)",
+            params![
+                new.name,
+                new.digest.checksum,
+                new.digest.bytes,
+                new.digest.modified_ns
+            ],
+        )?;
+        let parts = || new.parts.iter();
+        let long = |of: &dyn Fn(&NewPart) -> i64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(parts().map(of)))
+        };
+        self.append(
+            "segment_parts",
+            vec![
+                long(&|part| part.part_id),
+                texts(parts().map(|_| new.name.as_str())),
+                long(&|part| part.places.start as i64),
+                long(&|part| part.places.len() as i64),
+                Arc::new(Int32Array::from(series.to_vec())),
+                Arc::new(Int32Array::from_iter_values(parts().map(|part| part.year))),
+                instants(parts().map(|part| part.first)),
+                instants(parts().map(|part| part.last)),
+                Arc::new(Int16Array::from_iter_values(
+                    parts().map(|part| ids[part.source.as_str()]),
+                )),
+                long(&|part| part.commit_seq as i64),
+            ],
+        )
+    }
+
+    /// All segments by name.
+    pub fn segments(&self) -> Result<BTreeMap<String, Digest>, Error> {
+        if !self.any_segments.get() {
+            return Ok(BTreeMap::new());
+        }
+        let rows = self.rows(
+            "SELECT name, checksum, bytes, modified_ns FROM segments",
+            [],
+            |row| {
+                let digest = Digest {
+                    checksum: row.get(1)?,
+                    bytes: row.get(2)?,
+                    modified_ns: row.get(3)?,
+                };
+                Ok((row.get(0)?, digest))
+            },
+        )?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Series and years that have rows in a segment, with how many.
+    pub fn segment_years(&self, name: &str) -> Result<Vec<(i32, i32, u64)>, Error> {
+        self.rows(
+            "SELECT series_id, year, sum(rows)::BIGINT FROM segment_parts WHERE segment = ? GROUP BY ALL ORDER BY ALL",
+            params![name],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+    }
+
+    /// Forgets a segment and all of its parts.
+    pub fn delete_segment(&self, name: &str) -> Result<(), Error> {
+        self.execute("DELETE FROM segment_parts WHERE segment = ?", params![name])?;
+        self.execute("DELETE FROM segments WHERE name = ?", params![name])?;
+        Ok(())
+    }
+
+    /// Forgets segments without parts, inside the transaction that took their last.
+    pub(in crate::store::catalog) fn forget_empty_segments(&self) -> Result<(), Error> {
+        self.run("DELETE FROM segments WHERE name NOT IN (SELECT segment FROM segment_parts)")
+    }
+
+    /// The rows of the named series inside `range` that stand in segments.
+    pub fn segment_rows(&self, series: &[i32], range: TimeRange) -> Result<HotRows, Error> {
+        let mut out = HotRows::new();
+        self.add_segment_rows(series, range, &mut out)?;
+        Ok(out)
+    }
+
+    /// Adds the rows of the named series inside `range` that stand in segments.
+    pub(super) fn add_segment_rows(
+        &self,
+        series: &[i32],
+        range: TimeRange,
+        out: &mut HotRows,
+    ) -> Result<(), Error> {
+        for (part, rows) in self.read_parts(self.parts(series, range)?)? {
+            let timestamps = rows.bars.timestamps();
+            let first = timestamps.partition_point(|ts| *ts < range.start);
+            let end = timestamps.partition_point(|ts| *ts < range.end);
+            let inside = if end - first == rows.len() {
+                rows
+            } else {
+                rows.slice(first..end)
+            };
+            let known = out.remove(&part.series_id).unwrap_or_default();
+            out.insert(part.series_id, known.merge(inside));
+        }
+        Ok(())
+    }
+
+    /// Moves the parts of one series that overlap `range` into the hot table, where single rows can be deleted. For use
+    /// inside a transaction.
+    pub(super) fn spill_parts(&self, series_id: i32, range: TimeRange) -> Result<(), Error> {
+        let parts = self.parts(&[series_id], range)?;
+        if parts.is_empty() {
+            return Ok(());
+        }
+        for (part, rows) in self.read_parts(parts)? {
+            self.insert_hot([(series_id, &rows)].into_iter())?;
+            self.execute(
+                "DELETE FROM segment_parts WHERE part_id = ?",
+                params![part.part_id],
+            )?;
+        }
+        self.forget_empty_segments()
+    }
+
+    fn parts(&self, series: &[i32], range: TimeRange) -> Result<Vec<Part>, Error> {
+        if !self.any_segments.get() || series.is_empty() {
+            return Ok(Vec::new());
+        }
+        let [start, end] = bounds(range);
+        let sql = format!(
+            "SELECT part_id, segment, start, rows, series_id, source, commit_seq FROM segment_parts JOIN sources USING (source_id)
+             WHERE first < ? AND last >= ? AND series_id IN ({}) ORDER BY segment, start",
+            listed(series)
+        );
+        let mut statement = (self.connection.prepare(&sql)).map_err(|error| self.failed(error))?;
+        let rows = statement
+            .query_map(params![end, start], |row| {
+                let (start, rows) = (
+                    row.get::<_, u64>(2)? as usize,
+                    row.get::<_, u64>(3)? as usize,
+                );
+                Ok(Part {
+                    part_id: row.get(0)?,
+                    segment: row.get(1)?,
+                    places: start..start + rows,
+                    series_id: row.get(4)?,
+                    source: Source::new(&row.get::<_, String>(5)?),
+                    commit_seq: row.get(6)?,
+                })
+            })
+            .map_err(|error| self.failed(error))?;
+        rows.collect::<duckdb::Result<_>>()
+            .map_err(|error| self.failed(error))
+    }
+
+    /// The rows of parts that are sorted by segment and place.
+    fn read_parts(&self, parts: Vec<Part>) -> Result<Vec<(Part, StagedRows)>, Error> {
+        let layout = Layout::new(self.root());
+        let mut out = Vec::with_capacity(parts.len());
+        let mut waiting = parts.into_iter().peekable();
+        while let Some(first) = waiting.next() {
+            let name = first.segment.clone();
+            let mut together = vec![first];
+            while let Some(part) = waiting.next_if(|part| part.segment == name) {
+                together.push(part);
+            }
+            let footer = self.check_segment(&name)?;
+            let places: Vec<Range<usize>> =
+                together.iter().map(|part| part.places.clone()).collect();
+            let bars = segment::read(&layout.segment(&name), &footer, &places)?;
+            out.extend(together.into_iter().zip(bars).map(|(part, bars)| {
+                let rows = StagedRows::of_commit(bars, &part.source, part.commit_seq);
+                (part, rows)
+            }));
+        }
+        Ok(out)
+    }
+
+    /// Forgets the footers of segments that are not among `listed`.
+    pub fn forget_footers(&self, listed: &BTreeSet<String>) {
+        (self.checked_segments.borrow_mut()).retain(|name, _| listed.contains(name));
+    }
+
+    /// The footer of a segment. Refuses one whose bytes are not those that were written, at its first use: its rows get a
+    /// new hash when they are sealed, and would be believed ever after.
+    pub(crate) fn check_segment(&self, name: &str) -> Result<Footer, Error> {
+        if let Some(footer) = self.checked_segments.borrow().get(name) {
+            return Ok(footer.clone());
+        }
+        let layout = Layout::new(self.root());
+        let damage = match self.segments()?.get(name) {
+            Some(digest) => segment::check(&layout, name, digest)?,
+            None => Some(Damage::SegmentMissing(name.to_owned())),
+        };
+        if let Some(what) = damage {
+            return Err(Error::Damaged {
+                dir: layout.root().to_path_buf(),
+                what,
+                more: 0,
+            });
+        }
+        let footer = Footer::read(&layout.segment(name))?;
+        (self.checked_segments.borrow_mut()).insert(name.to_owned(), footer.clone());
+        Ok(footer)
+    }
+}
