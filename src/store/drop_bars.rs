@@ -110,7 +110,8 @@ pub(super) fn outside(rows: &StagedRows, range: TimeRange) -> StagedRows {
     out
 }
 
-fn recount(hot: &StagedRows) -> BTreeMap<i32, HotYear> {
+/// Sorted hot rows, counted by year.
+pub(super) fn recount(hot: &StagedRows) -> BTreeMap<i32, HotYear> {
     let timestamps = hot.bars.timestamps();
     years(timestamps)
         .into_iter()

@@ -1,6 +1,6 @@
 //! Opening a store: the lock, what a killed process left, and whether catalog and lake agree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -49,6 +49,9 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
     remove_temporaries(&layout)?;
 
     let known = inner.catalog.max_commit_seq()?;
+    let is_older = lock.acknowledged() > known || log.as_ref().is_some_and(|log| !log.broke_off);
+    let listed = segments.into_keys().collect();
+    notices.extend(sweep_unlisted(&layout, &listed, is_older)?);
     match log {
         // As every kill in the middle of a commit leaves it: nothing that was told is missing.
         Some(log) if log.broke_off && lock.acknowledged() <= known => log.forget(),
@@ -60,14 +63,6 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
         None => {}
     }
     notices.extend(missing_commits(lock.acknowledged(), known));
-    for path in segment::unlisted(&layout, &segments.into_keys().collect())? {
-        // Left by a kill, unless the catalog is older than what was acknowledged: then it may hold just that.
-        if lock.acknowledged() > known {
-            quarantine::move_aside(&layout, &path)?;
-        } else {
-            durable::remove_file(&path).at(&path)?;
-        }
-    }
     Ok(Store {
         // A number is never given twice, not even one whose commit is lost.
         next_seq: AtomicU64::new(known.max(lock.acknowledged()) + 1),
@@ -81,6 +76,29 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
         readers: Arc::default(),
         lock: Mutex::new(lock),
     })
+}
+
+/// Removes the files of segments that a kill left unlisted. Where the catalog `is_older` than what was acknowledged, they
+/// may hold just that, and go to quarantine. Tells of one that stays.
+fn sweep_unlisted(
+    layout: &Layout,
+    listed: &BTreeSet<String>,
+    is_older: bool,
+) -> Result<Option<String>, Error> {
+    let mut stays = None;
+    for path in segment::unlisted(layout, listed)? {
+        let swept = if is_older {
+            quarantine::move_aside(layout, &path).map(drop)
+        } else {
+            durable::remove_file(&path).at(&path)
+        };
+        if let Err(error) = swept {
+            stays = Some(format!(
+                "a file that nothing needs cannot be removed: {error}"
+            ));
+        }
+    }
+    Ok(stays)
 }
 
 /// Whether there was a catalog once and is none now: something is sealed, or was acknowledged. A store whose making was

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::calendar::{Calendar, Overrides};
 use crate::model::{DateRange, SeriesKey, TimeRange};
 
-use super::catalog::{Catalog, Opened, PartitionFacts, SeriesFacts};
+use super::catalog::{Catalog, Opened, Part, PartitionFacts, SeriesFacts};
 use super::durable;
 use super::error::{Damage, Error, IoContext};
 use super::handle::OpenOptions;
@@ -60,8 +60,8 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
     let listed = catalog.series()?;
     let sound = sound_partitions(&layout, &listed, &mut out)?;
     quarantine_temporaries(&layout, &mut out)?;
-    let mut lost = lost_partitions(&listed, &sound, &mut out);
-    let lost_segments = lost_segments(&layout, &catalog, &listed, &mut lost, &mut out)?;
+    let lost = lost_partitions(&listed, &sound, &mut out);
+    let lost_segments = lost_segments(&layout, &catalog, &listed, &sound, &mut out)?;
     out.partitions = sound.len() as u64;
     out.rows = sound.values().map(|(facts, _)| facts.rows).sum();
     let sealed = sound.values().map(|(facts, _)| facts.commit_seq).max();
@@ -85,13 +85,16 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
             )?;
             catalog.insert_series(facts.id, key, &facts.provenance)?;
         }
-        for name in &lost_segments {
+        for name in &lost_segments.names {
             catalog.delete_segment(name)?;
+        }
+        for (series, dates) in &lost_segments.dates {
+            catalog.forget_coverage(series, *dates)?;
         }
         for (key, (facts, timestamps)) in &sound {
             let id = series.get(&key.series).map_or(0, |series| series.id);
             catalog.insert_partition(id, key.year, facts)?;
-            catalog.delete_hot(id, timestamps)?;
+            catalog.delete_hot(&[(id, timestamps)])?;
         }
         for key in &lost {
             catalog.forget_coverage(&key.series, year_dates(key.year))?;
@@ -327,43 +330,63 @@ fn lost_partitions(
     lost
 }
 
-/// The listed segments that are gone or fail their checksum, with the partitions that their bars were of; and every file
-/// that is no segment of this catalog goes to quarantine with them.
+/// Listed segments that are gone or fail their checksum, and the dates of the series whose bars went with them.
+#[derive(Default)]
+struct LostSegments {
+    names: Vec<String>,
+    dates: Vec<(SeriesKey, Option<DateRange>)>,
+}
+
+/// Finds those. What the lake holds already is not lost: a seal wrote it there. Every file that is no sound segment of this
+/// catalog goes to quarantine.
 fn lost_segments(
     layout: &Layout,
     catalog: &Catalog,
     listed: &BTreeMap<SeriesKey, SeriesFacts>,
-    lost: &mut BTreeSet<PartitionKey>,
+    sound: &Sound,
     out: &mut Repaired,
-) -> Result<Vec<String>, Error> {
+) -> Result<LostSegments, Error> {
     let by_id: BTreeMap<i32, &SeriesKey> = (listed.iter())
         .map(|(key, facts)| (facts.id, key))
         .collect();
-    let segments = catalog.segments()?;
-    let mut damaged = Vec::new();
-    for (name, digest) in &segments {
-        let Some(what) = segment::check(layout, name, digest)? else {
+    let mut lost = LostSegments::default();
+    let mut whole = BTreeSet::new();
+    for (name, digest) in catalog.segments()? {
+        let Some(what) = segment::check(layout, &name, &digest)? else {
+            whole.insert(name);
             continue;
         };
-        let parts = catalog.segment_years(name)?;
-        let rows: u64 = parts.iter().map(|(_, _, rows)| rows).sum();
-        out.lost.push(format!("{what}: {rows} bars"));
-        lost.extend(parts.iter().filter_map(|(id, year, _)| {
-            let series = SeriesKey::clone(by_id.get(id)?);
-            Some(PartitionKey {
+        let mut rows = 0;
+        for part in catalog.parts_of(&name)? {
+            let Some(series) = by_id.get(&part.series_id).map(|key| SeriesKey::clone(key)) else {
+                continue;
+            };
+            let key = PartitionKey {
                 series,
-                year: *year,
-            })
-        }));
-        damaged.push(name.clone());
+                year: part.year,
+            };
+            let sealed = sound.get(&key).map_or(0, |(facts, _)| facts.commit_seq);
+            if sealed < part.commit_seq {
+                rows += part.places.len();
+                lost.dates.push((key.series, dates_around(&part)));
+            }
+        }
+        if rows > 0 {
+            out.lost.push(format!("{what}: {rows} bars"));
+        }
+        lost.names.push(name);
     }
-    let sound = (segments.into_keys())
-        .filter(|name| !damaged.contains(name))
-        .collect();
-    for path in segment::unlisted(layout, &sound)? {
+    for path in segment::unlisted(layout, &whole)? {
         quarantine(layout, &path, out)?;
     }
-    Ok(damaged)
+    Ok(lost)
+}
+
+/// The dates whose sessions can hold the bars of a part.
+fn dates_around(part: &Part) -> Option<DateRange> {
+    let first = part.first.to_utc().date_naive().pred_opt()?;
+    let last = part.last.to_utc().date_naive().succ_opt()?;
+    DateRange::new(first, last).ok()
 }
 
 /// The series of the old catalog, and those that only the lake knows.

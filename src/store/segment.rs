@@ -10,8 +10,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
@@ -58,9 +58,9 @@ pub(super) fn write(path: &Path, parts: &[PartRows<'_>]) -> Result<Digest, Error
     let encode = |error: ParquetError| match error {
         ParquetError::External(source) => match source.downcast::<std::io::Error>() {
             Ok(io) => Error::io(path, *io),
-            Err(other) => unreadable(path, other),
+            Err(other) => unwritable(path, other),
         },
-        other => unreadable(path, other),
+        other => unwritable(path, other),
     };
     let file = HashedFile::create(path).at(path)?;
     let buffered = std::io::BufWriter::with_capacity(1 << 18, file);
@@ -78,7 +78,7 @@ pub(super) fn write(path: &Path, parts: &[PartRows<'_>]) -> Result<Digest, Error
         let mut columns: Vec<ArrayRef> = bars_into_arrays(bars);
         columns.push(Arc::new(Int64Array::from(part_ids)));
         let batch =
-            RecordBatch::try_new(schema(), columns).map_err(|error| unreadable(path, error))?;
+            RecordBatch::try_new(schema(), columns).map_err(|error| unwritable(path, error))?;
         writer.write(&batch).map_err(encode)?;
     }
     let buffered = writer.into_inner().map_err(encode)?;
@@ -145,24 +145,53 @@ pub(super) fn read(
         .with_batch_size(wanted.clamp(1, ROW_GROUP_ROWS))
         .build()
         .map_err(|error| unreadable(path, error))?;
-    let mut all = Bars::default();
+    let mut out: Vec<Bars> = Vec::with_capacity(places.len());
+    let mut lengths = places.iter().map(Range::len);
+    let mut missing = 0;
     for batch in reader {
         let batch = batch.map_err(|error| unreadable(path, error))?;
         let bars = bars_from_batch(&batch)
             .ok_or_else(|| unreadable(path, "its columns are of other types"))?;
-        all.append(bars);
-    }
-    let mut out = Vec::with_capacity(places.len());
-    let mut start = 0;
-    for place in places {
-        let end = start + place.len();
-        if end > all.len() {
-            return Err(unreadable(path, "it holds fewer rows than it says"));
+        let mut at = 0;
+        while at < bars.len() {
+            if missing == 0 {
+                missing = lengths.next().unwrap_or_default();
+                out.push(Bars::with_capacity(missing));
+            }
+            let end = bars.len().min(at + missing.max(1));
+            if let Some(part) = out.last_mut() {
+                part.extend_from(&bars, at..end);
+            }
+            missing = missing.saturating_sub(end - at);
+            at = end;
         }
-        out.push(all.slice(start..end));
-        start = end;
+    }
+    if missing > 0 || out.len() != places.len() {
+        return Err(unreadable(path, "it holds fewer rows than it says"));
     }
     Ok(out)
+}
+
+/// For each row, the part that it is of.
+pub(super) fn part_ids(path: &Path, footer: &Footer) -> Result<Vec<i64>, Error> {
+    let file = fs::File::open(path).at(path)?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.0.clone());
+    let mask = ProjectionMask::roots(builder.parquet_schema(), [BAR_COLUMNS]);
+    let reader = builder
+        .with_projection(mask)
+        .with_batch_size(ROW_GROUP_ROWS)
+        .build()
+        .map_err(|error| unreadable(path, error))?;
+    let mut ids = Vec::new();
+    for batch in reader {
+        let batch = batch.map_err(|error| unreadable(path, error))?;
+        let column = batch
+            .column(0)
+            .as_primitive_opt::<Int64Type>()
+            .ok_or_else(|| unreadable(path, "its columns are of other types"))?;
+        ids.extend_from_slice(column.values());
+    }
+    Ok(ids)
 }
 
 /// The row groups that hold some of `places`, and those rows of them.
@@ -190,6 +219,13 @@ fn selected(metadata: &ParquetMetaData, places: &[Range<usize>]) -> (Vec<usize>,
     }
     let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), taken);
     (groups, selection)
+}
+
+fn unwritable(path: &Path, reason: impl std::fmt::Display) -> Error {
+    Error::ReadBack {
+        path: path.to_path_buf(),
+        reason: reason.to_string(),
+    }
 }
 
 fn unreadable(path: &Path, reason: impl std::fmt::Display) -> Error {
@@ -245,6 +281,9 @@ pub(super) fn unlisted(layout: &Layout, listed: &BTreeSet<String>) -> Result<Vec
     for entry in entries {
         let entry = entry.at(&dir)?;
         let name = entry.file_name();
+        if !entry.path().is_file() {
+            continue;
+        }
         if !name.to_str().is_some_and(|name| listed.contains(name)) {
             found.push(entry.path());
         }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use crate::model::{SeriesKey, TimeRange};
 
 use super::catalog::{PartitionFacts, SeriesFacts};
+use super::drop_bars::recount;
 use super::durable;
 use super::error::{Damage, Error};
 use super::handle::OpenOptions;
@@ -111,14 +112,27 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
     })
 }
 
-/// The segments that are not as they were written, and the series with bars in them.
+/// The segments that are not as they were written or listed, and the series with bars in them.
 fn check_segments(reader: &Reader) -> Result<(Vec<Damage>, BTreeSet<SeriesKey>), Error> {
     let (mut damage, mut ids) = (Vec::new(), BTreeSet::new());
     let catalog = reader.catalog()?;
     for (name, digest) in catalog.segments()? {
-        if let Some(what) = segment::check(&reader.layout, &name, &digest)? {
+        let parts = catalog.parts_of(&name)?;
+        let what = match segment::check(&reader.layout, &name, &digest)? {
+            Some(what) => Some(what),
+            None => {
+                let footer = catalog.check_segment(&name)?;
+                let found = segment::part_ids(&reader.layout.segment(&name), &footer)?;
+                let as_listed = parts.iter().all(|part| {
+                    let there = found.get(part.places.clone()).unwrap_or_default();
+                    !there.is_empty() && there.iter().all(|id| *id == part.part_id)
+                });
+                (!as_listed).then_some(Damage::SegmentDamaged(name))
+            }
+        };
+        if let Some(what) = what {
             damage.push(what);
-            ids.extend((catalog.segment_years(&name)?.into_iter()).map(|(id, _, _)| id));
+            ids.extend(parts.iter().map(|part| part.series_id));
         }
     }
     let series = (reader.series.iter())
@@ -248,6 +262,10 @@ fn check_series(
     }
     if twice > 0 {
         damage.push(Damage::DuplicateKeys(key.clone(), twice));
+    }
+    if recount(&hot) != facts.hot {
+        let how = "its hot bars are not those that the catalog lists".to_owned();
+        damage.push(Damage::CountsDiffer(key.clone(), how));
     }
     let counted = reader.session_rows(facts.id)?;
     let held = facts.sealed_rows() + facts.hot_rows();

@@ -13,7 +13,7 @@ mod open;
 mod records;
 
 pub(crate) use facts::{PartitionFacts, SeriesFacts};
-pub(crate) use hot::segments::{NewPart, NewSegment};
+pub(crate) use hot::segments::{NewPart, NewSegment, Part};
 pub(crate) use hot::{HotYear, years};
 pub(crate) use intents::Intent;
 pub(crate) use open::{Catalog, Opened, use_utc};

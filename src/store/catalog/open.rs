@@ -189,6 +189,7 @@ impl Catalog {
         let connection = (self.connection.try_clone()).map_err(|error| self.failed(error))?;
         let second = Self::of(connection, self.path.clone(), self.file.clone());
         second.any_segments.set(self.any_segments.get());
+        *second.checked_segments.borrow_mut() = self.checked_segments.borrow().clone();
         Ok(second)
     }
 

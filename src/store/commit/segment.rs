@@ -89,10 +89,12 @@ impl Store {
 
 impl Written {
     /// Moves the file to its place, durably. The catalog does not list it yet: should that fail, it is swept away.
-    pub fn put_in_place(&self, layout: &Layout) -> Result<(), Error> {
+    pub fn put_in_place(&self, layout: &Layout, is_first: bool) -> Result<(), Error> {
         let dir = layout.segments();
-        for changed in durable::create_dirs(layout.root(), &dir).at(&dir)? {
-            durable::sync_dir(&changed).at(&changed)?;
+        durable::create_dirs(layout.root(), &dir).at(&dir)?;
+        // Whoever made the folder may have been killed before flushing it.
+        if is_first {
+            durable::sync_dir(layout.root()).at(layout.root())?;
         }
         let target = layout.segment(&self.new.name);
         durable::rename(&self.temporary, &target).at(&target)?;

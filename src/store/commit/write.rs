@@ -126,10 +126,13 @@ impl Store {
             inner.demo.is_none() && prepared.iter().any(|ready| ready.counts.committed > 0);
         let demo = prepared.iter().any(|ready| ready.demo);
         if let Some(segment) = segment {
-            segment.put_in_place(&self.layout).inspect_err(|error| {
-                segment.discard(&self.layout);
-                publish::discard(self, &pending, error);
-            })?;
+            let is_first = !inner.catalog.may_have_segments();
+            segment
+                .put_in_place(&self.layout, is_first)
+                .inspect_err(|error| {
+                    segment.discard(&self.layout);
+                    publish::discard(self, &pending, error);
+                })?;
         }
         crate::crash_point!("commit.before-transaction");
         let result = inner.catalog.transaction(|catalog| {
@@ -150,10 +153,13 @@ impl Store {
                 {
                     catalog.update_series(ready.series_id, &ready.provenance)?;
                 }
-                if !ready.publishes {
-                    catalog.delete_hot(ready.series_id, &ready.replaced)?;
-                }
             }
+            let replaced: Vec<(i32, &[i64])> = prepared
+                .iter()
+                .filter(|ready| ready.counts.committed > 0 && !ready.publishes)
+                .map(|ready| (ready.series_id, ready.replaced.as_slice()))
+                .collect();
+            catalog.delete_hot(&replaced)?;
             if let Some(segment) = segment {
                 catalog.insert_segment(&segment.new, &segment.series(prepared))?;
             } else {

@@ -166,7 +166,9 @@ pub(super) fn carry_out(store: &Store, pending: Vec<Pending>) -> Result<(), Erro
                 }
             }
         }
-        store.sweep_segments(&inner)
+        // A file that stays is swept away another time.
+        drop(store.sweep_segments(&inner));
+        Ok(())
     });
     crate::crash_point!("publish.after-settle");
     // What was committed stays committed: the next opening finishes it. This process must not go on beside it.

@@ -1,8 +1,10 @@
 //! Hot rows read ahead: whoever goes through the series one after another asks for all of them soon.
 //!
 //! A query costs a millisecond or two however few rows it finds, which is nothing for one ticker and half a minute for
-//! ten thousand. So each miss reads more series than the one before, in the order of their keys.
+//! ten thousand. So a miss that follows upon the one before reads more series than that, in the order of their keys.
 
+use std::collections::HashMap;
+use std::ops::Bound;
 use std::sync::PoisonError;
 
 use crate::model::{SeriesKey, TimeRange};
@@ -17,17 +19,19 @@ const SERIES_MAX: usize = 256;
 /// Hot rows that they hold together at most, unless one series alone has more.
 const ROWS_MAX: u64 = 262_144;
 
-/// What was read and not yet asked for.
+/// What was read and not yet asked for. With what the next query brings it is twice [`ROWS_MAX`] at most.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Ahead {
     range: Option<TimeRange>,
-    rows: std::collections::HashMap<i32, StagedRows>,
+    rows: HashMap<i32, StagedRows>,
     count: u64,
-    misses: u32,
+    /// The last series of the last query, and how many it asked for: only where the next miss follows upon it is there
+    /// somebody who goes through all of them.
+    last: Option<(SeriesKey, usize)>,
 }
 
 impl Reader {
-    /// The hot rows of a series inside `range`, sorted.
+    /// The hot rows of a series inside `range`, sorted. `facts` are the series' own.
     pub(in crate::store) fn hot_rows_of(
         &self,
         series: &SeriesKey,
@@ -49,22 +53,45 @@ impl Reader {
             ahead.rows.clear();
             ahead.count = 0;
         }
-        let series_max = SERIES_MAX.min(1 << (2 * ahead.misses.min(4)));
-        ahead.misses += 1;
+        let follows = |last: &SeriesKey| {
+            let after = (Bound::Excluded(last), Bound::Unbounded);
+            let mut next = self.series.range::<SeriesKey, _>(after);
+            let next = next.find(|(_, facts)| facts.hot.values().any(|year| year.overlaps(range)));
+            next.is_some_and(|(next, _)| next == series)
+        };
+        let series_max = match &ahead.last {
+            Some((last, asked)) if follows(last) => SERIES_MAX.min(asked * 4),
+            _ => 1,
+        };
         let (mut ids, mut weight) = (vec![facts.id], facts.hot_rows());
-        for (_, next) in self.series.range(series..).skip(1) {
-            let overlaps = (next.hot.values())
-                .any(|hot| hot.first.micros() < range.end && range.start <= hot.last.micros());
-            if !overlaps || ahead.rows.contains_key(&next.id) {
+        let mut last = series;
+        let after = (Bound::Excluded(series), Bound::Unbounded);
+        for (key, next) in self.series.range::<SeriesKey, _>(after) {
+            if ids.len() == series_max {
+                break;
+            }
+            if !next.hot.values().any(|year| year.overlaps(range)) {
                 continue;
             }
             weight += next.hot_rows();
-            if ids.len() == series_max || weight > ROWS_MAX {
+            if weight > ROWS_MAX {
                 break;
             }
-            ids.push(next.id);
+            last = key;
+            if !ahead.rows.contains_key(&next.id) {
+                ids.push(next.id);
+            }
         }
-        let mut found = self.catalog()?.hot_rows(&ids, range)?;
+        ahead.last = Some((last.clone(), ids.len()));
+        let catalog = self.catalog()?;
+        let mut found = match catalog.hot_rows(&ids, range) {
+            // A segment that is damaged is not the fault of this series, or is.
+            Err(_) if ids.len() > 1 => {
+                ids.truncate(1);
+                catalog.hot_rows(&ids, range)?
+            }
+            found => found?,
+        };
         let wanted = found.remove(&facts.id).unwrap_or_default();
         for id in ids.into_iter().skip(1) {
             let rows = found.remove(&id).unwrap_or_default();

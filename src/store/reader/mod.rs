@@ -365,7 +365,7 @@ impl Reader {
         let hot = if facts
             .hot
             .values()
-            .any(|year| year.max_commit_seq > after_seq)
+            .any(|year| year.max_commit_seq > after_seq && year.overlaps(range))
         {
             self.hot_rows_of(series, &facts, range)?
         } else {

@@ -173,13 +173,18 @@ fn a_segment_that_is_gone_or_damaged_is_named_and_what_is_beside_it_is_saved() {
     for gone in [true, false] {
         let dir = scratch();
         let (store, run) = filled(dir.path());
-        // A partition of E, and one hot row of A in the table.
+        // A partition of E, and hot rows in the table: of A, and of series that stand between the others.
         store
             .commit(&run, vec![offer("E", &rows(0..20, 5.0), OnConflict::Fail)])
             .unwrap();
         store
             .commit(&run, vec![offer("A", &[(90, 9.0)], OnConflict::Fail)])
             .unwrap();
+        for ticker in ["AA", "AB", "CC"] {
+            store
+                .commit(&run, vec![offer(ticker, &[(1, 1.0)], OnConflict::Fail)])
+                .unwrap();
+        }
         drop(store);
         let file = files(dir.path()).remove(0);
         if gone {
@@ -202,6 +207,10 @@ fn a_segment_that_is_gone_or_damaged_is_named_and_what_is_beside_it_is_saved() {
                 .map(|_| ())
                 .unwrap_err(),
         );
+        for ticker in ["AA", "AB", "CC", "E"] {
+            let scan = reader.scan(&key(ticker), TimeRange::ALL).unwrap();
+            assert!(scan.map(|batch| batch.unwrap().num_rows()).sum::<usize>() > 0);
+        }
         drop(reader);
         let damage = verify(dir.path(), &small()).unwrap().damage;
         assert_eq!(damage.len(), 1, "{damage:?}");
@@ -212,7 +221,7 @@ fn a_segment_that_is_gone_or_damaged_is_named_and_what_is_beside_it_is_saved() {
         assert_eq!(verify(dir.path(), &small()).unwrap().damage, []);
         let store = Store::open(dir.path(), &small()).unwrap();
         let left = content(&store.reader().unwrap());
-        assert_eq!(left.len(), 21);
+        assert_eq!(left.len(), 24);
     }
 }
 
@@ -283,6 +292,48 @@ fn filled_after(dir: &std::path::Path) -> (Store, RunId) {
         .collect();
     store.commit(&run, offers).unwrap();
     (store, run)
+}
+
+/// Rows that are no longer listed stay in the file: their number is not given to others.
+#[test]
+fn a_part_of_a_new_segment_shows_no_rows_of_an_old_one() {
+    let dir = scratch();
+    let (store, run) = filled(dir.path());
+    store
+        .commit(
+            &run,
+            vec![offer("D", &rows(40..80, 1.0), OnConflict::Ignore)],
+        )
+        .unwrap();
+    drop(store);
+    let store = Store::open(dir.path(), &small()).unwrap();
+    let run = store.begin_run("test", Timestamp::from_micros(0)).unwrap();
+    let offers = ["E", "F"].map(|ticker| offer(ticker, &rows(55..65, 1.0), OnConflict::Fail));
+    store.commit(&run, offers.to_vec()).unwrap();
+    let expected = content(&store.reader().unwrap());
+    assert_eq!(expected.len(), 90);
+    drop(store);
+    assert_eq!(files(dir.path()).len(), 2);
+    sound(dir.path(), &expected);
+}
+
+/// A catalog that was put back from before a seal lists a segment that the seal removed: the lake has its bars.
+#[test]
+fn a_repair_calls_nothing_lost_that_the_lake_holds() {
+    let dir = scratch();
+    let (store, _) = filled(dir.path());
+    let expected = content(&store.reader().unwrap());
+    drop(store);
+    let database = dir.path().join("staging.duckdb");
+    let before = std::fs::read(&database).unwrap();
+    let store = Store::open(dir.path(), &small()).unwrap();
+    store.seal().unwrap();
+    drop(store);
+    std::fs::write(&database, before).unwrap();
+    assert!(Store::open(dir.path(), &small()).is_err());
+    let repaired = repair(dir.path(), &small()).unwrap();
+    assert_eq!(repaired.lost, Vec::<String>::new());
+    sound(dir.path(), &expected);
 }
 
 /// A seal of some series alone leaves the others where they are.

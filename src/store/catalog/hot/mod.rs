@@ -30,6 +30,11 @@ pub(crate) struct HotYear {
 }
 
 impl HotYear {
+    /// Whether some of its rows may lie inside `range`.
+    pub fn overlaps(&self, range: TimeRange) -> bool {
+        self.first.micros() < range.end && range.start <= self.last.micros()
+    }
+
     /// Counts rows that a commit added; rows that it replaced are passed as `rows: 0` with their commit.
     pub fn add(&mut self, rows: u64, first: Timestamp, last: Timestamp, commit_seq: u64) {
         self.rows += rows;
@@ -137,35 +142,48 @@ impl Catalog {
         Ok(ids)
     }
 
-    /// Removes rows of one series by their keys.
-    pub fn delete_hot(&self, series_id: i32, timestamps: &[i64]) -> Result<(), Error> {
-        let (Some(first), Some(last)) = (timestamps.iter().min(), timestamps.iter().max()) else {
+    /// Removes rows of some series by their keys, which are sorted.
+    pub fn delete_hot(&self, going: &[(i32, &[i64])]) -> Result<(), Error> {
+        let keys: HashMap<i32, &[i64]> = (going.iter())
+            .filter(|(_, keys)| !keys.is_empty())
+            .copied()
+            .collect();
+        let all = || keys.values().flat_map(|keys| keys.iter().copied());
+        let (Some(first), Some(last)) = (all().min(), all().max()) else {
             return Ok(());
         };
-        let range = TimeRange {
-            start: *first,
-            end: *last + 1,
-        };
-        self.spill_parts(series_id, range)?;
-        self.run("CREATE OR REPLACE TEMP TABLE going (timestamp TIMESTAMPTZ)")?;
-        let column = TimestampMicrosecondArray::from(timestamps.to_vec()).with_timezone("UTC");
-        self.append("going", vec![Arc::new(column)])?;
-        self.execute(
-            "DELETE FROM hot USING going WHERE hot.series_id = ? AND hot.timestamp = going.timestamp",
-            params![series_id],
+        self.run("CREATE OR REPLACE TEMP TABLE going (series_id INTEGER, timestamp TIMESTAMPTZ)")?;
+        let ids = (keys.iter()).flat_map(|(id, keys)| std::iter::repeat_n(*id, keys.len()));
+        let column = TimestampMicrosecondArray::from_iter_values(all()).with_timezone("UTC");
+        self.append(
+            "going",
+            vec![
+                Arc::new(Int32Array::from_iter_values(ids)),
+                Arc::new(column),
+            ],
         )?;
-        self.run("DROP TABLE going")
+        self.run(
+            "DELETE FROM hot USING going WHERE hot.series_id = going.series_id AND hot.timestamp = going.timestamp;
+             DROP TABLE going",
+        )?;
+        let range = TimeRange {
+            start: first,
+            end: last + 1,
+        };
+        let series: Vec<i32> = keys.keys().copied().collect();
+        self.take_from_parts(&series, range, |id, ts| {
+            keys[&id].binary_search(&ts).is_err()
+        })
     }
 
     /// Removes rows of one series inside `range`.
     pub fn delete_hot_range(&self, series_id: i32, range: TimeRange) -> Result<(), Error> {
-        self.spill_parts(series_id, range)?;
         let [start, end] = bounds(range);
         self.execute(
             "DELETE FROM hot WHERE series_id = ? AND timestamp >= ? AND timestamp < ?",
             params![series_id, start, end],
         )?;
-        Ok(())
+        self.take_from_parts(&[series_id], range, |_, ts| !range.contains(ts))
     }
 
     /// Hot rows of the named series inside `range`, each series sorted.

@@ -29,6 +29,12 @@ CREATE TABLE IF NOT EXISTS segment_parts (
 /// The format of a store with segments: a program that does not know them must not open it.
 pub(in crate::store::catalog) const FORMAT_WITH_SEGMENTS: u32 = 2;
 
+/// Parts that stand in memory while rows are taken out of them.
+const PARTS_AT_ONCE: usize = 512;
+
+/// Where `meta` keeps the next free number of a part.
+const NEXT_PART_ID: &str = "next_part_id";
+
 /// A segment that is written, not yet recorded.
 pub(crate) struct NewSegment {
     pub name: String,
@@ -49,13 +55,18 @@ pub(crate) struct NewPart {
 }
 
 /// A part as the catalog lists it.
-struct Part {
-    part_id: i64,
-    segment: String,
-    places: Range<usize>,
-    series_id: i32,
-    source: Source,
-    commit_seq: u64,
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub part_id: i64,
+    pub segment: String,
+    /// Rows of the segment.
+    pub places: Range<usize>,
+    pub series_id: i32,
+    pub year: i32,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    pub source: Source,
+    pub commit_seq: u64,
 }
 
 impl Catalog {
@@ -82,14 +93,10 @@ impl Catalog {
         self.any_segments.get()
     }
 
-    /// The next free number of a part.
+    /// The next free number of a part: one that no file holds, not even for rows that are no longer listed.
     pub fn next_part_id(&self) -> Result<i64, Error> {
-        let found = self.rows(
-            "SELECT coalesce(max(part_id), 0) + 1 FROM segment_parts",
-            [],
-            |row| row.get::<_, i64>(0),
-        )?;
-        Ok(found.first().copied().unwrap_or(1))
+        let next = self.meta(NEXT_PART_ID)?;
+        Ok(next.and_then(|text| text.parse().ok()).unwrap_or(1))
     }
 
     /// Records a segment; `series` are those of its parts, in their order.
@@ -97,6 +104,9 @@ impl Catalog {
         let names: BTreeSet<&str> = new.parts.iter().map(|part| part.source.as_str()).collect();
         let ids = self.source_ids(&names)?;
         self.set_meta("schema_version", &FORMAT_WITH_SEGMENTS.to_string())?;
+        let last = new.parts.iter().map(|part| part.part_id).max();
+        let next = last.map_or(1, |last| last + 1).max(self.next_part_id()?);
+        self.set_meta(NEXT_PART_ID, &next.to_string())?;
         self.any_segments.set(true);
         self.execute(
             "INSERT INTO segments VALUES (?, ?, ?, ?)",
@@ -150,13 +160,9 @@ impl Catalog {
         Ok(rows.into_iter().collect())
     }
 
-    /// Series and years that have rows in a segment, with how many.
-    pub fn segment_years(&self, name: &str) -> Result<Vec<(i32, i32, u64)>, Error> {
-        self.rows(
-            "SELECT series_id, year, sum(rows)::BIGINT FROM segment_parts WHERE segment = ? GROUP BY ALL ORDER BY ALL",
-            params![name],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )
+    /// The parts of a segment, in their order.
+    pub fn parts_of(&self, name: &str) -> Result<Vec<Part>, Error> {
+        self.select_parts("segment = ?", params![name])
     }
 
     /// Forgets a segment and all of its parts.
@@ -200,36 +206,78 @@ impl Catalog {
         Ok(())
     }
 
-    /// Moves the parts of one series that overlap `range` into the hot table, where single rows can be deleted. For use
-    /// inside a transaction.
-    pub(super) fn spill_parts(&self, series_id: i32, range: TimeRange) -> Result<(), Error> {
-        let parts = self.parts(&[series_id], range)?;
-        if parts.is_empty() {
+    /// Takes rows out of the parts of `series` that overlap `range`: those that `stays` keeps move into the hot table. For
+    /// use inside a transaction.
+    pub(super) fn take_from_parts(
+        &self,
+        series: &[i32],
+        range: TimeRange,
+        stays: impl Fn(i32, i64) -> bool,
+    ) -> Result<(), Error> {
+        let mut parts = self.parts(series, range)?.into_iter().peekable();
+        let mut taken = Vec::new();
+        while parts.peek().is_some() {
+            let some: Vec<Part> = parts.by_ref().take(PARTS_AT_ONCE).collect();
+            let mut left = Vec::new();
+            for (part, rows) in self.read_parts(some)? {
+                let timestamps = rows.bars.timestamps();
+                let goes = (timestamps.iter()).any(|ts| !stays(part.series_id, *ts));
+                if !goes {
+                    continue;
+                }
+                taken.push(part.part_id);
+                let mut staying = StagedRows::default();
+                for (place, ts) in timestamps.iter().enumerate() {
+                    if stays(part.series_id, *ts) {
+                        staying.extend_from(&rows, place..place + 1);
+                    }
+                }
+                if !staying.is_empty() {
+                    left.push((part.series_id, staying));
+                }
+            }
+            self.insert_hot(left.iter().map(|(id, rows)| (*id, rows)))?;
+        }
+        if taken.is_empty() {
             return Ok(());
         }
-        for (part, rows) in self.read_parts(parts)? {
-            self.insert_hot([(series_id, &rows)].into_iter())?;
-            self.execute(
-                "DELETE FROM segment_parts WHERE part_id = ?",
-                params![part.part_id],
-            )?;
-        }
+        let ids: Vec<String> = taken.iter().map(i64::to_string).collect();
+        self.run(&format!(
+            "DELETE FROM segment_parts WHERE part_id IN ({})",
+            ids.join(", ")
+        ))?;
         self.forget_empty_segments()
     }
 
     fn parts(&self, series: &[i32], range: TimeRange) -> Result<Vec<Part>, Error> {
-        if !self.any_segments.get() || series.is_empty() {
+        if series.is_empty() {
             return Ok(Vec::new());
         }
         let [start, end] = bounds(range);
+        self.select_parts(
+            &format!(
+                "first < ? AND last >= ? AND series_id IN ({})",
+                listed(series)
+            ),
+            params![end, start],
+        )
+    }
+
+    fn select_parts(
+        &self,
+        condition: &str,
+        parameters: impl duckdb::Params,
+    ) -> Result<Vec<Part>, Error> {
+        if !self.any_segments.get() {
+            return Ok(Vec::new());
+        }
         let sql = format!(
-            "SELECT part_id, segment, start, rows, series_id, source, commit_seq FROM segment_parts JOIN sources USING (source_id)
-             WHERE first < ? AND last >= ? AND series_id IN ({}) ORDER BY segment, start",
-            listed(series)
+            "SELECT part_id, segment, start, rows, series_id, year, epoch_us(first), epoch_us(last), source, commit_seq
+             FROM segment_parts JOIN sources USING (source_id) WHERE {condition} ORDER BY segment, start"
         );
         let mut statement = (self.connection.prepare(&sql)).map_err(|error| self.failed(error))?;
         let rows = statement
-            .query_map(params![end, start], |row| {
+            .query_map(parameters, |row| {
                 let (start, rows) = (
                     row.get::<_, u64>(2)? as usize,
                     row.get::<_, u64>(3)? as usize,
@@ -239,8 +287,11 @@ impl Catalog {
                     segment: row.get(1)?,
                     places: start..start + rows,
                     series_id: row.get(4)?,
-                    source: Source::new(&row.get::<_, String>(5)?),
-                    commit_seq: row.get(6)?,
+                    year: row.get(5)?,
+                    first: Timestamp::from_micros(row.get(6)?),
+                    last: Timestamp::from_micros(row.get(7)?),
+                    source: Source::new(&row.get::<_, String>(8)?),
+                    commit_seq: row.get(9)?,
                 })
             })
             .map_err(|error| self.failed(error))?;
