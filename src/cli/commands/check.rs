@@ -139,7 +139,9 @@ fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
     };
     let Opened { fmp, simulator, .. } =
         source::open(context, args.provider, args.provider_url.as_deref())?;
-    let calendar = Calendar::for_exchange("NASDAQ").map_err(|error| failed(&error, None))?;
+    let calendars = context.calendars(&context.store_dir(args.provider == ProviderName::Demo))?;
+    let calendar =
+        Calendar::for_exchange_with("NASDAQ", &calendars).map_err(|error| failed(&error, None))?;
     let today = calendar.session_date(context.now());
     let recent = DateRange::new(today - Days::new(10), today - Days::new(1))?;
     let sessions = calendar

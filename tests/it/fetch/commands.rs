@@ -481,6 +481,23 @@ fn check_tells_what_works() {
     );
 }
 
+/// The day that `check` asks about is the last session of the user's own calendar.
+#[test]
+fn check_goes_by_the_users_calendars() {
+    let bench = Bench::new();
+    let last_day = |options: &str| {
+        let said = bench.run(&format!("check {options}")).ok();
+        let line = said.out().lines().find(|line| line.starts_with("provider"));
+        let dates =
+            line.and_then(|line| line.split_once("..").map(|(_, rest)| rest[..10].to_owned()));
+        dates.unwrap_or_else(|| panic!("{}", said.snapshot()))
+    };
+    let last = last_day("");
+    bench.env.write("mine/XNYS.csv", format!("closed,{last}\n"));
+    let before = last_day("--calendar-dir mine");
+    assert!(before < last, "{before} is not before {last}");
+}
+
 #[test]
 fn a_run_goes_on_from_the_last_staged_session() {
     let bench = Bench::new();
