@@ -1,4 +1,4 @@
-//! Named points at which the tests kill the program. Without the feature `crash-points` they are nothing.
+//! Named points at which the tests kill the program, or hold it. Without the feature `crash-points` they are nothing.
 
 /// Marks a step between two durable states.
 #[macro_export]
@@ -10,15 +10,32 @@ macro_rules! crash_point {
 }
 
 /// Ends the process at once when the environment names this point: `BACKFILL_CRASH=name` or `name@3`, the third time.
+/// Where it stands in `BACKFILL_HOLD` instead, this thread waits here for as long as the file `BACKFILL_HOLD_FILE` is
+/// there.
 #[cfg(feature = "crash-points")]
 pub fn reach(name: &str) {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static REACHED: AtomicU64 = AtomicU64::new(0);
-    let Ok(wanted) = std::env::var("BACKFILL_CRASH") else {
-        return;
-    };
-    let (point, time) = wanted.split_once('@').unwrap_or((&wanted, "1"));
-    if point == name && REACHED.fetch_add(1, Ordering::SeqCst) + 1 == time.parse().unwrap_or(1) {
+    use std::sync::atomic::AtomicU64;
+    static CRASHES: AtomicU64 = AtomicU64::new(0);
+    static HOLDS: AtomicU64 = AtomicU64::new(0);
+    if is_named("BACKFILL_CRASH", name, &CRASHES) {
         std::process::abort();
     }
+    if is_named("BACKFILL_HOLD", name, &HOLDS)
+        && let Some(file) = std::env::var_os("BACKFILL_HOLD_FILE")
+    {
+        while std::path::Path::new(&file).exists() {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+}
+
+#[cfg(feature = "crash-points")]
+fn is_named(variable: &str, name: &str, reached: &std::sync::atomic::AtomicU64) -> bool {
+    let Ok(wanted) = std::env::var(variable) else {
+        return false;
+    };
+    let (point, time) = wanted.split_once('@').unwrap_or((&wanted, "1"));
+    point == name
+        && reached.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1
+            == time.parse().unwrap_or(1)
 }

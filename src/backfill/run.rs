@@ -23,6 +23,10 @@ const TICKERS_SPARE: usize = 2;
 /// Tickers whose answers are all in, but not yet all in the store.
 const TICKERS_UNCOMMITTED_MAX: usize = 64;
 
+/// Windows that may be open, asked and not yet committed, for each request in flight: one that is out, one that is being
+/// committed, and one that waits for that. A run that is killed has at most these to ask again.
+const OPEN_PER_REQUEST: usize = 3;
+
 /// A run, ready to go.
 pub struct Job {
     /// How to ask.
@@ -50,6 +54,8 @@ pub(super) struct Crew {
     pub asking: Asking,
     pub shelf: Shelf,
     pub observer: Arc<dyn Observer>,
+    /// Leave to be asked for, given back when the window is committed: **no more windows than this are ever open**.
+    pub open: Arc<Semaphore>,
     tickers_at_once: usize,
     active: AtomicUsize,
     /// Windows that were answered.
@@ -105,7 +111,8 @@ impl Job {
             calendar: self.asking.calendar.clone(),
             observer: self.observer.clone(),
         };
-        let (shelf, thread) = match Shelf::start(shelves, gate.clone()) {
+        let at_once = self.tickers_at_once.max(1);
+        let (shelf, thread) = match Shelf::start(shelves, at_once, gate.clone()) {
             Ok(started) => started,
             Err(error) => return failed(&error),
         };
@@ -117,7 +124,8 @@ impl Job {
             asking: self.asking,
             shelf,
             observer: self.observer,
-            tickers_at_once: self.tickers_at_once.max(1),
+            open: Arc::new(Semaphore::new(at_once * OPEN_PER_REQUEST)),
+            tickers_at_once: at_once,
             active: AtomicUsize::new(0),
             answered: AtomicU64::new(0),
             ending: Mutex::default(),

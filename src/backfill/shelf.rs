@@ -106,6 +106,8 @@ pub(super) struct Job {
     pub batch: Batch,
     pub kept: oneshot::Sender<Kept>,
     _room: OwnedSemaphorePermit,
+    /// Given back when the job is dropped: not before its batch is committed.
+    _open: OwnedSemaphorePermit,
 }
 
 /// Says, while it lives, that a window is being asked for: a commit may wait for it.
@@ -119,8 +121,11 @@ impl Drop for UnderWay {
 
 impl Shelf {
     /// Starts the thread. When it fails it shuts `gate`, and says why when it is joined.
+    ///
+    /// A commit waits until `group` windows have come, but for no longer than a moment.
     pub(super) fn start(
         shelves: Shelves,
+        group: usize,
         gate: Arc<Gate>,
     ) -> Result<(Self, JoinHandle<Result<Closed, Error>>), Error> {
         let (jobs, inbox) = mpsc::channel();
@@ -128,10 +133,11 @@ impl Shelf {
         let worker = Worker {
             rejects: (shelves.store.as_ref())
                 .map(|(store, run)| Rejects::new(store.rejects_path(run))),
-            shelves,
             under_way: under_way.clone(),
             refused: HashSet::new(),
             restating: HashSet::new(),
+            group: if shelves.store.is_some() { group } else { 1 },
+            shelves,
             gate,
         };
         let thread = std::thread::Builder::new()
@@ -152,7 +158,11 @@ impl Shelf {
     }
 
     /// Hands a batch over, once there is room; what became of it comes later. `None` when the thread is gone.
-    pub(super) async fn offer(&self, batch: Batch) -> Option<oneshot::Receiver<Kept>> {
+    pub(super) async fn offer(
+        &self,
+        batch: Batch,
+        open: OwnedSemaphorePermit,
+    ) -> Option<oneshot::Receiver<Kept>> {
         let units = (batch.bars.len() / UNIT_BARS + 1).min(WAITING_UNITS_MAX as usize);
         let room = self
             .room
@@ -165,6 +175,7 @@ impl Shelf {
             batch,
             kept,
             _room: room,
+            _open: open,
         };
         self.jobs.send(job).ok()?;
         Some(answer)
@@ -179,6 +190,8 @@ pub(super) struct Worker {
     pub(super) refused: HashSet<SeriesKey>,
     /// Series that are being restated as a whole, after a split.
     pub(super) restating: HashSet<SeriesKey>,
+    /// Windows that a commit waits for.
+    group: usize,
     gate: Arc<Gate>,
 }
 
@@ -216,7 +229,7 @@ impl Worker {
         while bars < GROUP_BARS_MAX {
             let alone = self.under_way.load(Ordering::SeqCst) == 0;
             let left = end.saturating_duration_since(Instant::now());
-            let wait = if alone {
+            let wait = if alone || group.len() >= self.group {
                 Duration::ZERO
             } else {
                 left.min(GROUP_TICK)
@@ -226,7 +239,7 @@ impl Worker {
                     bars += job.batch.bars.len();
                     group.push(job);
                 }
-                Err(RecvTimeoutError::Timeout) if !alone && !left.is_zero() => {}
+                Err(RecvTimeoutError::Timeout) if !wait.is_zero() => {}
                 Err(_) => break,
             }
         }
@@ -294,17 +307,17 @@ impl Worker {
                 .into_iter()
                 .partition(|job| job.batch.bars.is_empty());
             lot.parts = parts;
-            for Job { batch, kept, _room } in bare {
-                empty.extend(batch.answers);
-                done.push(kept);
+            for mut job in bare {
+                empty.append(&mut job.batch.answers);
+                done.push(job);
             }
             if !lot.parts.is_empty() {
                 full.push(lot);
             }
         }
         store.record_coverage(run, &empty)?;
-        for kept in done {
-            let _ = kept.send(Kept::Taken(Tally::default()));
+        for job in done {
+            let _ = job.kept.send(Kept::Taken(Tally::default()));
         }
         let mut plain = Vec::with_capacity(full.len());
         for lot in full {

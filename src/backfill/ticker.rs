@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use tokio::sync::{SemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::fetch::{AskedSoFar, Fetched};
@@ -26,11 +26,14 @@ const OFFERED_MAX: usize = 32;
 /// Windows in a row that may fail for good before the ticker is given up.
 const FAILED_IN_A_ROW_MAX: usize = 2;
 
+/// What a window brought, and its leave to be open.
+type Brought = (Fetched, OwnedSemaphorePermit);
+
 /// A window being asked for; given up when dropped.
-struct Task(JoinHandle<Fetched>);
+struct Task(JoinHandle<Brought>);
 
 impl Future for Task {
-    type Output = Result<Fetched, JoinError>;
+    type Output = Result<Brought, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(context)
@@ -82,13 +85,16 @@ impl<'a> TickerRun<'a> {
         let mut fetches: FuturesOrdered<Task> = FuturesOrdered::new();
         let mut offers: FuturesOrdered<oneshot::Receiver<Kept>> = FuturesOrdered::new();
         let mut offered: VecDeque<u64> = VecDeque::new();
+        // Kept from turn to turn, so that its place in the queue is.
+        let mut leave = None;
         loop {
-            while !self.over && next < self.plan.windows.len() && fetches.len() < self.crew.ahead()
-            {
-                fetches.push_back(self.start(next, &asked));
-                next += 1;
+            let more = !self.over && next < self.plan.windows.len();
+            if more && fetches.len() < self.crew.ahead() {
+                leave.get_or_insert_with(|| Box::pin(self.crew.open.clone().acquire_owned()));
+            } else {
+                leave = None;
             }
-            if fetches.is_empty() {
+            if fetches.is_empty() && !more {
                 slot.take();
             }
             tokio::select! {
@@ -102,8 +108,8 @@ impl<'a> TickerRun<'a> {
                     }
                 },
                 Some(fetched) = fetches.next(), if !fetches.is_empty() && offers.len() < OFFERED_MAX => {
-                    let fetched = match fetched {
-                        Ok(fetched) => fetched,
+                    let (fetched, open) = match fetched {
+                        Ok(brought) => brought,
                         Err(failed) => match failed.try_into_panic() {
                             Ok(panic) => std::panic::resume_unwind(panic),
                             Err(_) => continue,
@@ -111,13 +117,22 @@ impl<'a> TickerRun<'a> {
                     };
                     if let Some(batch) = self.fetched(fetched) {
                         let rows = batch.bars.len() as u64;
-                        match self.crew.shelf.offer(batch).await {
+                        match self.crew.shelf.offer(batch, open).await {
                             Some(answer) => {
                                 offers.push_back(answer);
                                 offered.push_back(rows);
                             }
                             None => self.over = true,
                         }
+                    }
+                },
+                // In the windows' order: whoever has leave waits for nobody who has none.
+                Some(open) = async { Some(leave.as_mut()?.await) }, if leave.is_some() => {
+                    leave = None;
+                    // The semaphore is never closed.
+                    if let Ok(open) = open {
+                        fetches.push_back(self.start(next, &asked, open));
+                        next += 1;
                     }
                 }
                 else => break,
@@ -130,14 +145,15 @@ impl<'a> TickerRun<'a> {
         self.report()
     }
 
-    fn start(&self, index: usize, asked: &Arc<AskedSoFar>) -> Task {
+    fn start(&self, index: usize, asked: &Arc<AskedSoFar>, open: OwnedSemaphorePermit) -> Task {
         let crew = self.crew.clone();
         let ticker = self.plan.ticker.clone();
         let windows = self.plan.windows.clone();
         let asked = asked.clone();
         Task(tokio::spawn(async move {
             let _under_way = crew.shelf.under_way();
-            crew.asking.fetch(&ticker, &windows[index], &asked).await
+            let fetched = crew.asking.fetch(&ticker, &windows[index], &asked).await;
+            (fetched, open)
         }))
     }
 

@@ -7,9 +7,32 @@ use backfill::model::Interval;
 use backfill::simulator::{Change, LogEntry};
 
 use super::*;
+use crate::support::{Program, Running};
 
-const LINE: &str = "concurrent --rate 60000 --start 2025-01-02 --end 2025-03-31 --tickers AAPL MSFT NVDA --threads 4";
+const RANGE: &str = "--rate 60000 --start 2025-01-02 --end 2025-03-31 --tickers AAPL MSFT NVDA";
 const TICKERS: [&str; 3] = ["AAPL", "MSFT", "NVDA"];
+
+/// A command, and the windows that it may have open: asked and not yet committed.
+struct Command {
+    line: String,
+    open_max: u64,
+}
+
+impl Command {
+    fn concurrent(threads: u64) -> Self {
+        Self {
+            line: format!("concurrent --threads {threads} {RANGE}"),
+            open_max: 3 * threads,
+        }
+    }
+
+    fn specific() -> Self {
+        Self {
+            line: format!("specific {RANGE}"),
+            open_max: 3,
+        }
+    }
+}
 
 /// Numbers that look random and are the same on every run.
 fn next(state: &mut u64) -> u64 {
@@ -19,82 +42,214 @@ fn next(state: &mut u64) -> u64 {
     *state >> 33
 }
 
-/// Ticker and date of everything that is staged.
-fn staged_days(bench: &Bench) -> BTreeSet<(String, String)> {
-    if !bench.env.path("data/staging/staging.duckdb").exists() {
-        return BTreeSet::new();
-    }
-    let sql = "select distinct ticker, (timestamp at time zone 'America/New_York')::date from bars";
-    let run = bench.env.run(["query", sql, "--format", "csv"]).ok();
-    (run.out().lines().skip(1))
-        .filter_map(|line| line.split_once(','))
-        .map(|(ticker, day)| (ticker.to_owned(), day.to_owned()))
+/// Ticker and date of a session.
+type Day = (String, String);
+
+/// The sessions from one date to another.
+fn sessions(ticker: &str, from: &str, to: &str) -> Vec<Day> {
+    let date = |typed: &str| -> chrono::NaiveDate { typed.parse().unwrap() };
+    let calendar = backfill::calendar::Calendar::for_exchange("NASDAQ").unwrap();
+    (date(from).iter_days().take_while(|day| *day <= date(to)))
+        .filter(|day| calendar.session_on(*day).unwrap().is_some())
+        .map(|day| (ticker.to_owned(), day.to_string()))
         .collect()
 }
 
-/// Ticker and dates of the sessions that a request asked for.
-fn asked(entry: &LogEntry) -> Vec<(String, String)> {
-    let date = |typed: &Option<String>| -> chrono::NaiveDate {
-        typed.as_deref().unwrap().parse().unwrap()
-    };
-    let (from, to) = (date(&entry.from), date(&entry.to));
-    let calendar = backfill::calendar::Calendar::for_exchange("NASDAQ").unwrap();
-    (from.iter_days().take_while(|date| *date <= to))
-        .filter(|date| calendar.session_on(*date).unwrap().is_some())
-        .map(|date| (entry.symbol.clone(), date.to_string()))
-        .collect()
+/// The sessions that a request asked for.
+fn asked(entry: &LogEntry) -> Vec<Day> {
+    let (from, to) = (entry.from.as_deref(), entry.to.as_deref());
+    sessions(&entry.symbol, from.unwrap(), to.unwrap())
+}
+
+impl Bench {
+    /// The first column of a query, and the others behind it, of a store that may not be there yet.
+    fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        if !self.env.path("data/staging/staging.duckdb").exists() {
+            return Vec::new();
+        }
+        let run = self.env.run(["query", sql, "--format", "csv"]).ok();
+        (run.out().lines().skip(1))
+            .map(|line| line.split(',').map(str::to_owned).collect())
+            .collect()
+    }
+
+    /// The sessions that coverage shows as answered.
+    fn answered(&self) -> BTreeSet<Day> {
+        let sql = "select ticker, first, last from coverage where status in ('rows', 'empty')";
+        (self.rows(sql).iter())
+            .flat_map(|row| sessions(&row[0], &row[1], &row[2]))
+            .collect()
+    }
+
+    /// The sessions with bars.
+    fn staged_days(&self) -> BTreeSet<Day> {
+        let sql =
+            "select distinct ticker, (timestamp at time zone 'America/New_York')::date from bars";
+        (self.rows(sql).into_iter())
+            .map(|row| (row[0].clone(), row[1].clone()))
+            .collect()
+    }
+
+    /// Waits until so many requests have come or the program has ended.
+    fn wait_for_requests(&self, count: u64, running: &mut Running) {
+        let limit = Instant::now() + Duration::from_secs(120);
+        while self.requests() < count && running.child().try_wait().unwrap().is_none() {
+            assert!(Instant::now() < limit, "requests do not come");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// After a kill: the same command with `--resume`, asked of a provider of its own, so that what comes late of the
+    /// killed run is not taken for the resumed one's. Returns how many windows were asked twice.
+    fn resumed(&self, command: &Command, whole: &Bench) -> u64 {
+        let answered = self.answered();
+        assert_eq!(answered, self.staged_days(), "bars and coverage differ");
+        let provider = Bench::new();
+        let line = format!("{} --resume --summary-json", command.line);
+        let run = (self.env.program(line.split_whitespace()))
+            .env("FMP_API_KEY", "any")
+            .env("FMP_BASE_URL", provider.simulator.url())
+            .run()
+            .ok();
+        let before = self.simulator.handle().log();
+        let after = provider.simulator.handle().log();
+        assert_eq!(run.json()["totals"]["requests"], after.len());
+        for entry in &after {
+            let days = asked(entry);
+            let news = days.iter().filter(|day| !answered.contains(*day)).count();
+            // The session that keeps a lone one company may be answered already.
+            assert!(
+                news == days.len() || (news == 1 && days.len() == 2),
+                "{days:?} was answered before the kill"
+            );
+        }
+        let question =
+            |entry: &LogEntry| (entry.symbol.clone(), entry.from.clone(), entry.to.clone());
+        let again: BTreeSet<_> = after.iter().map(question).collect();
+        assert_eq!(
+            again.len(),
+            after.len(),
+            "a window was asked twice by one run"
+        );
+        for entry in &before {
+            let done = asked(entry).iter().all(|day| answered.contains(day));
+            assert!(
+                !done || !again.contains(&question(entry)),
+                "{:?} was answered before the kill",
+                question(entry)
+            );
+        }
+        for ticker in TICKERS {
+            let truth = whole.truth(ticker, Interval::M1, "2025-01-02", "2025-03-31");
+            same(&self.staged(ticker, Interval::M1), &truth, ticker);
+        }
+        // Nothing is left to ask.
+        let spent = provider.requests();
+        (self.env.program(line.split_whitespace()))
+            .env("FMP_API_KEY", "any")
+            .env("FMP_BASE_URL", provider.simulator.url())
+            .run()
+            .ok();
+        assert_eq!(provider.requests(), spent);
+        assert!(self.gaps("").is_empty());
+        (before.len() + after.len()) as u64 - whole.requests()
+    }
+}
+
+/// A run that nothing befalls.
+fn undisturbed(command: &Command) -> Bench {
+    let whole = Bench::new();
+    whole.run(&command.line).ok();
+    whole
+}
+
+fn killed_at_random(command: &Command, seed: u64, times: usize) {
+    let whole = undisturbed(command);
+    let windows = whole.requests();
+    let mut state = seed;
+    let mut cut = 0;
+    for _ in 0..times {
+        let bench = Bench::new();
+        bench.change(Change::LatencyMs(next(&mut state) % 20));
+        // Killed when so many requests have come, however fast the machine is.
+        let at = 1 + next(&mut state) % windows;
+        let mut running = bench.program(&command.line).spawn();
+        bench.wait_for_requests(at, &mut running);
+        drop(running.child().kill());
+        cut += u64::from(running.wait().code != Some(0));
+        let twice = bench.resumed(command, &whole);
+        assert!(twice <= command.open_max, "{twice} windows asked twice");
+    }
+    assert!(cut > 0, "no run was cut: the test proves nothing");
 }
 
 #[test]
-fn resume_asks_for_nothing_that_is_staged_and_ends_with_all_bars() {
-    let whole = Bench::new();
-    let windows = whole.run(&format!("{LINE} --summary-json")).ok().json()["totals"]["requests"]
-        .as_u64()
-        .unwrap();
-    assert_eq!(windows, whole.requests());
-    let truth = |ticker| whole.truth(ticker, Interval::M1, "2025-01-02", "2025-03-31");
+fn no_more_than_the_open_windows_are_asked_twice() {
+    killed_at_random(&Command::concurrent(4), 7, 5);
+}
 
-    let mut state = 7;
-    let mut cut = 0;
-    for _ in 0..6 {
+#[test]
+fn one_ticker_after_another_too() {
+    killed_at_random(&Command::specific(), 11, 2);
+}
+
+/// The program, whose store stands still at its `time`th commit.
+fn held<'a>(bench: &'a Bench, command: &Command, time: u32) -> Program<'a> {
+    let file = bench.env.write("hold", "");
+    (bench.program(&command.line))
+        .env("BACKFILL_HOLD", format!("commit.before-transaction@{time}"))
+        .env("BACKFILL_HOLD_FILE", file)
+}
+
+/// However long a commit takes, no further window is asked for than may be open.
+#[test]
+fn a_store_that_stands_still_holds_the_requests_back() {
+    for (command, time) in [
+        (Command::concurrent(4), 1),
+        (Command::concurrent(1), 3),
+        (Command::specific(), 2),
+    ] {
+        let whole = undisturbed(&command);
         let bench = Bench::new();
-        bench.change(Change::LatencyMs(15));
-        // Killed when so many requests have come, however fast the machine is.
-        let at = 1 + next(&mut state) % windows;
-        let mut running = bench.program(LINE).spawn();
-        let limit = Instant::now() + Duration::from_secs(120);
-        while bench.requests() < at && running.child().try_wait().unwrap().is_none() {
-            assert!(Instant::now() < limit, "requests do not come");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        drop(running.child().kill());
-        cut += u64::from(running.wait().code != Some(0));
-
-        let staged = staged_days(&bench);
-        bench.change(Change::LatencyMs(0));
-        bench.change(Change::Reset);
-        let run = bench.run(&format!("{LINE} --resume --summary-json")).ok();
-        let log = bench.simulator.handle().log();
-        assert_eq!(run.json()["totals"]["requests"], log.len());
-        let mut asked_for = BTreeSet::new();
-        for entry in &log {
-            let days = asked(entry);
-            let news: Vec<_> = days.iter().filter(|day| !staged.contains(*day)).collect();
-            assert!(!news.is_empty(), "{days:?} was staged already");
-            for day in news {
-                // But for the session that keeps another one company.
-                let first = asked_for.insert(day.clone());
-                assert!(first || days.len() == 2, "{day:?} was asked for twice");
+        let mut running = held(&bench, &command, time).spawn();
+        // Of the commits before the held one nothing is known but that each had a window at least.
+        bench.wait_for_requests(command.open_max + u64::from(time) - 1, &mut running);
+        let mut seen = 0;
+        let mut still = Instant::now();
+        // Until nothing has come for a while: too short a while would make this test weaker, never fail.
+        while still.elapsed() < Duration::from_millis(400) {
+            if bench.requests() != seen {
+                seen = bench.requests();
+                still = Instant::now();
             }
+            std::thread::sleep(Duration::from_millis(5));
         }
-        for ticker in TICKERS {
-            same(&bench.staged(ticker, Interval::M1), &truth(ticker), ticker);
-        }
-        // Nothing is left to ask.
-        bench.change(Change::Reset);
-        bench.run(&format!("{LINE} --resume")).ok();
-        assert_eq!(bench.requests(), 0);
-        assert!(bench.gaps("").is_empty());
+        assert!(running.child().try_wait().unwrap().is_none());
+        drop(running.child().kill());
+        running.wait();
+        let answered = bench.answered();
+        let log = bench.simulator.handle().log();
+        let open = (log.iter())
+            .filter(|entry| asked(entry).iter().any(|day| !answered.contains(day)))
+            .count() as u64;
+        assert_eq!(open, command.open_max, "{}", command.line);
+        assert_eq!(bench.resumed(&command, &whole), command.open_max);
     }
-    assert!(cut > 0, "no run was cut: the test proves nothing");
+}
+
+/// What holds back lets go.
+#[test]
+fn a_store_that_goes_on_loses_nothing() {
+    let command = Command::concurrent(4);
+    let whole = undisturbed(&command);
+    let bench = Bench::new();
+    let mut running = held(&bench, &command, 2).spawn();
+    bench.wait_for_requests(command.open_max + 1, &mut running);
+    std::fs::remove_file(bench.env.path("hold")).unwrap();
+    assert_eq!(running.wait().code, Some(0));
+    assert_eq!(bench.requests(), whole.requests());
+    for ticker in TICKERS {
+        let truth = bench.truth(ticker, Interval::M1, "2025-01-02", "2025-03-31");
+        same(&bench.staged(ticker, Interval::M1), &truth, ticker);
+    }
 }
