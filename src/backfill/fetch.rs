@@ -3,7 +3,8 @@
 //! ```text
 //! ask ─> does the oldest row reach the first session? ─no─> ask for the head alone ─┐
 //!                         │ yes                      <──────────────────────────────┘
-//!                         └─> is the opening bar of a session that came alone there? ─no─> ask once with a neighbour
+//!                         └─> does an answer begin in the middle of a session? ─yes─> ask once with the session before
+//!                                 └─> is the opening bar of a session that came alone there? ─no─> ask once with the next
 //!                                              └─> hold back what still changes ─> Fetched
 //! ```
 
@@ -98,12 +99,13 @@ impl Asking {
                 return fetched;
             }
         };
-        let mut reach = self.reach(&answer.bars);
+        let mut oldest = first_of(&answer.bars);
+        let mut cut: Vec<Day> = self.cut_inside(window, &answer.bars).into_iter().collect();
         let kept = self.kept(window, answer);
         fetched.beside = kept.1;
         fetched.take(kept.0);
-        let mut failed_head = None;
-        while let Some(head) = self.unreached(window, reach, asked_at) {
+        let mut failed = Vec::new();
+        while let Some(head) = self.unreached(window, oldest, asked_at) {
             let ask = self.widened(head, asked_at);
             if !asked.is_new(ask) {
                 break;
@@ -114,30 +116,51 @@ impl Asking {
             );
             match self.rows(ticker, ask).await {
                 Ok(answer) => {
-                    let (answer, _) = self.kept(
-                        &Window {
-                            keep: head,
-                            ..window.clone()
-                        },
-                        answer,
-                    );
-                    let oldest = self.reach(&answer.bars);
+                    let part = Window {
+                        keep: head,
+                        ..window.clone()
+                    };
+                    let (answer, _) = self.kept(&part, answer);
+                    oldest = first_of(&answer.bars);
+                    cut.extend(self.cut_inside(window, &answer.bars));
                     let nothing = answer.bars.is_empty();
                     fetched.take(answer);
                     if nothing {
                         break;
                     }
-                    reach = oldest;
                 }
                 Err(gave) => {
-                    fetched.answers = self.failed(ticker, head, &gave, asked_at);
-                    fetched.gave = Some(gave);
-                    failed_head = Some(head);
+                    self.give_up(&mut fetched, &mut failed, ticker, head, gave, asked_at);
                     break;
                 }
             }
         }
-        if failed_head.is_none()
+        for day in cut {
+            let Ok(alone) = DateRange::new(day.date, day.date) else {
+                continue;
+            };
+            let ask = self.widened(alone, asked_at);
+            let known = fetched.bars.timestamps();
+            if !failed.is_empty()
+                || known.contains(&day.open.micros())
+                || self.first_bar_settles(&day) > asked_at.micros()
+                || !asked.is_new(ask)
+            {
+                continue;
+            }
+            tracing::debug!(
+                "[{ticker}] an answer for {} begins inside {}; asking for {ask}",
+                window.ask,
+                day.date
+            );
+            match self.rows(ticker, ask).await {
+                Ok(answer) => fetched.take(self.kept(window, answer).0),
+                Err(gave) => {
+                    self.give_up(&mut fetched, &mut failed, ticker, alone, gave, asked_at);
+                }
+            }
+        }
+        if failed.is_empty()
             && let Some(ask) = self.opening_is_missing(window, &fetched.bars, asked_at)
             && asked.is_new(ask)
         {
@@ -151,7 +174,7 @@ impl Asking {
             }
         }
         self.hold_back(&mut fetched, window, asked_at);
-        let answers = self.answers(ticker, window, failed_head, &fetched, asked_at);
+        let answers = self.answers(ticker, window, &failed, &fetched, asked_at);
         fetched.answers.extend(answers);
         fetched
     }
@@ -181,22 +204,24 @@ impl Asking {
         }
     }
 
-    /// The local date of the oldest bar.
-    fn reach(&self, bars: &Bars) -> Option<NaiveDate> {
-        bars.timestamps()
-            .iter()
-            .min()
-            .map(|at| local_date(&self.calendar, *at))
+    /// Some of the window could not be asked for.
+    fn give_up(
+        &self,
+        fetched: &mut Fetched,
+        failed: &mut Vec<DateRange>,
+        ticker: &Ticker,
+        dates: DateRange,
+        gave: Gave,
+        at: Timestamp,
+    ) {
+        (fetched.answers).extend(self.failed(ticker, dates, &gave, at));
+        fetched.gave = Some(gave);
+        failed.push(dates);
     }
 
     /// The days at the window's start that came without a bar though later ones have some: cut off, it may be.
-    fn unreached(
-        &self,
-        window: &Window,
-        reach: Option<NaiveDate>,
-        now: Timestamp,
-    ) -> Option<DateRange> {
-        let reach = reach?;
+    fn unreached(&self, window: &Window, oldest: Option<i64>, now: Timestamp) -> Option<DateRange> {
+        let reach = local_date(&self.calendar, oldest?);
         let mut head = window.days.iter().take_while(|day| day.date < reach);
         let first = head.next()?;
         let last = head.last().unwrap_or(first);
@@ -205,6 +230,29 @@ impl Asking {
             return None;
         }
         DateRange::new(first.date, last.date).ok()
+    }
+
+    /// The session in whose middle an answer begins, where it was cut there: sessions before it came without a bar, or all
+    /// those that came behind it have their opening bars, so that minutes without trades are no reason.
+    fn cut_inside(&self, window: &Window, bars: &Bars) -> Option<Day> {
+        let oldest = first_of(bars)?;
+        let date = local_date(&self.calendar, oldest);
+        let at = window.days.iter().position(|day| day.date == date)?;
+        let day = window.days[at];
+        if self.hours != Hours::Regular || oldest <= day.open.micros() {
+            return None;
+        }
+        let opens = |open: &i64| bars.timestamps().contains(open);
+        let has_bars = |day: &&Day| {
+            let of_day = day.open.micros()..day.close.micros();
+            bars.timestamps().iter().any(|at| of_day.contains(at))
+        };
+        let mut after = (window.days[at + 1..].iter())
+            .filter(has_bars)
+            .map(|day| day.open.micros())
+            .peekable();
+        let tells = at > 0 || (after.peek().is_some() && after.all(|open| opens(&open)));
+        tells.then_some(day)
     }
 
     fn first_bar_settles(&self, day: &Day) -> i64 {
@@ -317,7 +365,7 @@ impl Asking {
         &self,
         ticker: &Ticker,
         window: &Window,
-        failed: Option<DateRange>,
+        failed: &[DateRange],
         fetched: &Fetched,
         asked_at: Timestamp,
     ) -> Vec<Answer> {
@@ -334,7 +382,7 @@ impl Asking {
                 joins &= !window.skip.contains(&date);
                 continue;
             };
-            if failed.is_some_and(|failed| failed.contains(date)) {
+            if failed.iter().any(|failed| failed.contains(date)) {
                 joins = false;
                 continue;
             }
@@ -420,6 +468,10 @@ impl Fetched {
         order.sort_by_key(|&row| self.bars.timestamps()[row]);
         self.bars = self.bars.select(&order);
     }
+}
+
+fn first_of(bars: &Bars) -> Option<i64> {
+    bars.timestamps().iter().min().copied()
 }
 
 fn retain(bars: &Bars, keep: impl Fn(&i64) -> bool) -> Bars {

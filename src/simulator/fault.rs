@@ -36,6 +36,10 @@ pub enum FaultKind {
     Html,
     /// 200 `[]`, though there are bars.
     Empty,
+    /// 200 with the bars of the newest date alone: the look-back rule, stricter than the service's.
+    Truncated,
+    /// 200 with the newest [`CAPPED_ROWS`] bars alone, so that an answer can begin in the middle of a session.
+    Capped,
     /// 200 with the error object of a spent limit.
     ErrorObject,
     /// 200 with an error object that nobody knows.
@@ -68,8 +72,11 @@ pub enum FaultKind {
 
 use FaultKind as K;
 
+/// Bars that an answer keeps where [`FaultKind::Capped`] strikes.
+pub(super) const CAPPED_ROWS: usize = 500;
+
 /// The kinds by the name they have on the command line.
-const NAMES: [(&str, FaultKind); 28] = [
+const NAMES: [(&str, FaultKind); 30] = [
     ("500", K::Error500),
     ("502", K::Error502),
     ("503", K::Error503),
@@ -84,6 +91,8 @@ const NAMES: [(&str, FaultKind); 28] = [
     ("garbage", K::Garbage),
     ("html", K::Html),
     ("empty", K::Empty),
+    ("truncated", K::Truncated),
+    ("capped", K::Capped),
     ("error-object", K::ErrorObject),
     ("strange-object", K::StrangeObject),
     ("401", K::InvalidKey),
@@ -113,6 +122,11 @@ impl FaultKind {
             .iter()
             .find(|(_, kind)| *kind == self)
             .map_or("", |(name, _)| *name)
+    }
+
+    /// Whether it keeps only the newest bars of a good answer.
+    pub(super) const fn is_truncation(self) -> bool {
+        matches!(self, Self::Truncated | Self::Capped)
     }
 
     /// Whether it changes bars inside a good answer, instead of the answer.

@@ -205,7 +205,7 @@ impl Reply {
                 half.truncate(half.len() / 2);
                 Self::json(half)
             }
-            K::BadOhlc | K::Spike | K::LateOpening => self,
+            K::BadOhlc | K::Spike | K::LateOpening | K::Truncated | K::Capped => self,
         }
     }
 

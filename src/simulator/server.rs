@@ -13,10 +13,11 @@ use chrono::NaiveDate;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::Timestamp;
+use crate::calendar::Zone;
+use crate::model::{DAY_MICROS, Timestamp};
 
 use super::asking::{Asking, interval_named};
-use super::fault::{Asked, BadFault, FaultRule, When};
+use super::fault::{Asked, BadFault, CAPPED_ROWS, FaultKind, FaultRule, When};
 use super::market::{Market, Row};
 use super::query::{Manner, Query, answer};
 use super::quota::{Quota, Tier};
@@ -285,8 +286,10 @@ impl App {
             Ok(fault) => fault,
             Err(misuse) => return (misuse, 0, None),
         };
-        let (reply, rows) = self.bars(world, asking);
+        let kind = fault.as_ref().map(|rule| rule.kind);
+        let (reply, rows) = self.bars(world, asking, kind);
         match fault {
+            Some(rule) if rule.kind.is_truncation() => (reply, rows, Some(rule.to_string())),
             Some(rule) => (reply.spoiled(rule.kind), 0, Some(rule.to_string())),
             None => (reply, rows, None),
         }
@@ -321,7 +324,7 @@ impl App {
             .cloned())
     }
 
-    fn bars(&self, world: &World, asking: &Asking) -> (Reply, usize) {
+    fn bars(&self, world: &World, asking: &Asking, fault: Option<FaultKind>) -> (Reply, usize) {
         let Some(interval) = interval_named(&asking.interval) else {
             return (Reply::not_found(), 0);
         };
@@ -337,10 +340,11 @@ impl App {
         }
         let now = world.now((self.clock)());
         match answer(&self.market, world, self.seed, &query, now, Manner::Service) {
-            Ok((rows, instrument)) => (
-                Reply::json(json::body(&rows, instrument.calendar.zone())),
-                rows.len(),
-            ),
+            Ok((rows, instrument)) => {
+                let zone = instrument.calendar.zone();
+                let rows = newest(&rows, zone, fault);
+                (Reply::json(json::body(rows, zone)), rows.len())
+            }
             Err(error) => (Reply::misuse(error.to_string()), 0),
         }
     }
@@ -368,4 +372,17 @@ impl App {
             Err(error) => Reply::misuse(error.to_string()),
         }
     }
+}
+
+/// What a truncated answer keeps of bars in ascending order.
+fn newest<'a>(rows: &'a [Row], zone: &Zone, fault: Option<FaultKind>) -> &'a [Row] {
+    let day = |row: &Row| zone.to_local(row.at).div_euclid(DAY_MICROS);
+    let start = match (fault, rows.last()) {
+        (Some(FaultKind::Truncated), Some(last)) => {
+            rows.partition_point(|row| day(row) < day(last))
+        }
+        (Some(FaultKind::Capped), _) => rows.len().saturating_sub(CAPPED_ROWS),
+        _ => 0,
+    };
+    &rows[start..]
 }

@@ -66,6 +66,13 @@ fn bodies_that_are_whole_but_wrong() {
     let whole = ask(&running, PATH, "apikey: secret\r\n").unwrap();
     assert!(serde_json::from_slice::<serde_json::Value>(&with("half").body).is_err());
     assert!(std::str::from_utf8(&with("garbage").body).is_err());
+    // Newest first: what is cut off is the oldest.
+    let bars = whole.bars();
+    let cut = with("truncated").bars();
+    assert!(cut.len() < bars.len() && cut[..] == bars[..cut.len()]);
+    assert!(cut.iter().all(|bar| bar.date.starts_with("2025-02-06")));
+    assert!(bars[cut.len()].date.starts_with("2025-02-05"));
+    assert_eq!(with("capped").bars(), bars[..500]);
     let before = Instant::now();
     assert_eq!(with("slow").text(), whole.text());
     assert!(before.elapsed() > Duration::from_millis(250));

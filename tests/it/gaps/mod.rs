@@ -5,6 +5,7 @@ mod filled;
 mod killed;
 mod listed;
 mod restated;
+mod truncated;
 
 use serde_json::Value;
 
