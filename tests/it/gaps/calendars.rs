@@ -48,8 +48,7 @@ fn a_file_in_the_store_or_in_a_named_folder_says_when_there_was_trading() {
     );
     assert!(!complete("--calendar-dir mine"));
     // A calendar of one's own.
-    let own = "tz,Europe/Berlin\nspan,2025-01-01,2025-12-31\nhours,2025-01-01,09:00,10:00,,\nweek,2025-01-01,1111100\n";
-    bench.env.write("mine/OURS.csv", own);
+    bench.env.write("mine/OURS.csv", OURS);
     let dump: String = (0..60)
         .map(|minute| format!("2025-02-03 09:{minute:02}:00,1,1,1,1,1\n"))
         .collect();
@@ -86,4 +85,76 @@ fn a_file_in_the_store_or_in_a_named_folder_says_when_there_was_trading() {
     let run = bench.run("gaps").code(2);
     assert!(run.stderr.contains("XNYS.csv"), "{}", run.snapshot());
     bench.run("status --calendar-dir nowhere").code(2);
+}
+
+const OURS: &str = "tz,Europe/Berlin\nspan,2025-01-01,2025-12-31\nhours,2025-01-01,09:00,10:00,,\nweek,2025-01-01,1111100\n";
+
+/// The dates that narrow a bundle are those of the user's calendar: here the zone, which no built-in one has.
+#[test]
+fn the_dates_of_a_bundle_are_those_of_the_users_calendar() {
+    let bench = Bench::new();
+    // An hour around midnight in Berlin: 22:30 to 23:29 UTC is 23:30 to 00:29 there.
+    let dump: String = (0..60)
+        .map(|minute| 22 * 60 + 30 + minute)
+        .map(|at| format!("2025-02-03T{:02}:{:02}:00Z,1,1,1,1,1\n", at / 60, at % 60))
+        .collect();
+    bench.env.write(
+        "dump/X.csv",
+        format!("timestamp,open,high,low,close,volume\n{dump}"),
+    );
+    for (file, options) in [
+        ("mine/OURS.csv", "--store named --calendar-dir mine"),
+        ("held/calendars/OURS.csv", "--store held"),
+    ] {
+        let path = bench.env.write(file, OURS);
+        bench
+            .run(&format!(
+                "inject-csv --csv-dir dump --exchange ours --interval 1 {options}"
+            ))
+            .ok();
+        let create =
+            "bundle create b.tar --start 2025-02-04 --end 2025-02-04 --summary-json=s.json";
+        bench.run(&format!("{create} {options}")).ok();
+        let listed = bench.run("bundle verify b.tar").ok();
+        assert!(listed.out().contains("rows=30 "), "{}", listed.snapshot());
+        std::fs::remove_file(bench.env.path("b.tar")).unwrap();
+        // Without it the exchange is not known, and nothing is guessed.
+        std::fs::remove_file(path).unwrap();
+        let run = bench.run(&format!("{create} {options}")).code(1);
+        assert!(run.stderr.contains("OURS"), "{}", run.snapshot());
+        assert!(!bench.env.path("b.tar").exists());
+    }
+}
+
+/// `check` asks for the last session that there was by the user's calendar.
+#[test]
+fn check_asks_for_a_session_of_the_users_calendar() {
+    let bench = Bench::new();
+    let today = chrono::Utc::now()
+        .with_timezone(&chrono_tz::America::New_York)
+        .date_naive();
+    let built_in = backfill::calendar::Calendar::for_exchange("NASDAQ").unwrap();
+    // Not the edges of the ten days that are looked at: midnight may come.
+    let open = (2..9)
+        .map(|back| today - chrono::Days::new(back))
+        .filter(|date| built_in.session_on(*date).unwrap().is_some())
+        .nth(1)
+        .unwrap();
+    let closed: String = (open.iter_days().skip(1).take(12))
+        .map(|date| format!("closed,{date}\n"))
+        .collect();
+    for (file, options) in [
+        ("mine/XNYS.csv", "--calendar-dir mine"),
+        ("data/staging/calendars/XNYS.csv", ""),
+    ] {
+        let without = bench.run("check").ok();
+        let range = format!("..{open}");
+        assert!(!without.out().contains(&range), "{}", without.snapshot());
+        let path = bench.env.write(file, &closed);
+        let with = bench.run(&format!("check {options}")).ok();
+        assert!(with.out().contains(&range), "{}", with.snapshot());
+        let asked = bench.simulator.handle().log().pop().unwrap().to;
+        assert_eq!(asked, Some(open.to_string()));
+        std::fs::remove_file(path).unwrap();
+    }
 }
