@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
-
 use super::args::{Globals, SummaryTarget};
+use super::clock;
 use super::console::Console;
 use super::error::CliError;
 use super::exit_codes;
@@ -55,7 +54,7 @@ impl Context {
             terminal,
             trouble: Trouble::default(),
             began: Instant::now(),
-            info: Mutex::new(RunInfo::new(command, Timestamp::from(Utc::now()))),
+            info: Mutex::new(RunInfo::new(command, clock::now())),
             ended: OnceLock::new(),
             stop: OnceLock::new(),
         }
@@ -107,7 +106,7 @@ impl Context {
     /// The time of day.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        Timestamp::from(Utc::now())
+        clock::now()
     }
 
     /// When the program began.

@@ -16,6 +16,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 
 pub mod args;
 pub mod cells;
+mod clock;
 pub mod commands;
 pub mod console;
 pub mod context;

@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
-
+use crate::cli::clock;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::exit_codes;
-use crate::model::Timestamp;
 use crate::simulator::{Config, Error, FaultRule, Simulator, Tier};
 
 const AFTER_HELP: &str = "\
@@ -70,12 +68,11 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         bars: args.bars,
         ..Config::default()
     };
-    let running =
-        Simulator::start(config, Arc::new(|| Timestamp::from(Utc::now()))).map_err(|error| {
-            let hint = matches!(error, Error::Bind { .. })
-                .then(|| "--port 0 takes a free port".to_owned());
-            CliError::of(exit_codes::FAILED, &error).maybe_hint(hint)
-        })?;
+    let running = Simulator::start(config, Arc::new(clock::now)).map_err(|error| {
+        let hint =
+            matches!(error, Error::Bind { .. }).then(|| "--port 0 takes a free port".to_owned());
+        CliError::of(exit_codes::FAILED, &error).maybe_hint(hint)
+    })?;
     writeln!(out, "{}", running.url())?;
     out.flush()?;
     // Being ended is how it ends well: code 0.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::args::ProviderName;
+use crate::cli::clock;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit_codes;
-use crate::model::{Source, Timestamp};
+use crate::model::Source;
 use crate::provider::fmp::{BASE_URL, Fmp, FmpOptions};
 use crate::provider::{ApiKey, Capabilities};
 use crate::simulator::{Config, Running, Simulator};
@@ -23,7 +24,7 @@ pub(in crate::cli) struct Opened {
 
 /// The time of day, for those who must not read the clock themselves.
 pub(in crate::cli) fn clock() -> crate::backfill::Clock {
-    Arc::new(|| Timestamp::from(chrono::Utc::now()))
+    Arc::new(clock::now)
 }
 
 /// The name under which the provider's bars are stored.
