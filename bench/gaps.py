@@ -104,7 +104,13 @@ def main():
     run("--store", store, "query", "--format", "csv", "select * from coverage", repeats=1)
     table = printed()
     rows = table.count(b"\n") - 1
-    print(f"coverage of them: {rows} entries, {len(table) / 1e6:.2f} MB as text (goal 1 MB); {len(listed)} gaps listed")
+    sql = "select count(distinct block_id) from pragma_storage_info('staging.main.coverage') where block_id >= 0"
+    run("--store", store, "query", "--format", "csv", sql, repeats=1)
+    blocks = int(printed().split()[-1])
+    print(
+        f"coverage of them: {rows} entries, {len(table) / 1e6:.2f} MB as text (goal 1 MB), in {blocks} blocks of 256 KiB; "
+        f"{len(listed)} gaps listed"
+    )
 
 
 main()

@@ -24,8 +24,9 @@ const TICKERS_SPARE: usize = 2;
 const TICKERS_UNCOMMITTED_MAX: usize = 64;
 
 /// Windows that may be open, asked and not yet committed, for each request in flight: one that is out, one that is being
-/// committed, and one that waits for that. A run that is killed has at most these to ask again.
-const OPEN_PER_REQUEST: usize = 3;
+/// committed, one that waits for that, and one to spare for a commit that takes longer than its requests. A run that is
+/// killed has at most these to ask again.
+const OPEN_PER_REQUEST: usize = 4;
 
 /// A run, ready to go.
 pub struct Job {

@@ -4,6 +4,7 @@ mod calendars;
 mod filled;
 mod killed;
 mod listed;
+#[cfg(feature = "crash-points")]
 mod partial;
 mod restated;
 mod truncated;
