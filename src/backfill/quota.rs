@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use chrono::NaiveDate;
 
 use super::fetch::Clock;
-use crate::store::{self, Store};
+use crate::store::Store;
 
-/// How often the count is written down while a run goes on.
-const RECORD_EVERY: Duration = Duration::from_secs(5);
+/// How often the count is written down while a run goes on: a run that is killed loses count of no more than this.
+pub(super) const RECORD_EVERY: Duration = Duration::from_secs(1);
 
 /// Writes down what a run spends, under a fingerprint of the key that it spends it with.
 pub struct Spending {
@@ -34,11 +34,6 @@ impl Spending {
         }
     }
 
-    /// Requests that all runs spent today.
-    pub fn today(&self) -> Result<u64, store::Error> {
-        self.store.requests_spent(&self.fingerprint, self.day())
-    }
-
     pub(super) fn record(&mut self, sent: u64) -> Result<(), super::Error> {
         if sent > self.recorded {
             self.store
@@ -50,7 +45,7 @@ impl Spending {
     }
 
     pub(super) fn record_now_and_then(&mut self, sent: u64) -> Result<(), super::Error> {
-        if self.recorded_at.elapsed() < RECORD_EVERY {
+        if sent == self.recorded || self.recorded_at.elapsed() < RECORD_EVERY {
             return Ok(());
         }
         self.record(sent)

@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Error;
 use super::advice::advice;
-use super::quota::Spending;
+use super::quota::{RECORD_EVERY, Spending};
 use super::rejects::Rejects;
 use super::restatement::Restatement;
 use crate::calendar::Calendar;
@@ -199,8 +199,10 @@ impl Worker {
     fn serve(mut self, inbox: &Receiver<Job>) -> Result<Closed, Error> {
         let mut later = Vec::new();
         let worked = loop {
-            let Some(group) = self.group(inbox, std::mem::take(&mut later)) else {
-                break Ok(());
+            let group = match self.group(inbox, std::mem::take(&mut later)) {
+                Ok(Some(group)) => group,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
             };
             match self.work(group) {
                 Ok(rest) => later = rest,
@@ -220,9 +222,18 @@ impl Worker {
     }
 
     /// The next batches to be taken together; `None` when there will be no more.
-    fn group(&self, inbox: &Receiver<Job>, mut group: Vec<Job>) -> Option<Vec<Job>> {
-        if group.is_empty() {
-            group.push(inbox.recv().ok()?);
+    fn group(
+        &mut self,
+        inbox: &Receiver<Job>,
+        mut group: Vec<Job>,
+    ) -> Result<Option<Vec<Job>>, Error> {
+        while group.is_empty() {
+            match inbox.recv_timeout(RECORD_EVERY) {
+                Ok(job) => group.push(job),
+                // Requests that bring nothing, for the time being, are spent too.
+                Err(RecvTimeoutError::Timeout) => self.record()?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            }
         }
         let end = Instant::now() + GROUP_WAIT;
         let mut bars: usize = group.iter().map(|job| job.batch.bars.len()).sum();
@@ -243,7 +254,14 @@ impl Worker {
                 Err(_) => break,
             }
         }
-        Some(group)
+        Ok(Some(group))
+    }
+
+    fn record(&mut self) -> Result<(), Error> {
+        match &mut self.shelves.spending {
+            Some(spending) => spending.record_now_and_then(self.gate.sent()),
+            None => Ok(()),
+        }
     }
 
     /// Takes a group, and gives back what has to wait for the next.
@@ -290,9 +308,7 @@ impl Worker {
                 }
             }
         }
-        if let Some(spending) = &mut self.shelves.spending {
-            spending.record_now_and_then(self.gate.sent())?;
-        }
+        self.record()?;
         Ok(later)
     }
 

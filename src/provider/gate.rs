@@ -26,10 +26,21 @@ pub struct GateOptions {
     pub per_minute: Option<NonZeroU32>,
     /// Requests in all at most.
     pub requests_max: Option<u64>,
+    /// The day's quota, and what is left of it.
+    pub daily: Option<Daily>,
     /// First wait after a 429 without a time of its own; each later one is longer.
     pub pause_first: Duration,
     /// After waits of this length without one success, the limit is a day's and not a minute's.
     pub quota_after: Duration,
+}
+
+/// The quota of a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Daily {
+    /// Requests a day.
+    pub quota: u64,
+    /// Those that are left.
+    pub left: u64,
 }
 
 impl Default for GateOptions {
@@ -38,6 +49,7 @@ impl Default for GateOptions {
             in_flight: 1,
             per_minute: None,
             requests_max: None,
+            daily: None,
             pause_first: Duration::from_secs(1),
             quota_after: Duration::from_secs(60),
         }
@@ -50,6 +62,9 @@ pub enum Spent {
     /// The run's own limit.
     #[error("{0} requests were asked, as many as the run may")]
     Requests(u64),
+    /// The quota of the day, over all runs.
+    #[error("the day's quota of {0} requests is spent")]
+    Day(u64),
     /// The provider went on refusing after a full minute of waits, or asked for a longer one.
     #[error("the provider's quota is spent: {said}")]
     Quota {
@@ -174,6 +189,11 @@ impl Gate {
             && self.sent() >= max
         {
             return Err(Refused::Spent(Spent::Requests(max)));
+        }
+        if let Some(Daily { quota, left }) = self.options.daily
+            && self.sent() >= left
+        {
+            return Err(Refused::Spent(Spent::Day(quota)));
         }
         let generation = loop {
             let until = self.pause().until;

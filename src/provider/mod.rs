@@ -33,7 +33,7 @@ use crate::model::{Bars, Basis, DateRange, Hours, Interval, Reject, Ticker};
 pub use asker::{Asker, Gave, RetryOptions};
 pub use capabilities::{Capabilities, Zone};
 pub use error::{Error, Retry, Scope};
-pub use gate::{Gate, GateOptions, Spent};
+pub use gate::{Daily, Gate, GateOptions, Spent};
 pub use local_times::{Local, LocalTimes};
 pub use redact::ApiKey;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::settings::{Service, Settings};
 use super::wire::Wire;
-use super::{Width, plan_view, record_end, source, store_error};
+use super::{Width, plan_view, quota_left, record_end, source, store_error};
 use crate::backfill::{Job, Plan, Planner};
 use crate::calendar::{Book, Calendar};
 use crate::cli::context::{Context, Outcome};
@@ -77,7 +77,8 @@ pub(in crate::cli) fn fill_gaps(
     }
     let service = &settings.service;
     let opened = source::open(context, service.provider, service.provider_url.as_deref())?;
-    let wire = Wire::new(opened, service, settings.width, Some(&store))?;
+    let left = quota_left(context, service, Some(&store.reader()?))?;
+    let wire = Wire::new(opened, service, settings.width, left)?;
     let run = (store.begin_run(&context.info().command, context.started_at()))
         .map_err(|error| store_error(&error))?;
     match work.go(context, &wire, &store, &run, settings, book) {

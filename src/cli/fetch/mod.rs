@@ -83,7 +83,8 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
         let left = quota_left(context, &settings.service, known.as_ref())?;
         return plan_view::print(out, &plan, &everything, &settings, left);
     }
-    let looks = settings.resume || settings.looks_at_staged();
+    let looks =
+        settings.resume || settings.looks_at_staged() || settings.service.daily_quota.is_some();
 
     let opened = source::open(
         context,
@@ -93,8 +94,10 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
     let mut report = if settings.dry_run {
         let known = if looks { known_of(&dir)? } else { None };
         let plan = plan(context, &settings, known.as_ref(), settings.resume)?;
+        // What it asks is not written down, but it asks no more than is left.
+        let left = quota_left(context, &settings.service, known.as_ref())?;
         drop(known);
-        let wire = Wire::new(opened, &settings.service, width, None)?;
+        let wire = Wire::new(opened, &settings.service, width, left)?;
         go(context, &settings, &wire, plan, None)?
     } else {
         let options = OpenOptions {
@@ -110,11 +113,12 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
         let known = looks.then(|| store.reader()).transpose();
         let known = known.map_err(|error| store_error(&error))?;
         let plan = plan(context, &settings, known.as_ref(), settings.resume)?;
+        let left = quota_left(context, &settings.service, known.as_ref())?;
         drop(known);
         let run = (store.begin_run(&context.info().command, context.started_at()))
             .map_err(|error| store_error(&error))?;
         let target = Some((store.clone(), run.clone()));
-        let went = Wire::new(opened, &settings.service, width, Some(&store)).and_then(|wire| {
+        let went = Wire::new(opened, &settings.service, width, left).and_then(|wire| {
             let mut report = go(context, &settings, &wire, plan, target)?;
             if settings.gap_fill {
                 fill::after(context, &settings, &wire, &store, &run, &mut report);

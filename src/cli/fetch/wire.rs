@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use super::Width;
 use super::settings::Service;
 use super::source::{self, Opened};
-use super::{Width, store_error};
 use crate::backfill::{Asking, Clock, Job, Spending};
 use crate::calendar::Calendar;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::model::{Interval, Provenance};
-use crate::provider::{Asker, Gate, GateOptions, RetryOptions};
+use crate::provider::{Asker, Daily, Gate, GateOptions, RetryOptions};
 use crate::report::RunReport;
 use crate::simulator::Running;
 use crate::store::Store;
@@ -27,31 +27,20 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// The way to an opened provider. What `store` knows of the day's requests counts against the quota.
+    /// The way to an opened provider, with so many requests `left` of the day's quota, where there is one.
     pub(super) fn new(
         opened: Opened,
         service: &Service,
         width: Width,
-        store: Option<&Arc<Store>>,
+        left: Option<u64>,
     ) -> Result<Self, CliError> {
         let clock = source::clock();
-        let spent_today = match store {
-            Some(store) if service.daily_quota.is_some() => {
-                let spending =
-                    Spending::new(store.clone(), opened.fingerprint.clone(), clock.clone(), 0);
-                spending.today().map_err(|error| store_error(&error))?
-            }
-            _ => 0,
-        };
-        let left = (service.daily_quota).map(|quota| quota.saturating_sub(spent_today));
+        let daily = (service.daily_quota.zip(left)).map(|(quota, left)| Daily { quota, left });
         let gate = Gate::new(GateOptions {
             in_flight: width.requests(),
             per_minute: Some(service.rate),
-            // The lesser of the run's own limit and what is left of the day's.
-            requests_max: match (service.max_requests, left) {
-                (Some(max), Some(left)) => Some(max.min(left)),
-                (max, left) => max.or(left),
-            },
+            requests_max: service.max_requests,
+            daily,
             ..GateOptions::default()
         });
         let asker = Asker::new(

@@ -119,7 +119,12 @@ fn the_quota_of_a_day_is_counted_across_runs() {
         "{}",
         plan.snapshot()
     );
-    bench.run(&day(4, "AAPL MSFT")).code(5);
+    let run = bench.run(&day(4, "AAPL MSFT")).code(5);
+    let said = "warning: the day's quota of 3 requests is spent\n";
+    assert!(run.stderr.contains(said), "{}", run.snapshot());
+    assert_eq!(bench.requests(), 3);
+    // A dry run asks no more than is left, either.
+    bench.run(&format!("{} --dry-run", day(4, "MSFT"))).code(5);
     assert_eq!(bench.requests(), 3);
     bench.run(&day(5, "AAPL MSFT")).code(5);
     assert_eq!(bench.requests(), 3);
