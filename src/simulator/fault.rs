@@ -38,7 +38,7 @@ pub enum FaultKind {
     Empty,
     /// 200 with the bars of the newest date alone: the look-back rule, stricter than the service's.
     Truncated,
-    /// 200 with the newest [`CAPPED_ROWS`] bars alone, so that an answer can begin in the middle of a session.
+    /// 200 with the newest `CAPPED_ROWS` bars alone, so that an answer can begin in the middle of a session.
     Capped,
     /// 200 with the error object of a spent limit.
     ErrorObject,
