@@ -13,8 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{Days, NaiveDate};
 
-use super::days::{Day, days, local_date, midnight};
-use super::windows::{Known, Window, widened};
+use super::days::{Day, midnight};
+use super::position::first_of;
+use super::windows::Window;
 use crate::calendar::Calendar;
 use crate::model::{
     Bars, Basis, DateRange, Hours, Interval, Provenance, Reject, SeriesKey, Ticker, Timestamp,
@@ -135,17 +136,20 @@ impl Asking {
                 }
             }
         }
+        let mut torn = Vec::new();
         for day in cut {
-            let Ok(alone) = DateRange::new(day.date, day.date) else {
-                continue;
-            };
+            let alone = joined_alone(day.date);
             let ask = self.widened(alone, asked_at);
-            let known = fetched.bars.timestamps();
-            if !failed.is_empty()
-                || known.contains(&day.open.micros())
+            if fetched.bars.timestamps().contains(&day.open.micros())
                 || self.first_bar_settles(&day) > asked_at.micros()
-                || !asked.is_new(ask)
             {
+                continue;
+            }
+            if !failed.is_empty() {
+                torn.push(day.date);
+                continue;
+            }
+            if !asked.is_new(ask) {
                 continue;
             }
             tracing::debug!(
@@ -155,12 +159,18 @@ impl Asking {
             );
             match self.rows(ticker, ask).await {
                 Ok(answer) => fetched.take(self.kept(window, answer).0),
-                Err(gave) => {
+                Err(gave @ Gave::Error(_)) => {
                     self.give_up(&mut fetched, &mut failed, ticker, alone, gave, asked_at);
+                }
+                // Nobody was asked, but what came of it is staged.
+                Err(gave) => {
+                    fetched.gave = Some(gave);
+                    torn.push(day.date);
                 }
             }
         }
         if failed.is_empty()
+            && torn.is_empty()
             && let Some(ask) = self.opening_is_missing(window, &fetched.bars, asked_at)
             && asked.is_new(ask)
         {
@@ -174,7 +184,7 @@ impl Asking {
             }
         }
         self.hold_back(&mut fetched, window, asked_at);
-        let answers = self.answers(ticker, window, &failed, &fetched, asked_at);
+        let answers = self.answers(ticker, window, &failed, &torn, &fetched, asked_at);
         fetched.answers.extend(answers);
         fetched
     }
@@ -219,103 +229,9 @@ impl Asking {
         failed.push(dates);
     }
 
-    /// The days at the window's start that came without a bar though later ones have some: cut off, it may be.
-    fn unreached(&self, window: &Window, oldest: Option<i64>, now: Timestamp) -> Option<DateRange> {
-        let reach = local_date(&self.calendar, oldest?);
-        let mut head = window.days.iter().take_while(|day| day.date < reach);
-        let first = head.next()?;
-        let last = head.last().unwrap_or(first);
-        // A session that has hardly begun may well have no bar yet.
-        if self.first_bar_settles(first) > now.micros() {
-            return None;
-        }
-        DateRange::new(first.date, last.date).ok()
-    }
-
-    /// The session in whose middle an answer begins, where it was cut there: sessions before it came without a bar, or all
-    /// those that came behind it have their opening bars, so that minutes without trades are no reason.
-    fn cut_inside(&self, window: &Window, bars: &Bars) -> Option<Day> {
-        let oldest = first_of(bars)?;
-        let date = local_date(&self.calendar, oldest);
-        let at = window.days.iter().position(|day| day.date == date)?;
-        let day = window.days[at];
-        if self.hours != Hours::Regular || oldest <= day.open.micros() {
-            return None;
-        }
-        let opens = |open: &i64| bars.timestamps().contains(open);
-        let has_bars = |day: &&Day| {
-            let of_day = day.open.micros()..day.close.micros();
-            bars.timestamps().iter().any(|at| of_day.contains(at))
-        };
-        let mut after = (window.days[at + 1..].iter())
-            .filter(has_bars)
-            .map(|day| day.open.micros())
-            .peekable();
-        let tells = at > 0 || (after.peek().is_some() && after.all(|open| opens(&open)));
-        tells.then_some(day)
-    }
-
-    fn first_bar_settles(&self, day: &Day) -> i64 {
-        day.open.micros() + self.interval.micros() + self.settle_micros()
-    }
-
-    fn settle_micros(&self) -> i64 {
+    pub(super) fn settle_micros(&self) -> i64 {
         let settles = self.asker.provider().capabilities().settles_after;
         i64::try_from(settles.as_micros()).unwrap_or(i64::MAX / 4)
-    }
-
-    /// `dates`, with a session more where they hold one alone.
-    fn widened(&self, dates: DateRange, now: Timestamp) -> DateRange {
-        let span_max = i64::from(self.span_max());
-        let around = self.days_around(dates.first(), dates.last(), now);
-        widened(&around, dates, span_max)
-    }
-
-    fn days_around(&self, first: NaiveDate, last: NaiveDate, now: Timestamp) -> Vec<(Day, Known)> {
-        let span = Days::new(u64::from(self.span_max()));
-        let (mut first, mut last) = (first - span, last + span);
-        if let Some(covered) = self.calendar.span() {
-            first = first.max(covered.first());
-            last = last.min(covered.last());
-        }
-        DateRange::new(first, last)
-            .ok()
-            .and_then(|range| days(&self.calendar, range, self.hours, now).ok())
-            .unwrap_or_default()
-            .into_iter()
-            .map(|day| (day, Known::Nothing))
-            .collect()
-    }
-
-    /// Where a session that was asked for alone came without its opening bar: what to ask instead.
-    fn opening_is_missing(
-        &self,
-        window: &Window,
-        bars: &Bars,
-        now: Timestamp,
-    ) -> Option<DateRange> {
-        let [day] = window.days.as_slice() else {
-            return None;
-        };
-        let first = *bars.timestamps().first()?;
-        if self.hours != Hours::Regular
-            || first <= day.open.micros()
-            || self.first_bar_settles(day) > now.micros()
-        {
-            return None;
-        }
-        let around = self.days_around(day.date, day.date, now);
-        let alone = (around.iter())
-            .filter(|(day, _)| window.ask.contains(day.date))
-            .count()
-            == 1;
-        let next = around
-            .iter()
-            .find(|(other, _)| other.date > day.date)?
-            .0
-            .date;
-        let fits = (next - day.date).num_days() < i64::from(self.span_max());
-        (alone && fits).then(|| DateRange::new(day.date, next).ok())?
     }
 
     /// The rows whose bars the window is to bring, and the bars beside them.
@@ -366,6 +282,7 @@ impl Asking {
         ticker: &Ticker,
         window: &Window,
         failed: &[DateRange],
+        torn: &[NaiveDate],
         fetched: &Fetched,
         asked_at: Timestamp,
     ) -> Vec<Answer> {
@@ -390,28 +307,33 @@ impl Asking {
                 Hours::Regular => day.close.micros(),
                 Hours::Extended | Hours::Unknown => end,
             };
-            let status = match rows {
-                _ if ended > settled => AnswerStatus::Partial,
-                0 => AnswerStatus::Empty,
-                _ => AnswerStatus::Rows,
+            let (status, reason) = match rows {
+                _ if ended > settled => (
+                    AnswerStatus::Partial,
+                    Some("asked before its session was settled"),
+                ),
+                _ if torn.contains(&date) => (
+                    AnswerStatus::Partial,
+                    Some("its first bars were cut off, and could not be asked for"),
+                ),
+                0 => (AnswerStatus::Empty, None),
+                _ => (AnswerStatus::Rows, None),
             };
             match answers.last_mut() {
-                Some(answer) if joins && answer.status == status => {
+                Some(answer)
+                    if joins && answer.status == status && answer.reason.as_deref() == reason =>
+                {
                     answer.dates = joined(answer.dates, date);
                     answer.rows += rows as u64;
                 }
                 _ => {
                     let mut answer = self.answer(ticker, joined_alone(date), status, asked_at);
                     answer.rows = rows as u64;
+                    answer.reason = reason.map(str::to_owned);
                     answers.push(answer);
                 }
             }
             joins = true;
-        }
-        for answer in &mut answers {
-            if answer.status == AnswerStatus::Partial {
-                answer.reason = Some("asked before its session was settled".to_owned());
-            }
         }
         answers
     }
@@ -468,10 +390,6 @@ impl Fetched {
         order.sort_by_key(|&row| self.bars.timestamps()[row]);
         self.bars = self.bars.select(&order);
     }
-}
-
-fn first_of(bars: &Bars) -> Option<i64> {
-    bars.timestamps().iter().min().copied()
 }
 
 fn retain(bars: &Bars, keep: impl Fn(&i64) -> bool) -> Bars {

@@ -14,6 +14,7 @@ mod days;
 mod error;
 mod fetch;
 mod plan;
+mod position;
 mod quota;
 mod rejects;
 mod restatement;

@@ -27,6 +27,8 @@ struct Vendor {
     capabilities: Capabilities,
     /// Silently answers only so many dates up to the last.
     cuts_to: u64,
+    /// Silently answers only so many bars, the newest.
+    bars_max: usize,
     /// A request for one session alone lacks the opening bar.
     opens_late: bool,
     /// Dates without bars.
@@ -49,6 +51,7 @@ impl Vendor {
                 settles_after: Duration::from_secs(300),
             },
             cuts_to: u64::MAX,
+            bars_max: usize::MAX,
             opens_late: false,
             holes: Vec::new(),
             fails_from: None,
@@ -88,7 +91,7 @@ impl Vendor {
                     }),
             );
         }
-        bars
+        bars.split_off(bars.len().saturating_sub(self.bars_max))
     }
 }
 
@@ -302,6 +305,40 @@ async fn a_head_that_fails_keeps_what_came_and_is_remembered_as_failed() {
     assert_eq!(
         answers(&fetched),
         ["2025-02-03 failed 0", "2025-02-04..2025-02-05 rows 780"]
+    );
+}
+
+#[tokio::test]
+async fn a_session_whose_beginning_is_cut_off_is_asked_for_once_more_or_marked() {
+    let vendor = Vendor {
+        bars_max: 500,
+        ..Vendor::new()
+    };
+    let (fetched, asked) = fetch_all(
+        vendor.clone(),
+        "2025-02-03",
+        "2025-02-07",
+        Interval::M1,
+        LATER,
+    )
+    .await;
+    assert_eq!(bars(&fetched), 5 * 390);
+    // The window, its head and the session between them; the second window's first session.
+    assert_eq!(asked.len(), 5);
+
+    // The head fails, so nobody is asked for the session that it ends at.
+    let vendor = Vendor {
+        fails_from: Some(date("2025-02-02")),
+        ..vendor
+    };
+    let (fetched, _) = fetch_all(vendor, "2025-02-03", "2025-02-05", Interval::M1, LATER).await;
+    assert_eq!(
+        answers(&fetched),
+        [
+            "2025-02-03 failed 0",
+            "2025-02-04 partial 110",
+            "2025-02-05 rows 390"
+        ]
     );
 }
 

@@ -176,3 +176,26 @@ fn a_head_that_cannot_be_had_is_marked_as_failed() {
     same(&bench.staged("AAPL", Interval::M1), &truth, "AAPL");
     assert!(bench.gaps("").is_empty());
 }
+
+/// Stopped after any number of requests: what was cut and not mended is known for it, and no conflict later.
+#[test]
+fn a_run_that_stops_between_the_pieces_is_resumed() {
+    for requests in 1..=5 {
+        let bench = cutting("capped");
+        let line = "specific --rate 60000 --start 2025-02-03 --end 2025-02-07 --tickers AAPL";
+        bench.run(&format!("{line} --max-requests {requests}"));
+        let before = bench.gaps("");
+        bench.run(&format!("{line} --resume")).ok();
+        let truth = bench.truth("AAPL", Interval::M1, "2025-02-03", "2025-02-07");
+        same(
+            &bench.staged("AAPL", Interval::M1),
+            &truth,
+            &format!("{requests}"),
+        );
+        assert!(
+            !before.iter().any(|gap| gap.ends_with(" short")),
+            "{before:?}"
+        );
+        assert!(bench.gaps("").is_empty());
+    }
+}
