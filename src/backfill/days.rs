@@ -6,7 +6,7 @@ use crate::calendar::{self, Calendar};
 use crate::model::{DAY_MICROS, DateRange, Hours, Timestamp, date_micros};
 
 /// A date, as the exchange's clocks have it, on which there is trading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Day {
     /// The local date.
     pub date: NaiveDate,

@@ -95,7 +95,10 @@ impl Asking {
         let answer = match self.rows(ticker, window.ask).await {
             Ok(answer) => answer,
             Err(gave) => {
-                fetched.answers = self.failed(ticker, window.keep, &gave, asked_at);
+                // What is known of stored sessions stays as it is.
+                if !window.is_comparison() {
+                    fetched.answers = self.failed(ticker, window.keep, &gave, asked_at);
+                }
                 fetched.gave = Some(gave);
                 return fetched;
             }

@@ -10,6 +10,7 @@
 //! batch, and the store takes many batches in one commit. One ticker that fails stops no other.
 
 mod advice;
+mod comparison;
 mod days;
 mod error;
 mod fetch;
@@ -27,10 +28,10 @@ mod windows;
 pub use days::{Day, local_date};
 pub use error::Error;
 pub use fetch::{Asking, Clock};
-pub use plan::{History, Plan, Planner, Since, TickerPlan, shard};
+pub use plan::{History, Plan, Planner, Since, TickerPlan, partial_dates, shard};
 pub use quota::Spending;
 pub use run::Job;
-pub use split::Split;
+pub use split::{BasisChange, Split};
 pub use windows::Window;
 
 #[cfg(test)]

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use chrono::{Days, NaiveDate};
 
+use super::comparison::with_comparison;
 use super::days::{Day, days};
 use super::windows::{Known, Window, windows};
 use crate::calendar::{self, Calendar};
 use crate::model::{DateRange, Hours, Provenance, Ticker, Timestamp};
-use crate::store::Answer;
+use crate::store::{Answer, AnswerStatus};
 
 /// The windows of a run.
 #[derive(Clone, Debug)]
@@ -24,7 +25,7 @@ pub struct Plan {
 pub struct TickerPlan {
     /// The ticker.
     pub ticker: Ticker,
-    /// Its windows, oldest first.
+    /// Its windows, oldest first, except that one with a stored session to compare goes first.
     pub windows: Arc<[Window]>,
     /// Days of the range that are answered already, and are not asked again.
     pub days_answered: usize,
@@ -46,8 +47,10 @@ pub struct Planner<'a> {
     pub now: Timestamp,
     /// Leave out what lies between a ticker's first and last staged session, and, of [`Since::Last`], what lies before.
     pub since: Option<Since>,
-    /// Ask for so many of a ticker's last staged sessions again, whatever is known of them.
+    /// Request this many of a ticker's last stored sessions again, whatever coverage says of them.
     pub overlap: usize,
+    /// Skip days that coverage shows as answered.
+    pub resumes: bool,
 }
 
 /// From where a run that goes on from what is staged asks.
@@ -62,11 +65,14 @@ pub enum Since {
 /// What the store holds of a ticker, as far as a plan looks at it.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// What was asked, and how it was answered; empty where a run does not look at it.
+    /// Coverage: what was requested and how it was answered. Empty if the run doesn't need it.
     pub answers: Vec<Answer>,
     /// Dates of the sessions that have staged bars, in order: the first, and as many of the last as the overlap needs.
     /// Empty where a run does not look at them.
     pub sessions: Vec<NaiveDate>,
+    /// Dates of stored sessions that new bars can be compared with, in order: those in and around the
+    /// range of the run. Empty if the run stores nothing.
+    pub comparable: Vec<NaiveDate>,
 }
 
 impl Planner<'_> {
@@ -82,25 +88,32 @@ impl Planner<'_> {
         let mut plans = Vec::with_capacity(tickers.len());
         // Tickers of which the same is known share their windows.
         let mut shared: HashMap<Vec<Known>, (Arc<[Window]>, usize)> = HashMap::new();
+        let mut compared = Compared::default();
         for ticker in tickers {
             let history = known(ticker)?;
-            let (windows, days_answered) =
-                if history.answers.is_empty() && history.sessions.is_empty() {
-                    (all.clone(), 0)
-                } else {
-                    let mut days = days.clone();
+            let (windows, days_answered) = if history.answers.is_empty()
+                && history.sessions.is_empty()
+            {
+                let windows = compared.with(&all, &days, &history.comparable, self.span_max);
+                (windows, 0)
+            } else {
+                let mut days = days.clone();
+                if self.resumes {
                     mark(&mut days, &history.answers, provenance);
-                    self.mark_staged(&mut days, &history.sessions);
-                    let marks: Vec<Known> = days.iter().map(|(_, known)| *known).collect();
-                    let planned = shared.entry(marks).or_insert_with(|| {
-                        let answered = |(day, known): &&(Day, Known)| {
-                            *known == Known::Answered && self.dates.contains(day.date)
-                        };
-                        let count = days.iter().filter(answered).count();
-                        (windows(&days, self.span_max).into(), count)
-                    });
-                    planned.clone()
-                };
+                }
+                self.mark_staged(&mut days, &history, provenance);
+                let marks: Vec<Known> = days.iter().map(|(_, known)| *known).collect();
+                let planned = shared.entry(marks).or_insert_with(|| {
+                    let answered = |(day, known): &&(Day, Known)| {
+                        *known == Known::Answered && self.dates.contains(day.date)
+                    };
+                    let count = days.iter().filter(answered).count();
+                    (windows(&days, self.span_max).into(), count)
+                });
+                let (windows, count) = planned.clone();
+                let windows = compared.with(&windows, &days, &history.comparable, self.span_max);
+                (windows, count)
+            };
             plans.push(TickerPlan {
                 ticker: ticker.clone(),
                 windows,
@@ -113,9 +126,16 @@ impl Planner<'_> {
 
     /// The plan for single days: of each ticker the local dates to ask for again, in order, in as few windows as there
     /// can be. The bars of days between them are left out.
-    pub fn plan_days(&self, tickers: &[(Ticker, Vec<NaiveDate>)]) -> Result<Plan, calendar::Error> {
+    ///
+    /// `comparable` has the dates of each ticker's stored sessions that new bars can be compared with.
+    pub fn plan_days(
+        &self,
+        tickers: &[(Ticker, Vec<NaiveDate>)],
+        comparable: &HashMap<Ticker, Vec<NaiveDate>>,
+    ) -> Result<Plan, calendar::Error> {
         let days = self.days()?;
         let mut plans = Vec::with_capacity(tickers.len());
+        let mut compared = Compared::default();
         for (ticker, wanted) in tickers {
             let marked: Vec<(Day, Known)> = (days.iter())
                 .map(|(day, _)| match wanted.binary_search(&day.date) {
@@ -123,9 +143,11 @@ impl Planner<'_> {
                     Err(_) => (*day, Known::Answered),
                 })
                 .collect();
+            let windows: Arc<[Window]> = windows(&marked, self.span_max).into();
+            let stored = comparable.get(ticker).map_or(&[][..], Vec::as_slice);
             plans.push(TickerPlan {
                 ticker: ticker.clone(),
-                windows: windows(&marked, self.span_max).into(),
+                windows: compared.with(&windows, &marked, stored, self.span_max),
                 days_answered: 0,
                 whole: None,
             });
@@ -133,8 +155,9 @@ impl Planner<'_> {
         Ok(Plan { tickers: plans })
     }
 
-    /// Marks what a run that goes on from what is staged leaves out, and what it asks for again.
-    fn mark_staged(&self, days: &mut [(Day, Known)], sessions: &[NaiveDate]) {
+    /// Marks days to skip and days to request again for a run that continues from the stored bars.
+    fn mark_staged(&self, days: &mut [(Day, Known)], history: &History, provenance: &Provenance) {
+        let sessions = &history.sessions;
         let (Some(first), Some(last)) = (sessions.first(), sessions.last()) else {
             return;
         };
@@ -149,8 +172,15 @@ impl Planner<'_> {
             }
         }
         let overlap = &sessions[sessions.len().saturating_sub(self.overlap)..];
+        // A session that was requested before it was complete lacks bars whatever the overlap.
+        let partial = match self.since {
+            Some(_) => partial_dates(&history.answers, provenance),
+            None => Vec::new(),
+        };
         for (day, known) in days.iter_mut() {
-            if self.dates.contains(day.date) && overlap.binary_search(&day.date).is_ok() {
+            let again = overlap.binary_search(&day.date).is_ok()
+                || partial.binary_search(&day.date).is_ok();
+            if again && self.dates.contains(day.date) {
                 *known = Known::Again;
             }
         }
@@ -208,6 +238,44 @@ fn mark(days: &mut [(Day, Known)], answers: &[Answer], provenance: &Provenance) 
                 (true, _) => *known = Known::Answered,
                 (false, _) => *known = Known::Again,
             }
+        }
+    }
+}
+
+/// The local dates that are covered by a partial answer and by no complete one, in order.
+#[must_use]
+pub fn partial_dates(answers: &[Answer], provenance: &Provenance) -> Vec<NaiveDate> {
+    let same = || (answers.iter()).filter(|answer| answer.provenance == *provenance);
+    let is_answered = |date: &NaiveDate| {
+        same().any(|answer| answer.status.is_answered() && answer.dates.contains(*date))
+    };
+    let mut partial: Vec<NaiveDate> = same()
+        .filter(|answer| answer.status == AnswerStatus::Partial)
+        .flat_map(|answer| answer.dates.iter())
+        .filter(|date| !is_answered(date))
+        .collect();
+    partial.sort_unstable();
+    partial.dedup();
+    partial
+}
+
+/// Windows with a session to compare, shared by tickers that have the same windows and session.
+#[derive(Default)]
+struct Compared(HashMap<Vec<Window>, Arc<[Window]>>);
+
+impl Compared {
+    fn with(
+        &mut self,
+        planned: &Arc<[Window]>,
+        days: &[(Day, Known)],
+        stored: &[NaiveDate],
+        span_max: u16,
+    ) -> Arc<[Window]> {
+        match with_comparison(planned, days, stored, span_max) {
+            None => planned.clone(),
+            Some(windows) => (self.0.entry(windows))
+                .or_insert_with_key(|windows| windows.as_slice().into())
+                .clone(),
         }
     }
 }

@@ -1,12 +1,15 @@
-//! What a run does where a split restated history: it does not put prices of one basis beside those of another.
+//! What a run does when the price basis of a series changed: it never puts bars of two price bases into
+//! one series without reporting it.
 //!
 //! | policy | what happens |
 //! | --- | --- |
-//! | `fail` | the batch conflicts and is refused anyway; the message says that it looks like a split |
-//! | `ignore` | its ticker stops: new bars would stand on the new basis beside old ones on the old |
-//! | `update` | goes on where the run asks for all that is staged of the series, and says so; else its ticker stops |
+//! | `fail` | the batch conflicts and is refused anyway; the message names the change |
+//! | `ignore` | its ticker stops: new bars would have the new basis, next to old ones with the old |
+//! | `update` | continues with a warning if the run requests every stored date; else its ticker stops |
 //!
-//! Bars that come beside those that a window is to bring (no request asks for one session alone) tell it too.
+//! A run sees the change in stored bars that it requests too: sessions that it requests again, the session
+//! next to a lone one, and the one that `comparison.rs` adds to the plan. If the provider returns none of
+//! them, the run can't know, and warns.
 
 use std::fmt;
 
@@ -15,7 +18,7 @@ use chrono::NaiveDate;
 use super::Error;
 use super::days::local_date;
 use super::shelf::{Batch, Job, Kept, Worker};
-use super::split::Split;
+use super::split::BasisChange;
 use crate::model::{Bars, Basis, Hours, OnConflict, SeriesKey, Timestamp};
 use crate::report::Event;
 use crate::store::Store;
@@ -23,36 +26,54 @@ use crate::store::Store;
 /// No exchange is closed for longer.
 const DAYS_CLOSED_MAX: usize = 20;
 
-/// Bars that came with other values than the staged ones, all by the factor of a split.
+/// Compared bars that show the price basis though all of them differ.
+const COMPARED_MIN: usize = 3;
+
+/// Bars that came with other values than the stored ones, all by one factor.
 #[derive(Clone, Debug)]
 pub(super) struct Restatement {
-    split: Split,
-    /// How many of the bars are offered, not only looked at.
+    change: BasisChange,
+    /// How many of the bars are offered, not only compared.
     offered: u64,
     /// The last date on the old basis.
     last_old: NaiveDate,
-    /// The trading date behind it, where the calendar knows it. The split may have come later: bars that are new say nothing.
+    /// The next trading date, if the calendar knows it. The change may have come later: bars that
+    /// are new don't show it.
     next: Option<NaiveDate>,
 }
 
 impl fmt::Display for Restatement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let split = self.split;
-        match self.next {
-            Some(date) => write!(f, "this looks like a {split} split on {date} or later"),
-            None => write!(f, "this looks like a {split} split after {}", self.last_old),
+        match (self.change, self.next) {
+            (BasisChange::Split(split), Some(date)) => {
+                write!(f, "this looks like a {split} split on {date} or later")
+            }
+            (BasisChange::Split(split), None) => {
+                write!(f, "this looks like a {split} split after {}", self.last_old)
+            }
+            (BasisChange::Factor(factor), _) => {
+                write!(
+                    f,
+                    "stored closes are {factor:.4} times those of the provider now"
+                )
+            }
         }
     }
 }
 
 impl Worker {
-    /// Whether the windows' bars, or those that came beside them, restate what is staged as a split does.
+    /// Compares the windows' bars, and those that came with them, with the stored ones, and returns the
+    /// change of the price basis that they show.
     pub(super) fn restatement(
-        &self,
+        &mut self,
         store: &Store,
         series: &SeriesKey,
         parts: &[Job],
     ) -> Result<Option<Restatement>, Error> {
+        if !self.stored_before.contains_key(series) {
+            let stored = store.ends_of(series).is_some();
+            self.stored_before.insert(series.clone(), stored);
+        }
         // Bars of another basis differ by a split's factor too: the store refuses them, and says why.
         if !store.takes(series, &self.shelves.provenance) {
             return Ok(None);
@@ -62,10 +83,16 @@ impl Worker {
             bars.extend_from(&batch.bars, 0..batch.bars.len());
             beside.extend_from(&batch.beside, 0..batch.beside.len());
         }
-        let mut pairs = store.restated(series, &bars)?;
+        let offered = store.compare(series, &bars)?;
+        let with_them = store.compare(series, &beside)?;
+        let identical = offered.identical + with_them.identical;
+        let mut pairs = offered.restated;
         let offered = pairs.len() as u64;
-        pairs.extend(store.restated(series, &beside)?);
-        let Some(split) = Split::between(&pairs) else {
+        pairs.extend(with_them.restated);
+        if identical > 0 || pairs.len() >= COMPARED_MIN {
+            self.compared.insert(series.clone());
+        }
+        let Some(change) = BasisChange::between(&pairs, identical) else {
             return Ok(None);
         };
         let date = |at: i64| local_date(&self.shelves.calendar, at);
@@ -74,14 +101,27 @@ impl Worker {
         let next = (last_old.iter_days().skip(1).take(DAYS_CLOSED_MAX))
             .find(|date| matches!(self.shelves.calendar.session_on(*date), Ok(Some(_))));
         Ok(Some(Restatement {
-            split,
+            change,
             offered,
             last_old,
             next,
         }))
     }
 
-    /// Whether a batch is offered though history was restated under it.
+    /// Warns, once a series, if bars are about to join stored ones that nothing was compared with.
+    pub(super) fn warn_if_not_compared(&mut self, series: &SeriesKey) {
+        let joins = self.stored_before.get(series).copied().unwrap_or(false);
+        if joins && self.compared.insert(series.clone()) {
+            let text = format!(
+                "[{}] the price basis could not be checked: the provider returned no stored bar to compare. \
+                 A split since then would not show",
+                series.ticker
+            );
+            self.shelves.observer.event(&Event::Warning(&text));
+        }
+    }
+
+    /// Whether a batch is offered although the price basis changed.
     pub(super) fn goes_on(&mut self, store: &Store, found: &Restatement, batch: &Batch) -> bool {
         match self.shelves.on_conflict {
             // The store refuses it, if it restates anything itself.
@@ -106,14 +146,14 @@ impl Worker {
         }
     }
 
-    /// Stops a ticker whose bars would stand on two bases.
+    /// Stops a ticker whose bars would have two price bases.
     pub(super) fn refuse_split(&mut self, store: &Store, found: &Restatement, job: Job) {
         let hint = self.again(store, &job.batch, found);
         self.refused.insert(job.batch.series);
         let _ = job.kept.send(Kept::Split {
             restated: found.offered,
             error: format!(
-                "{found}: staged bars are on the old price basis, and new ones would be on the new"
+                "{found}: stored bars have the old price basis, and new ones would have the new one"
             ),
             hint,
         });

@@ -10,7 +10,7 @@
 //! **The store is never called on an asynchronous thread**, and what waits for it is bounded in bars: a slow store slows
 //! the fetch.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -136,6 +136,8 @@ impl Shelf {
             under_way: under_way.clone(),
             refused: HashSet::new(),
             restating: HashSet::new(),
+            stored_before: HashMap::new(),
+            compared: HashSet::new(),
             group: if shelves.store.is_some() { group } else { 1 },
             shelves,
             gate,
@@ -190,6 +192,10 @@ pub(super) struct Worker {
     pub(super) refused: HashSet<SeriesKey>,
     /// Series that are being restated as a whole, after a split.
     pub(super) restating: HashSet<SeriesKey>,
+    /// Whether a series held bars before this run wrote into it.
+    pub(super) stored_before: HashMap<SeriesKey, bool>,
+    /// Series of which a stored bar was compared with what the provider returns now.
+    pub(super) compared: HashSet<SeriesKey>,
     /// Windows that a commit waits for.
     group: usize,
     gate: Arc<Gate>,
@@ -318,6 +324,11 @@ impl Worker {
         let mut full = Vec::new();
         let mut done = Vec::new();
         for mut lot in lots {
+            // First, so that stored bars that came without new ones are compared too.
+            if self.restatement(store, &lot.series, &lot.parts)?.is_some() {
+                self.one_by_one(store, run, lot)?;
+                continue;
+            }
             let (bare, parts) = lot
                 .parts
                 .into_iter()
@@ -328,6 +339,7 @@ impl Worker {
                 done.push(job);
             }
             if !lot.parts.is_empty() {
+                self.warn_if_not_compared(&lot.series);
                 full.push(lot);
             }
         }
@@ -335,14 +347,6 @@ impl Worker {
         for job in done {
             let _ = job.kept.send(Kept::Taken(Tally::default()));
         }
-        let mut plain = Vec::with_capacity(full.len());
-        for lot in full {
-            match self.restatement(store, &lot.series, &lot.parts)? {
-                Some(_) => self.one_by_one(store, run, lot)?,
-                None => plain.push(lot),
-            }
-        }
-        let mut full = plain;
         if full.is_empty() {
             return Ok(());
         }
@@ -386,6 +390,12 @@ impl Worker {
             {
                 let [job] = alone;
                 self.refuse_split(store, found, job);
+                continue;
+            }
+            if alone[0].batch.bars.is_empty() {
+                let [job] = alone;
+                store.record_coverage(run, &job.batch.answers)?;
+                let _ = job.kept.send(Kept::Taken(Tally::default()));
                 continue;
             }
             let offer = self.offer(lot.series.clone(), lot.asked_again, &mut alone);

@@ -1,9 +1,52 @@
-//! Restated history that looks like a split: every close moved by one factor, and volumes the other way.
+//! Restated history that has another price basis: every close moved by one factor. If volumes moved the
+//! other way, it looks like a split.
 
 use std::fmt;
 
 use crate::model::Bar;
 
+/// A change of the price basis, as compared bars show it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum BasisChange {
+    /// Prices moved by the factor of a split, and volumes the other way.
+    Split(Split),
+    /// Stored closes are this many times the new ones; no split explains it.
+    Factor(f64),
+}
+
+impl BasisChange {
+    /// The change by which `pairs` of a stored bar and the bar offered for it differ, if one factor
+    /// explains them. `identical` is the number of other bars that were compared and are the same.
+    #[must_use]
+    pub fn between(pairs: &[(Bar, Bar)], identical: u64) -> Option<Self> {
+        if let Some(split) = Split::between(pairs) {
+            return Some(Self::Split(split));
+        }
+        if pairs.len() < FACTOR_PAIRS_MIN || (pairs.len() as u64) < identical {
+            return None;
+        }
+        let factor = median(pairs.iter().map(|(old, new)| old.close / new.close))?;
+        let rounding = median(
+            pairs
+                .iter()
+                .map(|(old, new)| rounding(old.close, new.close)),
+        )?;
+        let agreeing = (pairs.iter())
+            .filter(|(old, new)| {
+                let spread = FACTOR_SPREAD_MAX + self::rounding(old.close, new.close);
+                beside(old.close / new.close, factor) <= spread
+            })
+            .count();
+        let agrees = agreeing as f64 >= AGREEING_SHARE_MIN * pairs.len() as f64;
+        let is_another = beside(factor, 1.0) > 2.0 * FACTOR_SPREAD_MAX + rounding;
+        (agrees && is_another).then_some(Self::Factor(factor))
+    }
+}
+
+/// Pairs from which on a factor that is no split's can be trusted.
+const FACTOR_PAIRS_MIN: usize = 20;
+/// How far single ratios may differ from such a factor, as a share of it, beyond their rounding.
+const FACTOR_SPREAD_MAX: f64 = 0.0005;
 /// Pairs of bars from which on a factor can be trusted.
 const PAIRS_MIN: usize = 3;
 /// Share of the pairs whose closes have to agree on the factor.
@@ -65,9 +108,13 @@ impl Split {
 
     /// Whether two closes differ by this factor, but for their rounding.
     fn explains(self, old: f64, new: f64) -> bool {
-        let rounding = ROUNDED_TO / old + ROUNDED_TO / new;
-        beside(old / new, self.factor()) <= BESIDE_MAX + rounding
+        beside(old / new, self.factor()) <= BESIDE_MAX + rounding(old, new)
     }
+}
+
+/// How far the ratio of two closes can be off because both are rounded.
+fn rounding(old: f64, new: f64) -> f64 {
+    ROUNDED_TO / old + ROUNDED_TO / new
 }
 
 /// How far a ratio lies beside a factor, as a share of the factor.
@@ -155,6 +202,30 @@ mod tests {
         }
         assert_eq!(Split::between(&mixed), None);
         assert_eq!(Split::between(&[]), None);
+    }
+
+    #[test]
+    fn one_factor_over_most_bars_is_another_basis() {
+        let prices: Vec<f64> = (0..40).map(|n| 230.0 + f64::from(n) * 0.37).collect();
+        let change = |factor: f64, volume: f64, identical: u64| {
+            BasisChange::between(&pairs(&prices, factor, volume, 0.01), identical)
+        };
+        let factor = |change: Option<BasisChange>| match change {
+            Some(BasisChange::Factor(factor)) => format!("{factor:.3}"),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(factor(change(1.004, 1.0, 0)), "1.004");
+        // Prices without volumes: an adjustment, not a split.
+        assert_eq!(factor(change(2.0, 1.0, 3)), "2.000");
+        assert!(matches!(change(2.0, 2.0, 3), Some(BasisChange::Split(_))));
+        // A correction of some bars among many, a rounding, and bars that differ each in its own way.
+        assert_eq!(change(1.004, 1.0, 41), None);
+        assert_eq!(change(1.00001, 1.0, 0), None);
+        let mut mixed = pairs(&prices, 1.004, 1.0, 0.01);
+        for (row, (_, new)) in mixed.iter_mut().enumerate() {
+            new.close *= 1.0 + row as f64 * 0.001;
+        }
+        assert_eq!(BasisChange::between(&mixed, 0), None);
     }
 
     proptest! {

@@ -194,7 +194,7 @@ impl<'a> TickerRun<'a> {
                 self.crew.answered.fetch_add(1, Ordering::Relaxed);
             }
         }
-        if bars.is_empty() && rejects.is_empty() && answers.is_empty() {
+        if bars.is_empty() && rejects.is_empty() && answers.is_empty() && beside.is_empty() {
             return None;
         }
         Some(Batch {

@@ -6,13 +6,15 @@ use super::days::Day;
 use crate::model::DateRange;
 
 /// One request: the dates it asks for, and those of them whose bars it is to bring.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// What is asked; never more than the provider answers.
     pub ask: DateRange,
-    /// Where the bars that count lie. `ask` can be wider, so that no request asks for one session alone.
+    /// The dates whose bars are kept. `ask` can be wider, so that no request is for one session alone
+    /// and so that a stored session is in the answer to compare.
     pub keep: DateRange,
-    /// Trading days inside `keep`, in order; those whose bars are wanted.
+    /// Trading days inside `keep` whose bars are wanted, in order. None in a window that only
+    /// compares stored bars.
     pub days: Vec<Day>,
     /// Trading days inside `keep` that are answered already; their bars are left out.
     pub skip: Vec<NaiveDate>,
@@ -108,7 +110,7 @@ pub(super) fn widened(days: &[(Day, Known)], keep: DateRange, span_max: i64) -> 
     }
 }
 
-fn dates(first: NaiveDate, last: NaiveDate) -> DateRange {
+pub(super) fn dates(first: NaiveDate, last: NaiveDate) -> DateRange {
     DateRange::new(first, last.max(first)).unwrap_or_else(|_| unreachable!("the ends are in order"))
 }
 

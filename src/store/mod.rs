@@ -55,6 +55,7 @@ pub use lake::{BATCH_ROWS, SCHEMA_VERSION};
 pub use layout::{Layout, PartitionKey};
 pub use reader::{ConflictRow, Reader, RunRow, SeriesRow, SessionCount, TargetRow};
 pub use repair::{Repaired, repair};
+pub use restated::Comparison;
 pub use rows::{bar_fields, bars_from_batch, bars_into_arrays, scan_schema, timestamp_type};
 pub use run::RunId;
 pub use scan::Scan;

@@ -6,15 +6,24 @@ use super::error::Error;
 use super::handle::Store;
 use super::merge;
 
+/// Offered bars next to the stored ones of the same keys.
+#[derive(Clone, Debug, Default)]
+pub struct Comparison {
+    /// Each stored bar that differs, with the offered one.
+    pub restated: Vec<(Bar, Bar)>,
+    /// How many bars are stored with the same values.
+    pub identical: u64,
+}
+
 impl Store {
-    /// The staged bars of a series that `bars` say otherwise, each with the bar that says so.
+    /// Compares bars with the stored ones of a series; offers nothing.
     ///
-    /// Nothing is locked: what is told holds for as long as nobody else commits into the series.
-    pub fn restated(&self, series: &SeriesKey, bars: &Bars) -> Result<Vec<(Bar, Bar)>, Error> {
+    /// Nothing is locked: the result holds for as long as nothing else commits into the series.
+    pub fn compare(&self, series: &SeriesKey, bars: &Bars) -> Result<Comparison, Error> {
         self.check_whole()?;
         let timestamps = bars.timestamps();
         let (Some(first), Some(last)) = (timestamps.iter().min(), timestamps.iter().max()) else {
-            return Ok(Vec::new());
+            return Ok(Comparison::default());
         };
         let range = TimeRange {
             start: *first,
@@ -22,7 +31,7 @@ impl Store {
         };
         let inner = self.inner();
         let Some(facts) = inner.series.get(series).cloned() else {
-            return Ok(Vec::new());
+            return Ok(Comparison::default());
         };
         let overlaps = |first: Timestamp, last: Timestamp| {
             first.micros() < range.end && range.start <= last.micros()
@@ -30,7 +39,7 @@ impl Store {
         let is_hot = (facts.hot.values()).any(|year| overlaps(year.first, year.last));
         let is_sealed = (facts.partitions.values()).any(|year| overlaps(year.first, year.last));
         if !(is_hot || is_sealed) {
-            return Ok(Vec::new());
+            return Ok(Comparison::default());
         }
         let hot = match is_hot {
             true => inner
@@ -43,9 +52,12 @@ impl Store {
         let staged = self.staged_in(series, &facts, range, hot.as_ref())?;
         let sorted = merge::sort(bars.clone(), OnConflict::Ignore);
         let compared = merge::compare(&sorted.bars, &staged);
-        Ok((compared.restated.iter())
-            .map(|(offered, held)| (staged.bars.get(*held), sorted.bars.get(*offered)))
-            .collect())
+        Ok(Comparison {
+            restated: (compared.restated.iter())
+                .map(|(offered, held)| (staged.bars.get(*held), sorted.bars.get(*offered)))
+                .collect(),
+            identical: compared.identical,
+        })
     }
 
     /// First and last staged bar of a series; `None` where there is none.

@@ -8,7 +8,7 @@ use arrow::datatypes::{Date32Type, Int32Type, TimestampMicrosecondType};
 use chrono::NaiveDate;
 
 use crate::calendar::Calendar;
-use crate::model::{Interval, SeriesKey, Ticker, Timestamp};
+use crate::model::{DateRange, Interval, SeriesKey, Ticker, Timestamp};
 
 use super::catalog::{SessionRow, date_from_days};
 use super::error::Error;
@@ -125,10 +125,6 @@ impl Reader {
         interval: Interval,
         count: usize,
     ) -> Result<HashMap<Ticker, Vec<NaiveDate>>, Error> {
-        let by_id: HashMap<i32, &SeriesKey> = (self.series.iter())
-            .filter(|(key, _)| key.interval == interval)
-            .map(|(key, facts)| (facts.id, key))
-            .collect();
         let days = count.saturating_mul(DAYS_A_SESSION_MAX);
         let sql = format!(
             "WITH ends AS (SELECT series_id, min(session) AS first, max(session) AS last FROM sessions GROUP BY series_id)
@@ -138,23 +134,54 @@ impl Reader {
                WHERE {count} > 1 AND s.session > ends.last - {days}::INTEGER
              ORDER BY series_id, session"
         );
-        let catalog = self.catalog()?;
-        let failed = |error| catalog.failed(error);
-        let mut statement = catalog.connection.prepare(&sql).map_err(failed)?;
-        let mut found: HashMap<Ticker, Vec<NaiveDate>> = HashMap::new();
-        for batch in statement.query_arrow([]).map_err(failed)? {
-            let ids = batch.column(0).as_primitive::<Int32Type>().values();
-            let sessions = batch.column(1).as_primitive::<Date32Type>().values();
-            for (id, session) in ids.iter().zip(sessions) {
-                if let Some(key) = by_id.get(id) {
-                    let sessions = found.entry(key.ticker.clone()).or_default();
-                    sessions.push(date_from_days(*session));
-                }
-            }
-        }
+        let mut found = self.dates_by_ticker(&sql, interval)?;
         for sessions in found.values_mut() {
             let last = sessions.len().saturating_sub(count.max(1)).max(1);
             sessions.drain(1..last.min(sessions.len()));
+        }
+        Ok(found)
+    }
+
+    /// Of every series with bars of `interval` the stored sessions inside `dates`, and the nearest one
+    /// before and after, in order: what new bars of these dates can be compared with.
+    pub fn sessions_around(
+        &self,
+        interval: Interval,
+        dates: DateRange,
+    ) -> Result<HashMap<Ticker, Vec<NaiveDate>>, Error> {
+        let (first, last) = (dates.first(), dates.last());
+        let sql = format!(
+            "SELECT series_id, session FROM sessions WHERE session BETWEEN DATE '{first}' AND DATE '{last}'
+             UNION SELECT series_id, max(session) FROM sessions WHERE session < DATE '{first}' GROUP BY series_id
+             UNION SELECT series_id, min(session) FROM sessions WHERE session > DATE '{last}' GROUP BY series_id
+             ORDER BY series_id, session"
+        );
+        self.dates_by_ticker(&sql, interval)
+    }
+
+    /// Runs a query for (series_id, date) and groups the dates by ticker, for the series of `interval`.
+    fn dates_by_ticker(
+        &self,
+        sql: &str,
+        interval: Interval,
+    ) -> Result<HashMap<Ticker, Vec<NaiveDate>>, Error> {
+        let by_id: HashMap<i32, &SeriesKey> = (self.series.iter())
+            .filter(|(key, _)| key.interval == interval)
+            .map(|(key, facts)| (facts.id, key))
+            .collect();
+        let catalog = self.catalog()?;
+        let failed = |error| catalog.failed(error);
+        let mut statement = catalog.connection.prepare(sql).map_err(failed)?;
+        let mut found: HashMap<Ticker, Vec<NaiveDate>> = HashMap::new();
+        for batch in statement.query_arrow([]).map_err(failed)? {
+            let ids = batch.column(0).as_primitive::<Int32Type>().values();
+            let dates = batch.column(1).as_primitive::<Date32Type>().values();
+            for (id, date) in ids.iter().zip(dates) {
+                if let Some(key) = by_id.get(id) {
+                    let of_ticker = found.entry(key.ticker.clone()).or_default();
+                    of_ticker.push(date_from_days(*date));
+                }
+            }
         }
         Ok(found)
     }

@@ -43,6 +43,41 @@ fn plan(first: &str, last: &str, answers: &[(&str, &str, AnswerStatus, Basis)]) 
     plan_since(first, last, answers, &[], None, 0)
 }
 
+/// The windows over a range when these dates are stored and can be compared.
+fn plan_next_to(first: &str, last: &str, stored: &[&str]) -> Vec<String> {
+    let calendar = Calendar::for_exchange("NASDAQ").unwrap();
+    let ticker = Ticker::new("AAPL").unwrap();
+    let planner = planner(&calendar, range(first, last), 3);
+    let stored: Vec<NaiveDate> = stored.iter().map(|d| range(d, d).first()).collect();
+    let history = |_: &Ticker| {
+        Ok::<_, calendar::Error>(History {
+            comparable: stored.clone(),
+            ..History::default()
+        })
+    };
+    let plan = (planner.plan(&[ticker], history, &provenance(Basis::SplitAdjusted))).unwrap();
+    plan.tickers[0].windows.iter().map(shown).collect()
+}
+
+fn planner(calendar: &Calendar, dates: DateRange, span_max: u16) -> Planner<'_> {
+    Planner {
+        calendar,
+        dates,
+        hours: Hours::Regular,
+        span_max,
+        since: None,
+        overlap: 0,
+        resumes: true,
+        now: date_time("2026-01-01T00:00:00Z"),
+    }
+}
+
+fn shown(w: &Window) -> String {
+    let again = if w.again { " again" } else { "" };
+    let compare = if w.is_comparison() { " compare" } else { "" };
+    format!("{} {}{again}{compare}", w.ask, w.keep)
+}
+
 fn plan_since(
     first: &str,
     last: &str,
@@ -54,13 +89,9 @@ fn plan_since(
     let calendar = Calendar::for_exchange("NASDAQ").unwrap();
     let ticker = Ticker::new("AAPL").unwrap();
     let planner = Planner {
-        calendar: &calendar,
-        dates: range(first, last),
-        hours: Hours::Regular,
-        span_max: 3,
         since,
         overlap,
-        now: date_time("2026-01-01T00:00:00Z"),
+        ..planner(&calendar, range(first, last), 3)
     };
     let answers: Vec<Answer> = (answers.iter())
         .map(|(first, last, status, basis)| Answer {
@@ -76,6 +107,7 @@ fn plan_since(
         Ok::<_, calendar::Error>(History {
             answers: answers.clone(),
             sessions: sessions.clone(),
+            ..History::default()
         })
     };
     let plan = planner
@@ -85,15 +117,7 @@ fn plan_since(
             &provenance(Basis::SplitAdjusted),
         )
         .unwrap();
-    let show = |w: &Window| {
-        format!(
-            "{} {}{}",
-            w.ask,
-            w.keep,
-            if w.again { " again" } else { "" }
-        )
-    };
-    plan.tickers[0].windows.iter().map(show).collect()
+    plan.tickers[0].windows.iter().map(shown).collect()
 }
 
 #[test]
@@ -173,7 +197,134 @@ fn a_run_goes_on_from_what_is_staged_and_looks_back_a_little() {
     );
 }
 
+#[test]
+fn a_run_next_to_stored_sessions_requests_one_of_them_too() {
+    // Free where the first window has dates to spare.
+    assert_eq!(
+        plan_next_to("2025-02-05", "2025-02-06", &["2025-02-04"]),
+        ["2025-02-04..2025-02-06 2025-02-05..2025-02-06"]
+    );
+    // Free where as many windows can begin one session earlier.
+    assert_eq!(
+        plan_next_to("2025-02-04", "2025-02-07", &["2025-01-31", "2025-02-03"]),
+        [
+            "2025-02-03..2025-02-05 2025-02-04..2025-02-05",
+            "2025-02-06..2025-02-07 2025-02-06..2025-02-07"
+        ]
+    );
+    // A weekend is wider than the window: one request more, for the nearest stored session.
+    assert_eq!(
+        plan_next_to("2025-02-03", "2025-02-05", &["2025-01-30", "2025-01-31"]),
+        [
+            "2025-01-31 2025-01-31 compare",
+            "2025-02-03..2025-02-05 2025-02-03..2025-02-05"
+        ]
+    );
+    // Free where a later window holds a stored session: it goes first.
+    assert_eq!(
+        plan_next_to("2025-02-03", "2025-02-07", &["2025-02-06"]),
+        [
+            "2025-02-06..2025-02-07 2025-02-06..2025-02-07",
+            "2025-02-03..2025-02-05 2025-02-03..2025-02-05"
+        ]
+    );
+    // Older bars than the stored ones.
+    assert_eq!(
+        plan_next_to("2025-02-03", "2025-02-05", &["2025-06-02"])[0],
+        "2025-06-02 2025-06-02 compare"
+    );
+    // The first window holds a stored session already.
+    let again = plan_next_to("2025-02-03", "2025-02-07", &["2025-02-04"]);
+    assert_eq!(again, plan("2025-02-03", "2025-02-07", &[]));
+    assert!(plan_next_to("2025-02-08", "2025-02-09", &["2025-02-04"]).is_empty());
+}
+
+#[test]
+fn a_partial_session_is_requested_again_whatever_the_overlap() {
+    let staged = ["2025-02-04", "2025-02-05", "2025-02-06"];
+    let adjusted = Basis::SplitAdjusted;
+    let calendar = Calendar::for_exchange("NASDAQ").unwrap();
+    let ask = |answers: &[(&str, AnswerStatus)]| {
+        let planner = Planner {
+            since: Some(Since::Last),
+            resumes: false,
+            ..planner(&calendar, range("2025-02-05", "2025-02-07"), 3)
+        };
+        let ticker = Ticker::new("AAPL").unwrap();
+        let history = |_: &Ticker| {
+            Ok::<_, calendar::Error>(History {
+                answers: (answers.iter())
+                    .map(|(date, status)| answer(&ticker, range(date, date), *status))
+                    .collect(),
+                sessions: staged.iter().map(|d| range(d, d).first()).collect(),
+                ..History::default()
+            })
+        };
+        let tickers = std::slice::from_ref(&ticker);
+        let plan = planner
+            .plan(tickers, history, &provenance(adjusted))
+            .unwrap();
+        plan.tickers[0]
+            .windows
+            .iter()
+            .map(shown)
+            .collect::<Vec<_>>()
+    };
+    let (rows, partial) = (AnswerStatus::Rows, AnswerStatus::Partial);
+    assert_eq!(
+        ask(&[("2025-02-06", rows)]),
+        ["2025-02-06..2025-02-07 2025-02-07"]
+    );
+    assert_eq!(
+        ask(&[
+            ("2025-02-05", partial),
+            ("2025-02-06", partial),
+            ("2025-02-06", rows)
+        ]),
+        ["2025-02-05..2025-02-07 2025-02-05..2025-02-07 again"]
+    );
+}
+
 proptest! {
+    /// A stored session is always requested, no later than with the first new bars, for at most one
+    /// request more, and nothing else about the plan changes.
+    #[test]
+    fn a_stored_session_is_compared_first(
+        start in 0u64..400,
+        days in 1u64..60,
+        span_max in 1u16..8,
+        stored in proptest::collection::btree_set(0u64..460, 1..20),
+    ) {
+        let calendar = Calendar::for_exchange("NASDAQ").unwrap();
+        let ticker = Ticker::new("AAPL").unwrap();
+        let at = |days: u64| range("2024-01-01", "2024-01-01").first() + Days::new(days);
+        let dates = DateRange::new(at(start), at(start + days)).unwrap();
+        let planner = planner(&calendar, dates, span_max);
+        let stored: Vec<NaiveDate> = stored.into_iter().map(at).collect();
+        let plan_with = |comparable: Vec<NaiveDate>| {
+            let history = |_: &Ticker| {
+                let comparable = comparable.clone();
+                Ok::<_, calendar::Error>(History { comparable, ..History::default() })
+            };
+            let tickers = std::slice::from_ref(&ticker);
+            let plan = planner.plan(tickers, history, &provenance(Basis::SplitAdjusted)).unwrap();
+            plan.tickers[0].windows.to_vec()
+        };
+        let (without, with) = (plan_with(Vec::new()), plan_with(stored.clone()));
+        prop_assert!(with.len() <= without.len() + 1);
+        if let Some(first) = with.first() {
+            prop_assert!(stored.iter().any(|date| first.ask.contains(*date)), "{first:?}");
+        }
+        for session in calendar.sessions(dates).unwrap() {
+            let kept = with.iter().filter(|window| window.keeps(session.date)).count();
+            prop_assert_eq!(kept, 1, "{}", session.date);
+        }
+        for window in &with {
+            prop_assert!(window.ask.days() <= i64::from(span_max));
+            prop_assert_eq!(window.keep.last(), window.ask.last());
+        }
+    }
+
     #[test]
     fn what_is_asked_and_what_is_covered_are_all_that_is_wanted(
         start in 0u64..400,
@@ -185,15 +336,7 @@ proptest! {
         let ticker = Ticker::new("AAPL").unwrap();
         let at = |days: u64| range("2024-01-01", "2024-01-01").first() + Days::new(days);
         let dates = DateRange::new(at(start), at(start + days)).unwrap();
-        let planner = Planner {
-            calendar: &calendar,
-            dates,
-            hours: Hours::Regular,
-            span_max,
-            since: None,
-            overlap: 0,
-            now: date_time("2026-01-01T00:00:00Z"),
-        };
+        let planner = planner(&calendar, dates, span_max);
         let statuses = [
             AnswerStatus::Rows,
             AnswerStatus::Empty,
@@ -212,7 +355,7 @@ proptest! {
         let known = |_: &Ticker| {
             Ok::<_, calendar::Error>(History {
                 answers: answers.clone(),
-                sessions: Vec::new(),
+                ..History::default()
             })
         };
         let provenance = provenance(Basis::SplitAdjusted);
@@ -235,7 +378,7 @@ proptest! {
             .map(|session| session.date)
             .filter(|date| !is_covered(*date))
             .collect();
-        let fill = planner.plan_days(&[(ticker, wanted)]).unwrap();
+        let fill = planner.plan_days(&[(ticker, wanted)], &HashMap::new()).unwrap();
         prop_assert_eq!(fill.windows(), plan.windows.len() as u64);
     }
 }

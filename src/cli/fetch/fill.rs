@@ -52,7 +52,7 @@ pub(in crate::cli) fn fill_gaps(
         };
         for (kind, asked) in work.by_kind() {
             all.tickers
-                .extend(plan_of(context, &settings.service, book, &kind, &asked)?.tickers);
+                .extend(plan_of(context, &reader, &settings.service, book, &kind, &asked)?.tickers);
         }
         let left = super::quota_left(context, &settings.service, Some(&reader))?;
         plan_view::windows(context.stdout()?, &all, settings.service.rate, left)?;
@@ -254,7 +254,9 @@ impl Work {
             if report.interrupted || report.quota || report.fatal.is_some() {
                 break;
             }
-            let plan = plan_of(context, &settings.service, book, &kind, &asked)?;
+            let reader = store.reader()?;
+            let plan = plan_of(context, &reader, &settings.service, book, &kind, &asked)?;
+            drop(reader);
             let calendar = calendar_of(book, &kind.provenance)?;
             let job = Job {
                 asking: wire.asking(calendar, kind.interval, &kind.provenance),
@@ -305,6 +307,7 @@ fn calendar_of(book: &mut Book, provenance: &Provenance) -> Result<Calendar, Cli
 /// The fewest windows over the gaps of series of one kind.
 fn plan_of(
     context: &Context,
+    reader: &Reader,
     service: &Service,
     book: &mut Book,
     kind: &Kind,
@@ -325,9 +328,12 @@ fn plan_of(
         now: context.now(),
         since: None,
         overlap: 0,
+        resumes: false,
     };
+    let comparable = reader.sessions_around(kind.interval, planner.dates)?;
     let days: Vec<_> = (asked.iter())
         .map(|asked| (asked.series.ticker.clone(), asked.dates.clone()))
         .collect();
-    (planner.plan_days(&days)).map_err(|error| CliError::of(crate::cli::exit_codes::FAILED, &error))
+    (planner.plan_days(&days, &comparable))
+        .map_err(|error| CliError::of(crate::cli::exit_codes::FAILED, &error))
 }

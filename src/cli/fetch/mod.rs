@@ -16,7 +16,7 @@ use super::context::{Context, Outcome};
 use super::error::CliError;
 use super::exit_codes;
 use super::push::Push;
-use crate::backfill::{History, Job, Plan, Planner};
+use crate::backfill::{History, Job, Plan, Planner, partial_dates};
 use crate::export::BarsWriter;
 use crate::model::Ticker;
 use crate::report::{RunKind, RunReport};
@@ -83,15 +83,14 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
         let left = quota_left(context, &settings.service, known.as_ref())?;
         return plan_view::print(out, &plan, &everything, &settings, left);
     }
-    let looks =
-        settings.resume || settings.looks_at_staged() || settings.service.daily_quota.is_some();
-
     let opened = source::open(
         context,
         settings.service.provider,
         settings.service.provider_url.as_deref(),
     )?;
     let mut report = if settings.dry_run {
+        let looks =
+            settings.resume || settings.looks_at_staged() || settings.service.daily_quota.is_some();
         let known = if looks { known_of(&dir)? } else { None };
         let plan = plan(context, &settings, known.as_ref(), settings.resume)?;
         // What it asks is not written down, but it asks no more than is left.
@@ -110,10 +109,9 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
             tracing::warn!("{notice}");
         }
         let store = Arc::new(store);
-        let known = looks.then(|| store.reader()).transpose();
-        let known = known.map_err(|error| store_error(&error))?;
-        let plan = plan(context, &settings, known.as_ref(), settings.resume)?;
-        let left = quota_left(context, &settings.service, known.as_ref())?;
+        let known = store.reader().map_err(|error| store_error(&error))?;
+        let plan = plan(context, &settings, Some(&known), settings.resume)?;
+        let left = quota_left(context, &settings.service, Some(&known))?;
         drop(known);
         let run = (store.begin_run(&context.info().command, context.started_at()))
             .map_err(|error| store_error(&error))?;
@@ -150,19 +148,31 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
     Ok(Outcome::Run(Box::new(report)))
 }
 
-/// The plan, made with an eye on what `known` holds; `resumes` leaves out what it shows as answered.
+/// The plan. `known` is what the store holds; `resumes` skips what its coverage shows as answered.
 fn plan(
     context: &Context,
     settings: &Settings,
     known: Option<&Reader>,
     resumes: bool,
 ) -> Result<Plan, CliError> {
+    let capabilities = source::capabilities(settings.service.provider);
+    let provenance = settings.provenance();
+    let failed = |error: store::Error| store_error(&error);
     let mut staged = match known.filter(|_| settings.looks_at_staged()) {
         Some(reader) => staged(reader, settings)?,
         None => Staged::new(),
     };
-    let capabilities = source::capabilities(settings.service.provider);
-    let dates = settings.dates(&staged, context.now())?;
+    let mut answers = match known.filter(|_| resumes || settings.since_last) {
+        Some(reader) => reader
+            .coverage_of(capabilities.source.as_str(), settings.interval)
+            .map_err(failed)?,
+        None => HashMap::new(),
+    };
+    let first_partial = |ticker: &Ticker| {
+        let answers = answers.get(ticker)?;
+        partial_dates(answers, &provenance).first().copied()
+    };
+    let dates = settings.dates(&staged, first_partial, context.now())?;
     context.describe(|info| info.dates = Some(dates));
     let planner = Planner {
         calendar: &settings.calendar,
@@ -172,26 +182,25 @@ fn plan(
         now: context.now(),
         since: settings.since(),
         overlap: settings.overlap,
+        resumes,
     };
-    let mut answers = match known.filter(|_| resumes) {
-        Some(reader) => reader
-            .coverage_of(capabilities.source.as_str(), settings.interval)
-            .map_err(|error| store_error(&error))?,
+    // A dry run stores nothing, so there is nothing to compare.
+    let mut comparable = match known.filter(|_| !settings.dry_run) {
+        Some(reader) => (reader.sessions_around(settings.interval, dates)).map_err(failed)?,
         None => HashMap::new(),
     };
     let history = |ticker: &Ticker| -> Result<History, crate::backfill::Error> {
         Ok(History {
             answers: answers.remove(ticker).unwrap_or_default(),
             sessions: staged.remove(ticker).unwrap_or_default(),
+            comparable: comparable.remove(ticker).unwrap_or_default(),
         })
     };
-    (planner.plan(&settings.tickers, history, &settings.provenance())).map_err(
-        |error| match error {
-            crate::backfill::Error::Calendar(error) => CliError::of(exit_codes::USAGE, &error),
-            crate::backfill::Error::Store(error) => store_error(&error),
-            error => CliError::of(exit_codes::FAILED, &error),
-        },
-    )
+    (planner.plan(&settings.tickers, history, &provenance)).map_err(|error| match error {
+        crate::backfill::Error::Calendar(error) => CliError::of(exit_codes::USAGE, &error),
+        crate::backfill::Error::Store(error) => store_error(&error),
+        error => CliError::of(exit_codes::FAILED, &error),
+    })
 }
 
 /// What is left of the day's quota, where there is one: what was spent is counted under the key's fingerprint.

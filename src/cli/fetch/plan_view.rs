@@ -43,8 +43,12 @@ pub(super) fn windows(
     for ticker in &plan.tickers {
         if !(shared.as_ref()).is_some_and(|(windows, _)| Arc::ptr_eq(windows, &ticker.windows)) {
             let lines = ticker.windows.iter().map(|window| {
-                let again = if window.again { " (again)" } else { "" };
-                format!("] {}{again}\n", window.ask)
+                let note = match window {
+                    _ if window.is_comparison() => " (to compare the price basis)",
+                    _ if window.again => " (again)",
+                    _ => "",
+                };
+                format!("] {}{note}\n", window.ask)
             });
             shared = Some((ticker.windows.clone(), lines.collect()));
         }

@@ -139,8 +139,14 @@ impl Settings {
         })
     }
 
-    /// The dates to be asked for, once it is known what is staged.
-    pub(super) fn dates(&self, staged: &Staged, now: Timestamp) -> Result<DateRange, CliError> {
+    /// The dates to request, given the stored sessions. `first_partial` is a ticker's first date with
+    /// only a partial answer: `--since-last` requests it again, however old it is.
+    pub(super) fn dates(
+        &self,
+        staged: &Staged,
+        first_partial: impl Fn(&Ticker) -> Option<NaiveDate>,
+        now: Timestamp,
+    ) -> Result<DateRange, CliError> {
         let end = self.end.unwrap_or_else(|| self.calendar.session_date(now));
         let mut start = self.start;
         if self.since_last {
@@ -148,7 +154,8 @@ impl Settings {
                 let first = match staged.get(ticker).map(Vec::as_slice) {
                     Some(sessions @ [.., last]) => {
                         let at = sessions.len().saturating_sub(self.overlap);
-                        sessions.get(at).unwrap_or(last)
+                        let first = *sessions.get(at).unwrap_or(last);
+                        first_partial(ticker).map_or(first, |partial| first.min(partial))
                     }
                     _ if self.start.is_some() => continue,
                     _ => {
@@ -158,7 +165,7 @@ impl Settings {
                         );
                     }
                 };
-                start = Some(start.map_or(*first, |start| start.min(*first)));
+                start = Some(start.map_or(first, |start| start.min(first)));
             }
         }
         // Nothing lies ahead where the last staged session is the last there is.

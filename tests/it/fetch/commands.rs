@@ -358,7 +358,7 @@ fn a_plan_asks_nothing_and_needs_no_key() {
     let plan = bench.env.typed(&format!("{line} --plan --resume")).ok();
     assert!(
         plan.out()
-            .starts_with("[AAPL] 2025-02-10..2025-02-12\n[MSFT] 2025-02-03"),
+            .starts_with("[AAPL] 2025-02-07 (to compare the price basis)\n[AAPL] 2025-02-10..2025-02-12\n[MSFT] 2025-02-03"),
         "{}",
         plan.snapshot()
     );

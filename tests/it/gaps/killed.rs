@@ -117,12 +117,19 @@ impl Bench {
         let before = self.simulator.handle().log();
         let after = provider.simulator.handle().log();
         assert_eq!(run.json()["totals"]["requests"], after.len());
+        // One stored session of a ticker may be requested again, to compare the price basis: in the first
+        // window if it fits, else by itself. A lone session has the one before it in its window.
+        let mut comparisons = BTreeSet::new();
         for entry in &after {
             let days = asked(entry);
             let news = days.iter().filter(|day| !answered.contains(*day)).count();
-            // The session that keeps a lone one company may be answered already.
+            if days.len() == 1 && news == 0 {
+                let first_of_ticker = comparisons.insert(entry.symbol.clone());
+                assert!(first_of_ticker, "{days:?} is a second comparison");
+                continue;
+            }
             assert!(
-                news == days.len() || (news == 1 && days.len() == 2),
+                news + 1 >= days.len(),
                 "{days:?} was answered before the kill"
             );
         }
@@ -155,7 +162,7 @@ impl Bench {
             .ok();
         assert_eq!(provider.requests(), spent);
         assert!(self.gaps("").is_empty());
-        (before.len() + after.len()) as u64 - whole.requests()
+        (before.len() + after.len() - comparisons.len()) as u64 - whole.requests()
     }
 }
 

@@ -1,4 +1,4 @@
-//! History that a split restated: no two price bases beside one another, and not in silence.
+//! History that a split restated: a series never gets bars of two price bases without a report.
 
 use backfill::model::{Bar, Interval};
 use backfill::simulator::Change;
@@ -127,6 +127,108 @@ fn a_fill_does_not_mix_bases_either() {
     );
     assert_eq!(bench.staged("AAPL", Interval::M1), before);
     mends(&bench, &run, "2025-02-12");
+    assert!(bench.gaps("").is_empty());
+}
+
+/// Runs whose windows are full request one stored session more, and see the split there: after a
+/// weekend, after a gap of months, for older bars than the stored ones, and with `--resume`.
+#[test]
+fn a_run_that_requests_no_stored_session_compares_one() {
+    for (options, requests) in [
+        ("--since-last --overlap 0 --end 2025-02-12", 2),
+        ("--start 2025-02-10 --end 2025-02-14", 3),
+        ("--start 2025-06-02 --end 2025-06-04", 2),
+        ("--start 2025-01-06 --end 2025-01-08", 2),
+        ("--start 2025-02-03 --end 2025-02-12 --resume", 2),
+    ] {
+        let (bench, before) = split("2025-02-07", "2025-06-10", 2.0);
+        let line = format!("specific --rate 60000 {options} --tickers AAPL --summary-json");
+        let plan = bench
+            .run(&format!("{} --plan", line.replace(" --summary-json", "")))
+            .ok();
+        let planned = format!("requests={requests} ");
+        let resumes = options.contains("--since") || options.contains("--resume");
+        assert!(
+            !resumes || plan.out().contains(&planned),
+            "{}",
+            plan.snapshot()
+        );
+        for mode in ["fail", "ignore", "update"] {
+            let run = bench.run(&format!("{line} --on-conflict {mode}")).code(3);
+            let said = "this looks like a 2:1 split on 2025-02-0";
+            let said_too = "this looks like a 2:1 split on 2025-02-10 or later";
+            assert!(
+                run.stderr.contains(said) || run.stderr.contains(said_too),
+                "{options}: {}",
+                run.snapshot()
+            );
+            assert_eq!(
+                bench.staged("AAPL", Interval::M1),
+                before,
+                "{options} {mode}"
+            );
+            // Nothing is recorded as answered: the command in the hint requests all of it.
+            assert_eq!(run.json()["totals"]["committed"], 0);
+        }
+        // Without a split the same run costs no more, and adds its bars.
+        let bench = Bench::new();
+        let first = "specific --rate 60000 --start 2025-02-03 --end 2025-02-07 --tickers AAPL";
+        bench.run(first).ok();
+        let run = bench.run(&line).ok();
+        assert_eq!(run.json()["totals"]["requests"], requests, "{options}");
+        assert!(!run.stderr.contains("price basis"), "{}", run.snapshot());
+    }
+}
+
+/// A fill whose windows hold nothing but gaps compares a stored session too.
+#[test]
+fn a_fill_of_whole_windows_compares_a_stored_session() {
+    for (ratio, said) in [
+        (1.5, "this looks like a 3:2 split on 2025-02-"),
+        (
+            1.004,
+            "stored closes are 1.0040 times those of the provider now",
+        ),
+    ] {
+        let bench = Bench::new();
+        let line = "specific --rate 60000 --tickers AAPL";
+        bench
+            .run(&format!("{line} --start 2025-02-03 --end 2025-02-07"))
+            .ok();
+        bench
+            .run(&format!("{line} --start 2025-02-13 --end 2025-02-14"))
+            .ok();
+        let before = bench.staged("AAPL", Interval::M1);
+        bench.change(Change::Split {
+            symbol: "AAPL".into(),
+            date: "2025-03-03".parse().unwrap(),
+            ratio,
+        });
+        let run = bench.run("gaps --fill --rate 60000").code(3);
+        assert!(run.stderr.contains(said), "{}", run.snapshot());
+        assert_eq!(bench.staged("AAPL", Interval::M1), before);
+    }
+}
+
+/// Where the provider returns nothing to compare, the run adds its bars and warns.
+#[test]
+fn a_run_that_cannot_compare_warns() {
+    let bench = Bench::new();
+    let line = "specific --rate 60000 --tickers AAPL";
+    bench
+        .run(&format!("{line} --start 2025-02-06 --end 2025-02-07"))
+        .ok();
+    bench.change(Change::Holes {
+        symbol: "AAPL".into(),
+        dates: dates(&["2025-02-06", "2025-02-07"]),
+        minutes: Vec::new(),
+    });
+    let run = bench
+        .run(&format!("{line} --start 2025-02-10 --end 2025-02-14"))
+        .ok();
+    let warning = "warning: [AAPL] the price basis could not be checked: the provider returned no stored bar to compare. A split since then would not show\n";
+    assert_eq!(run.stderr.matches(warning).count(), 1, "{}", run.snapshot());
+    // What coverage says of the stored sessions is as it was.
     assert!(bench.gaps("").is_empty());
 }
 

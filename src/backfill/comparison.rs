@@ -1,0 +1,96 @@
+//! Which stored session a run requests next to new ones, so that both can be compared.
+//!
+//! A provider that adjusts for splits restates all history when one takes effect. New bars then have
+//! another price basis than the stored ones, and nothing in the new bars shows it. So before a run
+//! adds bars to a series, it must see at least one stored session as the provider returns it now:
+//!
+//! 1. The first window already requests a stored session: nothing to do.
+//! 2. The first window has dates to spare: it also requests the stored session before it. Free.
+//! 3. The windows can be cut otherwise, in the same number, so that the first one reaches back to that
+//!    session. Free too.
+//! 4. A later window requests a stored session: that window goes first. Free.
+//! 5. Otherwise a comparison window goes first: one request for one stored session.
+
+use chrono::NaiveDate;
+
+use super::days::Day;
+use super::windows::{Known, Window, dates, windows};
+
+/// The windows with a stored session to compare in, or in front of, the first. `stored` is sorted.
+/// `None` if the windows are fine as they are.
+pub(super) fn with_comparison(
+    planned: &[Window],
+    days: &[(Day, Known)],
+    stored: &[NaiveDate],
+    span_max: u16,
+) -> Option<Vec<Window>> {
+    let first = planned.first()?;
+    let requests_stored = |window: &Window| {
+        let at = stored.partition_point(|date| *date < window.ask.first());
+        (stored.get(at)).is_some_and(|date| window.ask.contains(*date))
+    };
+    if requests_stored(first) {
+        return None;
+    }
+    let after = stored.partition_point(|date| *date < first.ask.first());
+    let before = after.checked_sub(1).map(|at| stored[at]);
+    let nearest = before.or_else(|| stored.get(after).copied())?;
+    if let Some(before) = before {
+        let fits = (first.ask.last() - before).num_days() < i64::from(span_max);
+        if fits {
+            let mut widened = planned.to_vec();
+            widened[0].ask = dates(before, first.ask.last());
+            return Some(widened);
+        }
+        if let Some(recut) = recut(planned, days, before, span_max) {
+            return Some(recut);
+        }
+    }
+    let mut all = planned.to_vec();
+    match planned.iter().position(requests_stored) {
+        Some(at) => all[..=at].rotate_right(1),
+        None => all.insert(0, Window::comparison(nearest)),
+    }
+    Some(all)
+}
+
+/// The same days in as many windows, the first of which also requests `stored`.
+fn recut(
+    planned: &[Window],
+    days: &[(Day, Known)],
+    stored: NaiveDate,
+    span_max: u16,
+) -> Option<Vec<Window>> {
+    let mut marked = days.to_vec();
+    let at = (marked.binary_search_by_key(&stored, |(day, _)| day.date)).ok()?;
+    marked[at].1 = Known::Nothing;
+    let mut cut = windows(&marked, span_max);
+    let first = cut.first_mut()?;
+    let wanted: Vec<Day> = (first.days.iter().copied())
+        .filter(|day| day.date != stored)
+        .collect();
+    let start = wanted.first()?.date;
+    first.keep = dates(start, first.keep.last());
+    first.skip.retain(|date| *date >= start);
+    first.days = wanted;
+    (cut.len() == planned.len()).then_some(cut)
+}
+
+impl Window {
+    /// A window that requests one stored session and keeps none of its bars.
+    fn comparison(session: NaiveDate) -> Self {
+        let only = dates(session, session);
+        Self {
+            ask: only,
+            keep: only,
+            days: Vec::new(),
+            skip: vec![session],
+            again: false,
+        }
+    }
+
+    /// Whether the window only serves to compare stored bars: it has no days of its own.
+    pub fn is_comparison(&self) -> bool {
+        self.days.is_empty()
+    }
+}
