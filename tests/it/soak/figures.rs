@@ -14,6 +14,10 @@ pub struct Figures {
     pub bars: u64,
     /// Runs that did not come to the truth. The first ends a soak.
     pub lost: u64,
+    /// Copies made while a command wrote, that were read, and that were refused.
+    pub copies: (u64, u64),
+    /// Dumps read from a pipe, and dumps cut off first.
+    pub odd_dumps: (u64, u64),
     /// Kills by named point.
     points: BTreeMap<String, u64>,
     /// Kills by `kill -9`, by command.
@@ -36,13 +40,18 @@ impl Figures {
 
     pub fn line(&self) -> String {
         format!(
-            "{} runs, {} commands, {} kills at named points and {} by kill -9; {} states compared, {} bars; lost={}",
+            "{} runs, {} commands, {} kills at named points and {} by kill -9; {} states compared, {} bars; \
+             {} copies read, {} refused; {} pipes, {} cut dumps; lost={}",
             self.seeds,
             self.commands,
             self.points.values().sum::<u64>(),
             self.random.values().sum::<u64>(),
             self.compared,
             self.bars,
+            self.copies.0,
+            self.copies.1,
+            self.odd_dumps.0,
+            self.odd_dumps.1,
             self.lost
         )
     }

@@ -5,6 +5,7 @@
 //! a kill every bar must be as it was before the command or as it is after it. `make soak` runs it for an hour
 //! (`SOAK_SECONDS`), from another seed each time (`SOAK_SEED`); the tests run a few fixed seeds.
 
+mod copies;
 mod dice;
 mod figures;
 mod race;

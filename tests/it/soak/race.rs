@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::copies::{self, Seen};
 use super::dice::Dice;
 use super::figures::Figures;
-use super::script::{self, Flavor, Step};
+use super::script::{self, Flavor, Setup, Step};
 use super::state::{self, Grain, State};
 use crate::support::{Database, Run, TestEnv};
 
@@ -35,8 +36,20 @@ struct Race<'a> {
     database: Option<Database>,
     calm: Side,
     cut: Side,
+    /// All that the store has held.
+    seen: Seen,
+    /// The clock of the disturbed side may jump: of dumps nothing depends on it.
+    clock_jumps: bool,
     seed: u64,
 }
+
+/// What the disturbed side's clock may show; `None` is the time of day.
+const CLOCKS: [Option<&str>; 4] = [
+    None,
+    Some("2025-02-01T00:00:00Z"),
+    Some("2026-03-29T00:59:59Z"),
+    Some("2031-12-31T23:59:59Z"),
+];
 
 pub fn run(seed: u64, figures: &mut Figures) -> Result<(), String> {
     let mut dice = Dice::new(seed);
@@ -67,6 +80,8 @@ pub fn run(seed: u64, figures: &mut Figures) -> Result<(), String> {
         database: None,
         calm: side("calm"),
         cut: side("cut"),
+        seen: Seen::default(),
+        clock_jumps: flavor == Flavor::Dumps,
         seed,
     };
     let mut before = State::new();
@@ -113,8 +128,14 @@ impl Race<'_> {
             return Err(format!("the bundle brings {after:?}\nof {kept:?}"));
         }
         let exported_after = exported(&self.calm.env);
+        if step.aside.is_none() {
+            self.seen.add(&after);
+        }
 
         let mut seen = before;
+        if let Some(share) = step.cut_at {
+            seen = self.inject_cut_dumps(step, share)?;
+        }
         for _ in 0..=self.dice.below(CUTS_MAX) {
             let Some(run) = self.cut_once(step, took)? else {
                 continue;
@@ -123,11 +144,15 @@ impl Race<'_> {
             if step.grain != Grain::Unreadable {
                 self.maybe_cut_recovery()?;
                 let found = self.read(true)?;
+                if step.aside.is_none() {
+                    self.seen.add(&found);
+                }
                 let reading = format!("after a kill\n{}", run.snapshot());
                 state::between(&seen, &after, &found, step.grain, &done)
                     .map_err(|why| format!("{why}\n{reading}"))?;
                 // What was there once must not go again.
                 seen = found;
+                self.check_copy()?;
             }
             for (name, bytes) in exported(&self.cut.env) {
                 if exported_before.get(&name) != Some(&bytes)
@@ -195,6 +220,11 @@ impl Race<'_> {
             let delay = took.mul_f64(self.dice.share() * 1.1);
             let mut running = self.program(step, true, None)?;
             thread::sleep(delay);
+            let copyable = step.aside.is_none() && step.grain != Grain::Unreadable;
+            if copyable && self.dice.chance(40) {
+                copies::make(&mut self.dice, &self.cut.env, self.folder);
+                self.story.push("copied while it writes".to_owned());
+            }
             let _ = running.child().kill();
             let run = running.wait();
             self.story.push(format!(
@@ -211,6 +241,46 @@ impl Race<'_> {
             None => Ok(Some(run)),
             Some(_) => ended_well(&run).map(|()| None),
         }
+    }
+
+    /// Injects the step's dumps as they were when half of them was written; returns the state then.
+    fn inject_cut_dumps(&mut self, step: &Step, share: f64) -> Result<State, String> {
+        for setup in &step.setup {
+            if let Setup::Write(name, text) = setup {
+                let end = (text.len() as f64 * share) as usize;
+                self.cut.env.write(&format!("cut/{name}"), &text[..end]);
+                self.figures.odd_dumps.1 += 1;
+            }
+        }
+        let dumps = format!("cut/{}", step.dumps());
+        let mut args = self.at();
+        args.extend(step.args_for(&dumps));
+        let run = self.cut.env.run(&args);
+        self.story
+            .push(format!("{} of {dumps}: {:?}", args.join(" "), run.code));
+        // A file without one whole row fails, and stages nothing.
+        if !matches!(run.code, Some(0 | 3)) {
+            return Err(format!("cut dumps:\n{}", run.snapshot()));
+        }
+        let found = self.read(true)?;
+        self.seen.add(&found);
+        Ok(found)
+    }
+
+    /// Reads the copy that was made while the last command wrote, if any, and syncs it.
+    fn check_copy(&mut self) -> Result<(), String> {
+        if !self.cut.env.path(copies::FOLDER).exists() {
+            return Ok(());
+        }
+        match copies::reads_true(&self.cut.env, &self.seen)? {
+            true => self.figures.copies.0 += 1,
+            false => self.figures.copies.1 += 1,
+        }
+        let table = format!("soak_{}_copy", self.seed);
+        let database = self.database.get_or_insert_with(Database::new);
+        copies::syncs_whole(&self.cut.env, &self.store, database, &table)?;
+        std::fs::remove_dir_all(self.cut.env.path(copies::FOLDER))
+            .map_err(|error| error.to_string())
     }
 
     /// What opens the store after a kill may be killed too.
@@ -270,7 +340,11 @@ impl Race<'_> {
         point: Option<&str>,
     ) -> Result<crate::support::Running, String> {
         let mut args = self.at();
-        args.extend(step.args.iter().cloned());
+        let piped = step.pipe.as_ref().filter(|_| cut);
+        args.extend(match piped {
+            Some(_) => step.args_for("/dev/stdin"),
+            None => step.args.clone(),
+        });
         let mut url = None;
         if step.command == "sync" {
             let table = if cut {
@@ -281,8 +355,19 @@ impl Race<'_> {
             args.extend(["--table".to_owned(), table.clone()]);
             url = Some(self.database.get_or_insert_with(Database::new).url());
         }
+        let clock = match cut && self.clock_jumps {
+            true => self.dice.pick(&CLOCKS),
+            false => None,
+        };
         let env = if cut { &self.cut.env } else { &self.calm.env };
         let mut program = env.program(&args);
+        if let Some(name) = piped {
+            self.figures.odd_dumps.0 += 1;
+            program = program.stdin(env.read(name));
+        }
+        if let Some(clock) = clock {
+            program = program.env("BACKFILL_NOW", clock);
+        }
         if let Some(url) = url {
             program = program.env("DATABASE_URL", url);
         }

@@ -25,6 +25,11 @@ pub struct Step {
     pub points: &'static [&'static str],
     /// The store that it fills, where that is not the run's own: a bundle is applied to a new one.
     pub aside: Option<String>,
+    /// The disturbed side reads this dump from a pipe instead of its folder.
+    pub pipe: Option<String>,
+    /// The disturbed side first injects the dumps cut off at this share of their bytes, as files that
+    /// are still being written.
+    pub cut_at: Option<f64>,
 }
 
 /// Something done before a step, undisturbed.
@@ -107,6 +112,8 @@ fn step(command: &'static str, line: &str, grain: Grain, points: &'static [&'sta
         setup: Vec::new(),
         points,
         aside: None,
+        pipe: None,
+        cut_at: None,
     }
 }
 
@@ -150,6 +157,14 @@ fn inject(dice: &mut Dice, number: usize) -> Step {
             format!("d{number}/{}.csv", ticker.replace('/', "_")),
             dump(ticker, first, rows, dice.roll()),
         ));
+    }
+    // A bar that was read wrong from a cut dump stays under `ignore`, and shows.
+    if mode == "ignore" && dice.chance(50) {
+        step.cut_at = Some(dice.share());
+    } else if let [Setup::Write(name, _)] = step.setup.as_slice()
+        && dice.chance(50)
+    {
+        step.pipe = Some(name.clone());
     }
     step
 }
@@ -244,6 +259,26 @@ fn sync() -> Step {
         Grain::Nothing,
         &["sync.before-commit", "sync.after-commit"],
     )
+}
+
+impl Step {
+    /// The folder of its dumps.
+    pub fn dumps(&self) -> &str {
+        let at = self.args.iter().position(|arg| arg == "--csv-dir");
+        at.map_or("", |at| &self.args[at + 1])
+    }
+
+    /// The arguments with the dumps of another folder, or with standard input for them.
+    pub fn args_for(&self, dumps: &str) -> Vec<String> {
+        let mut args = self.args.clone();
+        if let Some(at) = args.iter().position(|arg| arg == "--csv-dir") {
+            args[at + 1] = dumps.to_owned();
+            if dumps == "/dev/stdin" {
+                args.remove(at);
+            }
+        }
+        args
+    }
 }
 
 impl Setup {
