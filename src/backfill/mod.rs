@@ -21,7 +21,6 @@ mod rejects;
 mod restatement;
 mod run;
 mod shelf;
-mod split;
 mod ticker;
 mod windows;
 
@@ -31,7 +30,6 @@ pub use fetch::{Asking, Clock};
 pub use plan::{History, Plan, Planner, Since, TickerPlan, partial_dates, shard};
 pub use quota::Spending;
 pub use run::Job;
-pub use split::{BasisChange, Split};
 pub use windows::Window;
 
 #[cfg(test)]

@@ -18,8 +18,7 @@ use chrono::NaiveDate;
 use super::Error;
 use super::days::local_date;
 use super::shelf::{Batch, Job, Kept, Worker};
-use super::split::BasisChange;
-use crate::model::{Bars, Basis, Hours, OnConflict, SeriesKey, Timestamp};
+use crate::model::{Bars, Basis, BasisChange, Hours, OnConflict, SeriesKey, Timestamp};
 use crate::report::Event;
 use crate::store::Store;
 

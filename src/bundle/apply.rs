@@ -206,6 +206,8 @@ struct Applying {
     left: BTreeMap<String, u64>,
     /// Whose bars were refused: nothing more of theirs is offered.
     refused: BTreeSet<SeriesKey>,
+    /// Series with a warning about their price basis.
+    warned: BTreeSet<SeriesKey>,
 }
 
 impl Applying {
@@ -225,6 +227,7 @@ impl Applying {
                 .collect(),
             left,
             refused: BTreeSet::new(),
+            warned: BTreeSet::new(),
         }
     }
 
@@ -252,12 +255,19 @@ impl Applying {
         for (series, answer) in series.into_iter().zip(store.commit(run, offers)?) {
             let ticker = series.ticker.as_str();
             match answer {
-                Ok(done) => self.count(ticker, |counts| {
-                    counts.committed += done.counts.committed;
-                    counts.updated += done.counts.updated;
-                    counts.skipped_identical += done.counts.skipped_identical;
-                    counts.skipped_restated += done.counts.skipped_restated;
-                }),
+                Ok(done) => {
+                    if let Some(warning) = done.basis_warning(ticker)
+                        && self.warned.insert(series.clone())
+                    {
+                        observer.event(&Event::Warning(&warning));
+                    }
+                    self.count(ticker, |counts| {
+                        counts.committed += done.counts.committed;
+                        counts.updated += done.counts.updated;
+                        counts.skipped_identical += done.counts.skipped_identical;
+                        counts.skipped_restated += done.counts.skipped_restated;
+                    });
+                }
                 Err(refusal) => {
                     self.refuse(&refusal, ticker);
                     self.refused.insert(series);

@@ -6,8 +6,8 @@ use super::error::Error;
 use super::piece::{Group, Piece};
 use super::run::Shared;
 use crate::model::{Basis, Hours, Interval, Provenance, SeriesKey, Source, Ticker};
-use crate::report::{Counts, UnitStatus};
-use crate::store::{Offer, Refusal, RunId, Store, Tally};
+use crate::report::{Counts, Event, UnitStatus};
+use crate::store::{Committed, Offer, Refusal, RunId, Store, Tally};
 
 /// Where bars go.
 #[derive(Clone, Copy)]
@@ -24,14 +24,13 @@ pub enum Sink<'a> {
 }
 
 impl Sink<'_> {
-    fn commit(self, offers: Vec<Offer>) -> Result<Vec<Result<Tally, Refusal>>, Error> {
+    /// `None` for each offer of a dry run.
+    fn commit(self, offers: Vec<Offer>) -> Result<Vec<Result<Option<Committed>, Refusal>>, Error> {
         match self {
-            Self::Store { store, run } => Ok(store
-                .commit(run, offers)?
-                .into_iter()
-                .map(|answer| answer.map(|committed| committed.counts))
+            Self::Store { store, run } => Ok((store.commit(run, offers)?.into_iter())
+                .map(|answer| answer.map(Some))
                 .collect()),
-            Self::Dry => Ok(offers.iter().map(|_| Ok(Tally::default())).collect()),
+            Self::Dry => Ok(offers.iter().map(|_| Ok(None)).collect()),
         }
     }
 }
@@ -44,6 +43,8 @@ pub(super) struct Outcome {
     pub(super) refusals: Vec<Refusal>,
     /// Whose batches were refused: nothing more of theirs is offered.
     pub(super) refused: HashSet<Ticker>,
+    /// Tickers with a warning about their price basis.
+    warned: HashSet<Ticker>,
 }
 
 /// A piece ready to be committed.
@@ -123,7 +124,15 @@ pub(super) fn commit(
     let answers = shared.sink.commit(offers)?;
     for (ticker, answer) in tickers.into_iter().zip(answers) {
         match answer {
-            Ok(tally) => {
+            Ok(committed) => {
+                let warning = (committed.as_ref())
+                    .and_then(|committed| committed.basis_warning(ticker.as_str()));
+                if let Some(warning) = warning
+                    && outcome.warned.insert(ticker.clone())
+                {
+                    shared.observer.event(&Event::Warning(&warning));
+                }
+                let tally = committed.map_or_else(Tally::default, |committed| committed.counts);
                 let counts = Counts {
                     committed: tally.committed,
                     updated: tally.updated,

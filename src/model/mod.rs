@@ -4,6 +4,7 @@
 
 mod bar;
 mod bars;
+mod basis_change;
 mod conflict;
 mod interval;
 mod reject;
@@ -14,6 +15,7 @@ mod time;
 
 pub use bar::Bar;
 pub use bars::{Bars, Columns, NO_TRADES};
+pub use basis_change::{BasisChange, Split};
 pub use conflict::{OnConflict, UnknownOnConflict};
 pub use interval::{Interval, UnknownInterval};
 pub use reject::{Reason, Reject};

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use crate::model::{Bars, OnConflict, Provenance, SeriesKey, Source};
+use crate::model::{Bars, BasisChange, OnConflict, Provenance, SeriesKey, Source};
 
 use super::catalog::LedgerRow;
 use super::coverage::Answer;
@@ -68,6 +68,21 @@ pub struct Committed {
     pub commit: Option<(u64, Uuid)>,
     /// What it did.
     pub counts: Tally,
+    /// Set if the offered bars have another price basis than the stored ones with the same keys.
+    pub basis_change: Option<BasisChange>,
+}
+
+impl Committed {
+    /// A warning that the series now has bars of two price bases.
+    #[must_use]
+    pub fn basis_warning(&self, ticker: &str) -> Option<String> {
+        self.basis_change.map(|change| {
+            format!(
+                "[{ticker}] stored closes are {:.4} times the offered ones: this series may now have bars of two price bases",
+                change.factor()
+            )
+        })
+    }
 }
 
 /// A draft that may be written: what it adds, what it replaces, and whereto.
@@ -87,6 +102,7 @@ pub(super) struct Prepared {
     pub new_timestamps: Vec<i64>,
     pub coverage: Vec<Answer>,
     pub counts: Tally,
+    pub basis_change: Option<BasisChange>,
     pub publishes: bool,
 }
 
@@ -155,6 +171,7 @@ impl Store {
                     answers.push(Some(Ok(Committed {
                         commit: None,
                         counts: ready.counts,
+                        basis_change: ready.basis_change,
                     })));
                 }
                 Ok(ready) => {

@@ -5,16 +5,20 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::model::{
-    Bars, Basis, Hours, Interval, OnConflict, Provenance, SeriesKey, TimeRange, Timestamp,
+    Bar, Bars, Basis, BasisChange, Hours, Interval, OnConflict, Provenance, SeriesKey, TimeRange,
+    Timestamp,
 };
 use crate::store::catalog::{HotYear, LedgerRow, SeriesFacts};
 use crate::store::error::{Error, Refusal};
 use crate::store::handle::Store;
-use crate::store::merge::{self, Sorted};
+use crate::store::merge::{self, Compared, Sorted};
 use crate::store::publish;
 use crate::store::rows::StagedRows;
 
 use super::{Offer, Prepared, Tally};
+
+/// Restated bars that are looked at for a change of the price basis.
+const BASIS_SAMPLE_MAX: usize = 500;
 
 /// A sorted offer.
 pub(super) struct Draft {
@@ -134,6 +138,7 @@ impl Store {
             }));
         }
 
+        let basis_change = basis_change(&compared, &sorted.bars, &staged);
         let (series_id, is_new_series) =
             facts.as_ref().map_or((0, true), |facts| (facts.id, false));
         let updates = *on_conflict == OnConflict::Update;
@@ -220,6 +225,7 @@ impl Store {
             new_timestamps,
             coverage: offer.coverage,
             counts,
+            basis_change,
         }))
     }
 
@@ -246,6 +252,15 @@ impl Store {
         });
         Ok(sealed.merge(hot))
     }
+}
+
+/// The change of the price basis that restated bars show, judged by an even sample of them.
+fn basis_change(compared: &Compared, offered: &Bars, staged: &StagedRows) -> Option<BasisChange> {
+    let step = compared.restated.len().div_ceil(BASIS_SAMPLE_MAX).max(1);
+    let sample: Vec<(Bar, Bar)> = (compared.restated.iter().step_by(step))
+        .map(|(of_offered, of_staged)| (staged.bars.get(*of_staged), offered.get(*of_offered)))
+        .collect();
+    BasisChange::between(&sample, compared.identical / step as u64)
 }
 
 /// The range that sorted bars span; empty for no bars.

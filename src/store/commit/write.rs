@@ -60,6 +60,7 @@ impl Store {
             .map(|ready| Committed {
                 commit: (ready.counts.committed > 0).then_some((ready.commit_seq, ready.commit_id)),
                 counts: ready.counts,
+                basis_change: ready.basis_change,
             })
             .collect())
     }

@@ -46,6 +46,47 @@ fn again_under_each_mode() {
     );
 }
 
+/// A dump whose prices differ by one factor from the stored ones is another price basis: two bases in one
+/// series are reported, once a file and ticker.
+#[test]
+fn a_dump_on_another_price_basis_is_a_warning() {
+    let priced = |rows: u32, price: f64| {
+        let row = move |hour: u32, minute: u32| {
+            let close = price * (1.0 + f64::from(hour * 60 + minute) * 0.001);
+            format!(
+                "2025-01-02 {hour:02}:{minute:02}:00,{close:.4},{close:.4},{close:.4},{close:.4},100"
+            )
+        };
+        minutes(rows, 1, row)
+    };
+    for mode in ["ignore", "update"] {
+        let env = TestEnv::new();
+        env.write("A.csv", priced(40, 200.0));
+        env.typed("inject-csv A.csv --store s").ok();
+        env.write("A.csv", priced(80, 50.0));
+        let run = env
+            .typed(&format!("inject-csv A.csv --store s --on-conflict {mode}"))
+            .ok();
+        let warning = "warning: [A] stored closes are 4.0000 times the offered ones: this series may now have bars of two price bases";
+        assert_eq!(run.stderr.matches(warning).count(), 1, "{}", run.snapshot());
+    }
+    // Revised bars, each in its own way.
+    let env = TestEnv::new();
+    env.write("A.csv", minutes(40, 1, row(10)));
+    env.typed("inject-csv A.csv --store s").ok();
+    env.write(
+        "A.csv",
+        minutes(40, 1, |hour, minute| {
+            let price = 10 + (hour + minute) % 3;
+            format!("2025-01-02 {hour:02}:{minute:02}:00,{price},{price},9,{price},100")
+        }),
+    );
+    let run = env
+        .typed("inject-csv A.csv --store s --on-conflict update")
+        .ok();
+    assert!(!run.stderr.contains("price bases"), "{}", run.snapshot());
+}
+
 #[test]
 fn files_of_one_series_are_taken_in_path_order_whatever_the_threads() {
     for threads in [1, 8] {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::model::Bar;
+use super::Bar;
 
 /// A change of the price basis, as compared bars show it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +15,15 @@ pub enum BasisChange {
 }
 
 impl BasisChange {
+    /// How many times the new closes the stored ones are.
+    #[must_use]
+    pub fn factor(self) -> f64 {
+        match self {
+            Self::Split(split) => split.factor(),
+            Self::Factor(factor) => factor,
+        }
+    }
+
     /// The change by which `pairs` of a stored bar and the bar offered for it differ, if one factor
     /// explains them. `identical` is the number of other bars that were compared and are the same.
     #[must_use]
