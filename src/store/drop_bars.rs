@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{DateRange, SeriesKey, TimeRange, Timestamp};
+use chrono::NaiveDate;
+
+use crate::model::{SeriesKey, TimeRange, Timestamp};
 
 use super::catalog::{HotYear, SeriesFacts, years};
 use super::error::Error;
@@ -51,11 +53,11 @@ impl Store {
             let mut inner = self.inner();
             inner.tails.forget();
             let counts = sessions::count(facts.id, &kept, calendar.as_ref());
-            let dates = dates_of(range, calendar.as_ref());
+            let (first, last) = dates_of(range, calendar.as_ref());
             inner.catalog.transaction(|catalog| {
                 catalog.delete_hot_range(facts.id, range)?;
                 catalog.replace_sessions(facts.id, &counts)?;
-                catalog.forget_coverage(series, dates)?;
+                catalog.forget_coverage(series, first, last)?;
                 catalog.insert_intents(&pending.iter().map(|one| &one.intent))
             })
         };
@@ -127,8 +129,11 @@ pub(super) fn recount(hot: &StagedRows) -> BTreeMap<i32, HotYear> {
         .collect()
 }
 
-/// The exchange-local dates of `range`; all dates where it is open-ended.
-fn dates_of(range: TimeRange, calendar: Option<&crate::calendar::Calendar>) -> Option<DateRange> {
+/// The first and the last exchange-local date of `range`; `None` for an end that no bar can be beyond.
+fn dates_of(
+    range: TimeRange,
+    calendar: Option<&crate::calendar::Calendar>,
+) -> (Option<NaiveDate>, Option<NaiveDate>) {
     let date = |micros: i64| {
         let at = Timestamp::from_micros(micros);
         at.is_in_range().then(|| {
@@ -138,18 +143,5 @@ fn dates_of(range: TimeRange, calendar: Option<&crate::calendar::Calendar>) -> O
             )
         })
     };
-    let first = if range.start == i64::MIN {
-        Some(chrono::NaiveDate::MIN)
-    } else {
-        date(range.start)
-    }?;
-    let last = if range.end == i64::MAX {
-        Some(chrono::NaiveDate::MAX)
-    } else {
-        date(range.end - 1)
-    }?;
-    if first == chrono::NaiveDate::MIN && last == chrono::NaiveDate::MAX {
-        return None;
-    }
-    DateRange::new(first, last).ok()
+    (date(range.start), date(range.end.saturating_sub(1)))
 }

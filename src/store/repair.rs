@@ -89,7 +89,8 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
             catalog.delete_segment(name)?;
         }
         for (series, dates) in &lost_segments.dates {
-            catalog.forget_coverage(series, *dates)?;
+            let (first, last) = (dates.map(DateRange::first), dates.map(DateRange::last));
+            catalog.forget_coverage(series, first, last)?;
         }
         for (key, (facts, timestamps)) in &sound {
             let id = series.get(&key.series).map_or(0, |series| series.id);
@@ -97,7 +98,9 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
             catalog.delete_hot(&[(id, timestamps)])?;
         }
         for key in &lost {
-            catalog.forget_coverage(&key.series, year_dates(key.year))?;
+            let dates = year_dates(key.year);
+            let (first, last) = (dates.map(DateRange::first), dates.map(DateRange::last));
+            catalog.forget_coverage(&key.series, first, last)?;
         }
         recount(catalog, &series, &sound, &options.calendars)?;
         catalog.adopt_commits()?;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{Int16Array, Int64Array, StringArray};
+use chrono::NaiveDate;
 use duckdb::params;
 
-use crate::model::{DateRange, SeriesKey};
+use crate::model::SeriesKey;
 use crate::store::coverage::Answer;
 use crate::store::error::Error;
 use crate::store::ledger::{Entries, Entry};
@@ -13,6 +14,9 @@ use crate::store::run::RunId;
 
 use super::records::{dates, instants, texts};
 use super::{Catalog, date, instant};
+
+/// Of an answer that shares a date with those from the first to the last parameter.
+const OVERLAPS: &str = "last >= ?::DATE AND first <= ?::DATE";
 
 impl Catalog {
     /// Records what was asked and how it was answered: answers that no recorded one goes on into, and those that one does.
@@ -114,13 +118,14 @@ impl Catalog {
         )
     }
 
-    /// Makes dates of a series count as never asked; all dates where `dates` is `None`.
+    /// Makes dates of a series count as never asked, from `first` to `last`; an end that is `None` is open.
     ///
     /// Of an answer that reaches further, the rest stays, as an answer of its own whose rows are not known.
     pub fn forget_coverage(
         &self,
         series: &SeriesKey,
-        dates: Option<DateRange>,
+        first: Option<NaiveDate>,
+        last: Option<NaiveDate>,
     ) -> Result<(), Error> {
         let (minutes, ticker) = (series.interval.minutes(), series.ticker.as_str());
         // That something was asked for in vain is forgotten with it.
@@ -128,41 +133,25 @@ impl Catalog {
             "DELETE FROM fills WHERE interval = ? AND ticker = ?",
             params![minutes, ticker],
         )?;
-        let Some(dates) = dates else {
-            self.execute(
-                "DELETE FROM coverage WHERE interval = ? AND ticker = ?",
-                params![minutes, ticker],
-            )?;
-            return Ok(());
+        let text = |date: Option<NaiveDate>, open: &str| {
+            date.map_or_else(|| open.to_owned(), |date| date.to_string())
         };
-        let (first, last) = (dates.first().to_string(), dates.last().to_string());
+        let (from, to) = (text(first, "-infinity"), text(last, "infinity"));
         self.run("CREATE OR REPLACE TEMP TABLE trimmed AS FROM coverage LIMIT 0")?;
-        for (columns, condition) in [
-            (
-                "first, ?::DATE - 1 AS last",
-                "first < ?::DATE AND last >= ?::DATE AND first <= ?::DATE",
-            ),
-            (
-                "?::DATE + 1 AS first, last",
-                "last > ?::DATE AND last >= ?::DATE AND first <= ?::DATE",
-            ),
-        ] {
-            let edge = if columns.starts_with("first") {
-                &first
-            } else {
-                &last
-            };
+        let before = first.map(|_| ("first, ?::DATE - 1 AS last", "first < ?::DATE", &from));
+        let after = last.map(|_| ("?::DATE + 1 AS first, last", "last > ?::DATE", &to));
+        for (columns, condition, edge) in before.into_iter().chain(after) {
             self.execute(
                 &format!(
                     "INSERT INTO trimmed SELECT provider, interval, ticker, exchange, basis, hours, {columns}, status, 0, 'trimmed',
-                         asked_at, run_id FROM coverage WHERE {condition} AND interval = ? AND ticker = ?"
+                         asked_at, run_id FROM coverage WHERE {condition} AND {OVERLAPS} AND interval = ? AND ticker = ?"
                 ),
-                params![edge, edge, first, last, minutes, ticker],
+                params![edge, edge, from, to, minutes, ticker],
             )?;
         }
         self.execute(
-            "DELETE FROM coverage WHERE last >= ?::DATE AND first <= ?::DATE AND interval = ? AND ticker = ?",
-            params![first, last, minutes, ticker],
+            &format!("DELETE FROM coverage WHERE {OVERLAPS} AND interval = ? AND ticker = ?"),
+            params![from, to, minutes, ticker],
         )?;
         self.run("INSERT INTO coverage FROM trimmed; DROP TABLE trimmed")
     }

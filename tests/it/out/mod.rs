@@ -2,6 +2,7 @@
 
 mod export;
 mod query;
+mod ranges;
 mod status;
 
 use backfill::model::{

@@ -1,0 +1,144 @@
+//! `--start` without `--end` and the other way round: the open end means the first or the last there is.
+
+use backfill::model::{Interval, OnConflict};
+
+use super::{minutes, stage};
+use crate::support::{Run, TestEnv};
+
+/// Four sessions, fetched; the store is `data/demo`.
+fn fetched() -> (TestEnv, &'static str) {
+    let env = TestEnv::new();
+    env.typed("specific --provider demo --tickers A --start 2025-01-02 --end 2025-01-07")
+        .ok();
+    (env, "data/demo")
+}
+
+/// The same sessions, staged without having been asked for.
+fn injected() -> (TestEnv, &'static str) {
+    let env = TestEnv::new();
+    for day in ["02", "03", "06", "07"] {
+        let bars = minutes(&format!("2025-01-{day}T14:30:00Z"), 390);
+        stage(&env, "A", Interval::M1, bars, OnConflict::Fail);
+    }
+    (env, super::STORE)
+}
+
+const RANGES: [(&str, &str); 5] = [
+    ("--start 2025-01-06", ">= '2025-01-06'"),
+    ("--end 2025-01-03", "<= '2025-01-03'"),
+    (
+        "--start 2025-01-03 --end 2025-01-06",
+        "BETWEEN '2025-01-03' AND '2025-01-06'",
+    ),
+    ("--start 1900-01-01", "IS NOT NULL"),
+    ("--end 2199-12-31", "IS NOT NULL"),
+];
+
+/// Bars whose New York date is as `condition` says.
+fn bars(env: &TestEnv, store: &str, condition: &str) -> usize {
+    let sql = format!(
+        "SELECT count(*) FROM bars WHERE (timestamp AT TIME ZONE 'America/New_York')::DATE {condition}"
+    );
+    let run = env
+        .run(["query", "--store", store, "--format", "csv", &sql])
+        .ok();
+    run.out().lines().nth(1).unwrap().parse().unwrap()
+}
+
+fn summary(run: &Run) -> serde_json::Value {
+    serde_json::from_slice(&run.stdout).unwrap()
+}
+
+#[test]
+fn one_end_means_the_same_to_every_command_that_reads() {
+    for (env, store) in [fetched(), injected()] {
+        env.typed(&format!("export --to all.csv --store {store}"))
+            .ok();
+        for (range, condition) in RANGES {
+            let expected = bars(&env, store, condition);
+            assert!(expected > 300, "{store} {range}: {expected}");
+            let exported = env
+                .typed(&format!("export --to - --store {store} {range}"))
+                .ok();
+            assert_eq!(
+                exported.out().lines().count() - 1,
+                expected,
+                "{store} {range}"
+            );
+            let bundled = env
+                .typed(&format!("bundle create x.tar --store {store} {range}"))
+                .ok();
+            let rows = format!(" rows={expected} ");
+            assert!(
+                bundled.out().contains(&rows),
+                "{store} {range}: {}",
+                bundled.out()
+            );
+            let line = format!("inject-csv all.csv --dry-run --summary-json --store new {range}");
+            let injected = summary(&env.typed(&line).ok());
+            assert_eq!(injected["totals"]["prepared"], expected, "{store} {range}");
+            // Asked about sessions before the first, it lists them.
+            if expected < bars(&env, store, "IS NOT NULL") {
+                let line = format!("gaps --format json --store {store} {range}");
+                let gaps = env.typed(&line).ok().json();
+                assert_eq!(gaps["gaps"].as_array().unwrap().len(), 0, "{store} {range}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_drop_with_one_end_removes_bars_and_coverage_up_to_the_other() {
+    let coverage = |env: &TestEnv, store: &str| {
+        let sql = "SELECT first, last FROM coverage ORDER BY first";
+        let run = env
+            .run(["query", "--store", store, "--format", "csv", sql])
+            .ok();
+        run.out()
+            .lines()
+            .skip(1)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let left = [
+        vec!["2025-01-02,2025-01-05"],
+        vec!["2025-01-04,2025-01-07"],
+        vec!["2025-01-02,2025-01-02", "2025-01-07,2025-01-07"],
+        vec![],
+        vec![],
+    ];
+    for ((range, condition), left) in RANGES.into_iter().zip(left) {
+        for (env, store) in [fetched(), injected()] {
+            let kept = bars(&env, store, "IS NOT NULL") - bars(&env, store, condition);
+            let line = format!("drop --tickers A --yes --store {store} {range}");
+            let run = env.typed(&line).ok();
+            assert!(
+                run.out().starts_with("dropped: A 1m rows="),
+                "{store} {range}"
+            );
+            assert_eq!(bars(&env, store, "IS NOT NULL"), kept, "{store} {range}");
+            if store == "data/demo" {
+                assert_eq!(coverage(&env, store), left, "{range}");
+            }
+            // Said again, it changes nothing.
+            env.typed(&line).ok();
+            assert_eq!(bars(&env, store, "IS NOT NULL"), kept, "{store} {range}");
+            env.typed(&format!("verify --store {store}")).ok();
+        }
+    }
+}
+
+#[test]
+fn dates_before_those_of_any_bar_leave_other_coverage_alone() {
+    let (env, store) = fetched();
+    let (start, end) = ("1900-01-01", "2025-01-03");
+    env.typed(&format!(
+        "drop --tickers A --yes --store {store} --start {start} --end {end}"
+    ))
+    .ok();
+    let sql = "SELECT first, last FROM coverage";
+    let run = env
+        .run(["query", "--store", store, "--format", "csv", sql])
+        .ok();
+    assert_eq!(run.out(), "first,last\n2025-01-04,2025-01-07\n");
+}
