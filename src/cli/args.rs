@@ -1,15 +1,20 @@
 //! The global options, and groups of options that several commands share.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use chrono::NaiveDate;
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::ArgMatches;
+use clap::builder::{
+    MapValueParser, OsStringValueParser, PathBufValueParser, TypedValueParser, ValueParserFactory,
+};
 
 use super::error::CliError;
 use super::log::{LogFormat, LogLevel};
 use crate::model::{DateRange, Ticker, TypedDate};
+use crate::store::SeriesRow;
 
 /// Options that stand before or after the command.
 #[derive(Clone, Debug, clap::Args)]
@@ -91,6 +96,44 @@ impl FromStr for SummaryTarget {
     }
 }
 
+/// A file or folder that the command writes. Every other path on the command line is one that it reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputArg(pub PathBuf);
+
+impl OutputArg {
+    /// Whether it is `-`: standard output.
+    #[must_use]
+    pub fn is_stdout(&self) -> bool {
+        self.0.as_os_str() == "-"
+    }
+}
+
+impl ValueParserFactory for OutputArg {
+    type Parser = MapValueParser<PathBufValueParser, fn(PathBuf) -> Self>;
+
+    fn value_parser() -> Self::Parser {
+        PathBufValueParser::new().map(Self as fn(PathBuf) -> Self)
+    }
+}
+
+/// Files and folders that a command line reads: every path typed but the store's, and those that are read unasked.
+pub(super) fn inputs(matches: &ArgMatches) -> Vec<PathBuf> {
+    let mut inputs = vec![PathBuf::from(".env")];
+    if matches!(matches.subcommand_name(), Some("specific" | "concurrent")) {
+        inputs.push(PathBuf::from("tickers.json"));
+    }
+    let mut level = Some(matches);
+    while let Some(matches) = level {
+        for id in matches.ids().filter(|id| *id != "store") {
+            // Ids of other types, those of groups of options among them, are no paths.
+            let paths = matches.try_get_many::<PathBuf>(id.as_str());
+            inputs.extend(paths.ok().flatten().into_iter().flatten().cloned());
+        }
+        level = matches.subcommand().map(|(_, matches)| matches);
+    }
+    inputs
+}
+
 /// Which part of what is staged a command works on.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Range")]
@@ -119,28 +162,100 @@ impl RangeArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Range")]
 pub struct TickerArgs {
-    /// Tickers, with spaces or commas between them [default: all]. Example: --tickers AAPL MSFT
-    #[arg(long, value_name = "TICKER", num_args = 1.., value_delimiter = ',')]
+    /// Tickers, with spaces or commas between them [default: all]. A ticker with a space in it goes between quotes, by
+    /// itself. Example: --tickers AAPL MSFT
+    #[arg(long, value_name = "TICKER", num_args = 1..)]
     pub tickers: Vec<String>,
 }
 
 impl TickerArgs {
-    /// The tickers typed: trimmed, upper case, each once, in the order typed. Empty where none was.
-    pub fn resolve(&self) -> Result<Vec<Ticker>, CliError> {
-        let mut tickers = Vec::new();
-        for typed in self
-            .tickers
-            .iter()
-            .flat_map(|typed| typed.split_whitespace())
-        {
-            let ticker: Ticker = typed.parse()?;
-            if !tickers.contains(&ticker) {
-                tickers.push(ticker);
-            }
+    /// The tickers typed, checked (code 2) and not looked up yet.
+    pub fn resolve(&self) -> Result<TypedTickers, CliError> {
+        TypedTickers::new(&self.tickers)
+    }
+}
+
+/// Tickers as they were typed. An argument that as a whole is a staged ticker is that ticker, else a list of tickers: so a
+/// ticker with a space or a comma in it can be named.
+#[derive(Clone, Debug, Default)]
+pub struct TypedTickers(Vec<TypedTicker>);
+
+#[derive(Clone, Debug)]
+struct TypedTicker {
+    /// `None` where all of the argument is no ticker.
+    whole: Option<Ticker>,
+    listed: Vec<Ticker>,
+    has_blank: bool,
+}
+
+impl TypedTickers {
+    /// Reads the arguments of `--tickers`.
+    pub fn new(typed: &[String]) -> Result<Self, CliError> {
+        let mut arguments = Vec::new();
+        for typed in typed {
+            let words = typed.split(|c: char| c == ',' || c.is_whitespace());
+            let listed = words.filter(|word| !word.is_empty()).map(str::parse);
+            arguments.push(TypedTicker {
+                whole: typed.parse().ok(),
+                listed: listed.collect::<Result<_, _>>()?,
+                has_blank: typed.trim().contains(char::is_whitespace),
+            });
         }
-        if tickers.is_empty() && !self.tickers.is_empty() {
+        if !arguments.is_empty() && arguments.iter().all(|typed| typed.listed.is_empty()) {
             return Err(CliError::usage("--tickers names no ticker"));
         }
-        Ok(tickers)
+        Ok(Self(arguments))
+    }
+
+    /// The tickers meant, each once, in the order typed; empty where none was typed. `staged` is asked only where an
+    /// argument can be read in two ways.
+    pub fn among(
+        &self,
+        staged: impl FnOnce() -> Result<Vec<SeriesRow>, CliError>,
+    ) -> Result<Vec<Ticker>, CliError> {
+        let is_list = |typed: &TypedTicker| typed.listed != typed.whole.as_slice();
+        let staged: BTreeSet<Ticker> = match self.0.iter().any(is_list) {
+            true => staged()?.into_iter().map(|row| row.key.ticker).collect(),
+            false => BTreeSet::new(),
+        };
+        Ok(self.each(|typed| match &typed.whole {
+            Some(whole) if staged.contains(whole) => std::slice::from_ref(whole),
+            _ => &typed.listed,
+        }))
+    }
+
+    /// The tickers meant where a mistake cannot be undone: an argument with a space in it is one ticker, staged or not, and
+    /// never a list.
+    pub fn among_exactly(&self, staged: &[SeriesRow]) -> Vec<Ticker> {
+        let is_staged = |ticker: &Ticker| staged.iter().any(|row| row.key.ticker == *ticker);
+        self.each(|typed| match &typed.whole {
+            Some(whole) if typed.has_blank || is_staged(whole) => std::slice::from_ref(whole),
+            _ => &typed.listed,
+        })
+    }
+
+    /// Every ticker that an argument can mean: for bars that are not staged yet.
+    #[must_use]
+    pub fn either(&self) -> Vec<Ticker> {
+        let mut tickers = self.each(|typed| &typed.listed);
+        let whole = self.0.iter().filter_map(|typed| typed.whole.clone());
+        tickers.extend(whole);
+        tickers
+    }
+
+    /// Whether none was typed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn each<'a>(&'a self, meant: impl Fn(&'a TypedTicker) -> &'a [Ticker]) -> Vec<Ticker> {
+        let mut tickers: Vec<Ticker> = Vec::new();
+        for ticker in self.0.iter().flat_map(meant) {
+            if !tickers.contains(ticker) {
+                tickers.push(ticker.clone());
+            }
+        }
+        tickers
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::args::{Globals, SummaryTarget};
+use super::args::{Globals, OutputArg, SummaryTarget};
 use super::clock;
 use super::console::Console;
 use super::error::CliError;
@@ -14,6 +14,7 @@ use super::interrupt;
 use super::output::{Stdout, Trouble};
 use super::terminal::Terminal;
 use crate::calendar::Overrides;
+use crate::export::{Guard, OutputFile, OutputFolder};
 use crate::model::Timestamp;
 use crate::report::{RunInfo, RunReport, Stop, Summary, Wording};
 use crate::store::OpenOptions;
@@ -31,6 +32,8 @@ pub struct Context {
     globals: Globals,
     terminal: Arc<Terminal>,
     trouble: Trouble,
+    guard: Guard,
+    outputs: Mutex<Vec<PathBuf>>,
     began: Instant,
     info: Mutex<RunInfo>,
     ended: OnceLock<(Timestamp, Duration)>,
@@ -48,8 +51,28 @@ pub enum Outcome {
 }
 
 impl Context {
-    pub(super) fn new(globals: Globals, terminal: Arc<Terminal>, command: &str) -> Self {
+    /// `inputs` is what the command reads; no output may be one of them.
+    pub(super) fn new(
+        globals: Globals,
+        terminal: Arc<Terminal>,
+        command: &str,
+        inputs: Vec<PathBuf>,
+    ) -> Self {
+        let typed = globals
+            .store
+            .iter()
+            .filter(|dir| !dir.as_os_str().is_empty());
+        let mut stores: Vec<PathBuf> = typed.cloned().collect();
+        if stores.is_empty() {
+            stores = [STORE_DEFAULT, STORE_DEMO].map(PathBuf::from).into();
+        }
         Self {
+            guard: Guard {
+                stores,
+                inputs,
+                is_read: crate::inject::is_dump_name,
+            },
+            outputs: Mutex::default(),
             globals,
             terminal,
             trouble: Trouble::default(),
@@ -161,6 +184,47 @@ impl Context {
 
     pub(super) fn raw_stdout(&self) -> Result<Stdout, CliError> {
         Ok(Stdout::open(&self.trouble)?)
+    }
+
+    /// A file that the command may write, checked (code 2): outside every store, not one of its inputs, named once. Ask before
+    /// anything is opened, and before [`stop`](Self::stop): a pipe is opened here, and waits for its reader.
+    pub fn output_file(&self, output: &OutputArg) -> Result<OutputFile, CliError> {
+        let file = self.guard.file(&output.0)?;
+        if file.special().is_none() {
+            self.take_output(&output.0, file.real())?;
+        }
+        Ok(file)
+    }
+
+    /// A folder that the command may fill, checked (code 2): outside every store.
+    pub fn output_folder(&self, output: &OutputArg) -> Result<OutputFolder, CliError> {
+        Ok(self.guard.folder(&output.0)?)
+    }
+
+    /// Checks the summary's file before the command begins.
+    pub(super) fn check_summary(&self) -> Result<(), CliError> {
+        match &self.globals.summary_json {
+            Some(SummaryTarget::File(path)) => self.take_output(path, &self.guard.check(path)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// The summary's file, to be written to.
+    pub(super) fn summary_file(&self, path: &Path) -> Result<OutputFile, CliError> {
+        Ok(self.guard.file(path)?)
+    }
+
+    fn take_output(&self, typed: &Path, real: &Path) -> Result<(), CliError> {
+        let mut outputs = (self.outputs.lock()).unwrap_or_else(PoisonError::into_inner);
+        let is_regular = !real.exists() || real.is_file();
+        if is_regular && outputs.iter().any(|other| other == real) {
+            return Err(CliError::usage(format!(
+                "{} is named for two outputs",
+                typed.display()
+            )));
+        }
+        outputs.push(real.to_owned());
+        Ok(())
     }
 
     /// The switch that Ctrl-C turns. Whoever asks for it takes on to look at it; before that Ctrl-C ends the program.

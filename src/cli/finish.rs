@@ -1,6 +1,5 @@
 //! The end of every command: Summary line, hints, errors, the summary's JSON, the exit code.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -9,8 +8,14 @@ use super::context::{Context, Outcome};
 use super::error::CliError;
 use super::exit_codes;
 use super::log::{HINT, LINE};
+use crate::export::Draft;
 use crate::report::{Fatal, RunReport, RunStatus};
-use crate::store;
+
+/// Refuses the run because its summary may not be written where it is asked for. Nothing was done, and no summary is written.
+pub(super) fn refuse(error: &CliError) -> u8 {
+    print_error(error);
+    error.code
+}
 
 /// Tells how the command ended and returns the exit code.
 pub(super) fn finish(context: &Context, result: Result<Outcome, CliError>) -> u8 {
@@ -87,17 +92,11 @@ fn is_closed(trouble: &io::Error) -> bool {
     trouble.kind() == io::ErrorKind::BrokenPipe
 }
 
-/// Replaces a file in one step; what is no regular file (a pipe, a terminal) is written to as it stands.
-fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    if special {
-        return OpenOptions::new()
-            .write(true)
-            .open(path)?
-            .write_all(contents);
-    }
-    // A bare name's folder is the working folder.
-    store::write_file(&Path::new(".").join(path), contents)
+/// Writes the summary's file.
+fn write_file(context: &Context, path: &Path, contents: &[u8]) -> Result<(), CliError> {
+    let file = context.summary_file(path)?;
+    Draft::write(&file, contents)
+        .map_err(|error| CliError::failed(format!("the summary could not be written to {error}")))
 }
 
 /// Writes the summary's JSON where it was asked for; a run whose summary is lost did not end well.
@@ -112,12 +111,7 @@ fn summarise(context: &Context, report: &RunReport, code: u8) -> u8 {
             out.write_all(json.as_bytes())?;
             Ok(out.flush()?)
         }),
-        SummaryTarget::File(path) => write_file(path, json.as_bytes()).map_err(|error| {
-            CliError::failed(format!(
-                "the summary could not be written to {}: {error}",
-                path.display()
-            ))
-        }),
+        SummaryTarget::File(path) => write_file(context, path, json.as_bytes()),
     };
     match written {
         Ok(()) => code,

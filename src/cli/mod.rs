@@ -99,7 +99,11 @@ fn run() -> u8 {
     if let Err(warning) = env_file {
         tracing::warn!("{warning}");
     }
-    let context = Context::new(args.globals, terminal, &command);
+    let inputs = args::inputs(&matches);
+    let context = Context::new(args.globals, terminal, &command, inputs);
+    if let Err(error) = context.check_summary() {
+        return finish::refuse(&error);
+    }
     let result = args.command.run(&context);
     finish::finish(&context, result)
 }

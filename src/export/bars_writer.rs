@@ -12,6 +12,7 @@ use super::chunks::Chunks;
 use super::columns::{BAR_SCHEMA, Piece, bar_batch, sort_unique};
 use super::csv::Layout;
 use super::draft::Draft;
+use super::output::OutputFile;
 use super::pipeline::{in_order, worker_count};
 use super::sink::{Recipe, Sink};
 use super::spill::{Block, Spill};
@@ -22,14 +23,14 @@ use crate::model::{Bars, OnConflict, Ticker};
 /// [`finish`](Self::finish) returns.
 ///
 /// ```text
-/// let writer = BarsWriter::create(path, on_conflict)?;   // at the start: a bad name or folder shows before any request
+/// let writer = BarsWriter::create(&file, on_conflict)?;  // at the start: a bad name or folder shows before any request
 /// writer.add(&ticker, bars)?;                            // from any thread, in any order, any number of times
 /// let rows = writer.finish()?;                           // once, at the end of the run
 /// ```
 ///
 /// Dropped without `finish`, it leaves the old file as it was. Every call blocks. A key that comes twice stands in the
 /// file once: the bar added first, or under `update` the one added last. Memory stays bounded: beyond 64 MiB bars wait in
-/// a nameless file beside the target.
+/// a nameless file next to the target.
 pub struct BarsWriter {
     path: PathBuf,
     format: Format,
@@ -45,16 +46,16 @@ struct State {
 }
 
 impl BarsWriter {
-    /// Begins the file `path`, whose ending tells the format.
-    pub fn create(path: &Path, on_conflict: OnConflict) -> Result<Self, Error> {
-        let format = Format::of(path)?;
+    /// Begins the file `target`, whose ending says the format.
+    pub fn create(target: &OutputFile, on_conflict: OnConflict) -> Result<Self, Error> {
+        let format = target.format()?;
         Ok(Self {
-            path: path.to_owned(),
+            path: target.typed().to_owned(),
             format,
             keep_last: on_conflict == OnConflict::Update,
-            draft: Draft::create(path)?,
+            draft: Draft::create(target)?,
             state: Mutex::new(State {
-                spill: Spill::beside(path),
+                spill: Spill::next_to(target),
                 blocks: BTreeMap::new(),
                 extras: false,
             }),
@@ -185,6 +186,7 @@ fn merge(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::Guard;
     use crate::model::{Bar, MINUTE_MICROS, Timestamp};
 
     fn bars(minutes: &[i64], close: f64) -> Bars {
@@ -203,12 +205,16 @@ mod tests {
             .collect()
     }
 
+    fn output(path: &Path) -> OutputFile {
+        Guard::default().file(path).unwrap()
+    }
+
     fn ticker(name: &str) -> Ticker {
         Ticker::new(name).unwrap()
     }
 
     fn write(path: &Path, on_conflict: OnConflict) -> u64 {
-        let writer = BarsWriter::create(path, on_conflict).unwrap();
+        let writer = BarsWriter::create(&output(path), on_conflict).unwrap();
         writer.add(&ticker("B"), bars(&[7, 5, 6], 1.5)).unwrap();
         writer.add(&ticker("A"), bars(&[9], 2.0)).unwrap();
         writer.add(&ticker("B"), bars(&[1, 2, 3], 1.25)).unwrap();
@@ -250,7 +256,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.csv");
         std::fs::write(&path, "old").unwrap();
-        let writer = BarsWriter::create(&path, OnConflict::Fail).unwrap();
+        let writer = BarsWriter::create(&output(&path), OnConflict::Fail).unwrap();
         writer.add(&ticker("A"), bars(&[1], 2.0)).unwrap();
         drop(writer);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
@@ -260,7 +266,8 @@ mod tests {
     #[test]
     fn names_and_folders_are_checked_at_the_start() {
         let folder = tempfile::tempdir().unwrap();
-        let create = |name: &str| BarsWriter::create(&folder.path().join(name), OnConflict::Fail);
+        let create =
+            |name: &str| BarsWriter::create(&output(&folder.path().join(name)), OnConflict::Fail);
         assert!(matches!(
             create("out.xlsx").err(),
             Some(Error::UnknownFormat { .. })
@@ -275,7 +282,7 @@ mod tests {
     fn more_bars_than_stay_in_memory_come_out_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.parquet");
-        let writer = BarsWriter::create(&path, OnConflict::Fail).unwrap();
+        let writer = BarsWriter::create(&output(&path), OnConflict::Fail).unwrap();
         // 2.4 million bars of 58 bytes, newest first, as providers answer.
         let block = 100_000;
         for start in (0..24).rev() {

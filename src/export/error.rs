@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 
+use super::BadOutput;
 use crate::model::SeriesKey;
 
 /// What can go wrong while bars are written to files.
@@ -31,6 +32,15 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Another export has the folder.
+    #[error("another export is writing into {}", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The path may not be written.
+    #[error(transparent)]
+    Output(#[from] BadOutput),
     /// The bars could not be read.
     #[error("{series}: {source}")]
     Read {

@@ -18,7 +18,8 @@ use parquet::file::serialized_reader::SerializedFileReader;
 use super::csv::Layout;
 use super::draft::is_part_name;
 use super::sink::EXPORT_KEY;
-use super::{Error, Format};
+use super::{BadOutput, Error, Format};
+use crate::store::is_store;
 
 /// A file that an export left half written this long ago belongs to no running program.
 const STALE_PART: Duration = Duration::from_secs(3600);
@@ -56,6 +57,9 @@ fn visit(folder: &Path, depth: usize, found: &mut Found) -> Result<(), Error> {
         if kind.is_dir() {
             let hive = name.starts_with("ticker=") || name.starts_with("year=");
             if hive && depth < 2 {
+                if is_store(&path) {
+                    return Err(BadOutput::HoldsStore { store: path }.into());
+                }
                 visit(&path, depth + 1, found)?;
             }
         } else if kind.is_file() {

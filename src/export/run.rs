@@ -1,6 +1,6 @@
 //! The export itself: files planned, read, encoded and put in place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -15,6 +15,8 @@ use super::columns::{BAR_COLUMNS, Piece, bar_batch, timestamps};
 use super::csv::Layout;
 use super::draft::Draft;
 use super::folder;
+use super::lock::FolderLock;
+use super::output::{OutputFile, OutputFolder};
 use super::pipeline::{in_order, worker_count};
 use super::plan::{FilePlan, Grid, PartitionBy, SeriesPlan, divide};
 use super::resample::Resampler;
@@ -30,10 +32,10 @@ const PUBLISHERS: usize = 8;
 pub enum Target {
     /// A pipe: standard output.
     Stream(Box<dyn Write + Send>),
-    /// One file, which is replaced.
-    File(PathBuf),
+    /// One file, which is replaced; a pipe or a device is written to as it is.
+    File(OutputFile),
     /// A folder of files.
-    Folder(PathBuf),
+    Folder(OutputFolder),
 }
 
 /// What to export, and how.
@@ -105,49 +107,57 @@ pub fn export(
                 Ok((sink, None))
             })?;
         }
-        Target::File(path) => {
+        Target::File(file) => {
             let files = divide(series, PartitionBy::None, format);
-            job.write(&files, &mut |_| begin(&recipe, &path))?;
+            job.write(&files, &mut |_| begin(&recipe, &file))?;
             publish(job.drafts)?;
         }
         Target::Folder(folder) => {
             let files = divide(series, partition_by, format);
+            let path = folder.typed();
+            fs::create_dir_all(path).map_err(Error::io(path))?;
+            let _lock = FolderLock::take(path)?;
             fill(&mut job, &folder, &files)?;
             let written: BTreeSet<PathBuf> = job
                 .drafts
                 .iter()
                 .map(|draft| draft.target().to_owned())
                 .collect();
-            let found = folder::survey(&folder)?;
+            let found = folder::survey(path)?;
             publish(job.drafts)?;
-            folder::clear(&folder, &found, &written)?;
+            folder::clear(path, &found, &written)?;
         }
     }
     Ok(job.exported)
 }
 
-fn begin(recipe: &Recipe, target: &Path) -> Result<(Sink, Option<Draft>), Error> {
+fn begin(recipe: &Recipe, target: &OutputFile) -> Result<(Sink, Option<Draft>), Error> {
     let draft = Draft::create(target)?;
-    let sink = Sink::begin(recipe, target, draft.out()?)?;
+    let sink = Sink::begin(recipe, target.typed(), draft.out()?)?;
     Ok((sink, Some(draft)))
 }
 
-/// Writes the files of a folder, each beside its place.
-fn fill(job: &mut Job<'_>, folder: &Path, files: &[FilePlan]) -> Result<(), Error> {
-    let found = folder::survey(folder)?;
-    if let Some(file) = files
-        .iter()
-        .find(|file| found.foreign.contains(&folder.join(&file.path)))
-    {
-        return Err(Error::Foreign {
-            path: folder.join(&file.path),
-        });
+/// Writes the files of a folder, each next to its place.
+fn fill(job: &mut Job<'_>, folder: &OutputFolder, files: &[FilePlan]) -> Result<(), Error> {
+    let path = folder.typed();
+    let found = folder::survey(path)?;
+    let mut targets = HashMap::new();
+    for file in files {
+        if found.foreign.contains(&path.join(&file.path)) {
+            return Err(Error::Foreign {
+                path: path.join(&file.path),
+            });
+        }
+        // All of them before any is written.
+        targets.insert(file.path.clone(), folder.file(&file.path)?);
     }
-    fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let recipe = job.recipe;
-    job.write(files, &mut |path| {
-        let target = folder.join(path);
-        if let Some(parent) = target.parent() {
+    job.write(files, &mut |relative| {
+        let target = match targets.remove(relative) {
+            Some(target) => target,
+            None => folder.file(relative)?,
+        };
+        if let Some(parent) = target.real().parent() {
             fs::create_dir_all(parent).map_err(Error::io(parent))?;
         }
         begin(recipe, &target)
@@ -173,6 +183,7 @@ fn recipe(
             extras: any_extras(shelf, series)?,
         }),
         (Format::Arrow, Target::Stream(_)) => Recipe::ArrowStream,
+        (Format::Arrow, Target::File(file)) if file.special().is_some() => Recipe::ArrowStream,
         (Format::Arrow, _) => Recipe::ArrowFile { mark },
     })
 }

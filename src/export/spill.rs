@@ -2,15 +2,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Cursor, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
-use super::Error;
 use super::columns::{BAR_SCHEMA, timestamps};
+use super::{Error, OutputFile};
 
 /// Bytes that stay in memory; a small run never touches the disk.
 const MEMORY_BYTES_MAX: usize = 64 << 20;
@@ -38,11 +38,15 @@ enum Place {
 }
 
 impl Spill {
-    /// A spill whose file, should one be needed, stands beside `target`.
-    pub fn beside(target: &Path) -> Self {
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
+    /// A spill whose file, should one be needed, is next to `target`, or in the system's temporary folder where the target is
+    /// a pipe or a device.
+    pub fn next_to(target: &OutputFile) -> Self {
+        let name = format!(".{}.spill", uuid::Uuid::new_v4().simple());
         Self {
-            path: target.with_file_name(format!(".{name}.{}.spill", std::process::id())),
+            path: match target.special() {
+                None => target.real().with_file_name(name),
+                Some(_) => std::env::temp_dir().join(name),
+            },
             file: None,
             end: 0,
             memory_bytes: 0,
@@ -91,8 +95,7 @@ impl Spill {
             let file = OpenOptions::new()
                 .read(true)
                 .write(true)
-                .create(true)
-                .truncate(true)
+                .create_new(true)
                 .open(&self.path)
                 .map_err(Error::io(&self.path))?;
             // Without a name it goes with the process, however that ends.

@@ -180,6 +180,10 @@ fn expected(shelf: &Memory) -> Vec<(String, i64, f64, f64)> {
         .collect()
 }
 
+fn folder_at(path: &Path) -> OutputFolder {
+    Guard::default().folder(path).unwrap()
+}
+
 fn two_years() -> Memory {
     shelf(&[
         ("BTC/USD", minutes("2024-12-31T20:00:00Z", 600)),
@@ -198,7 +202,7 @@ fn every_way_to_divide_holds_every_bar_once() {
         (PartitionBy::TickerYear, 4),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let target = Target::Folder(folder.path().join("out"));
+        let target = Target::Folder(folder_at(&folder.path().join("out")));
         let done = run(&shelf, Format::Parquet, partition_by, target, None).unwrap();
         assert_eq!((done.files, done.rows), (count, 150_601));
         let mut all = Vec::new();
@@ -232,7 +236,7 @@ fn types_need_no_cast() {
         &shelf,
         Format::Parquet,
         PartitionBy::None,
-        Target::File(file.clone()),
+        Target::File(Guard::default().file(&file).unwrap()),
         None,
     )
     .unwrap();
@@ -243,7 +247,7 @@ fn types_need_no_cast() {
         ("timestamp".into(), "Timestamp(µs, \"UTC\")".into())
     );
     assert_eq!(plain.len(), 9);
-    let target = Target::Folder(folder.path().join("out"));
+    let target = Target::Folder(folder_at(&folder.path().join("out")));
     run(&shelf, Format::Parquet, PartitionBy::Ticker, target, None).unwrap();
     let inside = types(&folder.path().join("out/ticker=007/bars.parquet"));
     assert_eq!(
@@ -270,7 +274,11 @@ fn a_folder_keeps_what_no_export_wrote() {
     // What looks like a partition of a lake is no export either.
     let lake = root.join("ticker=L/year=2020/bars.parquet");
     fs::create_dir_all(lake.parent().unwrap()).unwrap();
-    let writer = BarsWriter::create(&lake, crate::model::OnConflict::Fail).unwrap();
+    let writer = BarsWriter::create(
+        &Guard::default().file(&lake).unwrap(),
+        crate::model::OnConflict::Fail,
+    )
+    .unwrap();
     writer
         .add(
             &Ticker::new("L").unwrap(),
@@ -281,7 +289,7 @@ fn a_folder_keeps_what_no_export_wrote() {
     let mut expected: Vec<String> = keep.iter().map(ToString::to_string).collect();
     expected.push("ticker=L/year=2020/bars.parquet".into());
 
-    let target = || Target::Folder(root.clone());
+    let target = || Target::Folder(folder_at(&root));
     for format in [Format::Parquet, Format::Csv, Format::Arrow, Format::Parquet] {
         for (partition_by, written) in [
             (
@@ -315,7 +323,7 @@ fn somebody_elses_file_in_the_way_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bars.csv");
     fs::write(&path, "ticker;time\n").unwrap();
-    let target = Target::Folder(folder.path().to_path_buf());
+    let target = Target::Folder(folder_at(folder.path()));
     let error = run(&two_years(), Format::Csv, PartitionBy::None, target, None).unwrap_err();
     assert!(matches!(error, Error::Foreign { path: named } if named == path));
     assert_eq!(fs::read_to_string(&path).unwrap(), "ticker;time\n");
@@ -326,7 +334,7 @@ fn an_error_half_way_leaves_all_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("out");
     let mut shelf = two_years();
-    let target = || Target::Folder(root.clone());
+    let target = || Target::Folder(folder_at(&root));
     run(&shelf, Format::Csv, PartitionBy::Ticker, target(), None).unwrap();
     let before: Vec<(String, Vec<u8>)> = files(&root)
         .into_iter()
@@ -392,7 +400,7 @@ fn longer_bars_are_the_same_however_they_are_divided() {
             &shelf,
             Format::Parquet,
             partition_by,
-            Target::Folder(root.clone()),
+            Target::Folder(folder_at(&root)),
             Some(&grid),
         )
         .unwrap();
@@ -473,7 +481,7 @@ fn nothing_staged_still_makes_a_file_that_opens() {
             &empty,
             format,
             PartitionBy::None,
-            Target::File(path.clone()),
+            Target::File(Guard::default().file(&path).unwrap()),
             None,
         )
         .unwrap();
@@ -491,7 +499,7 @@ fn arrow_files_and_streams_hold_plain_tickers() {
         &shelf,
         Format::Arrow,
         PartitionBy::None,
-        Target::File(path.clone()),
+        Target::File(Guard::default().file(&path).unwrap()),
         None,
     )
     .unwrap();

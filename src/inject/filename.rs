@@ -36,6 +36,12 @@ pub(super) fn stem_of(name: &str) -> Option<(&str, Packing)> {
     (!stem.is_empty() && !stem.starts_with('.')).then_some((stem, packing))
 }
 
+/// Whether a file of this name in a folder of dumps is taken for one.
+#[must_use]
+pub fn is_dump_name(name: &str) -> bool {
+    stem_of(name).is_some()
+}
+
 /// `name` without `end`, which is matched without case.
 pub(super) fn strip_end<'a>(name: &'a str, end: &str) -> Option<&'a str> {
     let at = name.len().checked_sub(end.len())?;

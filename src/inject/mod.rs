@@ -38,6 +38,7 @@ mod walk;
 
 pub use commit::Sink;
 pub use error::{Error, FileError, NoInterval};
+pub use filename::is_dump_name;
 pub use run::run;
 pub use settings::{
     BadColumns, ColumnAt, ColumnName, Input, Label, Limits, Settings, parse_columns,

@@ -78,7 +78,7 @@ impl Plan {
 
 fn stripped(text: &str, suffix: Option<&str>) -> Result<Ticker, BadTicker> {
     let text = text.trim();
-    Ticker::new(suffix.and_then(|end| strip_end(text, end)).unwrap_or(text))
+    Ticker::of_new_bars(suffix.and_then(|end| strip_end(text, end)).unwrap_or(text))
 }
 
 /// A plan, and where its rows begin.

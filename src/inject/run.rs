@@ -121,7 +121,7 @@ pub fn run(
             .build()?,
         rejects: Rejects::new(rejects_path),
         output: match &settings.output {
-            Some(path) => Some(BarsWriter::create(path, settings.on_conflict)?),
+            Some(file) => Some(BarsWriter::create(file, settings.on_conflict)?),
             None => None,
         },
         stop,

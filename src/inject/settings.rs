@@ -10,7 +10,7 @@ use super::error::Error;
 use super::layout::{Role, slot};
 use super::walk;
 use crate::calendar::{Calendar, Overrides};
-use crate::export::Format;
+use crate::export::OutputFile;
 use crate::model::{Interval, OnConflict, Ticker};
 
 /// What to inject, and how to read it.
@@ -47,7 +47,7 @@ pub struct Settings {
     /// What is taken off the end of tickers: `.US`.
     pub strip_suffix: Option<String>,
     /// One file for every valid bar.
-    pub output: Option<PathBuf>,
+    pub output: Option<OutputFile>,
     /// How much is held in memory at once.
     pub limits: Limits,
 }
@@ -80,8 +80,8 @@ impl Settings {
     /// Checks what can be checked before anything is opened for the run: that the folder can be listed, and that the
     /// output's name says a format.
     pub fn check(&self) -> Result<(), Error> {
-        if let Some(path) = &self.output {
-            Format::of(path)?;
+        if let Some(file) = &self.output {
+            file.format()?;
         }
         walk::check(&self.input)
     }

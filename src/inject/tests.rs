@@ -176,7 +176,11 @@ fn a_dump_in_pieces_is_told_its_interval_by_all_of_them() {
     let path = dir.path().join("A.csv");
     std::fs::write(&path, &text).unwrap();
     let mut settings = Settings {
-        output: Some(dir.path().join("out.csv")),
+        output: Some(
+            crate::export::Guard::default()
+                .file(&dir.path().join("out.csv"))
+                .unwrap(),
+        ),
         limits: Limits {
             block_bytes: 200,
             piece_rows: 40,

@@ -30,6 +30,9 @@ pub enum BadTicker {
     /// A line break or another control character inside.
     #[error("ticker {0:?} holds a control character")]
     Control(String),
+    /// A comma inside: only for new bars.
+    #[error("ticker {0:?} holds a comma, which separates tickers")]
+    Comma(String),
 }
 
 impl Ticker {
@@ -46,6 +49,16 @@ impl Ticker {
             return Err(BadTicker::Control(name));
         }
         Ok(Self(name.into()))
+    }
+
+    /// The ticker of bars that are not staged yet: it holds no comma, as older stores may have it, for lists of tickers are
+    /// separated by commas.
+    pub fn of_new_bars(typed: &str) -> Result<Self, BadTicker> {
+        let ticker = Self::new(typed)?;
+        match ticker.0.contains(',') {
+            true => Err(BadTicker::Comma(ticker.0.to_string())),
+            false => Ok(ticker),
+        }
     }
 
     /// The symbol itself.
@@ -117,6 +130,7 @@ mod tests {
         assert_eq!(Ticker::new(" aapl\t").unwrap().as_str(), "AAPL");
         assert!(Ticker::new("  ").is_err());
         assert!(Ticker::new("A\nB").is_err());
+        assert!(Ticker::new("A,B").is_ok() && Ticker::of_new_bars("A,B").is_err());
         assert!(Ticker::new(&"A".repeat(65)).is_err());
     }
 }

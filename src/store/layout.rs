@@ -154,6 +154,13 @@ impl Layout {
     }
 }
 
+/// Whether a folder looks like a store, whatever became of parts of it.
+#[must_use]
+pub fn is_store(dir: &Path) -> bool {
+    let layout = Layout::new(dir);
+    layout.database().is_file() || (layout.lock().is_file() && layout.lake().is_dir())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

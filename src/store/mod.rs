@@ -52,7 +52,7 @@ pub use error::{Damage, Error, Refusal};
 pub use fills::FilledInVain;
 pub use handle::{OpenOptions, SealRule, Store};
 pub use lake::{BATCH_ROWS, SCHEMA_VERSION};
-pub use layout::{Layout, PartitionKey};
+pub use layout::{Layout, PartitionKey, is_store};
 pub use reader::{ConflictRow, Reader, RunRow, SeriesRow, SessionCount, TargetRow};
 pub use repair::{Repaired, repair};
 pub use restated::Comparison;

@@ -50,6 +50,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = args.tickers.resolve()?;
     let mut out = context.stdout()?;
     let reader = Reader::open(&context.store_dir(false), &OpenOptions::default())?;
+    let tickers = tickers.among(|| Ok(reader.series()?))?;
     let mut rows = reader.conflicts()?;
     rows.retain(|row| {
         (tickers.is_empty() || tickers.contains(&row.series.ticker))

@@ -11,7 +11,8 @@ use crate::store::{Error, SeriesRow, Store};
 
 /// Remove staged bars and their coverage, as after a wrong time zone. Example: backfill drop --tickers AAPL --start 040325 --end 050325
 ///
-/// Files that were exported and tables that were synced keep what they have.
+/// Files that were exported and tables that were synced keep what they have. An argument with a space in it is one ticker, never
+/// a list: --tickers 'A B' drops the ticker A B alone.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -30,8 +31,8 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
-    let tickers = args.tickers.resolve()?;
-    if tickers.is_empty() {
+    let typed = args.tickers.resolve()?;
+    if typed.is_empty() {
         return Err(
             CliError::usage("drop needs --tickers").hint("name the tickers whose bars are to go")
         );
@@ -45,6 +46,12 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let options = context.store_options(&dir)?;
     let store = Store::open(&dir, &options)?;
     let mut chosen: Vec<SeriesRow> = store.reader()?.series()?;
+    let tickers = typed.among_exactly(&chosen);
+    for ticker in &tickers {
+        if !chosen.iter().any(|row| row.key.ticker == *ticker) {
+            tracing::warn!("no bars of {ticker} are staged");
+        }
+    }
     chosen.retain(|row| {
         tickers.contains(&row.key.ticker)
             && args

@@ -1,10 +1,9 @@
 //! `export`: staged bars to files.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use crate::calendar::{Calendar, Overrides};
-use crate::cli::args::{RangeArgs, TickerArgs};
+use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::table::grouped;
@@ -20,12 +19,13 @@ const RESAMPLE_MINUTES_MAX: u16 = 1440;
 ///
 /// Files hold ticker, timestamp, open, high, low, close, volume, vwap and trades (a CSV the last two only where any bar has
 /// them), sorted by ticker and timestamp. They are written beside their place and renamed: a reader never sees half a file.
-/// An export to a folder replaces what an earlier export wrote there, and nothing else.
+/// An export to a folder replaces what an earlier export wrote there, and nothing else; a second one at the same time is refused.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A folder, a file (.parquet, .csv or .arrow), or - for standard output. Example: --to bars.parquet
+    /// A folder, a file (.parquet, .csv or .arrow), or - for standard output; a pipe or a device is written to directly.
+    /// Example: --to bars.parquet
     #[arg(long, value_name = "DIR|FILE|-", help_heading = "Output")]
-    to: PathBuf,
+    to: OutputArg,
 
     /// parquet, csv or arrow [default: by the ending of FILE; parquet in a folder, csv to standard output]. Example: --format csv
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
@@ -56,28 +56,23 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = args.tickers.resolve()?;
     let dates = args.range.resolve()?;
     let interval = staged_interval(args.interval, args.resample)?;
-    let (place, format) = place(&args.to, args.format)?;
+    let (target, format) = target(context, &args.to, args.format)?;
     let partition_by = args.partition_by.unwrap_or_default();
-    if partition_by != PartitionBy::None && !matches!(place, Place::Folder) {
+    if partition_by != PartitionBy::None && !matches!(target, Target::Folder(_)) {
         return Err(
             CliError::usage("--partition-by divides the files of a folder")
                 .hint("--to DIR/ names a folder"),
         );
     }
     let dir = context.store_dir(false);
-    keep_out_of(&dir, &args.to)?;
-    let target = match place {
-        Place::Stream => Target::Stream(Box::new(context.stdout()?)),
-        Place::File => Target::File(args.to.clone()),
-        Place::Folder => Target::Folder(args.to.clone()),
-    };
-
     let calendars = context.calendars(&dir)?;
     let reader = Reader::open(&dir, &OpenOptions::default())?;
     if let Some(pid) = reader.is_lake_only() {
         return Err(store::Error::CatalogBusy { dir, pid }.into());
     }
-    let staged = chosen(reader.series()?, &tickers, interval)?;
+    let series = reader.series()?;
+    let tickers = tickers.among(|| Ok(series.clone()))?;
+    let staged = chosen(series, &tickers, interval)?;
     for missing in missing(&staged, &tickers) {
         tracing::warn!("no bars of {missing} are staged");
     }
@@ -116,52 +111,30 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-enum Place {
-    Stream,
-    File,
-    Folder,
-}
-
-/// What `--to` names: standard output, a folder (one that is there, ends in a slash, or has no ending), or a file.
-fn place(to: &Path, format: Option<Format>) -> Result<(Place, Format), CliError> {
-    let text = to.to_string_lossy();
-    if text == "-" {
-        return Ok((Place::Stream, format.unwrap_or(Format::Csv)));
+/// What `--to` names: standard output, a pipe or a device, a folder (one that exists, ends in a slash, or has no ending), or
+/// a file.
+fn target(
+    context: &Context,
+    to: &OutputArg,
+    format: Option<Format>,
+) -> Result<(Target, Format), CliError> {
+    if to.is_stdout() {
+        let out = Box::new(context.stdout()?);
+        return Ok((Target::Stream(out), format.unwrap_or(Format::Csv)));
     }
-    if to.is_dir() || text.ends_with(['/', std::path::MAIN_SEPARATOR]) || to.extension().is_none() {
-        return Ok((Place::Folder, format.unwrap_or(Format::Parquet)));
+    let path = to.0.as_path();
+    let ends_in_slash = (path.to_string_lossy()).ends_with(['/', std::path::MAIN_SEPARATOR]);
+    let is_file = path.exists() && !path.is_dir();
+    if path.is_dir() || ends_in_slash || (path.extension().is_none() && !is_file) {
+        let folder = context.output_folder(to)?;
+        return Ok((Target::Folder(folder), format.unwrap_or(Format::Parquet)));
     }
-    match format.map_or_else(|| Format::of(to), Ok) {
-        Ok(format) => Ok((Place::File, format)),
-        Err(error) => Err(CliError::from(error)
-            .hint("--format tells the format of a file; a folder's name ends in a slash")),
-    }
-}
-
-/// Nothing but the store itself writes into its folder.
-pub(super) fn keep_out_of(store: &Path, to: &Path) -> Result<(), CliError> {
-    // Of a path that is not there yet, the part that is tells where it will be.
-    let real = |path: &Path| {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let mut real = PathBuf::new();
-        for part in path.components() {
-            if part == std::path::Component::ParentDir {
-                real.pop();
-            } else {
-                real.push(part);
-                real = real.canonicalize().unwrap_or(real);
-            }
-        }
-        real
-    };
-    if to != Path::new("-") && real(to).starts_with(real(store)) {
-        return Err(CliError::usage(format!(
-            "{} lies inside the store {}",
-            to.display(),
-            store.display()
-        )));
-    }
-    Ok(())
+    let file = context.output_file(to)?;
+    let format = format.map_or_else(|| file.format(), Ok).map_err(|error| {
+        CliError::from(error)
+            .hint("--format tells the format of a file; a folder's name ends in a slash")
+    })?;
+    Ok((Target::File(file), format))
 }
 
 /// The interval to read: longer bars are made from one-minute bars only.

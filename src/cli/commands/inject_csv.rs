@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use clap::ValueEnum;
 
 use crate::calendar::{Calendar, Overrides};
-use crate::cli::args::{RangeArgs, TickerArgs};
+use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::exit_codes;
@@ -69,7 +69,7 @@ pub struct Args {
 
     /// Also write every valid bar to one .csv or .parquet file, sorted by ticker and timestamp. Example: --output-filename all.parquet
     #[arg(long, value_name = "FILE", help_heading = "Output")]
-    output_filename: Option<PathBuf>,
+    output_filename: Option<OutputArg>,
 
     #[command(flatten)]
     push: PushArgs,
@@ -88,7 +88,7 @@ struct LayoutArgs {
     interval: Option<Interval>,
 
     /// Ticker of every dump [default: the ticker column, else the file's name]. Example: --ticker SPY
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = Ticker::of_new_bars)]
     ticker: Option<Ticker>,
 
     /// Zone of times that name none [default: the layout's, else the exchange's]. Example: --timezone America/New_York
@@ -121,7 +121,12 @@ enum LabelArg {
 
 pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let store_dir = context.store_dir(false);
-    let settings = settle(&args, context.calendars(&store_dir)?)?;
+    let output = args.output_filename.as_ref();
+    let output = output.map(|file| context.output_file(file)).transpose()?;
+    let settings = Settings {
+        output,
+        ..settle(&args, context.calendars(&store_dir)?)?
+    };
     settings.check().map_err(failure)?;
     let push = Push::resolve(context, args.push, settings.on_conflict, false)?;
     context.describe(|info| {
@@ -192,7 +197,7 @@ fn settle(args: &Args, calendars: Overrides) -> Result<Settings, CliError> {
         calendars,
         interval: layout.interval,
         ticker: layout.ticker.clone(),
-        tickers: args.tickers.resolve()?,
+        tickers: args.tickers.resolve()?.either(),
         start,
         end,
         timezone: layout.timezone,
@@ -202,7 +207,6 @@ fn settle(args: &Args, calendars: Overrides) -> Result<Settings, CliError> {
         },
         columns,
         strip_suffix: layout.strip_suffix.clone(),
-        output: args.output_filename.clone(),
         ..Settings::new(input)
     })
 }

@@ -107,7 +107,8 @@ enum ReceiptArg {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
-    let settings = settle(context, &args)?;
+    let tickers = args.tickers.resolve()?;
+    let mut settings = settle(context, &args)?;
     let dir = context.store_dir(false);
     context.describe(|info| {
         info.kind = RunKind::Sync;
@@ -121,6 +122,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         info.target = Some(settings.address.label().to_owned());
     });
     let source = StoreSource::new(open(&dir)?);
+    settings.tickers = tickers.among(|| Ok(source.reader().series()?))?;
     for notice in source.reader().notices() {
         tracing::warn!("{notice}");
     }
@@ -140,7 +142,6 @@ fn settle(context: &Context, args: &Args) -> Result<Settings, CliError> {
     Ok(Settings {
         table: args.table.clone(),
         create_table: args.create_table,
-        tickers: args.tickers.resolve()?,
         interval: args.interval,
         start,
         end,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
+use crate::cli::args::OutputArg;
 use crate::cli::push::PushArgs;
 use crate::model::{Interval, OnConflict, TypedDate};
 
@@ -97,7 +98,7 @@ pub struct FetchArgs {
 
     /// Also write every valid bar fetched, staged or not, into one .csv or .parquet file. Example: --output-filename jan.csv
     #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub output_filename: Option<PathBuf>,
+    pub output_filename: Option<OutputArg>,
 
     /// What follows the run.
     #[command(flatten)]

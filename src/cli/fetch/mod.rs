@@ -55,7 +55,9 @@ impl Width {
 /// Runs `specific` or `concurrent`.
 pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, CliError> {
     let dir = context.store_dir(args.service.provider == ProviderName::Demo);
-    let settings = Settings::resolve(args, context.calendars(&dir)?)?;
+    let output = args.output_filename.as_ref();
+    let output = output.map(|file| context.output_file(file)).transpose()?;
+    let settings = Settings::resolve(args, context.calendars(&dir)?, output)?;
     context.describe(|info| {
         info.kind = RunKind::Fetch;
         info.interval = Some(settings.interval);
@@ -245,7 +247,7 @@ fn go(
     plan: Plan,
     target: Option<(Arc<Store>, RunId)>,
 ) -> Result<RunReport, CliError> {
-    let output = (settings.output.as_deref())
+    let output = (settings.output.as_ref())
         .map(|file| BarsWriter::create(file, settings.on_conflict))
         .transpose()
         .map_err(|error| CliError::of(exit_codes::FAILED, &error))?;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 
 use chrono::NaiveDate;
 
@@ -13,7 +12,7 @@ use crate::calendar::{Calendar, Overrides, foreign_suffix};
 use crate::cli::error::CliError;
 use crate::cli::exit_codes;
 use crate::cli::push::PushArgs;
-use crate::export;
+use crate::export::OutputFile;
 use crate::model::{Basis, DateRange, Hours, Interval, OnConflict, Provenance, Ticker, Timestamp};
 
 /// The sessions of each ticker that have staged bars, in order.
@@ -89,13 +88,17 @@ pub(super) struct Settings {
     pub gap_fill: bool,
     pub on_conflict: OnConflict,
     pub dry_run: bool,
-    pub output: Option<PathBuf>,
+    pub output: Option<OutputFile>,
     pub push: PushArgs,
 }
 
 impl Settings {
     /// Settles what was typed, or says what is wrong with it (code 2).
-    pub(super) fn resolve(args: FetchArgs, calendars: Overrides) -> Result<Self, CliError> {
+    pub(super) fn resolve(
+        args: FetchArgs,
+        calendars: Overrides,
+        output: Option<OutputFile>,
+    ) -> Result<Self, CliError> {
         let (start, end) = (args.start.map(|date| date.0), args.end.map(|date| date.0));
         if let (Some(start), Some(end)) = (start, end) {
             DateRange::new(start, end)?;
@@ -116,8 +119,8 @@ impl Settings {
             tickers = shard(tickers, part.index, part.count);
         }
         let service = Service::resolve(args.service)?;
-        if let Some(file) = &args.output_filename {
-            export::Format::of(file).map_err(|error| CliError::of(exit_codes::USAGE, &error))?;
+        if let Some(file) = &output {
+            file.format()?;
         }
         Ok(Self {
             tickers,
@@ -134,7 +137,7 @@ impl Settings {
             gap_fill: args.gap_fill,
             on_conflict: args.on_conflict,
             dry_run: args.dry_run,
-            output: args.output_filename,
+            output,
             push: args.push,
         })
     }

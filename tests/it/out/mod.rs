@@ -1,9 +1,11 @@
 //! The ways out: export, query, status, conflicts.
 
 mod export;
+mod paths;
 mod query;
 mod ranges;
 mod status;
+mod tickers;
 
 use backfill::model::{
     Bar, Bars, Basis, Hours, Interval, OnConflict, Provenance, SeriesKey, Source, Ticker, Timestamp,

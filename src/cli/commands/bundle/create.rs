@@ -4,13 +4,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::bundle::{self, Created, Error, Filter};
-use crate::cli::args::RangeArgs;
-use crate::cli::commands::export::keep_out_of;
+use crate::cli::args::{OutputArg, RangeArgs, TypedTickers};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::log::LINE;
-use crate::export::Draft;
-use crate::model::{Interval, Ticker};
+use crate::export::{Draft, OutputFile};
+use crate::model::Interval;
 use crate::store::{self, OpenOptions, Store};
 
 /// Write what is staged as one tar file, hot bars sealed first. Example: backfill bundle create bars.tar
@@ -26,7 +25,7 @@ use crate::store::{self, OpenOptions, Store};
 pub struct Args {
     /// The file, or - for standard output. Example: bars.tar
     #[arg(value_name = "FILE")]
-    file: PathBuf,
+    file: OutputArg,
 
     /// Only what came after another bundle of this store, by its commits; the same tickers, interval and dates as there.
     /// Bars that were dropped meanwhile stay on the other side. Example: --since monday.tar
@@ -34,13 +33,7 @@ pub struct Args {
     since: Option<PathBuf>,
 
     /// Tickers, with commas between them [default: all]. Example: --tickers AAPL,MSFT
-    #[arg(
-        long,
-        value_name = "TICKERS",
-        value_delimiter = ',',
-        num_args = 1,
-        help_heading = "Range"
-    )]
+    #[arg(long, value_name = "TICKERS", num_args = 1, help_heading = "Range")]
     tickers: Vec<String>,
 
     /// Only bars of N minutes. Example: --interval 1
@@ -52,12 +45,14 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
-    let file = args.file.as_path();
-    let tickers = tickers(&args.tickers)?;
+    let file = args.file.0.as_path();
+    let tickers = TypedTickers::new(&args.tickers)?;
     let (start, end) = args.range.resolve()?;
-    let filter = Filter::new(&tickers, args.interval, start, end);
     let dir = context.store_dir(false);
-    keep_out_of(&dir, file)?;
+    let output = match args.file.is_stdout() {
+        true => None,
+        false => Some(context.output_file(&args.file)?),
+    };
     let mut stdout = context.stdout()?;
     let base = match &args.since {
         Some(since) => {
@@ -78,6 +73,8 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         tracing::warn!("{notice}");
     }
     let staged = store.reader()?.series()?;
+    let tickers = tickers.among(|| Ok(staged.clone()))?;
+    let filter = Filter::new(&tickers, args.interval, start, end);
     for ticker in &tickers {
         if !staged.iter().any(|row| row.key.ticker == *ticker) {
             tracing::warn!("no bars of {ticker} are staged");
@@ -100,11 +97,11 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
             &stop,
         )
     };
-    let created = into(file, &mut stdout, write)?;
+    let created = into(file, output.as_ref(), &mut stdout, write)?;
     drop(observer);
     context.describe(|info| super::describe(info, file, &created.manifest, &created.hash));
     let told = super::told("bundled", &created.manifest, &created.hash);
-    if file == Path::new("-") {
+    if output.is_none() {
         for line in told.lines() {
             tracing::info!(target: LINE, "{line}");
         }
@@ -115,41 +112,21 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// Writes to standard output, to what is no regular file as it stands, or beside FILE and renamed when all is there.
+/// Writes to standard output, or to FILE.
 fn into(
     file: &Path,
+    output: Option<&OutputFile>,
     stdout: &mut dyn Write,
     write: impl FnOnce(&mut dyn Write) -> Result<Created, Error>,
 ) -> Result<Created, CliError> {
     let failed = |error| super::failure(file, error);
-    if file == Path::new("-") {
+    let Some(output) = output else {
         return write(stdout).map_err(failed);
-    }
-    if std::fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
-        let mut out = std::fs::OpenOptions::new()
-            .write(true)
-            .open(file)
-            .map_err(|error| failed(Error::Write(error)))?;
-        return write(&mut out).map_err(failed);
-    }
-    let draft = Draft::create(file)?;
-    let created = {
-        let mut out = draft.out()?;
-        write(&mut out).map_err(failed)?
     };
+    let draft = Draft::create(output)?;
+    let created = write(&mut draft.out()?).map_err(failed)?;
     crate::crash_point!("bundle.create.before-rename");
     draft.publish()?;
     crate::crash_point!("bundle.create.after-rename");
     Ok(created)
-}
-
-fn tickers(typed: &[String]) -> Result<Vec<Ticker>, CliError> {
-    let mut tickers = Vec::new();
-    for typed in typed.iter().flat_map(|typed| typed.split_whitespace()) {
-        tickers.push(typed.parse()?);
-    }
-    if tickers.is_empty() && !typed.is_empty() {
-        return Err(CliError::usage("--tickers names no ticker"));
-    }
-    Ok(tickers)
 }

@@ -104,13 +104,6 @@ fn share(typed: &str) -> Result<f64, String> {
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = args.tickers.resolve()?;
     let (start, end) = args.range.resolve()?;
-    let scope = Scope {
-        tickers,
-        interval: args.interval,
-        start,
-        end,
-        now: context.now(),
-    };
     if !args.fill && !args.service.is_default() {
         return Err(CliError::usage(
             "nothing is asked without --fill, and its options mean nothing",
@@ -119,6 +112,14 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
     let service = Service::resolve(args.service)?;
     let dir = context.store_dir(service.is_demo());
+    let staged = || Ok(Reader::open(&dir, &OpenOptions::default())?.series()?);
+    let scope = Scope {
+        tickers: tickers.among(staged)?,
+        interval: args.interval,
+        start,
+        end,
+        now: context.now(),
+    };
     let mut book = Book::new(context.calendars(&dir)?);
     let enough =
         |survey: &Survey| (args.min_completeness).is_none_or(|share| survey.reaches(share));

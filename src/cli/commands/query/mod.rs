@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use duckdb::Connection;
 
+use crate::cli::args::OutputArg;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::exit_codes;
@@ -40,7 +41,7 @@ pub struct Args {
 
     /// Write to FILE instead of standard output, which appears when it is whole. Example: --to highs.parquet
     #[arg(long, value_name = "FILE", help_heading = "Output")]
-    to: Option<PathBuf>,
+    to: Option<OutputArg>,
 }
 
 /// What the rows are written as.
@@ -57,8 +58,9 @@ pub enum QueryFormat {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
-    let to = args.to.filter(|path| path != Path::new("-"));
-    let format = args.format.unwrap_or_else(|| format_of(to.as_deref()));
+    let to = args.to.filter(|to| !to.is_stdout());
+    let format = (args.format).unwrap_or_else(|| format_of(to.as_ref().map(|to| to.0.as_path())));
+    let to = to.map(|to| context.output_file(&to)).transpose()?;
     let stdout = match to {
         Some(_) => None,
         None => Some(context.stdout()?),
@@ -87,8 +89,8 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     lock(&connection, &reader)?;
 
     match (to, stdout) {
-        (Some(path), _) => {
-            let draft = Draft::create(&path)?;
+        (Some(file), _) => {
+            let draft = Draft::create(&file)?;
             answer(&connection, &sql, format, draft.out()?)?;
             draft.publish()?;
         }

@@ -103,6 +103,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
             "another process{pid} writes into the store: this is the sealed part alone, without sessions and targets"
         );
     }
+    let tickers = tickers.among(|| Ok(reader.series()?))?;
     let keep = |row: &crate::store::SeriesRow| {
         (tickers.is_empty() || tickers.contains(&row.key.ticker))
             && args

@@ -1,0 +1,426 @@
+//! Where a command may write: the one guard in front of every output file and folder.
+//!
+//! [`Draft`](super::Draft) and the exports take an [`OutputFile`] or an [`OutputFolder`], and only a [`Guard`] makes these:
+//! **what writes cannot be called with a path that nobody checked.** A link is followed, so that the file it points to is
+//! replaced and the link stays.
+
+use std::collections::{HashSet, VecDeque};
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Error, Format};
+use crate::store::is_store;
+
+/// Links in one path at most, as Linux has it.
+const LINKS_MAX: u32 = 40;
+
+/// What the outputs of a command must keep away from.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// Folders of the stores that the command may open; they need not exist. Any other folder that looks like a store is
+    /// kept whole too.
+    pub stores: Vec<PathBuf>,
+    /// Files and folders that the command reads.
+    pub inputs: Vec<PathBuf>,
+    /// Whether a file of this name is read from an input folder.
+    pub is_read: fn(&str) -> bool,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            stores: Vec::new(),
+            inputs: Vec::new(),
+            is_read: |_| true,
+        }
+    }
+}
+
+/// Why a path is refused as an output. Nothing was opened or written.
+#[derive(Debug, thiserror::Error)]
+pub enum BadOutput {
+    /// Only the store itself writes into its folder.
+    #[error("{} is inside the store {}", path.display(), store.display())]
+    InsideStore {
+        /// The path as typed.
+        path: PathBuf,
+        /// The store's folder.
+        store: PathBuf,
+    },
+    /// A store where the files of an export would be.
+    #[error("{} is a store, in the place of a folder of this export", store.display())]
+    HoldsStore {
+        /// The store's folder.
+        store: PathBuf,
+    },
+    /// A hard link or an open descriptor of one of the store's files.
+    #[error("{} is the same file as {}", path.display(), file.display())]
+    StoreFile {
+        /// The path as typed.
+        path: PathBuf,
+        /// The store's file.
+        file: PathBuf,
+    },
+    /// A file where a folder of the store's path is needed.
+    #[error("{} is a folder above the store {}", path.display(), store.display())]
+    AboveStore {
+        /// The path as typed.
+        path: PathBuf,
+        /// The store's folder.
+        store: PathBuf,
+    },
+    /// The command would replace what it reads.
+    #[error("{} is read by this command and cannot be its output", path.display())]
+    Input {
+        /// The path as typed.
+        path: PathBuf,
+    },
+    /// The next run would read this run's output.
+    #[error("{} is inside {}, from which this command reads", path.display(), folder.display())]
+    InsideInput {
+        /// The path as typed.
+        path: PathBuf,
+        /// The input folder.
+        folder: PathBuf,
+    },
+    /// A file is needed.
+    #[error("{} is a folder, not a file", path.display())]
+    Folder {
+        /// The path as typed.
+        path: PathBuf,
+    },
+    /// A folder is needed.
+    #[error("{} is a file, not a folder", path.display())]
+    NotAFolder {
+        /// The path as typed.
+        path: PathBuf,
+    },
+    /// A pipe or device that cannot be opened, or links that lead in a circle.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The path as typed.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A file that may be written: outside every store, and not an input of the command.
+#[derive(Clone, Debug)]
+pub struct OutputFile {
+    typed: PathBuf,
+    /// Links followed.
+    real: PathBuf,
+    /// A pipe, a device or a descriptor: open already, and written to as it is.
+    special: Option<Arc<File>>,
+}
+
+/// A folder that may be filled.
+#[derive(Clone, Debug)]
+pub struct OutputFolder {
+    typed: PathBuf,
+    real: PathBuf,
+    guard: Arc<Guard>,
+}
+
+impl OutputFile {
+    /// The path as typed.
+    #[must_use]
+    pub fn typed(&self) -> &Path {
+        &self.typed
+    }
+
+    /// The path with links followed.
+    #[must_use]
+    pub fn real(&self) -> &Path {
+        &self.real
+    }
+
+    /// The open file, where the path is not one that can be replaced.
+    #[must_use]
+    pub fn special(&self) -> Option<&File> {
+        self.special.as_deref()
+    }
+
+    /// The format that the ending says; CSV for a pipe or a device whose name says none.
+    pub fn format(&self) -> Result<Format, Error> {
+        match Format::of(&self.typed) {
+            Err(_) if self.special.is_some() => Ok(Format::Csv),
+            format => format,
+        }
+    }
+}
+
+impl OutputFolder {
+    /// The path as typed.
+    #[must_use]
+    pub fn typed(&self) -> &Path {
+        &self.typed
+    }
+
+    /// A file of the folder. Links and stores inside the folder are looked for here.
+    pub fn file(&self, relative: &Path) -> Result<OutputFile, BadOutput> {
+        let typed = self.typed.join(relative);
+        let direct = self.real.join(relative);
+        let folders = relative.ancestors().skip(1).filter(|a| *a != Path::new(""));
+        if let Some(folder) = folders.into_iter().find(|at| is_store(&self.real.join(at))) {
+            return Err(BadOutput::HoldsStore {
+                store: self.typed.join(folder),
+            });
+        }
+        if follow(&direct).is_ok_and(|followed| followed.real == direct) {
+            return Ok(OutputFile {
+                typed,
+                real: direct,
+                special: None,
+            });
+        }
+        self.guard.file(&typed)
+    }
+}
+
+impl Guard {
+    /// A file that may be written. What cannot be replaced (a pipe, a device, `/dev/stdout`) is opened now, which waits for
+    /// a pipe's reader.
+    pub fn file(&self, typed: &Path) -> Result<OutputFile, BadOutput> {
+        let (followed, metadata) = self.check_file(typed)?;
+        let is_special = metadata.is_some_and(|metadata| !metadata.is_file());
+        let special = if followed.is_descriptor || is_special {
+            // Appending keeps what `>> file` has; to a pipe or a device it makes no difference.
+            let file = OpenOptions::new().append(true).open(typed);
+            Some(Arc::new(file.map_err(|source| io_error(typed, source))?))
+        } else {
+            None
+        };
+        Ok(OutputFile {
+            typed: typed.to_owned(),
+            real: followed.real,
+            special,
+        })
+    }
+
+    /// Checks a file without opening it; returns where it is, with links followed.
+    pub fn check(&self, typed: &Path) -> Result<PathBuf, BadOutput> {
+        self.check_file(typed).map(|(followed, _)| followed.real)
+    }
+
+    /// A folder that may be filled.
+    pub fn folder(&self, typed: &Path) -> Result<OutputFolder, BadOutput> {
+        let followed = follow(typed).map_err(|source| io_error(typed, source))?;
+        self.check_place(typed, &followed.real)?;
+        if fs::metadata(&followed.real).is_ok_and(|metadata| !metadata.is_dir()) {
+            return Err(BadOutput::NotAFolder {
+                path: typed.to_owned(),
+            });
+        }
+        Ok(OutputFolder {
+            typed: typed.to_owned(),
+            real: followed.real,
+            guard: Arc::new(self.clone()),
+        })
+    }
+
+    fn check_file(&self, typed: &Path) -> Result<(Followed, Option<Metadata>), BadOutput> {
+        let followed = follow(typed).map_err(|source| io_error(typed, source))?;
+        self.check_place(typed, &followed.real)?;
+        for store in &self.stores {
+            if follow(store).is_ok_and(|store| store.real.starts_with(&followed.real)) {
+                return Err(BadOutput::AboveStore {
+                    path: typed.to_owned(),
+                    store: store.clone(),
+                });
+            }
+        }
+        let metadata = fs::metadata(typed).ok();
+        let text = typed.to_string_lossy();
+        if metadata.as_ref().is_some_and(Metadata::is_dir)
+            || text.ends_with(std::path::is_separator)
+        {
+            return Err(BadOutput::Folder {
+                path: typed.to_owned(),
+            });
+        }
+        let file = metadata.as_ref().filter(|metadata| metadata.is_file());
+        if let Some(file) = file.filter(|file| links(file) > 1 || followed.is_descriptor) {
+            self.check_links(typed, file)?;
+        }
+        if metadata.as_ref().is_none_or(Metadata::is_file) {
+            self.check_inputs(typed, &followed.real, metadata.as_ref())?;
+        }
+        Ok((followed, metadata))
+    }
+
+    /// Whether the place is outside every store.
+    fn check_place(&self, typed: &Path, real: &Path) -> Result<(), BadOutput> {
+        let inside = |store: &Path| BadOutput::InsideStore {
+            path: typed.to_owned(),
+            store: store.to_owned(),
+        };
+        for store in &self.stores {
+            if follow(store).is_ok_and(|store| real.starts_with(store.real)) {
+                return Err(inside(store));
+            }
+            // Other spellings of the same folder, and parts of the store that are links to another disk.
+            let ids = ids_of(store);
+            if real
+                .ancestors()
+                .any(|dir| id_of(dir).is_some_and(|id| ids.contains(&id)))
+            {
+                return Err(inside(store));
+            }
+        }
+        match real.ancestors().find(|dir| is_store(dir)) {
+            Some(store) => Err(inside(store)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a file that has several names, or is open already, is none of a store's.
+    fn check_links(&self, typed: &Path, metadata: &Metadata) -> Result<(), BadOutput> {
+        fn find(dir: &Path, wanted: Option<Id>) -> Option<PathBuf> {
+            fs::read_dir(dir).ok()?.flatten().find_map(|entry| {
+                let path = entry.path();
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => find(&path, wanted),
+                    _ => (id_of(&path) == wanted).then_some(path),
+                }
+            })
+        }
+        let wanted = id(metadata);
+        let mut stores = self.stores.iter();
+        match stores.find_map(|store| wanted.and_then(|_| find(store, wanted))) {
+            Some(file) => Err(BadOutput::StoreFile {
+                path: typed.to_owned(),
+                file,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the command reads something else.
+    fn check_inputs(
+        &self,
+        typed: &Path,
+        real: &Path,
+        metadata: Option<&Metadata>,
+    ) -> Result<(), BadOutput> {
+        let own = metadata.and_then(id);
+        for input in &self.inputs {
+            let Ok(followed) = follow(input) else {
+                continue;
+            };
+            let is_same = own.is_some_and(|own| id_of(input) == Some(own));
+            if is_same || followed.real == real {
+                return Err(BadOutput::Input {
+                    path: typed.to_owned(),
+                });
+            }
+            let name = real.file_name().unwrap_or_default().to_string_lossy();
+            if followed.real.is_dir() && real.starts_with(&followed.real) && (self.is_read)(&name) {
+                return Err(BadOutput::InsideInput {
+                    path: typed.to_owned(),
+                    folder: input.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn io_error(typed: &Path, source: io::Error) -> BadOutput {
+    BadOutput::Io {
+        path: typed.to_owned(),
+        source,
+    }
+}
+
+/// Where a path leads.
+struct Followed {
+    real: PathBuf,
+    /// Whether it names a descriptor that is open, as `/dev/stdout` and `/dev/fd/3` do.
+    is_descriptor: bool,
+}
+
+/// Follows links, those at the end and those whose target is missing included; what does not exist is taken as it is typed.
+fn follow(path: &Path) -> io::Result<Followed> {
+    let path = std::path::absolute(path)?;
+    let mut left: VecDeque<OsString> = VecDeque::new();
+    let push_front = |left: &mut VecDeque<OsString>, path: &Path| {
+        for part in path.components().rev() {
+            left.push_front(part.as_os_str().to_owned());
+        }
+    };
+    push_front(&mut left, &path);
+    let mut real = PathBuf::new();
+    let (mut links, mut is_descriptor) = (0, false);
+    while let Some(part) = left.pop_front() {
+        match Path::new(&part).components().next() {
+            Some(Component::ParentDir) => {
+                real.pop();
+                continue;
+            }
+            Some(Component::Normal(_)) => {}
+            Some(Component::CurDir) | None => continue,
+            // The root, or a drive: begins anew.
+            Some(Component::RootDir | Component::Prefix(_)) => {
+                real.push(&part);
+                continue;
+            }
+        }
+        let next = real.join(&part);
+        is_descriptor |= next.starts_with("/proc") || next.starts_with("/dev/fd");
+        match fs::read_link(&next) {
+            Ok(target) => {
+                links += 1;
+                if links > LINKS_MAX {
+                    return Err(io::Error::other("its links lead in a circle"));
+                }
+                push_front(&mut left, &target);
+            }
+            Err(_) => real = next,
+        }
+    }
+    Ok(Followed {
+        real,
+        is_descriptor,
+    })
+}
+
+/// A file or folder by what it is, not by its name.
+type Id = (u64, u64);
+
+/// The store's folder and what is in it, links followed.
+fn ids_of(store: &Path) -> HashSet<Id> {
+    let entries = fs::read_dir(store).into_iter().flatten().flatten();
+    let ids = entries.filter_map(|entry| id_of(&entry.path()));
+    ids.chain(id_of(store)).collect()
+}
+
+fn id_of(path: &Path) -> Option<Id> {
+    id(&fs::metadata(path).ok()?)
+}
+
+#[cfg(unix)]
+#[allow(clippy::unnecessary_wraps)] // elsewhere there is none
+fn id(metadata: &Metadata) -> Option<Id> {
+    use std::os::unix::fs::MetadataExt;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(unix)]
+fn links(metadata: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::nlink(metadata)
+}
+
+#[cfg(not(unix))]
+fn id(_: &Metadata) -> Option<Id> {
+    None
+}
+
+#[cfg(not(unix))]
+fn links(_: &Metadata) -> u64 {
+    1
+}

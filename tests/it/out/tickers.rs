@@ -1,0 +1,122 @@
+//! Tickers with a space or a comma in them, next to those that they would be as lists.
+
+use backfill::model::{Interval, OnConflict};
+
+use super::{csv, minutes, stage};
+use crate::support::TestEnv;
+
+const TICKERS: [&str; 5] = ["A", "A B", "A,B", "B", "C D"];
+
+/// A store with each ticker; the one with a comma as an older program let it in.
+fn store() -> TestEnv {
+    let env = TestEnv::new();
+    for ticker in TICKERS {
+        let bars = minutes("2025-01-02T14:30:00Z", 3);
+        stage(&env, ticker, Interval::M1, bars, OnConflict::Fail);
+    }
+    env
+}
+
+/// The staged tickers, as a command without `--tickers` shows them.
+fn staged(env: &TestEnv) -> Vec<String> {
+    let run = env.typed("status --format json").ok().json();
+    let series = run["series"].as_array().unwrap();
+    let tickers = series
+        .iter()
+        .map(|row| row["ticker"].as_str().unwrap().to_owned());
+    tickers.collect()
+}
+
+#[test]
+fn an_argument_that_is_a_staged_ticker_is_that_ticker() {
+    let env = store();
+    for (typed, meant) in [
+        (vec!["A B"], vec!["A B"]),
+        (vec!["a b"], vec!["A B"]),
+        (vec!["A,B"], vec!["A,B"]),
+        (vec!["A", "B"], vec!["A", "B"]),
+        (vec!["A", "A B"], vec!["A", "A B"]),
+        // No staged ticker as a whole: lists.
+        (vec!["B,A"], vec!["A", "B"]),
+        (vec!["B A"], vec!["A", "B"]),
+        (vec!["A, B"], vec!["A", "B"]),
+        (vec!["C D,"], vec![]),
+    ] {
+        let with = |start: &[&'static str]| {
+            let mut line = start.to_vec();
+            line.push("--tickers");
+            line.extend(&typed);
+            line
+        };
+        let exported = env.run(with(&["export", "--to", "-"])).ok();
+        let lines = exported.out().lines().skip(1).map(|line| {
+            let end = line.find(",2025").unwrap();
+            line[..end].trim_matches('"').to_owned()
+        });
+        let mut found: Vec<String> = lines.collect();
+        found.dedup();
+        assert_eq!(found, meant, "export {typed:?}");
+        let shown = env.run(with(&["status", "--format", "json"])).ok().json();
+        let shown: Vec<_> = shown["series"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| &row["ticker"])
+            .collect();
+        assert_eq!(shown, meant, "status {typed:?}");
+        env.run(with(&["gaps"])).ok();
+        if typed.len() == 1 {
+            let bundled = env.run(with(&["bundle", "create", "x.tar"])).ok();
+            let partitions = format!("bundled: partitions={} ", meant.len());
+            assert!(
+                bundled.out().starts_with(&partitions),
+                "{typed:?}: {}",
+                bundled.out()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_drop_never_takes_an_argument_with_a_space_for_a_list() {
+    let env = store();
+    for run in 0..2 {
+        // The second time it is not staged any more, and the same line must not drop A and B.
+        let dropped = env.run(["drop", "--yes", "--tickers", "A B"]).ok();
+        assert_eq!(
+            dropped.out(),
+            if run == 0 {
+                "dropped: A B 1m rows=3\n"
+            } else {
+                ""
+            }
+        );
+        assert_eq!(staged(&env), ["A", "A,B", "B", "C D"]);
+    }
+    let missing = env.run(["drop", "--yes", "--tickers", "B A"]).ok();
+    assert!(
+        missing.stderr.contains("no bars of B A are staged"),
+        "{}",
+        missing.stderr
+    );
+    env.run(["drop", "--yes", "--tickers", "A,B"]).ok();
+    assert_eq!(staged(&env), ["A", "B", "C D"]);
+    env.run(["drop", "--yes", "--tickers", "B,A", "C D"]).ok();
+    assert_eq!(staged(&env), Vec::<String>::new());
+}
+
+#[test]
+fn a_new_ticker_with_a_comma_is_a_reject() {
+    let env = TestEnv::new();
+    let bars = || minutes("2025-01-02T14:30:00Z", 40);
+    let dump = csv(&[("\"A,B\"", bars()), ("A B", bars())]);
+    env.write("dump.csv", dump);
+    env.typed("inject-csv dump.csv").ok();
+    assert_eq!(staged(&env), ["A B"]);
+    let rejects = env.files("data/staging/rejects");
+    assert!(env.read(&rejects[0]).contains("bad-ticker"));
+    let typed = env
+        .run(["inject-csv", "dump.csv", "--ticker", "A,B"])
+        .code(2);
+    assert!(typed.stderr.contains("comma"), "{}", typed.stderr);
+}
