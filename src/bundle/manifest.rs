@@ -22,6 +22,9 @@ pub const SCHEMA: &str = "backfill.bundle/1";
 const SCHEMA_NAME: &str = "backfill.bundle/";
 /// A manifest's bytes at most: a line a partition, of about 600 bytes.
 pub(super) const MANIFEST_BYTES_MAX: u64 = 64 << 20;
+/// The highest commit that a store can have: a row's commit is a signed number.
+const COMMIT_SEQ_MAX: u64 = i64::MAX as u64;
+
 /// What a bundle says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -203,6 +206,9 @@ impl Manifest {
             }
         }
         let through = self.commit.as_ref().map_or(0, |commit| commit.seq);
+        if through > COMMIT_SEQ_MAX {
+            return wrong(format!("no store reaches commit {through}"));
+        }
         if self.after_seq() > through {
             return wrong("its base reaches further than it does itself".to_owned());
         }
@@ -320,6 +326,7 @@ mod tests {
             text.replace("\"seq\":9", "\"seq\":9.0"),
             text.replace("\"seq\":9", "\"seq\":9,\"seq\":9"),
             text.replace("\"base\":null", "\"base\":null,\"more\":1"),
+            text.replace("\"seq\":9", "\"seq\":9223372036854775808"),
             text.trim_end().to_owned(),
             text.clone() + "\n",
             format!("{}{}", "[".repeat(100_000), text),

@@ -8,7 +8,10 @@ use arrow::array::{
 };
 use arrow::datatypes::{Field, Schema};
 use parquet::arrow::ArrowWriter;
-use parquet::file::properties::WriterProperties;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
 use super::{START, small, verdict};
 use crate::bundle::archive::{MANIFEST, header, write_end, write_member};
@@ -137,6 +140,67 @@ fn a_partition_that_would_unpack_to_very_much_is_refused_before_it_is_unpacked()
     }
 }
 
+/// The sound partition's rows, footer and order, written by `properties`.
+fn rewritten(
+    change: impl FnOnce(WriterPropertiesBuilder, Vec<KeyValue>) -> WriterProperties,
+) -> Vec<u8> {
+    let sound = bytes::Bytes::from(partition());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(sound).unwrap();
+    let file = reader.metadata().file_metadata();
+    let pairs: Vec<KeyValue> = file.key_value_metadata().unwrap().clone();
+    let sorting = reader.metadata().row_group(0).sorting_columns().cloned();
+    let builder = WriterProperties::builder()
+        .set_created_by(file.created_by().unwrap().to_owned())
+        .set_compression(parquet::basic::Compression::ZSTD(Default::default()))
+        .set_sorting_columns(sorting);
+    let options = ArrowWriterOptions::new()
+        .with_properties(change(builder, pairs))
+        .with_skip_arrow_metadata(true);
+    let schema = reader.schema().clone();
+    let mut out = Vec::new();
+    let mut writer = ArrowWriter::try_new_with_options(&mut out, schema, options).unwrap();
+    for batch in reader.build().unwrap() {
+        writer.write(&batch.unwrap()).unwrap();
+    }
+    writer.close().unwrap();
+    out
+}
+
+#[test]
+fn a_partition_that_another_program_wrote_is_refused_though_its_bars_are_right() {
+    let verdict = |bytes: Vec<u8>| verdict(&bundle_around(&path_of("A"), &bytes));
+    // How the pages are encoded is an older program's own affair.
+    verdict(rewritten(|builder, pairs| {
+        builder.set_key_value_metadata(Some(pairs)).build()
+    }))
+    .unwrap();
+    for name in [
+        "parquet-cpp-arrow version 15.0.2",
+        "backfill",
+        "backfill fork",
+        "",
+    ] {
+        let refused = verdict(rewritten(|builder, pairs| {
+            let builder = builder.set_key_value_metadata(Some(pairs));
+            builder.set_created_by(name.to_owned()).build()
+        }));
+        assert!(
+            refused.unwrap_err().contains("another program wrote it"),
+            "{name}"
+        );
+    }
+    let more = verdict(rewritten(|builder, mut pairs| {
+        pairs.push(KeyValue::new("pandas".to_owned(), "{}".to_owned()));
+        builder.set_key_value_metadata(Some(pairs)).build()
+    }));
+    assert!(more.unwrap_err().contains("footer is not in the form"));
+    let unsorted = verdict(rewritten(|builder, pairs| {
+        let builder = builder.set_key_value_metadata(Some(pairs));
+        builder.set_sorting_columns(None).build()
+    }));
+    assert!(unsorted.unwrap_err().contains("how its rows are sorted"));
+}
+
 #[test]
 fn a_partition_of_another_place_is_refused_though_all_hashes_are_right() {
     let sound = partition();
@@ -212,7 +276,7 @@ fn facts_that_the_manifest_gets_wrong_are_named() {
     assert!(verdict(&[&sound[..members], &bundle_end(&totals)].concat()).is_err());
 }
 
-fn bundle_end(manifest: &Manifest) -> Vec<u8> {
+pub(super) fn bundle_end(manifest: &Manifest) -> Vec<u8> {
     let mut end = Vec::new();
     write_end(&mut end, &manifest.to_bytes()).unwrap();
     end

@@ -14,7 +14,7 @@ use crate::calendar::Overrides;
 use crate::model::{
     Bar, Bars, Basis, Hours, Interval, OnConflict, Provenance, SeriesKey, Source, Ticker, Timestamp,
 };
-use crate::report::{Silent, Stop};
+use crate::report::{Event, Observer, RunReport, Silent, Stop};
 use crate::store::{Offer, OpenOptions, Store};
 use forged::{bundle_around, path_of};
 
@@ -294,6 +294,82 @@ fn mutated_partitions_do_not_pass_for_others() {
     }
 }
 
+/// Verifies and applies a bundle, `time` microseconds after the first.
+fn applied(
+    target: &Store,
+    bytes: &[u8],
+    on_conflict: OnConflict,
+    time: i64,
+    observer: &dyn Observer,
+) -> Result<RunReport, Error> {
+    let archive = Archive::open(Cursor::new(bytes.to_vec())).unwrap();
+    let sound = verify(archive, &Silent, &Stop::new()).unwrap();
+    let run = target
+        .begin_run("apply", Timestamp::from_micros(START))
+        .unwrap();
+    let at = Timestamp::from_micros(START + time);
+    apply(
+        target,
+        &run,
+        sound,
+        "b",
+        on_conflict,
+        at,
+        observer,
+        &Stop::new(),
+    )
+}
+
+/// Keeps the warnings of a run.
+#[derive(Default)]
+struct Warnings(std::sync::Mutex<Vec<String>>);
+
+impl Observer for Warnings {
+    fn event(&self, event: &Event<'_>) {
+        if let Event::Warning(text) = event {
+            self.0.lock().unwrap().push((*text).to_owned());
+        }
+    }
+}
+
+#[test]
+fn a_bundle_that_claims_to_reach_far_keeps_no_true_one_out() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = open(&from);
+    commit(&store, "A", "csv", bars(0..10, 10.0));
+    let first = bundle_of(&store);
+    commit(&store, "B", "csv", bars(0..10, 10.0));
+    let second = bundle_of(&store);
+    let manifest = verdict(&first).unwrap();
+    let forged = |seq: u64| {
+        let mut claims = manifest.clone();
+        claims.commit.as_mut().unwrap().seq = seq;
+        let members = first.len() - forged::bundle_end(&manifest).len();
+        [&first[..members], &forged::bundle_end(&claims)].concat()
+    };
+    let refused = verdict(&forged(1 << 63)).unwrap_err();
+    assert!(refused.contains("no store reaches commit"), "{refused}");
+
+    let target = open(&to);
+    let update = |bytes: &[u8], time: i64| {
+        let warnings = Warnings::default();
+        let done = applied(&target, bytes, OnConflict::Update, time, &warnings);
+        (done, warnings.0.into_inner().unwrap())
+    };
+    update(&forged(i64::MAX as u64), 0).0.unwrap();
+    // Once and again.
+    for time in 1..3 {
+        let (done, warnings) = update(&first, time);
+        done.unwrap();
+        assert!(warnings[0].contains("that reaches further"), "{warnings:?}");
+    }
+    let (done, _) = update(&second, 3);
+    assert_eq!(done.unwrap().totals.committed, 10);
+    // What was applied before a later one still does not put older values back.
+    let (done, _) = update(&first, 4);
+    assert!(matches!(done, Err(Error::Superseded)));
+}
+
 #[test]
 fn a_bundle_applied_is_the_store_again() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -305,23 +381,7 @@ fn a_bundle_applied_is_the_store_again() {
     let bytes = bundle_of(&store);
     let target = open(&to);
     for time in 0..2 {
-        let archive = Archive::open(Cursor::new(bytes.clone())).unwrap();
-        let sound = verify(archive, &Silent, &Stop::new()).unwrap();
-        let run = target
-            .begin_run("apply", Timestamp::from_micros(START))
-            .unwrap();
-        let at = Timestamp::from_micros(START + time);
-        let report = apply(
-            &target,
-            &run,
-            sound,
-            "b",
-            OnConflict::Fail,
-            at,
-            &Silent,
-            &Stop::new(),
-        )
-        .unwrap();
+        let report = applied(&target, &bytes, OnConflict::Fail, time, &Silent).unwrap();
         let committed = if time == 0 { 920 } else { 0 };
         assert_eq!(report.totals.committed, committed);
         assert_eq!(report.totals.skipped_identical, 920 - committed);

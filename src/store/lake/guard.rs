@@ -5,9 +5,11 @@
 //! **nothing is unpacked before each page's size, row count and place is known to lie inside them.**
 
 use parquet::basic::Compression;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
+use super::footer::Footer;
 use super::thrift::{Kind, Refused, Thrift};
+use super::write::{CREATED_BY, sorting_columns};
 
 /// Minutes in a leap year: the rows that a partition can hold.
 pub(crate) const PARTITION_ROWS_MAX: u64 = 366 * 1_440;
@@ -89,6 +91,25 @@ pub(super) fn pages(bytes: &[u8], metadata: &ParquetMetaData) -> Result<(), Refu
         return Err("its row groups do not add up to its rows");
     }
     Ok(())
+}
+
+/// Checks that the file says it is this program's, of this or an older version, and says no more than that: its writer,
+/// every pair in its footer, the order of its rows. Another program's file can hold the same bars, and still is not one that
+/// this program wrote.
+pub(super) fn writer(metadata: &ParquetMetaData, footer: &Footer) -> Result<(), Refused> {
+    let file = metadata.file_metadata();
+    let by = file.created_by().and_then(|by| by.strip_prefix(CREATED_BY));
+    if by.is_none_or(|version| !version.starts_with(|c: char| c.is_ascii_digit())) {
+        return Err("another program wrote it");
+    }
+    if file.key_value_metadata() != Some(&footer.to_key_values()) {
+        return Err("its footer is not in the form in which it is written");
+    }
+    let sorted = |group: &RowGroupMetaData| group.sorting_columns() == Some(&sorting_columns());
+    match metadata.row_groups().iter().all(sorted) {
+        true => Ok(()),
+        false => Err("its footer does not say how its rows are sorted"),
+    }
 }
 
 /// One column of a row group: its pages fill it exactly, and hold a value a row.

@@ -81,6 +81,7 @@ impl Image {
             let file = metadata.metadata().file_metadata();
             let footer = Footer::from_key_values(file.key_value_metadata())
                 .map_err(|error| error.to_string())?;
+            guard::writer(metadata.metadata(), &footer)?;
             if footer.rows != file.num_rows() as u64 {
                 return Err(format!(
                     "its footer says {} rows, and it holds {}",

@@ -29,6 +29,8 @@ const ROW_GROUP_ROWS: usize = 131_072;
 /// Rows in a data page at most: what a reader that wants one day decodes.
 const PAGE_ROWS: usize = 32_768;
 const ZSTD_LEVEL: i32 = 1;
+/// What the name of the writer in a footer begins with; a version follows.
+pub(super) const CREATED_BY: &str = "backfill ";
 
 /// A partition written to the temporary folder, flushed, not yet in the lake.
 #[derive(Clone, Debug)]
@@ -172,22 +174,27 @@ fn unwritable(path: &Path, reason: &str) -> Error {
     }
 }
 
+/// By timestamp, ascending: what a footer says of each row group.
+pub(super) fn sorting_columns() -> Vec<SortingColumn> {
+    vec![SortingColumn {
+        column_idx: 0,
+        descending: false,
+        nulls_first: false,
+    }]
+}
+
 /// Encodings column by column: deltas for timestamps and trades, what the values call for otherwise.
 fn properties(batch: &RecordBatch, footer: Vec<KeyValue>) -> WriterProperties {
     let zstd = ZstdLevel::try_new(ZSTD_LEVEL).map_or(Compression::UNCOMPRESSED, Compression::ZSTD);
     let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
-        .set_created_by(concat!("backfill ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_created_by(format!("{CREATED_BY}{}", env!("CARGO_PKG_VERSION")))
         .set_compression(zstd)
         .set_dictionary_enabled(false)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_sorting_columns(Some(vec![SortingColumn {
-            column_idx: 0,
-            descending: false,
-            nulls_first: false,
-        }]))
+        .set_sorting_columns(Some(sorting_columns()))
         .set_key_value_metadata(Some(footer));
     for name in ["timestamp", "trades"] {
         builder =
