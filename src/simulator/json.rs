@@ -60,7 +60,8 @@ pub(super) fn body(rows: &[Row], zone: &Zone) -> Vec<u8> {
 fn number(out: &mut Vec<u8>, value: f64) {
     const SCALE: u64 = 1_000_000;
     let scaled = (value * SCALE as f64).round();
-    if !(0.0..9.0e15).contains(&scaled) || scaled / SCALE as f64 != value {
+    // Of fifteen digits a double keeps all, so that there is no shorter way to write them.
+    if !(0.0..1.0e15).contains(&scaled) || scaled / SCALE as f64 != value {
         // Writing into a Vec cannot fail.
         let _ = write!(out, "{value}");
         return;
