@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use backfill::model::{Basis, DateRange, Hours, Interval, Source, Ticker};
+use backfill::model::{Basis, DateRange, Hours, Interval, Source, Ticker, Timestamp};
 use backfill::provider::fmp::{BASE_URL, Fmp, FmpOptions};
 use backfill::provider::{ApiKey, Provider, Query, Reply};
 
@@ -23,6 +23,7 @@ fn client() -> &'static (Fmp, Query) {
             tz: chrono_tz::America::New_York,
             basis: Basis::SplitAdjusted,
             hours: Hours::Regular,
+            latest: Timestamp::from_micros(i64::MAX),
             page: None,
         };
         (fmp.expect("a client"), query)

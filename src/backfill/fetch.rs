@@ -14,13 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{Days, NaiveDate};
 
 use super::days::{Day, midnight};
-use super::position::first_of;
+use super::evidence::Evidence;
 use super::windows::Window;
 use crate::calendar::Calendar;
 use crate::model::{
-    Bars, Basis, DateRange, Hours, Interval, Provenance, Reject, SeriesKey, Ticker, Timestamp,
+    Bars, Basis, DAY_MICROS, DateRange, Hours, Interval, Provenance, SeriesKey, Ticker, Timestamp,
 };
-use crate::provider::{Asker, Gave, Query, Rows};
+use crate::provider::{Asker, BadRow, Gave, Query, Rows};
 use crate::store::{Answer, AnswerStatus};
 
 /// Tells the time of day.
@@ -38,7 +38,7 @@ pub struct Asking {
     pub basis: Basis,
     /// The regular session, or more.
     pub hours: Hours,
-    /// Whether bars that still change are taken too.
+    /// Whether bars that have opened and still change are taken too.
     pub include_forming: bool,
     /// The time of day.
     pub clock: Clock,
@@ -49,8 +49,8 @@ pub struct Asking {
 pub struct Fetched {
     /// Bars of the window, oldest first.
     pub bars: Bars,
-    /// Rows that are no bars.
-    pub rejects: Vec<Reject>,
+    /// Rows that are not bars.
+    pub rejects: Vec<BadRow>,
     /// Bars held back because they can still change.
     pub held: u64,
     /// What is known now of the window's days.
@@ -103,8 +103,9 @@ impl Asking {
                 return fetched;
             }
         };
-        let mut oldest = first_of(&answer.bars);
-        let mut cut: Vec<Day> = self.cut_inside(window, &answer.bars).into_iter().collect();
+        let opens = opens(&answer.bars, &answer.rejects);
+        let mut oldest = opens.first().copied();
+        let mut cut: Vec<Day> = self.cut_inside(window, &opens).into_iter().collect();
         let kept = self.kept(window, answer);
         fetched.beside = kept.1;
         fetched.take(kept.0);
@@ -125,11 +126,11 @@ impl Asking {
                         ..window.clone()
                     };
                     let (answer, _) = self.kept(&part, answer);
-                    oldest = first_of(&answer.bars);
-                    cut.extend(self.cut_inside(window, &answer.bars));
-                    let nothing = answer.bars.is_empty();
+                    let opens = self::opens(&answer.bars, &answer.rejects);
+                    oldest = opens.first().copied();
+                    cut.extend(self.cut_inside(window, &opens));
                     fetched.take(answer);
-                    if nothing {
+                    if opens.is_empty() {
                         break;
                     }
                 }
@@ -143,7 +144,7 @@ impl Asking {
         for day in cut {
             let alone = joined_alone(day.date);
             let ask = self.widened(alone, asked_at);
-            if fetched.bars.timestamps().contains(&day.open.micros())
+            if fetched.opens().contains(&day.open.micros())
                 || self.first_bar_settles(&day) > asked_at.micros()
             {
                 continue;
@@ -174,7 +175,7 @@ impl Asking {
         }
         if failed.is_empty()
             && torn.is_empty()
-            && let Some(ask) = self.opening_is_missing(window, &fetched.bars, asked_at)
+            && let Some(ask) = self.opening_is_missing(window, &fetched.opens(), asked_at)
             && asked.is_new(ask)
         {
             tracing::debug!(
@@ -186,9 +187,17 @@ impl Asking {
                 fetched.take(self.kept(window, answer).0);
             }
         }
+        let asked = format!("{ticker} {} {}", self.interval, window.keep);
+        let rows = (&fetched.bars, &fetched.rejects[..]);
+        let evidence = Evidence::of(&self.calendar, window, &asked, rows.0, rows.1);
         self.hold_back(&mut fetched, window, asked_at);
-        let answers = self.answers(ticker, window, &failed, &torn, &fetched, asked_at);
+        let answers = self.answers(
+            ticker, window, &failed, &torn, &evidence, &fetched, asked_at,
+        );
         fetched.answers.extend(answers);
+        if fetched.gave.is_none() {
+            fetched.gave = evidence.error.map(Gave::Error);
+        }
         fetched
     }
 
@@ -201,6 +210,7 @@ impl Asking {
             tz: self.calendar.tz(),
             basis: self.basis,
             hours: self.hours,
+            latest: Timestamp::from_micros((self.clock)().micros() + DAY_MICROS),
             page: None,
         };
         let mut rows = Rows::default();
@@ -237,7 +247,7 @@ impl Asking {
         i64::try_from(settles.as_micros()).unwrap_or(i64::MAX / 4)
     }
 
-    /// The rows whose bars the window is to bring, and the bars beside them.
+    /// The rows that the window is to bring, and the bars next to them. A reject without a date stays.
     fn kept(&self, window: &Window, mut rows: Rows) -> (Rows, Bars) {
         let start = midnight(&self.calendar, window.keep.first());
         let end = midnight(&self.calendar, window.keep.last() + Days::new(1));
@@ -255,16 +265,17 @@ impl Asking {
             beside = retain(&rows.bars, |at| !keeps(at));
             rows.bars = retain(&rows.bars, keeps);
         }
+        (rows.rejects).retain(|row| row.at.is_none_or(|at| keeps(&at.micros())));
         (rows, beside)
     }
 
-    /// Takes out the bars that can still change, unless they are wanted.
+    /// Takes out the bars that can still change, unless those that have opened are wanted.
     fn hold_back(&self, fetched: &mut Fetched, window: &Window, asked_at: Timestamp) {
         let Some(last) = fetched.bars.timestamps().last() else {
             return;
         };
         let settled = asked_at.micros() - self.settle_micros();
-        if self.include_forming || last + self.interval.micros() <= settled {
+        if last + self.interval.micros() <= settled {
             return;
         }
         let close = |open: i64| {
@@ -275,7 +286,10 @@ impl Asking {
                 .min(open + self.interval.micros())
         };
         let before = fetched.bars.len();
-        fetched.bars = retain(&fetched.bars, |open| close(*open) <= settled);
+        fetched.bars = retain(&fetched.bars, |open| match self.include_forming {
+            true => *open <= asked_at.micros(),
+            false => close(*open) <= settled,
+        });
         fetched.held = (before - fetched.bars.len()) as u64;
     }
 
@@ -286,6 +300,7 @@ impl Asking {
         window: &Window,
         failed: &[DateRange],
         torn: &[NaiveDate],
+        evidence: &Evidence,
         fetched: &Fetched,
         asked_at: Timestamp,
     ) -> Vec<Answer> {
@@ -311,6 +326,10 @@ impl Asking {
                 Hours::Extended | Hours::Unknown => end,
             };
             let (status, reason) = match rows {
+                _ if evidence.failed.contains(&date) => (
+                    AnswerStatus::Failed,
+                    Some("rows came, and most of them are not bars"),
+                ),
                 _ if ended > settled => (
                     AnswerStatus::Partial,
                     Some("asked before its session was settled"),
@@ -318,6 +337,10 @@ impl Asking {
                 _ if torn.contains(&date) => (
                     AnswerStatus::Partial,
                     Some("its first bars were cut off, and could not be asked for"),
+                ),
+                _ if evidence.partial.contains(&date) => (
+                    AnswerStatus::Partial,
+                    Some("more than a tenth of its rows are not bars"),
                 ),
                 0 => (AnswerStatus::Empty, None),
                 _ => (AnswerStatus::Rows, None),
@@ -376,9 +399,20 @@ impl Asking {
 }
 
 impl Fetched {
-    /// Adds the bars whose keys are not there yet.
+    /// When its rows open, in order, bars or not.
+    fn opens(&self) -> Vec<i64> {
+        opens(&self.bars, &self.rejects)
+    }
+
+    /// Adds the bars whose keys are not there yet, and the rejects that an earlier answer didn't hold.
     fn take(&mut self, rows: Rows) {
-        self.rejects.extend(rows.rejects);
+        let before = self.rejects.len();
+        for row in rows.rejects {
+            let is_known = |known: &BadRow| known.reject.raw == row.reject.raw;
+            if !self.rejects[..before].iter().any(is_known) {
+                self.rejects.push(row);
+            }
+        }
         if self.bars.is_empty() {
             self.bars = rows.bars;
             return;
@@ -393,6 +427,17 @@ impl Fetched {
         order.sort_by_key(|&row| self.bars.timestamps()[row]);
         self.bars = self.bars.select(&order);
     }
+}
+
+/// When rows open, in order.
+fn opens(bars: &Bars, rejects: &[BadRow]) -> Vec<i64> {
+    let dated = rejects
+        .iter()
+        .filter_map(|row| row.at)
+        .map(Timestamp::micros);
+    let mut opens: Vec<i64> = bars.timestamps().iter().copied().chain(dated).collect();
+    opens.sort_unstable();
+    opens
 }
 
 fn retain(bars: &Bars, keep: impl Fn(&i64) -> bool) -> Bars {

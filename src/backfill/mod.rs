@@ -13,6 +13,7 @@ mod advice;
 mod comparison;
 mod days;
 mod error;
+mod evidence;
 mod fetch;
 mod plan;
 mod position;

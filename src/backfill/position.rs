@@ -5,7 +5,7 @@ use chrono::{Days, NaiveDate};
 use super::days::{Day, days, local_date};
 use super::fetch::Asking;
 use super::windows::{Known, Window, widened};
-use crate::model::{Bars, DateRange, Hours, Timestamp};
+use crate::model::{DateRange, Hours, Timestamp};
 
 impl Asking {
     /// The days at the window's start that came without a bar though later ones have some: cut off, it may be.
@@ -28,18 +28,20 @@ impl Asking {
 
     /// The session in whose middle an answer begins, where it was cut there: sessions before it came without a bar, or all
     /// those that came behind it have their opening bars, so that minutes without trades are no reason.
-    pub(super) fn cut_inside(&self, window: &Window, bars: &Bars) -> Option<Day> {
-        let oldest = first_of(bars)?;
+    ///
+    /// `rows` are the opens of the answer's rows, in order; a row that is not a bar shows how far an answer reaches too.
+    pub(super) fn cut_inside(&self, window: &Window, rows: &[i64]) -> Option<Day> {
+        let oldest = *rows.first()?;
         let date = local_date(&self.calendar, oldest);
         let at = window.days.iter().position(|day| day.date == date)?;
         let day = window.days[at];
         if self.hours != Hours::Regular || oldest <= day.open.micros() {
             return None;
         }
-        let opens = |open: &i64| bars.timestamps().contains(open);
+        let opens = |open: &i64| rows.binary_search(open).is_ok();
         let has_bars = |day: &&Day| {
             let of_day = day.open.micros()..day.close.micros();
-            bars.timestamps().iter().any(|at| of_day.contains(at))
+            rows.iter().any(|at| of_day.contains(at))
         };
         let mut after = (window.days[at + 1..].iter())
             .filter(has_bars)
@@ -80,13 +82,13 @@ impl Asking {
     pub(super) fn opening_is_missing(
         &self,
         window: &Window,
-        bars: &Bars,
+        rows: &[i64],
         now: Timestamp,
     ) -> Option<DateRange> {
         let [day] = window.days.as_slice() else {
             return None;
         };
-        let first = *bars.timestamps().first()?;
+        let first = *rows.first()?;
         if self.hours != Hours::Regular
             || first <= day.open.micros()
             || self.first_bar_settles(day) > now.micros()
@@ -106,9 +108,4 @@ impl Asking {
         let fits = (next - day.date).num_days() < i64::from(self.span_max());
         (alone && fits).then(|| DateRange::new(day.date, next).ok())?
     }
-}
-
-/// The oldest of some bars.
-pub(super) fn first_of(bars: &Bars) -> Option<i64> {
-    bars.timestamps().iter().min().copied()
 }

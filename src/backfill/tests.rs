@@ -12,12 +12,13 @@ use super::fetch::{AskedSoFar, Asking, Fetched};
 use super::windows::{Known, windows};
 use crate::calendar::Calendar;
 use crate::model::{
-    Bar, Basis, DateRange, Hours, Interval, MINUTE_MICROS, Source, Ticker, Timestamp, TypedDate,
+    Bar, Basis, DateRange, Hours, Interval, MINUTE_MICROS, Reason, Reject, Source, Ticker,
+    Timestamp, TypedDate,
 };
 use crate::provider::wrap::Recording;
 use crate::provider::{
-    Asker, Capabilities, Error, Gate, GateOptions, Page, Provider, Query, Reply, RetryOptions,
-    Rows, Zone,
+    Asker, BadRow, Capabilities, Error, Gate, GateOptions, Gave, Page, Provider, Query, Reply,
+    RetryOptions, Rows, Zone,
 };
 use crate::store::{Answer, AnswerStatus};
 
@@ -35,7 +36,14 @@ struct Vendor {
     holes: Vec<NaiveDate>,
     /// Requests that begin on this date fail.
     fails_from: Option<NaiveDate>,
+    /// Of each date named, so many of its last rows are not bars; of [`UNDATED`], so many more rows that have no date.
+    rejects: Vec<(NaiveDate, usize)>,
+    /// Bars open by so much later than they should.
+    ahead: Duration,
 }
+
+/// Where a test's vendor sends rows without a date.
+const UNDATED: NaiveDate = NaiveDate::MIN;
 
 impl Vendor {
     fn new() -> Self {
@@ -55,6 +63,8 @@ impl Vendor {
             opens_late: false,
             holes: Vec::new(),
             fails_from: None,
+            rejects: Vec::new(),
+            ahead: Duration::ZERO,
         }
     }
 
@@ -116,9 +126,46 @@ impl Provider for Vendor {
     }
 
     fn read(&self, query: &Query, _: &Reply) -> Result<Page, Error> {
+        let mut bars = self.bars(query);
+        let mut rejects = Vec::new();
+        let mut reject = |at: Option<Timestamp>, raw: String| {
+            rejects.push(BadRow {
+                at,
+                reject: Reject {
+                    origin: "memory:".into(),
+                    line: 1,
+                    reason: Reason::BadNumber,
+                    raw,
+                },
+            });
+        };
+        for (date, count) in &self.rejects {
+            if *date == UNDATED {
+                (0..*count).for_each(|row| reject(None, format!("undated {row}")));
+            }
+            let of_date = |bar: &Bar| bar.timestamp.to_utc().date_naive() == *date;
+            let first = bars
+                .iter()
+                .filter(|bar| of_date(bar))
+                .count()
+                .saturating_sub(*count);
+            let mut seen = 0;
+            bars.retain(|bar| {
+                seen += usize::from(of_date(bar));
+                let bad = of_date(bar) && seen > first;
+                if bad {
+                    reject(Some(bar.timestamp), bar.timestamp.to_string());
+                }
+                !bad
+            });
+        }
+        for bar in &mut bars {
+            let ahead = i64::try_from(self.ahead.as_micros()).unwrap();
+            bar.timestamp = Timestamp::from_micros(bar.timestamp.micros() + ahead);
+        }
         let rows = Rows {
-            bars: self.bars(query).into_iter().collect(),
-            rejects: Vec::new(),
+            bars: bars.into_iter().collect(),
+            rejects,
         };
         Ok(Page {
             series: vec![(query.tickers[0].clone(), rows)],
@@ -146,6 +193,17 @@ async fn fetch_all(
     interval: Interval,
     now: &str,
 ) -> (Vec<Fetched>, Vec<Query>) {
+    fetch_forming(vendor, first, last, interval, now, false).await
+}
+
+async fn fetch_forming(
+    vendor: Vendor,
+    first: &str,
+    last: &str,
+    interval: Interval,
+    now: &str,
+    include_forming: bool,
+) -> (Vec<Fetched>, Vec<Query>) {
     let now = at(now);
     let recording = Arc::new(Recording::new(vendor));
     let asking = Asking {
@@ -158,7 +216,7 @@ async fn fetch_all(
         interval,
         basis: Basis::SplitAdjusted,
         hours: Hours::Regular,
-        include_forming: false,
+        include_forming,
         clock: Arc::new(move || now),
     };
     let range = DateRange::new(date(first), date(last)).unwrap();
@@ -372,4 +430,139 @@ async fn what_can_still_change_is_held_back_and_its_day_asked_again() {
         };
         assert_eq!(fetched[0].answers[0].status, status);
     }
+}
+
+/// What coverage says where so many rows of a date are not bars, and whether the window counts as failed.
+async fn judged(rejects: &[(NaiveDate, usize)]) -> (Vec<String>, bool, usize) {
+    let vendor = Vendor {
+        rejects: rejects.to_vec(),
+        ..Vendor::new()
+    };
+    let (fetched, asked) = fetch_all(vendor, "2025-02-03", "2025-02-05", Interval::M1, LATER).await;
+    assert_eq!(asked.len(), 1, "rejects show how far an answer reaches");
+    let failed = matches!(fetched[0].gave, Some(Gave::Error(Error::Rejects { .. })));
+    assert_eq!(failed, fetched[0].gave.is_some());
+    (answers(&fetched), failed, bars(&fetched))
+}
+
+#[tokio::test]
+async fn a_day_counts_as_answered_only_where_its_rows_are_bars() {
+    let [third, fourth, fifth] = ["2025-02-03", "2025-02-04", "2025-02-05"].map(date);
+    let all = |counts: [usize; 3]| [(third, counts[0]), (fourth, counts[1]), (fifth, counts[2])];
+    // More than half of the window.
+    let expected = |answers: &[&str], failed, bars| {
+        (
+            answers.iter().map(|&a| a.to_owned()).collect::<Vec<_>>(),
+            failed,
+            bars,
+        )
+    };
+    assert_eq!(
+        judged(&all([390, 390, 0])).await,
+        expected(&["2025-02-03..2025-02-05 failed 390"], true, 390)
+    );
+    assert_eq!(
+        judged(&all([390, 390, 390])).await,
+        expected(&["2025-02-03..2025-02-05 failed 0"], true, 0)
+    );
+    // One day of three; at its start nothing is asked again.
+    for (counts, answers) in [
+        (
+            [390, 0, 0],
+            ["2025-02-03 failed 0", "2025-02-04..2025-02-05 rows 780"],
+        ),
+        (
+            [196, 0, 0],
+            ["2025-02-03 failed 194", "2025-02-04..2025-02-05 rows 780"],
+        ),
+        (
+            [0, 0, 40],
+            ["2025-02-03..2025-02-04 rows 780", "2025-02-05 partial 350"],
+        ),
+    ] {
+        let failed = answers[0].contains("failed");
+        let bars = 1170 - counts.iter().sum::<usize>();
+        assert_eq!(judged(&all(counts)).await, expected(&answers, failed, bars));
+    }
+    // A tenth of a day is what a complete session may lack.
+    assert_eq!(
+        judged(&all([39, 1, 0])).await,
+        expected(&["2025-02-03..2025-02-05 rows 1130"], false, 1130)
+    );
+}
+
+#[tokio::test]
+async fn rows_without_a_date_may_be_those_of_an_empty_day() {
+    let vendor = Vendor {
+        holes: vec![date("2025-02-05")],
+        rejects: vec![(UNDATED, 5)],
+        ..Vendor::new()
+    };
+    let (fetched, _) = fetch_all(vendor, "2025-02-03", "2025-02-05", Interval::M1, LATER).await;
+    assert_eq!(
+        answers(&fetched),
+        ["2025-02-03..2025-02-04 rows 780", "2025-02-05 failed 0"]
+    );
+    assert!(matches!(fetched[0].gave, Some(Gave::Error(_))));
+}
+
+#[tokio::test]
+async fn a_reject_counts_once_and_for_the_window_that_asks_for_its_day() {
+    // Each answer is cut to its last date, so that days are asked for again together with others.
+    let days = ["2025-02-03", "2025-02-04", "2025-02-05", "2025-02-06"].map(date);
+    let vendor = Vendor {
+        rejects: days.iter().map(|day| (*day, 1)).collect(),
+        cuts_to: 1,
+        ..Vendor::new()
+    };
+    let (fetched, asked) = fetch_all(vendor, "2025-02-03", "2025-02-06", Interval::M1, LATER).await;
+    assert!(
+        asked.len() > 2,
+        "days are asked for more than once: {asked:?}"
+    );
+    let rejects: usize = fetched.iter().map(|fetched| fetched.rejects.len()).sum();
+    assert_eq!((bars(&fetched), rejects), (4 * 389, 4));
+}
+
+#[tokio::test]
+async fn forming_bars_have_opened() {
+    // 10:00 in New York; the vendor sends bars that open two hours from now, too.
+    let now = "2025-02-05T15:00:00Z";
+    let vendor = || Vendor {
+        ahead: Duration::from_secs(2 * 3600),
+        ..Vendor::new()
+    };
+    let of = |fetched: &[Fetched]| (bars(fetched), fetched.iter().map(|f| f.held).sum::<u64>());
+    let (fetched, _) = fetch_forming(
+        vendor(),
+        "2025-02-04",
+        "2025-02-05",
+        Interval::M1,
+        now,
+        true,
+    )
+    .await;
+    let last = fetched
+        .last()
+        .and_then(|f| f.bars.timestamps().last().copied());
+    assert!(last <= Some(at(now).micros()), "{last:?}");
+    assert_eq!(
+        of(&fetched),
+        (390, 390),
+        "all of today opens at 11:30 or later"
+    );
+    let (fetched, _) = fetch_forming(
+        Vendor::new(),
+        "2025-02-04",
+        "2025-02-05",
+        Interval::M1,
+        now,
+        true,
+    )
+    .await;
+    assert_eq!(of(&fetched), (390 + 31, 390 - 31), "09:30 to 10:00");
+    let (fetched, asked) =
+        fetch_all(Vendor::new(), "2025-02-04", "2025-02-05", Interval::M1, now).await;
+    assert_eq!(asked[0].latest, at("2025-02-06T15:00:00Z"));
+    assert_eq!(of(&fetched), (390 + 25, 390 - 25), "closed 300 s ago");
 }

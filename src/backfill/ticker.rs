@@ -203,7 +203,7 @@ impl<'a> TickerRun<'a> {
                 ticker: self.plan.ticker.clone(),
             },
             bars,
-            rejects,
+            rejects: rejects.into_iter().map(|row| row.reject).collect(),
             answers,
             asked_again: window.again,
             beside,

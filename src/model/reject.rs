@@ -29,6 +29,12 @@ pub enum Reason {
     BadVolume,
     /// The row's own interval (Stooq's `<PER>`) is not the run's.
     OtherInterval,
+    /// The bar opens more than a day from now.
+    InTheFuture,
+    /// The provider sent a date that was not asked for.
+    OutsideRange,
+    /// The provider sent a row of another ticker.
+    OtherTicker,
 }
 
 impl Reason {
@@ -48,6 +54,9 @@ impl Reason {
             Self::HighLowOrder => "high-low-order",
             Self::BadVolume => "bad-volume",
             Self::OtherInterval => "other-interval",
+            Self::InTheFuture => "in-the-future",
+            Self::OutsideRange => "outside-range",
+            Self::OtherTicker => "other-ticker",
         }
     }
 }

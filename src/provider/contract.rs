@@ -21,6 +21,7 @@ pub(crate) fn query(ticker: &str, first: &str, last: &str) -> Query {
         tz: chrono_tz::America::New_York,
         basis: Basis::SplitAdjusted,
         hours: Hours::Regular,
+        latest: Timestamp::from_micros(i64::MAX),
         page: None,
     }
 }

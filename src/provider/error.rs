@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::BadRow;
 use crate::model::Ticker;
 
 /// Whether to ask again.
@@ -149,6 +150,22 @@ pub enum Error {
         /// First bytes of the body.
         said: String,
     },
+    /// Rows came, but most of them are not bars: the provider may have changed its format.
+    #[error(
+        "{rejects} of {rows} rows are not bars at {window}, the first because of {reason}: {said}"
+    )]
+    Rejects {
+        /// Ticker, interval and dates asked.
+        window: String,
+        /// Rows that came.
+        rows: usize,
+        /// How many of them are not bars.
+        rejects: usize,
+        /// The word for what is wrong with the first.
+        reason: &'static str,
+        /// The first, as it came.
+        said: String,
+    },
     /// The body is longer than any answer can be.
     #[error("the answer is longer than {limit_bytes} bytes at {window}")]
     TooLong {
@@ -184,7 +201,28 @@ pub enum Error {
     Tls(#[source] rustls::Error),
 }
 
+/// How much of a row a message shows.
+const ROW_BYTES: usize = 200;
+
 impl Error {
+    /// Most of so many `rows` at `window` are these `rejects`.
+    #[must_use]
+    pub fn of_rejects<'a>(
+        window: &str,
+        rows: usize,
+        mut rejects: impl Iterator<Item = &'a BadRow>,
+    ) -> Self {
+        let first = rejects.next().map(|row| &row.reject);
+        let said = first.map_or("", |reject| &reject.raw);
+        Self::Rejects {
+            window: window.to_owned(),
+            rows,
+            rejects: rejects.count() + usize::from(first.is_some()),
+            reason: first.map_or("", |reject| reject.reason.as_str()),
+            said: said[..said.floor_char_boundary(ROW_BYTES)].replace(char::is_control, " "),
+        }
+    }
+
     /// Whether to ask again. A [`Limit`](Self::Limit) is everybody's: the gate pauses all workers for it.
     #[must_use]
     pub fn retry(&self) -> Retry {
@@ -223,6 +261,7 @@ impl Error {
             | Self::Broken { .. }
             | Self::NotJson { .. }
             | Self::NotBars { .. }
+            | Self::Rejects { .. }
             | Self::TooLong { .. } => Scope::Window,
         }
     }
@@ -273,6 +312,9 @@ impl Error {
             | Self::Timeout { .. }
             | Self::Broken { .. }
             | Self::NotJson { .. } => Some("--resume asks again for what failed"),
+            Self::Rejects { .. } => {
+                Some("look at the rows in the rejects file; --resume asks again for what failed")
+            }
             Self::BaseUrl { .. } => {
                 Some("give --provider-url or FMP_BASE_URL as http(s)://host/path")
             }

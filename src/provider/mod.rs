@@ -28,7 +28,7 @@ use std::fmt;
 use chrono_tz::Tz;
 use futures_util::future::BoxFuture;
 
-use crate::model::{Bars, Basis, DateRange, Hours, Interval, Reject, Ticker};
+use crate::model::{Bars, Basis, DateRange, Hours, Interval, Reject, Ticker, Timestamp};
 
 pub use asker::{Asker, Gave, RetryOptions};
 pub use capabilities::{Capabilities, Zone};
@@ -67,6 +67,8 @@ pub struct Query {
     pub basis: Basis,
     /// The regular session only, or more.
     pub hours: Hours,
+    /// No bar opens later than this; a row that does is a reject. A day after now leaves room for clocks that differ.
+    pub latest: Timestamp,
     /// Where the last answer stopped, for a vendor that answers in pages.
     pub page: Option<PageToken>,
 }
@@ -107,6 +109,15 @@ pub struct Page {
 pub struct Rows {
     /// Valid bars, oldest first. A key can stand twice where the vendor sent it twice.
     pub bars: Bars,
-    /// Rows that are no bars, with their reasons.
-    pub rejects: Vec<Reject>,
+    /// Rows that are not bars.
+    pub rejects: Vec<BadRow>,
+}
+
+/// A row of an answer that is not a bar of the question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// When it opens, where the row says so and the date was asked for.
+    pub at: Option<Timestamp>,
+    /// The row and the reason.
+    pub reject: Reject,
 }

@@ -68,6 +68,10 @@ pub enum FaultKind {
     Spike,
     /// Single-day answers without their opening bar.
     LateOpening,
+    /// 200 with the bars' numbers written as strings.
+    Strings,
+    /// 200 with the column `close` renamed to `last`.
+    Renamed,
 }
 
 use FaultKind as K;
@@ -76,7 +80,7 @@ use FaultKind as K;
 pub(super) const CAPPED_ROWS: usize = 500;
 
 /// The kinds by the name they have on the command line.
-const NAMES: [(&str, FaultKind); 30] = [
+const NAMES: [(&str, FaultKind); 32] = [
     ("500", K::Error500),
     ("502", K::Error502),
     ("503", K::Error503),
@@ -93,6 +97,8 @@ const NAMES: [(&str, FaultKind); 30] = [
     ("empty", K::Empty),
     ("truncated", K::Truncated),
     ("capped", K::Capped),
+    ("strings", K::Strings),
+    ("renamed", K::Renamed),
     ("error-object", K::ErrorObject),
     ("strange-object", K::StrangeObject),
     ("401", K::InvalidKey),

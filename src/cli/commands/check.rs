@@ -12,7 +12,7 @@ use crate::cli::exit_codes;
 use crate::cli::fetch::source::{self, Opened};
 use crate::cli::fetch::{ProviderName, store_error};
 use crate::model::{Basis, DateRange, Hours, Interval, Ticker};
-use crate::provider::{Provider, Query};
+use crate::provider::{self, Provider, Query};
 use crate::store::{self, OpenOptions, Reader};
 use crate::sync::Address;
 
@@ -157,6 +157,7 @@ fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
         tz: calendar.tz(),
         basis: Basis::SplitAdjusted,
         hours: Hours::Regular,
+        latest: context.now(),
         page: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -169,6 +170,12 @@ fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
         .map_err(|error| failed(&error, error.hint()))?;
     drop(simulator);
     let bars: usize = page.series.iter().map(|(_, rows)| rows.bars.len()).sum();
+    let rejects = || page.series.iter().flat_map(|(_, rows)| &rows.rejects);
+    if rejects().count() > bars {
+        let rows = bars + rejects().count();
+        let error = provider::Error::of_rejects(&query.to_string(), rows, rejects());
+        return Err(failed(&error, None));
+    }
     Ok(Finding::good(
         "provider",
         "ok",

@@ -191,8 +191,8 @@ impl Provider for Fmp {
         let said = || self.key.excerpt(&reply.body, SAID_BYTES);
         match decode::rows(&reply.body, query, &reply.origin) {
             Ok(mut rows) => {
-                for reject in &mut rows.rejects {
-                    reject.raw = self.key.redact(&reject.raw).into_owned();
+                for row in &mut rows.rejects {
+                    row.reject.raw = self.key.redact(&row.reject.raw).into_owned();
                 }
                 let ticker = query.tickers[0].clone();
                 Ok(Page {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::model::{Bar, Bars, Columns, Reason, Reject, Timestamp};
 use crate::provider::local_times::settle;
-use crate::provider::{Local, LocalTimes, Query, Rows};
+use crate::provider::{BadRow, Local, LocalTimes, Query, Rows};
 
 /// Bytes that a row takes in the service's own spelling, for a first guess at how many there are.
 const ROW_BYTES: usize = 110;
@@ -41,7 +41,13 @@ struct Row<'a> {
     close: Option<&'a RawValue>,
     #[serde(borrow)]
     volume: Option<&'a RawValue>,
+    /// The service sends none; where there is one, it has to be the one that was asked for.
+    #[serde(borrow)]
+    symbol: Option<&'a RawValue>,
 }
+
+/// Why a row is not a bar, and when it opens, where that is known.
+type NotBar = (Reason, Option<i64>);
 
 /// Reads the rows of `body`.
 pub(super) fn rows(body: &[u8], query: &Query, origin: &str) -> Result<Rows, NotRows> {
@@ -83,19 +89,26 @@ impl<'de: 'q, 'q> Visitor<'de> for TableVisitor<'q> {
 /// The rows read so far, in the order served.
 struct Table<'q> {
     times: LocalTimes,
+    /// First and last date asked for, as rows spell them.
+    dates: [String; 2],
+    latest: i64,
+    ticker: &'q str,
     origin: &'q str,
     seen: u64,
     columns: Columns,
     /// For rows in a repeated hour: which column entry, its place, its text, and how far behind its later instant lies.
     repeated: Vec<(usize, u64, &'q str, i64)>,
-    rejects: Vec<Reject>,
+    rejects: Vec<BadRow>,
     strange: bool,
 }
 
 impl<'q> Table<'q> {
-    fn new(query: &Query, origin: &'q str, capacity: usize) -> Self {
+    fn new(query: &'q Query, origin: &'q str, capacity: usize) -> Self {
         Self {
             times: LocalTimes::new(query.tz),
+            dates: [query.dates.first(), query.dates.last()].map(|date| date.to_string()),
+            latest: query.latest.micros(),
+            ticker: query.tickers.first().map_or("", |ticker| ticker.as_str()),
             origin,
             seen: 0,
             columns: Columns {
@@ -131,20 +144,34 @@ impl<'q> Table<'q> {
                 }
                 columns.volume.push(bar.volume);
             }
-            Err(reason) => self.reject(self.seen, raw, reason),
+            Err(why) => self.reject(self.seen, raw, why),
         }
     }
 
     /// The row as a bar, at its earlier instant where it has two, and how far behind the other lies.
-    fn bar(&mut self, row: &Row<'q>) -> Result<(Bar, i64), Reason> {
+    fn bar(&mut self, row: &Row<'q>) -> Result<(Bar, i64), NotBar> {
+        let undated = |reason| (reason, None);
         let date = (row.date.get().strip_prefix('"'))
             .and_then(|date| date.strip_suffix('"'))
-            .ok_or(Reason::BadTimestamp)?;
-        let (micros, later) = match self.times.read(date.as_bytes())? {
+            .ok_or(undated(Reason::BadTimestamp))?;
+        let (micros, later) = match self.times.read(date.as_bytes()).map_err(undated)? {
             Local::One(micros) => (micros, 0),
             Local::Repeated { earlier, later } => (earlier, later - earlier),
-            Local::Skipped => return Err(Reason::SkippedLocalTime),
+            Local::Skipped => return Err(undated(Reason::SkippedLocalTime)),
         };
+        if micros > self.latest {
+            return Err(undated(Reason::InTheFuture));
+        }
+        // Both are `YYYY-MM-DD`, so that text compares as dates do.
+        let day = &date[..10];
+        if day < self.dates[0].as_str() || day > self.dates[1].as_str() {
+            return Err(undated(Reason::OutsideRange));
+        }
+        let dated = |reason| (reason, Some(micros));
+        if (row.symbol).is_some_and(|symbol| !names(symbol.get(), self.ticker)) {
+            return Err(dated(Reason::OtherTicker));
+        }
+        let number = |raw| number(raw).map_err(dated);
         let bar = Bar {
             timestamp: Timestamp::from_micros(micros),
             open: number(row.open)?,
@@ -155,16 +182,19 @@ impl<'q> Table<'q> {
             vwap: None,
             trades: None,
         };
-        bar.check()?;
+        bar.check().map_err(dated)?;
         Ok((bar, later))
     }
 
-    fn reject(&mut self, place: u64, raw: &str, reason: Reason) {
-        self.rejects.push(Reject {
-            origin: self.origin.to_owned(),
-            line: place,
-            reason,
-            raw: raw.to_owned(),
+    fn reject(&mut self, place: u64, raw: &str, (reason, at): NotBar) {
+        self.rejects.push(BadRow {
+            at: at.map(Timestamp::from_micros),
+            reject: Reject {
+                origin: self.origin.to_owned(),
+                line: place,
+                reason,
+                raw: raw.to_owned(),
+            },
         });
     }
 
@@ -194,7 +224,8 @@ impl<'q> Table<'q> {
         if !unsettled.is_empty() {
             for (row, place, raw, _) in std::mem::take(&mut self.repeated) {
                 if unsettled.contains(&row) {
-                    self.reject(place, raw, Reason::RepeatedLocalTime);
+                    let at = bars.timestamps().get(row).copied();
+                    self.reject(place, raw, (Reason::RepeatedLocalTime, at));
                 }
             }
             let kept: Vec<usize> = (0..len).filter(|row| !unsettled.contains(row)).collect();
@@ -205,12 +236,25 @@ impl<'q> Table<'q> {
             order.sort_by_key(|&row| bars.timestamps()[row]);
             bars = bars.select(&order);
         }
-        self.rejects.sort_by_key(|reject| reject.line);
+        self.rejects.sort_by_key(|row| row.reject.line);
         Rows {
             bars,
             rejects: self.rejects,
         }
     }
+}
+
+/// Whether the JSON value `symbol` names `ticker`, however share classes are written (`BRK-B`, `brk.b`).
+fn names(symbol: &str, ticker: &str) -> bool {
+    let plain = |text: &str| -> String {
+        let dash = |c: char| if c.is_alphanumeric() { c } else { '-' };
+        text.chars()
+            .map(dash)
+            .flat_map(char::to_uppercase)
+            .collect()
+    };
+    serde_json::from_str::<Option<String>>(symbol)
+        .is_ok_and(|symbol| symbol.is_none_or(|symbol| plain(&symbol) == plain(ticker)))
 }
 
 fn number(raw: Option<&RawValue>) -> Result<f64, Reason> {
@@ -225,7 +269,7 @@ mod tests {
     use crate::provider::contract::query;
 
     fn read(body: &str) -> Rows {
-        let query = query("AAPL", "2025-02-03", "2025-02-05");
+        let query = query("AAPL", "2025-01-01", "2025-12-31");
         rows(body.as_bytes(), &query, "http://x/").unwrap_or_else(|e| panic!("{body}: {e:?}"))
     }
 
@@ -358,13 +402,62 @@ mod tests {
         let rows = read(&body);
         assert_eq!(rows.bars.len(), 1);
         let got: Vec<_> = (rows.rejects.iter())
+            .map(|row| &row.reject)
             .map(|r| (r.line, r.raw.as_str(), r.reason))
             .collect();
         let want: Vec<_> = (bad.iter().zip(2..))
             .map(|((raw, reason), line)| (line, *raw, *reason))
             .collect();
         assert_eq!(got, want);
-        assert_eq!(rows.rejects[0].origin, "http://x/");
+        assert_eq!(rows.rejects[0].reject.origin, "http://x/");
+    }
+
+    #[test]
+    fn rows_that_answer_another_question_are_rejects() {
+        let row = |date: &str, symbol: &str| {
+            format!(r#"{{"date":"{date}","open":2,"low":1,"high":3,"close":2,"volume":1{symbol}}}"#)
+        };
+        let query = Query {
+            latest: "2025-02-06T00:00:00Z"
+                .parse::<chrono::DateTime<chrono::Utc>>()
+                .unwrap()
+                .into(),
+            ..query("BRK-B", "2025-02-03", "2025-02-06")
+        };
+        let rows_of = |row: String| rows(format!("[{row}]").as_bytes(), &query, "").unwrap();
+        let noon = "2025-02-04 12:00:00";
+        for symbol in [
+            "",
+            r#","symbol":"BRK-B""#,
+            r#","symbol":"brk.b""#,
+            r#","symbol":null"#,
+        ] {
+            assert_eq!(rows_of(row(noon, symbol)).bars.len(), 1, "{symbol}");
+        }
+        let at = Some("2025-02-04T17:00:00Z".to_owned());
+        for (date, symbol, reason, at) in [
+            (
+                noon,
+                r#","symbol":"BRK-A""#,
+                Reason::OtherTicker,
+                at.clone(),
+            ),
+            (noon, r#","symbol":7"#, Reason::OtherTicker, at),
+            ("2025-02-02 23:59:00", "", Reason::OutsideRange, None),
+            ("2025-02-05 20:00:00", "", Reason::InTheFuture, None),
+            ("2025-02-07 00:00:00", "", Reason::InTheFuture, None),
+        ] {
+            let rows = rows_of(row(date, symbol));
+            assert!(rows.bars.is_empty(), "{date} {symbol}");
+            assert_eq!(rows.rejects[0].reject.reason, reason, "{date} {symbol}");
+            assert_eq!(
+                rows.rejects[0].at.map(|at| at.to_string()),
+                at,
+                "{date} {symbol}"
+            );
+        }
+        let last = rows_of(row("2025-02-05 19:00:00", ""));
+        assert_eq!(last.bars.len(), 1, "exactly the latest");
     }
 
     #[test]

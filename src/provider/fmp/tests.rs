@@ -192,7 +192,7 @@ async fn an_echoed_key_is_in_no_message_and_no_reject() {
     let row = format!(r#"[{{"date":"{KEY}"}}]"#);
     let page = outcome(answer("200 OK", "", &row)).await.unwrap();
     assert_eq!(
-        page.series[0].1.rejects[0].raw,
+        page.series[0].1.rejects[0].reject.raw,
         r#"[{"date":"***"}]"#.trim_matches(['[', ']'])
     );
     let key = ApiKey::new("a\u{1}b").unwrap();

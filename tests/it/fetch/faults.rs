@@ -220,7 +220,7 @@ fn impossible_rows_are_rejects() {
     let bench = Bench::faulty(&["bad-ohlc=1.0"]);
     let run = bench
         .run("specific --start 2025-02-03 --end 2025-02-05 --tickers AAPL --summary-json")
-        .ok();
+        .code(3);
     let totals = &run.json()["totals"];
     let rejected = totals["rejected"].as_u64().unwrap();
     assert!(rejected > 0, "{}", run.snapshot());

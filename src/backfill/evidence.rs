@@ -1,0 +1,80 @@
+//! What the rows that are not bars say about the days they were asked for.
+//!
+//! **A day is answered only where its rows could be read.** Where most rows are rejects, the provider may have changed its
+//! format, and what it has for that day is not known.
+
+use chrono::{Days, NaiveDate};
+
+use super::days::{Day, midnight};
+use super::windows::Window;
+use crate::calendar::Calendar;
+use crate::model::Bars;
+use crate::provider::{BadRow, Error};
+
+/// How many rows of a session there are for each reject that still leaves the session complete: as elsewhere, a session is
+/// complete with 0.9 of its bars.
+const ROWS_FOR_A_REJECT: usize = 10;
+
+/// Days of a window that don't count as answered.
+#[derive(Default)]
+pub(super) struct Evidence {
+    /// Days of which nothing is known but that rows came.
+    pub failed: Vec<NaiveDate>,
+    /// Days that lack too many bars because of their rejects.
+    pub partial: Vec<NaiveDate>,
+    /// Why, where a day failed.
+    pub error: Option<Error>,
+}
+
+impl Evidence {
+    /// Judges the days of a window by the bars and the rejects that came for them. `asked` names ticker, interval and dates.
+    pub(super) fn of(
+        calendar: &Calendar,
+        window: &Window,
+        asked: &str,
+        bars: &Bars,
+        rejects: &[BadRow],
+    ) -> Self {
+        let mut found = Self::default();
+        if rejects.is_empty() {
+            return found;
+        }
+        let rows = bars.len() + rejects.len();
+        if rejects.len() > bars.len() {
+            found.failed = window.days.iter().map(|day| day.date).collect();
+            found.error = Some(Error::of_rejects(asked, rows, rejects.iter()));
+            return found;
+        }
+        let undated = || rejects.iter().filter(|row| row.at.is_none());
+        for day in &window.days {
+            let span = span(calendar, day);
+            let good = (bars.timestamps().iter())
+                .filter(|at| span.contains(at))
+                .count();
+            let bad = || {
+                (rejects.iter()).filter(|row| row.at.is_some_and(|at| span.contains(&at.micros())))
+            };
+            let count = bad().count();
+            let error = if count > good {
+                let day = format!("{asked}, session {}", day.date);
+                Error::of_rejects(&day, good + count, bad())
+            } else if good == 0 && undated().next().is_some() {
+                // They may be all that there is for this day.
+                Error::of_rejects(asked, rows, undated())
+            } else {
+                if count * ROWS_FOR_A_REJECT > good + count {
+                    found.partial.push(day.date);
+                }
+                continue;
+            };
+            found.failed.push(day.date);
+            found.error.get_or_insert(error);
+        }
+        found
+    }
+}
+
+/// The instants of a local date.
+fn span(calendar: &Calendar, day: &Day) -> std::ops::Range<i64> {
+    midnight(calendar, day.date)..midnight(calendar, day.date + Days::new(1))
+}
