@@ -226,8 +226,7 @@ impl TypedTickers {
 
     /// The tickers meant where a mistake cannot be undone: an argument with a space in it is one ticker, staged or not, and
     /// never a list.
-    pub fn among_exactly(&self, staged: &[SeriesRow]) -> Vec<Ticker> {
-        let is_staged = |ticker: &Ticker| staged.iter().any(|row| row.key.ticker == *ticker);
+    pub fn among_exactly(&self, is_staged: impl Fn(&Ticker) -> bool) -> Vec<Ticker> {
         self.each(|typed| match &typed.whole {
             Some(whole) if typed.has_blank || is_staged(whole) => std::slice::from_ref(whole),
             _ => &typed.listed,

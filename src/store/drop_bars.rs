@@ -8,7 +8,7 @@ use crate::model::{SeriesKey, TimeRange, Timestamp};
 
 use super::catalog::{HotYear, SeriesFacts, years};
 use super::error::Error;
-use super::handle::Store;
+use super::handle::{Inner, Store};
 use super::publish;
 use super::rows::StagedRows;
 use super::sessions;
@@ -24,13 +24,14 @@ impl Store {
     /// Removes the bars of a series inside `range`, with the coverage of their dates, durably.
     ///
     /// Exports and sync targets that have the bars already keep them. A series without bars is forgotten: it may come back
-    /// with another exchange or price basis.
+    /// with another exchange or price basis. Of a series that was asked for and never had bars, the coverage goes.
     pub fn drop_bars(&self, series: &SeriesKey, range: TimeRange) -> Result<Dropped, Error> {
         self.check_whole()?;
         let held = self.locks.lock([series.clone()].into());
         let (facts, hot, calendar) = {
             let mut inner = self.inner();
             let Some(facts) = inner.series.get(series).cloned() else {
+                inner.forget_answers(series, range)?;
                 return Ok(Dropped::default());
             };
             let hot = inner
@@ -99,6 +100,18 @@ impl Store {
         kept.retain(|timestamp| !range.contains(*timestamp));
         kept.sort_unstable();
         Ok(kept)
+    }
+}
+
+impl Inner {
+    /// Forgets what was asked for a series that has no bars: only its coverage names its exchange.
+    fn forget_answers(&mut self, series: &SeriesKey, range: TimeRange) -> Result<(), Error> {
+        let Some(exchange) = self.catalog.exchange_asked(series)? else {
+            return Ok(());
+        };
+        let dates = dates_of(range, self.calendar(&exchange).as_ref());
+        self.tails.forget();
+        (self.catalog).transaction(|catalog| catalog.forget_coverage(series, dates))
     }
 }
 

@@ -1,13 +1,14 @@
 //! `drop`: staged bars and their coverage, removed on purpose.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use crate::calendar::{Calendar, Overrides};
 use crate::cli::args::{RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::model::{DateRange, Interval, TimeRange};
-use crate::store::{Error, SeriesRow, Store};
+use crate::model::{DateRange, Interval, SeriesKey, Ticker, TimeRange};
+use crate::store::{Error, Reader, Store};
 
 /// Remove staged bars and their coverage, as after a wrong time zone. Example: backfill drop --tickers AAPL --start 040325 --end 050325
 ///
@@ -45,47 +46,79 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
     let options = context.store_options(&dir)?;
     let store = Store::open(&dir, &options)?;
-    let mut chosen: Vec<SeriesRow> = store.reader()?.series()?;
-    let tickers = typed.among_exactly(&chosen);
+    let mut chosen = known(&store.reader()?)?;
+    let is_known = |ticker: &Ticker| chosen.iter().any(|one| one.key.ticker == *ticker);
+    let tickers = typed.among_exactly(is_known);
     for ticker in &tickers {
-        if !chosen.iter().any(|row| row.key.ticker == *ticker) {
-            tracing::warn!("no bars of {ticker} are staged");
+        if !is_known(ticker) {
+            tracing::warn!("no bars or coverage of {ticker} are stored");
         }
     }
-    chosen.retain(|row| {
-        tickers.contains(&row.key.ticker)
+    chosen.retain(|one| {
+        tickers.contains(&one.key.ticker)
             && args
                 .interval
-                .is_none_or(|interval| row.key.interval == interval)
+                .is_none_or(|interval| one.key.interval == interval)
     });
     if chosen.is_empty() {
-        tracing::warn!("none of these tickers is staged; nothing was removed");
+        tracing::warn!("no bars or coverage of these tickers are stored; nothing was removed");
         return Ok(Outcome::Done);
     }
     if !args.yes && !confirmed(&chosen)? {
         return Err(CliError::failed("nothing was removed"));
     }
     let run = store.begin_run("drop", context.started_at())?;
-    for row in chosen {
-        let range = instants(&row, start, end, &options.calendars);
-        let dropped = store.drop_bars(&row.key, range)?;
-        writeln!(out, "dropped: {} rows={}", row.key, dropped.rows)?;
+    for one in chosen {
+        let range = instants(&one.exchange, start, end, &options.calendars);
+        let dropped = store.drop_bars(&one.key, range)?;
+        writeln!(out, "dropped: {} rows={}", one.key, dropped.rows)?;
     }
     store.finish_run(&run, context.now(), "ok", "{}")?;
     out.flush()?;
     Ok(Outcome::Done)
 }
 
+/// A series that has bars, or was asked for.
+struct Known {
+    key: SeriesKey,
+    exchange: String,
+    rows: u64,
+}
+
+/// The series that have bars, and those that have only coverage.
+fn known(reader: &Reader) -> Result<Vec<Known>, Error> {
+    let mut known: Vec<Known> = (reader.series()?.into_iter())
+        .map(|row| Known {
+            key: row.key,
+            exchange: row.provenance.exchange,
+            rows: row.rows,
+        })
+        .collect();
+    let staged: HashSet<SeriesKey> = known.iter().map(|one| one.key.clone()).collect();
+    for (key, answers) in reader.all_coverage()? {
+        if let Some(last) = answers.last()
+            && !staged.contains(&key)
+        {
+            known.push(Known {
+                key,
+                exchange: last.provenance.exchange.clone(),
+                rows: 0,
+            });
+        }
+    }
+    Ok(known)
+}
+
 /// The instants of exchange-local dates; an end that was not typed is open.
 fn instants(
-    row: &SeriesRow,
+    exchange: &str,
     start: Option<chrono::NaiveDate>,
     end: Option<chrono::NaiveDate>,
     calendars: &Overrides,
 ) -> TimeRange {
     let day = |date: chrono::NaiveDate| match (
         DateRange::new(date, date),
-        Calendar::for_exchange_with(&row.provenance.exchange, calendars),
+        Calendar::for_exchange_with(exchange, calendars),
     ) {
         (Ok(dates), Ok(calendar)) => calendar.instants(dates),
         _ => {
@@ -102,8 +135,8 @@ fn instants(
     }
 }
 
-fn confirmed(chosen: &[SeriesRow]) -> Result<bool, CliError> {
-    let rows: u64 = chosen.iter().map(|row| row.rows).sum();
+fn confirmed(chosen: &[Known]) -> Result<bool, CliError> {
+    let rows: u64 = chosen.iter().map(|one| one.rows).sum();
     if !io::stdin().is_terminal() {
         return Err(CliError::usage(
             "drop asks before it removes bars, and there is no terminal to ask on",

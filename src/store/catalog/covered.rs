@@ -66,6 +66,16 @@ impl Catalog {
         Ok(found.first().copied().unwrap_or_default())
     }
 
+    /// The exchange as of which a series was asked for last.
+    pub fn exchange_asked(&self, series: &SeriesKey) -> Result<Option<String>, Error> {
+        let found = self.rows(
+            "SELECT exchange FROM coverage WHERE interval = ? AND ticker = ? ORDER BY asked_at DESC LIMIT 1",
+            params![series.interval.minutes(), series.ticker.as_str()],
+            |row| row.get::<_, String>(0),
+        )?;
+        Ok(found.into_iter().next())
+    }
+
     fn append_coverage(&self, answers: &[(&Answer, &str)]) -> Result<(), Error> {
         self.append(
             "coverage",
