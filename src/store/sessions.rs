@@ -118,16 +118,18 @@ impl Reader {
         Ok(out)
     }
 
-    /// Of every series with bars of `interval` the first session and the last `count` ones, in order: what a run that goes
-    /// on from what is staged looks at. Of a ticker that trades less than weekly the last ones can be fewer.
+    /// Of every series with bars of `interval` the first session and the last `count` ones up to `until`, in order: what a
+    /// run that continues from what is staged looks at. Of a ticker that trades less than weekly the last ones can be fewer.
     pub fn end_sessions(
         &self,
         interval: Interval,
         count: usize,
+        until: NaiveDate,
     ) -> Result<HashMap<Ticker, Vec<NaiveDate>>, Error> {
         let days = count.saturating_mul(DAYS_A_SESSION_MAX);
         let sql = format!(
-            "WITH ends AS (SELECT series_id, min(session) AS first, max(session) AS last FROM sessions GROUP BY series_id)
+            "WITH sessions AS (SELECT series_id, session FROM main.sessions WHERE session <= '{until}'::DATE),
+             ends AS (SELECT series_id, min(session) AS first, max(session) AS last FROM sessions GROUP BY series_id)
              SELECT series_id, first AS session FROM ends
              UNION SELECT series_id, last FROM ends
              UNION SELECT s.series_id, s.session FROM sessions s JOIN ends USING (series_id)

@@ -1,5 +1,6 @@
 //! `specific` and `concurrent`: from what was typed to a run, and to its report.
 
+mod ahead;
 mod args;
 mod fill;
 mod plan_view;
@@ -18,7 +19,7 @@ use super::exit_codes;
 use super::push::Push;
 use crate::backfill::{History, Job, Plan, Planner, partial_dates};
 use crate::export::BarsWriter;
-use crate::model::Ticker;
+use crate::model::{Ticker, Timestamp};
 use crate::report::{RunKind, RunReport};
 use crate::store::{self, OpenOptions, Reader, RunId, Store};
 
@@ -80,6 +81,7 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
     if settings.plan {
         let out = context.stdout()?;
         let known = known_of(&dir)?;
+        ahead::warn(context, &settings, known.as_ref())?;
         let everything = plan(context, &settings, known.as_ref(), false)?;
         let plan = plan(context, &settings, known.as_ref(), true)?;
         let left = quota_left(context, &settings.service, known.as_ref())?;
@@ -94,6 +96,7 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
         let looks =
             settings.resume || settings.looks_at_staged() || settings.service.daily_quota.is_some();
         let known = if looks { known_of(&dir)? } else { None };
+        ahead::warn(context, &settings, known.as_ref())?;
         let plan = plan(context, &settings, known.as_ref(), settings.resume)?;
         // What it asks is not written down, but it asks no more than is left.
         let left = quota_left(context, &settings.service, known.as_ref())?;
@@ -112,6 +115,7 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
         }
         let store = Arc::new(store);
         let known = store.reader().map_err(|error| store_error(&error))?;
+        ahead::warn(context, &settings, Some(&known))?;
         let plan = plan(context, &settings, Some(&known), settings.resume)?;
         let left = quota_left(context, &settings.service, Some(&known))?;
         drop(known);
@@ -161,7 +165,7 @@ fn plan(
     let provenance = settings.provenance();
     let failed = |error: store::Error| store_error(&error);
     let mut staged = match known.filter(|_| settings.looks_at_staged()) {
-        Some(reader) => staged(reader, settings)?,
+        Some(reader) => staged(reader, settings, context.now())?,
         None => Staged::new(),
     };
     let mut answers = match known.filter(|_| resumes || settings.since_last) {
@@ -191,6 +195,11 @@ fn plan(
         Some(reader) => (reader.sessions_around(settings.interval, dates)).map_err(failed)?,
         None => HashMap::new(),
     };
+    // The provider has nothing yet of a session in the future.
+    let today = settings.calendar.session_date(context.now());
+    for sessions in comparable.values_mut() {
+        sessions.retain(|date| *date <= today);
+    }
     let history = |ticker: &Ticker| -> Result<History, crate::backfill::Error> {
         Ok(History {
             answers: answers.remove(ticker).unwrap_or_default(),
@@ -223,10 +232,12 @@ fn quota_left(
     Ok(Some(quota.saturating_sub(spent)))
 }
 
-/// The first and the last sessions with staged bars, of the run's interval.
-fn staged(reader: &Reader, settings: &Settings) -> Result<Staged, CliError> {
+/// The first and the last sessions with staged bars, of the run's interval. Sessions that lie ahead are left out: after one
+/// of those nothing would ever be asked for again.
+fn staged(reader: &Reader, settings: &Settings, now: Timestamp) -> Result<Staged, CliError> {
+    let today = settings.calendar.session_date(now);
     reader
-        .end_sessions(settings.interval, settings.overlap)
+        .end_sessions(settings.interval, settings.overlap, today)
         .map_err(|error| store_error(&error))
 }
 

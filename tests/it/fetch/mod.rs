@@ -1,6 +1,7 @@
 //! `specific`, `concurrent` and `check` against the simulator, over real HTTP.
 
 mod commands;
+mod evidence;
 mod faults;
 mod stops;
 mod truth;
