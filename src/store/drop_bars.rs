@@ -109,9 +109,9 @@ impl Inner {
         let Some(exchange) = self.catalog.exchange_asked(series)? else {
             return Ok(());
         };
-        let dates = dates_of(range, self.calendar(&exchange).as_ref());
+        let (first, last) = dates_of(range, self.calendar(&exchange).as_ref());
         self.tails.forget();
-        (self.catalog).transaction(|catalog| catalog.forget_coverage(series, dates))
+        (self.catalog).transaction(|catalog| catalog.forget_coverage(series, first, last))
     }
 }
 
