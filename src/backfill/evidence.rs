@@ -1,7 +1,7 @@
 //! What the rows that are not bars say about the days they were asked for.
 //!
-//! **A day is answered only where its rows could be read.** Where most rows are rejects, the provider may have changed its
-//! format, and what it has for that day is not known.
+//! **A day is answered only where its rows could be read.** Where most rows are rejects, the
+//! provider may have changed its format, and what it has for that day is not known.
 
 use chrono::{Days, NaiveDate};
 
@@ -11,8 +11,8 @@ use crate::calendar::Calendar;
 use crate::model::Bars;
 use crate::provider::{BadRow, Error};
 
-/// How many rows of a session there are for each reject that still leaves the session complete: as elsewhere, a session is
-/// complete with 0.9 of its bars.
+/// How many rows of a session there are for each reject that still leaves the session complete: as
+/// elsewhere, a session is complete with 0.9 of its bars.
 const ROWS_FOR_A_REJECT: usize = 10;
 
 /// Days of a window that don't count as answered.
@@ -22,12 +22,15 @@ pub(super) struct Evidence {
     pub failed: Vec<NaiveDate>,
     /// Days that lack too many bars because of their rejects.
     pub partial: Vec<NaiveDate>,
+    /// Days whose first bars were cut off, and could not be asked for.
+    pub torn: Vec<NaiveDate>,
     /// Why, where a day failed.
     pub error: Option<Error>,
 }
 
 impl Evidence {
-    /// Judges the days of a window by the bars and the rejects that came for them. `asked` names ticker, interval and dates.
+    /// Judges the days of a window by the bars and the rejects that came for them. `asked` names
+    /// ticker, interval and dates.
     pub(super) fn of(
         calendar: &Calendar,
         window: &Window,

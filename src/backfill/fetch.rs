@@ -189,11 +189,10 @@ impl Asking {
         }
         let asked = format!("{ticker} {} {}", self.interval, window.keep);
         let rows = (&fetched.bars, &fetched.rejects[..]);
-        let evidence = Evidence::of(&self.calendar, window, &asked, rows.0, rows.1);
+        let mut evidence = Evidence::of(&self.calendar, window, &asked, rows.0, rows.1);
+        evidence.torn = torn;
         self.hold_back(&mut fetched, window, asked_at);
-        let answers = self.answers(
-            ticker, window, &failed, &torn, &evidence, &fetched, asked_at,
-        );
+        let answers = self.answers(ticker, window, &failed, &evidence, &fetched, asked_at);
         fetched.answers.extend(answers);
         if fetched.gave.is_none() {
             fetched.gave = evidence.error.map(Gave::Error);
@@ -247,7 +246,8 @@ impl Asking {
         i64::try_from(settles.as_micros()).unwrap_or(i64::MAX / 4)
     }
 
-    /// The rows that the window is to bring, and the bars next to them. A reject without a date stays.
+    /// The rows that the window is to bring, and the bars next to them. A reject without a date
+    /// stays.
     fn kept(&self, window: &Window, mut rows: Rows) -> (Rows, Bars) {
         let start = midnight(&self.calendar, window.keep.first());
         let end = midnight(&self.calendar, window.keep.last() + Days::new(1));
@@ -299,7 +299,6 @@ impl Asking {
         ticker: &Ticker,
         window: &Window,
         failed: &[DateRange],
-        torn: &[NaiveDate],
         evidence: &Evidence,
         fetched: &Fetched,
         asked_at: Timestamp,
@@ -334,7 +333,7 @@ impl Asking {
                     AnswerStatus::Partial,
                     Some("asked before its session was settled"),
                 ),
-                _ if torn.contains(&date) => (
+                _ if evidence.torn.contains(&date) => (
                     AnswerStatus::Partial,
                     Some("its first bars were cut off, and could not be asked for"),
                 ),
@@ -404,7 +403,8 @@ impl Fetched {
         opens(&self.bars, &self.rejects)
     }
 
-    /// Adds the bars whose keys are not there yet, and the rejects that an earlier answer didn't hold.
+    /// Adds the bars whose keys are not there yet, and the rejects that an earlier answer didn't
+    /// hold.
     fn take(&mut self, rows: Rows) {
         let before = self.rejects.len();
         for row in rows.rejects {

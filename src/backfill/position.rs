@@ -29,7 +29,8 @@ impl Asking {
     /// The session in whose middle an answer begins, where it was cut there: sessions before it came without a bar, or all
     /// those that came behind it have their opening bars, so that minutes without trades are no reason.
     ///
-    /// `rows` are the opens of the answer's rows, in order; a row that is not a bar shows how far an answer reaches too.
+    /// `rows` are the opens of the answer's rows, in order; a row that is not a bar shows how far
+    /// an answer reaches too.
     pub(super) fn cut_inside(&self, window: &Window, rows: &[i64]) -> Option<Day> {
         let oldest = *rows.first()?;
         let date = local_date(&self.calendar, oldest);

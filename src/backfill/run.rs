@@ -183,7 +183,7 @@ impl Job {
             if let Some(path) = &closed.rejects {
                 let count = report.totals.rejected;
                 let text = format!(
-                    "{count} rows are no bars; they and the reasons stand in {}",
+                    "{count} rows are not bars; they and their reasons are in {}",
                     path.display()
                 );
                 observer.event(&Event::Warning(&text));

@@ -36,7 +36,8 @@ struct Vendor {
     holes: Vec<NaiveDate>,
     /// Requests that begin on this date fail.
     fails_from: Option<NaiveDate>,
-    /// Of each date named, so many of its last rows are not bars; of [`UNDATED`], so many more rows that have no date.
+    /// Of each date named, so many of its last rows are not bars; of [`UNDATED`], so many more rows
+    /// that have no date.
     rejects: Vec<(NaiveDate, usize)>,
     /// Bars open by so much later than they should.
     ahead: Duration,
@@ -432,7 +433,8 @@ async fn what_can_still_change_is_held_back_and_its_day_asked_again() {
     }
 }
 
-/// What coverage says where so many rows of a date are not bars, and whether the window counts as failed.
+/// What coverage says where so many rows of a date are not bars, and whether the window counts as
+/// failed.
 async fn judged(rejects: &[(NaiveDate, usize)]) -> (Vec<String>, bool, usize) {
     let vendor = Vendor {
         rejects: rejects.to_vec(),

@@ -56,12 +56,18 @@ pub(super) fn judge(
     let whole = complete(sessions, &bars, interval);
     let mut lacking = Vec::new();
     for (place, session) in sessions.iter().enumerate() {
-        if whole[place] && !(lacks_its_end(session, counts[place], interval, hours)) {
+        let came_in_part = was_mostly_rejects(answers, calendar, session);
+        if whole[place]
+            && !came_in_part
+            && !(lacks_its_end(session, counts[place], interval, hours))
+        {
             continue;
         }
         let told = told(answers, calendar, session);
         let reason = match (told, bars[place]) {
             (Told::Answered(AnswerStatus::Partial), _) => Reason::Partial,
+            // As many bars as its neighbours: those came in part too.
+            (Told::Answered(AnswerStatus::Failed), _) if came_in_part => Reason::Failed,
             // Enough bars, and nothing says that the last ones were not to be had.
             _ if whole[place] => continue,
             (Told::Answered(AnswerStatus::Failed), _) => Reason::Failed,
@@ -72,6 +78,15 @@ pub(super) fn judge(
         lacking.push(Lacking { place, reason });
     }
     lacking
+}
+
+/// Whether a provider sent rows for a session of which most were not bars: a failed answer that
+/// brought bars.
+fn was_mostly_rejects(answers: &[Answer], calendar: &Calendar, session: &Session) -> bool {
+    let date = local_date(calendar, session.open.micros());
+    (answers.iter()).any(|answer| {
+        answer.status == AnswerStatus::Failed && answer.rows > 0 && answer.dates.contains(date)
+    })
 }
 
 /// Whether the last bar of a session's grid is not there.

@@ -80,6 +80,27 @@ fn judged(exchange: &str, dates: DateRange, bars: &[u32], answers: &[Answer]) ->
 }
 
 #[test]
+fn sessions_of_which_most_rows_were_rejects_are_failed_however_alike_they_are() {
+    let mostly = |first: &str, last: &str| Answer {
+        rows: 39,
+        ..answer("NASDAQ", first, last, AnswerStatus::Failed)
+    };
+    let days = range("2025-02-03", "2025-02-05");
+    let failed = mostly("2025-02-03", "2025-02-04");
+    assert_eq!(
+        judged("NASDAQ", days, &[39, 39, 39], std::slice::from_ref(&failed)),
+        ["2025-02-03 failed", "2025-02-04 failed"]
+    );
+    // Asked again since, with success; and a dump's bars stay whole where a request merely failed.
+    let good = answer("NASDAQ", "2025-02-03", "2025-02-03", AnswerStatus::Rows);
+    let plain = answer("NASDAQ", "2025-02-05", "2025-02-05", AnswerStatus::Failed);
+    assert_eq!(
+        judged("NASDAQ", days, &[390, 390, 390], &[failed, good, plain]),
+        ["2025-02-04 failed"]
+    );
+}
+
+#[test]
 fn each_reason_has_its_case() {
     use AnswerStatus::{Empty, Failed, Partial, Rows};
     let week = range("2025-02-03", "2025-02-11");

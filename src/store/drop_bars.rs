@@ -24,7 +24,8 @@ impl Store {
     /// Removes the bars of a series inside `range`, with the coverage of their dates, durably.
     ///
     /// Exports and sync targets that have the bars already keep them. A series without bars is forgotten: it may come back
-    /// with another exchange or price basis. Of a series that was asked for and never had bars, the coverage goes.
+    /// with another exchange or price basis. Of a series that was asked for and never had bars, the
+    /// coverage goes.
     pub fn drop_bars(&self, series: &SeriesKey, range: TimeRange) -> Result<Dropped, Error> {
         self.check_whole()?;
         let held = self.locks.lock([series.clone()].into());

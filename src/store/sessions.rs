@@ -118,8 +118,9 @@ impl Reader {
         Ok(out)
     }
 
-    /// Of every series with bars of `interval` the first session and the last `count` ones up to `until`, in order: what a
-    /// run that continues from what is staged looks at. Of a ticker that trades less than weekly the last ones can be fewer.
+    /// Of every series with bars of `interval` the first session and the last `count` ones up to
+    /// `until`, in order: what a run that continues from what is staged looks at. Of a ticker that
+    /// trades less than weekly the last ones can be fewer.
     pub fn end_sessions(
         &self,
         interval: Interval,

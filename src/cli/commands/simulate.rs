@@ -16,8 +16,9 @@ Faults are KIND[@SYMBOL][=WHEN]. WHEN is a probability (0.1), a number of first 
 each:N (the first N times that each distinct request is asked) or after:N; without it, always.
 Kinds: 500, 502, 503, reset, reset-body, stall, stall-body, cut, cut-chunked, half, slow, garbage,
 html, empty, truncated (the newest date alone), capped (the newest 500 bars), strings (numbers as
-strings), renamed (close is called last), error-object, strange-object, 400, 401, 402, 402-symbol, 403,
-403-suspended, 429, 429-retry-after, 429-bandwidth; and on single bars bad-ohlc, spike, late-opening.
+strings), renamed (close is called last), error-object, strange-object, 400, 401, 402, 402-symbol,
+403, 403-suspended, 429, 429-retry-after, 429-bandwidth; and on single bars bad-ohlc, spike,
+late-opening.
 
 Any key is taken but `invalid`. Symbols starting with NOSUCH are unknown, with PREMIUM not in the
 plan. The header x-simulator-fault asks for a fault of its own request.

@@ -10,8 +10,8 @@ use crate::cli::log::HINT;
 use crate::model::{DAY_MICROS, Timestamp};
 use crate::store::Reader;
 
-/// Warns of each ticker of a run with `--since-last` whose last staged bar lies more than a day ahead: the run continues
-/// from its last session that doesn't.
+/// Warns of each ticker of a run with `--since-last` whose last staged bar lies more than a day
+/// ahead: the run continues from its last session that doesn't.
 pub(super) fn warn(
     context: &Context,
     settings: &Settings,

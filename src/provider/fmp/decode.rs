@@ -244,7 +244,8 @@ impl<'q> Table<'q> {
     }
 }
 
-/// Whether the JSON value `symbol` names `ticker`, however share classes are written (`BRK-B`, `brk.b`).
+/// Whether the JSON value `symbol` names `ticker`, however share classes are written (`BRK-B`,
+/// `brk.b`).
 fn names(symbol: &str, ticker: &str) -> bool {
     let plain = |text: &str| -> String {
         let dash = |c: char| if c.is_alphanumeric() { c } else { '-' };

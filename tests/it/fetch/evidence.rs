@@ -4,7 +4,8 @@ use super::*;
 
 const WEEK: &str = "specific --start 2025-02-03 --end 2025-02-07 --tickers AAPL --summary-json";
 
-/// An answer of which most rows are not bars says nothing about its days: they are failed, and are asked for again.
+/// An answer of which most rows are not bars says nothing about its days: they are failed, and are
+/// asked for again.
 #[test]
 fn a_changed_format_is_a_failure_and_not_an_empty_answer() {
     for fault in ["strings", "renamed"] {
@@ -44,6 +45,24 @@ fn a_changed_format_is_a_failure_and_not_an_empty_answer() {
     }
 }
 
+/// The good rows of such an answer are staged, and don't make it a good answer.
+#[test]
+fn an_answer_with_more_rejects_than_bars_is_failed_and_its_bars_are_staged() {
+    let bench = Bench::faulty(&["bad-ohlc=0.7"]);
+    let run = bench.run(WEEK).code(3);
+    let committed = run.json()["totals"]["committed"].as_u64().unwrap();
+    assert!(committed > 300, "{}", run.snapshot());
+    assert_eq!(bench.staged("AAPL", Interval::M1).len() as u64, committed);
+    let gaps = bench.run("gaps --format json").ok().json();
+    let gaps = gaps["gaps"].as_array().unwrap();
+    assert_eq!(gaps.len(), 5);
+    assert!(gaps.iter().all(|gap| gap["reason"] == "failed"), "{gaps:?}");
+    bench.change(Change::Faults(Vec::new()));
+    bench.run("gaps --fill").ok();
+    let truth = bench.truth("AAPL", Interval::M1, "2025-02-03", "2025-02-07");
+    same(&bench.staged("AAPL", Interval::M1), &truth, "filled");
+}
+
 /// A few rejects cost only themselves.
 #[test]
 fn a_few_rejects_fail_nothing() {
@@ -55,7 +74,8 @@ fn a_few_rejects_fail_nothing() {
     assert_eq!(bench.requests(), before, "all days are answered");
 }
 
-/// The provider's clock is hours ahead of this machine's: its bars that open later than now are held back.
+/// The provider's clock is hours ahead of this machine's: its bars that open later than now are
+/// held back.
 #[cfg(feature = "crash-points")]
 #[test]
 fn bars_that_have_not_opened_are_held_back_even_with_include_forming() {
