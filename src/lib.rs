@@ -26,6 +26,7 @@ pub mod inject;
 pub mod model;
 pub mod provider;
 pub mod report;
+pub mod secret;
 pub mod simulator;
 pub mod store;
 pub mod sync;

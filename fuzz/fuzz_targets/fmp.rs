@@ -11,7 +11,7 @@ fn client() -> &'static (Fmp, Query) {
     static CLIENT: OnceLock<(Fmp, Query)> = OnceLock::new();
     CLIENT.get_or_init(|| {
         let fmp = Fmp::new(FmpOptions {
-            base_url: BASE_URL.to_owned(),
+            base_url: BASE_URL.into(),
             key: ApiKey::new("k3yThatNobodySees").expect("a key"),
             source: Source::new("fmp"),
         });

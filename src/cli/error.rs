@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::exit_codes;
 use crate::report::Fatal;
+use crate::secret::without_passwords;
 
 /// An error that ends a command.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl CliError {
     pub fn new(code: u8, message: impl Into<String>) -> Self {
         Self {
             code,
-            message: message.into(),
+            message: without_passwords(&message.into()).into_owned(),
             hint: None,
             causes: Vec::new(),
         }

@@ -16,6 +16,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::terminal::Terminal;
+use crate::secret::without_passwords;
 
 /// Lines printed as they are, whatever their level.
 pub(super) const LINE: &str = "backfill::line";
@@ -105,7 +106,7 @@ fn text(target: &str, level: Level, fields: &Fields) -> String {
     if line.contains(['\n', '\r']) {
         line = line.replace(['\n', '\r'], " ");
     }
-    line
+    without_passwords(&line).into_owned()
 }
 
 fn json(target: &str, level: Level, fields: Fields) -> String {
@@ -122,7 +123,8 @@ fn json(target: &str, level: Level, fields: Fields) -> String {
     if target == HINT {
         object.insert("hint".into(), true.into());
     }
-    object.insert("message".into(), fields.message.into());
+    let message = without_passwords(&fields.message).into_owned();
+    object.insert("message".into(), message.into());
     object.extend(fields.rest);
     Value::Object(object).to_string()
 }

@@ -7,6 +7,7 @@ use super::error::CliError;
 use super::exit_codes;
 use crate::model::{Interval, OnConflict, Ticker};
 use crate::report::{Event, Fatal, Observer, RunKind, RunReport, Wording};
+use crate::secret::SecretUrl;
 use crate::store::{Reader, Store};
 use crate::sync::{self, Address, Error, Seen, Settings, StoreSource};
 
@@ -136,12 +137,11 @@ impl Observer for Lines {
 }
 
 /// The database's address: as typed, else `DATABASE_URL`, else libpq's variables.
-pub(super) fn address(context: &Context, typed: Option<&str>) -> Result<Address, CliError> {
+pub(super) fn address(context: &Context, typed: Option<&SecretUrl>) -> Result<Address, CliError> {
     let variable = |name: &str| context.env(name);
-    let url = typed
-        .map(str::to_owned)
-        .or_else(|| variable("DATABASE_URL"));
-    Address::resolve(url.as_deref(), &variable).map_err(|error| {
+    let set = || variable("DATABASE_URL").map(SecretUrl::from);
+    let url = typed.cloned().or_else(set);
+    Address::resolve(url.as_ref(), &variable).map_err(|error| {
         CliError::of(exit_codes::USAGE, &error).maybe_hint(error.hint().map(str::to_owned))
     })
 }

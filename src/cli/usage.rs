@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::exit_codes;
+use crate::secret::{HIDDEN, may_hold_password};
 
 /// Prints what clap made of the command line, and returns the exit code: help goes to standard output, errors to
 /// standard error.
@@ -19,11 +20,34 @@ pub(super) fn report(error: &clap::Error) -> u8 {
             exit_codes::USAGE
         }
         _ => {
-            let (message, hint) = split(&error.to_string());
+            let (message, hint) = split(&without_secrets(error));
             let _ = writeln!(std::io::stderr(), "error: {message}\nhint: {hint}");
             exit_codes::USAGE
         }
     }
+}
+
+/// What clap says, without the values typed that may hold a password: an address in the wrong
+/// place.
+fn without_secrets(error: &clap::Error) -> String {
+    let mut rendered = error.to_string();
+    let typed = [
+        ContextKind::InvalidArg,
+        ContextKind::InvalidSubcommand,
+        ContextKind::InvalidValue,
+    ];
+    for value in typed.into_iter().filter_map(|kind| error.get(kind)) {
+        let ContextValue::String(value) = value else {
+            continue;
+        };
+        if may_hold_password(value) {
+            // Our own messages quote it once more.
+            let quoted = format!("{value:?}");
+            rendered = rendered.replace(quoted.trim_matches('"'), HIDDEN);
+            rendered = rendered.replace(value.as_str(), HIDDEN);
+        }
+    }
+    rendered
 }
 
 /// One line why and one line what to do, out of clap's paragraphs.

@@ -188,7 +188,7 @@ async fn fmp_holds_the_contract_over_http() {
     let simulator =
         crate::simulator::Simulator::start(crate::simulator::Config::default(), clock).unwrap();
     let fmp = super::fmp::Fmp::new(super::fmp::FmpOptions {
-        base_url: simulator.url(),
+        base_url: simulator.url().into(),
         key: ApiKey::new("contract").unwrap(),
         source: Source::new("fmp"),
     })

@@ -113,6 +113,15 @@ pub enum Error {
         #[source]
         source: reqwest::Error,
     },
+    /// The server shows a certificate that is not trusted.
+    #[error("the certificate of the provider's server is not trusted at {window}")]
+    Certificate {
+        /// Ticker, interval and dates asked.
+        window: String,
+        /// Why, without the URL.
+        #[source]
+        source: reqwest::Error,
+    },
     /// The server let us wait too long.
     #[error("the provider took too long at {window}")]
     Timeout {
@@ -175,11 +184,10 @@ pub enum Error {
         limit_bytes: usize,
     },
     /// The base URL cannot be one.
-    #[error("{url:?} is not a base URL for the provider: {why}")]
+    #[error("the base URL of the provider cannot be used: {why}")]
     BaseUrl {
-        /// What was given, without a password.
-        url: String,
-        /// What is wrong with it.
+        /// What is wrong with it. The URL itself may hold a password that nothing can tell from the
+        /// rest.
         why: &'static str,
     },
     /// The key holds what no header can carry.
@@ -248,6 +256,7 @@ impl Error {
             | Self::Limit { .. }
             | Self::Bandwidth { .. }
             | Self::BaseUrl { .. }
+            | Self::Certificate { .. }
             | Self::KeyCharacters
             | Self::Client(_)
             | Self::Tls(_) => Scope::Run,
@@ -308,6 +317,9 @@ impl Error {
             Self::Connect { .. } => {
                 Some("check the network and --provider-url, then go on with --resume")
             }
+            Self::Certificate { .. } => Some(
+                "is the clock right, and --provider-url? SSL_CERT_FILE=FILE.pem names the certificates to trust in place of the system's",
+            ),
             Self::Server { .. }
             | Self::Timeout { .. }
             | Self::Broken { .. }
@@ -315,9 +327,9 @@ impl Error {
             Self::Rejects { .. } => {
                 Some("look at the rows in the rejects file; --resume asks again for what failed")
             }
-            Self::BaseUrl { .. } => {
-                Some("give --provider-url or FMP_BASE_URL as http(s)://host/path")
-            }
+            Self::BaseUrl { .. } => Some(
+                "give --provider-url or FMP_BASE_URL as http(s)://host/path, with %-codes for special characters in user and password",
+            ),
             _ => None,
         }
     }

@@ -16,7 +16,6 @@ pub mod fmp;
 mod gate;
 mod local_times;
 mod pace;
-mod redact;
 
 #[cfg(test)]
 pub(crate) mod contract;
@@ -30,12 +29,12 @@ use futures_util::future::BoxFuture;
 
 use crate::model::{Bars, Basis, DateRange, Hours, Interval, Reject, Ticker, Timestamp};
 
+pub use crate::secret::Secret as ApiKey;
 pub use asker::{Asker, Gave, RetryOptions};
 pub use capabilities::{Capabilities, Zone};
 pub use error::{Error, Retry, Scope};
 pub use gate::{Daily, Gate, GateOptions, Spent};
 pub use local_times::{Local, LocalTimes};
-pub use redact::ApiKey;
 
 /// A vendor of bars.
 ///
@@ -67,7 +66,8 @@ pub struct Query {
     pub basis: Basis,
     /// The regular session only, or more.
     pub hours: Hours,
-    /// No bar opens later than this; a row that does is a reject. A day after now leaves room for clocks that differ.
+    /// No bar opens later than this; a row that does is a reject. A day after now leaves room for
+    /// clocks that differ.
     pub latest: Timestamp,
     /// Where the last answer stopped, for a vendor that answers in pages.
     pub page: Option<PageToken>,

@@ -13,6 +13,7 @@ use crate::cli::fetch::source::{self, Opened};
 use crate::cli::fetch::{ProviderName, store_error};
 use crate::model::{Basis, DateRange, Hours, Interval, Ticker};
 use crate::provider::{self, Provider, Query};
+use crate::secret::SecretUrl;
 use crate::store::{self, OpenOptions, Reader};
 use crate::sync::Address;
 
@@ -33,7 +34,7 @@ pub struct Args {
 
     /// Base URL of the provider [env: FMP_BASE_URL] [default: the provider's own]. Example: --provider-url http://127.0.0.1:8080/stable
     #[arg(long, value_name = "URL", help_heading = "Provider")]
-    provider_url: Option<String>,
+    provider_url: Option<SecretUrl>,
 
     /// Bar length in minutes that the plan should allow: 1, 5, 15, 30 or 60. Example: --interval 5
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Provider")]
@@ -41,7 +42,7 @@ pub struct Args {
 
     /// Database to try [env: DATABASE_URL, PG*] [default: none]. Example: --database-url postgresql://me@db/bars
     #[arg(long, value_name = "URL", help_heading = "Output")]
-    database_url: Option<String>,
+    database_url: Option<SecretUrl>,
 }
 
 /// Looks at one thing.
@@ -138,7 +139,7 @@ fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
         CliError::failed(message).maybe_hint(hint.map(str::to_owned))
     };
     let Opened { fmp, simulator, .. } =
-        source::open(context, args.provider, args.provider_url.as_deref())?;
+        source::open(context, args.provider, args.provider_url.as_ref())?;
     let calendars = context.calendars(&context.store_dir(args.provider == ProviderName::Demo))?;
     let calendar =
         Calendar::for_exchange_with("NASDAQ", &calendars).map_err(|error| failed(&error, None))?;
@@ -191,7 +192,7 @@ fn database(context: &Context, args: &Args) -> Result<Finding, CliError> {
     let url = args
         .database_url
         .clone()
-        .or_else(|| context.env("DATABASE_URL"));
+        .or_else(|| context.env("DATABASE_URL").map(SecretUrl::from));
     if url.is_none() && context.env("PGHOST").is_none() && context.env("PGDATABASE").is_none() {
         return Ok(Finding::good(
             "database",
@@ -199,7 +200,7 @@ fn database(context: &Context, args: &Args) -> Result<Finding, CliError> {
             "DATABASE_URL is not set".into(),
         ));
     }
-    let address = Address::resolve(url.as_deref(), &|name| context.env(name)).map_err(|error| {
+    let address = Address::resolve(url.as_ref(), &|name| context.env(name)).map_err(|error| {
         CliError::of(exit_codes::FAILED, &error).maybe_hint(error.hint().map(str::to_owned))
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -12,6 +12,7 @@ use crate::cli::error::CliError;
 use crate::cli::push;
 use crate::model::{DateRange, Interval, OnConflict};
 use crate::report::RunKind;
+use crate::secret::SecretUrl;
 use crate::store::{Error, OpenOptions, Reader, Store};
 use crate::sync::{self, Receipt, Settings, StoreSource};
 
@@ -31,7 +32,7 @@ const WRITER_POLL_MS: u64 = 50;
 pub struct Args {
     /// The database [env: DATABASE_URL, else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE, …]. Example: --database-url postgres://me@db:5432/bars?sslmode=verify-full
     #[arg(long, value_name = "URL", help_heading = "Target")]
-    database_url: Option<String>,
+    database_url: Option<SecretUrl>,
 
     /// The table, with its schema where needed [default: market_data for 1-minute bars, market_data_5m … for others]. Example: --table prices.bars
     #[arg(long, value_name = "NAME", help_heading = "Target")]
@@ -159,7 +160,7 @@ fn settle(context: &Context, args: &Args) -> Result<Settings, CliError> {
         target_zone: args.target_timezone,
         allow_demo: args.allow_demo,
         chunk_rows: args.chunk_rows,
-        ..Settings::new(push::address(context, args.database_url.as_deref())?)
+        ..Settings::new(push::address(context, args.database_url.as_ref())?)
     })
 }
 

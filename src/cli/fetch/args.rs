@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use crate::cli::args::OutputArg;
 use crate::cli::push::PushArgs;
 use crate::model::{Interval, OnConflict, TypedDate};
+use crate::secret::SecretUrl;
 
 /// What to fetch, from whom, and what becomes of it.
 #[derive(Clone, Debug, clap::Args)]
@@ -119,7 +120,7 @@ pub struct ServiceArgs {
 
     /// Base URL of the provider [env: FMP_BASE_URL] [default: the provider's own]. Example: --provider-url http://127.0.0.1:8080/stable
     #[arg(long, value_name = "URL", help_heading = "Provider")]
-    pub provider_url: Option<String>,
+    pub provider_url: Option<SecretUrl>,
 
     /// Pre- and post-market bars too. Example: --extended-hours
     #[arg(long, help_heading = "Provider")]

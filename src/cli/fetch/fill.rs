@@ -76,7 +76,7 @@ pub(in crate::cli) fn fill_gaps(
         return Ok(Filled::Report(Box::default(), work.survey));
     }
     let service = &settings.service;
-    let opened = source::open(context, service.provider, service.provider_url.as_deref())?;
+    let opened = source::open(context, service.provider, service.provider_url.as_ref())?;
     let left = quota_left(context, service, Some(&store.reader()?))?;
     let wire = Wire::new(opened, service, settings.width, left)?;
     let run = (store.begin_run(&context.info().command, context.started_at()))

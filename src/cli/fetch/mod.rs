@@ -90,7 +90,7 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
     let opened = source::open(
         context,
         settings.service.provider,
-        settings.service.provider_url.as_deref(),
+        settings.service.provider_url.as_ref(),
     )?;
     let mut report = if settings.dry_run {
         let looks =
@@ -232,8 +232,8 @@ fn quota_left(
     Ok(Some(quota.saturating_sub(spent)))
 }
 
-/// The first and the last sessions with staged bars, of the run's interval. Sessions that lie ahead are left out: after one
-/// of those nothing would ever be asked for again.
+/// The first and the last sessions with staged bars, of the run's interval. Sessions that lie ahead
+/// are left out: after one of those nothing would ever be asked for again.
 fn staged(reader: &Reader, settings: &Settings, now: Timestamp) -> Result<Staged, CliError> {
     let today = settings.calendar.session_date(now);
     reader

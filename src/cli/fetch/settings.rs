@@ -14,6 +14,7 @@ use crate::cli::exit_codes;
 use crate::cli::push::PushArgs;
 use crate::export::OutputFile;
 use crate::model::{Basis, DateRange, Hours, Interval, OnConflict, Provenance, Ticker, Timestamp};
+use crate::secret::SecretUrl;
 
 /// The sessions of each ticker that have staged bars, in order.
 pub(super) type Staged = HashMap<Ticker, Vec<NaiveDate>>;
@@ -22,7 +23,7 @@ pub(super) type Staged = HashMap<Ticker, Vec<NaiveDate>>;
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Service {
     pub provider: ProviderName,
-    pub provider_url: Option<String>,
+    pub provider_url: Option<SecretUrl>,
     pub extended_hours: bool,
     pub unadjusted: bool,
     pub include_forming: bool,

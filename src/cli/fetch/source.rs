@@ -10,6 +10,7 @@ use crate::cli::exit_codes;
 use crate::model::Source;
 use crate::provider::fmp::{BASE_URL, Fmp, FmpOptions};
 use crate::provider::{ApiKey, Capabilities};
+use crate::secret::SecretUrl;
 use crate::simulator::{Config, Running, Simulator};
 
 /// The key that the simulator of a demo run is asked with.
@@ -53,7 +54,7 @@ pub(in crate::cli) fn fingerprint(context: &Context, name: ProviderName) -> Opti
 pub(in crate::cli) fn open(
     context: &Context,
     name: ProviderName,
-    url: Option<&str>,
+    url: Option<&SecretUrl>,
 ) -> Result<Opened, CliError> {
     let (key, base_url, simulator) = match name {
         ProviderName::Fmp => {
@@ -64,17 +65,16 @@ pub(in crate::cli) fn open(
                     "set FMP_API_KEY in the environment or in .env; `--provider demo` needs none",
                 )
                 })?;
-            let url = url
-                .map(str::to_owned)
-                .or_else(|| context.env("FMP_BASE_URL"));
-            (key, url.unwrap_or_else(|| BASE_URL.to_owned()), None)
+            let set = || context.env("FMP_BASE_URL").map(SecretUrl::from);
+            let url = url.cloned().or_else(set);
+            (key, url.unwrap_or_else(|| BASE_URL.into()), None)
         }
         ProviderName::Demo => {
             let running = Simulator::start(Config::default(), clock())
                 .map_err(|error| CliError::of(exit_codes::FAILED, &error))?;
             let key =
                 ApiKey::new(DEMO_KEY).ok_or_else(|| CliError::failed("the demo has no key"))?;
-            (key, running.url(), Some(running))
+            (key, running.url().into(), Some(running))
         }
     };
     let fingerprint = key.fingerprint();

@@ -12,6 +12,7 @@ use super::classify::{self, Judged};
 use super::decode::{self, NotRows};
 use crate::model::{Basis, Hours, Interval, Source};
 use crate::provider::{ApiKey, Capabilities, Error, Page, Provider, Query, Reply, Zone};
+use crate::secret::{SecretUrl, Secrets, is_plain, shown};
 
 /// How long to wait for a connection.
 const CONNECT_SECONDS_MAX: u64 = 10;
@@ -32,7 +33,7 @@ const SAID_BYTES: usize = 200;
 #[derive(Clone, Debug)]
 pub struct FmpOptions {
     /// The URL before `/historical-chart`.
-    pub base_url: String,
+    pub base_url: SecretUrl,
     /// The key.
     pub key: ApiKey,
     /// The name under which its bars are stored: `fmp`, or `demo` for the simulator.
@@ -42,7 +43,7 @@ pub struct FmpOptions {
 /// The client.
 pub struct Fmp {
     base: Url,
-    key: ApiKey,
+    secrets: Secrets,
     header: HeaderValue,
     client: Client,
     capabilities: Capabilities,
@@ -57,8 +58,8 @@ impl Fmp {
         header.set_sensitive(true);
         Ok(Self {
             client: client(&base)?,
+            secrets: secrets(options.key, &base),
             base,
-            key: options.key,
             header,
             capabilities: capabilities(options.source),
         })
@@ -136,7 +137,7 @@ impl Fmp {
             body.len(),
             start.elapsed().as_millis(),
             if read.is_err() { " (broke off)" } else { "" },
-            self.key.excerpt(&body, DEBUG_BODY_BYTES),
+            self.secrets.excerpt(&body, DEBUG_BODY_BYTES),
         );
         if status != 200 {
             // Whatever was read of an error's body is enough to judge it by.
@@ -172,7 +173,7 @@ impl Fmp {
                 status: response.status().as_u16(),
                 retry_after,
                 text: &text,
-                said: self.key.excerpt(text.as_bytes(), SAID_BYTES),
+                said: self.secrets.excerpt(text.as_bytes(), SAID_BYTES),
             },
         )
     }
@@ -188,11 +189,11 @@ impl Provider for Fmp {
     }
 
     fn read(&self, query: &Query, reply: &Reply) -> Result<Page, Error> {
-        let said = || self.key.excerpt(&reply.body, SAID_BYTES);
+        let said = || self.secrets.excerpt(&reply.body, SAID_BYTES);
         match decode::rows(&reply.body, query, &reply.origin) {
             Ok(mut rows) => {
                 for row in &mut rows.rejects {
-                    row.reject.raw = self.key.redact(&row.reject.raw).into_owned();
+                    row.reject.raw = self.secrets.redact(&row.reject.raw).into_owned();
                 }
                 let ticker = query.tickers[0].clone();
                 Ok(Page {
@@ -207,7 +208,7 @@ impl Provider for Fmp {
             }),
             Err(NotRows::OtherJson) => Err(classify::error_message(&reply.body)
                 .and_then(|text| {
-                    let said = self.key.excerpt(text.as_bytes(), SAID_BYTES);
+                    let said = self.secrets.excerpt(text.as_bytes(), SAID_BYTES);
                     classify::of_message(&text, &said)
                 })
                 .unwrap_or_else(|| Error::NotBars {
@@ -232,36 +233,29 @@ fn capabilities(source: Source) -> Capabilities {
     }
 }
 
-fn base_url(typed: &str) -> Result<Url, Error> {
-    let typed = typed.trim();
-    let bad = |url: &str, why| Error::BaseUrl {
-        url: url.to_owned(),
-        why,
-    };
-    // What cannot be read cannot be shown either: a password may stand in it.
-    let url = Url::parse(typed).map_err(|_| bad("…", "it cannot be read as a URL"))?;
-    let name = shown(&url);
+/// The base address, where it can be read in one way alone.
+fn base_url(typed: &SecretUrl) -> Result<Url, Error> {
+    let bad = |why| Error::BaseUrl { why };
+    let url = Url::parse(typed.expose().trim()).map_err(|_| bad("it cannot be read as a URL"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(bad(&name, "only http and https are spoken"));
+        return Err(bad("it does not begin with http:// or https://"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(bad(&name, "it ends before any ? or #"));
+        return Err(bad("it ends before any ? or #"));
+    }
+    if !is_plain(&url) {
+        return Err(bad("there is an @ in its path"));
     }
     Ok(url)
 }
 
-/// A URL as it may be printed: without user and password, and without a query of the user's own.
-fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    if !url.username().is_empty() || url.password().is_some() {
-        // Both fail only for URLs without a host, which http has not.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-    }
-    if url.query().is_some_and(|query| query.contains("apikey")) {
-        url.set_query(None);
-    }
-    url.to_string()
+/// What a server could repeat: the key, and the password of the base address.
+fn secrets(key: ApiKey, base: &Url) -> Secrets {
+    let password = base.password().and_then(|password| {
+        let decoded = percent_encoding::percent_decode_str(password).decode_utf8_lossy();
+        ApiKey::new(&decoded)
+    });
+    Secrets::of([key].into_iter().chain(password))
 }
 
 fn client(base: &Url) -> Result<Client, Error> {
@@ -277,7 +271,7 @@ fn client(base: &Url) -> Result<Client, Error> {
     if is_loopback(base) {
         builder = builder.no_proxy();
     }
-    builder.build().map_err(Error::Client)
+    (builder.build()).map_err(|error| Error::Client(error.without_url()))
 }
 
 /// The ring provider, and the machine's own certificates. A plain http URL needs none, and loading them takes longer
@@ -327,11 +321,25 @@ async fn read_body(
 fn transport(query: &Query, error: reqwest::Error) -> Error {
     let window = query.to_string();
     let source = error.without_url();
-    if source.is_connect() {
+    if is_about_certificate(&source) {
+        Error::Certificate { window, source }
+    } else if source.is_connect() {
         Error::Connect { window, source }
     } else if source.is_timeout() {
         Error::Timeout { window, source }
     } else {
         Error::Broken { window, source }
     }
+}
+
+/// Whether the server's certificate is why there is no connection.
+fn is_about_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+        return true;
+    }
+    // An I/O error hides the one that it was made from among its own causes.
+    let inside = (error.downcast_ref::<std::io::Error>())
+        .and_then(std::io::Error::get_ref)
+        .is_some_and(|inner| is_about_certificate(inner));
+    inside || error.source().is_some_and(is_about_certificate)
 }

@@ -41,7 +41,7 @@ fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
 
 fn client(url: &str) -> Fmp {
     Fmp::new(FmpOptions {
-        base_url: url.to_owned(),
+        base_url: url.into(),
         key: ApiKey::new(KEY).unwrap(),
         source: Source::new("fmp"),
     })
@@ -197,7 +197,7 @@ async fn an_echoed_key_is_in_no_message_and_no_reject() {
     );
     let key = ApiKey::new("a\u{1}b").unwrap();
     let error = Fmp::new(FmpOptions {
-        base_url: BASE_URL.to_owned(),
+        base_url: BASE_URL.into(),
         key,
         source: Source::new("fmp"),
     });
@@ -208,7 +208,7 @@ async fn an_echoed_key_is_in_no_message_and_no_reject() {
 fn base_urls_are_checked_and_shown_without_a_password() {
     let refused = |url: &str| {
         let options = FmpOptions {
-            base_url: url.to_owned(),
+            base_url: url.into(),
             key: ApiKey::new(KEY).unwrap(),
             source: Source::new("fmp"),
         };

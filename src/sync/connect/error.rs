@@ -23,9 +23,12 @@ pub enum AddressError {
     /// Percent signs that do not decode to text.
     #[error("the {0} of the database address is not UTF-8 once decoded")]
     NotUtf8(String),
-    /// A key that libpq does not know.
-    #[error("the database address has an unknown key {0:?}")]
-    UnknownKey(String),
+    /// A key that libpq does not know. It may be part of a password, and is not named.
+    #[error("the database address has a key that is not known")]
+    UnknownKey,
+    /// A key that libpq knows and that is not supported here.
+    #[error("{0} in a database address is not supported")]
+    Unsupported(&'static str),
     /// A value that cannot be used.
     #[error("the {0} of the database address cannot be used")]
     Value(&'static str),
@@ -57,9 +60,14 @@ impl AddressError {
                 "give --database-url, or set DATABASE_URL or libpq's variables (PGHOST, PGDATABASE, …)",
             ),
             Self::NoRoots => Some("sslrootcert=FILE names the certificate to trust"),
-            Self::Unreadable | Self::NotUtf8(_) | Self::Host => Some(
-                "postgresql://user:password@host:5432/database, with %-codes for special characters",
+            Self::UnknownKey => Some(
+                "keys are as in libpq (host, port, user, password, dbname, sslmode, …); a password with special characters needs %-codes in a URL, and '' around it in a list",
             ),
+            Self::Query | Self::Value(_) | Self::Unreadable | Self::NotUtf8(_) | Self::Host => {
+                Some(
+                    "postgresql://user:password@host:5432/database, with %-codes for special characters",
+                )
+            }
             _ => None,
         }
     }

@@ -19,6 +19,7 @@ pub use self::error::{AddressError, ConnectError};
 use self::parse::Settings;
 pub use self::tls::SslMode;
 use self::tls::TlsOptions;
+use crate::secret::SecretUrl;
 
 /// How long reaching the server may take where the address does not say.
 const CONNECT_SECONDS_DEFAULT: u64 = 10;
@@ -47,11 +48,11 @@ impl Address {
     /// The address of `url`, if there is one, with the gaps filled from libpq's variables (`PGHOST`, `PGPASSWORD`, …),
     /// which `variable` looks up.
     pub fn resolve(
-        url: Option<&str>,
+        url: Option<&SecretUrl>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, AddressError> {
         let mut settings = match url {
-            Some(url) => parse::parse(url)?,
+            Some(url) => parse::parse(url.expose())?,
             None => Settings::new(),
         };
         fill_from_variables(&mut settings, variable);
@@ -83,6 +84,9 @@ impl Address {
             .or_else(|| get("hostaddr"))
             .unwrap_or(&default_host);
         for one in host.split(',') {
+            if !is_host(one) {
+                return Err(AddressError::Value("host"));
+            }
             config.host(if one.is_empty() { &default_host } else { one });
         }
         for one in get("hostaddr").into_iter().flat_map(|all| all.split(',')) {
@@ -93,6 +97,10 @@ impl Address {
             config.user(user);
         }
         let dbname = get("dbname").or(user);
+        if dbname.is_some_and(|name| name.contains("://") || name.contains("password=")) {
+            // An address in the place of a name: the server would repeat it in its errors.
+            return Err(AddressError::Value("dbname"));
+        }
         if let Some(dbname) = dbname {
             config.dbname(dbname);
         }
@@ -288,6 +296,16 @@ fn default_host(port: &str) -> String {
         .to_owned()
 }
 
+/// Whether this is a socket's folder, an IPv6 address, or a name without a character that no host's
+/// name has: those show that a password was taken for a host.
+fn is_host(text: &str) -> bool {
+    let in_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let address = text.split('%').next().unwrap_or(text);
+    text.starts_with(['/', '@'])
+        || text.chars().all(in_name)
+        || address.parse::<std::net::Ipv6Addr>().is_ok()
+}
+
 fn label(host: &str, port: Option<&str>, user: Option<&str>, dbname: Option<&str>) -> String {
     let mut label = String::from("postgresql://");
     if let Some(user) = user {
@@ -309,7 +327,7 @@ mod tests {
     use super::*;
 
     fn resolve(url: Option<&str>, variables: &[(&str, &str)]) -> Result<Address, AddressError> {
-        Address::resolve(url, &|name| {
+        Address::resolve(url.map(SecretUrl::from).as_ref(), &|name| {
             variables
                 .iter()
                 .find(|(key, _)| *key == name)
@@ -333,6 +351,72 @@ mod tests {
         .unwrap();
         assert_eq!(address.label(), "postgresql://me@db/me");
         assert_eq!(address.config.get_password(), Some(&b"hunter2"[..]));
+    }
+
+    #[test]
+    fn what_was_taken_for_a_host_or_a_database_is_not_shown() {
+        for (url, variables) in [
+            (Some("postgres://me:47?hunter2@db/bars"), &[][..]),
+            (Some("host=me:hunter2@db"), &[]),
+            (None, &[("PGHOST", "me:hunter2@db")]),
+            (None, &[("PGDATABASE", "postgres://me:hunter2@db/bars")]),
+            (None, &[("PGDATABASE", "host=db password=hunter2")]),
+            (Some("dbname='host=db password=hunter2'"), &[]),
+        ] {
+            match resolve(url, variables) {
+                Ok(address) => assert_eq!(address.label(), "postgresql://me@db/bars"),
+                Err(error) => assert!(!error.to_string().contains("hunter2"), "{error}"),
+            }
+        }
+        for host in [
+            "db",
+            "a.b-c_d",
+            "::1",
+            "fe80::1%eth0",
+            "/run/pg",
+            "10.0.0.1",
+        ] {
+            assert!(is_host(host), "{host}");
+        }
+        for host in ["a@b", "a:b", "a b", "a/b", "a?b", "a=b"] {
+            assert!(!is_host(host), "{host}");
+        }
+    }
+
+    mod properties {
+        use super::*;
+        use crate::secret::tests::{holds_part, password};
+        use proptest::prelude::*;
+
+        proptest! {
+            #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+            #[test]
+            fn no_part_of_a_password_is_in_a_label_or_an_error(
+                password in password(),
+                form in 0..9_usize,
+            ) {
+                let encoded =
+                    percent_encoding::utf8_percent_encode(&password, percent_encoding::NON_ALPHANUMERIC);
+                let typed = [
+                    format!("postgres://me:{password}@db/bars"),
+                    format!("postgres://me:{password}@db:5432/bars?sslmode=disable"),
+                    format!("postgresql://me:{password}@db?application_name=a"),
+                    format!("me:{password}@db/bars"),
+                    format!("postgres//me:{password}@db/bars"),
+                    format!("host=db user=me password={password} dbname=bars"),
+                    format!("host=db password='{password}'"),
+                    format!("postgres://me:{encoded}@db/bars"),
+                    format!("postgres://db/bars?user=me&password={password}"),
+                ];
+                let typed = typed[form].as_str();
+                let shown = match resolve(Some(typed), &[]) {
+                    Ok(address) => format!("{} {address:?}", address.label()),
+                    Err(error) => format!("{error} {error:?} {:?}", error.hint()),
+                };
+                prop_assert!(!holds_part(&shown), "{typed} -> {shown}");
+            }
+        }
     }
 
     #[test]

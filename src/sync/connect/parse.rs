@@ -29,14 +29,22 @@ pub(super) fn parse(text: &str) -> Result<Settings, AddressError> {
 
 fn parse_url(rest: &str) -> Result<Settings, AddressError> {
     let mut settings = Settings::new();
+    // A password may hold a bare slash, question mark or at sign that was never encoded: the last
+    // `@` ends the user part. Behind the `?` of a query it doesn't, and that follows a host, which
+    // follows an `@` or is followed by a slash.
+    let query_at = rest.find('?').unwrap_or(rest.len());
+    let is_query = rest[..query_at].contains(['@', '/']);
+    let user_end = match is_query {
+        true => rest[..query_at].rfind('@'),
+        false => rest.rfind('@'),
+    };
+    let (user_part, rest) = match user_end {
+        Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
+        None => (None, rest),
+    };
     let (rest, query) = match rest.split_once('?') {
         Some((rest, query)) => (rest, Some(query)),
         None => (rest, None),
-    };
-    // A password may hold a bare slash or at sign that was never encoded: the last `@` ends the user part.
-    let (user_part, rest) = match rest.rsplit_once('@') {
-        Some((user_part, rest)) => (Some(user_part), rest),
-        None => (None, rest),
     };
     if let Some(user_part) = user_part {
         let (user, password) = match user_part.split_once(':') {
@@ -179,6 +187,15 @@ fn known_key(key: &str) -> Result<String, AddressError> {
         "channel_binding",
         "client_encoding",
     ];
+    // Keys that libpq knows and that would change something.
+    const UNSUPPORTED: [&str; 6] = [
+        "service",
+        "sslpassword",
+        "sslcertmode",
+        "require_auth",
+        "requirepeer",
+        "gsslib",
+    ];
     // Keys that libpq knows and that change nothing here.
     const PASSED_OVER: [&str; 7] = [
         "gssencmode",
@@ -196,11 +213,13 @@ fn known_key(key: &str) -> Result<String, AddressError> {
     };
     if KNOWN.contains(&key) || PASSED_OVER.contains(&key) {
         Ok(key.to_owned())
+    } else if let Some(known) = UNSUPPORTED.into_iter().find(|known| *known == key) {
+        Err(AddressError::Unsupported(known))
     } else if !key.is_empty()
         && key.len() <= 32
         && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
     {
-        Err(AddressError::UnknownKey(key.to_owned()))
+        Err(AddressError::UnknownKey)
     } else {
         Err(AddressError::Unreadable)
     }
@@ -225,7 +244,7 @@ mod tests {
 
     #[test]
     fn urls_are_read_as_libpq_reads_them() {
-        let cases: [(&str, &[(&str, &str)]); 8] = [
+        let cases: [(&str, &[(&str, &str)]); 12] = [
             ("postgres://", &[]),
             (
                 "postgresql://me:s3%40cret@db:5433/bars?sslmode=verify-full&sslrootcert=/ca%20x.pem",
@@ -246,6 +265,34 @@ mod tests {
                     ("password", "p@ss/w"),
                     ("host", "db"),
                     ("dbname", "bars"),
+                ],
+            ),
+            (
+                "postgres://me:hun?ter2@db:5433/bars?sslmode=disable",
+                &[
+                    ("user", "me"),
+                    ("password", "hun?ter2"),
+                    ("host", "db"),
+                    ("port", "5433"),
+                    ("dbname", "bars"),
+                    ("sslmode", "disable"),
+                ],
+            ),
+            (
+                "postgres://me:12?3@db",
+                &[("user", "me"), ("password", "12?3"), ("host", "db")],
+            ),
+            (
+                "postgres://db/bars?user=me@corp",
+                &[("host", "db"), ("dbname", "bars"), ("user", "me@corp")],
+            ),
+            (
+                "postgres://me:x@db?application_name=a@b",
+                &[
+                    ("user", "me"),
+                    ("password", "x"),
+                    ("host", "db"),
+                    ("application_name", "a@b"),
                 ],
             ),
             (
@@ -283,9 +330,12 @@ mod tests {
             "hunter2 x",
             "password='hunter2",
             "postgres://me:hunter2%ff@db",
+            "postgres://me@db/bars?hunter=2",
+            "password=my hunter=2 dbname=bars",
+            "service=hunter2",
         ] {
             let message = parse(text).unwrap_err().to_string().to_lowercase();
-            assert!(!message.contains("hunter2"), "{text}: {message}");
+            assert!(!message.contains("hunter"), "{text}: {message}");
         }
     }
 }

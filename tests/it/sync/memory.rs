@@ -124,7 +124,7 @@ pub fn restated(minute: i64) -> Bar {
 
 /// The address of a URL, without any variables.
 pub fn address(url: &str) -> Address {
-    Address::resolve(Some(url), &|_| None).unwrap()
+    Address::resolve(Some(&url.into()), &|_| None).unwrap()
 }
 
 /// Settings of the tests: the table is made, chunks are small, failures do not take long.

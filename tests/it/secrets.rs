@@ -1,0 +1,175 @@
+//! No setting's secret is in anything that the program prints or leaves behind.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use crate::support::{Run, TestEnv};
+
+/// Two words that nothing else holds, with characters around them that mean something in addresses.
+const SECRETS: [&str; 4] = [
+    "hunter2-Zebra",
+    "hunter2?Zebra",
+    "hunter2@4/Ze#bra:1",
+    "hunter2 Zebra'%&=\\",
+];
+
+/// Every spelling of a part of a secret that could be printed.
+const PARTS: [&str; 4] = ["hunter2", "Zebra", "Ze#bra", "Ze%23bra"];
+
+/// A command line, arguments that may hold blanks, and variables.
+type Attempt<'a> = (&'a str, Vec<&'a str>, Vec<(&'a str, &'a str)>);
+
+/// A server that repeats in its answer all that it was sent, plain and encoded.
+fn echo() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let Ok(mut connection) = connection else {
+                return;
+            };
+            let mut head = Vec::new();
+            let mut buffer = [0; 4096];
+            while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                match connection.read(&mut buffer) {
+                    Ok(0) | Err(_) => break,
+                    Ok(count) => head.extend_from_slice(&buffer[..count]),
+                }
+            }
+            let head = String::from_utf8_lossy(&head).into_owned();
+            let encoded: String = head.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let body = format!("{{\"message\": {}}} {encoded}", serde_json::json!(head));
+            let length = body.len();
+            let _ = write!(
+                connection,
+                "HTTP/1.1 403 Forbidden\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+        }
+    });
+    address
+}
+
+#[track_caller]
+fn nothing_shows(env: &TestEnv, run: &Run, what: &str) {
+    let printed = format!("{}\n{}", String::from_utf8_lossy(&run.stdout), run.stderr);
+    let mut places = vec![("the output".to_owned(), printed)];
+    for file in env.files(".") {
+        let bytes = std::fs::read(env.path(&file)).unwrap();
+        places.push((file, String::from_utf8_lossy(&bytes).into_owned()));
+    }
+    for (place, text) in places {
+        for part in PARTS {
+            assert!(
+                !text.contains(part),
+                "{part} is in {place}: {what}\n{}",
+                run.snapshot()
+            );
+        }
+    }
+}
+
+#[test]
+fn no_command_shows_a_secret_of_any_setting() {
+    let echo = &echo();
+    let percent =
+        |secret: &str| -> String { secret.bytes().map(|byte| format!("%{byte:02X}")).collect() };
+    std::thread::scope(|threads| {
+        for secret in SECRETS {
+            threads.spawn(move || {
+                let encoded = percent(secret);
+                // Nobody listens at port 1, so that all of these end at once.
+                let databases = [
+                    format!("postgres://me:{secret}@127.0.0.1:1/bars"),
+                    format!("postgres://me:{encoded}@127.0.0.1:1/bars?connect_timeout=2"),
+                    format!("me:{secret}@127.0.0.1:1/bars"),
+                    format!("postgres:/me:{secret}@127.0.0.1:1/bars"),
+                    format!("host=127.0.0.1 port=1 user=me password={secret} dbname=bars"),
+                    format!("postgres://127.0.0.1:1/bars?user=me&password={secret}"),
+                ];
+                let providers = [
+                    format!("me:{secret}@127.0.0.1:1/stable"),
+                    format!("http://me:{secret}@{echo}/stable"),
+                    format!("http://me:{encoded}@{echo}/stable"),
+                    format!("http://{echo}/stable?apikey={secret}"),
+                ];
+                let proxies = [
+                    format!("http://me:{secret}@{echo}"),
+                    format!("http://me:{encoded}@{echo}"),
+                    format!("me:{secret}@{echo}"),
+                ];
+                let fetch = "--log-level DEBUG specific --start 2025-02-03 --end 2025-02-03 --tickers AAPL --summary-json=s.json";
+                let plain = "http://example.invalid/stable";
+                let mut runs: Vec<Attempt> = Vec::new();
+                for url in &databases {
+                    runs.push(("sync --log-level DEBUG --summary-json=s.json --database-url", vec![url], vec![]));
+                    runs.push(("check", vec![], vec![("DATABASE_URL", url)]));
+                    runs.push(("sync --threads", vec![url], vec![]));
+                }
+                runs.push(("sync --tables", vec![&databases[0]], vec![]));
+                runs.push(("sync", vec![&databases[1]], vec![]));
+                runs.push(("", vec![&databases[2]], vec![]));
+                runs.push((
+                    "sync --log-format json --log-level DEBUG",
+                    vec![],
+                    vec![("PGHOST", "127.0.0.1"), ("PGPORT", "1"), ("PGUSER", "me"), ("PGPASSWORD", secret)],
+                ));
+                runs.push(("sync", vec![], vec![("PGHOST", "127.0.0.1"), ("PGPORT", secret)]));
+                runs.push(("check", vec![], vec![("PGHOST", &databases[2])]));
+                runs.push(("check", vec![], vec![("PGDATABASE", &databases[0]), ("PGPORT", "1"), ("PGHOST", "127.0.0.1")]));
+                for url in &providers {
+                    runs.push((fetch, vec!["--provider-url", url], vec![("FMP_API_KEY", "some-key")]));
+                    runs.push(("check", vec![], vec![("FMP_API_KEY", "some-key"), ("FMP_BASE_URL", url)]));
+                }
+                let base = &*format!("http://{echo}/stable").leak();
+                runs.push((fetch, vec!["--provider-url", base], vec![("FMP_API_KEY", secret)]));
+                runs.push(("check --log-level DEBUG", vec!["--provider-url", base], vec![("FMP_API_KEY", secret)]));
+                for proxy in &proxies {
+                    for url in [plain, "https://example.invalid/stable"] {
+                        runs.push((
+                            "check --log-level DEBUG --provider-url",
+                            vec![url],
+                            vec![("FMP_API_KEY", "some-key"), ("https_proxy", proxy), ("HTTPS_PROXY", proxy), ("http_proxy", proxy), ("ALL_PROXY", proxy)],
+                        ));
+                    }
+                }
+                let env = TestEnv::new();
+                env.write("in.csv", "ticker,timestamp,open,high,low,close,volume\nA,2025-02-03T14:30:00Z,1,1,1,1,1\n");
+                env.typed("inject-csv in.csv --interval 1").ok();
+                for (line, args, variables) in runs {
+                    let what = format!("{line} {args:?} {variables:?}");
+                    let mut program = env.program(line.split_whitespace().chain(args));
+                    for (name, value) in variables {
+                        program = program.env(name, value);
+                    }
+                    let run = program.run();
+                    assert!(run.code.is_some_and(|code| code != 0), "{what}\n{}", run.snapshot());
+                    nothing_shows(&env, &run, &what);
+                }
+                // A line of `.env` that can't be read, and a password file.
+                env.program(["check"]).run();
+                let other = TestEnv::new();
+                other.write(".env", format!("FMP_API_KEY={secret}\nDATABASE_URL {secret}\n"));
+                let run = other.program(["check"]).run();
+                std::fs::remove_file(other.path(".env")).unwrap();
+                nothing_shows(&other, &run, ".env");
+            });
+        }
+    });
+}
+
+/// A password file's password goes to the server alone.
+#[cfg(unix)]
+#[test]
+fn a_password_file_is_not_shown() {
+    use std::os::unix::fs::PermissionsExt;
+    let env = TestEnv::new();
+    let path = env.write("pgpass", "*:*:*:*:hunter2Zebra\n");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let run = (env.program(
+        "sync --log-level DEBUG --database-url postgres://me@127.0.0.1:1/bars".split_whitespace(),
+    ))
+    .env("PGPASSFILE", &path)
+    .run();
+    std::fs::remove_file(&path).unwrap();
+    nothing_shows(&env, &run, "PGPASSFILE");
+}
