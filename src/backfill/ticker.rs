@@ -230,13 +230,15 @@ impl<'a> TickerRun<'a> {
         self.failed_in_a_row += 1;
         let unheard =
             matches!(error, Error::Connect { .. }) && !self.crew.asking.asker.gate().was_heard();
-        let message = error.with_causes();
+        let mut message = error.with_causes();
+        let mut hint = error.hint().map(str::to_owned);
         if error.is_quota() {
             self.crew.quota(message.clone());
             self.over = true;
         } else if error.scope() == Scope::Run || unheard {
-            self.crew
-                .fatal(message.clone(), error.hint().map(str::to_owned));
+            // Said once, at the end of the run.
+            self.crew.fatal(message, hint.take());
+            message = "the run could not continue".to_owned();
             self.over = true;
         } else if error.scope() == Scope::Ticker
             || (error.retry() != Retry::Never && self.failed_in_a_row >= FAILED_IN_A_ROW_MAX)
@@ -244,7 +246,6 @@ impl<'a> TickerRun<'a> {
             self.over = true;
         }
         if self.trouble.is_none() {
-            let hint = error.hint().map(str::to_owned);
             self.trouble = Some((UnitStatus::Failed, message, hint));
         }
     }

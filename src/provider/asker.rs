@@ -12,6 +12,9 @@ use super::{Error, Page, Provider, Query, Retry, Scope};
 /// How long a request in flight may still take once the gate is shut.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// Retries at most while no request of the run has reached the server.
+const UNHEARD_RETRIES_MAX: usize = 2;
+
 /// The budget of one question.
 #[derive(Clone, Debug)]
 pub struct RetryOptions {
@@ -122,7 +125,12 @@ impl Asker {
                 return Err(Gave::Error(error));
             }
             retries += 1;
+            // Where nobody was ever heard, the address is more likely wrong than the network slow.
+            let is_hopeless = matches!(error, Error::Connect { .. })
+                && !self.gate.was_heard()
+                && retries > UNHEARD_RETRIES_MAX;
             let wait = match error.retry() {
+                _ if is_hopeless => None,
                 Retry::Never => None,
                 Retry::After(wait) => (retries <= self.retry.count_max).then_some(wait),
                 Retry::Backoff => waits.next(),
