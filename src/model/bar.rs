@@ -1,6 +1,6 @@
 //! One OHLCV bar, and what makes it valid.
 
-use super::{Reason, Timestamp};
+use super::{DAY_MICROS, Reason, Timestamp};
 
 /// One OHLCV record. Its timestamp is the instant the bar opens.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,6 +49,24 @@ impl Bar {
         }
         if self.vwap.is_some_and(|v| !v.is_finite()) || self.trades.is_some_and(|n| n < 0) {
             return Err(Reason::BadNumber);
+        }
+        Ok(())
+    }
+
+    /// The latest instant at which a bar may open when it is `now`: a day from now, for clocks and time zones that
+    /// are wrong. A bar in the future would end every later `--since-last` before it asks.
+    #[must_use]
+    pub const fn latest_open(now: Timestamp) -> Timestamp {
+        Timestamp::from_micros(now.micros().saturating_add(DAY_MICROS))
+    }
+
+    /// Checks what [`check`](Self::check) does, and that the bar does not open after `latest`, which is
+    /// [`latest_open`](Self::latest_open) of the run's clock.
+    #[inline]
+    pub fn check_until(&self, latest: Timestamp) -> Result<(), Reason> {
+        self.check()?;
+        if self.timestamp > latest {
+            return Err(Reason::InTheFuture);
         }
         Ok(())
     }
@@ -163,6 +181,17 @@ mod tests {
         for (case, reason) in cases {
             assert_eq!(case.check(), Err(reason), "{case:?}");
         }
+    }
+
+    #[test]
+    fn a_bar_opens_at_most_a_day_from_now() {
+        let now = Timestamp::from_micros(bar().timestamp.micros() - DAY_MICROS);
+        assert_eq!(bar().check_until(Bar::latest_open(now)), Ok(()));
+        let before = Timestamp::from_micros(now.micros() - 1);
+        assert_eq!(
+            bar().check_until(Bar::latest_open(before)),
+            Err(Reason::InTheFuture)
+        );
     }
 
     #[test]

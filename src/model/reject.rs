@@ -29,12 +29,16 @@ pub enum Reason {
     BadVolume,
     /// The row's own interval (Stooq's `<PER>`) is not the run's.
     OtherInterval,
-    /// The bar opens more than a day from now.
-    InTheFuture,
     /// The provider sent a date that was not asked for.
     OutsideRange,
     /// The provider sent a row of another ticker.
     OtherTicker,
+    /// The bar opens later than a bar can open today; see [`Bar::latest_open`](super::Bar::latest_open).
+    InTheFuture,
+    /// The file ends inside the row: nothing says that the row is whole.
+    NoLineEnd,
+    /// The row is longer than a row of bars can be.
+    LineTooLong,
 }
 
 impl Reason {
@@ -57,6 +61,8 @@ impl Reason {
             Self::InTheFuture => "in-the-future",
             Self::OutsideRange => "outside-range",
             Self::OtherTicker => "other-ticker",
+            Self::NoLineEnd => "no-line-end",
+            Self::LineTooLong => "line-too-long",
         }
     }
 }
