@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use backfill::inject::{Input, Settings, Sink, run};
+use backfill::inject::{DateOrder, Decimal, Input, Settings, Sink, collect, run};
 use backfill::model::Interval;
 use backfill::report::{Silent, Stop};
 
@@ -34,9 +34,14 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         threads: 1,
         cores: 1,
         interval: (name & 4 != 0).then_some(Interval::M1),
+        date_order: (name & 8 != 0).then_some(DateOrder::Mdy),
+        decimal: (name & 16 != 0).then_some(Decimal::Comma),
+        accept_last_line: name & 32 != 0,
         ..Settings::new(Input::Files(vec![path.clone()]))
     };
-    if let Ok(report) = run(Sink::Dry, &settings, &Silent, &Stop::default()) {
+    let stop = Stop::default();
+    let dumps = collect(&settings.input, &Silent, &stop).expect("the dump is there");
+    if let Ok(report) = run(Sink::Dry, &settings, dumps, &Silent, &stop) {
         let counts = &report.totals;
         assert_eq!(counts.fetched, counts.prepared + counts.rejected + counts.held);
     }

@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::date::DateOrder;
+use super::evidence::{Contrary, Written};
+use super::number::Decimal;
 use crate::model::Reason;
 use crate::{calendar, export, store};
 
@@ -60,7 +63,7 @@ pub enum FileError {
     #[error("is named like a {0} file and is none")]
     NotPacked(&'static str),
     /// A line that no dump has.
-    #[error("line {line} is longer than {bytes} bytes")]
+    #[error("line {line} is longer than {bytes} bytes; the rows before are taken")]
     LongLine {
         /// Its number.
         line: u64,
@@ -131,6 +134,26 @@ pub enum FileError {
         /// What the reader said.
         source: io::Error,
     },
+    /// Somebody wrote to it meanwhile.
+    #[error("changed while it was read; what was not committed before is not taken")]
+    Changed,
+    /// Its dates can be read day first and month first.
+    #[error("its dates can be day first or month first, such as {value}, and no row settles it")]
+    DateOrder {
+        /// The first of them.
+        value: String,
+    },
+    /// Its numbers can have a decimal comma or a decimal point.
+    #[error(
+        "the comma in its numbers can be a decimal comma or group thousands, as in {value}, and no row settles it"
+    )]
+    DecimalMark {
+        /// The first of them.
+        value: String,
+    },
+    /// One row can be read in one way only, and others in another way only.
+    #[error("line {} contradicts the lines before it: {}", .0.line, contradiction(.0))]
+    Contrary(Contrary),
     /// The user stopped the run.
     #[error("stopped before all of it was staged")]
     Stopped,
@@ -168,7 +191,38 @@ impl FileError {
             ),
             Self::NoInterval(_) => Some("--interval says how many minutes its bars are long"),
             Self::Ticker(_) => Some("--ticker says whose bars they are"),
+            Self::DateOrder { .. } => {
+                Some("--date-order dmy|mdy|ymd says in which order day, month and year are")
+            }
+            Self::DecimalMark { .. } => {
+                Some("--decimal point|comma says what separates the decimals")
+            }
+            Self::Contrary(contrary) => Some(match contrary.what {
+                Written::Date(_) => {
+                    "with --date-order dmy|mdy|ymd, rows in another order are rejects"
+                }
+                Written::Number(_) => {
+                    "with --decimal point|comma, rows in another form are rejects"
+                }
+            }),
+            Self::Changed => Some("inject it again when nothing writes to it any more"),
             _ => None,
+        }
+    }
+}
+
+fn contradiction(contrary: &Contrary) -> String {
+    let value = &contrary.value;
+    match contrary.what {
+        Written::Date(DateOrder::Dmy) => {
+            format!("the date {value} is day first, the others are month first")
+        }
+        Written::Date(_) => format!("the date {value} is month first, the others are day first"),
+        Written::Number(Decimal::Comma) => {
+            format!("the number {value} has a decimal comma, the others have a decimal point")
+        }
+        Written::Number(Decimal::Point) => {
+            format!("the number {value} has a decimal point, the others have a decimal comma")
         }
     }
 }

@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use super::commit::{Outcome, Ready, commit, summed_up, verdict};
 use super::error::{Error, FileError};
-use super::filename::{self, Packing};
+use super::filename;
 use super::interval::Judge;
+use super::open::{Opened, open};
 use super::parse::Parser;
-use super::parsed::Block;
+use super::parsed::{BadRow, Block};
 use super::piece::Piece;
 use super::pieces::PieceReader;
 use super::plan::Plan;
@@ -17,8 +18,9 @@ use super::record::{End, end_of};
 use super::run::Shared;
 use super::settings::Label;
 use super::shape::shape;
+use super::source::Source;
 use super::walk::Dump;
-use crate::model::Interval;
+use crate::model::{Interval, Reason};
 use crate::report::{Event, UnitReport, UnitStatus};
 
 /// How many of a file's first rows decide whether it is what it seems.
@@ -76,54 +78,47 @@ type Pending<'scope> = ScopedJoinHandle<'scope, (Outcome, Result<(), Error>)>;
 
 impl Job<'_, '_> {
     fn work(&mut self) -> Result<(), FileError> {
-        let file = self
-            .dump
-            .path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
-        // A file that was named is taken whatever its ending.
-        let (stem, packing) = filename::stem_of(&file).unwrap_or((&file, Packing::Plain));
-        let Some((plan, blocks)) = self.open(stem, packing)? else {
+        let shared = self.shared;
+        let (stem, source) = self.dump.source()?;
+        let name = filename::read(&stem);
+        let opened = open(
+            &shared.sniffer,
+            shared.settings,
+            &source,
+            &name,
+            &stem,
+            || shared.stopped(),
+        )?;
+        let Some(opened) = opened else {
             return Ok(());
         };
+        let plan = &opened.plan;
         if let Some(ticker) = &plan.ticker {
             if !plan.wants(ticker) {
                 return Ok(());
             }
-            self.shared.gate.announce(self.index, ticker);
+            shared.gate.announce(self.index, ticker);
         }
-        probe(&plan, &blocks)?;
+        if let Some(warning) = &opened.warning {
+            let text = format!("[{}] {warning}", self.dump.name);
+            shared.observer.event(&Event::Warning(&text));
+        }
+        probe(plan, &opened.blocks)?;
+        let ticker = plan.ticker.clone();
         let began = Instant::now();
-        let result = self.pieces(&plan, blocks, stem, packing);
-        if let Some(ticker) = &plan.ticker {
-            self.shared.add_time(ticker, began.elapsed());
+        let result = self.pieces(opened, &source);
+        if let Some(ticker) = &ticker {
+            shared.add_time(ticker, began.elapsed());
         }
         result
     }
 
-    /// Opens the file and finds out how to read it; `None` when it holds no rows.
-    fn open(&self, stem: &str, packing: Packing) -> Result<Option<(Plan, Blocks)>, FileError> {
-        let settings = self.shared.settings;
-        let mut blocks = Blocks::open(&self.dump.path, packing, settings.limits.block_bytes)?;
-        let (head, last) = blocks.head()?;
-        let name = filename::read(stem);
-        let Some(sniffed) = self.shared.sniffer.sniff(head, last, &name, stem)? else {
-            return Ok(None);
-        };
-        blocks.begin(sniffed.data_at, sniffed.plan.delimiter);
-        Ok(Some((sniffed.plan, blocks)))
-    }
-
     /// Takes the file piece by piece; one piece's commit runs while the next is read.
-    fn pieces(
-        &mut self,
-        plan: &Plan,
-        blocks: Blocks,
-        stem: &str,
-        packing: Packing,
-    ) -> Result<(), FileError> {
+    fn pieces(&mut self, opened: Opened, source: &Source) -> Result<(), FileError> {
         let shared = self.shared;
+        let data_at = opened.data_at();
+        let Opened { plan, blocks, .. } = opened;
+        let plan = &plan;
         let name = self.dump.name.as_str();
         let mut known = plan.interval;
         let mut reader = PieceReader::new(&shared.settings.limits, &shared.pool, plan, blocks);
@@ -135,9 +130,14 @@ impl Job<'_, '_> {
                 let ready = read.and_then(|(mut piece, failure)| {
                     let interval = match known {
                         Some(interval) => interval,
-                        None => self.judge(plan, &piece, more, stem, packing)?,
+                        None => self.judge(plan, &piece, more, source, data_at)?,
                     };
                     known = Some(interval);
+                    source.check_unchanged()?;
+                    let unended = |row: &BadRow| row.reason == Reason::NoLineEnd;
+                    if piece.rejects.iter().any(unended) {
+                        shared.add_unended(self.index);
+                    }
                     shape(shared.settings, plan, &mut piece, interval);
                     Ok((piece, interval, failure))
                 });
@@ -224,20 +224,17 @@ impl Job<'_, '_> {
         plan: &Plan,
         first: &Piece,
         more: bool,
-        stem: &str,
-        packing: Packing,
+        source: &Source,
+        data_at: usize,
     ) -> Result<Interval, FileError> {
         let closes = self.shared.settings.label == Label::Close;
         let mut judge = Judge::new(&plan.calendar, closes);
         judge.hear(&first.groups, more);
         if more && !judge.is_certain() {
-            let Some((plan, blocks)) = self.open(stem, packing)? else {
-                return Err(FileError::Stopped);
-            };
             let shared = self.shared;
-            let calendar = plan.calendar.clone();
-            let mut all = Judge::new(&calendar, closes);
-            let mut reader = PieceReader::new(&shared.settings.limits, &shared.pool, &plan, blocks);
+            let blocks = Opened::again(source, shared.settings, plan.delimiter, data_at)?;
+            let mut all = Judge::new(&plan.calendar, closes);
+            let mut reader = PieceReader::new(&shared.settings.limits, &shared.pool, plan, blocks);
             while !all.is_certain() {
                 let (piece, _) = reader.piece(|_, _| !shared.stopped())?;
                 all.hear(&piece.groups, true);

@@ -4,6 +4,8 @@
 //! doubles is rounded once, hence correctly: `167.65` is `16765 / 100`. That covers what price files hold; everything
 //! else goes to [`str::parse`], which is what the fast way has to equal.
 
+use memchr::{memchr, memchr2};
+
 /// Every power of ten that a double holds exactly.
 const POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
@@ -15,6 +17,8 @@ const EXACT_MAX: u64 = 1 << 53;
 const DIGITS_MAX: usize = 19;
 /// Databento's price unit: integers of 1e-9.
 const NANO: f64 = 1e9;
+/// No number with grouped thousands or a decimal comma is longer.
+const FORM_BYTES_MAX: usize = 64;
 
 /// The byte at `at`; behind the end, a line feed.
 #[inline(always)]
@@ -70,14 +74,82 @@ pub(super) fn parse(field: &[u8]) -> Option<f64> {
     }
 }
 
-/// Reads a number with a decimal comma: `1.234,5`.
-pub(super) fn parse_comma(field: &[u8]) -> Option<f64> {
-    let plain: Vec<u8> = field
-        .iter()
-        .filter(|byte| **byte != b'.')
-        .map(|byte| if *byte == b',' { b'.' } else { *byte })
-        .collect();
-    parse(&plain)
+/// The mark between whole and decimal digits; the other of the two groups thousands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decimal {
+    /// `1,234.5`
+    Point,
+    /// `1.234,5`
+    Comma,
+}
+
+impl Decimal {
+    /// The other one.
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Point => Self::Comma,
+            Self::Comma => Self::Point,
+        }
+    }
+}
+
+/// Whether a field holds a comma or a point, so that it may mean something else under each [`Decimal`].
+pub(super) fn has_mark(field: &[u8]) -> bool {
+    memchr2(b',', b'.', field).is_some()
+}
+
+/// Reads a whole field whose decimal mark is known. Marks that group thousands must do so exactly: `1,23` isn't a
+/// number with a decimal point, so that a value of one form is never read as a wrong value of the other, unless it
+/// has one mark and three digits after it (`5,001`).
+pub(super) fn parse_form(field: &[u8], decimal: Decimal) -> Option<f64> {
+    let field = field.trim_ascii();
+    let (mark, group) = match decimal {
+        Decimal::Point => (b'.', b','),
+        Decimal::Comma => (b',', b'.'),
+    };
+    if memchr(group, field).is_none() && (decimal == Decimal::Point || !has_mark(field)) {
+        return parse(field);
+    }
+    let mut plain = [0; FORM_BYTES_MAX];
+    let mut len = 0;
+    let (mut digits, mut grouped, mut decimals, mut odd) = (0, false, false, false);
+    let begin = usize::from(matches!(field.first(), Some(b'-' | b'+')));
+    for (at, byte) in field.iter().enumerate() {
+        let groups_end_here = !grouped || digits == 3;
+        let byte = match *byte {
+            byte if byte == group => {
+                let first = !grouped && (1..=3).contains(&digits) && field[begin] != b'0';
+                if decimals || odd || !(first || (grouped && digits == 3)) {
+                    return None;
+                }
+                (grouped, digits) = (true, 0);
+                continue;
+            }
+            byte if byte == mark => {
+                if decimals || !groups_end_here {
+                    return None;
+                }
+                decimals = true;
+                b'.'
+            }
+            byte if byte.is_ascii_digit() => {
+                digits += usize::from(!decimals);
+                byte
+            }
+            byte if at < begin => byte,
+            byte if !grouped => {
+                odd = true;
+                byte
+            }
+            _ => return None,
+        };
+        *plain.get_mut(len)? = byte;
+        len += 1;
+    }
+    if grouped && digits != 3 {
+        return None;
+    }
+    parse(&plain[..len])
 }
 
 /// Reads an integer number of 1e-9: `167650000000` is 167.65.
@@ -158,10 +230,71 @@ mod tests {
     }
 
     #[test]
-    fn decimal_commas() {
-        assert_eq!(parse_comma(b"1.234,5"), Some(1234.5));
-        assert_eq!(parse_comma(b"0,25"), Some(0.25));
-        assert_eq!(parse_comma(b"17"), Some(17.0));
+    fn each_form_reads_its_own_numbers_and_refuses_the_others() {
+        let read = |text: &str| {
+            (
+                parse_form(text.as_bytes(), Decimal::Point),
+                parse_form(text.as_bytes(), Decimal::Comma),
+            )
+        };
+        for (text, point, comma) in [
+            ("17", Some(17.0), Some(17.0)),
+            ("1e3", Some(1000.0), Some(1000.0)),
+            (" 167.65 ", Some(167.65), None),
+            ("5,001.25", Some(5001.25), None),
+            ("1,234,567", Some(1_234_567.0), None),
+            ("1,234,567.5", Some(1_234_567.5), None),
+            ("-1,234.5", Some(-1234.5), None),
+            ("0.123", Some(0.123), None),
+            ("1234.567", Some(1234.567), None),
+            ("1.5e3", Some(1500.0), None),
+            ("0,25", None, Some(0.25)),
+            ("1.234,5", None, Some(1234.5)),
+            ("1.234.567,25", None, Some(1_234_567.25)),
+            ("5,25", None, Some(5.25)),
+            ("0,123", None, Some(0.123)),
+            ("1,5e3", None, Some(1500.0)),
+            ("5,001", Some(5001.0), Some(5.001)),
+            ("110.123", Some(110.123), Some(110_123.0)),
+            ("1,23,456", None, None),
+            ("1,2345.6", None, None),
+            ("1.234,567.8", None, None),
+            ("1,234e5.5", None, None),
+            (",001", None, Some(0.001)),
+            ("1,,234", None, None),
+            ("1e,234", None, None),
+            ("1,234,", None, None),
+        ] {
+            assert_eq!(read(text), (point, comma), "{text}");
+        }
+        assert_eq!(read(&"1,".repeat(80)), (None, None));
+    }
+
+    /// A number with its thousands grouped or not, as the form writes it.
+    fn written(cents: u64, decimals: usize, grouped: bool, decimal: Decimal) -> String {
+        let text = format!("{:.decimals$}", cents as f64 / POWERS[decimals]);
+        let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
+        let mut out = String::new();
+        for (at, digit) in whole.chars().enumerate() {
+            if grouped && at > 0 && (whole.len() - at) % 3 == 0 {
+                out.push(',');
+            }
+            out.push(digit);
+        }
+        if !rest.is_empty() {
+            out += &format!(".{rest}");
+        }
+        match decimal {
+            Decimal::Point => out,
+            Decimal::Comma => out
+                .chars()
+                .map(|c| match c {
+                    ',' => '.',
+                    '.' => ',',
+                    other => other,
+                })
+                .collect(),
+        }
     }
 
     proptest! {
@@ -177,6 +310,23 @@ mod tests {
                 same(&value.to_string());
                 same(&format!("{value:e}"));
             }
+        }
+
+        #[test]
+        fn a_number_is_read_right_by_its_form_and_not_at_all_by_the_other(
+            cents in 0..100_000_000_000_u64, decimals in 0..7_usize, grouped in any::<bool>(), comma in any::<bool>(),
+        ) {
+            let value = cents as f64 / POWERS[decimals];
+            let decimal = if comma { Decimal::Comma } else { Decimal::Point };
+            let text = written(cents, decimals, grouped, decimal);
+            prop_assert_eq!(parse_form(text.as_bytes(), decimal), Some(value), "{}", text);
+            let marks: Vec<usize> = text.bytes().enumerate().filter(|(_, b)| !b.is_ascii_digit()).map(|(at, _)| at).collect();
+            let ambiguous = match marks[..] {
+                [] => true,
+                [at] => text.len() - at == 4 && at <= 3 && !text.starts_with('0'),
+                _ => false,
+            };
+            prop_assert_eq!(parse_form(text.as_bytes(), decimal.other()).is_some(), ambiguous, "{}", text);
         }
 
         #[test]

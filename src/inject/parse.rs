@@ -1,16 +1,18 @@
 //! Blocks of text into bars, the hot loop of the whole path.
 //!
 //! A plain row is read in one pass over its bytes, field after field, straight into columns: no row, no field and no
-//! string is ever built. Whatever is not plain (quotes, blanks, exponents, decimal commas, anything wrong) sends that row
-//! to the slow way, which decides what it is and, where it is no bar, why.
+//! string is ever built. Whatever is not plain (quotes, blanks, exponents, commas in numbers, anything wrong) sends that
+//! row to the slow way, which decides what it is and, where it is no bar, why.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use memchr::{memchr, memchr2};
 
+use super::date::ShortDate;
+use super::evidence::{Contrary, Written};
 use super::layout::{Role, slot};
-use super::number::{digits, parse, parse_comma, parse_nano, peek, scan};
+use super::number::{Decimal, digits, parse, parse_form, parse_nano, peek, scan};
 use super::parsed::{Block, Parsed, Repeated, Run, bad_row};
 use super::plan::{Plan, Prices};
 use super::record::{End, end_of, split};
@@ -52,7 +54,7 @@ impl<'p> Parser<'p> {
     pub(super) fn new(plan: &'p Plan) -> Self {
         let mut parser = Self {
             plan,
-            stamps: StampReader::new(plan.clock.clone()),
+            stamps: StampReader::new(plan.clock.clone(), Some(plan.dates)),
             out: Parsed::default(),
             tickers: Vec::new(),
             index: HashMap::new(),
@@ -116,7 +118,7 @@ impl<'p> Parser<'p> {
     #[inline]
     fn plain_row(&mut self, text: &[u8], start: usize, line: u64) -> Option<usize> {
         let plan = self.plan;
-        if plan.prices == Prices::Comma {
+        if plan.prices == Prices::Decimal(Decimal::Comma) {
             return None;
         }
         let mut at = start;
@@ -241,9 +243,15 @@ impl<'p> Parser<'p> {
             match *role {
                 Role::Stamp => {
                     local = self.stamps.stamp(field, 0).filter(|(_, end)| whole(*end));
+                    if local.is_none() {
+                        self.contradict_dates(field, line);
+                    }
                 }
                 Role::Date => {
                     day = self.stamps.date(field, 0).filter(|(_, end)| whole(*end));
+                    if day.is_none() {
+                        self.contradict_dates(field, line);
+                    }
                 }
                 Role::Time => time = time_of_day(field, 0).filter(|(_, end)| whole(*end)),
                 Role::Period => {
@@ -268,8 +276,14 @@ impl<'p> Parser<'p> {
             }
             let value = match plan.prices {
                 Prices::Nano if slot <= slot::CLOSE => parse_nano(field),
-                Prices::Comma => parse_comma(field),
-                Prices::Nano | Prices::Decimal => parse(field),
+                Prices::Decimal(decimal) => {
+                    let value = parse_form(field, decimal);
+                    if value.is_none() {
+                        self.contradict_numbers(field, decimal, line);
+                    }
+                    value
+                }
+                Prices::Nano => parse(field),
             };
             values[slot] = value.ok_or(Reason::BadNumber)?;
         }
@@ -279,6 +293,36 @@ impl<'p> Parser<'p> {
             whose,
         };
         self.bar(&row, record, line)
+    }
+
+    /// Remembers a date that can be read in the other order only.
+    #[cold]
+    fn contradict_dates(&mut self, field: &[u8], line: u64) {
+        let other = self.plan.dates.other();
+        if let Some((date, end)) = ShortDate::read(field, 0)
+            && !self.plan.given.dates
+            && date.in_order(self.plan.dates).is_none()
+            && date.in_order(other).is_some()
+        {
+            self.contradict(&field[..end], Written::Date(other), line);
+        }
+    }
+
+    /// Remembers a number that can be read with the other decimal mark only.
+    #[cold]
+    fn contradict_numbers(&mut self, field: &[u8], decimal: Decimal, line: u64) {
+        let other = decimal.other();
+        if !self.plan.given.decimal && parse_form(field, other).is_some() {
+            self.contradict(field, Written::Number(other), line);
+        }
+    }
+
+    fn contradict(&mut self, value: &[u8], what: Written, line: u64) {
+        self.out.contrary.get_or_insert_with(|| Contrary {
+            line,
+            value: String::from_utf8_lossy(value).into_owned(),
+            what,
+        });
     }
 
     /// Checks a row's values and adds the bar.
@@ -303,7 +347,7 @@ impl<'p> Parser<'p> {
             vwap: optional(values[slot::VWAP]),
             trades: trades(values[slot::TRADES])?,
         };
-        bar.check()?;
+        bar.check_until(self.plan.latest)?;
         if let Local::Repeated(_, second) = row.local {
             self.out.repeated.push(Repeated {
                 row: self.out.bars.len(),

@@ -1,5 +1,6 @@
 //! What goes into parsing and what comes out of it.
 
+use super::evidence::Contrary;
 use crate::model::{Bars, Reason};
 
 /// How much of a row that is no bar is kept.
@@ -25,6 +26,8 @@ pub(super) struct Parsed {
     pub(super) rejects: Vec<BadRow>,
     /// The bars whose local time a clock change repeats.
     pub(super) repeated: Vec<Repeated>,
+    /// The first row that contradicts what the plan says of all of them.
+    pub(super) contrary: Option<Contrary>,
     /// Rows seen, whatever became of them.
     pub(super) rows: u64,
 }

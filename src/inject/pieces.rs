@@ -4,6 +4,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::error::FileError;
+use super::evidence::Contrary;
 use super::parse::Parser;
 use super::parsed::{Block, bad_row};
 use super::piece::{Gatherer, Numbers, Piece};
@@ -25,8 +26,12 @@ pub(super) struct PieceReader<'p> {
     gatherer: Gatherer,
     /// Read while others were parsed.
     ahead: Vec<Block>,
-    /// Why nothing more can be read.
+    /// Why nothing more can be read after `ahead`.
     failure: Option<FileError>,
+    /// The first row that contradicts the plan.
+    contrary: Option<Contrary>,
+    /// Whether the last piece was handed out.
+    done: bool,
     bytes: u64,
 }
 
@@ -48,23 +53,25 @@ impl<'p> PieceReader<'p> {
             gatherer: Gatherer::default(),
             ahead: Vec::new(),
             failure: None,
+            contrary: None,
+            done: false,
             bytes: 0,
         }
     }
 
     /// Whether there is another piece.
     pub(super) fn more(&self) -> bool {
-        self.failure.is_none() && (!self.ahead.is_empty() || !self.blocks.at_end())
+        !self.done
     }
 
     /// The next piece, and why it is the last where the file breaks off. `admit` is asked for room for rows, with the
-    /// bytes that they took; false ends the reading.
+    /// bytes that they took; false ends the reading. A piece that contradicts the plan is an error.
     pub(super) fn piece(
         &mut self,
         mut admit: impl FnMut(usize, usize) -> bool,
     ) -> Result<(Piece, Option<FileError>), FileError> {
         let mut seen = 0;
-        loop {
+        while !self.done {
             let bytes = if self.is_large() {
                 self.parse_side_by_side()
             } else {
@@ -72,7 +79,7 @@ impl<'p> PieceReader<'p> {
             };
             self.bytes += bytes as u64;
             if bytes == 0 {
-                self.tear();
+                self.finish();
                 break;
             }
             let rows = self.rows();
@@ -82,26 +89,26 @@ impl<'p> PieceReader<'p> {
             seen = rows;
             let full = rows >= self.limits.piece_rows && !self.ends_unsettled();
             if full || rows >= self.limits.piece_rows.saturating_mul(2) {
+                // So that a file that ends here has no empty piece after this one.
+                self.done = self.ahead.is_empty() && self.failure.is_none() && self.blocks.at_end();
                 break;
             }
         }
         self.flush();
         let piece = self.pool.install(|| self.gatherer.take());
-        Ok((
-            piece,
-            if self.more() {
-                None
-            } else {
-                self.failure.take()
-            },
-        ))
+        if let Some(contrary) = self.contrary.take() {
+            self.done = true;
+            return Err(FileError::Contrary(contrary));
+        }
+        let failure = if self.done { self.failure.take() } else { None };
+        Ok((piece, failure))
     }
 
     fn is_large(&self) -> bool {
         self.bytes >= self.limits.parallel_bytes && self.pool.current_num_threads() > 1
     }
 
-    /// Reads and parses one block; returns its bytes, 0 at the end.
+    /// Reads and parses one block; returns its bytes, 0 when there is none.
     fn parse_one(&mut self) -> usize {
         match self.blocks.next() {
             Ok(Some(block)) => {
@@ -118,11 +125,14 @@ impl<'p> PieceReader<'p> {
         }
     }
 
-    /// Parses some blocks on all cores while the next are read.
+    /// Parses some blocks on all cores while the next are read; returns their bytes, 0 when there are none.
     fn parse_side_by_side(&mut self) -> usize {
         self.flush();
         let count = self.parsers.len();
         let batch = if self.ahead.is_empty() {
+            if self.failure.is_some() {
+                return 0;
+            }
             let (batch, failure) = read(&mut self.blocks, count);
             self.failure = failure;
             batch
@@ -159,7 +169,11 @@ impl<'p> PieceReader<'p> {
     /// Hands what was parsed to the gatherer, in file order.
     fn flush(&mut self) {
         for (parser, numbers) in &mut self.parsers {
-            let parsed = parser.take();
+            let mut parsed = parser.take();
+            // Blocks come in file order, and so do the parsers.
+            if self.contrary.is_none() {
+                self.contrary = parsed.contrary.take();
+            }
             self.gatherer.add(parsed, parser.tickers(), numbers);
         }
     }
@@ -177,20 +191,31 @@ impl<'p> PieceReader<'p> {
         }
     }
 
-    /// At the end: where the file broke off, the beginning of the line that was cut is a reject.
-    fn tear(&mut self) {
-        let Some(torn) = self.blocks.torn() else {
-            return;
-        };
-        if !torn.tail.trim_ascii().is_empty() {
-            self.flush();
+    /// Nothing more can be read: what is left of the text is a reject, and so is the line that stopped the reader.
+    fn finish(&mut self) {
+        self.done = true;
+        self.flush();
+        if let Some(FileError::LongLine { line, .. }) = &self.failure {
+            let (text, _, _) = self.blocks.coming();
             self.gatherer
-                .reject(bad_row(&torn.tail, torn.line + 1, Reason::Unreadable));
+                .reject(bad_row(text, *line, Reason::LineTooLong));
+            return;
         }
-        self.failure = Some(FileError::CutShort {
-            line: torn.line,
-            source: torn.source,
-        });
+        let rest = self.blocks.rest();
+        if !rest.tail.trim_ascii().is_empty() {
+            let reason = match rest.failure {
+                Some(_) => Reason::Unreadable,
+                None => Reason::NoLineEnd,
+            };
+            self.gatherer
+                .reject(bad_row(&rest.tail, rest.line + 1, reason));
+        }
+        if let Some(source) = rest.failure {
+            self.failure = Some(FileError::CutShort {
+                line: rest.line,
+                source,
+            });
+        }
     }
 }
 

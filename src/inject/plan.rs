@@ -1,42 +1,31 @@
 //! How one dump is to be read, found out from its first lines and its name.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use chrono::NaiveDate;
-use memchr::memchr;
-
+use super::date::DateOrder;
 use super::error::{Error, FileError};
+use super::evidence::{Decided, Evidence};
 use super::filename::{FromName, interval_anywhere, strip_end};
 use super::layout::{Columns, Layout, Look, Role, from_header, from_looks, has, slot};
-use super::number::{parse, parse_comma};
-use super::record::{End, end_of, split};
+use super::number::Decimal;
+use super::sample::{Fields, delimiter_of, look, sample};
 use super::settings::Settings;
-use super::stamp::{Clock, StampReader, time_of_day};
+use super::stamp::Clock;
 use crate::calendar::{Calendar, Zone};
-use crate::model::{BadTicker, DateRange, Interval, Ticker};
+use crate::model::{BadTicker, DateRange, Interval, Ticker, Timestamp};
+use chrono::NaiveDate;
 
-const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
-/// Records that are looked at.
-const SAMPLE_RECORDS_MAX: usize = 20;
-/// A time and four prices.
-const FIELDS_MIN: usize = 5;
 /// HistData's New York winter time, local minus UTC, in microseconds.
 const EST_MICROS: i64 = -5 * 3_600_000_000;
 const YEAR_FIRST: i32 = 1980;
 const YEAR_LAST: i32 = 2040;
 
-/// The fields of a record.
-type Fields<'a> = Vec<Cow<'a, [u8]>>;
-
 /// How prices are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Prices {
-    /// `167.65`
-    Decimal,
-    /// `167,65`
-    Comma,
+    /// `167.65`, or `167,65` with a decimal comma.
+    Decimal(Decimal),
     /// `167650000000`, in units of 1e-9
     Nano,
 }
@@ -48,6 +37,12 @@ pub(super) struct Plan {
     /// What each column holds; a row has as many fields.
     pub(super) roles: Vec<Role>,
     pub(super) prices: Prices,
+    /// The order of its dates.
+    pub(super) dates: DateOrder,
+    /// What the user said of dates and numbers: a row that contradicts it is a reject, and no contradiction of the file.
+    pub(super) given: Given,
+    /// No bar opens later.
+    pub(super) latest: Timestamp,
     /// How local times become instants.
     pub(super) clock: Clock,
     /// Whether date and time stand in two columns.
@@ -64,7 +59,27 @@ pub(super) struct Plan {
     strip_suffix: Option<String>,
 }
 
+/// What the user said of a dump's values, so that its rows do not decide it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Given {
+    pub(super) dates: bool,
+    pub(super) decimal: bool,
+}
+
 impl Plan {
+    /// Takes over what the rows decided.
+    pub(super) fn decided(&mut self, decided: &Decided) {
+        self.dates = decided.dates;
+        if self.prices != Prices::Nano {
+            self.prices = Prices::Decimal(decided.decimal);
+        }
+    }
+
+    /// Whether the exchange trades on weekends too.
+    pub(super) fn weekends(&self) -> bool {
+        matches!(self.calendar.exchange(), "CRYPTO" | "FOREX")
+    }
+
     /// The ticker that a field or a file's name stands for.
     pub(super) fn ticker_of(&self, text: &str) -> Result<Ticker, BadTicker> {
         stripped(text, self.strip_suffix.as_deref())
@@ -84,7 +99,10 @@ fn stripped(text: &str, suffix: Option<&str>) -> Result<Ticker, BadTicker> {
 /// A plan, and where its rows begin.
 #[derive(Clone, Debug)]
 pub(super) struct Sniffed {
+    /// Complete but for what the rows decide.
     pub(super) plan: Plan,
+    /// That is to be decided from the rows.
+    pub(super) evidence: Evidence,
     /// Offset of the first record that is no header.
     pub(super) data_at: usize,
 }
@@ -155,8 +173,22 @@ impl<'s> Sniffer<'s> {
             return Ok(None);
         }
         let data_at = starts[usize::from(headed)];
+        let layout = columns.layout;
         let plan = self.plan(delimiter, columns, rows, name, stem)?;
-        Ok(Some(Sniffed { plan, data_at }))
+        let integers = plan.prices == Prices::Nano;
+        let evidence = Evidence::new(
+            self.settings,
+            delimiter,
+            &plan.roles,
+            layout,
+            rows,
+            integers,
+        );
+        Ok(Some(Sniffed {
+            plan,
+            evidence,
+            data_at,
+        }))
     }
 
     fn plan(
@@ -212,7 +244,13 @@ impl<'s> Sniffer<'s> {
         };
         Ok(Plan {
             delimiter,
-            prices: prices(&roles, layout, delimiter, rows),
+            prices: prices(&roles, layout, rows),
+            dates: DateOrder::Ymd,
+            given: Given {
+                dates: self.settings.date_order.is_some(),
+                decimal: self.settings.decimal.is_some(),
+            },
+            latest: self.settings.latest,
             clock,
             time_apart: has(&roles, Role::Date),
             roles,
@@ -263,8 +301,8 @@ impl<'s> Sniffer<'s> {
     }
 }
 
-/// How the sampled rows write their prices.
-fn prices(roles: &[Role], layout: Layout, delimiter: u8, rows: &[Fields<'_>]) -> Prices {
+/// The unit of the sampled rows' prices; how decimals are written is decided later.
+fn prices(roles: &[Role], layout: Layout, rows: &[Fields<'_>]) -> Prices {
     let fields = || {
         rows.iter().flat_map(|row| {
             roles
@@ -277,105 +315,7 @@ fn prices(roles: &[Role], layout: Layout, delimiter: u8, rows: &[Fields<'_>]) ->
     let whole = |field: &[u8]| !field.is_empty() && field.iter().all(u8::is_ascii_digit);
     if layout == Layout::Databento && fields().next().is_some() && fields().all(whole) {
         Prices::Nano
-    } else if delimiter != b',' && fields().any(|field| memchr(b',', field).is_some()) {
-        Prices::Comma
     } else {
-        Prices::Decimal
+        Prices::Decimal(Decimal::Point)
     }
-}
-
-/// The delimiter whose fields look most like times and numbers.
-fn delimiter_of(head: &[u8], last: bool) -> Option<u8> {
-    let mut best = None;
-    for delimiter in DELIMITERS {
-        let (records, _) = sample(head, last, delimiter);
-        let wide = records
-            .iter()
-            .filter(|fields| fields.len() >= FIELDS_MIN)
-            .count();
-        if wide == 0 || wide * 2 < records.len() {
-            continue;
-        }
-        let meaning = records
-            .iter()
-            .flatten()
-            .filter(|field| !matches!(look(field), Look::Text | Look::Empty))
-            .count();
-        let score = (meaning, records[0].len());
-        if best.is_none_or(|(_, before)| score > before) {
-            best = Some((delimiter, score));
-        }
-    }
-    best.map(|(delimiter, _)| delimiter)
-}
-
-/// The first records that are not blank, cut into fields, and where each begins.
-fn sample(head: &[u8], last: bool, delimiter: u8) -> (Vec<Fields<'_>>, Vec<usize>) {
-    let (mut records, mut starts) = (Vec::new(), Vec::new());
-    let mut at = 0;
-    while at < head.len() && records.len() < SAMPLE_RECORDS_MAX {
-        let end = match end_of(head, at, delimiter, last) {
-            End::At(end) | End::Unclosed(end) => end,
-            End::Unknown => break,
-        };
-        let record = &head[at..end];
-        if !record.trim_ascii().is_empty() {
-            let mut fields = Vec::new();
-            split(record, delimiter, &mut fields);
-            records.push(fields);
-            starts.push(at);
-        }
-        at = end;
-    }
-    (records, starts)
-}
-
-/// What a field looks like.
-fn look(field: &[u8]) -> Look {
-    let field = field.trim_ascii();
-    if field.is_empty() {
-        return Look::Empty;
-    }
-    let mut reader = StampReader::new(Clock::Fixed(0));
-    let mut is_date = |text: &[u8]| {
-        reader
-            .date(text, 0)
-            .is_some_and(|(_, end)| end == text.len())
-    };
-    if field.iter().all(u8::is_ascii_digit) {
-        return match field.len() {
-            6 if time_of_day(field, 0).is_some() => Look::TimeDigits,
-            8 if is_date(field) => Look::DateDigits,
-            14 => Look::Stamp,
-            9..=19 => Look::Epoch,
-            _ => Look::Number,
-        };
-    }
-    // `1735828200.0`, as a table of doubles writes an epoch.
-    let whole = memchr(b'.', field).unwrap_or(field.len());
-    if (9..=19).contains(&whole) && field[whole..].iter().all(|b| matches!(b, b'.' | b'0')) {
-        let digits = field[..whole].iter().all(u8::is_ascii_digit);
-        if digits {
-            return Look::Epoch;
-        }
-    }
-    if parse(field).is_some() || (field.contains(&b',') && parse_comma(field).is_some()) {
-        return Look::Number;
-    }
-    if is_date(field) {
-        return Look::Date;
-    }
-    if time_of_day(field, 0).is_some_and(|(_, end)| end == field.len()) {
-        return Look::Time;
-    }
-    let stamp = StampReader::new(Clock::Fixed(0)).stamp(field, 0);
-    if stamp.is_some_and(|(_, end)| end == field.len()) {
-        let compact = field.len() == 15 && field[..8].iter().all(u8::is_ascii_digit);
-        return if compact {
-            Look::CompactStamp
-        } else {
-            Look::Stamp
-        };
-    }
-    Look::Text
 }

@@ -1,8 +1,6 @@
 //! A file as a stream of blocks of whole records, unpacked on the way.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use memchr::{memchr, memchr_iter, memrchr};
@@ -11,6 +9,8 @@ use super::error::FileError;
 use super::filename::Packing;
 use super::parsed::Block;
 use super::record::{End, end_of};
+use super::settings::Settings;
+use super::source::Source;
 
 /// How much is looked at to find out what a file is.
 const HEAD_BYTES: usize = 256 * 1024;
@@ -30,39 +30,47 @@ pub(super) struct Blocks {
     /// The number of the first line in `carry`.
     line: u64,
     ended: bool,
+    accept_last_line: bool,
+    /// Bytes at the end of `carry` that are a last line without a line end, until they are held back.
+    unended: usize,
+    /// That line.
+    held: Option<Vec<u8>>,
     /// Why the stream broke off.
     failure: Option<io::Error>,
     spare: Vec<Vec<u8>>,
 }
 
-/// What a stream that broke off left behind.
+/// The beginning of a text.
+pub(super) struct Head<'b> {
+    /// The text, without a byte order mark; it ends with a line feed where it is all.
+    pub(super) text: &'b [u8],
+    /// How much of it is whole lines: without a last line that has no line end.
+    pub(super) whole: usize,
+    /// Whether it is all.
+    pub(super) last: bool,
+}
+
+/// What is left at the end of a stream.
 #[derive(Debug)]
-pub(super) struct Torn {
+pub(super) struct Rest {
     /// The last whole line.
     pub(super) line: u64,
-    /// Why it broke off.
-    pub(super) source: io::Error,
-    /// The beginning of the line that was cut.
+    /// Why the stream broke off, where it did.
+    pub(super) failure: Option<io::Error>,
+    /// The line that was cut, or that has no line end.
     pub(super) tail: Vec<u8>,
 }
 
 impl Blocks {
-    /// Opens a file.
-    pub(super) fn open(
-        path: &Path,
-        packing: Packing,
-        block_bytes: usize,
-    ) -> Result<Self, FileError> {
-        let mut file = File::open(path)?;
-        if file.metadata()?.is_dir() {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
-        }
+    /// Opens a dump.
+    pub(super) fn open(source: &Source, settings: &Settings) -> Result<Self, FileError> {
+        let mut file = source.open()?;
         let mut magic = Vec::with_capacity(4);
         file.by_ref().take(4).read_to_end(&mut magic)?;
         let gzip = magic.starts_with(&GZIP_MAGIC);
         let zstd = magic.starts_with(&ZSTD_MAGIC);
         let whole = io::Cursor::new(magic.clone()).chain(file);
-        let input: Box<dyn Read + Send> = match packing {
+        let input: Box<dyn Read + Send> = match source.packing {
             _ if magic.is_empty() => Box::new(io::empty()),
             Packing::Gzip if gzip => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(
                 64 * 1024,
@@ -81,18 +89,21 @@ impl Blocks {
         };
         Ok(Self {
             input,
-            block_bytes: block_bytes.max(1),
+            block_bytes: settings.limits.block_bytes.max(1),
             delimiter: b',',
             carry: Vec::new(),
             line: 1,
             ended: false,
+            accept_last_line: settings.accept_last_line,
+            unended: 0,
+            held: None,
             failure: None,
             spare: Vec::new(),
         })
     }
 
-    /// The beginning of the text, without a byte order mark, and whether it is all.
-    pub(super) fn head(&mut self) -> Result<(&[u8], bool), FileError> {
+    /// The beginning of the text.
+    pub(super) fn head(&mut self) -> Result<Head<'_>, FileError> {
         self.fill(HEAD_BYTES);
         if self.carry.starts_with(b"\xef\xbb\xbf") {
             self.carry.drain(..3);
@@ -109,7 +120,11 @@ impl Blocks {
             return Err(error.into());
         }
         self.close_last_line();
-        Ok((&self.carry, self.ended))
+        Ok(Head {
+            text: &self.carry,
+            whole: self.carry.len() - self.unended,
+            last: self.ended,
+        })
     }
 
     /// What was read and not handed out: the text, the number of its first line, and whether nothing follows.
@@ -121,15 +136,17 @@ impl Blocks {
     pub(super) fn begin(&mut self, bytes: usize, delimiter: u8) {
         self.line += memchr_iter(b'\n', &self.carry[..bytes]).count() as u64;
         self.carry.drain(..bytes);
+        self.unended = self.unended.min(self.carry.len());
         self.delimiter = delimiter;
     }
 
-    /// The next block of whole records; `None` at the end.
+    /// The next block of whole records; `None` at the end. An error is the end too.
     pub(super) fn next(&mut self) -> Result<Option<Block>, FileError> {
         let mut target = self.block_bytes;
         loop {
             self.fill(target);
             self.close_last_line();
+            self.hold_last_line();
             if self.carry.is_empty() {
                 return Ok(None);
             }
@@ -154,7 +171,7 @@ impl Blocks {
                     bytes: RECORD_BYTES_MAX,
                 });
             }
-            target *= 2;
+            target = (target * 2).min(RECORD_BYTES_MAX);
         }
     }
 
@@ -167,19 +184,20 @@ impl Blocks {
         }
     }
 
-    /// Whether everything was handed out.
+    /// Whether everything was handed out, and nothing is to be said of the end.
     pub(super) fn at_end(&self) -> bool {
-        self.ended && (self.carry.is_empty() || self.failure.is_some())
+        self.ended && self.carry.is_empty() && self.held.is_none() && self.failure.is_none()
     }
 
-    /// What is left of a stream that broke off; to be asked at the end.
-    pub(super) fn torn(&mut self) -> Option<Torn> {
-        let source = self.failure.take()?;
-        Some(Torn {
+    /// What is left when there is no further block.
+    pub(super) fn rest(&mut self) -> Rest {
+        let failure = self.failure.take();
+        let carry = std::mem::take(&mut self.carry);
+        Rest {
             line: self.line - 1,
-            source,
-            tail: std::mem::take(&mut self.carry),
-        })
+            failure,
+            tail: self.held.take().unwrap_or(carry),
+        }
     }
 
     /// Reads until `target` bytes are there or the end is reached.
@@ -209,6 +227,20 @@ impl Blocks {
         let open = self.carry.last().is_some_and(|last| *last != b'\n');
         if self.ended && self.failure.is_none() && open {
             self.carry.push(b'\n');
+            let before = &self.carry[..self.carry.len() - 1];
+            let line = &before[memrchr(b'\n', before).map_or(0, |at| at + 1)..];
+            if !self.accept_last_line && !line.trim_ascii().is_empty() {
+                self.unended = line.len() + 1;
+            }
+        }
+    }
+
+    /// Keeps a last line without a line end from the blocks: nothing says that it is whole.
+    fn hold_last_line(&mut self) {
+        if self.unended > 0 {
+            let held = self.carry.split_off(self.carry.len() - self.unended);
+            self.unended = 0;
+            self.held = Some(held);
         }
     }
 

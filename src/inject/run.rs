@@ -1,6 +1,6 @@
 //! A run over all files, side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,14 +14,14 @@ use super::gate::Gate;
 use super::plan::Sniffer;
 use super::rejects::Rejects;
 use super::settings::Settings;
-use super::walk::{Dump, Found, find};
+use super::walk::{Dump, Dumps, Found};
 use crate::export::BarsWriter;
 use crate::model::Ticker;
 use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport, UnitStatus};
 use crate::store::Refusal;
 
-/// How many files that are no dumps are named.
-const OTHERS_NAMED_MAX: usize = 20;
+/// How many files are named in one line.
+const NAMED_MAX: usize = 20;
 
 /// What all files of a run share.
 pub(super) struct Shared<'r> {
@@ -37,6 +37,8 @@ pub(super) struct Shared<'r> {
     broken: AtomicBool,
     fatal: Mutex<Option<Error>>,
     tickers: Mutex<BTreeMap<Ticker, UnitReport>>,
+    /// The files whose last line has no line end and is a reject, by their place.
+    unended: Mutex<BTreeSet<usize>>,
 }
 
 impl Shared<'_> {
@@ -65,6 +67,12 @@ impl Shared<'_> {
         }
     }
 
+    /// A file's last line has no line end and is a reject.
+    pub(super) fn add_unended(&self, index: usize) {
+        let mut unended = self.unended.lock().unwrap_or_else(PoisonError::into_inner);
+        unended.insert(index);
+    }
+
     /// Adds to a ticker's time.
     pub(super) fn add_time(&self, ticker: &Ticker, elapsed: Duration) {
         let mut tickers = self.tickers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,21 +93,30 @@ fn entry<'t>(tickers: &'t mut BTreeMap<Ticker, UnitReport>, ticker: &Ticker) -> 
         .or_insert_with(|| UnitReport::done(ticker.as_str(), Counts::default(), Duration::ZERO))
 }
 
-/// Injects what `settings` says into `sink`, telling `observer` what happens, until `stop` is set.
+/// Injects `dumps` as `settings` says into `sink`, telling `observer` what happens, until `stop` is set.
 ///
 /// `Err` is a run that could not begin; what went wrong later stands in the report.
 pub fn run(
     sink: Sink<'_>,
     settings: &Settings,
+    dumps: Dumps,
     observer: &dyn Observer,
     stop: &Stop,
 ) -> Result<RunReport, Error> {
-    let Found {
+    let Dumps(Found {
         dumps,
         others,
+        specials,
+        stores,
         unreadable,
-    } = find(&settings.input)?;
-    say_others(observer, &others);
+    }) = dumps;
+    say_skipped(observer, "for they are no dumps", &others);
+    say_skipped(
+        observer,
+        "for they are pipes, sockets or devices",
+        &specials,
+    );
+    say_skipped(observer, "for they are stores", &stores);
     if dumps.is_empty() {
         observer.event(&Event::Warning(
             "there are no dumps (.csv, .txt, .tsv, or these with .gz or .zst)",
@@ -128,6 +145,7 @@ pub fn run(
         broken: AtomicBool::new(false),
         fatal: Mutex::new(None),
         tickers: Mutex::new(BTreeMap::new()),
+        unended: Mutex::new(BTreeSet::new()),
     };
     let bytes = dumps.iter().map(|dump| dump.bytes).sum();
     observer.event(&Event::Planned {
@@ -145,6 +163,7 @@ pub fn run(
         files.push(unit);
     }
     files.extend(all(&shared, &dumps, threads));
+    warn_of_unended(&shared, &dumps);
     Ok(conclude(shared, files))
 }
 
@@ -214,15 +233,38 @@ fn conclude(shared: Shared<'_>, files: Vec<UnitReport>) -> RunReport {
     }
 }
 
-fn say_others(observer: &dyn Observer, others: &[String]) {
-    if others.is_empty() {
+/// Names the files whose last line was not taken, and the option that takes it.
+fn warn_of_unended(shared: &Shared<'_>, dumps: &[Dump]) {
+    let unended = shared
+        .unended
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let names: Vec<&str> = unended
+        .iter()
+        .map(|index| dumps[*index].name.as_str())
+        .collect();
+    if names.is_empty() {
         return;
     }
-    let mut names = others[..others.len().min(OTHERS_NAMED_MAX)].join(", ");
-    if others.len() > OTHERS_NAMED_MAX {
-        names += &format!(" and {} more", others.len() - OTHERS_NAMED_MAX);
-    }
-    observer.event(&Event::Note(&format!(
-        "skipped, for they are no dumps: {names}"
+    shared.observer.event(&Event::Warning(&format!(
+        "the last line has no line end and is a reject, for the file may be cut short or still being written: {}; \
+         --accept-last-line takes it",
+        some(&names)
     )));
+}
+
+fn say_skipped(observer: &dyn Observer, why: &str, names: &[String]) {
+    if !names.is_empty() {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        observer.event(&Event::Note(&format!("skipped, {why}: {}", some(&names))));
+    }
+}
+
+/// The first of many names, and how many more there are.
+fn some(names: &[&str]) -> String {
+    let mut text = names[..names.len().min(NAMED_MAX)].join(", ");
+    if names.len() > NAMED_MAX {
+        text += &format!(" and {} more", names.len() - NAMED_MAX);
+    }
+    text
 }

@@ -6,12 +6,14 @@ use std::str::FromStr;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
+use super::date::DateOrder;
 use super::error::Error;
 use super::layout::{Role, slot};
+use super::number::Decimal;
 use super::walk;
 use crate::calendar::{Calendar, Overrides};
 use crate::export::OutputFile;
-use crate::model::{Interval, OnConflict, Ticker};
+use crate::model::{Interval, OnConflict, Ticker, Timestamp};
 
 /// What to inject, and how to read it.
 #[derive(Clone, Debug)]
@@ -42,6 +44,14 @@ pub struct Settings {
     pub timezone: Option<Tz>,
     /// What a dump's timestamps stand for.
     pub label: Label,
+    /// The order of dates that end with the year; without it the rows of each dump decide.
+    pub date_order: Option<DateOrder>,
+    /// The decimal mark of numbers; without it the rows of each dump decide.
+    pub decimal: Option<Decimal>,
+    /// Whether a last line without a line end is a row like any other.
+    pub accept_last_line: bool,
+    /// No bar opens later than this; see [`Bar::latest_open`](crate::model::Bar::latest_open).
+    pub latest: Timestamp,
     /// Columns of dumps that nothing recognises.
     pub columns: Vec<(ColumnName, ColumnAt)>,
     /// What is taken off the end of tickers: `.US`.
@@ -70,6 +80,10 @@ impl Settings {
             end: None,
             timezone: None,
             label: Label::Open,
+            date_order: None,
+            decimal: None,
+            accept_last_line: false,
+            latest: Timestamp::from_micros(i64::MAX),
             columns: Vec::new(),
             strip_suffix: None,
             output: None,

@@ -1,13 +1,15 @@
 //! Dates and times as dumps write them, read into instants.
 //!
-//! The shape of a value says what it is: `2025-01-02`, `2025.01.02` and `20250102` begin with the year, `01/02/2025` with
-//! the month, `02.01.2025` with the day, and a long run of digits is an epoch whose unit follows from its magnitude.
+//! The shape of a value says what it is: `2025-01-02`, `2025.01.02` and `20250102` begin with the year, and a long run of
+//! digits is an epoch whose unit follows from its magnitude. `01/02/2025` begins with the day or the month; which of them
+//! is decided over the whole file (`evidence.rs`), never here.
 //! Rows come in order of time, so a date is read and laid out in its zone once and recognised by its bytes from then on.
 
 use std::sync::Arc;
 
 use chrono::{Datelike, NaiveDate};
 
+use super::date::{DateOrder, ShortDate, same_mark, two_digits};
 use super::number::{digits, peek};
 use crate::calendar::{Calendar, Local, Zone};
 use crate::model::DAY_MICROS;
@@ -50,6 +52,8 @@ impl Clock {
 #[derive(Clone, Debug)]
 pub(super) struct StampReader {
     clock: Clock,
+    /// `None` takes a date in either order, for those who ask whether it is one.
+    order: Option<DateOrder>,
     text: [u8; DATE_BYTES_MAX],
     text_len: usize,
     day: i64,
@@ -58,9 +62,10 @@ pub(super) struct StampReader {
 }
 
 impl StampReader {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(super) fn new(clock: Clock, order: Option<DateOrder>) -> Self {
         Self {
             clock,
+            order,
             text: [0; DATE_BYTES_MAX],
             text_len: 0,
             day: 0,
@@ -92,7 +97,7 @@ impl StampReader {
         if let Some(end) = self.remembered(text, at) {
             return Some((self.day, end));
         }
-        let (day, end) = read_date(text, at)?;
+        let (day, end) = read_date(text, at, self.order)?;
         if end - at <= DATE_BYTES_MAX {
             self.text_len = end - at;
             self.text[..self.text_len].copy_from_slice(&text[at..end]);
@@ -134,7 +139,7 @@ impl StampReader {
 
     /// `20250102093000`
     fn compact(&mut self, text: &[u8], at: usize, end: usize) -> Option<(Local, usize)> {
-        let (day, _) = read_date(text.get(at..at + 8)?, 0)?;
+        let (day, _) = read_date(text.get(at..at + 8)?, 0, self.order)?;
         let (time, _) = time_of_day(text.get(at + 8..end)?, 0)?;
         Some((self.local(day, time), end))
     }
@@ -200,12 +205,6 @@ fn fraction(text: &[u8], at: usize) -> (i64, usize) {
     (micros + i64::from(rest != 0), end)
 }
 
-#[inline]
-fn two_digits(text: &[u8], at: usize) -> Option<(u64, usize)> {
-    let (value, end) = digits(text, at, 0);
-    (1..=2).contains(&(end - at)).then_some((value, end))
-}
-
 /// `Z`, `+00:00`, `-0500`, `+01`, ` UTC`: the offset in microseconds, and where it ends.
 #[inline]
 fn zone_suffix(text: &[u8], at: usize) -> Option<(i64, usize)> {
@@ -259,7 +258,16 @@ fn epoch(text: &[u8], value: u64, count: usize, end: usize) -> Option<(Local, us
     Some((Local::Single(micros + rest), end))
 }
 
-fn read_date(text: &[u8], at: usize) -> Option<(i64, usize)> {
+fn read_date(text: &[u8], at: usize, order: Option<DateOrder>) -> Option<(i64, usize)> {
+    if let Some((date, end)) = ShortDate::read(text, at) {
+        let date = match order {
+            Some(order) => date.in_order(order),
+            None => date
+                .in_order(DateOrder::Dmy)
+                .or_else(|| date.in_order(DateOrder::Mdy)),
+        };
+        return Some((days(date?), end));
+    }
     let (first, end) = digits(text, at, 0);
     let mark = peek(text, end);
     let (year, month, day, end) = match (end - at, mark) {
@@ -269,19 +277,6 @@ fn read_date(text: &[u8], at: usize) -> Option<(i64, usize)> {
             let (day, end) = two_digits(text, same_mark(text, end, mark)?)?;
             (first, month, day, end)
         }
-        (1..=2, b'-' | b'/' | b'.') => {
-            let (second, end) = two_digits(text, end + 1)?;
-            let at = same_mark(text, end, mark)?;
-            let (year, end) = digits(text, at, 0);
-            if end - at != 4 {
-                return None;
-            }
-            if mark == b'/' {
-                (year, first, second, end)
-            } else {
-                (year, second, first, end)
-            }
-        }
         _ => return None,
     };
     let date = NaiveDate::from_ymd_opt(
@@ -289,11 +284,11 @@ fn read_date(text: &[u8], at: usize) -> Option<(i64, usize)> {
         u32::try_from(month).ok()?,
         u32::try_from(day).ok()?,
     )?;
-    Some((i64::from(date.num_days_from_ce()) - EPOCH_DAYS, end))
+    Some((days(date), end))
 }
 
-fn same_mark(text: &[u8], at: usize, mark: u8) -> Option<usize> {
-    (peek(text, at) == mark).then_some(at + 1)
+fn days(date: NaiveDate) -> i64 {
+    i64::from(date.num_days_from_ce()) - EPOCH_DAYS
 }
 
 #[cfg(test)]
@@ -319,7 +314,11 @@ mod tests {
     }
 
     fn read(text: &str) -> Option<String> {
-        let mut reader = StampReader::new(new_york());
+        read_in(text, DateOrder::Dmy)
+    }
+
+    fn read_in(text: &str, order: DateOrder) -> Option<String> {
+        let mut reader = StampReader::new(new_york(), Some(order));
         let once = reader.stamp(text.as_bytes(), 0);
         assert_eq!(reader.stamp(text.as_bytes(), 0), once, "remembered: {text}");
         let (local, end) = once?;
@@ -341,8 +340,8 @@ mod tests {
             "20250102 093000",
             "20250102 0930",
             "20250102093000",
-            "01/02/2025 09:30",
-            "1/2/2025 9:30",
+            "02/01/2025 09:30",
+            "2/1/2025 9:30",
             "02.01.2025 09:30:00.000",
             "02-01-2025 09:30",
             "2025-01-02T14:30:00Z",
@@ -360,6 +359,12 @@ mod tests {
         ] {
             assert_eq!(read(text), expected, "{text}");
         }
+        for text in ["01/02/2025 09:30", "1-2-2025 9:30", "01.02.2025 09:30:00"] {
+            assert_eq!(read_in(text, DateOrder::Mdy), expected, "{text}");
+            assert_eq!(read_in(text, DateOrder::Ymd), None, "{text}");
+        }
+        assert_eq!(read_in("13/01/2025", DateOrder::Mdy), None);
+        assert_eq!(read("01/13/2025"), None);
         assert_eq!(read("20250102").as_deref(), Some("2025-01-02T05:00:00Z"));
         assert_eq!(
             read("2025-07-02 09:30").as_deref(),
@@ -395,7 +400,7 @@ mod tests {
             "1735828200000000001",
             "1735828200.5",
         ] {
-            let (local, _) = StampReader::new(new_york())
+            let (local, _) = StampReader::new(new_york(), None)
                 .stamp(text.as_bytes(), 0)
                 .unwrap();
             assert!(
@@ -421,13 +426,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_reader_reads_any_order_of_dates_as_a_fresh_one(minutes in prop::collection::vec(0..12_000_000_i64, 1..60)) {
-            let mut reader = StampReader::new(new_york());
+        fn one_reader_reads_any_order_of_dates_as_a_fresh_one(
+            minutes in prop::collection::vec(0..12_000_000_i64, 1..60), day_first in any::<bool>(),
+        ) {
+            let (order, short) = if day_first { (DateOrder::Dmy, "%d/%m/%Y %H:%M") } else { (DateOrder::Mdy, "%m-%d-%Y %H:%M") };
+            let mut reader = StampReader::new(new_york(), Some(order));
             for minute in minutes {
                 let naive = Timestamp::from_micros(1_100_000_000_000_000 / MINUTE * MINUTE + minute * MINUTE).to_utc().naive_utc();
-                for form in ["%Y-%m-%d %H:%M:%S", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M:%S%.3f", "%Y%m%d %H%M%S"] {
+                for form in ["%Y-%m-%d %H:%M:%S", short, "%Y%m%d %H%M%S"] {
                     let text = naive.format(form).to_string();
-                    let fresh = StampReader::new(new_york()).stamp(text.as_bytes(), 0);
+                    let fresh = StampReader::new(new_york(), Some(order)).stamp(text.as_bytes(), 0);
                     prop_assert!(fresh.is_some_and(|(_, end)| end == text.len()));
                     prop_assert_eq!(reader.stamp(text.as_bytes(), 0), fresh, "{}", text);
                 }

@@ -4,23 +4,70 @@ use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::error::Error;
-use super::filename::stem_of;
+use super::error::{Error, plain};
+use super::filename::{Packing, stem_of};
 use super::settings::Input;
+use super::source::{Kind, Source, copy_of, not_a_file};
+use crate::report::{Event, Observer, Stop};
 
 /// Folders within folders, at most; a loop of links ends before.
 const DEPTH_MAX: usize = 64;
 
+/// Files by which a folder is known for a store, whose files are no dumps.
+const STORE_FILES: [&str; 2] = ["staging.duckdb", "store.lock"];
+
 /// A file to be injected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Dump {
     pub(super) path: PathBuf,
+    /// What is read in its place.
+    content: Content,
     /// The path relative to the folder, as it is shown.
     pub(super) name: String,
     /// Its length on disk.
     pub(super) bytes: u64,
 }
+
+#[derive(Debug)]
+enum Content {
+    File,
+    /// The copy of a pipe.
+    Copy(Arc<fs::File>),
+    /// Nothing, for it cannot be read.
+    Unreadable(io::Error),
+}
+
+impl Dump {
+    fn new(path: PathBuf, name: String) -> Self {
+        Self {
+            bytes: fs::metadata(&path).map_or(0, |metadata| metadata.len()),
+            path,
+            content: Content::File,
+            name,
+        }
+    }
+
+    /// Its stem, and its bytes as they are now.
+    pub(super) fn source(&self) -> io::Result<(String, Source)> {
+        let file = self.path.file_name().unwrap_or_default().to_string_lossy();
+        // A file that was named is taken whatever its ending.
+        let (stem, packing) = stem_of(&file).unwrap_or((&file, Packing::Plain));
+        let source = match &self.content {
+            Content::File => Source::file(&self.path, packing)?,
+            Content::Copy(copy) => Source::copy(Arc::clone(copy), packing),
+            Content::Unreadable(error) => {
+                return Err(io::Error::new(error.kind(), error.to_string()));
+            }
+        };
+        Ok((stem.to_owned(), source))
+    }
+}
+
+/// The dumps of a run, pipes among them read to their end.
+#[derive(Debug, Default)]
+pub struct Dumps(pub(super) Found);
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -29,33 +76,74 @@ pub(super) struct Found {
     pub(super) dumps: Vec<Dump>,
     /// Files that are no dumps, by the names shown.
     pub(super) others: Vec<String>,
+    /// Pipes, sockets and devices, which a folder of dumps does not hold on purpose.
+    pub(super) specials: Vec<String>,
+    /// Folders that hold a store.
+    pub(super) stores: Vec<String>,
     /// Folders inside that cannot be listed.
     pub(super) unreadable: Vec<(String, io::Error)>,
 }
 
-/// Lists the dumps of `input`.
-pub(super) fn find(input: &Input) -> Result<Found, Error> {
+/// Lists the dumps of `input`, and reads those that are pipes to their end, until `stop` is set. To be called before
+/// the store is opened: a pipe may keep the run waiting.
+pub fn collect(input: &Input, observer: &dyn Observer, stop: &Stop) -> Result<Dumps, Error> {
+    let mut found = find(input)?;
+    for dump in &mut found.dumps {
+        let Ok(metadata) = fs::metadata(&dump.path) else {
+            continue;
+        };
+        dump.content = match Kind::of(&metadata) {
+            Kind::File | Kind::Folder => continue,
+            Kind::Other => Content::Unreadable(not_a_file()),
+            Kind::Pipe => {
+                observer.event(&Event::Note(&format!(
+                    "[{}] is a pipe: it is read to its end into a temporary file, then taken from there",
+                    dump.name
+                )));
+                match copy_of(&dump.path, stop) {
+                    Ok(copy) => {
+                        dump.bytes = copy.metadata().map_or(0, |metadata| metadata.len());
+                        Content::Copy(Arc::new(copy))
+                    }
+                    Err(error) => Content::Unreadable(io::Error::new(
+                        error.kind(),
+                        format!(
+                            "its copy in a temporary file failed: {}; TMPDIR says where that is",
+                            plain(&error)
+                        ),
+                    )),
+                }
+            }
+        };
+    }
+    Ok(Dumps(found))
+}
+
+fn find(input: &Input) -> Result<Found, Error> {
     let mut found = Found::default();
     match input {
         Input::Folder(root) => {
             let listed = list_root(root)?;
-            let mut visited = HashSet::new();
-            visited.extend(fs::canonicalize(root));
-            descend(root, listed, &mut visited, 0, &mut found);
+            if is_store(&listed) {
+                found.stores.push(root.display().to_string());
+            } else {
+                let mut visited = HashSet::new();
+                visited.extend(fs::canonicalize(root));
+                descend(root, listed, &mut visited, 0, &mut found);
+            }
         }
         Input::Files(paths) => {
             for path in paths {
-                found.dumps.push(Dump {
-                    path: path.clone(),
-                    name: path.display().to_string(),
-                    bytes: bytes(path),
-                });
+                let name = path.display().to_string();
+                found.dumps.push(Dump::new(path.clone(), name));
             }
         }
     }
     found.dumps.sort_by(|a, b| a.path.cmp(&b.path));
     found.dumps.dedup_by(|a, b| a.path == b.path);
-    found.others.sort();
+    for names in [&mut found.others, &mut found.specials, &mut found.stores] {
+        names.sort();
+    }
     Ok(found)
 }
 
@@ -80,8 +168,11 @@ fn list_root(root: &Path) -> Result<Vec<PathBuf>, Error> {
     list(root).map_err(folder)
 }
 
-fn bytes(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |metadata| metadata.len())
+fn is_store(entries: &[PathBuf]) -> bool {
+    entries.iter().any(|path| {
+        path.file_name()
+            .is_some_and(|name| STORE_FILES.iter().any(|file| name == *file))
+    })
 }
 
 fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -103,25 +194,25 @@ fn descend(
             .unwrap_or(&path)
             .display()
             .to_string();
-        let is_folder = fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir());
-        if is_folder {
+        // What cannot be looked at is taken for a file: the attempt to read it gives the reason.
+        let kind = fs::metadata(&path).map_or(Kind::File, |metadata| Kind::of(&metadata));
+        if kind == Kind::Folder {
             let new = fs::canonicalize(&path).is_ok_and(|real| visited.insert(real));
             if depth == DEPTH_MAX || !new {
                 continue;
             }
             match list(&path) {
+                Ok(entries) if is_store(&entries) => found.stores.push(name),
                 Ok(entries) => descend(root, entries, visited, depth + 1, found),
                 Err(error) => found.unreadable.push((name, error)),
             }
+        } else if kind != Kind::File {
+            found.specials.push(name);
         } else if path
             .file_name()
             .is_some_and(|file| stem_of(&file.to_string_lossy()).is_some())
         {
-            found.dumps.push(Dump {
-                bytes: bytes(&path),
-                path,
-                name,
-            });
+            found.dumps.push(Dump::new(path, name));
         } else {
             found.others.push(name);
         }

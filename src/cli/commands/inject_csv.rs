@@ -11,8 +11,8 @@ use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::exit_codes;
 use crate::cli::push::{Push, PushArgs};
-use crate::inject::{self, Input, Label, Settings, Sink};
-use crate::model::{DateRange, Interval, OnConflict, Ticker, Timestamp};
+use crate::inject::{self, DateOrder, Decimal, Input, Label, Settings, Sink};
+use crate::model::{Bar, DateRange, Interval, OnConflict, Ticker, Timestamp};
 use crate::report::{RunKind, RunReport};
 use crate::store::{OpenOptions, Store};
 
@@ -104,6 +104,18 @@ struct LayoutArgs {
     )]
     timestamp_label: LabelArg,
 
+    /// Order of day and month in dates that end with the year: dmy, mdy or ymd (there are none) [default: what the rows of each dump show]. Example: --date-order dmy
+    #[arg(long, value_name = "dmy|mdy|ymd", hide_possible_values = true)]
+    date_order: Option<DateOrderArg>,
+
+    /// What separates the decimals of numbers, the other mark grouping thousands: point or comma [default: what the rows of each dump show]. Example: --decimal comma
+    #[arg(long, value_name = "point|comma", hide_possible_values = true)]
+    decimal: Option<DecimalArg>,
+
+    /// Take a last line without a line end, which is a reject otherwise: the file may be cut short or still being written. Example: --accept-last-line
+    #[arg(long)]
+    accept_last_line: bool,
+
     /// Columns of dumps that nothing recognises, by number from 1 or by header: ts (or date and time), ticker, open, high, low, close, volume, vwap, trades. Example: --columns ts=2,open=3,high=4,low=5,close=6
     #[arg(long, value_name = "COLUMN=WHERE,…")]
     columns: Option<String>,
@@ -119,13 +131,26 @@ enum LabelArg {
     Close,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DateOrderArg {
+    Dmy,
+    Mdy,
+    Ymd,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DecimalArg {
+    Point,
+    Comma,
+}
+
 pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let store_dir = context.store_dir(false);
     let output = args.output_filename.as_ref();
     let output = output.map(|file| context.output_file(file)).transpose()?;
     let settings = Settings {
         output,
-        ..settle(&args, context.calendars(&store_dir)?)?
+        ..settle(&args, context.calendars(&store_dir)?, context.now())?
     };
     settings.check().map_err(failure)?;
     let push = Push::resolve(context, args.push, settings.on_conflict, false)?;
@@ -141,8 +166,16 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     });
     let stop = context.stop();
     let observer = context.observer();
+    let dumps = inject::collect(&settings.input, &observer, &stop).map_err(failure)?;
+    if stop.is_set() {
+        let report = RunReport {
+            interrupted: true,
+            ..RunReport::default()
+        };
+        return Ok(Outcome::Run(Box::new(report)));
+    }
     if args.dry_run {
-        let report = inject::run(Sink::Dry, &settings, &observer, &stop).map_err(failure)?;
+        let report = inject::run(Sink::Dry, &settings, dumps, &observer, &stop).map_err(failure)?;
         return Ok(Outcome::Run(Box::new(report)));
     }
     let options = OpenOptions {
@@ -157,7 +190,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         store: &store,
         run: &run,
     };
-    let result = inject::run(sink, &settings, &observer, &stop).map_err(failure);
+    let result = inject::run(sink, &settings, dumps, &observer, &stop).map_err(failure);
     drop(observer);
     let mut report = result.unwrap_or_else(|error| RunReport {
         fatal: Some((&error).into()),
@@ -175,7 +208,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
 }
 
 /// Every default and every contradiction of the arguments settled.
-fn settle(args: &Args, calendars: Overrides) -> Result<Settings, CliError> {
+fn settle(args: &Args, calendars: Overrides, now: Timestamp) -> Result<Settings, CliError> {
     let layout = &args.layout;
     let input = match &args.csv_dir {
         Some(dir) => Input::Folder(dir.clone()),
@@ -205,6 +238,17 @@ fn settle(args: &Args, calendars: Overrides) -> Result<Settings, CliError> {
             LabelArg::Open => Label::Open,
             LabelArg::Close => Label::Close,
         },
+        date_order: layout.date_order.map(|order| match order {
+            DateOrderArg::Dmy => DateOrder::Dmy,
+            DateOrderArg::Mdy => DateOrder::Mdy,
+            DateOrderArg::Ymd => DateOrder::Ymd,
+        }),
+        decimal: layout.decimal.map(|decimal| match decimal {
+            DecimalArg::Point => Decimal::Point,
+            DecimalArg::Comma => Decimal::Comma,
+        }),
+        accept_last_line: layout.accept_last_line,
+        latest: Bar::latest_open(now),
         columns,
         strip_suffix: layout.strip_suffix.clone(),
         ..Settings::new(input)

@@ -39,7 +39,10 @@ fn firstrate() {
 #[test]
 fn kibot() {
     let text = "01/02/2025,09:30,10,12,9,11,100\n01/02/2025,09:31,11,13,10.5,12.25,250.5\n";
-    assert_eq!(bars("AAPL.txt", text, "--interval 1"), AAPL);
+    assert_eq!(
+        bars("AAPL.txt", text, "--interval 1 --date-order mdy"),
+        AAPL
+    );
 }
 
 #[test]
@@ -207,7 +210,7 @@ fn all_of_them_in_one_folder_and_in_folders_inside() {
             ),
             ("notes.md", b"# notes"),
         ],
-        "--interval 1",
+        "--interval 1 --date-order mdy",
     );
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert_eq!(run.stderr.matches("notes.md").count(), 1, "{}", run.stderr);

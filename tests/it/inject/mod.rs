@@ -1,8 +1,11 @@
 //! `inject-csv`: every layout, every rule, every broken file.
 
 mod broken;
+mod endings;
+mod evidence;
 mod layouts;
 mod rules;
+mod sources;
 mod store;
 
 use crate::support::{Run, TestEnv};

@@ -8,12 +8,15 @@ use std::io::Write;
 use proptest::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+mod endings;
+
 use super::filename::{Packing, read};
+use super::open::{Opened, open};
 use super::parsed::BadRow;
 use super::pieces::PieceReader;
 use super::plan::Sniffer;
-use super::read::Blocks;
-use super::{Input, Limits, Settings, Sink, run};
+use super::source::Source;
+use super::{Dumps, FileError, Input, Limits, Settings, Sink, collect, run};
 use crate::model::{Bar, Interval, Timestamp};
 use crate::report::{Silent, Stop};
 use crate::store::{OpenOptions, Store};
@@ -27,34 +30,54 @@ fn pool(threads: usize) -> ThreadPool {
         .unwrap()
 }
 
+fn dumps(settings: &Settings) -> Dumps {
+    collect(&settings.input, &Silent, &Stop::new()).unwrap()
+}
+
 /// Everything that a dump holds: bars by ticker, in the order of the file, and rejects.
-fn all(text: &str, limits: Limits, pool: &ThreadPool) -> (BTreeMap<String, Vec<Bar>>, Vec<BadRow>) {
+fn all(text: &str, limits: Limits, pool: &ThreadPool) -> Found {
+    let (found, failure) = read_as("x", Packing::Plain, text.as_bytes(), limits, pool).unwrap();
+    assert!(failure.is_none(), "{failure:?}");
+    found
+}
+
+/// Bars by ticker, in the order of the file, and rejects.
+type Found = (BTreeMap<String, Vec<Bar>>, Vec<BadRow>);
+
+/// What a dump holds, and why it breaks off.
+fn read_as(
+    stem: &str,
+    packing: Packing,
+    bytes: &[u8],
+    limits: Limits,
+    pool: &ThreadPool,
+) -> Result<(Found, Option<FileError>), FileError> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    file.write_all(bytes).unwrap();
     let settings = Settings {
         interval: Some(Interval::M1),
+        limits,
         ..Settings::new(Input::Files(Vec::new()))
     };
     let sniffer = Sniffer::new(&settings).unwrap();
-    let mut blocks = Blocks::open(file.path(), Packing::Plain, limits.block_bytes).unwrap();
-    let (head, last) = blocks.head().unwrap();
-    let Some(sniffed) = sniffer.sniff(head, last, &read("x"), "x").unwrap() else {
-        return (BTreeMap::new(), Vec::new());
+    let source = Source::file(file.path(), packing).unwrap();
+    let opened = open(&sniffer, &settings, &source, &read(stem), stem, || false)?;
+    let Some(Opened { plan, blocks, .. }) = opened else {
+        return Ok(Default::default());
     };
-    blocks.begin(sniffed.data_at, sniffed.plan.delimiter);
-    let mut reader = PieceReader::new(&limits, pool, &sniffed.plan, blocks);
+    let mut reader = PieceReader::new(&limits, pool, &plan, blocks);
     let (mut bars, mut rejects) = (BTreeMap::<String, Vec<Bar>>::new(), Vec::new());
     loop {
-        let (piece, failure) = reader.piece(|_, _| true).unwrap();
-        assert!(failure.is_none(), "{failure:?}");
+        let (piece, failure) = reader.piece(|_, _| true)?;
         for group in piece.groups {
             let series = bars.entry(group.ticker.to_string()).or_default();
             series.extend(group.bars.iter());
         }
         rejects.extend(piece.rejects);
         if !reader.more() {
-            return (bars, rejects);
+            return Ok(((bars, rejects), failure));
         }
+        assert!(failure.is_none(), "a piece follows {failure:?}");
     }
 }
 
@@ -197,7 +220,7 @@ fn a_dump_in_pieces_is_told_its_interval_by_all_of_them() {
             store: &store,
             run: &run_id,
         };
-        let report = run(sink, settings, &Silent, &Stop::new()).unwrap();
+        let report = run(sink, settings, dumps(settings), &Silent, &Stop::new()).unwrap();
         assert_eq!(report.status().exit_code(), 0, "{report:?}");
         let series = store.reader().unwrap().series().unwrap();
         let rows: Vec<(Interval, u64)> = series
@@ -229,7 +252,7 @@ fn mutated_dumps_never_panic_and_are_counted() {
         .map(|entry| entry.unwrap().path())
         .collect();
     seeds.sort();
-    assert!(seeds.len() >= 8, "{seeds:?}");
+    assert!(seeds.len() >= 10, "{seeds:?}");
     let folder = tempfile::tempdir().unwrap();
     let mut state = number("FUZZ_SEED", 1);
     let mut roll = move |limit: usize| {
@@ -238,7 +261,7 @@ fn mutated_dumps_never_panic_and_are_counted() {
             .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % limit.max(1)
     };
-    let pieces: [&[u8]; 10] = [
+    let pieces: [&[u8]; 14] = [
         b"\"",
         b",",
         b"\n",
@@ -249,6 +272,10 @@ fn mutated_dumps_never_panic_and_are_counted() {
         b"-0",
         b"NaN",
         b"2025-11-02 01:30:00",
+        b"13/01/2025",
+        b"5,001",
+        b"5,001.25",
+        b"1.234,5",
     ];
     for round in 0..rounds {
         let seed = std::fs::read(&seeds[round % seeds.len()]).unwrap();
@@ -277,9 +304,17 @@ fn mutated_dumps_never_panic_and_are_counted() {
             threads: 1,
             cores: 1,
             interval: (round % 2 == 0).then_some(Interval::M1),
+            accept_last_line: round % 3 == 0,
             ..Settings::new(Input::Files(vec![path]))
         };
-        let report = run(Sink::Dry, &settings, &Silent, &Stop::new()).unwrap();
+        let report = run(
+            Sink::Dry,
+            &settings,
+            dumps(&settings),
+            &Silent,
+            &Stop::new(),
+        )
+        .unwrap();
         let counts = &report.totals;
         assert_eq!(
             counts.fetched,

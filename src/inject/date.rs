@@ -1,0 +1,78 @@
+//! Dates that end with the year, whose order of day and month the date itself does not say.
+
+use chrono::NaiveDate;
+
+use super::number::{digits, peek};
+
+/// The order of day, month and year in the dates of a dump that end with the year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateOrder {
+    /// `31/01/2025`
+    Dmy,
+    /// `01/31/2025`
+    Mdy,
+    /// There are none: every date begins with the year.
+    Ymd,
+}
+
+impl DateOrder {
+    /// The order with day and month exchanged.
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Dmy => Self::Mdy,
+            Self::Mdy => Self::Dmy,
+            Self::Ymd => Self::Ymd,
+        }
+    }
+}
+
+/// A date that ends with the year, its order not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ShortDate {
+    pub(super) year: i32,
+    pub(super) first: u32,
+    pub(super) second: u32,
+    pub(super) mark: u8,
+}
+
+impl ShortDate {
+    /// Reads the date that a field begins with, and where it ends.
+    pub(super) fn read(text: &[u8], at: usize) -> Option<(Self, usize)> {
+        let (first, end) = two_digits(text, at)?;
+        let mark = peek(text, end);
+        if !matches!(mark, b'-' | b'/' | b'.') {
+            return None;
+        }
+        let (second, end) = two_digits(text, end + 1)?;
+        let at = same_mark(text, end, mark)?;
+        let (year, end) = digits(text, at, 0);
+        let date = Self {
+            year: i32::try_from(year).ok()?,
+            first: first as u32,
+            second: second as u32,
+            mark,
+        };
+        (end - at == 4).then_some((date, end))
+    }
+
+    /// The date in an order, if there is one.
+    pub(super) fn in_order(self, order: DateOrder) -> Option<NaiveDate> {
+        match order {
+            DateOrder::Dmy => NaiveDate::from_ymd_opt(self.year, self.second, self.first),
+            DateOrder::Mdy => NaiveDate::from_ymd_opt(self.year, self.first, self.second),
+            DateOrder::Ymd => None,
+        }
+    }
+}
+
+/// One or two digits beginning at `at`: the number, and where it ends.
+#[inline]
+pub(super) fn two_digits(text: &[u8], at: usize) -> Option<(u64, usize)> {
+    let (value, end) = digits(text, at, 0);
+    (1..=2).contains(&(end - at)).then_some((value, end))
+}
+
+/// Where the mark at `at` ends, if it is `mark`.
+pub(super) fn same_mark(text: &[u8], at: usize, mark: u8) -> Option<usize> {
+    (peek(text, at) == mark).then_some(at + 1)
+}

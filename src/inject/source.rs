@@ -1,0 +1,227 @@
+//! Where a dump's bytes come from: a file, which must not change while it is read, or a pipe, which is read only once.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, SystemTime};
+
+use super::error::FileError;
+use super::filename::Packing;
+use crate::report::Stop;
+
+/// How long a wait for a pipe sleeps before it looks whether the run was stopped.
+const LOOK_MS: u64 = 50;
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Folder,
+    Pipe,
+    /// A socket or a device: it has no end, or none that could be waited for.
+    Other,
+}
+
+impl Kind {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        if metadata.is_file() {
+            Self::File
+        } else if metadata.is_dir() {
+            Self::Folder
+        } else if is_pipe(metadata) {
+            Self::Pipe
+        } else {
+            Self::Other
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_pipe(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    metadata.file_type().is_fifo()
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Metadata) -> bool {
+    false
+}
+
+/// One dump, which can be opened more than once.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) packing: Packing,
+    from: From,
+}
+
+#[derive(Clone, Debug)]
+enum From {
+    File { path: PathBuf, before: State },
+    Copy(Arc<File>),
+}
+
+/// What shows that somebody writes to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State {
+    bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl State {
+    fn of(path: &Path) -> io::Result<Self> {
+        let metadata = std::fs::metadata(path)?;
+        Ok(Self {
+            bytes: metadata.len(),
+            modified: metadata.modified().ok(),
+        })
+    }
+}
+
+impl Source {
+    /// A file, as it is now.
+    pub(super) fn file(path: &Path, packing: Packing) -> io::Result<Self> {
+        Ok(Self {
+            packing,
+            from: From::File {
+                path: path.to_path_buf(),
+                before: State::of(path)?,
+            },
+        })
+    }
+
+    /// The copy of a pipe.
+    pub(super) fn copy(file: Arc<File>, packing: Packing) -> Self {
+        Self {
+            packing,
+            from: From::Copy(file),
+        }
+    }
+
+    /// Its bytes from the first on, however often it was opened before.
+    pub(super) fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        match &self.from {
+            From::File { path, .. } => {
+                let file = open_at_once(path)?;
+                match Kind::of(&file.metadata()?) {
+                    Kind::File => Ok(Box::new(file)),
+                    Kind::Folder => Err(io::ErrorKind::IsADirectory.into()),
+                    Kind::Pipe | Kind::Other => Err(not_a_file()),
+                }
+            }
+            From::Copy(file) => Ok(Box::new(Copied {
+                file: Arc::clone(file),
+                at: 0,
+            })),
+        }
+    }
+
+    /// Fails where the file is not as it was before it was read.
+    pub(super) fn check_unchanged(&self) -> Result<(), FileError> {
+        match &self.from {
+            From::File { path, before } if State::of(path).ok() != Some(*before) => {
+                Err(FileError::Changed)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Opens a file; a pipe that took its place since it was listed does not make this wait.
+fn open_at_once(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(libc::O_NONBLOCK);
+    }
+    options.open(path)
+}
+
+pub(super) fn not_a_file() -> io::Error {
+    io::Error::other("it is neither a file nor a pipe")
+}
+
+/// Reads a pipe to its end into an anonymous temporary file that no other user can open.
+pub(super) fn copy_of(pipe: &Path, stop: &Stop) -> io::Result<File> {
+    let file = tempfile::tempfile()?;
+    let mut into = file.try_clone()?;
+    let pipe = pipe.to_path_buf();
+    let (done, ended) = channel();
+    // On a thread of its own: nothing ends a read of a pipe whose other end says nothing. When the run is stopped, the
+    // thread waits on until the program ends.
+    std::thread::Builder::new()
+        .name("pipe".into())
+        .spawn(move || {
+            let copied = File::open(pipe).and_then(|mut from| io::copy(&mut from, &mut into));
+            let _ = done.send(copied);
+        })?;
+    loop {
+        match ended.recv_timeout(Duration::from_millis(LOOK_MS)) {
+            Ok(copied) => return copied.map(|_| file),
+            Err(RecvTimeoutError::Timeout) if stop.is_set() => {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(io::Error::other("its reader ended early"));
+            }
+        }
+    }
+}
+
+/// A reader of a shared file with a position of its own.
+struct Copied {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for Copied {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        #[cfg(unix)]
+        let read = std::os::unix::fs::FileExt::read_at(&*self.file, into, self.at)?;
+        #[cfg(windows)]
+        let read = std::os::windows::fs::FileExt::seek_read(&*self.file, into, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods)] // a test makes its files as it likes
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_grows_shrinks_or_goes_has_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("A.csv");
+        for after in [Some("1\n"), Some("1\n2\n3\n"), None] {
+            std::fs::write(&path, "1\n2\n").unwrap();
+            let source = Source::file(&path, Packing::Plain).unwrap();
+            source.check_unchanged().unwrap();
+            match after {
+                Some(text) => std::fs::write(&path, text).unwrap(),
+                None => std::fs::remove_file(&path).unwrap(),
+            }
+            assert!(matches!(source.check_unchanged(), Err(FileError::Changed)));
+        }
+    }
+
+    #[test]
+    fn readers_of_a_copy_do_not_move_each_other() {
+        use std::io::Write;
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let source = Source::copy(Arc::new(file), Packing::Plain);
+        let (mut one, mut other) = (source.open().unwrap(), source.open().unwrap());
+        let mut half = [0; 5];
+        one.read_exact(&mut half).unwrap();
+        let mut all = String::new();
+        other.read_to_string(&mut all).unwrap();
+        assert_eq!((&half, all.as_str()), (b"01234", "0123456789"));
+    }
+}
