@@ -138,14 +138,16 @@ pub enum FileError {
     #[error("changed while it was read; what was not committed before is not taken")]
     Changed,
     /// Its dates can be read day first and month first.
-    #[error("its dates can be day first or month first, such as {value}, and no row settles it")]
+    #[error(
+        "its dates can be day first or month first, such as {value}, and its rows do not settle it"
+    )]
     DateOrder {
         /// The first of them.
         value: String,
     },
     /// Its numbers can have a decimal comma or a decimal point.
     #[error(
-        "the comma in its numbers can be a decimal comma or group thousands, as in {value}, and no row settles it"
+        "its numbers can have a decimal comma or a decimal point, as in {value}, and too few rows settle it"
     )]
     DecimalMark {
         /// The first of them.

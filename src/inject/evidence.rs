@@ -1,7 +1,7 @@
 //! How a dump writes its dates and numbers, decided from all of its rows.
 //!
 //! `01/02/2025` is 1 February or 2 January, and `5,001` is five thousand and one or five. No row decides that for itself:
-//! rows are heard until one of them can be read in one way only, first those of the head, then those of the whole file.
+//! rows are heard until some of them can be read in one way only, first those of the head, then those of the whole file.
 //! What nothing settles is refused with the option that does. A row that contradicts the decision later, while the file
 //! is parsed, fails the file ([`Contrary`]).
 
@@ -23,6 +23,10 @@ const DATES_MAX: usize = 16_384;
 const DATES_MIN: usize = 3;
 /// From so many dates on, a dump may hold weekends whatever the exchange.
 const DATES_WITH_WEEKENDS_MIN: usize = 7;
+/// How many numbers that can mean both one number settles that shows its grouped thousands (`5,001.25`), and one that
+/// does not (`10.5`): few, so that one damaged row does not decide over all others.
+const SETTLED_BY_GROUPED: u64 = 100;
+const SETTLED_BY_PLAIN: u64 = 4;
 /// Days from one session to the next, at most: a long weekend with a holiday.
 const SESSION_GAP_DAYS_MAX: i64 = 5;
 
@@ -68,6 +72,8 @@ pub(super) struct Evidence {
 
 #[derive(Clone, Debug, Default)]
 struct Dates {
+    /// Whether the user or the layout says the order.
+    given: bool,
     order: Option<DateOrder>,
     /// The text of the last date heard, for rows of one day follow each other.
     last: Vec<u8>,
@@ -79,11 +85,50 @@ struct Dates {
 
 #[derive(Clone, Debug, Default)]
 struct Numbers {
-    decimal: Option<Decimal>,
-    /// The first number whose comma can mean both.
-    unsure: Option<String>,
+    /// What the user or the delimiter says.
+    given: Option<Decimal>,
+    /// Numbers that only a decimal point, and that only a decimal comma explains.
+    point: Tally,
+    comma: Tally,
+    /// Numbers that both explain, by their one mark.
+    with_point: Unsure,
+    with_comma: Unsure,
     /// Whether the layout is known to write a decimal point.
     known: bool,
+}
+
+/// Numbers that one form alone explains.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    grouped: u64,
+    plain: u64,
+}
+
+impl Tally {
+    fn all(self) -> u64 {
+        self.grouped + self.plain
+    }
+
+    /// Whether they are enough to settle so many that can mean both.
+    fn settles(self, unsure: u64) -> bool {
+        self.all() > 0
+            && self.grouped * SETTLED_BY_GROUPED + self.plain * SETTLED_BY_PLAIN >= unsure
+    }
+}
+
+/// Numbers that both forms explain, each in its way.
+#[derive(Clone, Debug, Default)]
+struct Unsure {
+    count: u64,
+    first: Option<String>,
+}
+
+impl Unsure {
+    fn add(&mut self, field: &[u8]) {
+        self.count += 1;
+        self.first
+            .get_or_insert_with(|| String::from_utf8_lossy(field).into_owned());
+    }
 }
 
 impl Evidence {
@@ -131,29 +176,31 @@ impl Evidence {
             date_at,
             numbers_at,
             dates: Dates {
+                given: order.is_some(),
                 order,
                 ..Dates::default()
             },
             numbers: Numbers {
-                decimal,
-                unsure: None,
+                given: decimal,
                 known: layout != Layout::Plain,
+                ..Numbers::default()
             },
         }
     }
 
     /// Whether the rows heard decide everything.
     pub(super) fn is_settled(&self) -> bool {
-        let numbers = &self.numbers;
-        self.dates.order.is_some()
-            && (numbers.decimal.is_some() || (numbers.known && numbers.unsure.is_none()))
+        self.dates.order.is_some() && self.numbers.is_settled()
     }
 
-    /// Hears whole records, until everything is settled.
+    /// Hears whole records, unless everything is settled.
     pub(super) fn hear(&mut self, text: &[u8]) {
+        if self.dates.order.is_some() && self.numbers.given.is_some() {
+            return;
+        }
         let mut fields: Vec<Cow<'_, [u8]>> = Vec::with_capacity(self.fields + 1);
         let mut at = 0;
-        while at < text.len() && (self.dates.order.is_none() || self.numbers.decimal.is_none()) {
+        while at < text.len() {
             let (end, whole) = match end_of(text, at, self.delimiter, true) {
                 End::At(end) => (end, true),
                 End::Unclosed(end) => (end, false),
@@ -187,7 +234,7 @@ impl Evidence {
 
 impl Dates {
     fn hear(&mut self, field: &[u8]) {
-        if self.order.is_some() || (!self.last.is_empty() && field.starts_with(&self.last)) {
+        if !self.last.is_empty() && field.starts_with(&self.last) {
             return;
         }
         let Some((date, end)) = ShortDate::read(field, 0) else {
@@ -196,8 +243,12 @@ impl Dates {
         self.last.clear();
         self.last.extend_from_slice(&field[..end]);
         match (date.in_order(DateOrder::Dmy), date.in_order(DateOrder::Mdy)) {
-            (Some(_), None) => self.order = Some(DateOrder::Dmy),
-            (None, Some(_)) => self.order = Some(DateOrder::Mdy),
+            (Some(_), None) => {
+                self.order.get_or_insert(DateOrder::Dmy);
+            }
+            (None, Some(_)) => {
+                self.order.get_or_insert(DateOrder::Mdy);
+            }
             (Some(_), Some(_)) => {
                 self.first
                     .get_or_insert_with(|| String::from_utf8_lossy(&field[..end]).into_owned());
@@ -210,20 +261,26 @@ impl Dates {
     }
 
     fn decide(&self, weekends: bool) -> Result<(DateOrder, Option<String>), FileError> {
-        if let Some(order) = self.order {
-            return Ok((order, None));
-        }
         let Some(first) = &self.first else {
-            // None of them is a date: whatever the order, the rows are rejects.
-            return Ok((DateOrder::Dmy, None));
+            // Where none of them is a date, the rows are rejects whatever the order.
+            return Ok((self.order.unwrap_or(DateOrder::Dmy), None));
         };
         let dotted = self.both.iter().all(|date| date.mark == b'.');
-        match (
+        let sessions = match (
             self.are_sessions(DateOrder::Dmy, weekends),
             self.are_sessions(DateOrder::Mdy, weekends),
         ) {
-            (true, false) => Ok((DateOrder::Dmy, None)),
-            (false, true) => Ok((DateOrder::Mdy, None)),
+            (true, false) => Some(DateOrder::Dmy),
+            (false, true) => Some(DateOrder::Mdy),
+            _ => None,
+        };
+        match (self.given || sessions.is_none(), self.order, sessions) {
+            (true, Some(order), _) => Ok((order, None)),
+            // A damaged date does not overrule all others.
+            (false, Some(order), Some(other)) if order != other => Err(FileError::DateOrder {
+                value: first.clone(),
+            }),
+            (_, _, Some(order)) => Ok((order, None)),
             _ if dotted => Ok((
                 DateOrder::Dmy,
                 Some(format!(
@@ -257,31 +314,57 @@ impl Dates {
 
 impl Numbers {
     fn hear(&mut self, field: &[u8]) {
-        if self.decimal.is_some() || !has_mark(field) {
+        if self.given.is_some() || !has_mark(field) {
             return;
         }
-        match (
+        let (point, comma) = (field.contains(&b'.'), field.contains(&b','));
+        let (tally, grouped) = match (
             parse_form(field, Decimal::Point),
             parse_form(field, Decimal::Comma),
         ) {
-            (Some(_), None) => self.decimal = Some(Decimal::Point),
-            (None, Some(_)) => self.decimal = Some(Decimal::Comma),
-            (Some(_), Some(_)) if field.contains(&b',') => {
-                self.unsure
-                    .get_or_insert_with(|| String::from_utf8_lossy(field).into_owned());
-            }
-            _ => {}
-        }
+            (Some(_), None) => (&mut self.point, comma),
+            (None, Some(_)) => (&mut self.comma, point),
+            (Some(_), Some(_)) if comma => return self.with_comma.add(field),
+            (Some(_), Some(_)) => return self.with_point.add(field),
+            (None, None) => return,
+        };
+        tally.grouped += u64::from(grouped);
+        tally.plain += u64::from(!grouped);
+    }
+
+    /// What most numbers that only one form explains say, if they are enough; those that say the other fail the file
+    /// when it is parsed.
+    fn settled(&self) -> Option<Decimal> {
+        let (decimal, tally, unsure) = if self.point.all() >= self.comma.all() {
+            (Decimal::Point, self.point, &self.with_comma)
+        } else {
+            (Decimal::Comma, self.comma, &self.with_point)
+        };
+        tally.settles(unsure.count).then_some(decimal)
+    }
+
+    /// Whether nothing was heard that a decimal point does not explain.
+    fn is_plain(&self) -> bool {
+        self.comma.all() == 0 && self.with_comma.count == 0
+    }
+
+    fn is_settled(&self) -> bool {
+        self.given.is_some() || self.settled().is_some() || (self.known && self.is_plain())
     }
 
     /// A point is a decimal point where no comma says otherwise.
     fn decide(&self) -> Result<Decimal, FileError> {
-        match (self.decimal, &self.unsure) {
+        let unsure = self
+            .with_comma
+            .first
+            .as_ref()
+            .or(self.with_point.first.as_ref());
+        match (self.given.or_else(|| self.settled()), unsure) {
             (Some(decimal), _) => Ok(decimal),
-            (None, None) => Ok(Decimal::Point),
-            (None, Some(value)) => Err(FileError::DecimalMark {
+            (None, Some(value)) if !self.is_plain() => Err(FileError::DecimalMark {
                 value: value.clone(),
             }),
+            (None, _) => Ok(Decimal::Point),
         }
     }
 }

@@ -208,6 +208,30 @@ fn a_file_with_both_decimal_marks_is_refused() {
 }
 
 #[test]
+fn one_damaged_row_does_not_decide_over_all_others() {
+    // In the order of the thirteenth of January, the other days would be a month apart.
+    let month_first = days(6..=8, |day| format!("01/0{day}/2025"));
+    let damaged = days([13], |day| format!("{day}/01/2025"));
+    for text in [
+        damaged.clone() + &month_first,
+        month_first.clone() + &damaged,
+    ] {
+        let said = refused(&text, "--interval 1");
+        assert!(said.contains("--date-order"), "{said}");
+    }
+    let point = [["110.123", "110.125", "110.121", "110.124", "7"]; 20];
+    let comma = point.map(|row| row.map(|field| if field == "7" { "7" } else { "110,123" }));
+    for (rows, damaged) in [(point, "10,5"), (comma, "10.5")] {
+        for at in [0, 19] {
+            let mut rows = rows;
+            rows[at][4] = damaged;
+            let said = refused(&prices(&rows, ';'), "--interval 1");
+            assert!(said.contains("--decimal point|comma"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn a_bar_in_the_future_is_a_reject() {
     let env = TestEnv::new();
     env.write(
