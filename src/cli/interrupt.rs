@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::exit_codes;
+use super::system;
 use super::terminal::Terminal;
 use crate::report::Stop;
 
@@ -31,7 +32,7 @@ pub(super) fn listen(stop: Stop, terminal: Arc<Terminal>) {
             tracing::warn!("stopping: what is in flight finishes; Ctrl-C again ends at once");
             signals.next().await;
             terminal.clear();
-            std::process::exit(i32::from(exit_codes::INTERRUPTED));
+            system::exit_now(exit_codes::INTERRUPTED);
         });
     });
     // Ends with the sender: when it listens, or when that went wrong.

@@ -30,6 +30,7 @@ pub mod log;
 pub mod output;
 mod push;
 mod store_error;
+mod system;
 pub mod table;
 mod terminal;
 mod usage;
@@ -60,13 +61,14 @@ files failed; 4 conflicts under --on-conflict fail; 5 a quota is spent; 130 inte
 /// Runs the program with the arguments, environment and working folder of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    system::prepare();
     std::panic::set_hook(Box::new(|fault| {
         // Caught where it happens, and told there as what it is: bytes that are no partition.
         if crate::bundle::is_guarded() {
             tracing::debug!("{fault}");
             return;
         }
-        let text = format!("a fault of the program itself: {fault}");
+        let text = system::panic_text(&fault.to_string());
         if tracing::dispatcher::has_been_set() {
             tracing::error!("{text}");
         } else {
@@ -80,7 +82,8 @@ pub fn main() -> ExitCode {
 fn run() -> u8 {
     // Before anything reads the environment, and before any thread begins.
     let env_file = load_env_file();
-    let matches = match Args::command().try_get_matches() {
+    let typed = commands::typed(std::env::args_os());
+    let matches = match Args::command().try_get_matches_from(typed) {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => return version::print(),
         Err(error) => return usage::report(&error),
@@ -104,7 +107,7 @@ fn run() -> u8 {
     if let Err(error) = context.check_summary() {
         return finish::refuse(&error);
     }
-    let result = args.command.run(&context);
+    let result = system::check_room().and_then(|()| args.command.run(&context));
     finish::finish(&context, result)
 }
 

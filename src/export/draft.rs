@@ -80,6 +80,11 @@ impl Draft {
         self.target.typed()
     }
 
+    /// Where the file is until then; `None` if it is written in place.
+    pub fn path(&self) -> Option<&Path> {
+        self.beside.as_deref()
+    }
+
     /// The file's writing end.
     pub fn out(&self) -> Result<Out, Error> {
         let file = (self.file.try_clone()).map_err(Error::io(self.target()))?;

@@ -1,8 +1,8 @@
 //! Bars parked in memory, and beyond a limit in a nameless file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
@@ -17,7 +17,7 @@ const MEMORY_BYTES_MAX: usize = 64 << 20;
 
 /// Batches of bars, given back in any order.
 pub(super) struct Spill {
-    path: PathBuf,
+    folder: PathBuf,
     file: Option<File>,
     end: u64,
     memory_bytes: usize,
@@ -38,15 +38,16 @@ enum Place {
 }
 
 impl Spill {
-    /// A spill whose file, should one be needed, is next to `target`, or in the system's temporary folder where the target is
-    /// a pipe or a device.
+    /// A spill whose file, should one be needed, is in the folder of `target`, or in the system's
+    /// temporary folder if the target is a pipe or a device.
     pub fn next_to(target: &OutputFile) -> Self {
-        let name = format!(".{}.spill", uuid::Uuid::new_v4().simple());
+        let folder = match (target.special(), target.real().parent()) {
+            (Some(_), _) => std::env::temp_dir(),
+            (None, Some(folder)) if folder != Path::new("") => folder.to_owned(),
+            (None, _) => PathBuf::from("."),
+        };
         Self {
-            path: match target.special() {
-                None => target.real().with_file_name(name),
-                Some(_) => std::env::temp_dir().join(name),
-            },
+            folder,
             file: None,
             end: 0,
             memory_bytes: 0,
@@ -79,10 +80,12 @@ impl Spill {
             writer.write(bars)?;
             writer.into_inner()
         };
-        let encoded = encode().map_err(Error::arrow(&self.path))?;
+        let encoded = encode().map_err(Error::arrow(&self.folder))?;
         let offset = self.end;
-        let path = self.path.clone();
-        self.file()?.write_all(&encoded).map_err(Error::io(&path))?;
+        let folder = self.folder.clone();
+        self.file()?
+            .write_all(&encoded)
+            .map_err(Error::io(&folder))?;
         self.end += encoded.len() as u64;
         Ok(Place::File {
             offset,
@@ -92,19 +95,13 @@ impl Spill {
 
     fn file(&mut self) -> Result<&mut File, Error> {
         if self.file.is_none() {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .open(&self.path)
-                .map_err(Error::io(&self.path))?;
-            // Without a name it goes with the process, however that ends.
-            std::fs::remove_file(&self.path).map_err(Error::io(&self.path))?;
-            self.file = Some(file);
+            // Without a name it goes with the process, however that ends, and no other process can open it.
+            let file = tempfile::tempfile_in(&self.folder);
+            self.file = Some(file.map_err(Error::io(&self.folder))?);
         }
         self.file
             .as_mut()
-            .ok_or_else(|| Error::io(&self.path)(std::io::ErrorKind::NotFound.into()))
+            .ok_or_else(|| Error::io(&self.folder)(std::io::ErrorKind::NotFound.into()))
     }
 
     /// Reads a batch back.
@@ -114,16 +111,16 @@ impl Spill {
             Place::File { offset, bytes } => (*offset, *bytes),
         };
         let mut encoded = vec![0; bytes];
-        let path = self.path.clone();
+        let folder = self.folder.clone();
         let file = self.file()?;
         file.seek(SeekFrom::Start(offset))
             .and_then(|_| file.read_exact(&mut encoded))
-            .map_err(Error::io(&path))?;
+            .map_err(Error::io(&folder))?;
         let mut reader =
-            StreamReader::try_new(Cursor::new(encoded), None).map_err(Error::arrow(&path))?;
+            StreamReader::try_new(Cursor::new(encoded), None).map_err(Error::arrow(&folder))?;
         match reader.next() {
-            Some(bars) => bars.map_err(Error::arrow(&path)),
-            None => Err(Error::io(&path)(std::io::ErrorKind::UnexpectedEof.into())),
+            Some(bars) => bars.map_err(Error::arrow(&folder)),
+            None => Err(Error::io(&folder)(std::io::ErrorKind::UnexpectedEof.into())),
         }
     }
 }

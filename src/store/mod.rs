@@ -37,6 +37,7 @@ mod seal;
 mod segment;
 mod series_locks;
 mod sessions;
+mod spill;
 #[cfg(test)]
 mod tests;
 mod timestamps;
@@ -60,5 +61,6 @@ pub use rows::{bar_fields, bars_from_batch, bars_into_arrays, scan_schema, times
 pub use run::RunId;
 pub use scan::Scan;
 pub use seal::Sealed;
+pub use spill::{Spill, remove_busy_dir};
 pub use timestamps::Wanted;
 pub use verify::{Verified, verify};

@@ -19,6 +19,7 @@ use super::publish::{self, Pending};
 use super::quarantine;
 use super::segment;
 use super::series_locks::SeriesLocks;
+use super::spill;
 
 /// Opens the store in `dir` for writing.
 pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
@@ -47,6 +48,7 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
     }
     // Only now is it certain that no recorded publish needs them.
     remove_temporaries(&layout)?;
+    spill::sweep(&layout.tmp());
 
     let known = inner.catalog.max_commit_seq()?;
     let is_older = lock.acknowledged() > known || log.as_ref().is_some_and(|log| !log.broke_off);

@@ -24,6 +24,7 @@ use super::publish::{self, Pending};
 use super::recover::{self, Place};
 use super::segment;
 use super::sessions;
+use super::spill;
 use super::verify::check_partition;
 
 /// What a repair did.
@@ -444,6 +445,7 @@ fn quarantine_temporaries(layout: &Layout, out: &mut Repaired) -> Result<(), Err
     if !tmp.is_dir() {
         return Ok(());
     }
+    spill::sweep(&tmp);
     for entry in std::fs::read_dir(&tmp).at(&tmp)? {
         let path = entry.at(&tmp)?.path();
         if path.is_file() {

@@ -3,6 +3,8 @@
 // A command owns its arguments, whether or not it has to.
 #![allow(clippy::needless_pass_by_value)]
 
+use std::ffi::OsString;
+
 use super::context::{Context, Outcome};
 use super::error::CliError;
 
@@ -41,6 +43,16 @@ macro_rules! commands {
             }
         }
     };
+}
+
+/// The command line as it is parsed: SQL of `query` may begin with a comment, which would be taken for an option.
+pub(super) fn typed(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut is_query = false;
+    args.map(|arg| {
+        is_query |= arg == "query";
+        if is_query { query::typed(arg) } else { arg }
+    })
+    .collect()
 }
 
 commands! {

@@ -1,6 +1,7 @@
 //! The ways out: export, query, status, conflicts.
 
 mod export;
+mod limits;
 mod paths;
 mod query;
 mod ranges;

@@ -195,3 +195,32 @@ fn a_fault_in_the_middle_of_a_result_is_an_error() {
         run.stderr
     );
 }
+
+#[test]
+fn a_statement_may_begin_with_a_comment() {
+    let env = TestEnv::new();
+    odd_tickers(&env);
+    for sql in ["-- a note\nselect 1 as n", "--a note\nselect 1 as n"] {
+        for args in [
+            &["query", sql, "--format", "csv"][..],
+            &["query", "--format", "csv", sql],
+            &["query", "--format=csv", "--", sql],
+            &["-q", "query", sql, "--format=csv"],
+        ] {
+            assert_eq!(env.run(args).ok().out(), "n\n1\n", "{args:?}");
+        }
+        for args in [
+            ["query", "-", "--format=csv"],
+            ["query", "--format=csv", "-"],
+        ] {
+            let run = env.program(args).stdin(sql).run().ok();
+            assert_eq!(run.out(), "n\n1\n", "{args:?}");
+        }
+    }
+    // A misspelt option is still one, also with a space in its value.
+    for (option, name) in [("--formt", "--formt"), ("--tto=my file.csv", "--tto")] {
+        let run = env.run(["query", option, "select 1"]).code(2);
+        let expected = format!("error: unexpected argument '{name}' found");
+        assert!(run.stderr.starts_with(&expected), "{}", run.stderr);
+    }
+}

@@ -1,7 +1,8 @@
 //! `query`: SQL over what is staged. Reads, and cannot do anything else.
 
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::array::RecordBatch;
 use duckdb::Connection;
@@ -9,18 +10,19 @@ use duckdb::Connection;
 use crate::cli::args::OutputArg;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::exit_codes;
 use crate::export::Draft;
-use crate::store::{OpenOptions, Reader};
+use crate::store::{OpenOptions, Reader, Spill};
 
 mod gate;
+mod limits;
 mod render;
+mod watch;
 
 use gate::Refusal;
+use limits::Limits;
 use render::Rows;
+use watch::Watch;
 
-/// Memory that a query may take, in MiB; beyond it DuckDB works on the disk.
-const MEMORY_MIB_MAX: u64 = 1024;
 /// The views that only the catalog can fill.
 const CATALOG_VIEWS: [&str; 3] = ["coverage", "conflicts", "runs"];
 
@@ -42,6 +44,9 @@ pub struct Args {
     /// Write to FILE instead of standard output, which appears when it is whole. Example: --to highs.parquet
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     to: Option<OutputArg>,
+
+    #[command(flatten)]
+    limits: Limits,
 }
 
 /// What the rows are written as.
@@ -66,38 +71,44 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         None => Some(context.stdout()?),
     };
     let sql = statement(args.sql)?;
+    let limits = args.limits;
 
-    let reader = Reader::open(
-        &context.store_dir(false),
-        &OpenOptions {
-            memory_limit_mib: MEMORY_MIB_MAX,
-            ..OpenOptions::default()
-        },
-    )?;
-    let connection = reader.sql()?;
-    let passed = gate::check(&connection, &sql).map_err(refused)?;
-    if let Some(pid) = reader.is_lake_only() {
-        if passed
-            .tables
-            .iter()
-            .any(|table| CATALOG_VIEWS.contains(&table.as_str()))
-        {
-            return Err(busy(&reader, pid));
-        }
-        tracing::warn!("another process writes into the store: bars not yet sealed are left out");
-    }
-    lock(&connection, &reader)?;
-
-    match (to, stdout) {
-        (Some(file), _) => {
-            let draft = Draft::create(&file)?;
-            answer(&connection, &sql, format, draft.out()?)?;
-            draft.publish()?;
-        }
-        (None, Some(out)) => answer(&connection, &sql, format, Box::new(out))?,
-        (None, None) => {}
+    let session = Session::open(context, limits)?;
+    let draft = to.as_ref().map(Draft::create).transpose()?;
+    let watch = Watch {
+        context,
+        limits,
+        query: session.connection.interrupt_handle(),
+        spill: session.spill.as_ref().map(|spill| spill.path().to_owned()),
+        draft: (draft.as_ref().and_then(Draft::path)).map(Path::to_owned),
+    };
+    watch.over(|| {
+        session.check(&sql)?;
+        let out = match (&draft, stdout) {
+            (Some(draft), _) => draft.out()?,
+            (None, Some(out)) => Box::new(out),
+            (None, None) => return Ok(()),
+        };
+        session.answer(&sql, format, limits, out)
+    })?;
+    if let Some(draft) = draft {
+        draft.publish()?;
     }
     Ok(Outcome::Done)
+}
+
+/// SQL may begin with a comment. No option has white space after its dashes, and a space in front changes no SQL.
+pub(super) fn typed(arg: OsString) -> OsString {
+    let comment = arg.to_str().and_then(|text| text.strip_prefix("--"));
+    let name_ends = |c: char| c == '=' || c.is_whitespace();
+    match comment.and_then(|text| text.chars().find(|c| name_ends(*c))) {
+        Some(end) if end.is_whitespace() => {
+            let mut shifted = OsString::from(" ");
+            shifted.push(&arg);
+            shifted
+        }
+        _ => arg,
+    }
 }
 
 fn format_of(path: Option<&Path>) -> QueryFormat {
@@ -124,50 +135,107 @@ fn statement(typed: String) -> Result<String, CliError> {
     Ok(sql)
 }
 
-/// Leaves the connection the files of bars to read, a temporary folder for what does not fit into memory, and nothing else: no
-/// other file, no network, no extension, and no way to change that. DuckDB removes the folder again.
-fn lock(connection: &Connection, reader: &Reader) -> Result<(), CliError> {
-    let dir = reader
-        .dir()
-        .canonicalize()
-        .unwrap_or_else(|_| reader.dir().to_owned());
-    let folder = |path: PathBuf| format!("'{}'", path.display().to_string().replace('\'', "''"));
-    let spill = folder(std::env::temp_dir().join(format!("backfill-query-{}", std::process::id())));
-    let bars: Vec<String> = ([reader.dir(), &dir].into_iter())
-        .flat_map(|dir| ["lake", "segments"].map(|inside| folder(dir.join(inside))))
-        .collect();
-    let bars = bars.join(", ");
-    connection
-        .execute_batch(&format!(
-            "SET temp_directory = {spill};
-             SET allowed_directories = [{bars}];
-             SET autoinstall_known_extensions = false;
-             SET autoload_known_extensions = false;
-             SET enable_external_access = false;
-             SET lock_configuration = true;"
-        ))
-        .map_err(|error| failed(&error))
+/// The store open for one statement. Fields are dropped in this order: DuckDB closes before its temporary files go.
+struct Session {
+    connection: Connection,
+    reader: Reader,
+    spill: Option<Spill>,
 }
 
-/// Runs the statement and writes its rows as they come.
-fn answer(
-    connection: &Connection,
-    sql: &str,
-    format: QueryFormat,
-    out: Box<dyn Write + Send>,
-) -> Result<(), CliError> {
-    let mut statement = connection
-        .prepare(sql)
-        .map_err(|error| CliError::usage(one_line(&error)))?;
-    let schema = statement
-        .stream_arrow([])
-        .map_err(|error| failed(&error))?
-        .get_schema();
-    let mut rows = Rows::begin(format, &schema, out)?;
-    while let Some(batch) = statement.step().map_err(|error| failed(&error))? {
-        rows.write(&RecordBatch::from(&batch))?;
+impl Session {
+    fn open(context: &Context, limits: Limits) -> Result<Self, CliError> {
+        let defaults = OpenOptions::default();
+        let options = OpenOptions {
+            memory_limit_mib: limits.duckdb_mib(),
+            threads: limits.threads(defaults.threads),
+            ..defaults
+        };
+        let reader = Reader::open(&context.store_dir(false), &options)?;
+        let connection = reader.sql()?;
+        // From here on there is something to remove: Ctrl-C no longer ends the program at once.
+        drop(context.stop());
+        let spill = match limits.temp_limit {
+            0 => None,
+            _ => reader.spill(&std::env::temp_dir()),
+        };
+        let session = Self {
+            connection,
+            reader,
+            spill,
+        };
+        session.lock(limits)?;
+        Ok(session)
     }
-    Ok(rows.finish()?)
+
+    /// Leaves the connection the files of bars to read, the folder of temporary files, and nothing else: no other file, no
+    /// network, no extension, and no way to change that.
+    fn lock(&self, limits: Limits) -> Result<(), CliError> {
+        let dir = self.reader.dir();
+        let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+        let literal = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', "''"));
+        let bars: Vec<String> = ([dir, &real].into_iter())
+            .flat_map(|dir| ["lake", "segments"].map(|inside| literal(&dir.join(inside))))
+            .collect();
+        let bars = bars.join(", ");
+        // Without a folder DuckDB keeps everything in memory.
+        let spill = self.spill.as_ref().map_or(Path::new(""), Spill::path);
+        let spill = literal(spill);
+        let temp_limit = limits.temp_limit;
+        self.connection
+            .execute_batch(&format!(
+                "SET temp_directory = {spill};
+                 SET max_temp_directory_size = '{temp_limit}B';
+                 SET allowed_directories = [{bars}];
+                 SET autoinstall_known_extensions = false;
+                 SET autoload_known_extensions = false;
+                 SET enable_external_access = false;
+                 SET lock_configuration = true;"
+            ))
+            .map_err(|error| CliError::failed(one_line(&error)))
+    }
+
+    /// Lets only a statement through that reads, and reads what is there.
+    fn check(&self, sql: &str) -> Result<(), CliError> {
+        let passed = gate::check(&self.connection, sql).map_err(refused)?;
+        if let Some(pid) = self.reader.is_lake_only() {
+            if passed
+                .tables
+                .iter()
+                .any(|table| CATALOG_VIEWS.contains(&table.as_str()))
+            {
+                return Err(busy(&self.reader, pid));
+            }
+            tracing::warn!(
+                "another process writes into the store: bars not yet sealed are left out"
+            );
+        }
+        Ok(())
+    }
+
+    /// Runs the statement and writes its rows as they come.
+    fn answer(
+        &self,
+        sql: &str,
+        format: QueryFormat,
+        limits: Limits,
+        out: Box<dyn Write + Send>,
+    ) -> Result<(), CliError> {
+        let failed = |error: duckdb::Error| limits.failed(&error);
+        let mut statement = self.connection.prepare(sql).map_err(|error| {
+            // Constants are computed here already.
+            if limits::is_out_of_memory(&error) {
+                failed(error)
+            } else {
+                CliError::usage(one_line(&error))
+            }
+        })?;
+        let schema = statement.stream_arrow([]).map_err(failed)?.get_schema();
+        let mut rows = Rows::begin(format, &schema, out)?;
+        while let Some(batch) = statement.step().map_err(failed)? {
+            rows.write(&RecordBatch::from(&batch))?;
+        }
+        Ok(rows.finish()?)
+    }
 }
 
 fn refused(refusal: Refusal) -> CliError {
@@ -185,10 +253,6 @@ fn busy(reader: &Reader, pid: Option<u32>) -> CliError {
         pid,
     }
     .into()
-}
-
-fn failed(error: &duckdb::Error) -> CliError {
-    CliError::new(exit_codes::FAILED, one_line(error))
 }
 
 /// DuckDB's message without its drawing of where in the statement it is.

@@ -1,0 +1,126 @@
+//! What the operating system does to a process at its limits, made into ordinary errors.
+
+use super::error::CliError;
+
+/// Address space that the program needs besides what it has when it begins: for DuckDB, and for each thread.
+#[cfg(unix)]
+const ROOM_MIN: u64 = 64 << 20;
+#[cfg(unix)]
+const ROOM_PER_THREAD: u64 = 16 << 20;
+
+/// Changes what the system does by default. Called before any thread starts.
+pub(super) fn prepare() {
+    // Without memory Rust ends the process, and prints a backtrace if this variable asks for one. A faulty line can't be the
+    // reason for a failure here: it is ours.
+    let _ = dotenvy::from_read_override(&b"RUST_BACKTRACE=0"[..]);
+    #[cfg(unix)]
+    {
+        use std::sync::Arc;
+        use std::sync::atomic::AtomicBool;
+        // A file that is as large as `ulimit -f` allows: with a handler, whatever it does, writing is an error (EFBIG) and
+        // no longer ends the process. Where a handler can't be installed, the default stays.
+        let _ = signal_hook::flag::register(libc::SIGXFSZ, Arc::new(AtomicBool::new(false)));
+        // Rust and C++ end a process without memory by SIGABRT, after a line that says so.
+        let _ = signal_hook::flag::register_conditional_shutdown(
+            libc::SIGABRT,
+            i32::from(super::exit_codes::FAILED),
+            Arc::new(AtomicBool::new(true)),
+        );
+    }
+}
+
+/// Refuses to start where `ulimit -v` leaves so little room that DuckDB crashes before it could report that.
+#[cfg(unix)]
+pub(super) fn check_room() -> Result<(), CliError> {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(16) as u64);
+    let room = ROOM_MIN + ROOM_PER_THREAD * threads;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
+    match (limit, address_space()) {
+        (Some(limit), Some(used)) if limit < used + room => Err(CliError::failed(format!(
+            "the program may use {} KiB of address space and needs at least {}",
+            limit >> 10,
+            (used + room).div_ceil(1 << 10)
+        ))
+        .hint("ulimit -v sets another limit")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn check_room() -> Result<(), CliError> {
+    Ok(())
+}
+
+/// Bytes of memory that this process has for itself alone, where that is known.
+#[cfg(target_os = "linux")]
+pub(super) fn memory_used() -> Option<u64> {
+    let pages = statm()?;
+    Some(pages[1].saturating_sub(pages[2]) * rustix::param::page_size() as u64)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn memory_used() -> Option<u64> {
+    memory_stats::memory_stats().map(|stats| stats.physical_mem as u64)
+}
+
+#[cfg(target_os = "linux")]
+fn address_space() -> Option<u64> {
+    Some(statm()?[0] * rustix::param::page_size() as u64)
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn address_space() -> Option<u64> {
+    memory_stats::memory_stats().map(|stats| stats.virtual_mem as u64)
+}
+
+/// Pages of address space, pages in memory, and pages among those that are shared with files.
+#[cfg(target_os = "linux")]
+fn statm() -> Option<[u64; 3]> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let mut fields = text.split(' ').map(|field| field.parse().ok());
+    Some([fields.next()??, fields.next()??, fields.next()??])
+}
+
+/// Ends the process while other threads may be anywhere, also inside DuckDB: nothing of theirs is cleaned up.
+pub(super) fn exit_now(code: u8) -> ! {
+    #[cfg(unix)]
+    signal_hook::low_level::exit(i32::from(code));
+    #[cfg(not(unix))]
+    std::process::exit(i32::from(code))
+}
+
+/// What a panic is reported as. Libraries panic where the system lets them start no thread; any other panic is a fault.
+pub(super) fn panic_text(panic: &str) -> String {
+    let no_thread = ["failed to spawn thread", "ThreadPoolBuildError"];
+    if no_thread.iter().any(|sign| panic.contains(sign)) {
+        "the system lets the program start no more threads (ulimit -u, ulimit -v)".into()
+    } else {
+        format!("a fault of the program itself: {panic}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_counts_once_it_is_written_to() {
+        const SIZE: usize = 64 << 20;
+        let before = memory_used().unwrap();
+        let written = vec![1_u8; SIZE];
+        let after = memory_used().unwrap();
+        assert!(after >= before + (SIZE as u64) / 2, "{before} to {after}");
+        drop(written);
+    }
+
+    #[test]
+    fn only_a_missing_thread_is_not_a_fault() {
+        let text = "panicked at scoped.rs:206: failed to spawn thread: Os { code: 11 }";
+        assert!(panic_text(text).starts_with("the system "));
+        let text = "panicked at a.rs:1:1:\nindex out of bounds";
+        assert_eq!(
+            panic_text(text),
+            format!("a fault of the program itself: {text}")
+        );
+    }
+}
