@@ -241,3 +241,74 @@ fn no_more_open_files() {
     }
     assert!(refused > 0, "no limit was met");
 }
+
+/// Commands that write files, each of which can become too large for a limit.
+#[cfg(unix)]
+const WRITERS: [&[&str]; 4] = [
+    &[
+        "inject-csv",
+        "--csv-dir=dumps",
+        "--exchange=CRYPTO",
+        "--interval=1",
+    ],
+    &["export", "--to=out.csv"],
+    &["bundle", "create", "out.tar"],
+    &["query", "--to=rows.csv", "from bars"],
+];
+
+/// Runs each of `WRITERS` under each limit: what it wrote is whole, and without the limit the same command does well.
+#[cfg(unix)]
+fn within(env: &TestEnv, limits: &[String], says: &[&str]) {
+    let names = ["A", "B", "C"];
+    for name in names {
+        dump(env, &format!("dumps/{name}.csv"), name, 100_000, 10);
+    }
+    run_in(env, "whole", INJECT).ok();
+    let truth = content(env, "whole");
+    let mut refused = [0; WRITERS.len()];
+    for (number, limit) in limits.iter().enumerate() {
+        let limited = format!("limited-{number}");
+        for (which, args) in WRITERS.into_iter().enumerate() {
+            let store = if which == 0 { &limited } else { "whole" };
+            let run = env
+                .program(["--store", store].iter().chain(args))
+                .env("RUST_BACKTRACE", "1")
+                .limited(limit)
+                .run();
+            if run.code != Some(0) {
+                refused[which] += 1;
+                told(&run, says);
+                assert!(
+                    !run.stderr.contains("stack backtrace"),
+                    "{}",
+                    run.snapshot()
+                );
+            }
+        }
+        run_in(env, &limited, INJECT).ok();
+        assert_eq!(content(env, &limited), truth, "{limit}");
+        run_in(env, &limited, "verify").ok();
+    }
+    assert!(refused.iter().all(|count| *count > 0), "{refused:?}");
+    run_in(env, "whole", "verify").ok();
+    assert_eq!(content(env, "whole"), truth);
+}
+
+/// A file can't become larger than the system allows. That is an error that names it; no signal ends the program.
+#[cfg(unix)]
+#[test]
+fn a_limit_on_the_size_of_files() {
+    // In units of 512 bytes.
+    let limits = [0, 1, 50, 700, 2_000].map(|blocks| format!("ulimit -f {blocks}"));
+    within(&TestEnv::new(), &limits, &["File too large"]);
+}
+
+/// Without memory a command ends with an error, even if backtraces are asked for.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_on_memory() {
+    let limits =
+        [150, 180, 220, 260, 300, 350, 400, 500].map(|mib| format!("ulimit -v {}", mib << 10));
+    let says = ["memory", "address space", "threads"];
+    within(&TestEnv::new(), &limits, &says);
+}
