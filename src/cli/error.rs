@@ -47,11 +47,11 @@ impl CliError {
     /// An error of one of the modules: its message, then those of its causes that it does not repeat itself.
     #[must_use]
     pub fn of(code: u8, error: &(dyn Error + 'static)) -> Self {
-        let mut message = error.to_string();
+        let mut message = without_advice(&error.to_string()).to_owned();
         let mut causes = Vec::new();
         let mut cause = error.source();
         while let Some(inner) = cause {
-            let text = inner.to_string();
+            let text = without_advice(&inner.to_string()).to_owned();
             // The system's number of an error says nothing that its words do not.
             let words = text.split(" (os error ").next().unwrap_or(&text);
             if !message.to_lowercase().contains(&words.to_lowercase()) {
@@ -79,6 +79,12 @@ impl CliError {
         self.hint = hint.or(self.hint);
         self
     }
+}
+
+/// A message without DuckDB's advice on settings, which nobody can change here.
+pub(super) fn without_advice(text: &str) -> &str {
+    let end = text.find("Possible solutions:").unwrap_or(text.len());
+    text[..end].trim_end()
 }
 
 impl fmt::Display for CliError {
@@ -128,6 +134,17 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("permission denied")]
     struct Inner;
+
+    #[test]
+    fn advice_on_settings_is_left_out() {
+        let text =
+            "Out of Memory Error: failed to pin block\n\nPossible solutions:\n* SET threads=X";
+        assert_eq!(
+            without_advice(text),
+            "Out of Memory Error: failed to pin block"
+        );
+        assert_eq!(without_advice("no\n"), "no");
+    }
 
     #[test]
     fn causes_are_told_once() {

@@ -18,6 +18,14 @@ impl From<Error> for CliError {
             }
             _ => None,
         };
+        let hint = match &error {
+            Error::Catalog { source, .. } | Error::InDoubt { source, .. }
+                if source.to_string().contains("Out of Memory Error") =>
+            {
+                Some("the system or ulimit -v gives the program too little memory")
+            }
+            _ => hint,
+        };
         Self::of(exit_codes::FAILED, &error).maybe_hint(hint.map(str::to_owned))
     }
 }

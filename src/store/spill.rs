@@ -12,6 +12,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use super::durable;
 use super::reader::Reader;
 
 /// The file in the folder that its process keeps locked.
@@ -43,9 +44,10 @@ impl Spill {
         let name = format!("{prefix}{}-", std::process::id());
         let mut attempts = 0;
         loop {
-            let dir = private_dir(parent, &name)?;
-            match claim(dir.path()) {
-                Ok(lock) => return Ok(Self { dir, _lock: lock }),
+            let made = private_dir(parent, &name)
+                .and_then(|dir| claim(dir.path()).map(|lock| (dir, lock)));
+            match made {
+                Ok((dir, lock)) => return Ok(Self { dir, _lock: lock }),
                 Err(_) if attempts < ATTEMPTS_MAX => attempts += 1,
                 Err(error) => return Err(error),
             }
@@ -81,7 +83,11 @@ fn sweep_named(parent: &Path, prefix: &str) {
         }
         let dir = entry.path();
         if let Ok(_lock) = claim(&dir) {
-            drop(fs::remove_dir_all(&dir));
+            // Under another name first: its maker, if it is only about to claim it, then notices.
+            let aside = parent.join(format!("{prefix}{}", uuid::Uuid::new_v4().simple()));
+            if durable::rename(&dir, &aside).is_ok() {
+                drop(fs::remove_dir_all(&aside));
+            }
         }
     }
 }

@@ -56,6 +56,17 @@ fn spilling(program: Program<'_>, parent: &Path, prefix: &str) -> (Running, Path
     }
 }
 
+/// Sends Ctrl-C, and waits for the end.
+fn interrupt(running: Running) {
+    running.signal("INT");
+    let run = running.wait().code(130);
+    assert!(
+        run.stderr.ends_with("error: interrupted\n"),
+        "{}",
+        run.stderr
+    );
+}
+
 #[cfg(unix)]
 fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
@@ -76,13 +87,7 @@ fn temporary_files_are_private_and_gone_after_ctrl_c() {
         let (running, folder) = spilling(program, &env.path(STORE).join("tmp"), "query-");
         assert_eq!(mode(&folder), 0o700, "{umask}");
         assert_eq!(folders(&elsewhere, ""), Vec::<PathBuf>::new());
-        running.signal("INT");
-        let run = running.wait().code(130);
-        assert!(
-            run.stderr.ends_with("error: interrupted\n"),
-            "{}",
-            run.stderr
-        );
+        interrupt(running);
         assert_eq!(in_store(&env), Vec::<PathBuf>::new());
     }
     env.run(["verify"]).ok();
@@ -108,13 +113,7 @@ fn ctrl_c_ends_a_single_function_call() {
         assert!(Instant::now() < until, "the query doesn't begin");
         std::thread::sleep(Duration::from_millis(5));
     }
-    running.signal("INT");
-    let run = running.wait().code(130);
-    assert!(
-        run.stderr.ends_with("error: interrupted\n"),
-        "{}",
-        run.stderr
-    );
+    interrupt(running);
     assert_eq!(in_store(&env), Vec::<PathBuf>::new());
     assert_eq!(folders(env.dir(), ".rows.csv"), Vec::<PathBuf>::new());
     assert!(!env.path("rows.csv").exists());
