@@ -245,6 +245,19 @@ impl Context {
         self.summary_json_with(report, report.status().exit_code())
     }
 
+    /// The summary of a run that is not over yet as JSON: as if it ended now.
+    #[must_use]
+    pub fn summary_so_far(&self, report: &RunReport) -> String {
+        Summary {
+            info: &self.info(),
+            report,
+            exit_code: report.status().exit_code(),
+            finished_at: self.now(),
+            elapsed: self.elapsed(),
+        }
+        .to_json()
+    }
+
     pub(super) fn summary_json_with(&self, report: &RunReport, exit_code: u8) -> String {
         let (finished_at, elapsed) = self.ended();
         Summary {

@@ -1,6 +1,11 @@
-//! `--sync`: what a run staged goes on to Postgres when it ends; and what that shares with the `sync` command.
+//! `--sync`: what a run staged is sent to Postgres when it ends; and what that shares with the `sync` command.
+//!
+//! **A sync never holds the store's write lock**: a database can keep it waiting for hours.
 
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::error::CliError;
@@ -8,8 +13,12 @@ use super::exit_codes;
 use crate::model::{Interval, OnConflict, Ticker};
 use crate::report::{Event, Fatal, Observer, RunKind, RunReport, Wording};
 use crate::secret::SecretUrl;
-use crate::store::{Reader, Store};
+use crate::store::{self, OpenOptions, Reader, RunId, Store};
 use crate::sync::{self, Address, Error, Seen, Settings, StoreSource};
+
+/// How long another process is waited for that has the store for a moment: to note how far a sync came, say.
+const WRITER_WAIT: Duration = Duration::from_secs(3);
+const WRITER_POLL: Duration = Duration::from_millis(50);
 
 /// The option, for commands that stage bars.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -17,6 +26,18 @@ pub struct PushArgs {
     /// Push what was staged to Postgres when the run ends, by DATABASE_URL and with the run's --on-conflict. Example: --sync
     #[arg(long, help_heading = "Output")]
     pub sync: bool,
+}
+
+/// A run that staged bars and is over.
+pub struct Staged<'a> {
+    /// The store's folder.
+    pub dir: &'a Path,
+    /// How it is opened.
+    pub options: &'a OpenOptions,
+    /// The run.
+    pub run: &'a RunId,
+    /// What was staged.
+    pub interval: Option<Interval>,
 }
 
 /// A sync that waits for the run's end.
@@ -48,40 +69,49 @@ impl Push {
         Ok(Some(Self { settings }))
     }
 
-    /// Pushes what stands in `store` of the report's tickers. Where that fails the run failed; staged bars stay.
+    /// Records the run's end, closes the store, and sends what is staged of the report's tickers. Where that fails the run
+    /// failed; staged bars stay.
+    ///
+    /// Other processes may write while this one waits for the database. What came of it is recorded afterwards.
     pub fn run(
         self,
         context: &Context,
-        store: &Store,
-        interval: Option<Interval>,
-        report: &mut RunReport,
-    ) {
-        if report.interrupted || report.fatal.is_some() {
-            return;
+        store: Arc<Store>,
+        staged: &Staged<'_>,
+        mut report: RunReport,
+    ) -> RunReport {
+        let (status, summary) = (report.status().as_str(), context.summary_so_far(&report));
+        let recorded = store.finish_run(staged.run, context.now(), status, &summary);
+        drop(store);
+        if let Err(error) = recorded
+            && report.fatal.is_none()
+        {
+            report.fatal = Some((&CliError::from(error)).into());
         }
         let tickers: Vec<Ticker> = report
             .tickers
             .iter()
             .filter_map(|unit| unit.name.parse().ok())
             .collect();
-        if tickers.is_empty() {
-            return;
+        if report.interrupted || report.fatal.is_some() || tickers.is_empty() {
+            return report;
         }
         let settings = Settings {
             tickers,
-            interval,
+            interval: staged.interval,
             ..self.settings
         };
-        let observer = Lines;
-        let outcome = store.reader().map_err(CliError::from).and_then(|reader| {
+        let outcome = open(staged.dir).and_then(|reader| {
             let source = StoreSource::new(reader);
-            let outcome = sync::run(&source, &settings, &context.stop(), &observer);
+            let outcome = sync::run(&source, &settings, &context.stop(), &Lines);
             outcome.map_err(error)
         });
+        let mut seen = Vec::new();
         match outcome {
             Ok(outcome) => {
-                note(context, store, &settings, &outcome.seen);
+                seen = outcome.seen;
                 report.interrupted |= outcome.report.interrupted;
+                report.hints.extend(outcome.report.hints.iter().cloned());
                 report.fatal = fatal(&settings, &outcome.report);
             }
             Err(error) => {
@@ -90,6 +120,47 @@ impl Push {
                     hint: error.hint,
                 });
             }
+        }
+        let options = OpenOptions {
+            wait_for_readers: WRITER_WAIT,
+            ..staged.options.clone()
+        };
+        let recorded = unless_written(|| Store::open(staged.dir, &options)).and_then(|store| {
+            note(context, &store, &settings, &seen);
+            let (status, summary) = (report.status().as_str(), context.summary_json(&report));
+            store.finish_run(staged.run, context.now(), status, &summary)
+        });
+        if let Err(error) = recorded {
+            tracing::debug!("what came of the sync was not recorded: {error}");
+        }
+        report
+    }
+}
+
+/// The store, both tiers: while another process writes, the hot bars cannot be read.
+pub(super) fn open(dir: &Path) -> Result<Reader, CliError> {
+    let reader = unless_written(|| {
+        let reader = Reader::open(dir, &OpenOptions::default())?;
+        match reader.is_lake_only() {
+            None => Ok(reader),
+            Some(pid) => Err(store::Error::WriterRuns {
+                dir: dir.to_path_buf(),
+                pid,
+            }),
+        }
+    });
+    Ok(reader?)
+}
+
+/// Opens a store, also where another process writes that needs it for a moment only.
+fn unless_written<T>(open: impl Fn() -> Result<T, store::Error>) -> Result<T, store::Error> {
+    let deadline = Instant::now() + WRITER_WAIT;
+    loop {
+        match open() {
+            Err(store::Error::WriterRuns { .. }) if Instant::now() < deadline => {
+                std::thread::sleep(WRITER_POLL);
+            }
+            other => return other,
         }
     }
 }

@@ -100,10 +100,7 @@ impl Chunk {
             .map_err(|Repeated(timestamp)| Error::RepeatedHour {
                 series: series.clone(),
                 timestamp,
-                zone: match clock {
-                    ColumnClock::Wall(zone) => zone.name().to_owned(),
-                    ColumnClock::Instant | ColumnClock::Utc => "UTC".to_owned(),
-                },
+                zone: clock.zone_name().unwrap_or_default().to_owned(),
             })?;
         Ok(())
     }

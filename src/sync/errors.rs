@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use tokio_postgres::error::SqlState;
 
 use super::connect::ConnectError;
-use super::target::TargetError;
+use super::target::{self, TargetError};
 use crate::model::{SeriesKey, Timestamp};
 
 /// A sync, or the sync of one series, could not go on.
@@ -15,12 +15,28 @@ pub enum Error {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The server refused a statement, or the connection was lost in it.
-    #[error("{doing}: {}", describe(source))]
+    #[error("{doing}: {}", describe(answer))]
     Database {
         /// What was being done, in a few words.
         doing: &'static str,
-        /// What came back.
-        source: tokio_postgres::Error,
+        /// What came back. No source of this error: the message has all of it already.
+        answer: tokio_postgres::Error,
+    },
+    /// The server did not answer in time.
+    #[error("{doing}: no answer within {seconds} s{}", waiting(waits_for.as_deref()))]
+    NoAnswer {
+        /// What was being done, in a few words.
+        doing: &'static str,
+        /// The limit.
+        seconds: u64,
+        /// Which sessions of the server it waited for, where that is known.
+        waits_for: Option<String>,
+    },
+    /// A connection pooler hands out its connections statement by statement.
+    #[error("{label} is a connection pooler in statement mode, and a sync needs transactions")]
+    NoTransactions {
+        /// Where to, without a password.
+        label: String,
     },
     /// The target table cannot take the bars.
     #[error(transparent)]
@@ -40,6 +56,50 @@ pub enum Error {
         table: String,
         /// The statement that would mend it.
         grant: String,
+    },
+    /// Some other table has the name.
+    #[error("{table} is another program's table: it has no column {}", missing.join(", "))]
+    ForeignProgress {
+        /// Its qualified name.
+        table: String,
+        /// The columns that it lacks.
+        missing: Vec<String>,
+    },
+    /// Row-level security hides rows of `backfill_sync`.
+    #[error("row-level security of {table} hides rows from the user")]
+    HiddenProgress {
+        /// Its qualified name.
+        table: String,
+    },
+    /// `backfill_sync` is of an older version, and the user may not change it.
+    #[error("{table} has no column time_zone yet, and the user may not add it: {why}")]
+    OldProgress {
+        /// Its qualified name.
+        table: String,
+        /// The statement that would mend it.
+        ddl: String,
+        /// What the server says.
+        why: String,
+    },
+    /// The bars of the table were written in another time zone.
+    #[error("the times in {table} are of {}, and not of {given}", remembered.join(" and of "))]
+    OtherZone {
+        /// The target table.
+        table: String,
+        /// The zones that are recorded for it.
+        remembered: Vec<String>,
+        /// The zone that was asked for.
+        given: String,
+    },
+    /// An older version did not record the zone, and what it recorded is not as in UTC.
+    #[error(
+        "nobody recorded which time zone the times in {table} are of, and those of {ticker} do not look like UTC"
+    )]
+    UnknownZone {
+        /// The target table.
+        table: String,
+        /// The first ticker whose times differ.
+        ticker: String,
     },
     /// The staged bars cannot be read.
     #[error("the staged bars of {series} cannot be read: {source}")]
@@ -195,7 +255,17 @@ pub enum Error {
 impl Error {
     /// Wraps what the client library says.
     pub(super) fn database(doing: &'static str) -> impl Fn(tokio_postgres::Error) -> Self {
-        move |source| Self::Database { doing, source }
+        move |answer| Self::Database { doing, answer }
+    }
+
+    /// Whether the run cannot go on: no other ticker would fare better.
+    pub(super) fn is_fatal(&self) -> bool {
+        matches!(self, Self::NoAnswer { .. }) || classify(self) == Class::Reconnect
+    }
+
+    /// Whether the server answered, or at least is known not to.
+    pub(super) fn is_answer(&self) -> bool {
+        !matches!(self, Self::NoAnswer { .. } | Self::Interrupted)
     }
 
     /// What would mend it.
@@ -228,22 +298,48 @@ impl Error {
             Self::Contended { .. } => {
                 Some("sync one copy of the store at a time; `backfill verify --repair` gives a copy an id of its own".into())
             }
-            Self::Connect(ConnectError::Failed { source, .. }) | Self::Database { source, .. } => {
-                database_hint(source)
-            }
+            Self::NoAnswer { .. } => Some(
+                "--statement-timeout SECONDS waits longer; the next sync continues where this one stopped"
+                    .into(),
+            ),
+            Self::NoTransactions { .. } => Some(
+                "set pool_mode of this database to transaction or session, or connect to the server itself"
+                    .into(),
+            ),
+            Self::ForeignProgress { .. } => Some(
+                "a sync keeps its progress in a table of that name next to its target: rename the other table, or choose a target in another schema with --table SCHEMA.NAME"
+                    .into(),
+            ),
+            Self::HiddenProgress { .. } => Some(target::SEES_ALL_ROWS.into()),
+            Self::OldProgress { ddl, .. } => Some(format!("its owner has to run: {ddl}")),
+            Self::OtherZone { remembered, .. } => Some(match remembered.as_slice() {
+                [zone] => format!(
+                    "leave out --target-timezone, or give --target-timezone {zone}; an empty table takes any"
+                ),
+                _ => "the table has times of several zones: empty it and sync again".into(),
+            }),
+            Self::UnknownZone { .. } => Some(
+                "give the zone that they were written in, once: --target-timezone UTC, or another; it is recorded then"
+                    .into(),
+            ),
+            Self::Connect(error) => error.answers().find_map(database_hint),
+            Self::Database { answer, .. } => database_hint(answer),
             _ => None,
         }
     }
 
-    /// The client library's error inside, where it is one.
+    /// What the server answered to a statement, or why it did not.
     pub(super) fn database_source(&self) -> Option<&tokio_postgres::Error> {
         match self {
-            Self::Connect(ConnectError::Failed { source, .. }) | Self::Database { source, .. } => {
-                Some(source)
-            }
+            Self::Database { answer, .. } => Some(answer),
             _ => None,
         }
     }
+}
+
+/// What a wait was for, as the end of a message.
+fn waiting(waits_for: Option<&str>) -> String {
+    waits_for.map_or_else(String::new, |blockers| format!(", waiting for {blockers}"))
 }
 
 fn database_hint(error: &tokio_postgres::Error) -> Option<String> {
@@ -300,14 +396,14 @@ pub(super) enum Class {
 /// Classifies `error`.
 pub(super) fn classify(error: &Error) -> Class {
     match error {
-        Error::Connect(ConnectError::TimedOut { .. }) => Class::Reconnect,
+        Error::Connect(error) => error.class(),
         _ => error
             .database_source()
             .map_or(Class::Never, classify_source),
     }
 }
 
-fn classify_source(error: &tokio_postgres::Error) -> Class {
+pub(super) fn classify_source(error: &tokio_postgres::Error) -> Class {
     let Some(code) = error.code() else {
         // Not the server's words: the connection is closed, or an I/O error; but a certificate does not get better.
         let text = describe(error).to_lowercase();

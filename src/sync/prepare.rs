@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use tokio_postgres::Client;
 
-use super::connect::ConnectError;
-use super::errors::{Class, Error, classify};
-use super::progress::{Probed, ProgressTable};
+use super::column::ColumnClock;
+use super::errors::Error;
+use super::link::Link;
+use super::progress::{Found, Probed, ProgressTable};
 use super::run::{Shared, Stream, Unit};
 use super::settings::Settings;
 use super::source::{SeriesInfo, Source};
 use super::target::{self, TargetSpec};
 use crate::calendar::Calendar;
 use crate::model::{DateRange, Interval, Ticker, TimeRange};
+
+/// The first half of the key of the lock under which a target's time zone is recorded: "zone" in ASCII.
+const ZONE_LOCK: i32 = 0x7a6f_6e65;
 
 /// The series that the run is about, checked for what would refuse it whole.
 pub(super) fn wanted(source: &dyn Source, settings: &Settings) -> Result<Vec<SeriesInfo>, Error> {
@@ -47,7 +50,8 @@ pub(super) async fn prepare(
     wanted: Vec<SeriesInfo>,
 ) -> Result<Option<Prepared>, Error> {
     let settings = shared.settings;
-    let client = first_connection(shared).await?;
+    let link = first_connection(shared).await?;
+    check_transactions(&link, settings.address.label()).await?;
     if wanted.is_empty() {
         return Ok(None);
     }
@@ -63,18 +67,22 @@ pub(super) async fn prepare(
             round_volume: settings.round_volume,
         };
         if settings.create_table && !settings.dry_run {
-            target::create(&client, &spec.name).await?;
+            target::create(&link, &spec.name).await?;
         }
-        let target = target::resolve(&client, &spec).await?;
+        let target = target::resolve(&link, &spec).await?;
         streams.push(Stream {
             interval: *interval,
-            progress: ProgressTable::beside(&target, shared.source.store_id()),
+            progress: ProgressTable::next_to(&target, shared.source.store_id()),
             target,
         });
     }
     let mut units: BTreeMap<Ticker, Unit> = BTreeMap::new();
-    for (index, (stream, series)) in streams.iter().zip(by_interval.into_values()).enumerate() {
-        let probed = probe(shared, &client, stream, &series).await?;
+    for (index, (stream, series)) in streams
+        .iter_mut()
+        .zip(by_interval.into_values())
+        .enumerate()
+    {
+        let probed = probe(shared, &link, stream, &series).await?;
         for (info, probed) in series.into_iter().zip(probed) {
             let range = range_of(settings, &info)?;
             units
@@ -107,16 +115,13 @@ pub(super) async fn prepare(
     Ok(Some((streams, units.into_values().collect(), missing)))
 }
 
-/// The run's first connection. A server that is coming up is waited for, one that is not there is told at once.
-async fn first_connection(shared: &Shared<'_>) -> Result<Client, Error> {
+/// The run's first connection. A server that is coming up is waited for; one that is not there is reported at once.
+async fn first_connection<'a>(shared: &'a Shared<'a>) -> Result<Link<'a>, Error> {
     let mut left = 20;
     loop {
-        match shared.settings.address.connect().await.map_err(Error::from) {
-            Err(error)
-                if left > 0
-                    && matches!(&error, Error::Connect(ConnectError::Failed { source, .. }) if source.as_db_error().is_some())
-                    && classify(&error) == Class::Reconnect
-                    && !shared.stop.is_set() =>
+        match Link::connect(shared).await {
+            Err(Error::Connect(error))
+                if left > 0 && error.is_starting() && !shared.stop.is_set() =>
             {
                 left -= 1;
                 tokio::time::sleep(std::time::Duration::from_millis(250)).await;
@@ -126,25 +131,49 @@ async fn first_connection(shared: &Shared<'_>) -> Result<Client, Error> {
     }
 }
 
+/// Before anything is written: a pooler in statement mode has no transactions, and says so at the first.
+async fn check_transactions(link: &Link<'_>, label: &str) -> Result<(), Error> {
+    match link.begin().await {
+        Err(Error::Database { answer, .. })
+            if answer
+                .as_db_error()
+                .is_some_and(|db| db.message().contains("statement pooling mode")) =>
+        {
+            Err(Error::NoTransactions {
+                label: label.to_owned(),
+            })
+        }
+        begun => {
+            begun?;
+            link.rollback().await;
+            Ok(())
+        }
+    }
+}
+
 /// What the target knows of the series, and rows for those that it does not know.
 async fn probe(
     shared: &Shared<'_>,
-    client: &Client,
-    stream: &Stream,
+    link: &Link<'_>,
+    stream: &mut Stream,
     series: &[SeriesInfo],
 ) -> Result<Vec<Probed>, Error> {
     let tickers: Vec<&str> = series.iter().map(|info| info.key.ticker.as_str()).collect();
     let dry = shared.settings.dry_run;
-    if !stream.progress.ensure(client, dry).await? {
+    let found = stream.progress.ensure(link, dry).await?;
+    if found == Found::Nothing {
         let unknown = Probed {
             progress: None,
             edges_changed: false,
         };
         return Ok(vec![unknown; series.len()]);
     }
+    if stream.target.clock != ColumnClock::Instant {
+        settle_zone(shared, link, stream, series, found).await?;
+    }
     let probed = stream
         .progress
-        .probe(client, &stream.target, stream.interval, &tickers)
+        .probe(link, &stream.target, stream.interval, &tickers)
         .await?;
     let new: Vec<&str> = tickers
         .iter()
@@ -153,9 +182,107 @@ async fn probe(
         .map(|(ticker, _)| *ticker)
         .collect();
     if !new.is_empty() && !dry {
-        stream.make_rows(client, &new).await?;
+        stream.make_rows(link, &new).await?;
     }
     Ok(probed)
+}
+
+/// Finds out which zone the times of a `timestamp` column are of, and records it.
+///
+/// Recorded is what the first sync of the table said: its option, else UTC. Rows of an older version have no zone; an
+/// option is believed then, and UTC where the first timestamp that they recorded is that of the staged bars.
+async fn settle_zone(
+    shared: &Shared<'_>,
+    link: &Link<'_>,
+    stream: &mut Stream,
+    series: &[SeriesInfo],
+    found: Found,
+) -> Result<(), Error> {
+    let dry = shared.settings.dry_run;
+    if found == Found::WithoutZone && !dry {
+        stream.progress.add_zone(link).await?;
+    }
+    if !dry {
+        // Two stores that begin at once agree here: the second sees what the first recorded.
+        link.begin().await?;
+        let both = format!(
+            "SELECT pg_advisory_xact_lock({}, {}::oid::int8::bit(32)::int4)",
+            ZONE_LOCK, stream.target.oid
+        );
+        link.query("locking the target's time zone", &both, &[])
+            .await?;
+    }
+    let chosen = choose_zone(shared, link, stream, series, found).await;
+    if dry {
+        stream.target.clock = chosen?;
+        return Ok(());
+    }
+    let clock = match chosen {
+        Ok(clock) => clock,
+        Err(error) => {
+            link.rollback().await;
+            return Err(error);
+        }
+    };
+    stream.target.clock = clock;
+    let tickers: Vec<&str> = series.iter().map(|info| info.key.ticker.as_str()).collect();
+    stream.make_rows(link, &tickers).await?;
+    let zone = clock.zone_name().unwrap_or_default();
+    stream.progress.set_zone(link, &stream.target, zone).await?;
+    link.batch("recording the time zone of the target", "COMMIT")
+        .await
+}
+
+async fn choose_zone(
+    shared: &Shared<'_>,
+    link: &Link<'_>,
+    stream: &Stream,
+    series: &[SeriesInfo],
+    found: Found,
+) -> Result<ColumnClock, Error> {
+    let (progress, target) = (&stream.progress, &stream.target);
+    let remembered = match found {
+        Found::WithoutZone if shared.settings.dry_run => Vec::new(),
+        _ => progress.zones(link, target).await?,
+    };
+    let asked = shared.settings.target_zone.map(ColumnClock::Wall);
+    let asked_name = asked.and_then(ColumnClock::zone_name);
+    match (asked, remembered.as_slice()) {
+        (Some(asked), []) => return Ok(asked),
+        (Some(asked), [zone]) if asked_name == Some(zone.as_str()) => return Ok(asked),
+        (None, [zone]) if let Some(clock) = ColumnClock::of_zone(zone) => return Ok(clock),
+        (None, []) => {
+            let firsts = progress
+                .firsts(link, target, stream.interval, found)
+                .await?;
+            let differs = series.iter().find(|info| {
+                firsts.iter().any(|(ticker, first)| {
+                    ticker == info.key.ticker.as_str() && *first != info.first.micros()
+                })
+            });
+            return match differs {
+                None => Ok(ColumnClock::Utc),
+                Some(info) => Err(Error::UnknownZone {
+                    table: target.table.clone(),
+                    ticker: info.key.ticker.to_string(),
+                }),
+            };
+        }
+        _ => {}
+    }
+    let empty = format!("SELECT NOT EXISTS (SELECT 1 FROM {})", target.table);
+    let empty: bool = link
+        .one("looking at the target table", &empty, &[])
+        .await?
+        .get(0);
+    if empty {
+        return Ok(asked.unwrap_or(ColumnClock::Utc));
+    }
+    Err(Error::OtherZone {
+        table: target.table.clone(),
+        remembered,
+        given: asked_name.unwrap_or("UTC").to_owned(),
+    })
 }
 
 /// The instants of the dates that the run is about, by the series' exchange.

@@ -4,12 +4,14 @@
 //! a transaction of its own, and locked first thing in every chunk: that waits for another sync of the series, and for
 //! the ghost of a COMMIT whose answer was lost.
 
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::column::{ColumnClock, time_literal};
-use super::errors::Error;
+use super::errors::{Error, describe};
+use super::link::Link;
 use super::target::{Target, create::is_lost_race, literal, quote};
 use crate::model::{Interval, SeriesKey};
 
@@ -68,10 +70,41 @@ const COLUMNS: &str = "p.base_seq, p.base_id::text, p.pass_seq, p.pass_id::text,
      (extract(epoch FROM p.through_ts) * 1000000)::int8, p.rel_oid, p.rel_filenode";
 /// Columns of [`COLUMNS`].
 pub(super) const COLUMN_COUNT: usize = 7;
+/// What reading the table is called in messages.
+pub(super) const READING: &str = "reading how far the target is";
+/// The columns that every version has.
+const OF_OLD: [&str; 13] = [
+    "store_id",
+    "target_table",
+    "interval",
+    "ticker",
+    "base_seq",
+    "base_id",
+    "pass_seq",
+    "pass_id",
+    "through_ts",
+    "rel_oid",
+    "rel_filenode",
+    "first_ts",
+    "last_ts",
+];
+/// The zone of a `timestamp` column; missing from tables that an older version made, until it is needed.
+pub(super) const ZONE: &str = "time_zone";
+
+/// What there is of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing, in a dry run.
+    Nothing,
+    /// The table without the column [`ZONE`].
+    WithoutZone,
+    /// All of it.
+    All,
+}
 
 impl ProgressTable {
-    /// The table beside `target`.
-    pub(super) fn beside(target: &Target, store_id: Uuid) -> Self {
+    /// The table next to `target`.
+    pub(super) fn next_to(target: &Target, store_id: Uuid) -> Self {
         Self {
             table: format!("{}.backfill_sync", target.schema),
             schema: target.schema.clone(),
@@ -79,22 +112,48 @@ impl ProgressTable {
         }
     }
 
-    /// Makes the table where it is missing. Says whether it is there: `dry` makes nothing.
-    pub(super) async fn ensure(&self, client: &Client, dry: bool) -> Result<bool, Error> {
-        let failed = Error::database("looking for backfill_sync");
-        let row = client
-            .query_typed_one(
-                "SELECT to_regclass($1) IS NOT NULL, quote_ident(current_user), \
-                 has_schema_privilege(to_regnamespace($2), 'CREATE')",
+    /// Makes the table where it is missing, and says what there is: `dry` makes nothing.
+    pub(super) async fn ensure(&self, link: &Link<'_>, dry: bool) -> Result<Found, Error> {
+        let doing = "looking for backfill_sync";
+        let row = link
+            .one(
+                doing,
+                "SELECT quote_ident(current_user), has_schema_privilege(to_regnamespace($2), 'CREATE'), \
+                 row_security_active(to_regclass($1)), (SELECT array_agg(attname::text) FROM pg_attribute \
+                 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped), to_regclass($1) IS NOT NULL",
                 &[(&self.table, Type::TEXT), (&self.schema, Type::TEXT)],
             )
-            .await
-            .map_err(&failed)?;
-        if row.get::<_, bool>(0) || dry {
-            return Ok(row.get(0));
+            .await?;
+        if row.get::<_, bool>(4) {
+            let columns: Vec<String> = row.get::<_, Option<_>>(3).unwrap_or_default();
+            let has = |name: &str| columns.iter().any(|column| column == name);
+            let missing: Vec<_> = OF_OLD
+                .into_iter()
+                .filter(|name| !has(name))
+                .map(str::to_owned)
+                .collect();
+            if !missing.is_empty() {
+                return Err(Error::ForeignProgress {
+                    table: self.table.clone(),
+                    missing,
+                });
+            }
+            if row.get::<_, Option<bool>>(2) == Some(true) {
+                return Err(Error::HiddenProgress {
+                    table: self.table.clone(),
+                });
+            }
+            return Ok(if has(ZONE) {
+                Found::All
+            } else {
+                Found::WithoutZone
+            });
         }
-        let user: String = row.get(1);
-        if row.get::<_, Option<bool>>(2) == Some(false) {
+        if dry {
+            return Ok(Found::Nothing);
+        }
+        let user: String = row.get(0);
+        if row.get::<_, Option<bool>>(1) == Some(false) {
             return Err(Error::NoProgressTable {
                 table: self.table.clone(),
                 grant: format!("GRANT CREATE ON SCHEMA {} TO {user}", self.schema),
@@ -107,25 +166,117 @@ impl ProgressTable {
              base_seq bigint NOT NULL DEFAULT 0, base_id uuid NOT NULL DEFAULT '{nil}', \
              pass_seq bigint NOT NULL DEFAULT 0, pass_id uuid NOT NULL DEFAULT '{nil}', through_ts timestamptz, \
              rel_oid bigint NOT NULL DEFAULT 0, rel_filenode bigint NOT NULL DEFAULT 0, \
-             first_ts timestamptz, last_ts timestamptz, \
+             first_ts timestamptz, last_ts timestamptz, {ZONE} text, \
              PRIMARY KEY (store_id, target_table, \"interval\", ticker))",
             self.table
         );
         for _ in 0..3 {
-            match client.batch_execute(&ddl).await {
-                Ok(()) => return Ok(true),
+            match link.batch("creating backfill_sync", &ddl).await {
                 // Two at once: IF NOT EXISTS looks before the other has committed. By then it has.
                 Err(error) if is_lost_race(&error) => {}
-                Err(error) => return Err(Error::database("creating backfill_sync")(error)),
+                other => return other.map(|()| Found::All),
             }
         }
-        Ok(true)
+        Ok(Found::All)
+    }
+
+    /// Adds the column for the zone to a table of an older version.
+    pub(super) async fn add_zone(&self, link: &Link<'_>) -> Result<(), Error> {
+        let ddl = format!(
+            "ALTER TABLE {} ADD COLUMN IF NOT EXISTS {ZONE} text",
+            self.table
+        );
+        match link.batch("adding a column to backfill_sync", &ddl).await {
+            Err(Error::Database { answer, .. })
+                if answer.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) =>
+            {
+                Err(Error::OldProgress {
+                    table: self.table.clone(),
+                    ddl,
+                    why: describe(&answer),
+                })
+            }
+            Err(error) if is_lost_race(&error) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// The zones that are recorded for a table, by whichever store.
+    pub(super) async fn zones(
+        &self,
+        link: &Link<'_>,
+        target: &Target,
+    ) -> Result<Vec<String>, Error> {
+        let sql = format!(
+            "SELECT DISTINCT {ZONE} FROM {} WHERE target_table = $1 AND {ZONE} IS NOT NULL ORDER BY 1",
+            self.table
+        );
+        let rows = link
+            .query(READING, &sql, &[(&target.table, Type::TEXT)])
+            .await
+            .map_err(|error| self.explain(error))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Records the zone of a table's times, with every store's progress.
+    pub(super) async fn set_zone(
+        &self,
+        link: &Link<'_>,
+        target: &Target,
+        zone: &str,
+    ) -> Result<(), Error> {
+        let sql = format!(
+            "UPDATE {} SET {ZONE} = $2 WHERE target_table = $1 AND {ZONE} IS DISTINCT FROM $2",
+            self.table
+        );
+        link.execute(
+            "recording the time zone of the target",
+            &sql,
+            &[(&target.table, Type::TEXT), (&zone, Type::TEXT)],
+        )
+        .await
+        .map(|_| ())
+        .map_err(|error| self.explain(error))
+    }
+
+    /// The first timestamp that was recorded for each of this store's series, read as UTC, where the zone was not.
+    pub(super) async fn firsts(
+        &self,
+        link: &Link<'_>,
+        target: &Target,
+        interval: Interval,
+        found: Found,
+    ) -> Result<Vec<(String, i64)>, Error> {
+        let sql = format!(
+            "SELECT ticker, (extract(epoch FROM first_ts) * 1000000)::int8 FROM {} \
+             WHERE store_id = $1::text::uuid AND target_table = $2 AND \"interval\" = $3 \
+             AND first_ts IS NOT NULL {} ORDER BY ticker",
+            self.table,
+            if found == Found::All {
+                format!("AND {ZONE} IS NULL")
+            } else {
+                String::new()
+            }
+        );
+        let rows = link
+            .query(
+                READING,
+                &sql,
+                &[
+                    (&self.store_id.to_string(), Type::TEXT),
+                    (&target.table, Type::TEXT),
+                    (&i32::from(interval.minutes()), Type::INT4),
+                ],
+            )
+            .await
+            .map_err(|error| self.explain(error))?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// What is known of many series, in the order of `tickers`, by one query.
     pub(super) async fn probe(
         &self,
-        client: &Client,
+        link: &Link<'_>,
         target: &Target,
         interval: Interval,
         tickers: &[&str],
@@ -147,8 +298,9 @@ impl ProgressTable {
             edge("max"),
             self.table
         );
-        let rows = client
-            .query_typed(
+        let rows = link
+            .query(
+                READING,
                 &sql,
                 &[
                     (&tickers, Type::TEXT_ARRAY),
@@ -158,7 +310,7 @@ impl ProgressTable {
                 ],
             )
             .await
-            .map_err(|source| self.rights(source))?;
+            .map_err(|error| self.explain(error))?;
         Ok(rows
             .iter()
             .map(|row| Probed {
@@ -171,30 +323,35 @@ impl ProgressTable {
     /// Makes the rows of series that have none, in a transaction of their own.
     pub(super) async fn make_rows(
         &self,
-        client: &Client,
+        link: &Link<'_>,
         target: &Target,
         interval: Interval,
         tickers: &[&str],
     ) -> Result<(), Error> {
+        // Where there are no zones there may be no column for them.
+        let (column, value) = match target.clock.zone_name() {
+            Some(zone) => (format!(", {ZONE}"), format!(", {}", literal(zone))),
+            None => (String::new(), String::new()),
+        };
         let sql = format!(
-            "INSERT INTO {} (store_id, target_table, \"interval\", ticker) \
-             SELECT $2::text::uuid, $3, $4, s.ticker FROM unnest($1) AS s(ticker) ORDER BY s.ticker \
+            "INSERT INTO {} (store_id, target_table, \"interval\", ticker{column}) \
+             SELECT $2::text::uuid, $3, $4, s.ticker{value} FROM unnest($1) AS s(ticker) ORDER BY s.ticker \
              ON CONFLICT DO NOTHING",
             self.table
         );
-        client
-            .execute_typed(
-                &sql,
-                &[
-                    (&tickers, Type::TEXT_ARRAY),
-                    (&self.store_id.to_string(), Type::TEXT),
-                    (&target.table, Type::TEXT),
-                    (&i32::from(interval.minutes()), Type::INT4),
-                ],
-            )
-            .await
-            .map(|_| ())
-            .map_err(|source| self.rights(source))
+        link.execute(
+            READING,
+            &sql,
+            &[
+                (&tickers, Type::TEXT_ARRAY),
+                (&self.store_id.to_string(), Type::TEXT),
+                (&target.table, Type::TEXT),
+                (&i32::from(interval.minutes()), Type::INT4),
+            ],
+        )
+        .await
+        .map(|_| ())
+        .map_err(|error| self.explain(error))
     }
 
     /// SQL that reads a series' row, waiting for whoever has it, and with it this transaction's id.
@@ -257,8 +414,7 @@ impl ProgressTable {
     /// An error of a statement on the progress table; missing rights are told with the GRANT that mends them.
     pub(super) fn rights(&self, source: tokio_postgres::Error) -> Error {
         let denied = source.as_db_error().is_some_and(|db| {
-            *db.code() == tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE
-                && db.message().contains("backfill_sync")
+            *db.code() == SqlState::INSUFFICIENT_PRIVILEGE && db.message().contains("backfill_sync")
         });
         if denied {
             Error::ProgressRights {
@@ -269,7 +425,15 @@ impl ProgressTable {
                 ),
             }
         } else {
-            Error::database("reading how far the target is")(source)
+            Error::database(READING)(source)
+        }
+    }
+
+    /// The same for an error that may be another one.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::Database { answer, .. } => self.rights(answer),
+            other => other,
         }
     }
 }

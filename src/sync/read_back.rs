@@ -1,35 +1,34 @@
 //! What the table holds of a chunk's keys.
 
-use std::pin::pin;
-
-use futures_util::TryStreamExt;
+use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
-use tokio_postgres::{Client, Row};
 
 use super::column::time_text;
-use super::copy::{Merger, Reader, Standing};
+use super::copy::{Merger, Standing};
 use super::errors::Error;
+use super::link::Link;
 use super::target::quote;
 use super::transfer::Job;
 
 /// From this many places for a bar for each bar on, rows are read back one by one rather than as a range.
 const SPARSE_FACTOR: i64 = 64;
 
-/// How each row of the chunk stands to the table.
-pub(super) async fn read_back(client: &Client, job: &Job<'_>) -> Result<Vec<Standing>, Error> {
+/// How each row of the chunk compares with the table.
+pub(super) async fn read_back(link: &Link<'_>, job: &Job<'_>) -> Result<Vec<Standing>, Error> {
     let (target, chunk, series) = (job.target, job.chunk, job.series);
     let mut merger = Merger::new(target, series, chunk);
     let (Some(&first), Some(&last)) = (chunk.times.first(), chunk.times.last()) else {
         return Ok(merger.standing);
     };
-    let failed = Error::database("reading rows back");
+    let doing = "reading rows back";
     let time = quote(&target.time);
-    let select = format!(
+    let mut sql = format!(
         "SELECT {} FROM {} WHERE {}",
         target.read_columns(),
         target.table,
         target.range_sql(series.ticker.as_str(), first, last)
     );
+    let mut parameters = Vec::new();
     let places = (last - first) / series.interval.micros() + 1;
     if places > SPARSE_FACTOR * (chunk.len() as i64 + 16) {
         let wanted: Vec<String> = chunk
@@ -37,42 +36,18 @@ pub(super) async fn read_back(client: &Client, job: &Job<'_>) -> Result<Vec<Stan
             .iter()
             .map(|&micros| time_text(micros, target.clock))
             .collect();
-        let sql = format!(
-            "{select} AND {time} = ANY ($1::{}[]) ORDER BY {time}",
+        sql.push_str(&format!(
+            " AND {time} = ANY ($1::{}[])",
             target.clock.sql_type()
-        );
-        let parameters = [(wanted, Type::TEXT_ARRAY)];
-        let rows = client
-            .query_typed_raw(&sql, parameters)
-            .await
-            .map_err(&failed)?;
-        let mut rows = pin!(rows);
-        while let Some(row) = rows.try_next().await.map_err(&failed)? {
-            let fields = raw_fields(&row).map_err(&failed)?;
-            merger.held(&fields)?;
-        }
-        return Ok(merger.standing);
+        ));
+        parameters.push((wanted, Type::TEXT_ARRAY));
     }
-    let stream = client
-        .copy_out(&format!(
-            "COPY ({select} ORDER BY {time}) TO STDOUT (FORMAT binary)"
-        ))
-        .await
-        .map_err(&failed)?;
-    let mut stream = pin!(stream);
-    let mut reader = Reader::default();
-    let unreadable = |what| Error::Unreadable {
-        table: target.table.clone(),
-        what,
-    };
-    while let Some(message) = stream.try_next().await.map_err(&failed)? {
-        reader
-            .message(&message, |fields| merger.held(fields))?
-            .map_err(unreadable)?;
-    }
-    if !reader.is_complete() {
-        return Err(unreadable("the stream ended early"));
-    }
+    sql.push_str(&format!(" ORDER BY {time}"));
+    link.each(doing, &sql, parameters, |row| {
+        let fields = raw_fields(row).map_err(Error::database(doing))?;
+        merger.held(&fields)
+    })
+    .await?;
     Ok(merger.standing)
 }
 

@@ -1,12 +1,12 @@
 //! Checksums: the same hash, computed by the server over what it holds and by us over what was to be there.
 
 use sha2::{Digest, Sha256};
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::chunk::{Chunk, misfit};
 use super::column::{put_time, time_text};
 use super::errors::Error;
+use super::link::Link;
 use super::target::{Target, quote};
 use crate::model::SeriesKey;
 
@@ -25,7 +25,7 @@ pub enum Receipt {
 /// Compares the hash of `rows` of the chunk with that of the same rows in the table, inside the transaction that wrote
 /// them. `alone` says that the table holds nothing else between the first and the last.
 pub(super) async fn compare(
-    client: &Client,
+    link: &Link<'_>,
     target: &Target,
     series: &SeriesKey,
     chunk: &Chunk,
@@ -55,18 +55,17 @@ pub(super) async fn compare(
         if alone { "" } else { &only }
     );
     let wanted: Vec<String>;
+    let doing = "summing what the target holds";
     let found = if alone {
-        client.query_typed_one(&sql, &[]).await
+        link.one(doing, &sql, &[]).await?
     } else {
         wanted = rows
             .iter()
             .map(|&row| time_text(chunk.times[row], target.clock))
             .collect();
-        client
-            .query_typed_one(&sql, &[(&wanted, Type::TEXT_ARRAY)])
-            .await
-    }
-    .map_err(Error::database("summing what the target holds"))?;
+        link.one(doing, &sql, &[(&wanted, Type::TEXT_ARRAY)])
+            .await?
+    };
     let (count, theirs): (i64, String) = (found.get(0), found.get(1));
     if count as usize == rows.len() && theirs == ours {
         return Ok(());

@@ -1,13 +1,13 @@
 //! A run: the probe, the workers, the report.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::errors::{Class, Error, classify};
+use super::errors::Error;
 use super::prepare::{prepare, wanted};
 use super::progress::{Probed, ProgressTable};
 use super::series::Worker;
@@ -31,6 +31,10 @@ pub(super) struct Shared<'a> {
     pub stop: &'a Stop,
     pub observer: &'a dyn Observer,
     aborted: AtomicBool,
+    /// When Ctrl-C was first seen.
+    pub stopped_at: OnceLock<tokio::time::Instant>,
+    /// What was reported of waits: each once.
+    pub waits: Mutex<HashSet<String>>,
     /// Ids of commits that were looked up; nil where the store has no such commit.
     commit_ids: Mutex<HashMap<u64, Uuid>>,
 }
@@ -115,9 +119,19 @@ pub fn run(
         stop,
         observer,
         aborted: AtomicBool::new(false),
+        stopped_at: OnceLock::new(),
+        waits: Mutex::default(),
         commit_ids: Mutex::default(),
     };
-    let prepared = runtime.block_on(prepare(&shared, wanted))?;
+    let prepared = match runtime.block_on(prepare(&shared, wanted)) {
+        Err(Error::Interrupted) => {
+            runtime.shutdown_background();
+            let mut outcome = Outcome::default();
+            outcome.report.interrupted = true;
+            return Ok(outcome);
+        }
+        other => other?,
+    };
     let Some((streams, units, missing)) = prepared else {
         let tickers = settings.tickers.iter();
         return Ok(Outcome {
@@ -175,10 +189,16 @@ pub fn run(
     let mut outcome = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     outcome.report.tickers.sort_by(|a, b| a.name.cmp(&b.name));
     outcome.report.interrupted = stop.is_set();
+    let kept = outcome.report.totals.skipped_restated;
+    if kept > 0 {
+        outcome.report.hints.push(format!(
+            "{kept} rows of the target keep other values than the staged ones; --on-conflict update --full replaces them"
+        ));
+    }
     Ok(outcome)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -214,7 +234,7 @@ async fn run_unit(
         if matches!(error, Error::Interrupted) && counts == Counts::default() {
             return (None, None, seen);
         }
-        let fatal = (classify(&error) == Class::Reconnect).then(|| Fatal {
+        let fatal = error.is_fatal().then(|| Fatal {
             error: error.to_string(),
             hint: error.hint(),
         });

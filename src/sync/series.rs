@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::chunk::{Chunk, Chunks};
 use super::errors::{Class, Error, classify};
+use super::link::Link;
 use super::plan::{Pass, State, Synced};
 use super::progress::{self, Probed, Progress, ProgressTable};
 use super::read_back::{read_back, rows_that_are};
@@ -14,6 +15,7 @@ use super::run::{Shared, Stream};
 use super::source::SeriesInfo;
 use super::target::Target;
 use super::transfer::{InDoubt, Job, Sent, Session, Tally};
+use super::write::refuse_restated;
 use crate::model::{OnConflict, TimeRange};
 use crate::report::{Counts, Event};
 use crate::sync::copy::Standing;
@@ -21,10 +23,10 @@ use crate::sync::copy::Standing;
 /// A connection's worth of work: series after series over one session.
 pub(super) struct Worker<'a> {
     pub shared: &'a Shared<'a>,
-    pub session: Option<Session>,
+    pub session: Option<Session<'a>>,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
     /// Brings a series to the target.
     pub(super) async fn sync(
         &mut self,
@@ -83,8 +85,7 @@ impl Worker<'_> {
         if class == Class::Reconnect {
             self.session = None;
         } else if let Some(session) = &self.session {
-            // Whatever was begun is over; a session without a transaction only warns.
-            let _ = session.client.batch_execute("ROLLBACK").await;
+            session.link.rollback().await;
         }
         let patience = self.shared.settings.patience;
         let doubled = patience.wait_ms_min << (state.failures - 1).min(10);
@@ -103,8 +104,8 @@ impl Worker<'_> {
         state: &mut State,
     ) -> Result<(), Error> {
         if self.session.is_none() {
-            let client = self.shared.settings.address.connect().await?;
-            self.session = Some(Session::new(client));
+            let shared: &'a Shared<'a> = self.shared;
+            self.session = Some(Session::new(Link::connect(shared).await?));
         }
         if let Some(doubt) = state.in_doubt {
             self.settle_doubt(stream, info, doubt, state).await?;
@@ -197,7 +198,7 @@ impl Worker<'_> {
                     Sent::Moved(found) => {
                         if found.is_none() {
                             stream
-                                .make_rows(&session.client, &[info.key.ticker.as_str()])
+                                .make_rows(&session.link, &[info.key.ticker.as_str()])
                                 .await?;
                         }
                         state.progress = found;
@@ -263,7 +264,8 @@ impl Worker<'_> {
         let Some(session) = &self.session else {
             return Err(Error::Interrupted);
         };
-        let standing = read_back(&session.client, job).await?;
+        let standing = read_back(&session.link, job).await?;
+        refuse_restated(job, &standing)?;
         let restated = rows_that_are(&standing, Standing::Restated).len() as u64;
         let rows = standing.len() as u64;
         let mut counts = Counts {
@@ -272,10 +274,8 @@ impl Worker<'_> {
             skipped_identical: rows_that_are(&standing, Standing::Identical).len() as u64,
             ..Counts::default()
         };
-        match job.on_conflict {
-            OnConflict::Fail => counts.conflicts = restated,
-            OnConflict::Ignore => counts.skipped_restated = restated,
-            OnConflict::Update => {}
+        if job.on_conflict == OnConflict::Ignore {
+            counts.skipped_restated = restated;
         }
         state.counts += counts;
         state.narrow_through = job.chunk.instants.last().copied();
@@ -301,16 +301,13 @@ impl Worker<'_> {
         let sql = stream.progress.read_sql(&stream.target, &info.key);
         let mut row = None;
         for _ in 0..2 {
-            row = session
-                .client
-                .query_typed_opt(&sql, &[])
-                .await
-                .map_err(|source| stream.progress.rights(source))?;
+            let found = session.link.opt(progress::READING, &sql, &[]).await;
+            row = found.map_err(|error| stream.progress.explain(error))?;
             if row.is_some() {
                 break;
             }
             stream
-                .make_rows(&session.client, &[info.key.ticker.as_str()])
+                .make_rows(&session.link, &[info.key.ticker.as_str()])
                 .await?;
         }
         let progress = row.as_ref().and_then(progress::read).unwrap_or_default();
@@ -330,20 +327,15 @@ impl Worker<'_> {
         let Some(session) = &self.session else {
             return Err(Error::Interrupted);
         };
-        let client = &session.client;
-        let failed = Error::database("finding out what became of a commit");
-        client.batch_execute("BEGIN").await.map_err(&failed)?;
+        let link = &session.link;
+        let doing = "finding out what became of a commit";
+        link.begin().await?;
         let lock = stream.progress.lock_sql(&stream.target, &info.key);
-        let row = client
-            .query_typed_opt(&lock, &[])
-            .await
-            .map_err(|source| stream.progress.rights(source))?;
-        let status: Option<String> = client
-            .query_typed_one(&format!("SELECT txid_status({})", doubt.txid), &[])
-            .await
-            .map_err(&failed)?
-            .get(0);
-        client.batch_execute("ROLLBACK").await.map_err(&failed)?;
+        let row = link.opt(doing, &lock, &[]).await;
+        let row = row.map_err(|error| stream.progress.explain(error))?;
+        let asked = format!("SELECT txid_status({})", doubt.txid);
+        let status: Option<String> = link.one(doing, &asked, &[]).await?.get(0);
+        link.rollback().await;
         let progress = row.as_ref().and_then(progress::read);
         let committed = match status.as_deref() {
             Some("committed") => true,
@@ -374,14 +366,10 @@ impl Worker<'_> {
 
 impl Stream {
     /// Makes progress rows for tickers that have none.
-    pub(super) async fn make_rows(
-        &self,
-        client: &tokio_postgres::Client,
-        tickers: &[&str],
-    ) -> Result<(), Error> {
+    pub(super) async fn make_rows(&self, link: &Link<'_>, tickers: &[&str]) -> Result<(), Error> {
         let table: &ProgressTable = &self.progress;
         table
-            .make_rows(client, &self.target, self.interval, tickers)
+            .make_rows(link, &self.target, self.interval, tickers)
             .await
     }
 }

@@ -1,5 +1,7 @@
 //! What a sync is told to do.
 
+use std::time::Duration;
+
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
@@ -11,6 +13,8 @@ use crate::model::{Interval, OnConflict, Ticker};
 
 /// Bars in a chunk: one transaction.
 pub const CHUNK_ROWS_DEFAULT: usize = 131_072;
+/// How long one answer of the server is waited for.
+pub const STATEMENT_TIMEOUT_SECONDS_DEFAULT: u64 = 3_600;
 /// The table for 1-minute bars; those of other intervals have theirs behind it.
 const TABLE_DEFAULT: &str = "market_data";
 
@@ -49,6 +53,8 @@ pub struct Settings {
     pub target_zone: Option<Tz>,
     /// Sync the simulator's bars too.
     pub allow_demo: bool,
+    /// How long one answer of the server is waited for; no limit where there is none.
+    pub statement_timeout: Option<Duration>,
     /// Bars in a chunk.
     pub chunk_rows: usize,
     /// What a failure costs, and how many are borne.
@@ -97,6 +103,7 @@ impl Settings {
             round_volume: false,
             target_zone: None,
             allow_demo: false,
+            statement_timeout: Some(Duration::from_secs(STATEMENT_TIMEOUT_SECONDS_DEFAULT)),
             chunk_rows: CHUNK_ROWS_DEFAULT,
             patience: Patience::default(),
         }

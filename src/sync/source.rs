@@ -6,7 +6,7 @@ use std::error::Error as StdError;
 use arrow::record_batch::RecordBatch;
 use uuid::Uuid;
 
-use crate::model::{SeriesKey, TimeRange};
+use crate::model::{SeriesKey, TimeRange, Timestamp};
 
 /// What a source says went wrong.
 pub type SourceError = Box<dyn StdError + Send + Sync>;
@@ -23,6 +23,8 @@ pub struct SeriesInfo {
     pub exchange: String,
     /// Bars in it.
     pub rows: u64,
+    /// The first bar's timestamp.
+    pub first: Timestamp,
     /// The highest commit sequence in it.
     pub max_commit_seq: u64,
     /// Whether its bars are the simulator's.

@@ -65,6 +65,7 @@ impl Source for StoreSource {
             .map(|row| SeriesInfo {
                 exchange: row.provenance.exchange,
                 rows: row.rows,
+                first: row.first,
                 max_commit_seq: row.max_commit_seq,
                 key: row.key,
                 demo,

@@ -12,10 +12,10 @@
 
 use tokio::try_join;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Statement};
 
 use super::chunk::Chunk;
 use super::errors::{Class, Error, classify};
+use super::link::Link;
 use super::progress::{self, Progress, ProgressTable};
 use super::receipt::Receipt;
 use super::target::Target;
@@ -23,6 +23,8 @@ use crate::model::{OnConflict, SeriesKey};
 
 /// Unique violations before the detour over a temporary table.
 const LOSSES_MAX: u32 = 3;
+/// Statements that may be met on the server under the name that the client library chose: it takes the next one then.
+const NAMES_MAX: u32 = 1_000;
 /// What became of a chunk in the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
@@ -74,20 +76,17 @@ pub(super) struct Job<'a> {
     pub receipt: Receipt,
 }
 
-/// A connection and what is prepared on it.
-pub(super) struct Session {
-    pub client: Client,
-    /// The COPY statement, by table and columns.
-    pub copy_in: Option<(String, Statement)>,
+/// A connection and what is not known of it.
+pub(super) struct Session<'a> {
+    pub link: Link<'a>,
     /// Set while a COMMIT is under way.
     pub in_doubt: Option<InDoubt>,
 }
 
-impl Session {
-    pub(super) fn new(client: Client) -> Self {
+impl<'a> Session<'a> {
+    pub(super) fn new(link: Link<'a>) -> Self {
         Self {
-            client,
-            copy_in: None,
+            link,
             in_doubt: None,
         }
     }
@@ -95,13 +94,15 @@ impl Session {
     /// Sends a chunk. After an error the transaction is rolled back, where the connection still stands.
     pub(super) async fn send(&mut self, job: &Job<'_>) -> Result<Sent, Error> {
         let mut losses = 0;
+        let mut names = 0;
         loop {
             let result = self.try_send(job, losses >= LOSSES_MAX).await;
             if !matches!(result, Ok(Sent::Committed(_))) && self.in_doubt.is_none() {
-                let _ = self.client.batch_execute("ROLLBACK").await;
+                self.link.rollback().await;
             }
             match result {
                 Err(error) if losses < LOSSES_MAX && is_loss(&error) => losses += 1,
+                Err(error) if names < NAMES_MAX && is_taken_name(&error) => names += 1,
                 other => return other,
             }
         }
@@ -110,28 +111,24 @@ impl Session {
     async fn try_send(&mut self, job: &Job<'_>, detour: bool) -> Result<Sent, Error> {
         let look = look_sql(job);
         let lock = job.progress_table.lock_sql(job.target, job.series);
+        let client = self.link.client();
         // One round trip: the server takes them one after the other.
-        let (_, locked, looked) = try_join!(
-            biased;
-            async {
-                self.client
-                    .batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
-                    .await
-                    .map_err(Error::database("beginning a transaction"))
-            },
-            async {
-                self.client
-                    .query_typed_opt(&lock, &[])
-                    .await
-                    .map_err(|source| job.progress_table.rights(source))
-            },
-            async {
-                self.client
-                    .query_typed_opt(&look, &[])
-                    .await
-                    .map_err(Error::database("looking at the target table"))
-            },
-        )?;
+        let answers = async {
+            try_join!(
+                biased;
+                self.link.begin_unwatched(),
+                async {
+                    let locked = client.query_typed_opt(&lock, &[]).await;
+                    locked.map_err(|source| job.progress_table.rights(source))
+                },
+                async {
+                    let looked = client.query_typed_opt(&look, &[]).await;
+                    looked.map_err(Error::database("looking at the target table"))
+                },
+            )
+        };
+        let doing = "locking the progress and the target table";
+        let ((), locked, looked) = self.link.wait_all(doing, answers).await?;
         let found = locked.as_ref().and_then(progress::read);
         let (Some(locked), Some(found)) = (locked, found) else {
             return Ok(Sent::Moved(None));
@@ -169,31 +166,41 @@ impl Session {
         let moving = job
             .next
             .map(|next| job.progress_table.move_sql(job.target, job.series, &next));
+        let client = self.link.client();
         let moved = async {
             match &moving {
-                Some(sql) => self
-                    .client
+                Some(sql) => client
                     .execute_typed(sql, &[])
                     .await
                     .map_err(|source| job.progress_table.rights(source)),
                 None => Ok(1),
             }
         };
-        // A failed UPDATE makes the COMMIT behind it a ROLLBACK.
+        // A failed UPDATE makes the COMMIT after it a ROLLBACK.
         let committed = async {
-            self.client
-                .batch_execute("COMMIT")
-                .await
-                .map_err(Error::database("committing"))
+            let committed = client.batch_execute("COMMIT").await;
+            committed.map_err(Error::database("committing"))
         };
-        let result = try_join!(biased; moved, committed);
+        let answers = async { try_join!(biased; moved, committed) };
+        let result = self.link.wait_commit(answers).await;
         // What the server refused did not happen; but a server that is going down may have committed before.
-        let refused = matches!(&result, Err(error) if classify(error) != Class::Reconnect);
+        let refused = matches!(
+            &result,
+            Err(error) if error.is_answer() && classify(error) != Class::Reconnect
+        );
         if result.is_ok() || refused {
             self.in_doubt = None;
         }
         result.map(|_| ())
     }
+}
+
+/// Whether the name of a statement means another one on the server that a pooler chose.
+fn is_taken_name(error: &Error) -> bool {
+    error
+        .database_source()
+        .and_then(tokio_postgres::Error::code)
+        .is_some_and(|code| *code == SqlState::DUPLICATE_PSTATEMENT)
 }
 
 /// Looks what the table is and whether any row stands in the chunk's range. The table is locked from here on, so it

@@ -18,7 +18,7 @@ use crate::model::OnConflict;
 
 /// Bytes gathered before they are handed to the connection.
 const COPY_BUFFER_BYTES: usize = 128 * 1024;
-impl Session {
+impl Session<'_> {
     /// Writes the chunk's rows and checks that they arrived.
     pub(super) async fn write(
         &mut self,
@@ -40,7 +40,7 @@ impl Session {
             self.check_sum(job, &all, true).await?;
             return Ok(tally);
         }
-        let mut standing = read_back(&self.client, job).await?;
+        let mut standing = read_back(&self.link, job).await?;
         refuse_restated(job, &standing)?;
         let mut inserted = rows_that_are(&standing, Standing::New);
         if detour {
@@ -48,7 +48,7 @@ impl Session {
             inserted = self.insert_around(job, &wanted).await?;
             if inserted.len() < wanted.len() {
                 // Somebody else's rows came first. They are there now: look what they hold.
-                standing = read_back(&self.client, job).await?;
+                standing = read_back(&self.link, job).await?;
                 inserted
                     .iter()
                     .for_each(|&row| standing[row] = Standing::New);
@@ -82,7 +82,7 @@ impl Session {
         if job.receipt != Receipt::Checksum {
             return Ok(());
         }
-        receipt::compare(&self.client, job.target, job.series, job.chunk, rows, alone).await
+        receipt::compare(&self.link, job.target, job.series, job.chunk, rows, alone).await
     }
 
     /// COPYs rows of the chunk into the table, or into `instead`. Returns how many the server says it took.
@@ -97,43 +97,41 @@ impl Session {
             "COPY {table} ({}) FROM STDIN (FORMAT binary)",
             job.target.written_columns()
         );
-        let failed = Error::database("copying rows in");
-        let statement = match &self.copy_in {
-            Some((prepared, statement)) if *prepared == sql => statement.clone(),
-            _ => {
-                let statement = self.client.prepare(&sql).await.map_err(&failed)?;
-                self.copy_in = Some((sql, statement.clone()));
-                statement
-            }
-        };
-        let sink = self
-            .client
-            .copy_in::<_, Cursor<Vec<u8>>>(&statement)
-            .await
-            .map_err(&failed)?;
-        let mut sink = pin!(sink);
+        let doing = "copying rows in";
+        let (link, client) = (&self.link, self.link.client());
+        // The client library knows no COPY without a name. This one is made in this transaction, so on the server that
+        // the transaction is on, and a name that is taken there is an error: it cannot mean another statement. It goes
+        // out of use, by drop, before the transaction ends.
+        let statement = link.wait(doing, client.prepare(&sql)).await?;
+        let sink = client.copy_in::<_, Cursor<Vec<u8>>>(&statement);
+        let mut sink = pin!(link.wait(doing, sink).await?);
         let writer = Writer::new(job.target, job.series, job.chunk);
         let mut buffer = Vec::with_capacity(COPY_BUFFER_BYTES + 512);
         writer.header(&mut buffer);
-        let mut cut = false;
+        // Says whether the server still takes rows; where it does not, its reason comes with the end.
+        let mut feed =
+            async |rows: Vec<u8>| match link.wait(doing, sink.feed(Cursor::new(rows))).await {
+                Err(Error::Database { .. }) => Ok(false),
+                fed => fed.map(|()| true),
+            };
+        let mut takes = true;
         for &row in rows {
             // An error here drops the sink, which tells the server to forget the COPY.
             writer.row(row, &mut buffer)?;
             if buffer.len() >= COPY_BUFFER_BYTES {
                 let full =
                     std::mem::replace(&mut buffer, Vec::with_capacity(COPY_BUFFER_BYTES + 512));
-                if sink.feed(Cursor::new(full)).await.is_err() {
-                    // The server's reason comes with the end.
-                    cut = true;
+                takes = feed(full).await?;
+                if !takes {
                     break;
                 }
             }
         }
-        if !cut {
+        if takes {
             writer.trailer(&mut buffer);
-            let _ = sink.feed(Cursor::new(buffer)).await;
+            feed(buffer).await?;
         }
-        let took = sink.finish().await.map_err(&failed)?;
+        let took = link.wait(doing, sink.as_mut().finish()).await?;
         if took != rows.len() as u64 && job.receipt != Receipt::None {
             return Err(Error::Receipt {
                 series: job.series.clone(),
@@ -152,27 +150,22 @@ impl Session {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let failed = Error::database("inserting by way of a temporary table");
+        let doing = "inserting by way of a temporary table";
         let target = job.target;
         let columns = target.written_columns();
-        self.client
-            .batch_execute(&format!(
-                "CREATE TEMPORARY TABLE backfill_chunk ON COMMIT DROP AS SELECT {columns} FROM {} WITH NO DATA",
-                target.table
-            ))
-            .await
-            .map_err(&failed)?;
-        self.copy_in = None;
-        let copied = self.copy(job, rows, Some("pg_temp.backfill_chunk")).await;
-        self.copy_in = None;
-        copied?;
+        let create = format!(
+            "CREATE TEMPORARY TABLE backfill_chunk ON COMMIT DROP AS SELECT {columns} FROM {} WITH NO DATA",
+            target.table
+        );
+        self.link.batch(doing, &create).await?;
+        self.copy(job, rows, Some("pg_temp.backfill_chunk")).await?;
         let (ticker, time) = (quote(&target.ticker), quote(&target.time));
         let sql = format!(
             "INSERT INTO {} ({columns}) SELECT {columns} FROM pg_temp.backfill_chunk ORDER BY {time} \
              ON CONFLICT ({ticker}, {time}) DO NOTHING RETURNING (extract(epoch FROM {time}) * 1000000)::int8",
             target.table
         );
-        let returned = self.client.query_typed(&sql, &[]).await.map_err(&failed)?;
+        let returned = self.link.query(doing, &sql, &[]).await?;
         let mut times: Vec<i64> = returned.iter().map(|row| row.get(0)).collect();
         times.sort_unstable();
         Ok(rows
@@ -241,10 +234,9 @@ impl Session {
             .map(|column| (column as &(dyn ToSql + Sync), Type::TEXT_ARRAY))
             .collect();
         let took = self
-            .client
-            .execute_typed(&sql, &parameters)
-            .await
-            .map_err(Error::database("updating restated rows"))?;
+            .link
+            .execute("updating restated rows", &sql, &parameters)
+            .await?;
         if took != rows.len() as u64 && job.receipt != Receipt::None {
             return Err(Error::Receipt {
                 series: job.series.clone(),
@@ -259,7 +251,7 @@ impl Session {
 }
 
 /// Under `fail`, a chunk with restated rows is refused whole.
-fn refuse_restated(job: &Job<'_>, standing: &[Standing]) -> Result<(), Error> {
+pub(super) fn refuse_restated(job: &Job<'_>, standing: &[Standing]) -> Result<(), Error> {
     if job.on_conflict != OnConflict::Fail {
         return Ok(());
     }

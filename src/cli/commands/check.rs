@@ -1,7 +1,7 @@
 //! `check`: what works here, what does not, and why.
 
 use std::io::Write;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::Days;
 
@@ -44,6 +44,9 @@ pub struct Args {
     #[arg(long, value_name = "URL", help_heading = "Output")]
     database_url: Option<SecretUrl>,
 }
+
+/// How long the database may take to answer one query.
+const DATABASE_MAX: Duration = Duration::from_secs(10);
 
 /// Looks at one thing.
 type Check = fn(&Context, &Args) -> Result<Finding, CliError>;
@@ -212,7 +215,17 @@ fn database(context: &Context, args: &Args) -> Result<Finding, CliError> {
             .connect()
             .await
             .map_err(|error| CliError::of(exit_codes::FAILED, &error))?;
-        let row = (client.query_one("SHOW server_version", &[]).await)
+        let version = client.query_typed_one("SHOW server_version", &[]);
+        let row = tokio::time::timeout(DATABASE_MAX, version)
+            .await
+            .map_err(|_| {
+                CliError::failed(format!(
+                    "{} lets one in, but did not answer a query within {} s",
+                    address.label(),
+                    DATABASE_MAX.as_secs()
+                ))
+                .hint("is it a connection pooler without a free connection?")
+            })?
             .map_err(|error| CliError::of(exit_codes::FAILED, &error))?;
         Ok::<String, CliError>(row.get(0))
     })?;

@@ -1,6 +1,7 @@
 //! `backfill inject-csv`: CSV dumps into the store.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use chrono_tz::Tz;
 use clap::ValueEnum;
@@ -10,7 +11,7 @@ use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::exit_codes;
-use crate::cli::push::{Push, PushArgs};
+use crate::cli::push::{Push, PushArgs, Staged};
 use crate::inject::{self, DateOrder, Decimal, Input, Label, Settings, Sink};
 use crate::model::{Bar, DateRange, Interval, OnConflict, Ticker, Timestamp};
 use crate::report::{RunKind, RunReport};
@@ -192,12 +193,19 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     };
     let result = inject::run(sink, &settings, dumps, &observer, &stop).map_err(failure);
     drop(observer);
-    let mut report = result.unwrap_or_else(|error| RunReport {
+    let report = result.unwrap_or_else(|error| RunReport {
         fatal: Some((&error).into()),
         ..RunReport::default()
     });
     if let Some(push) = push {
-        push.run(context, &store, settings.interval, &mut report);
+        let staged = Staged {
+            dir: &store_dir,
+            options: &options,
+            run: &run,
+            interval: settings.interval,
+        };
+        let report = push.run(context, Arc::new(store), &staged, report);
+        return Ok(Outcome::Run(Box::new(report)));
     }
     let summary = context.summary_json(&report);
     let finished_at: Timestamp = context.now();

@@ -1,6 +1,5 @@
 //! `sync`: staged bars into Postgres.
 
-use std::path::Path;
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -13,18 +12,14 @@ use crate::cli::push;
 use crate::model::{DateRange, Interval, OnConflict};
 use crate::report::RunKind;
 use crate::secret::SecretUrl;
-use crate::store::{Error, OpenOptions, Reader, Store};
+use crate::store::{OpenOptions, Store};
 use crate::sync::{self, Receipt, Settings, StoreSource};
-
-/// A sync that noted how far it came, or a bar just staged, holds the store for a moment only.
-const WRITER_WAIT_MS: u64 = 3_000;
-const WRITER_POLL_MS: u64 = 50;
 
 /// Push staged bars into a Postgres table, exactly once. Example: backfill sync --database-url postgres://me@db/bars --create-table
 ///
-/// Only what the table lacks goes over the wire: how far each series came stands in backfill_sync, beside the table. A
-/// sync that was cut short, wherever it was, goes on where it stopped. A table that was emptied or made anew is filled
-/// again; rows deleted from its middle come back with --full.
+/// Only what the table lacks is sent: the table backfill_sync next to it keeps how far each series came. A sync that was
+/// cut short, wherever it was, continues where it stopped. A table that was emptied or created again is filled again;
+/// rows deleted from its middle come back with --full.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill sync --create-table
@@ -42,13 +37,17 @@ pub struct Args {
     #[arg(long, help_heading = "Target")]
     create_table: bool,
 
-    /// Zone of a timestamp column that has none [default: UTC]. Example: --target-timezone America/New_York
+    /// Time zone of a timestamp column that has none. The first sync of the table records it; later ones, and --sync, use it without this option [default: UTC]. Example: --target-timezone America/New_York
     #[arg(long, value_name = "ZONE", help_heading = "Target")]
     target_timezone: Option<Tz>,
 
     /// Round volumes for an integer column. Example: --round-volume
     #[arg(long, help_heading = "Target")]
     round_volume: bool,
+
+    /// Give up when the server, or a connection pooler, does not answer a statement for so many seconds; 0 waits without limit. Example: --statement-timeout 60
+    #[arg(long, value_name = "SECONDS", default_value_t = sync::STATEMENT_TIMEOUT_SECONDS_DEFAULT, help_heading = "Target")]
+    statement_timeout: u64,
 
     /// Connections at once. Example: --threads 8
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Target")]
@@ -122,7 +121,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         info.on_conflict = Some(settings.on_conflict);
         info.target = Some(settings.address.label().to_owned());
     });
-    let source = StoreSource::new(open(&dir)?);
+    let source = StoreSource::new(push::open(&dir)?);
     settings.tickers = tickers.among(|| Ok(source.reader().series()?))?;
     for notice in source.reader().notices() {
         tracing::warn!("{notice}");
@@ -130,10 +129,18 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let observer = context.observer();
     let outcome = sync::run(&source, &settings, &context.stop(), &observer).map_err(push::error)?;
     drop(observer);
+    let at_once = OpenOptions {
+        wait_for_readers: Duration::ZERO,
+        ..OpenOptions::default()
+    };
     let news = push::news(source.reader(), &settings, &outcome.seen);
     drop(source);
     if !settings.dry_run && !news.is_empty() {
-        note(context, &dir, &settings, &news);
+        // Another sync may be reading the store; then its note will do.
+        match Store::open(&dir, &at_once) {
+            Ok(store) => push::note(context, &store, &settings, &news),
+            Err(error) => tracing::debug!("how far the target is was not noted: {error}"),
+        }
     }
     Ok(Outcome::Run(Box::new(outcome.report)))
 }
@@ -159,40 +166,9 @@ fn settle(context: &Context, args: &Args) -> Result<Settings, CliError> {
         round_volume: args.round_volume,
         target_zone: args.target_timezone,
         allow_demo: args.allow_demo,
+        statement_timeout: Some(Duration::from_secs(args.statement_timeout))
+            .filter(|limit| !limit.is_zero()),
         chunk_rows: args.chunk_rows,
         ..Settings::new(push::address(context, args.database_url.as_ref())?)
     })
-}
-
-/// The store, both tiers: while another process writes, the hot bars cannot be read.
-fn open(dir: &Path) -> Result<Reader, CliError> {
-    let mut waited = 0;
-    loop {
-        let reader = Reader::open(dir, &OpenOptions::default())?;
-        let Some(pid) = reader.is_lake_only() else {
-            return Ok(reader);
-        };
-        if waited >= WRITER_WAIT_MS {
-            return Err(Error::WriterRuns {
-                dir: dir.to_path_buf(),
-                pid,
-            }
-            .into());
-        }
-        drop(reader);
-        std::thread::sleep(Duration::from_millis(WRITER_POLL_MS));
-        waited += WRITER_POLL_MS;
-    }
-}
-
-/// Notes in the store how far the target is, for `status`. Another sync may be reading the store; then its note will do.
-fn note(context: &Context, dir: &Path, settings: &Settings, news: &[sync::Seen]) {
-    let at_once = OpenOptions {
-        wait_for_readers: Duration::ZERO,
-        ..OpenOptions::default()
-    };
-    match Store::open(dir, &at_once) {
-        Ok(store) => push::note(context, &store, settings, news),
-        Err(error) => tracing::debug!("how far the target is was not noted: {error}"),
-    }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::context::{Context, Outcome};
 use super::error::CliError;
 use super::exit_codes;
-use super::push::Push;
+use super::push::{self, Push};
 use crate::backfill::{History, Job, Plan, Planner, partial_dates};
 use crate::export::BarsWriter;
 use crate::model::{Ticker, Timestamp};
@@ -130,12 +130,18 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
             Ok(report)
         });
         match went {
-            Ok(mut report) => {
-                if let Some(push) = push {
-                    push.run(context, &store, Some(settings.interval), &mut report);
+            Ok(report) => match push {
+                Some(push) => {
+                    let staged = push::Staged {
+                        dir: &dir,
+                        options: &options,
+                        run: &run,
+                        interval: Some(settings.interval),
+                    };
+                    push.run(context, store, &staged, report)
                 }
-                record_end(context, &store, &run, report)
-            }
+                None => record_end(context, &store, &run, report),
+            },
             Err(error) => {
                 let report = RunReport {
                     fatal: Some((&error).into()),

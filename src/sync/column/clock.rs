@@ -5,6 +5,8 @@ use chrono_tz::Tz;
 
 use crate::model::Timestamp;
 
+/// The zone of a column that none was named for.
+const UTC: &str = "UTC";
 /// Microseconds from 1970 to 2000, where Postgres counts from.
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
 /// Clocks change at whole quarters of an hour, if not whole hours: one look-up serves a quarter.
@@ -26,6 +28,25 @@ pub enum ColumnClock {
 pub struct Repeated(pub Timestamp);
 
 impl ColumnClock {
+    /// The zone of the column's times, as it is recorded; none where the column has time zones itself.
+    #[must_use]
+    pub fn zone_name(self) -> Option<&'static str> {
+        match self {
+            Self::Instant => None,
+            Self::Utc => Some(UTC),
+            Self::Wall(zone) => Some(zone.name()),
+        }
+    }
+
+    /// The clock of a `timestamp` column whose zone has this name; `None` for a name that is not a zone's.
+    #[must_use]
+    pub fn of_zone(name: &str) -> Option<Self> {
+        match name {
+            UTC => Some(Self::Utc),
+            name => name.parse().ok().map(Self::Wall),
+        }
+    }
+
     /// The column's type in SQL.
     #[must_use]
     pub const fn sql_type(self) -> &'static str {
@@ -157,6 +178,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_zone_is_found_again_by_its_name() {
+        for clock in [
+            ColumnClock::Utc,
+            ColumnClock::Wall(chrono_tz::America::New_York),
+        ] {
+            assert_eq!(
+                ColumnClock::of_zone(clock.zone_name().unwrap()),
+                Some(clock)
+            );
+        }
+        assert_eq!(ColumnClock::of_zone("Mars/Olympus"), None);
     }
 
     #[test]

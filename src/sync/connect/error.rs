@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::sync::errors::{Class, classify_source, describe};
+
 /// An address cannot be used as it is written. Wrong on the command line, not on the server.
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
@@ -77,12 +79,12 @@ impl AddressError {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The connection failed.
-    #[error("{label} cannot be reached: {}", crate::sync::errors::describe(source))]
+    #[error("{label} cannot be reached: {}", describe(answer))]
     Failed {
         /// Where to, without a password.
         label: String,
-        /// Why.
-        source: tokio_postgres::Error,
+        /// Why. No source of this error: the message has all of it already.
+        answer: tokio_postgres::Error,
     },
     /// It took too long.
     #[error("{label} did not answer within {seconds} s")]
@@ -92,4 +94,65 @@ pub enum ConnectError {
         /// The limit.
         seconds: u64,
     },
+    /// The server's name means no address.
+    #[error("{label} cannot be reached: its name cannot be resolved: {why}")]
+    Unresolved {
+        /// Where to, without a password.
+        label: String,
+        /// Why.
+        why: String,
+    },
+    /// None of several servers could be reached.
+    #[error("no server of {label} can be reached: {}", list(each))]
+    None {
+        /// Where to, without a password.
+        label: String,
+        /// Why, for each of them; the labels are of one server each.
+        each: Vec<ConnectError>,
+    },
+}
+
+impl ConnectError {
+    /// The errors of single servers.
+    fn single(&self) -> &[Self] {
+        match self {
+            Self::None { each, .. } => each,
+            one => std::slice::from_ref(one),
+        }
+    }
+
+    /// What the servers answered, and what the client library says of those that did not.
+    pub(in crate::sync) fn answers(&self) -> impl Iterator<Item = &tokio_postgres::Error> {
+        self.single().iter().filter_map(|error| match error {
+            Self::Failed { answer, .. } => Some(answer),
+            _ => None,
+        })
+    }
+
+    /// Whether another attempt may fare better: at one of the servers is enough.
+    pub(in crate::sync) fn class(&self) -> Class {
+        let may_pass = self.single().iter().any(|error| match error {
+            Self::Failed { answer, .. } => classify_source(answer) == Class::Reconnect,
+            Self::TimedOut { .. } => true,
+            Self::Unresolved { .. } | Self::None { .. } => false,
+        });
+        if may_pass {
+            Class::Reconnect
+        } else {
+            Class::Never
+        }
+    }
+
+    /// Whether a server answered that it is not ready yet, or not for one more.
+    pub(in crate::sync) fn is_starting(&self) -> bool {
+        self.answers().any(|answer| {
+            answer.as_db_error().is_some() && classify_source(answer) == Class::Reconnect
+        })
+    }
+}
+
+/// `a:1 did not answer within 10 s; b:2 cannot be reached: connection refused`.
+fn list(each: &[ConnectError]) -> String {
+    let each: Vec<_> = each.iter().map(ToString::to_string).collect();
+    each.join("; ")
 }

@@ -4,6 +4,7 @@
 //! ever puts a password into a message**: whatever is shown is put together from host, port, user and database.
 
 mod error;
+mod hosts;
 mod parse;
 mod passfile;
 mod tls;
@@ -11,11 +12,11 @@ mod tls;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio_postgres::config::Host;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use self::error::{AddressError, ConnectError};
+use self::hosts::{Login, Server};
 use self::parse::Settings;
 pub use self::tls::SslMode;
 use self::tls::TlsOptions;
@@ -25,13 +26,11 @@ use crate::secret::SecretUrl;
 const CONNECT_SECONDS_DEFAULT: u64 = 10;
 /// After so long without an answer from the machine at the other end, sent data counts as lost.
 const TCP_USER_TIMEOUT_SECONDS: u64 = 60;
-/// Where servers put their sockets.
-const SOCKET_DIRS: [&str; 3] = ["/var/run/postgresql", "/run/postgresql", "/tmp"];
 
 /// Where to connect to, and how: everything but the connection.
 #[derive(Clone)]
 pub struct Address {
-    config: Config,
+    servers: Vec<Server>,
     tls: TlsOptions,
     connector: MakeRustlsConnect,
     timeout: Duration,
@@ -74,24 +73,6 @@ impl Address {
                 .filter(|v| !v.is_empty())
         };
         let mut config = Config::new();
-        let port = get("port").unwrap_or("5432");
-        for one in port.split(',') {
-            let one = if one.is_empty() { "5432" } else { one };
-            config.port(one.parse().map_err(|_| AddressError::Value("port"))?);
-        }
-        let default_host = default_host(port);
-        let host = get("host")
-            .or_else(|| get("hostaddr"))
-            .unwrap_or(&default_host);
-        for one in host.split(',') {
-            if !is_host(one) {
-                return Err(AddressError::Value("host"));
-            }
-            config.host(if one.is_empty() { &default_host } else { one });
-        }
-        for one in get("hostaddr").into_iter().flat_map(|all| all.split(',')) {
-            config.hostaddr(one.parse().map_err(|_| AddressError::Value("hostaddr"))?);
-        }
         let user = get("user");
         if let Some(user) = user {
             config.user(user);
@@ -107,13 +88,6 @@ impl Address {
         let passfile = get("passfile")
             .map(PathBuf::from)
             .or_else(|| home.map(|home| home.join(".pgpass")));
-        if let Some(password) = get("password") {
-            config.password(password);
-        } else if let (Some(path), Some(user), Some(dbname)) = (passfile, user, dbname)
-            && let Some(password) = passfile::password(&path, host, port, dbname, user)
-        {
-            config.password(password);
-        }
         if let Some(options) = get("options") {
             config.options(options);
         }
@@ -153,18 +127,27 @@ impl Address {
             }
             None | Some(_) => {}
         }
-        let tls = tls_options(&config, &get)?;
-        config.ssl_mode(match tls.mode {
-            SslMode::Disable => tokio_postgres::config::SslMode::Disable,
-            SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
-            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
-                tokio_postgres::config::SslMode::Require
-            }
-        });
+        let hosts = hosts::Hosts {
+            host: get("host"),
+            hostaddr: get("hostaddr"),
+            port: get("port"),
+        };
+        let login = Login {
+            user,
+            dbname,
+            password: get("password"),
+            passfile: passfile.as_deref(),
+        };
+        let mut servers = hosts::servers(&config, &hosts, &login)?;
+        let tls = tls_options(&servers, &get)?;
+        for server in &mut servers {
+            server.set_tls(tls.mode);
+        }
+        let names: Vec<_> = servers.iter().map(|server| server.name.as_str()).collect();
         Ok(Self {
-            label: label(host, get("port"), user, dbname),
+            label: label(&names.join(","), user, dbname),
             connector: tls.connector()?,
-            config,
+            servers,
             tls,
             timeout,
         })
@@ -180,45 +163,6 @@ impl Address {
     #[must_use]
     pub fn ssl_mode(&self) -> SslMode {
         self.tls.mode
-    }
-
-    /// A connection. Its background task ends with the client.
-    pub async fn connect(&self) -> Result<Client, ConnectError> {
-        tokio::time::timeout(self.timeout, self.connect_unlimited())
-            .await
-            .map_err(|_| ConnectError::TimedOut {
-                label: self.label.clone(),
-                seconds: self.timeout.as_secs(),
-            })?
-    }
-
-    async fn connect_unlimited(&self) -> Result<Client, ConnectError> {
-        let failed = |source| ConnectError::Failed {
-            label: self.label.clone(),
-            source,
-        };
-        let client = if self.tls.mode == SslMode::Disable {
-            let (client, connection) = self.config.connect(NoTls).await.map_err(failed)?;
-            tokio::spawn(connection);
-            client
-        } else {
-            let (client, connection) = self
-                .config
-                .connect(self.connector.clone())
-                .await
-                .map_err(failed)?;
-            tokio::spawn(connection);
-            client
-        };
-        // A client that vanishes without a word must not hold its locks for hours: the server looks after it, and ends
-        // transactions that stand still. Whoever has no right to say so (a pooler) goes on without.
-        let _ = client
-            .batch_execute(
-                "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; \
-                 SET idle_in_transaction_session_timeout = '120s'",
-            )
-            .await;
-        Ok(client)
     }
 }
 
@@ -257,7 +201,7 @@ fn fill_from_variables(settings: &mut Settings, variable: &dyn Fn(&str) -> Optio
 }
 
 fn tls_options<'a>(
-    config: &Config,
+    servers: &[Server],
     get: &dyn Fn(&str) -> Option<&'a str>,
 ) -> Result<TlsOptions, AddressError> {
     let mut mode = get("sslmode").map(SslMode::parse).transpose()?;
@@ -269,10 +213,7 @@ fn tls_options<'a>(
         other => other.map(PathBuf::from),
     };
     let mut mode = mode.unwrap_or(SslMode::Prefer);
-    let all_sockets = config
-        .get_hosts()
-        .iter()
-        .all(|host| !matches!(host, Host::Tcp(_)));
+    let all_sockets = servers.iter().all(Server::is_socket);
     if all_sockets {
         // As libpq does: a socket of this machine needs no TLS, and servers offer none there.
         mode = SslMode::Disable;
@@ -286,44 +227,14 @@ fn tls_options<'a>(
     })
 }
 
-/// The folder of a server's socket on this machine, else this machine by TCP.
-fn default_host(port: &str) -> String {
-    let port = port.split(',').next().unwrap_or(port);
-    SOCKET_DIRS
-        .into_iter()
-        .find(|dir| Path::new(dir).join(format!(".s.PGSQL.{port}")).exists())
-        .unwrap_or("localhost")
-        .to_owned()
-}
-
-/// Whether this is a socket's folder, an IPv6 address, or a name without a character that no host's
-/// name has: those show that a password was taken for a host.
-fn is_host(text: &str) -> bool {
-    let in_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
-    let address = text.split('%').next().unwrap_or(text);
-    text.starts_with(['/', '@'])
-        || text.chars().all(in_name)
-        || address.parse::<std::net::Ipv6Addr>().is_ok()
-}
-
-fn label(host: &str, port: Option<&str>, user: Option<&str>, dbname: Option<&str>) -> String {
-    let mut label = String::from("postgresql://");
-    if let Some(user) = user {
-        label.push_str(user);
-        label.push('@');
-    }
-    label.push_str(host);
-    if let Some(port) = port {
-        label.push(':');
-        label.push_str(port);
-    }
-    label.push('/');
-    label.push_str(dbname.unwrap_or(""));
-    label
+fn label(servers: &str, user: Option<&str>, dbname: Option<&str>) -> String {
+    let user = user.map_or_else(String::new, |user| format!("{user}@"));
+    format!("postgresql://{user}{servers}/{}", dbname.unwrap_or(""))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::hosts::is_host;
     use super::*;
 
     fn resolve(url: Option<&str>, variables: &[(&str, &str)]) -> Result<Address, AddressError> {
@@ -350,7 +261,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!(address.label(), "postgresql://me@db/me");
-        assert_eq!(address.config.get_password(), Some(&b"hunter2"[..]));
+        assert_eq!(
+            address.servers[0].config().get_password(),
+            Some(&b"hunter2"[..])
+        );
     }
 
     #[test]
@@ -434,7 +348,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(other.label(), "postgresql://db2/bars");
-        assert!(other.config.get_hostaddrs().is_empty());
+        assert!(other.servers[0].config().get_hostaddrs().is_empty());
     }
 
     #[test]

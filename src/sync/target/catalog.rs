@@ -1,6 +1,5 @@
 //! What the server's catalog says of the table.
 
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::{
@@ -9,7 +8,10 @@ use super::{
 };
 use crate::sync::column::{ColumnClock, NumberType};
 use crate::sync::errors::Error;
+use crate::sync::link::Link;
 
+/// What reading the catalog is called in messages.
+const LOOKING: &str = "looking at the target table";
 const NUMBER_TYPES: &str = "double precision, real, numeric, bigint or integer";
 
 /// One column as the catalog has it.
@@ -24,17 +26,17 @@ struct CatalogColumn {
 }
 
 /// Finds the table, matches its columns and checks its key.
-pub async fn resolve(client: &Client, spec: &TargetSpec) -> Result<Target, Error> {
-    let failed = Error::database("looking at the target table");
-    let row = client
-        .query_typed_opt(
+pub(in crate::sync) async fn resolve(link: &Link<'_>, spec: &TargetSpec) -> Result<Target, Error> {
+    let row = link
+        .opt(
+            LOOKING,
             "SELECT c.oid::int8, coalesce(pg_relation_filenode(c.oid), 0)::int8, c.relkind::text, \
-             quote_ident(n.nspname), quote_ident(n.nspname) || '.' || quote_ident(c.relname) \
+             quote_ident(n.nspname), quote_ident(n.nspname) || '.' || quote_ident(c.relname), \
+             row_security_active(c.oid) \
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)",
             &[(&spec.name, Type::TEXT)],
         )
-        .await
-        .map_err(&failed)?
+        .await?
         .ok_or_else(|| TargetError::Missing {
             table: spec.name.clone(),
             ddl: create::ddl(&spec.name, ""),
@@ -45,8 +47,11 @@ pub async fn resolve(client: &Client, spec: &TargetSpec) -> Result<Target, Error
     if kind != "r" && kind != "p" {
         return Err(TargetError::NotATable { table }.into());
     }
-    let columns = columns(client, oid).await.map_err(&failed)?;
-    let keys = keys(client, oid).await.map_err(&failed)?;
+    if row.get(5) {
+        return Err(TargetError::HiddenRows { table }.into());
+    }
+    let columns = columns(link, oid).await?;
+    let keys = keys(link, oid).await?;
     let matched = Matched::new(&table, &columns, &keys, spec)?;
     Ok(Target {
         schema: row.get(3),
@@ -63,9 +68,10 @@ pub async fn resolve(client: &Client, spec: &TargetSpec) -> Result<Target, Error
     })
 }
 
-async fn columns(client: &Client, oid: i64) -> Result<Vec<CatalogColumn>, tokio_postgres::Error> {
-    let rows = client
-        .query_typed(
+async fn columns(link: &Link<'_>, oid: i64) -> Result<Vec<CatalogColumn>, Error> {
+    let rows = link
+        .query(
+            LOOKING,
             "SELECT a.attname::text, coalesce(nullif(t.typbasetype, 0), a.atttypid)::int8, \
              CASE WHEN t.typbasetype <> 0 THEN t.typtypmod ELSE a.atttypmod END, \
              format_type(a.atttypid, a.atttypmod), \
@@ -90,9 +96,10 @@ async fn columns(client: &Client, oid: i64) -> Result<Vec<CatalogColumn>, tokio_
 }
 
 /// The column numbers of each unique key that holds at once and for every row.
-async fn keys(client: &Client, oid: i64) -> Result<Vec<Vec<i16>>, tokio_postgres::Error> {
-    let rows = client
-        .query_typed(
+async fn keys(link: &Link<'_>, oid: i64) -> Result<Vec<Vec<i16>>, Error> {
+    let rows = link
+        .query(
+            LOOKING,
             "SELECT indkey::text, indnkeyatts FROM pg_index WHERE indrelid = $1::int8::oid \
              AND indisunique AND indisvalid AND indimmediate AND indpred IS NULL AND indexprs IS NULL",
             &[(&oid, Type::INT8)],

@@ -1,23 +1,22 @@
 //! `--create-table`.
 
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::quote;
 use crate::sync::errors::Error;
+use crate::sync::link::Link;
 
 /// Creates the table where it is missing, as a hypertable where the server has TimescaleDB. No error where it exists,
 /// nor when two do it at once.
-pub async fn create(client: &Client, name: &str) -> Result<(), Error> {
-    let failed = Error::database("creating the table");
+pub(in crate::sync) async fn create(link: &Link<'_>, name: &str) -> Result<(), Error> {
+    let doing = "creating the table";
     let exists = "SELECT to_regclass($1) IS NOT NULL, \
                   (SELECT quote_ident(nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = extnamespace \
                    WHERE extname = 'timescaledb'), \
                   (SELECT array_agg(part) FROM unnest(parse_ident($1)) part)";
-    let row = client
-        .query_typed_one(exists, &[(&name, tokio_postgres::types::Type::TEXT)])
-        .await
-        .map_err(&failed)?;
+    let row = link
+        .one(doing, exists, &[(&name, tokio_postgres::types::Type::TEXT)])
+        .await?;
     if row.get::<_, bool>(0) {
         return Ok(());
     }
@@ -34,27 +33,28 @@ pub async fn create(client: &Client, name: &str) -> Result<(), Error> {
     }
     sql.push_str("COMMIT");
     for _ in 0..3 {
-        match client.batch_execute(&sql).await {
-            Ok(()) => return Ok(()),
-            // Two at once: IF NOT EXISTS looks before the other has committed. By then it has.
-            Err(error) if is_lost_race(&error) => {
-                let _ = client.batch_execute("ROLLBACK").await;
-            }
-            Err(error) => {
-                let _ = client.batch_execute("ROLLBACK").await;
-                return Err(failed(error));
-            }
+        let Err(error) = link.batch(doing, &sql).await else {
+            return Ok(());
+        };
+        link.rollback().await;
+        // Two at once: IF NOT EXISTS looks before the other has committed. By then it has.
+        if !is_lost_race(&error) {
+            return Err(error);
         }
     }
     Ok(())
 }
 
 /// Whether `error` says that somebody else created the same thing at the same time.
-pub(in crate::sync) fn is_lost_race(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| {
+pub(in crate::sync) fn is_lost_race(error: &Error) -> bool {
+    let code = error
+        .database_source()
+        .and_then(tokio_postgres::Error::code);
+    code.is_some_and(|code| {
         *code == SqlState::UNIQUE_VIOLATION
             || *code == SqlState::DUPLICATE_TABLE
             || *code == SqlState::DUPLICATE_OBJECT
+            || *code == SqlState::DUPLICATE_COLUMN
     })
 }
 

@@ -9,8 +9,8 @@ pub(super) mod create;
 use chrono_tz::Tz;
 
 use super::column::{ColumnClock, NumberType};
-pub use catalog::resolve;
-pub use create::create;
+pub(super) use catalog::resolve;
+pub(super) use create::create;
 
 /// The names that a role's column may have, the preferred first.
 pub(super) const TICKER_NAMES: [&str; 2] = ["ticker", "symbol"];
@@ -31,6 +31,10 @@ pub struct TargetSpec {
     pub round_volume: bool,
 }
 
+/// What can be done where row-level security hides rows.
+pub(super) const SEES_ALL_ROWS: &str =
+    "sync as the owner of the table, or as a role that has BYPASSRLS";
+
 /// The target table cannot take the bars.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
@@ -45,6 +49,12 @@ pub enum TargetError {
     /// It is a view or something else that takes no COPY.
     #[error("{table} is not a table")]
     NotATable {
+        /// Its qualified name.
+        table: String,
+    },
+    /// Row-level security hides rows: they would look as if they were missing.
+    #[error("row-level security of {table} hides rows from the user")]
+    HiddenRows {
         /// Its qualified name.
         table: String,
     },
@@ -107,6 +117,7 @@ impl TargetError {
                 "ALTER TABLE {table} ALTER COLUMN {} DROP NOT NULL; or give it a default",
                 quote(column)
             )),
+            Self::HiddenRows { .. } => Some(SEES_ALL_ROWS.into()),
             Self::NotATable { .. } | Self::ColumnType { .. } => None,
         }
     }

@@ -179,6 +179,7 @@ impl Source for Memory {
                 key: key.clone(),
                 exchange: "NASDAQ".into(),
                 rows: bars.len() as u64,
+                first: Timestamp::from_micros(*bars.keys().next().unwrap()),
                 max_commit_seq: bars.values().map(|(_, seq)| *seq).max().unwrap_or(0),
                 demo: self.demo,
             })
