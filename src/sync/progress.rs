@@ -218,6 +218,18 @@ impl ProgressTable {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
+    /// Waits until no chunk of a table is under way, and keeps others from beginning.
+    pub(super) async fn lock_all(&self, link: &Link<'_>, target: &Target) -> Result<(), Error> {
+        let sql = format!(
+            "SELECT 1 FROM {} WHERE target_table = $1 ORDER BY store_id, \"interval\", ticker FOR UPDATE",
+            self.table
+        );
+        let locked = link
+            .query(READING, &sql, &[(&target.table, Type::TEXT)])
+            .await;
+        locked.map(|_| ()).map_err(|error| self.explain(error))
+    }
+
     /// Records the zone of a table's times, with every store's progress.
     pub(super) async fn set_zone(
         &self,
@@ -354,10 +366,15 @@ impl ProgressTable {
         .map_err(|error| self.explain(error))
     }
 
-    /// SQL that reads a series' row, waiting for whoever has it, and with it this transaction's id.
+    /// SQL that reads a series' row, waiting for whoever has it, and with it this transaction's id and the recorded zone.
     pub(super) fn lock_sql(&self, target: &Target, series: &SeriesKey) -> String {
         format!(
-            "SELECT {COLUMNS}, txid_current() FROM {} p WHERE {} FOR UPDATE",
+            "SELECT {COLUMNS}, txid_current(), {} FROM {} p WHERE {} FOR UPDATE",
+            // Where there are no zones there may be no column for them.
+            match target.clock.zone_name() {
+                Some(_) => ZONE,
+                None => "NULL::text",
+            },
             self.table,
             self.row_sql(target, series)
         )

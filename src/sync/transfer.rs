@@ -136,6 +136,17 @@ impl<'a> Session<'a> {
         if found != job.expected {
             return Ok(Sent::Moved(Some(found)));
         }
+        // An empty table takes another zone, and another sync may have chosen one since.
+        if let Some(ours) = job.target.clock.zone_name()
+            && let Some(zone) = locked.get::<_, Option<String>>(progress::COLUMN_COUNT + 1)
+            && zone != ours
+        {
+            return Err(Error::OtherZone {
+                table: job.target.table.clone(),
+                remembered: vec![zone],
+                given: ours.to_owned(),
+            });
+        }
         let txid: i64 = locked.get(progress::COLUMN_COUNT);
         let identity = looked
             .as_ref()

@@ -3,9 +3,12 @@
 #![allow(dead_code)] // each area of tests uses its own part
 
 mod env;
+mod pgbouncer;
 mod postgres;
 
 #[allow(unused_imports)]
 pub use env::{Program, Run, Running, TestEnv};
 #[allow(unused_imports)]
-pub use postgres::{Cluster, Database};
+pub use pgbouncer::Pooler;
+#[allow(unused_imports)]
+pub use postgres::{Cluster, Database, Session};

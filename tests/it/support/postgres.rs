@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const START_SECONDS_MAX: u64 = 60;
 
 /// Starts the server ("$@") and waits for standard input to close.
-const KEEPER: &str = r#"
+pub(super) const KEEPER: &str = r#"
 "$@" >>log 2>&1 &
 server=$!
 read -r _
@@ -83,9 +83,38 @@ impl Database {
             .to_owned()
     }
 
+    /// A session that runs SQL and keeps what it locked until it is dropped.
+    pub fn session(&self, sql: &str) -> Session<'_> {
+        let sql = format!("BEGIN; {sql}; SELECT pg_sleep(100000)");
+        let child = self
+            .psql_command(&sql)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("psql runs");
+        let session = Session { db: self, child };
+        self.wait_for("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()");
+        session
+    }
+
+    /// Waits until a query says `t`.
+    #[track_caller]
+    pub fn wait_for(&self, sql: &str) {
+        let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
+        while self.psql(sql).stdout.trim_ascii() != b"t" {
+            assert!(Instant::now() < deadline, "it never became true: {sql}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Runs SQL that may fail.
     pub fn psql(&self, sql: &str) -> Output {
-        Command::new(&self.psql)
+        self.psql_command(sql).output().expect("psql runs")
+    }
+
+    fn psql_command(&self, sql: &str) -> Command {
+        let mut command = Command::new(&self.psql);
+        command
             .args([
                 "-X",
                 "-q",
@@ -106,9 +135,25 @@ impl Database {
                 "-c",
                 sql,
             ])
-            .env("PGTZ", "UTC")
-            .output()
-            .expect("psql runs")
+            .env("PGTZ", "UTC");
+        command
+    }
+}
+
+/// A session that holds locks; dropped, it ends.
+pub struct Session<'a> {
+    db: &'a Database,
+    child: Child,
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.db.psql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE wait_event = 'PgSleep' AND datname = current_database()",
+        );
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -279,7 +324,7 @@ fn keep(bin: &Path, dir: &Path, owner: Option<(u32, u32)>, port: u16, settings: 
 }
 
 /// A command in the cluster's folder, as a user who may run Postgres.
-fn command(program: &Path, dir: &Path, owner: Option<(u32, u32)>) -> Command {
+pub(super) fn command(program: &Path, dir: &Path, owner: Option<(u32, u32)>) -> Command {
     let mut command = Command::new(program);
     command
         .current_dir(dir)
@@ -293,7 +338,7 @@ fn command(program: &Path, dir: &Path, owner: Option<(u32, u32)>) -> Command {
 }
 
 /// Postgres refuses to run as root; then it runs as `postgres`, or else `nobody`.
-fn owner() -> Option<(u32, u32)> {
+pub(super) fn owner() -> Option<(u32, u32)> {
     let id = Command::new("id").arg("-u").output().expect("id runs");
     if String::from_utf8_lossy(&id.stdout).trim() != "0" {
         return None;
@@ -337,7 +382,7 @@ fn binaries() -> PathBuf {
         .expect("no Postgres is installed, and these tests need one: `make setup` installs it")
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0))
         .and_then(|listener| listener.local_addr())
         .expect("a free port")

@@ -134,6 +134,52 @@ fn a_dry_run_counts_and_writes_nothing() {
 }
 
 #[test]
+fn a_dry_run_ends_as_a_real_one_would() {
+    let (db, ours) = scene();
+    for dry_run in [true, false] {
+        let settings = Settings {
+            dry_run,
+            full: true,
+            threads: 1,
+            ..settings(&db.url())
+        };
+        let report = run(&ours, &settings);
+        assert_eq!(report.status().exit_code(), 4, "{report:#?}");
+        // Chunks of 40: the second has the first restated row, and ends the ticker.
+        let aapl = report.tickers[0].counts;
+        assert_eq!((aapl.prepared, aapl.conflicts), (80, 1), "{report:#?}");
+        let refused = report.tickers.iter().find_map(|unit| unit.error.as_deref());
+        assert!(
+            refused.unwrap().contains("with other values"),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn values_that_ignore_left_alone_come_with_a_hint() {
+    let (db, ours) = scene();
+    let ignoring = Settings {
+        on_conflict: OnConflict::Ignore,
+        full: true,
+        ..settings(&db.url())
+    };
+    let report = sync_ok(&ours, &ignoring);
+    assert_eq!(
+        report.hints,
+        [
+            "2 rows of the target keep other values than the staged ones; --on-conflict update --full replaces them"
+        ]
+    );
+    let updating = Settings {
+        on_conflict: OnConflict::Update,
+        ..ignoring
+    };
+    let report = sync_ok(&ours, &updating);
+    assert_eq!((report.totals.updated, report.hints.len()), (2, 0));
+}
+
+#[test]
 fn a_writer_who_comes_between_is_worked_around() {
     let db = Database::new();
     let mut memory = Memory::new();

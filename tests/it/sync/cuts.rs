@@ -49,7 +49,7 @@ fn assert_counts(report: &RunReport, what: Cut) {
 }
 
 /// Cuts at message after message until a run gets through without reaching the cut.
-fn each_cut(kind: fn(u64) -> Cut, run: impl Fn(Cut) -> bool) -> u64 {
+pub(super) fn each_cut(kind: fn(u64) -> Cut, run: impl Fn(Cut) -> bool) -> u64 {
     for number in 1.. {
         if !run(kind(number)) {
             return number - 1;

@@ -3,9 +3,14 @@
 mod columns;
 mod conflicts;
 mod cuts;
+mod hidden;
+mod hosts;
 mod memory;
+mod pooler;
 mod program;
 mod proxy;
 mod stores;
 mod target;
 mod tls;
+mod waits;
+mod zones;

@@ -34,7 +34,7 @@ fn stage(env: &TestEnv, interval: Interval, ticker: &str, bars: Bars, source: So
     store.finish_run(&run, at, "ok", "{}").unwrap();
 }
 
-fn stage_csv(env: &TestEnv, ticker: &str, bars: Bars) {
+pub(super) fn stage_csv(env: &TestEnv, ticker: &str, bars: Bars) {
     stage(env, Interval::M1, ticker, bars, Source::csv());
 }
 

@@ -1,0 +1,185 @@
+//! Through a connection pooler: what a transaction leaves on a server, the next one may find there.
+
+use backfill::model::Bars;
+use backfill::report::{Silent, Stop};
+use backfill::sync::{self, Error, Settings};
+
+use super::cuts::each_cut;
+use super::memory::{Memory, bar, run, settings, sync_ok, table, updating};
+use super::program::stage_csv;
+use super::proxy::{Cut, Proxy};
+use crate::support::{Database, Pooler, TestEnv};
+
+#[test]
+fn two_programs_at_once_never_meet_each_others_statements() {
+    for (mode, connections) in [("transaction", 1), ("transaction", 2), ("session", 4)] {
+        let db = Database::new();
+        let pooler = Pooler::start(&db, mode, connections);
+        let bars: Bars = (0..4_000).map(bar).collect();
+        let envs = ["AAPL", "MSFT"].map(|ticker| {
+            let env = TestEnv::new();
+            stage_csv(&env, ticker, bars.clone());
+            (ticker, env)
+        });
+        let syncs = envs.each_ref().map(|(ticker, env)| {
+            let line =
+                format!("sync --create-table --table t_{ticker} --chunk-rows 50 --threads 2");
+            env.program(line.split_whitespace())
+                .env("DATABASE_URL", pooler.url(&db))
+                .spawn()
+        });
+        for running in syncs {
+            running.wait().ok();
+        }
+        for (ticker, env) in &envs {
+            let held = db.sql(&format!(
+                "SELECT DISTINCT ticker, count(*) OVER () FROM t_{ticker}"
+            ));
+            assert_eq!(held, format!("{ticker}|4000"), "{mode} {connections}");
+            // What is there is compared through the pooler too.
+            let full = format!("sync --table t_{ticker} --full --receipt checksum --summary-json");
+            let full = env
+                .program(full.split_whitespace())
+                .env("DATABASE_URL", pooler.url(&db))
+                .run()
+                .ok()
+                .json();
+            assert_eq!(full["totals"]["skipped_identical"], 4_000, "{mode}");
+        }
+    }
+}
+
+#[test]
+fn nothing_of_a_sync_stays_on_the_poolers_connections() {
+    let db = Database::new();
+    let pooler = Pooler::start(&db, "transaction", 1);
+    let mut memory = Memory::new();
+    memory.commit("AAPL", (0..100).map(bar));
+    sync_ok(&memory, &settings(&pooler.url(&db)));
+    let left = std::process::Command::new("psql")
+        .args(["-X", "-A", "-t", "-d", &pooler.url(&db), "-c"])
+        .arg(
+            "SELECT (SELECT count(*) FROM pg_prepared_statements), \
+             current_setting('idle_in_transaction_session_timeout'), current_setting('row_security')",
+        )
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&left.stdout).trim(), "0|0|on");
+}
+
+/// Another program that lost its connection left a statement under the name that ours would take.
+#[test]
+fn a_name_that_is_taken_on_the_server_is_passed_over() {
+    let db = Database::new();
+    let pooler = Pooler::start(&db, "transaction", 1);
+    let url = pooler.url(&db);
+    let leave: String = (0..60)
+        .map(|number| format!("PREPARE s{number} AS SELECT 1;"))
+        .collect();
+    let left = std::process::Command::new("psql")
+        .args(["-X", "-d", &url, "-c", &leave])
+        .output()
+        .unwrap();
+    assert!(left.status.success(), "{left:?}");
+    let env = TestEnv::new();
+    stage_csv(&env, "AAPL", (0..100).map(bar).collect());
+    env.program("sync --create-table".split_whitespace())
+        .env("DATABASE_URL", &url)
+        .run()
+        .ok();
+    assert_eq!(db.sql("SELECT count(*) FROM market_data"), "100");
+}
+
+#[test]
+fn a_connection_to_the_pooler_cut_at_any_message_is_made_good() {
+    let db = Database::new();
+    for (kind, connections) in [(Cut::Before as fn(u64) -> Cut, 1), (Cut::After, 2)] {
+        let pooler = Pooler::start(&db, "transaction", connections);
+        let cuts = each_cut(kind, |cut| {
+            let table_name =
+                |who: &str| format!("{who}_{connections}_{cut:?}").replace(['(', ')'], "_");
+            let memories = ["ours", "theirs"].map(|who| {
+                let mut memory = Memory::new();
+                memory.commit(&who.to_uppercase(), (0..100).map(bar));
+                (who, memory)
+            });
+            let proxy = Proxy::start(pooler.port(), cut, false);
+            std::thread::scope(|scope| {
+                let [(ours, our_bars), (theirs, their_bars)] = &memories;
+                let undisturbed = scope.spawn(|| {
+                    let settings = Settings {
+                        table: Some(table_name(theirs)),
+                        ..updating(&pooler.url(&db))
+                    };
+                    sync_ok(their_bars, &settings);
+                });
+                let settings = Settings {
+                    table: Some(table_name(ours)),
+                    threads: 1,
+                    ..updating(&proxy.url(db.name()))
+                };
+                // What is found out before anything is written is not tried again.
+                match sync::run(our_bars, &settings, &Stop::new(), &Silent) {
+                    Ok(outcome) => assert_eq!(outcome.report.totals.committed, 100, "{cut:?}"),
+                    Err(_) => drop(sync_ok(our_bars, &settings)),
+                }
+                undisturbed.join().unwrap();
+            });
+            for (who, memory) in &memories {
+                assert_eq!(
+                    table(&db, &table_name(who)),
+                    memory.table(),
+                    "{who} {cut:?}"
+                );
+            }
+            proxy.was_cut()
+        });
+        assert!(cuts > 15, "only {cuts} messages were cut");
+    }
+}
+
+#[test]
+fn statement_mode_is_refused_before_anything_is_written() {
+    let db = Database::new();
+    let pooler = Pooler::start(&db, "statement", 2);
+    let mut memory = Memory::new();
+    memory.commit("AAPL", (0..10).map(bar));
+    let settings = settings(&pooler.url(&db));
+    let error = sync::run(&memory, &settings, &Stop::new(), &Silent).unwrap_err();
+    assert!(matches!(error, Error::NoTransactions { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("pool_mode"), "{error}");
+    assert_eq!(db.sql("SELECT to_regclass('market_data') IS NULL"), "t");
+}
+
+#[test]
+fn a_pooler_without_a_free_connection_is_waited_for_no_longer_than_asked() {
+    let db = Database::new();
+    let pooler = Pooler::start(&db, "transaction", 1);
+    let mut memory = Memory::new();
+    memory.commit("AAPL", (0..10).map(bar));
+    sync_ok(&memory, &settings(&pooler.url(&db)));
+    memory.commit("AAPL", (10..20).map(bar));
+    let held = std::process::Command::new("psql")
+        .args(["-X", "-d", &pooler.url(&db), "-c"])
+        .arg("BEGIN; SELECT pg_sleep(100000)")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    let mut held = held.unwrap();
+    db.wait_for(
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
+    );
+    let limited = Settings {
+        statement_timeout: Some(std::time::Duration::from_secs(1)),
+        ..settings(&pooler.url(&db))
+    };
+    let error = sync::run(&memory, &limited, &Stop::new(), &Silent).unwrap_err();
+    assert!(
+        matches!(error, Error::NoAnswer { seconds: 1, .. }),
+        "{error}"
+    );
+    db.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()");
+    let _ = held.wait();
+    let report = run(&memory, &settings(&pooler.url(&db)));
+    assert_eq!(report.totals.committed, 10, "{report:#?}");
+}

@@ -1,0 +1,187 @@
+//! What keeps a sync waiting is reported, has a limit, and ends at Ctrl-C; the store is free meanwhile.
+
+use std::time::{Duration, Instant};
+
+use backfill::report::{Event, Observer, Silent, Stop};
+use backfill::sync::{self, Error, Settings};
+
+use super::memory::{Memory, bar, settings, sync_ok, table};
+use super::program::stage_csv;
+use crate::support::{Database, TestEnv};
+
+const LOCK: &str = "LOCK TABLE market_data IN ACCESS EXCLUSIVE MODE";
+const BLOCKED: &str = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+     AND datname = current_database()";
+const NOBODY: &str = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'backfill' \
+     AND datname = current_database()";
+
+fn memory() -> Memory {
+    let mut memory = Memory::new();
+    memory.commit("AAPL", (0..100).map(bar));
+    memory
+}
+
+/// Keeps the warnings of a run.
+#[derive(Default)]
+struct Warnings(std::sync::Mutex<Vec<String>>);
+
+impl Observer for Warnings {
+    fn event(&self, event: &Event<'_>) {
+        if let Event::Warning(text) = event {
+            self.0.lock().unwrap().push((*text).to_owned());
+        }
+    }
+}
+
+#[test]
+fn a_locked_target_is_reported_and_given_up_on_at_the_limit() {
+    let db = Database::new();
+    let mut memory = memory();
+    sync_ok(&memory, &settings(&db.url()));
+    memory.commit("AAPL", (100..120).map(bar));
+    let limited = Settings {
+        statement_timeout: Some(Duration::from_secs(8)),
+        ..settings(&db.url())
+    };
+    let warnings = Warnings::default();
+    let session = db.session(LOCK);
+    let error = sync::run(&memory, &limited, &Stop::new(), &warnings).unwrap_err();
+    let Error::NoAnswer { waits_for, .. } = &error else {
+        panic!("{error}");
+    };
+    let holder = "process ";
+    assert!(waits_for.as_deref().unwrap().starts_with(holder), "{error}");
+    assert!(
+        error.to_string().contains("application psql, active since"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("--statement-timeout"));
+    let warnings = warnings.0.into_inner().unwrap();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("waiting for process "), "{warnings:?}");
+    // What it waited with is cancelled on the server too, although the lock is still held.
+    db.wait_for(NOBODY);
+    drop(session);
+    sync_ok(&memory, &settings(&db.url()));
+    assert_eq!(table(&db, "market_data"), memory.table());
+}
+
+#[test]
+fn a_lock_within_a_series_ends_the_run_at_the_limit() {
+    let db = Database::new();
+    let mut memory = memory();
+    sync_ok(&memory, &settings(&db.url()));
+    memory.commit("AAPL", (100..120).map(bar));
+    let limited = Settings {
+        statement_timeout: Some(Duration::from_secs(1)),
+        ..settings(&db.url())
+    };
+    // The progress row of the series, as another sync that hangs would hold it.
+    let session = db.session("SELECT 1 FROM backfill_sync FOR UPDATE");
+    let outcome = sync::run(&memory, &limited, &Stop::new(), &Silent).unwrap();
+    assert_eq!(outcome.report.status().exit_code(), 1, "{outcome:#?}");
+    drop(session);
+    sync_ok(&memory, &settings(&db.url()));
+    assert_eq!(table(&db, "market_data"), memory.table());
+}
+
+#[test]
+fn one_ctrl_c_ends_a_sync_that_waits_for_a_lock() {
+    let (env, db) = (TestEnv::new(), Database::new());
+    stage_csv(&env, "AAPL", (0..100).map(bar).collect());
+    let line = "sync --create-table";
+    let run = |line: &str| {
+        env.program(line.split_whitespace())
+            .env("DATABASE_URL", db.url())
+            .spawn()
+    };
+    run(line).wait().ok();
+    stage_csv(&env, "AAPL", (100..120).map(bar).collect());
+    for lock in [LOCK, "SELECT 1 FROM backfill_sync FOR UPDATE"] {
+        let session = db.session(lock);
+        let running = run(line);
+        db.wait_for(BLOCKED);
+        running.signal("INT");
+        running.wait().code(130);
+        db.wait_for(NOBODY);
+        drop(session);
+    }
+    run(line).wait().ok();
+    assert_eq!(db.sql("SELECT count(*) FROM market_data"), "120");
+}
+
+#[test]
+fn a_run_that_waits_for_the_database_leaves_the_store_to_others() {
+    let (env, db) = (TestEnv::new(), Database::new());
+    let csv = |first: i64| {
+        let rows: String = (first..first + 3)
+            .map(|minute| format!("2025-01-02T14:{minute}:00Z,1,2,0.5,1.5,10\n"))
+            .collect();
+        format!("timestamp,open,high,low,close,volume\n{rows}")
+    };
+    let run = |line: &str| {
+        env.program(line.split_whitespace())
+            .env("DATABASE_URL", db.url())
+            .spawn()
+    };
+    env.write("AAPL.csv", csv(30));
+    run("inject-csv AAPL.csv --interval 1").wait().ok();
+    run("sync --create-table").wait().ok();
+    env.write("AAPL.csv", csv(33));
+    let session = db.session(LOCK);
+    let waiting = run("inject-csv AAPL.csv --interval 1 --sync");
+    db.wait_for(BLOCKED);
+    // Its bars can be read, hot ones too: it is a reader like any other.
+    let status = run("status").wait().ok();
+    assert!(status.out().contains("3 rows unsynced"), "{}", status.out());
+    assert!(!status.stderr.contains("writing"), "{}", status.stderr);
+    drop(session);
+    waiting.wait().ok();
+    // What came of the sync is recorded in the end.
+    assert!(
+        run("status").wait().ok().out().contains("0 rows unsynced"),
+        "the sync is not in the status"
+    );
+    let held = db.sql("SELECT count(*) FROM market_data WHERE ticker = 'AAPL'");
+    assert_eq!(held, "6");
+}
+
+#[test]
+fn a_sync_that_fails_after_a_run_is_recorded_with_the_run() {
+    let (env, db) = (TestEnv::new(), Database::new());
+    let csv = "timestamp,open,high,low,close,volume\n2025-01-02T14:32:00Z,1,2,0.5,1.5,10\n";
+    env.write("AAPL.csv", csv);
+    let run = env
+        .program("inject-csv AAPL.csv --interval 1 --sync".split_whitespace())
+        .env("DATABASE_URL", db.url())
+        .run()
+        .code(1);
+    assert!(
+        run.stderr
+            .contains("what was staged was not synced: table market_data does not exist"),
+        "{}",
+        run.stderr
+    );
+    let runs = env.typed("status --runs").ok();
+    assert!(runs.out().contains("failed"), "{}", runs.out());
+}
+
+#[test]
+fn ctrl_c_ends_a_connection_that_is_not_answered() {
+    let env = TestEnv::new();
+    stage_csv(&env, "AAPL", (0..10).map(bar).collect());
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let running = env
+        .program(["sync"])
+        .env(
+            "DATABASE_URL",
+            format!("postgres://me@127.0.0.1:{port}/bars?connect_timeout=250"),
+        )
+        .spawn();
+    let _client = listener.accept().unwrap();
+    let before = Instant::now();
+    running.signal("INT");
+    running.wait().code(130);
+    assert!(before.elapsed() < Duration::from_secs(200));
+}
