@@ -7,7 +7,7 @@ LIBRARY = $(firstword $(wildcard target/release/libduckdb.* target/release/deps/
 
 .PHONY: setup library build demo test soak lint bench install
 
-setup:    ## all that is missing here: libduckdb, Postgres
+setup:    ## all that is missing here: libduckdb, Postgres, pgbouncer
 	@scripts/setup.sh
 
 library:  # what building alone needs

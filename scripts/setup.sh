@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Brings what building and testing need and what is missing here:
 #   - libduckdb in vendor/duckdb, from the npm package that DuckDB publishes it in, checked against a pinned sum
-#   - Postgres, which the tests start servers of their own from (Debian's package; elsewhere it says what to install)
+#   - Postgres and pgbouncer, which the tests start servers of their own from (Debian's packages; elsewhere it says what to
+#     install)
 # Does nothing, quickly, when all is there. `setup.sh --no-postgres` leaves Postgres alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -84,8 +85,11 @@ have_postgres() {
   return 1
 }
 
+# Debian keeps it where a user's PATH may not lead.
+have_pgbouncer() { command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || [ -x /usr/local/bin/pgbouncer ]; }
+
 # The tests kill servers, and look for what is left of them.
-have_all() { have_postgres && command -v pgrep >/dev/null && command -v ps >/dev/null; }
+have_all() { have_postgres && have_pgbouncer && command -v pgrep >/dev/null && command -v ps >/dev/null; }
 
 [ "${1:-}" = --no-postgres ] && exit 0
 if have_all; then
@@ -93,17 +97,32 @@ if have_all; then
 elif command -v apt-get >/dev/null; then
   sudo=
   if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null || die "the tests need Postgres; as root: apt-get install postgresql"
+    command -v sudo >/dev/null || die "the tests need Postgres and pgbouncer; as root: apt-get install postgresql pgbouncer"
     sudo=sudo
   fi
-  say "installing Debian's postgresql and procps"
-  # No cluster of its own and no service: the tests start theirs.
+  say "installing Debian's postgresql, pgbouncer and procps"
+  # No cluster of its own and no service: the tests start theirs. Debian's pgbouncer starts itself unless it is masked, or
+  # policy-rc.d forbids it; one that was installed before is left alone.
   $sudo sh -c 'mkdir -p /etc/postgresql-common &&
-    { [ -e /etc/postgresql-common/createcluster.conf ] || echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf; } &&
-    { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql procps >/dev/null 2>&1 ||
-      { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql procps >/dev/null; }; }' ||
-    die "Debian's postgresql could not be installed"
-  have_all || die "postgresql was installed, but its programs were not found"
+    { [ -e /etc/postgresql-common/createcluster.conf ] || echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf; } || exit 1
+    new_pgbouncer= policy=
+    if [ ! -x /usr/sbin/pgbouncer ]; then
+      new_pgbouncer=yes
+      if [ ! -e /usr/sbin/policy-rc.d ]; then
+        policy=/usr/sbin/policy-rc.d
+        trap "rm -f $policy" EXIT
+        printf "#!/bin/sh\nexit 101\n" >$policy && chmod 755 $policy
+      fi
+    fi
+    install="apt-get install -y -qq --no-install-recommends postgresql pgbouncer procps"
+    export DEBIAN_FRONTEND=noninteractive
+    { $install >/dev/null 2>&1 || { apt-get update -qq && $install >/dev/null; }; } || exit 1
+    # Nor at the next start of the machine.
+    if [ -n "$new_pgbouncer" ]; then
+      systemctl disable pgbouncer >/dev/null 2>&1 || update-rc.d pgbouncer disable >/dev/null 2>&1 || true
+    fi' ||
+    die "Debian's postgresql and pgbouncer could not be installed"
+  have_all || die "postgresql and pgbouncer were installed, but their programs were not found"
 else
-  die "the tests need Postgres; install it (macOS: brew install postgresql) and run this again"
+  die "the tests need Postgres and pgbouncer; install them (macOS: brew install postgresql pgbouncer) and run this again"
 fi

@@ -244,7 +244,7 @@ impl<'a> Link<'a> {
         if lock(&self.shared.waits).insert(text.clone()) {
             self.shared.observer.event(&Event::Warning(&text));
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// The sessions that block this program's, asked over another connection. `None` where there are none, or none can be

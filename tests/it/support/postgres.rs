@@ -49,6 +49,16 @@ impl Database {
         SHARED.get_or_init(Cluster::start).database()
     }
 
+    /// The same database through another port of this machine.
+    pub fn through(&self, port: u16) -> Self {
+        Self {
+            name: self.name.clone(),
+            host: "127.0.0.1".to_owned(),
+            port,
+            psql: self.psql.clone(),
+        }
+    }
+
     /// Its URL over TCP.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{}", self.port, self.name)
@@ -112,7 +122,8 @@ impl Database {
         self.psql_command(sql).output().expect("psql runs")
     }
 
-    fn psql_command(&self, sql: &str) -> Command {
+    /// A `psql` that runs SQL, not started yet.
+    pub fn psql_command(&self, sql: &str) -> Command {
         let mut command = Command::new(&self.psql);
         command
             .args([

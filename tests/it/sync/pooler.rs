@@ -56,15 +56,11 @@ fn nothing_of_a_sync_stays_on_the_poolers_connections() {
     let mut memory = Memory::new();
     memory.commit("AAPL", (0..100).map(bar));
     sync_ok(&memory, &settings(&pooler.url(&db)));
-    let left = std::process::Command::new("psql")
-        .args(["-X", "-A", "-t", "-d", &pooler.url(&db), "-c"])
-        .arg(
-            "SELECT (SELECT count(*) FROM pg_prepared_statements), \
-             current_setting('idle_in_transaction_session_timeout'), current_setting('row_security')",
-        )
-        .output()
-        .unwrap();
-    assert_eq!(String::from_utf8_lossy(&left.stdout).trim(), "0|0|on");
+    let left = db.through(pooler.port()).sql(
+        "SELECT (SELECT count(*) FROM pg_prepared_statements), \
+         current_setting('idle_in_transaction_session_timeout'), current_setting('row_security')",
+    );
+    assert_eq!(left, "0|0|on");
 }
 
 /// Another program that lost its connection left a statement under the name that ours would take.
@@ -76,11 +72,7 @@ fn a_name_that_is_taken_on_the_server_is_passed_over() {
     let leave: String = (0..60)
         .map(|number| format!("PREPARE s{number} AS SELECT 1;"))
         .collect();
-    let left = std::process::Command::new("psql")
-        .args(["-X", "-d", &url, "-c", &leave])
-        .output()
-        .unwrap();
-    assert!(left.status.success(), "{left:?}");
+    db.through(pooler.port()).sql(&leave);
     let env = TestEnv::new();
     stage_csv(&env, "AAPL", (0..100).map(bar).collect());
     env.program("sync --create-table".split_whitespace())
@@ -159,13 +151,13 @@ fn a_pooler_without_a_free_connection_is_waited_for_no_longer_than_asked() {
     memory.commit("AAPL", (0..10).map(bar));
     sync_ok(&memory, &settings(&pooler.url(&db)));
     memory.commit("AAPL", (10..20).map(bar));
-    let held = std::process::Command::new("psql")
-        .args(["-X", "-d", &pooler.url(&db), "-c"])
-        .arg("BEGIN; SELECT pg_sleep(100000)")
+    let mut held = db
+        .through(pooler.port())
+        .psql_command("BEGIN; SELECT pg_sleep(100000)")
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
-        .spawn();
-    let mut held = held.unwrap();
+        .spawn()
+        .unwrap();
     db.wait_for(
         "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
     );
