@@ -30,6 +30,7 @@ mod store_source;
 mod target;
 mod transfer;
 mod write;
+mod zone;
 
 pub use connect::{Address, AddressError, ConnectError, SslMode};
 pub use errors::Error;

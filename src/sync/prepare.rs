@@ -12,11 +12,9 @@ use super::run::{Shared, Stream, Unit};
 use super::settings::Settings;
 use super::source::{SeriesInfo, Source};
 use super::target::{self, TargetSpec};
+use super::zone::settle_zone;
 use crate::calendar::Calendar;
 use crate::model::{DateRange, Interval, Ticker, TimeRange};
-
-/// The first half of the key of the lock under which a target's time zone is recorded: "zone" in ASCII.
-const ZONE_LOCK: i32 = 0x7a6f_6e65;
 
 /// The series that the run is about, checked for what would refuse it whole.
 pub(super) fn wanted(source: &dyn Source, settings: &Settings) -> Result<Vec<SeriesInfo>, Error> {
@@ -185,108 +183,6 @@ async fn probe(
         stream.make_rows(link, &new).await?;
     }
     Ok(probed)
-}
-
-/// Finds out which zone the times of a `timestamp` column are of, and records it.
-///
-/// Recorded is what the first sync of the table said: its option, else UTC. Rows of an older version have no zone; an
-/// option is believed then, and UTC where the first timestamp that they recorded is that of the staged bars.
-async fn settle_zone(
-    shared: &Shared<'_>,
-    link: &Link<'_>,
-    stream: &mut Stream,
-    series: &[SeriesInfo],
-    found: Found,
-) -> Result<(), Error> {
-    let dry = shared.settings.dry_run;
-    if found == Found::WithoutZone && !dry {
-        stream.progress.add_zone(link).await?;
-    }
-    if !dry {
-        // Two stores that begin at once agree here: the second sees what the first recorded.
-        link.begin().await?;
-        let both = format!(
-            "SELECT pg_advisory_xact_lock({}, {}::oid::int8::bit(32)::int4)",
-            ZONE_LOCK, stream.target.oid
-        );
-        link.query("locking the target's time zone", &both, &[])
-            .await?;
-    }
-    let chosen = choose_zone(shared, link, stream, series, found).await;
-    if dry {
-        stream.target.clock = chosen?;
-        return Ok(());
-    }
-    let clock = match chosen {
-        Ok(clock) => clock,
-        Err(error) => {
-            link.rollback().await;
-            return Err(error);
-        }
-    };
-    stream.target.clock = clock;
-    let tickers: Vec<&str> = series.iter().map(|info| info.key.ticker.as_str()).collect();
-    stream.make_rows(link, &tickers).await?;
-    let zone = clock.zone_name().unwrap_or_default();
-    stream.progress.set_zone(link, &stream.target, zone).await?;
-    link.batch("recording the time zone of the target", "COMMIT")
-        .await
-}
-
-async fn choose_zone(
-    shared: &Shared<'_>,
-    link: &Link<'_>,
-    stream: &Stream,
-    series: &[SeriesInfo],
-    found: Found,
-) -> Result<ColumnClock, Error> {
-    let (progress, target) = (&stream.progress, &stream.target);
-    let remembered = match found {
-        Found::WithoutZone if shared.settings.dry_run => Vec::new(),
-        _ => progress.zones(link, target).await?,
-    };
-    let asked = shared.settings.target_zone.map(ColumnClock::Wall);
-    let asked_name = asked.and_then(ColumnClock::zone_name);
-    match (asked, remembered.as_slice()) {
-        (Some(asked), []) => return Ok(asked),
-        (Some(asked), [zone]) if asked_name == Some(zone.as_str()) => return Ok(asked),
-        (None, [zone]) if let Some(clock) = ColumnClock::of_zone(zone) => return Ok(clock),
-        (None, []) => {
-            let firsts = progress
-                .firsts(link, target, stream.interval, found)
-                .await?;
-            let differs = series.iter().find(|info| {
-                firsts.iter().any(|(ticker, first)| {
-                    ticker == info.key.ticker.as_str() && *first != info.first.micros()
-                })
-            });
-            return match differs {
-                None => Ok(ColumnClock::Utc),
-                Some(info) => Err(Error::UnknownZone {
-                    table: target.table.clone(),
-                    ticker: info.key.ticker.to_string(),
-                }),
-            };
-        }
-        _ => {}
-    }
-    if !shared.settings.dry_run {
-        // A chunk that is under way ends first, and whoever comes after sees what is recorded here.
-        progress.lock_all(link, target).await?;
-    }
-    let empty = format!("SELECT NOT EXISTS (SELECT 1 FROM {})", target.table);
-    let empty: bool = link
-        .one("looking at the target table", &empty, &[])
-        .await?
-        .get(0);
-    if empty {
-        return Ok(asked.unwrap_or(ColumnClock::Utc));
-    }
-    Err(Error::OtherZone {
-        table: target.table.clone(),
-        remembered,
-        given: asked_name.unwrap_or("UTC").to_owned(),
-    })
 }
 
 /// The instants of the dates that the run is about, by the series' exchange.

@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::column::{ColumnClock, time_literal};
-use super::errors::{Error, describe};
+use super::errors::Error;
 use super::link::Link;
 use super::target::{Target, create::is_lost_race, literal, quote};
 use crate::model::{Interval, SeriesKey};
@@ -61,9 +61,9 @@ pub(super) struct Probed {
 /// The progress table of one store in one target's schema.
 #[derive(Clone, Debug)]
 pub(super) struct ProgressTable {
-    table: String,
+    pub table: String,
     schema: String,
-    store_id: Uuid,
+    pub store_id: Uuid,
 }
 
 const COLUMNS: &str = "p.base_seq, p.base_id::text, p.pass_seq, p.pass_id::text, \
@@ -178,111 +178,6 @@ impl ProgressTable {
             }
         }
         Ok(Found::All)
-    }
-
-    /// Adds the column for the zone to a table of an older version.
-    pub(super) async fn add_zone(&self, link: &Link<'_>) -> Result<(), Error> {
-        let ddl = format!(
-            "ALTER TABLE {} ADD COLUMN IF NOT EXISTS {ZONE} text",
-            self.table
-        );
-        match link.batch("adding a column to backfill_sync", &ddl).await {
-            Err(Error::Database { answer, .. })
-                if answer.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) =>
-            {
-                Err(Error::OldProgress {
-                    table: self.table.clone(),
-                    ddl,
-                    why: describe(&answer),
-                })
-            }
-            Err(error) if is_lost_race(&error) => Ok(()),
-            other => other,
-        }
-    }
-
-    /// The zones that are recorded for a table, by whichever store.
-    pub(super) async fn zones(
-        &self,
-        link: &Link<'_>,
-        target: &Target,
-    ) -> Result<Vec<String>, Error> {
-        let sql = format!(
-            "SELECT DISTINCT {ZONE} FROM {} WHERE target_table = $1 AND {ZONE} IS NOT NULL ORDER BY 1",
-            self.table
-        );
-        let rows = link
-            .query(READING, &sql, &[(&target.table, Type::TEXT)])
-            .await
-            .map_err(|error| self.explain(error))?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
-    }
-
-    /// Waits until no chunk of a table is under way, and keeps others from beginning.
-    pub(super) async fn lock_all(&self, link: &Link<'_>, target: &Target) -> Result<(), Error> {
-        let sql = format!(
-            "SELECT 1 FROM {} WHERE target_table = $1 ORDER BY store_id, \"interval\", ticker FOR UPDATE",
-            self.table
-        );
-        let locked = link
-            .query(READING, &sql, &[(&target.table, Type::TEXT)])
-            .await;
-        locked.map(|_| ()).map_err(|error| self.explain(error))
-    }
-
-    /// Records the zone of a table's times, with every store's progress.
-    pub(super) async fn set_zone(
-        &self,
-        link: &Link<'_>,
-        target: &Target,
-        zone: &str,
-    ) -> Result<(), Error> {
-        let sql = format!(
-            "UPDATE {} SET {ZONE} = $2 WHERE target_table = $1 AND {ZONE} IS DISTINCT FROM $2",
-            self.table
-        );
-        link.execute(
-            "recording the time zone of the target",
-            &sql,
-            &[(&target.table, Type::TEXT), (&zone, Type::TEXT)],
-        )
-        .await
-        .map(|_| ())
-        .map_err(|error| self.explain(error))
-    }
-
-    /// The first timestamp that was recorded for each of this store's series, read as UTC, where the zone was not.
-    pub(super) async fn firsts(
-        &self,
-        link: &Link<'_>,
-        target: &Target,
-        interval: Interval,
-        found: Found,
-    ) -> Result<Vec<(String, i64)>, Error> {
-        let sql = format!(
-            "SELECT ticker, (extract(epoch FROM first_ts) * 1000000)::int8 FROM {} \
-             WHERE store_id = $1::text::uuid AND target_table = $2 AND \"interval\" = $3 \
-             AND first_ts IS NOT NULL {} ORDER BY ticker",
-            self.table,
-            if found == Found::All {
-                format!("AND {ZONE} IS NULL")
-            } else {
-                String::new()
-            }
-        );
-        let rows = link
-            .query(
-                READING,
-                &sql,
-                &[
-                    (&self.store_id.to_string(), Type::TEXT),
-                    (&target.table, Type::TEXT),
-                    (&i32::from(interval.minutes()), Type::INT4),
-                ],
-            )
-            .await
-            .map_err(|error| self.explain(error))?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// What is known of many series, in the order of `tickers`, by one query.
