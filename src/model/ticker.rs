@@ -12,6 +12,11 @@ pub const TICKER_BYTES_MAX: usize = 64;
 /// What may stand bare in a folder's name under every file system and every hive reader.
 const PATH_SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
+/// Names that hive readers take for a missing value. DuckDB and Spark compare before they decode,
+/// so encoding helps; pyarrow and Polars decode first, and find the second name missing whatever is
+/// done.
+const HIVE_NULLS: [&str; 2] = ["NULL", "__HIVE_DEFAULT_PARTITION__"];
+
 /// A ticker: trimmed, upper case, one to 64 bytes, without control characters.
 ///
 /// Cloning is cheap: bars of one series share one allocation.
@@ -73,9 +78,9 @@ impl Ticker {
         if self.0.bytes().all(|b| b == b'.') {
             return self.0.replace('.', "%2E");
         }
-        // DuckDB reads a folder `ticker=NULL` as no ticker at all.
-        if &*self.0 == "NULL" {
-            return "%4EULL".to_owned();
+        if HIVE_NULLS.contains(&&*self.0) {
+            let first = self.0.as_bytes()[0];
+            return format!("%{first:02X}{}", &self.0[1..]);
         }
         utf8_percent_encode(&self.0, PATH_SET).to_string()
     }
@@ -86,6 +91,14 @@ impl Ticker {
         let decoded = percent_decode_str(component).decode_utf8().ok()?;
         let ticker = Self::new(&decoded).ok()?;
         (ticker.path_component() == component).then_some(ticker)
+    }
+
+    /// The ticker whose folder had the name `component` before names that hive readers reserve were
+    /// encoded.
+    #[must_use]
+    pub fn from_bare_path_component(component: &str) -> Option<Self> {
+        let ticker = Self::new(component).ok()?;
+        (HIVE_NULLS.contains(&component) && ticker.as_str() == component).then_some(ticker)
     }
 }
 
@@ -116,11 +129,23 @@ mod tests {
     #[test]
     fn odd_symbols_survive_the_way_through_a_path() {
         for symbol in [
-            "007", "^GSPC", "BRK-B", "BTC/USD", "A.B", "..", "ÅÄ", "A%2FB", "X=Y", "A B", "NULL",
+            "007",
+            "^GSPC",
+            "BRK-B",
+            "BTC/USD",
+            "A.B",
+            "..",
+            "ÅÄ",
+            "A%2FB",
+            "X=Y",
+            "A B",
+            "NULL",
+            "__HIVE_DEFAULT_PARTITION__",
         ] {
             let ticker = Ticker::new(symbol).unwrap();
             let component = ticker.path_component();
             assert!(!component.contains('/') && component != ".." && component != ".");
+            assert!(!HIVE_NULLS.contains(&&*component));
             assert_eq!(Ticker::from_path_component(&component), Some(ticker));
         }
     }

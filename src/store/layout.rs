@@ -136,22 +136,30 @@ impl Layout {
     /// Reads a path relative to the store's folder back into the partition it names.
     #[must_use]
     pub fn parse_partition(relative: &Path) -> Option<PartitionKey> {
-        let parts: Vec<&str> = relative
-            .iter()
-            .map(|part| part.to_str())
-            .collect::<Option<_>>()?;
-        let ["lake", interval, ticker, year, PARTITION_FILE] = parts[..] else {
-            return None;
-        };
-        let interval: Interval = interval.strip_prefix("interval=")?.parse().ok()?;
-        let ticker = Ticker::from_path_component(ticker.strip_prefix("ticker=")?)?;
-        let year = year.strip_prefix("year=")?.parse().ok()?;
-        let key = PartitionKey {
-            series: SeriesKey { interval, ticker },
-            year,
-        };
+        let key = parse(relative, Ticker::from_path_component)?;
         (Self::partition_relative(&key) == relative).then_some(key)
     }
+
+    /// The partition that a path named in stores of earlier versions, where that has another path
+    /// now.
+    pub(super) fn parse_old_partition(relative: &Path) -> Option<PartitionKey> {
+        parse(relative, Ticker::from_bare_path_component)
+    }
+}
+
+fn parse(relative: &Path, ticker_of: fn(&str) -> Option<Ticker>) -> Option<PartitionKey> {
+    let parts: Vec<&str> = relative
+        .iter()
+        .map(|part| part.to_str())
+        .collect::<Option<_>>()?;
+    let ["lake", interval, ticker, year, PARTITION_FILE] = parts[..] else {
+        return None;
+    };
+    let interval: Interval = interval.strip_prefix("interval=")?.parse().ok()?;
+    let ticker = ticker_of(ticker.strip_prefix("ticker=")?)?;
+    let year = year.strip_prefix("year=")?.parse().ok()?;
+    let series = SeriesKey { interval, ticker };
+    Some(PartitionKey { series, year })
 }
 
 /// Whether a folder looks like a store, whatever became of parts of it.
@@ -167,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_partition_reads_back_from_its_path() {
-        for symbol in ["AAPL", "007", "BTC/USD", "^GSPC"] {
+        for symbol in ["AAPL", "007", "BTC/USD", "^GSPC", "NULL"] {
             let key = PartitionKey {
                 series: SeriesKey {
                     interval: Interval::M5,
