@@ -10,8 +10,18 @@ impl From<Error> for CliError {
             Error::Missing { .. } => Some(
                 "--store names another folder; inject-csv, specific and concurrent make a store",
             ),
+            Error::NotAFolder { .. } => Some("--store names the folder of a store"),
+            Error::NoEntry { .. } => Some(
+                "run this as the user who owns the store, or let this user read the folder and all in it",
+            ),
+            Error::BadPath { .. } => Some("move the store to a folder with another name"),
+            Error::NoLock { .. } => Some(
+                "copy the store to a folder where this user may write, or put an empty file store.lock into it",
+            ),
             Error::Newer { .. } => Some("update the program"),
-            Error::Damaged { .. } => Some("verify --repair tells what is lost and mends the rest"),
+            Error::Damaged { .. } => {
+                Some("backfill verify --repair lists what is lost and mends the rest")
+            }
             Error::Unreadable { .. } => Some("verify checks the whole store"),
             Error::WriterRuns { .. } | Error::CatalogBusy { .. } => {
                 Some("try again when it has ended")

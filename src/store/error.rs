@@ -18,6 +18,34 @@ pub enum Error {
         /// The folder.
         dir: PathBuf,
     },
+    /// The path of the store is something else than a folder.
+    #[error("{} isn't a folder, so it can't hold a store", .dir.display())]
+    NotAFolder {
+        /// The path.
+        dir: PathBuf,
+    },
+    /// This user may not look into the folder.
+    #[error("the store in {} can't be opened: this user may not enter the folder", .dir.display())]
+    NoEntry {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// DuckDB would open other files than the store's own.
+    #[error("{} can't hold a store: DuckDB can't open files at a path with {what}", .dir.display())]
+    BadPath {
+        /// The folder.
+        dir: PathBuf,
+        /// What the path has.
+        what: &'static str,
+    },
+    /// The lock file is missing and can't be made, so a writer elsewhere can't be ruled out.
+    #[error("the store in {} has no store.lock, and it can't be made: {source}", .dir.display())]
+    NoLock {
+        /// The store's folder.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A newer program wrote the store.
     #[error(
         "the store in {} has format {found}, and this program knows formats up to {known}", .dir.display()

@@ -5,7 +5,6 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::error::{Error, IoContext};
@@ -135,8 +134,8 @@ pub fn read_access(layout: &Layout) -> Result<ReadAccess, Error> {
     let path = layout.lock();
     let mut file = match File::open(&path) {
         Ok(file) => file,
-        // A store that was copied without its lock file, in a folder that may be read only.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create_or_none(&path)?,
+        // A store that was copied without its lock file.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(layout)?,
         Err(error) => return Err(Error::io(&path, error)),
     };
     match file.try_lock_shared() {
@@ -152,14 +151,18 @@ pub fn read_access(layout: &Layout) -> Result<ReadAccess, Error> {
     }
 }
 
-fn create_or_none(path: &Path) -> Result<File, Error> {
+/// Makes the lock file of a store that lacks it. Without one, a writer can't be kept out.
+fn create(layout: &Layout) -> Result<File, Error> {
     #[allow(clippy::disallowed_methods, clippy::suspicious_open_options)]
-    OpenOptions::new()
+    let made = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
-        .open(path)
-        .at(path)
+        .open(layout.lock());
+    made.map_err(|source| Error::NoLock {
+        dir: layout.root().to_path_buf(),
+        source,
+    })
 }
 
 /// The writer's pid, while there is one, and the highest commit acknowledged.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::store::error::{Error, IoContext};
 use crate::store::lake::SCHEMA_VERSION;
 use crate::store::layout::Layout;
-use crate::store::{durable, quarantine, segment};
+use crate::store::{durable, folder, quarantine, segment};
 
 use super::hot::segments;
 use super::log::MendedLog;
@@ -334,7 +334,7 @@ fn connect(
             format!("{}MiB", (memory_limit_mib / 8).max(1)),
         )?
         .threads(i64::from(threads))?;
-    let connection = Connection::open_with_flags(path, config)?;
+    let connection = Connection::open_with_flags(folder::real(path), config)?;
     use_utc(&connection)?;
     Ok(connection)
 }

@@ -1,0 +1,102 @@
+//! The folder of a store, looked at before any file in it is opened.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::error::{Error, IoContext};
+use super::layout::Layout;
+
+/// Checks that `dir` can hold a store: it is a folder that this user may enter, or isn't there yet,
+/// and DuckDB can open files in it. Every opening of a store begins here.
+pub fn check_folder(dir: &Path) -> Result<(), Error> {
+    if let Some(what) = [dir, &real(dir)].into_iter().find_map(bad_path) {
+        return Err(Error::BadPath {
+            dir: dir.to_path_buf(),
+            what,
+        });
+    }
+    match fs::symlink_metadata(dir.join("staging.duckdb")) {
+        Ok(_) => Ok(()),
+        Err(error) => not_entered(dir, error.kind()).map_or(Ok(()), Err),
+    }
+}
+
+/// What it means that a file in `dir` can't be looked at. What isn't wrong with the folder shows
+/// with the file that it concerns.
+fn not_entered(dir: &Path, kind: ErrorKind) -> Option<Error> {
+    let dir = dir.to_path_buf();
+    match kind {
+        ErrorKind::NotADirectory => Some(Error::NotAFolder { dir }),
+        ErrorKind::PermissionDenied => Some(Error::NoEntry { dir }),
+        _ => None,
+    }
+}
+
+/// Whether there is a store in `dir`, whole or damaged.
+pub fn is_there(dir: &Path) -> Result<bool, Error> {
+    check_folder(dir)?;
+    let layout = Layout::new(dir);
+    for path in [layout.database(), layout.lake()] {
+        if path.try_exists().at(&path)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The path as DuckDB must be given it: absolute, since it takes `~/`, `s3:` and the like at the
+/// beginning for something else, and with links resolved, as it resolves them when it checks which
+/// files a query may read.
+pub(super) fn real(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut missing = Vec::new();
+    for there in absolute.ancestors() {
+        if let Ok(real) = there.canonicalize() {
+            return missing
+                .iter()
+                .rev()
+                .fold(real, |path, name| path.join(name));
+        }
+        missing.extend(there.file_name());
+    }
+    absolute
+}
+
+/// What a path has that DuckDB can't take, if anything.
+fn bad_path(path: &Path) -> Option<&'static str> {
+    match path.to_str() {
+        None => Some("characters that aren't UTF-8"),
+        // It puts the log of its database elsewhere.
+        Some(text) if text.contains('?') => Some("a question mark"),
+        // Patterns are taken literally in brackets (see views.rs), but not next to a backslash.
+        Some(text) if cfg!(unix) && text.contains('\\') && text.contains(['[', '*']) => {
+            Some("a backslash and a bracket or asterisk")
+        }
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_may_not_be_entered_is_not_taken_for_a_missing_store() {
+        let said = |kind| not_entered(Path::new("s"), kind).map(|error| error.to_string());
+        let denied = said(ErrorKind::PermissionDenied).unwrap_or_default();
+        assert!(
+            denied.contains("this user may not enter the folder"),
+            "{denied}"
+        );
+        assert_eq!(said(ErrorKind::NotFound), None);
+    }
+
+    #[test]
+    fn a_path_is_made_absolute_as_far_as_it_is_there() {
+        let dir = std::env::temp_dir();
+        let missing = dir.join("not").join("there");
+        let expected = dir.canonicalize().unwrap_or(dir).join("not").join("there");
+        assert_eq!(real(&missing), expected);
+    }
+}
