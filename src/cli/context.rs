@@ -17,7 +17,7 @@ use crate::calendar::Overrides;
 use crate::export::{Guard, OutputFile, OutputFolder};
 use crate::model::Timestamp;
 use crate::report::{RunInfo, RunReport, Stop, Summary, Wording};
-use crate::store::OpenOptions;
+use crate::store::{self, OpenOptions, Reader, Store};
 
 /// Where bars are staged unless told otherwise.
 pub const STORE_DEFAULT: &str = "data/staging";
@@ -97,10 +97,26 @@ impl Context {
         dir
     }
 
+    /// Opens a store for reading, and prints what opening found.
+    pub fn reader(&self, dir: &Path, options: &OpenOptions) -> Result<Reader, store::Error> {
+        let reader = Reader::open(dir, options)?;
+        warn_of(reader.notices());
+        Ok(reader)
+    }
+
+    /// Opens a store for writing, making it where there is none, and prints what opening found.
+    pub fn store(&self, dir: &Path, options: &OpenOptions) -> Result<Store, store::Error> {
+        let store = Store::open(dir, options)?;
+        warn_of(store.notices());
+        Ok(store)
+    }
+
     /// The user's calendars: those in the folder `calendars` of the store in `store_dir`, and over them those of
     /// `--calendar-dir`. A file that cannot be read as one is refused (code 2), and so is a folder that was named and is
     /// not there.
     pub fn calendars(&self, store_dir: &Path) -> Result<Overrides, CliError> {
+        // Else a store that can't be opened would read as a broken calendar.
+        store::check_folder(store_dir)?;
         let load = |dir: &Path| {
             Overrides::load(dir).map_err(|error| {
                 CliError::of(exit_codes::USAGE, &error)
@@ -289,5 +305,12 @@ impl Context {
     /// The first failure to write to standard output, if there was one.
     pub(super) fn output_trouble(&self) -> Option<io::Error> {
         self.trouble.take()
+    }
+}
+
+/// Prints what opening a store found.
+pub(super) fn warn_of(notices: &[String]) {
+    for notice in notices {
+        tracing::warn!("{notice}");
     }
 }

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
 
 use crate::model::SeriesKey;
 
 use super::catalog::{Catalog, Intent, Opened, PartitionFacts, SeriesFacts};
-use super::durable;
+use super::durable::{self, Digest};
 use super::error::{Damage, Error, IoContext};
+use super::folder::check_folder;
 use super::handle::{Inner, OpenOptions, Store};
 use super::lake::read::Partition;
 use super::layout::{Layout, PartitionKey};
@@ -23,6 +26,7 @@ use super::spill;
 
 /// Opens the store in `dir` for writing.
 pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
+    check_folder(dir)?;
     let layout = Layout::new(dir);
     make_folders(&layout)?;
     let lock = WriteLock::acquire(&layout, options.wait_for_readers)?;
@@ -38,14 +42,8 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
     redo(&layout, &catalog)?;
     let mut inner = Inner::new(catalog, options.calendars.clone())?;
     inner.forget_empty_series(None)?;
-    let mut damage = compare_with_lake(&layout, &inner.series)?;
     let segments = inner.catalog.segments()?;
-    for (name, digest) in &segments {
-        damage.extend(segment::glance(&layout, name, digest)?);
-    }
-    if !damage.is_empty() {
-        return Err(damaged(&layout, damage));
-    }
+    notices.extend(compare(&layout, &inner.series, &Overlay::new(), &segments)?);
     // Only now is it certain that no recorded publish needs them.
     remove_temporaries(&layout)?;
     spill::sweep(&layout.tmp());
@@ -107,7 +105,7 @@ fn sweep_unlisted(
 /// cut off has neither.
 pub(super) fn catalog_is_lost(layout: &Layout, acknowledged: u64) -> Result<bool, Error> {
     let gone = !layout.database().exists();
-    Ok(gone && (acknowledged > 0 || !partitions_in_lake(layout)?.is_empty()))
+    Ok(gone && (acknowledged > 0 || !walk_lake(layout)?.partitions.is_empty()))
 }
 
 /// What is said where acknowledged commits are not in the catalog.
@@ -255,70 +253,141 @@ pub(super) fn place_of(
     }
 }
 
+/// Recorded publishes that nobody could carry out: where each one's partition is to be read.
+pub(super) type Overlay = BTreeMap<PartitionKey, (PathBuf, Intent)>;
+
 /// Partitions by key, each with its file's size and modification time in nanoseconds.
 pub(super) type InLake = BTreeMap<PartitionKey, (u64, i64)>;
 
-/// All partitions that stand in the lake, with their file's size and modification time; strangers are left out.
-pub(super) fn partitions_in_lake(
-    layout: &Layout,
-) -> Result<BTreeMap<PartitionKey, (u64, i64)>, Error> {
-    Ok(walk_lake(layout)?.0)
+/// What is below `lake/`.
+#[derive(Debug, Default)]
+pub(super) struct Walked {
+    pub partitions: InLake,
+    /// Every other file, sorted.
+    pub strangers: Vec<PathBuf>,
 }
 
-/// The partitions in the lake, and every other file that stands there.
-pub(super) fn walk_lake(layout: &Layout) -> Result<(InLake, Vec<std::path::PathBuf>), Error> {
-    let mut found = BTreeMap::new();
-    let mut strangers = Vec::new();
-    let mut folders = vec![layout.lake()];
-    while let Some(folder) = folders.pop() {
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Error::io(&folder, error)),
-        };
-        for entry in entries {
-            let entry = entry.at(&folder)?;
-            let path = entry.path();
-            let metadata = entry.metadata().at(&path)?;
-            if metadata.is_dir() {
-                folders.push(path);
-                continue;
+impl Walked {
+    /// What is said where files below `lake/` are left out.
+    pub fn notice(&self, layout: &Layout) -> Option<String> {
+        let first = self.strangers.first()?;
+        let lake = layout.lake();
+        let (lake, first) = (lake.display(), first.display());
+        Some(match self.strangers.len() {
+            1 => {
+                format!("{first} is in the lake and isn't a partition of this store: it isn't read")
             }
-            let relative = path.strip_prefix(layout.root()).ok();
-            match relative.and_then(Layout::parse_partition) {
-                Some(key) => {
-                    found.insert(key, (metadata.len(), durable::modified_ns(&metadata)));
-                }
-                None => strangers.push(path),
-            }
+            count => format!(
+                "{count} files in {lake} aren't partitions of this store and aren't read; the first is {first}"
+            ),
+        })
+    }
+}
+
+/// All partitions in the lake, and what else is there. What goes away meanwhile is left out: a
+/// writer may be at work.
+pub(super) fn walk_lake(layout: &Layout) -> Result<Walked, Error> {
+    let mut found = Vec::new();
+    walk(layout, &layout.lake(), &mut found)?;
+    let mut walked = Walked::default();
+    for one in found {
+        match one {
+            Found::Partition(key, facts) => drop(walked.partitions.insert(key, facts)),
+            Found::Stranger(path) => walked.strangers.push(path),
         }
     }
-    Ok((found, strangers))
+    walked.strangers.sort_unstable();
+    Ok(walked)
 }
 
-/// The differences between catalog and lake, cheaply: a file whose size and time are as recorded is believed, every
-/// other is opened and its footer compared.
-pub(super) fn compare_with_lake(
+enum Found {
+    Partition(PartitionKey, (u64, i64)),
+    Stranger(PathBuf),
+}
+
+fn walk(layout: &Layout, folder: &Path, found: &mut Vec<Found>) -> Result<(), Error> {
+    let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    let mut folders = Vec::new();
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if is_gone(&error) => return Ok(()),
+        Err(error) => return Err(Error::io(folder, error)),
+    };
+    for entry in entries {
+        let entry = entry.at(folder)?;
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            folders.push(path);
+            continue;
+        }
+        let relative = path.strip_prefix(layout.root()).ok();
+        let Some(key) = relative.and_then(Layout::parse_partition) else {
+            found.push(Found::Stranger(path));
+            continue;
+        };
+        match entry.metadata() {
+            Ok(metadata) => {
+                let facts = (metadata.len(), durable::modified_ns(&metadata));
+                found.push(Found::Partition(key, facts));
+            }
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(Error::io(&path, error)),
+        }
+    }
+    let below: Vec<Vec<Found>> = folders
+        .par_iter()
+        .map(|folder| {
+            let mut found = Vec::new();
+            walk(layout, folder, &mut found).map(|()| found)
+        })
+        .collect::<Result<_, _>>()?;
+    found.extend(below.into_iter().flatten());
+    Ok(())
+}
+
+/// Compares catalog and lake, cheaply: a file whose size and time are as recorded is believed,
+/// every other is opened and its footer compared. A difference is an error, for readers as for
+/// writers. Partitions of `overlay` are about to be replaced, and are judged by their intents. What
+/// isn't a partition is named in a notice.
+pub(super) fn compare(
     layout: &Layout,
     series: &BTreeMap<SeriesKey, SeriesFacts>,
-) -> Result<Vec<Damage>, Error> {
-    let mut in_lake = partitions_in_lake(layout)?;
+    overlay: &Overlay,
+    segments: &BTreeMap<String, Digest>,
+) -> Result<Option<String>, Error> {
+    let mut walked = walk_lake(layout)?;
     let mut damage = Vec::new();
+    let mut doubtful = Vec::new();
     for (key, facts) in series {
         for (year, partition) in &facts.partitions {
             let key = PartitionKey {
                 series: key.clone(),
                 year: *year,
             };
-            match in_lake.remove(&key) {
+            if overlay.contains_key(&key) {
+                continue;
+            }
+            match walked.partitions.remove(&key) {
                 None => damage.push(Damage::PartitionMissing(key)),
                 Some(found) if found == (partition.digest.bytes, partition.digest.modified_ns) => {}
-                Some(_) => damage.extend(compare_footer(layout, &key, partition)),
+                Some(_) => doubtful.push((key, partition)),
             }
         }
     }
-    damage.extend(in_lake.into_keys().map(Damage::PartitionUnknown));
-    Ok(damage)
+    damage.par_extend(
+        (doubtful.par_iter()).filter_map(|(key, facts)| compare_footer(layout, key, facts)),
+    );
+    let mut unknown = std::mem::take(&mut walked.partitions);
+    unknown.retain(|key, _| !overlay.contains_key(key));
+    damage.extend(unknown.into_keys().map(Damage::PartitionUnknown));
+    for (name, digest) in segments {
+        damage.extend(segment::glance(layout, name, digest)?);
+    }
+    if damage.is_empty() {
+        Ok(walked.notice(layout))
+    } else {
+        Err(damaged(layout, damage))
+    }
 }
 
 fn compare_footer(layout: &Layout, key: &PartitionKey, facts: &PartitionFacts) -> Option<Damage> {

@@ -16,6 +16,7 @@ use crate::model::{DateRange, SeriesKey, TimeRange};
 use super::catalog::{Catalog, Opened, Part, PartitionFacts, SeriesFacts};
 use super::durable;
 use super::error::{Damage, Error, IoContext};
+use super::folder::is_there;
 use super::handle::OpenOptions;
 use super::lake::read::Partition;
 use super::layout::{Layout, PartitionKey};
@@ -45,7 +46,7 @@ pub struct Repaired {
 /// Rebuilds the catalog of the store in `dir` from its lake, and keeps of the old catalog whatever can be read.
 pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
     let layout = Layout::new(dir);
-    if !layout.database().exists() && !layout.lake().is_dir() {
+    if !is_there(dir)? {
         return Err(Error::Missing {
             dir: dir.to_path_buf(),
         });
@@ -244,11 +245,15 @@ fn sound_partitions(
     listed: &BTreeMap<SeriesKey, SeriesFacts>,
     out: &mut Repaired,
 ) -> Result<Sound, Error> {
-    let (found, strangers) = recover::walk_lake(layout)?;
-    for path in strangers {
-        quarantine(layout, &path, out)?;
+    let mut walked = recover::walk_lake(layout)?;
+    for path in walked.strangers {
+        match move_to_new_path(layout, &path)? {
+            // Its facts are read below; size and time count for nothing here.
+            Some(key) => drop(walked.partitions.insert(key, (0, 0))),
+            None => quarantine(layout, &path, out)?,
+        }
     }
-    let keys: Vec<PartitionKey> = found.into_keys().collect();
+    let keys: Vec<PartitionKey> = walked.partitions.into_keys().collect();
     let checked: Vec<Result<(PartitionFacts, Vec<i64>), String>> = keys
         .par_iter()
         .map(|key| sound_partition(layout, key))
@@ -268,6 +273,27 @@ fn sound_partitions(
         }
     }
     Ok(sound)
+}
+
+/// Moves the file of a partition that had another path in earlier versions.
+fn move_to_new_path(layout: &Layout, path: &Path) -> Result<Option<PartitionKey>, Error> {
+    let relative = path.strip_prefix(layout.root()).ok();
+    let Some(key) = relative.and_then(Layout::parse_old_partition) else {
+        return Ok(None);
+    };
+    let target = layout.partition(&key);
+    if target.exists() {
+        return Ok(None);
+    }
+    let dir = target.parent().unwrap_or(layout.root());
+    let mut changed = durable::create_dirs(layout.root(), dir).at(dir)?;
+    changed.push(dir.to_path_buf());
+    durable::rename(path, &target).at(&target)?;
+    changed.extend(path.parent().map(Path::to_path_buf));
+    for dir in &changed {
+        durable::sync_dir(dir).at(dir)?;
+    }
+    Ok(Some(key))
 }
 
 fn sound_partition(

@@ -36,7 +36,7 @@ pub struct Verified {
 
 /// Reads the whole store in `dir` and names every difference. Changes nothing, but for finishing what a killed writer left.
 pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
-    let reader = match Reader::open(dir, options) {
+    let reader = match Reader::open_unchecked(dir, options) {
         Ok(reader) => reader,
         Err(Error::Damaged { what, .. }) => {
             // Opening stopped at the first difference; the lake can be read all the same.
@@ -59,7 +59,10 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
     if let Err(Error::Catalog { source, .. }) = whole {
         return with_lake(layout, Damage::CatalogUnreadable(source.to_string()));
     }
-    let (mut in_lake, strangers) = recover::walk_lake(layout)?;
+    let recover::Walked {
+        partitions: mut in_lake,
+        strangers,
+    } = recover::walk_lake(layout)?;
     let mut damage: Vec<Damage> = strangers.into_iter().map(Damage::Stranger).collect();
     let mut listed: Vec<(PartitionKey, &PartitionFacts)> = Vec::new();
     for (key, facts) in &reader.series {
@@ -152,7 +155,7 @@ fn with_lake(layout: &Layout, what: Damage) -> Result<Verified, Error> {
 
 /// The partitions of a lake whose catalog cannot be used, each checked by itself.
 fn lake_alone(layout: &Layout) -> Result<Verified, Error> {
-    let found = recover::partitions_in_lake(layout)?;
+    let found = recover::walk_lake(layout)?.partitions;
     let mut out = Verified {
         partitions: found.len() as u64,
         ..Verified::default()

@@ -1,22 +1,26 @@
 //! SQL over both tiers: the views `bars`, `coverage`, `conflicts` and `runs`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use duckdb::Connection;
 
-use crate::model::year_start_micros;
+use crate::model::{Interval, year_start_micros};
 
 use super::catalog::use_utc;
-use super::error::{Damage, Error};
-use super::layout::PartitionKey;
+use super::error::Error;
+use super::folder;
+use super::layout::{Layout, PARTITION_FILE, PartitionKey};
 use super::reader::Reader;
-use super::recover;
 use super::segment::PART_COLUMN;
 
-/// Types of the lake's folder keys: DuckDB would guess a number for the ticker `7203`.
-pub const HIVE_TYPES: &str = "{'interval': VARCHAR, 'ticker': VARCHAR, 'year': INTEGER}";
-
 const BAR_COLUMNS: &str = "open, high, low, close, volume, vwap, trades, source, commit_seq";
+
+/// Letters that DuckDB takes for a pattern in a file's name. (A path with `?` holds no store.)
+const PATTERN: [char; 2] = ['[', '*'];
+
+/// Years whose folders have names of one length.
+const FOUR_DIGITS: std::ops::RangeInclusive<i32> = 0..=9999;
 
 impl Reader {
     /// A connection with the views in place. Over a store that another process writes into, `bars` is the lake alone and
@@ -24,50 +28,21 @@ impl Reader {
     ///
     /// The database itself cannot be written through it; what else a statement may touch is the caller's to settle.
     pub fn sql(&self) -> Result<Connection, Error> {
-        let failed = |source| Error::Catalog {
-            path: self.layout.database(),
-            source,
-        };
+        let failed = |source| self.failed(source);
         let connection = match &self.catalog {
             Some(_) => self.catalog()?.connection.try_clone().map_err(failed)?,
             None => Connection::open_in_memory().map_err(failed)?,
         };
         use_utc(&connection).map_err(failed)?;
-        self.check_lake()?;
         self.check_segments()?;
+        let lake = self.lake_selects(&connection)?;
         connection
-            .execute_batch(&self.bars_view()?)
+            .execute_batch(&self.bars_view(lake)?)
             .map_err(failed)?;
         if self.catalog.is_some() {
             connection.execute_batch(CATALOG_VIEWS).map_err(failed)?;
         }
         Ok(connection)
-    }
-
-    /// A glob shows what is there, and says nothing of what is not: so lake and catalog are compared first.
-    fn check_lake(&self) -> Result<(), Error> {
-        if self.catalog.is_none() || !self.is_locked() || !self.overlay.is_empty() {
-            return Ok(());
-        }
-        let mut in_lake = recover::partitions_in_lake(&self.layout)?;
-        let mut damage = Vec::new();
-        for (series, facts) in &self.series {
-            for year in facts.partitions.keys() {
-                let key = PartitionKey {
-                    series: series.clone(),
-                    year: *year,
-                };
-                if in_lake.remove(&key).is_none() {
-                    damage.push(Damage::PartitionMissing(key));
-                }
-            }
-        }
-        damage.extend(in_lake.into_keys().map(Damage::PartitionUnknown));
-        if damage.is_empty() {
-            Ok(())
-        } else {
-            Err(recover::damaged(&self.layout, damage))
-        }
     }
 
     /// DuckDB would say of a segment that is gone which file it misses, and not what that means.
@@ -82,52 +57,124 @@ impl Reader {
         Ok(())
     }
 
-    fn bars_view(&self) -> Result<String, Error> {
+    /// Selects over the partitions, each named by its file: what else is in the folders does not
+    /// count.
+    ///
+    /// All files of an interval are one `read_parquet`, so that thousands of them are planned at
+    /// once. The ticker is taken from the end of the file's name, by functions of the name alone:
+    /// DuckDB works these out for each file before it opens any, and opens only those that a
+    /// condition on the ticker leaves. Its own `hive_partitioning` would take keys from the folders
+    /// above the store too.
+    fn lake_selects(&self, connection: &Connection) -> Result<Vec<String>, Error> {
+        let mut lists: BTreeMap<Interval, String> = BTreeMap::new();
         let mut selects = Vec::new();
-        let lake = |files: String| {
-            format!(
-                "SELECT ticker, timestamp, {BAR_COLUMNS}, CAST(replace(interval, 'm', '') AS SMALLINT) AS interval
-                 FROM read_parquet({files}, hive_partitioning = true, hive_types = {HIVE_TYPES})"
-            )
-        };
-        if self.overlay.is_empty() {
-            if self
-                .series
-                .values()
-                .any(|facts| !facts.partitions.is_empty())
-            {
-                let glob = self.layout.lake().join("*/*/*/bars.parquet");
-                selects.push(lake(quoted(&glob)));
-            }
-        } else {
-            // A killed writer left publishes that could not be carried out: name each file.
-            let mut files = Vec::new();
-            for (key, facts) in &self.series {
-                for year in facts.partitions.keys() {
-                    let key = PartitionKey {
-                        series: key.clone(),
-                        year: *year,
-                    };
-                    if !self.overlay.contains_key(&key) {
-                        files.push(quoted(&self.layout.partition(&key)));
-                    }
+        for (series, facts) in &self.series {
+            for year in facts.partitions.keys() {
+                let key = PartitionKey {
+                    series: series.clone(),
+                    year: *year,
+                };
+                let path = self.layout.partition(&key);
+                if self.overlay.contains_key(&key) || self.is_gone(&path) {
+                    continue;
                 }
-            }
-            if !files.is_empty() {
-                selects.push(lake(format!("[{}]", files.join(", "))));
-            }
-            for (key, (path, intent)) in &self.overlay {
-                if !intent.is_removal() {
-                    selects.push(format!(
-                        "SELECT '{}' AS ticker, timestamp, {BAR_COLUMNS}, {}::SMALLINT AS interval
-                         FROM read_parquet({}, hive_partitioning = false)",
-                        key.series.ticker.as_str().replace('\'', "''"),
-                        key.series.interval.minutes(),
-                        quoted(path)
-                    ));
+                if FOUR_DIGITS.contains(year) {
+                    let list = lists.entry(series.interval).or_default();
+                    list.push_str(&series.ticker.path_component());
+                    list.push_str(&format!("/year={year:04}\n"));
+                } else {
+                    selects.push(select_one(&key, &path));
                 }
             }
         }
+        for (key, (path, intent)) in &self.overlay {
+            if !intent.is_removal() {
+                selects.push(select_one(key, path));
+            }
+        }
+        let lake = folder::real(&self.layout.lake());
+        for (interval, list) in lists {
+            let before = format!("{}/interval={interval}/ticker=", lake.display());
+            let after = format!("/{PARTITION_FILE}");
+            let variable = format!("lake_{interval}");
+            // A list of ten thousand literals takes DuckDB ten times as long to parse.
+            self.set(connection, &format!(
+                "SET VARIABLE {variable} = list_transform(string_split('{}', chr(10)), lambda file: {} || file || '{after}')",
+                list.trim_end(),
+                text(&literal(&before)),
+            ))?;
+            let ticker = format!(
+                "url_decode(left(substr(filename, {}), -{}))",
+                before.chars().count() + 1,
+                "/year=2025".len() + after.len()
+            );
+            selects.push(format!(
+                "SELECT {ticker} AS ticker, timestamp, {BAR_COLUMNS}, {}::SMALLINT AS interval
+                 FROM read_parquet(getvariable('{variable}'), filename = true, hive_partitioning = false)",
+                interval.minutes()
+            ));
+        }
+        self.allow_patterns(connection)?;
+        Ok(selects)
+    }
+
+    /// Where the store's path has letters of patterns: lets `read_parquet` be given the files as
+    /// patterns, once the caller has narrowed what may be read. What they match must lie in the
+    /// folders that the caller leaves open.
+    fn allow_patterns(&self, connection: &Connection) -> Result<(), Error> {
+        let root = folder::real(self.layout.root());
+        let before = root.display().to_string();
+        if !before.contains(PATTERN) {
+            return Ok(());
+        }
+        let before = literal(&before);
+        let partitions = self.series.iter().flat_map(|(series, facts)| {
+            facts.partitions.keys().map(|year| {
+                Layout::partition_relative(&PartitionKey {
+                    series: series.clone(),
+                    year: *year,
+                })
+            })
+        });
+        let replaced = self.overlay.values().map(|(path, _)| path.clone());
+        let segments = match &self.catalog {
+            Some(_) => self.catalog()?.segments()?,
+            None => BTreeMap::new(),
+        };
+        let segments = segments.into_keys().map(|name| self.layout.segment(&name));
+        let files: Vec<String> = partitions
+            .chain(replaced.chain(segments).filter_map(|path| {
+                path.strip_prefix(self.layout.root())
+                    .ok()
+                    .map(Path::to_path_buf)
+            }))
+            .map(|relative| text(&format!("{before}/{}", relative.display())))
+            .collect();
+        self.set(
+            connection,
+            &format!("SET allowed_paths = [{}]", files.join(", ")),
+        )
+    }
+
+    fn set(&self, connection: &Connection, sql: &str) -> Result<(), Error> {
+        connection
+            .execute_batch(sql)
+            .map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: duckdb::Error) -> Error {
+        Error::Catalog {
+            path: self.layout.database(),
+            source,
+        }
+    }
+
+    /// Whether the writer that runs meanwhile has dropped a partition.
+    fn is_gone(&self, path: &Path) -> bool {
+        self.catalog.is_none() && !path.exists()
+    }
+
+    fn bars_view(&self, mut selects: Vec<String>) -> Result<String, Error> {
         if self.catalog.is_some() {
             let hidden = |commit_seq: &str| -> String {
                 self.overlay
@@ -151,7 +198,7 @@ impl Reader {
             let segments = self.catalog()?.segments()?;
             if !segments.is_empty() {
                 let files: Vec<String> = (segments.keys())
-                    .map(|name| quoted(&self.layout.segment(name)))
+                    .map(|name| file(&self.layout.segment(name)))
                     .collect();
                 selects.push(format!(
                     "SELECT s.ticker, h.timestamp, {BAR_COLUMNS}, s.interval
@@ -185,7 +232,36 @@ CREATE TEMP VIEW conflicts AS SELECT s.interval, s.ticker, c.* EXCLUDE (series_i
 CREATE TEMP VIEW runs AS SELECT run_id AS run, command, started_at, finished_at, status, summary FROM staging.main.runs;
 ";
 
-/// A path as a text literal of SQL.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', "''"))
+/// The bars of one file.
+fn select_one(key: &PartitionKey, path: &Path) -> String {
+    format!(
+        "SELECT {} AS ticker, timestamp, {BAR_COLUMNS}, {}::SMALLINT AS interval
+         FROM read_parquet({}, hive_partitioning = false)",
+        text(key.series.ticker.as_str()),
+        key.series.interval.minutes(),
+        file(path)
+    )
+}
+
+/// A file as `read_parquet` is given it.
+fn file(path: &Path) -> String {
+    text(&literal(&folder::real(path).display().to_string()))
+}
+
+/// A text literal of SQL.
+fn text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A pattern that only the path itself matches.
+fn literal(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    for letter in path.chars() {
+        if PATTERN.contains(&letter) {
+            pattern.extend(['[', letter, ']']);
+        } else {
+            pattern.push(letter);
+        }
+    }
+    pattern
 }

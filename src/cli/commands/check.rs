@@ -14,7 +14,7 @@ use crate::cli::fetch::{ProviderName, store_error};
 use crate::model::{Basis, DateRange, Hours, Interval, Ticker};
 use crate::provider::{self, Provider, Query};
 use crate::secret::SecretUrl;
-use crate::store::{self, OpenOptions, Reader};
+use crate::store::{self, OpenOptions};
 use crate::sync::Address;
 
 /// The symbol that the provider is asked for: every plan that has intraday bars at all has it.
@@ -109,7 +109,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
 
 fn store(context: &Context, args: &Args) -> Result<Finding, CliError> {
     let dir = context.store_dir(args.provider == ProviderName::Demo);
-    let reader = match Reader::open(&dir, &OpenOptions::default()) {
+    let reader = match context.reader(&dir, &OpenOptions::default()) {
         Ok(reader) => reader,
         Err(store::Error::Missing { .. }) => {
             let detail = format!("{} is not there yet; the first run makes it", dir.display());

@@ -10,7 +10,7 @@ use crate::cli::table::grouped;
 use crate::export::{Format, Grid, PartitionBy, Plan, SeriesPlan, Staged, Target, export};
 use crate::model::{DateRange, Interval, Ticker, TimeRange};
 use crate::report::{Event, Observer};
-use crate::store::{self, OpenOptions, Reader, SeriesRow};
+use crate::store::{self, OpenOptions, SeriesRow};
 
 /// Longest bars that can be made from one-minute bars, in minutes: a day.
 const RESAMPLE_MINUTES_MAX: u16 = 1440;
@@ -66,7 +66,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
     let dir = context.store_dir(false);
     let calendars = context.calendars(&dir)?;
-    let reader = Reader::open(&dir, &OpenOptions::default())?;
+    let reader = context.reader(&dir, &OpenOptions::default())?;
     if let Some(pid) = reader.is_lake_only() {
         return Err(store::Error::CatalogBusy { dir, pid }.into());
     }

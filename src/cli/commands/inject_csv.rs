@@ -15,7 +15,7 @@ use crate::cli::push::{Push, PushArgs, Staged};
 use crate::inject::{self, DateOrder, Decimal, Input, Label, Settings, Sink};
 use crate::model::{Bar, DateRange, Interval, OnConflict, Ticker, Timestamp};
 use crate::report::{RunKind, RunReport};
-use crate::store::{OpenOptions, Store};
+use crate::store::OpenOptions;
 
 /// Stage bars from CSV dumps: a folder of any vendors' files, mixed, plain or packed.
 ///
@@ -183,7 +183,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         calendars: settings.calendars.clone(),
         ..OpenOptions::default()
     };
-    let store = Store::open(&store_dir, &options).map_err(store_failure)?;
+    let store = context.store(&store_dir, &options).map_err(store_failure)?;
     let run = store
         .begin_run("inject-csv", context.started_at())
         .map_err(store_failure)?;

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::store::{Error, OpenOptions, Store};
+use crate::store::{Error, OpenOptions, is_there};
 
 /// Move all hot rows into the lake, where any tool that reads Parquet sees them. Example: backfill seal
 #[derive(clap::Args)]
@@ -13,13 +13,10 @@ pub struct Args {}
 pub fn run(context: &Context, _: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
     let dir = context.store_dir(false);
-    if !dir.join("staging.duckdb").exists() && !dir.join("lake").exists() {
+    if !is_there(&dir)? {
         return Err(Error::Missing { dir }.into());
     }
-    let store = Store::open(&dir, &OpenOptions::default())?;
-    for notice in store.notices() {
-        tracing::warn!("{notice}");
-    }
+    let store = context.store(&dir, &OpenOptions::default())?;
     let sealed = store.seal()?;
     writeln!(
         out,

@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use clap::ValueEnum;
 
 use crate::cli::args::{RangeArgs, TickerArgs};
-use crate::cli::context::{Context, Outcome};
+use crate::cli::context::{Context, Outcome, warn_of};
 use crate::cli::error::CliError;
 use crate::cli::push;
 use crate::model::{DateRange, Interval, OnConflict};
@@ -123,9 +123,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     });
     let source = StoreSource::new(push::open(&dir)?);
     settings.tickers = tickers.among(|| Ok(source.reader().series()?))?;
-    for notice in source.reader().notices() {
-        tracing::warn!("{notice}");
-    }
+    warn_of(source.reader().notices());
     let observer = context.observer();
     let outcome = sync::run(&source, &settings, &context.stop(), &observer).map_err(push::error)?;
     drop(observer);

@@ -9,7 +9,7 @@ use super::wire::Wire;
 use super::{Width, plan_view, quota_left, record_end, source, store_error};
 use crate::backfill::{Job, Plan, Planner};
 use crate::calendar::{Book, Calendar};
-use crate::cli::context::{Context, Outcome};
+use crate::cli::context::{Context, Outcome, warn_of};
 use crate::cli::error::CliError;
 use crate::gaps::{Asked, Kind, Scope, Survey, asked, outcome, survey};
 use crate::model::{Basis, DateRange, Hours, OnConflict, Provenance, SeriesKey, Ticker};
@@ -46,6 +46,7 @@ pub(in crate::cli) fn fill_gaps(
     // A store that is not there is not made, and a plan takes no lock.
     let reader = Reader::open(dir, &OpenOptions::default())?;
     if settings.plan {
+        warn_of(reader.notices());
         let work = Work::find(&reader, settings, book, None)?;
         let mut all = Plan {
             tickers: Vec::new(),
@@ -64,10 +65,11 @@ pub(in crate::cli) fn fill_gaps(
         memory_limit_mib: super::STORE_MEMORY_MIB,
         ..context.store_options(dir)?
     };
-    let store = Arc::new(Store::open(dir, &options).map_err(|error| store_error(&error))?);
-    for notice in store.notices() {
-        tracing::warn!("{notice}");
-    }
+    let store = Arc::new(
+        context
+            .store(dir, &options)
+            .map_err(|error| store_error(&error))?,
+    );
     let reader = store.reader().map_err(|error| store_error(&error))?;
     let work = Work::find(&reader, settings, book, None)?;
     drop(reader);

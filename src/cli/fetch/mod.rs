@@ -80,7 +80,7 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
     }
     if settings.plan {
         let out = context.stdout()?;
-        let known = known_of(&dir)?;
+        let known = known_of(context, &dir)?;
         ahead::warn(context, &settings, known.as_ref())?;
         let everything = plan(context, &settings, known.as_ref(), false)?;
         let plan = plan(context, &settings, known.as_ref(), true)?;
@@ -95,7 +95,10 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
     let mut report = if settings.dry_run {
         let looks =
             settings.resume || settings.looks_at_staged() || settings.service.daily_quota.is_some();
-        let known = if looks { known_of(&dir)? } else { None };
+        let known = match looks {
+            true => known_of(context, &dir)?,
+            false => None,
+        };
         ahead::warn(context, &settings, known.as_ref())?;
         let plan = plan(context, &settings, known.as_ref(), settings.resume)?;
         // What it asks is not written down, but it asks no more than is left.
@@ -109,10 +112,9 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
             calendars: settings.calendars.clone(),
             ..OpenOptions::default()
         };
-        let store = Store::open(&dir, &options).map_err(|error| store_error(&error))?;
-        for notice in store.notices() {
-            tracing::warn!("{notice}");
-        }
+        let store = context
+            .store(&dir, &options)
+            .map_err(|error| store_error(&error))?;
         let store = Arc::new(store);
         let known = store.reader().map_err(|error| store_error(&error))?;
         ahead::warn(context, &settings, Some(&known))?;
@@ -248,8 +250,8 @@ fn staged(reader: &Reader, settings: &Settings, now: Timestamp) -> Result<Staged
 }
 
 /// The store's coverage; `None` where there is no store yet.
-fn known_of(dir: &Path) -> Result<Option<Reader>, CliError> {
-    match Reader::open(dir, &OpenOptions::default()) {
+fn known_of(context: &Context, dir: &Path) -> Result<Option<Reader>, CliError> {
+    match context.reader(dir, &OpenOptions::default()) {
         Ok(reader) => Ok(Some(reader)),
         Err(store::Error::Missing { .. }) => Ok(None),
         Err(error) => Err(store_error(&error)),

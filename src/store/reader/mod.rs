@@ -4,7 +4,7 @@ mod ahead;
 mod records;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use uuid::Uuid;
 
 use crate::model::{Provenance, SeriesKey, TimeRange, Timestamp};
 
-use super::catalog::{Catalog, Intent, PartitionFacts, SeriesFacts, use_utc};
+use super::catalog::{Catalog, PartitionFacts, SeriesFacts, use_utc};
 use super::error::Error;
+use super::folder::is_there;
 use super::handle::{OpenOptions, Store};
 use super::lake::read::Partition;
 use super::layout::{Layout, PartitionKey};
 use super::lock::{ReadAccess, ReadLock, read_access};
-use super::recover::{self, Place};
+use super::recover::{self, Overlay, Place};
 use super::scan::{Part, Scan};
 use ahead::Ahead;
 pub use records::{ConflictRow, RunRow, TargetRow};
@@ -32,12 +33,12 @@ pub struct Reader {
     store_id: Uuid,
     pub(super) catalog: Option<Mutex<Catalog>>,
     pub(super) series: BTreeMap<SeriesKey, SeriesFacts>,
-    /// Recorded publishes that nobody could carry out: where each one's partition is to be read.
-    pub(super) overlay: BTreeMap<PartitionKey, (PathBuf, Intent)>,
+    pub(super) overlay: Overlay,
     writer: Option<Option<u32>>,
     max_commit_seq: u64,
     notices: Vec<String>,
-    lock: Option<ReadLock>,
+    /// Keeps writers out.
+    _lock: Option<ReadLock>,
     /// Keeps the writer in this process from removing segments.
     _pin: Option<Arc<()>>,
     ahead: Mutex<Ahead>,
@@ -97,7 +98,7 @@ impl Store {
             writer: None,
             max_commit_seq,
             notices: Vec::new(),
-            lock: None,
+            _lock: None,
             _pin: Some(Arc::clone(&self.readers)),
             ahead: Mutex::default(),
         };
@@ -108,11 +109,27 @@ impl Store {
 }
 
 impl Reader {
-    /// Opens the store in `dir` for reading. What a killed writer left is finished first, where that is possible.
+    /// Opens the store in `dir` for reading. What a killed writer left is finished first, where
+    /// that is possible. Catalog and lake are then compared as they are for a writer, and a store
+    /// in which they differ is refused: bars that one of them lacks would go missing, or count
+    /// twice.
     pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, Error> {
+        let mut reader = Self::open_unchecked(dir, options)?;
+        if reader.catalog.is_some() {
+            let segments = reader.catalog()?.segments()?;
+            let stranger =
+                recover::compare(&reader.layout, &reader.series, &reader.overlay, &segments)?;
+            let new = stranger.filter(|notice| !reader.notices.contains(notice));
+            reader.notices.extend(new);
+        }
+        Ok(reader)
+    }
+
+    /// As [`open`](Self::open), with catalog and lake not compared: for `verify`, which names every
+    /// difference.
+    pub(super) fn open_unchecked(dir: &Path, options: &OpenOptions) -> Result<Self, Error> {
         let layout = Layout::new(dir);
-        let has_lake = layout.lake().is_dir();
-        if !layout.database().exists() && !has_lake {
+        if !is_there(dir)? {
             return Err(Error::Missing {
                 dir: dir.to_path_buf(),
             });
@@ -165,7 +182,7 @@ impl Reader {
             .iter()
             .map(|(key, facts)| (facts.id, key.clone()))
             .collect();
-        let mut overlay = BTreeMap::new();
+        let mut overlay = Overlay::new();
         for intent in opened.catalog.intents()? {
             let Some(key) = by_id.get(&intent.series_id) else {
                 continue;
@@ -199,7 +216,7 @@ impl Reader {
             writer: None,
             max_commit_seq,
             notices,
-            lock,
+            _lock: lock,
             _pin: None,
             ahead: Mutex::default(),
         })
@@ -209,7 +226,9 @@ impl Reader {
     fn lake_only(layout: Layout, pid: Option<u32>) -> Result<Self, Error> {
         let mut series: BTreeMap<SeriesKey, SeriesFacts> = BTreeMap::new();
         let mut store_id = Uuid::nil();
-        for (key, (bytes, modified_ns)) in recover::partitions_in_lake(&layout)? {
+        let walked = recover::walk_lake(&layout)?;
+        let notices = walked.notice(&layout).into_iter().collect();
+        for (key, (bytes, modified_ns)) in walked.partitions {
             let partition = match Partition::open(&layout.partition(&key)) {
                 Ok(partition) => partition,
                 // Replaced or dropped since the folder was listed.
@@ -256,8 +275,8 @@ impl Reader {
             overlay: BTreeMap::new(),
             writer: Some(pid),
             max_commit_seq,
-            notices: Vec::new(),
-            lock: None,
+            notices,
+            _lock: None,
             _pin: None,
             ahead: Mutex::default(),
         })
@@ -291,11 +310,6 @@ impl Reader {
     #[must_use]
     pub fn max_commit_seq(&self) -> u64 {
         self.max_commit_seq
-    }
-
-    /// Whether this reader keeps writers out.
-    pub(super) fn is_locked(&self) -> bool {
-        self.lock.is_some()
     }
 
     pub(super) fn catalog(&self) -> Result<MutexGuard<'_, Catalog>, Error> {

@@ -263,14 +263,14 @@ fn a_repaired_store_knows_what_its_bars_are() {
     );
 }
 
-/// SQL over a lake that lacks a partition says so, and does not count what is left.
+/// A reader of a lake that lacks a partition says so, and does not count what is left.
 #[test]
-fn a_query_over_a_lake_with_a_hole_is_refused() {
+fn a_lake_with_a_hole_is_refused_for_reading() {
     let dir = scratch();
     filled(dir.path());
     std::fs::remove_file(partition(dir.path(), 2025)).unwrap();
-    let reader = Reader::open(dir.path(), &small()).unwrap();
-    let refused = reader.sql().map(drop).unwrap_err().to_string();
+    let opened = Reader::open(dir.path(), &small()).map(drop);
+    let refused = opened.unwrap_err().to_string();
     assert!(refused.contains("partition A 1m 2025 is gone"), "{refused}");
 }
 

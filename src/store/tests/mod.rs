@@ -5,6 +5,7 @@ mod damage;
 pub(super) mod layer;
 mod log;
 mod model;
+mod places;
 mod power;
 mod segments;
 mod threads;
@@ -114,9 +115,12 @@ fn content(reader: &Reader) -> Model {
 
 /// What the SQL view says, counted and summed.
 fn sql_content(reader: &Reader) -> Model {
-    let connection = reader.sql().unwrap();
+    bars_of(&reader.sql().unwrap())
+}
+
+fn bars_of(connection: &duckdb::Connection) -> Model {
     let mut statement = connection
-        .prepare("SELECT ticker, epoch_us(timestamp), close FROM bars WHERE interval = 1")
+        .prepare("SELECT ticker, epoch_us(timestamp), close, interval FROM bars")
         .unwrap();
     let rows = statement
         .query_map([], |row| {
@@ -124,16 +128,19 @@ fn sql_content(reader: &Reader) -> Model {
                 row.get::<_, String>(0)?,
                 row.get::<_, i64>(1)?,
                 row.get::<_, f64>(2)?,
+                row.get::<_, u32>(3)?,
             ))
         })
         .unwrap();
     let mut out = Model::new();
     for row in rows {
-        let (ticker, micros, close) = row.unwrap();
-        assert!(
-            out.insert((key(&ticker), micros), close).is_none(),
-            "a key twice"
-        );
+        let (ticker, micros, close, minutes) = row.unwrap();
+        let series = SeriesKey {
+            interval: Interval::from_minutes(minutes).unwrap(),
+            ..key(&ticker)
+        };
+        let before = out.insert((series, micros), close);
+        assert!(before.is_none(), "a key twice");
     }
     out
 }

@@ -200,7 +200,9 @@ fn a_segment_that_is_gone_or_damaged_is_named_and_what_is_beside_it_is_saved() {
             assert!(said.contains("segment"), "{said}");
         };
         said(Store::open(dir.path(), &small()).map(|_| ()).unwrap_err());
-        let reader = Reader::open(dir.path(), &small()).unwrap();
+        said(Reader::open(dir.path(), &small()).map(|_| ()).unwrap_err());
+        // As when the damage comes after the opening.
+        let reader = Reader::open_unchecked(dir.path(), &small()).unwrap();
         said(reader.sql().map(|_| ()).unwrap_err());
         said(
             (reader.scan(&key("A"), TimeRange::ALL))

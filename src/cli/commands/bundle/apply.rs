@@ -8,7 +8,7 @@ use crate::cli::error::CliError;
 use crate::cli::log::LINE;
 use crate::model::OnConflict;
 use crate::report::{Fatal, RunKind, RunReport};
-use crate::store::{OpenOptions, Reader, Store};
+use crate::store::{OpenOptions, Reader, is_there};
 
 /// Stage the bars of a bundle, each with its source, once all of it is verified. Example: backfill bundle apply bars.tar
 ///
@@ -56,16 +56,13 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         ..context.store_options(&dir)?
     };
     // Before anything is written, the store's folder included.
-    if !dir.join("staging.duckdb").exists() && !dir.join("lake").exists() {
+    if !is_there(&dir)? {
         bundle::check_base(None, sound.manifest()).map_err(failed)?;
     } else if sound.manifest().base.is_some() {
         let reader = Reader::open(&dir, &options)?;
         bundle::check_base(Some(&reader), sound.manifest()).map_err(failed)?;
     }
-    let store = Store::open(&dir, &options)?;
-    for notice in store.notices() {
-        tracing::warn!("{notice}");
-    }
+    let store = context.store(&dir, &options)?;
     let run = store.begin_run("bundle apply", context.started_at())?;
     let name = file.display().to_string();
     let observer = context.observer();

@@ -10,7 +10,7 @@ use crate::cli::error::CliError;
 use crate::cli::log::LINE;
 use crate::export::{Draft, OutputFile};
 use crate::model::Interval;
-use crate::store::{self, OpenOptions, Store};
+use crate::store::{self, OpenOptions};
 
 /// Write what is staged as one tar file, hot bars sealed first. Example: backfill bundle create bars.tar
 ///
@@ -61,17 +61,14 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         }
         None => None,
     };
-    if !dir.join("staging.duckdb").exists() && !dir.join("lake").exists() {
+    if !store::is_there(&dir)? {
         return Err(store::Error::Missing { dir }.into());
     }
     let options = OpenOptions {
         memory_limit_mib: super::STORE_MEMORY_MIB,
         ..context.store_options(&dir)?
     };
-    let store = Store::open(&dir, &options)?;
-    for notice in store.notices() {
-        tracing::warn!("{notice}");
-    }
+    let store = context.store(&dir, &options)?;
     let staged = store.reader()?.series()?;
     let tickers = tickers.among(|| Ok(staged.clone()))?;
     let filter = Filter::new(&tickers, args.interval, start, end);

@@ -13,7 +13,7 @@ use crate::cli::fetch::{self, FillSettings, Filled, Service, ServiceArgs, Width}
 use crate::gaps::{Scope, Survey, survey};
 use crate::model::{Interval, OnConflict};
 use crate::report::RunKind;
-use crate::store::{OpenOptions, Reader};
+use crate::store::{self, OpenOptions};
 
 mod show;
 
@@ -112,7 +112,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
     let service = Service::resolve(args.service)?;
     let dir = context.store_dir(service.is_demo());
-    let staged = || Ok(Reader::open(&dir, &OpenOptions::default())?.series()?);
+    let staged = || Ok(store::Reader::open(&dir, &OpenOptions::default())?.series()?);
     let scope = Scope {
         tickers: tickers.among(staged)?,
         interval: args.interval,
@@ -138,10 +138,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         return fill(context, &dir, &settings, args.format, &mut book, enough);
     }
     let mut out = context.stdout()?;
-    let reader = Reader::open(&dir, &OpenOptions::default())?;
-    for notice in reader.notices() {
-        tracing::warn!("{notice}");
-    }
+    let reader = context.reader(&dir, &OpenOptions::default())?;
     let survey = survey(&reader, &scope, &mut book)?;
     tell(&survey);
     write(&mut out, args.format, &survey)?;

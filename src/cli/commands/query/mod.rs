@@ -150,7 +150,7 @@ impl Session {
             threads: limits.threads(defaults.threads),
             ..defaults
         };
-        let reader = Reader::open(&context.store_dir(false), &options)?;
+        let reader = context.reader(&context.store_dir(false), &options)?;
         let connection = reader.sql()?;
         // From here on there is something to remove: Ctrl-C no longer ends the program at once.
         drop(context.stop());

@@ -9,7 +9,7 @@ use crate::cli::args::TickerArgs;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::model::{Interval, Ticker};
-use crate::store::{OpenOptions, Reader};
+use crate::store::OpenOptions;
 
 mod overview;
 mod runs;
@@ -63,11 +63,8 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = args.tickers.resolve()?;
     let mut out = context.stdout()?;
     let dir = context.store_dir(false);
-    let reader = Reader::open(&dir, &OpenOptions::default())?;
+    let reader = context.reader(&dir, &OpenOptions::default())?;
     let mut book = Book::new(context.calendars(&dir)?);
-    for notice in reader.notices() {
-        tracing::warn!("{notice}");
-    }
     if args.runs {
         let runs = reader.runs()?;
         match args.format {
