@@ -16,6 +16,7 @@ mod gaps;
 mod inject;
 mod model;
 mod out;
+mod places;
 mod secrets;
 mod simulate;
 #[cfg(feature = "crash-points")]

@@ -1,0 +1,251 @@
+//! Where a store is and what is in its folder: every command reads the store's own bars, or says
+//! what is wrong.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{Database, Run, TestEnv};
+
+const COUNT: &str = "select ticker, source, max(close) as close, count(*) as bars from bars group by all order by all";
+
+fn dump(env: &TestEnv, name: &str, minutes: std::ops::Range<u32>) {
+    let mut text = String::from("timestamp,open,high,low,close,volume\n");
+    for minute in minutes {
+        let (hour, minute) = (14 + (30 + minute) / 60, (30 + minute) % 60);
+        text += &format!("2025-01-02T{hour:02}:{minute:02}:00Z,10,11,9,10.5,100\n");
+    }
+    env.write(name, text);
+}
+
+fn on(env: &TestEnv, store: &str, words: &[&str]) -> Run {
+    env.run(["--store", store].iter().chain(words))
+}
+
+/// Stages `dumps/AAA.csv` in a store, and seals.
+fn staged(env: &TestEnv, store: &str) {
+    on(env, store, &["inject-csv", "dumps/AAA.csv"]).ok();
+    on(env, store, &["seal"]).ok();
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let name = entry.unwrap().file_name();
+            copy(&from.join(&name), &to.join(&name));
+        }
+    } else if from.exists() {
+        fs::copy(from, to).unwrap();
+    }
+}
+
+#[track_caller]
+fn says(run: Run, code: i32, parts: &[&str]) {
+    let run = run.code(code);
+    for part in parts {
+        assert!(run.stderr.contains(part), "{part:?}\n{}", run.snapshot());
+    }
+}
+
+#[test]
+fn the_name_of_a_folder_above_the_store_changes_no_column() {
+    let env = TestEnv::new();
+    dump(&env, "dumps/AAA.csv", 0..80);
+    // A store that the patterns below would match.
+    staged(&env, "abc/store");
+    for above in [
+        "source=fmp",
+        "ticker=ZZZ",
+        "close=5",
+        "year=1999",
+        "a[b]c",
+        "a*c",
+        "a]c",
+        "a\\c",
+        "a'c",
+        "a%41c",
+        "~",
+        "s3:",
+    ] {
+        let store = format!("{above}/store");
+        staged(&env, &store);
+        let asked = on(&env, &store, &["query", COUNT, "--format", "csv"]).ok();
+        assert_eq!(
+            asked.out(),
+            "ticker,source,close,bars\nAAA,csv,10.5,80\n",
+            "{above}"
+        );
+    }
+    for command in [
+        &["inject-csv", "dumps/AAA.csv"][..],
+        &["status"],
+        &["verify"],
+    ] {
+        let parts = ["a?c/store can't hold a store", "question mark", "hint: "];
+        says(on(&env, "a?c/store", command), 1, &parts);
+    }
+}
+
+/// Commands that read, each as a whole line.
+const READERS: [&[&str]; 8] = [
+    &["status"],
+    &["query", "select 1"],
+    &["query", "select count(*) from bars"],
+    &["export", "--to", "-"],
+    &["gaps"],
+    &["conflicts"],
+    &["bundle", "create", "out.tar"],
+    &["seal"],
+];
+
+#[test]
+fn a_copy_taken_in_the_middle_of_a_seal_is_refused_and_a_sync_of_it_moves_nothing() {
+    for catalog_first in [true, false] {
+        let env = TestEnv::new();
+        let db = Database::new();
+        let url = db.url();
+        let sync = ["sync", "--create-table", "--database-url", &url];
+        dump(&env, "dumps/AAA.csv", 0..80);
+        staged(&env, "store");
+        on(&env, "store", &sync).ok();
+        let progress = || db.sql("select base_seq, pass_seq, through_ts from backfill_sync");
+        let before = progress();
+        dump(&env, "dumps/AAA.csv", 80..120);
+        on(&env, "store", &["inject-csv", "dumps/AAA.csv"]).ok();
+        copy(&env.path("store"), &env.path("before"));
+        on(&env, "store", &["seal"]).ok();
+        let (catalog, lake) = match catalog_first {
+            true => ("before", "store"),
+            false => ("store", "before"),
+        };
+        for name in ["staging.duckdb", "staging.duckdb.wal", "store.lock", "lake"] {
+            let from = if name == "lake" { lake } else { catalog };
+            fs::create_dir_all(env.path("copy")).unwrap();
+            copy(&env.path(from).join(name), &env.path("copy").join(name));
+        }
+        let parts = [
+            "error: the store in copy is damaged: partition AAA 1m 2025",
+            "hint: backfill verify --repair",
+        ];
+        for command in READERS.into_iter().chain([&sync[..]]) {
+            says(on(&env, "copy", command), 1, &parts);
+        }
+        assert_eq!(progress(), before);
+        let verified = on(&env, "copy", &["verify"]).code(1);
+        assert!(verified.out().contains("damage: partition AAA 1m 2025"));
+        // What can be mended is: then both tiers are read, and all that is there goes to the
+        // target.
+        on(&env, "copy", &["verify", "--repair"]).ok();
+        let bars = if catalog_first { "120" } else { "80" };
+        let asked = on(
+            &env,
+            "copy",
+            &["query", "select count(*) as n from bars", "--format", "csv"],
+        );
+        assert_eq!(asked.ok().out(), format!("n\n{bars}\n"));
+        on(&env, "copy", &sync).ok();
+        assert_eq!(db.sql("select count(*) from market_data"), bars);
+        // The store itself was never touched, and neither was a whole copy of it.
+        copy(&env.path("store"), &env.path("whole"));
+        for store in ["store", "whole"] {
+            let asked = on(
+                &env,
+                store,
+                &["query", "select count(*) as n from bars", "--format", "csv"],
+            );
+            assert_eq!(asked.ok().out(), "n\n120\n");
+        }
+    }
+}
+
+#[test]
+fn what_is_in_the_lake_and_not_in_the_catalog_is_named_and_not_read() {
+    let env = TestEnv::new();
+    dump(&env, "dumps/AAA.csv", 0..80);
+    staged(&env, "store");
+    let before = on(&env, "store", &["export", "--to", "-"]).ok().stdout;
+    let of_aaa = env.path("store/lake/interval=1m/ticker=AAA");
+    copy(&of_aaa, &of_aaa.with_file_name("ticker=AAA.bak"));
+    env.write("store/lake/.x.parquet", "");
+    for command in READERS {
+        let run = on(&env, "store", command);
+        says(
+            run,
+            0,
+            &[
+                "warning: 2 files in store/lake aren't partitions of this store and aren't read; the first is store/lake/.x.parquet",
+            ],
+        );
+    }
+    let asked = on(&env, "store", &["query", COUNT, "--format", "csv"]).ok();
+    assert_eq!(asked.out(), "ticker,source,close,bars\nAAA,csv,10.5,80\n");
+    assert_eq!(
+        on(&env, "store", &["export", "--to", "-"]).ok().stdout,
+        before
+    );
+    let verified = on(&env, "store", &["verify"]).code(1);
+    assert!(
+        verified.out().contains("differences=2"),
+        "{}",
+        verified.snapshot()
+    );
+
+    // Under a name that a partition may have, only the catalog can tell that it isn't one.
+    copy(&of_aaa, &of_aaa.with_file_name("ticker=ZZZ"));
+    for command in READERS {
+        let parts = ["partition ZZZ 1m 2025", "hint: backfill verify --repair"];
+        says(on(&env, "store", command), 1, &parts);
+    }
+}
+
+#[test]
+fn a_ticker_that_hive_readers_take_for_none_stays_a_ticker() {
+    let env = TestEnv::new();
+    for ticker in ["__HIVE_DEFAULT_PARTITION__", "NULL", "NAN", "TRUE", "CON"] {
+        dump(&env, "one.csv", 0..80);
+        on(
+            &env,
+            "store",
+            &["inject-csv", "one.csv", "--ticker", ticker],
+        )
+        .ok();
+    }
+    on(&env, "store", &["seal"]).ok();
+    let sql = "select ticker, count(*) as bars from bars where ticker is not null group by all order by all";
+    assert_eq!(
+        on(&env, "store", &["query", sql, "--format", "csv"])
+            .ok()
+            .out(),
+        "ticker,bars\nCON,80\nNAN,80\nNULL,80\nTRUE,80\n__HIVE_DEFAULT_PARTITION__,80\n"
+    );
+    let connection = duckdb::Connection::open_in_memory().unwrap();
+    let count: i64 = connection
+        .query_row(
+            &format!(
+                "select count(distinct ticker) from read_parquet('{}/*/*/*/bars.parquet', hive_partitioning = true) where ticker is not null",
+                env.path("store/lake").display()
+            ),
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(count, 5);
+}
+
+#[test]
+fn a_file_in_place_of_a_store_is_named_by_every_command() {
+    let env = TestEnv::new();
+    dump(&env, "dumps/AAA.csv", 0..80);
+    env.write("file", "not a store");
+    let writers: [&[&str]; 5] = [
+        &["inject-csv", "dumps/AAA.csv"],
+        &["verify"],
+        &["verify", "--repair"],
+        &["drop", "--tickers", "A", "--yes"],
+        &["sync", "--database-url", "postgres://u@127.0.0.1:1/d"],
+    ];
+    for command in READERS.into_iter().chain(writers) {
+        let parts = ["error: file isn't a folder", "hint: --store names"];
+        says(on(&env, "file", command), 1, &parts);
+    }
+}
