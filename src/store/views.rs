@@ -114,46 +114,55 @@ impl Reader {
                 interval.minutes()
             ));
         }
-        self.allow_patterns(connection)?;
+        self.allow_files(connection)?;
         Ok(selects)
     }
 
-    /// Where the store's path has letters of patterns: lets `read_parquet` be given the files as
-    /// patterns, once the caller has narrowed what may be read. What they match must lie in the
-    /// folders that the caller leaves open.
-    fn allow_patterns(&self, connection: &Connection) -> Result<(), Error> {
-        let root = folder::real(self.layout.root());
-        let before = root.display().to_string();
-        if !before.contains(PATTERN) {
+    /// Lets the connection read what the folders that the caller will leave open do not cover: new partitions that
+    /// could not be moved into the lake, and patterns, where the store's path makes files' names into such. What a
+    /// pattern matches must be allowed by itself.
+    fn allow_files(&self, connection: &Connection) -> Result<(), Error> {
+        let replaced = (self.overlay.values()).map(|(path, _)| folder::real(path));
+        let mut files: Vec<String> = replaced.map(|path| path.display().to_string()).collect();
+        let root = folder::real(self.layout.root()).display().to_string();
+        if root.contains(PATTERN) {
+            files.extend(
+                (files.clone().into_iter())
+                    .chain(self.listed_files(&root)?)
+                    .map(|file| literal(&file))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        if files.is_empty() {
             return Ok(());
         }
-        let before = literal(&before);
-        let partitions = self.series.iter().flat_map(|(series, facts)| {
-            facts.partitions.keys().map(|year| {
-                Layout::partition_relative(&PartitionKey {
-                    series: series.clone(),
-                    year: *year,
-                })
-            })
-        });
-        let replaced = self.overlay.values().map(|(path, _)| path.clone());
-        let segments = match &self.catalog {
-            Some(_) => self.catalog()?.segments()?,
-            None => BTreeMap::new(),
-        };
-        let segments = segments.into_keys().map(|name| self.layout.segment(&name));
-        let files: Vec<String> = partitions
-            .chain(replaced.chain(segments).filter_map(|path| {
-                path.strip_prefix(self.layout.root())
-                    .ok()
-                    .map(Path::to_path_buf)
-            }))
-            .map(|relative| text(&format!("{before}/{}", relative.display())))
-            .collect();
+        let files: Vec<String> = files.iter().map(|file| text(file)).collect();
         self.set(
             connection,
             &format!("SET allowed_paths = [{}]", files.join(", ")),
         )
+    }
+
+    /// All partitions and segments, below `root`.
+    fn listed_files(&self, root: &str) -> Result<Vec<String>, Error> {
+        let within = Layout::new(Path::new(root));
+        let mut files = Vec::new();
+        for (series, facts) in &self.series {
+            for year in facts.partitions.keys() {
+                files.push(within.partition(&PartitionKey {
+                    series: series.clone(),
+                    year: *year,
+                }));
+            }
+        }
+        if self.catalog.is_some() {
+            let segments = self.catalog()?.segments()?;
+            files.extend(segments.keys().map(|name| within.segment(name)));
+        }
+        Ok(files
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect())
     }
 
     fn set(&self, connection: &Connection, sql: &str) -> Result<(), Error> {
