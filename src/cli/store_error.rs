@@ -6,7 +6,13 @@ use crate::store::Error;
 
 impl From<Error> for CliError {
     fn from(error: Error) -> Self {
-        let hint = match &error {
+        Self::from(&error)
+    }
+}
+
+impl From<&Error> for CliError {
+    fn from(error: &Error) -> Self {
+        let hint = match error {
             Error::Missing { .. } => Some(
                 "--store names another folder; inject-csv, specific and concurrent make a store",
             ),
@@ -28,7 +34,7 @@ impl From<Error> for CliError {
             }
             _ => None,
         };
-        let hint = match &error {
+        let hint = match error {
             Error::Catalog { source, .. } | Error::InDoubt { source, .. }
                 if source.to_string().contains("Out of Memory Error") =>
             {
@@ -36,6 +42,6 @@ impl From<Error> for CliError {
             }
             _ => hint,
         };
-        Self::of(exit_codes::FAILED, &error).maybe_hint(hint.map(str::to_owned))
+        Self::of(exit_codes::FAILED, error).maybe_hint(hint.map(str::to_owned))
     }
 }

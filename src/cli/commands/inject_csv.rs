@@ -183,10 +183,8 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         calendars: settings.calendars.clone(),
         ..OpenOptions::default()
     };
-    let store = context.store(&store_dir, &options).map_err(store_failure)?;
-    let run = store
-        .begin_run("inject-csv", context.started_at())
-        .map_err(store_failure)?;
+    let store = context.store(&store_dir, &options)?;
+    let run = store.begin_run("inject-csv", context.started_at())?;
     let sink = Sink::Store {
         store: &store,
         run: &run,
@@ -209,9 +207,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
     let summary = context.summary_json(&report);
     let finished_at: Timestamp = context.now();
-    store
-        .finish_run(&run, finished_at, report.status().as_str(), &summary)
-        .map_err(store_failure)?;
+    store.finish_run(&run, finished_at, report.status().as_str(), &summary)?;
     Ok(Outcome::Run(Box::new(report)))
 }
 
@@ -264,14 +260,13 @@ fn settle(args: &Args, calendars: Overrides, now: Timestamp) -> Result<Settings,
 }
 
 fn failure(error: inject::Error) -> CliError {
+    if let inject::Error::Store(error) = error {
+        return error.into();
+    }
     let code = if error.is_usage() {
         exit_codes::USAGE
     } else {
         exit_codes::FAILED
     };
     CliError::of(code, &error)
-}
-
-fn store_failure(error: crate::store::Error) -> CliError {
-    CliError::of(exit_codes::FAILED, &error)
 }

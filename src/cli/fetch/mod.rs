@@ -302,5 +302,5 @@ fn record_end(context: &Context, store: &Store, run: &RunId, mut report: RunRepo
 
 /// A store's error, and what can be done.
 pub(super) fn store_error(error: &store::Error) -> CliError {
-    CliError::of(exit_codes::FAILED, error)
+    error.into()
 }

@@ -185,7 +185,9 @@ fn coverage_without_bars_can_be_dropped() {
     days("");
     let again = bench.run("drop --tickers NONE --yes").ok();
     assert!(
-        again.stderr.contains("none of these tickers is staged"),
+        again
+            .stderr
+            .contains("no bars or coverage of these tickers are stored"),
         "{}",
         again.snapshot()
     );

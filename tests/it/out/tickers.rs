@@ -95,7 +95,9 @@ fn a_drop_never_takes_an_argument_with_a_space_for_a_list() {
     }
     let missing = env.run(["drop", "--yes", "--tickers", "B A"]).ok();
     assert!(
-        missing.stderr.contains("no bars of B A are staged"),
+        missing
+            .stderr
+            .contains("no bars or coverage of B A are stored"),
         "{}",
         missing.stderr
     );

@@ -25,9 +25,12 @@ const ENTRIES: [&str; 7] = [
     "lake",
 ];
 
+/// A ticker on a UTC date.
+type Cell = (String, String);
+
 /// Every value that each cell of the state has had.
 #[derive(Default)]
-pub struct Seen(BTreeMap<(String, String), BTreeSet<(u64, u64, String)>>);
+pub struct Seen(BTreeMap<Cell, BTreeSet<(u64, u64, String)>>);
 
 impl Seen {
     pub fn add(&mut self, state: &State) {

@@ -63,7 +63,12 @@ impl Limits {
     /// What DuckDB reported while the statement ran.
     pub fn failed(self, error: &duckdb::Error) -> CliError {
         let text = error.to_string();
-        if !is_out_of_memory(error) {
+        if text.starts_with("INTERRUPT Error") {
+            // An interrupt of ours has its own message. DuckDB interrupts its other threads when one
+            // of them fails, and sometimes reports only that.
+            CliError::failed("DuckDB stopped the query, most likely for lack of memory")
+                .hint("--memory-limit with a smaller SIZE lets the query use the disk earlier")
+        } else if !is_out_of_memory(error) {
             CliError::failed(super::one_line(error))
         } else if ["bad allocation", "bad_alloc", "Allocation failure"]
             .iter()
