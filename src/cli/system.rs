@@ -2,11 +2,12 @@
 
 use super::error::CliError;
 
-/// Address space that the program needs besides what it has when it begins: for DuckDB, and for each thread.
+/// Address space that the program needs on top of what it has when it begins, and for each thread. With less, DuckDB,
+/// zstd or a thread can fail at any moment, and not all of them can report it: some end the process.
 #[cfg(unix)]
-const ROOM_MIN: u64 = 64 << 20;
+const ROOM_MIN: u64 = 1 << 30;
 #[cfg(unix)]
-const ROOM_PER_THREAD: u64 = 16 << 20;
+const ROOM_PER_THREAD: u64 = 64 << 20;
 
 /// Changes what the system does by default. Called before any thread starts.
 pub(super) fn prepare() {
@@ -29,19 +30,18 @@ pub(super) fn prepare() {
     }
 }
 
-/// Refuses to start where `ulimit -v` leaves so little room that DuckDB crashes before it could report that.
+/// Refuses to start if `ulimit -v` leaves so little address space that the program could end without a report.
 #[cfg(unix)]
 pub(super) fn check_room() -> Result<(), CliError> {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(16) as u64);
-    let room = ROOM_MIN + ROOM_PER_THREAD * threads;
-    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
-    match (limit, address_space()) {
-        (Some(limit), Some(used)) if limit < used + room => Err(CliError::failed(format!(
-            "the program may use {} KiB of address space and needs at least {}",
-            limit >> 10,
-            (used + room).div_ceil(1 << 10)
+    let needed = ROOM_MIN + ROOM_PER_THREAD * threads;
+    match room() {
+        Some(room) if room < needed => Err(CliError::failed(format!(
+            "ulimit -v leaves the program {} MiB of address space, and it needs {} MiB",
+            room >> 20,
+            needed >> 20
         ))
-        .hint("ulimit -v sets another limit")),
+        .hint("`ulimit -v unlimited` removes the limit; the options of a command limit what it really uses")),
         _ => Ok(()),
     }
 }
@@ -49,6 +49,18 @@ pub(super) fn check_room() -> Result<(), CliError> {
 #[cfg(not(unix))]
 pub(super) fn check_room() -> Result<(), CliError> {
     Ok(())
+}
+
+/// Bytes of address space that are left up to the limit, if there is one.
+#[cfg(unix)]
+pub(super) fn room() -> Option<u64> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current?;
+    Some(limit.saturating_sub(address_space()?))
+}
+
+#[cfg(not(unix))]
+pub(super) fn room() -> Option<u64> {
+    None
 }
 
 /// Bytes of memory that this process has for itself alone, where that is known.

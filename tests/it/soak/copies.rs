@@ -112,6 +112,6 @@ pub fn syncs_whole(
             return Err(format!("rows were left out before:\n{}", run.snapshot()));
         }
     }
-    database.sql(&format!("DROP TABLE {table}"));
+    database.sql(&format!("DROP TABLE IF EXISTS {table}"));
     Ok(())
 }

@@ -29,6 +29,18 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The same, with no more memory than half of the address space that is left: DuckDB and its
+    /// libraries reserve more than they use, and end the process when they can't.
+    pub fn within(self, room: Option<u64>) -> Self {
+        let memory_limit = room.map_or(self.memory_limit, |room| {
+            self.memory_limit.min((room / 2).max(MEMORY_MIN))
+        });
+        Self {
+            memory_limit,
+            ..self
+        }
+    }
+
     /// DuckDB's own limit in MiB. It counts what it keeps in its buffers, and neither strings, lists and results, nor what
     /// its allocator holds back, nor the row group of a Parquet file that is being written. The rest is for those.
     pub fn duckdb_mib(self) -> u64 {

@@ -10,6 +10,7 @@ use duckdb::Connection;
 use crate::cli::args::OutputArg;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
+use crate::cli::system;
 use crate::export::Draft;
 use crate::store::{OpenOptions, Reader, Spill};
 
@@ -71,7 +72,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         None => Some(context.stdout()?),
     };
     let sql = statement(args.sql)?;
-    let limits = args.limits;
+    let limits = args.limits.within(system::room());
 
     let session = Session::open(context, limits)?;
     let draft = to.as_ref().map(Draft::create).transpose()?;
