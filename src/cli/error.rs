@@ -81,7 +81,7 @@ impl CliError {
     }
 }
 
-/// A message without DuckDB's advice on settings, which nobody can change here.
+/// A message without DuckDB's advice on settings, which a user can't change here.
 pub(super) fn without_advice(text: &str) -> &str {
     let end = text.find("Possible solutions:").unwrap_or(text.len());
     text[..end].trim_end()

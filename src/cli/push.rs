@@ -72,7 +72,7 @@ impl Push {
     /// Records the run's end, closes the store, and sends what is staged of the report's tickers. Where that fails the run
     /// failed; staged bars stay.
     ///
-    /// Other processes may write while this one waits for the database. What came of it is recorded afterwards.
+    /// Other processes may write while this one waits for the database. The result is recorded afterwards.
     pub fn run(
         self,
         context: &Context,
@@ -131,7 +131,7 @@ impl Push {
             store.finish_run(staged.run, context.now(), status, &summary)
         });
         if let Err(error) = recorded {
-            tracing::debug!("what came of the sync was not recorded: {error}");
+            tracing::debug!("the result of the sync was not recorded: {error}");
         }
         report
     }

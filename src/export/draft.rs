@@ -26,7 +26,7 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// Begins a file for `target`, in its folder, under a hidden name that no glob for the target's ending matches. The name
-    /// is this draft's alone, whoever else writes the same target.
+    /// is this draft's alone, also if other processes write the same target.
     pub fn create(target: &OutputFile) -> Result<Self, Error> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let (typed, real) = (target.typed(), target.real());

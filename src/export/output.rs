@@ -1,7 +1,7 @@
 //! Where a command may write: the one guard in front of every output file and folder.
 //!
 //! [`Draft`](super::Draft) and the exports take an [`OutputFile`] or an [`OutputFolder`], and only a [`Guard`] makes these:
-//! **what writes cannot be called with a path that nobody checked.** A link is followed, so that the file it points to is
+//! **what writes can't be called with an unchecked path.** A link is followed, so that the file it points to is
 //! replaced and the link stays.
 
 use std::collections::{HashSet, VecDeque};

@@ -134,7 +134,7 @@ pub enum FileError {
         /// What the reader said.
         source: io::Error,
     },
-    /// Somebody wrote to it meanwhile.
+    /// Another process wrote to it meanwhile.
     #[error("changed while it was read; what was not committed before is not taken")]
     Changed,
     /// Its dates can be read day first and month first.

@@ -21,7 +21,7 @@ use super::settings::Settings;
 const DATES_MAX: usize = 16_384;
 /// Fewer dates in a row are no evidence that they follow each other.
 const DATES_MIN: usize = 3;
-/// From so many dates on, a dump may hold weekends whatever the exchange.
+/// A dump with at least this many dates may hold weekends on any exchange.
 const DATES_WITH_WEEKENDS_MIN: usize = 7;
 /// How many numbers that can mean both one number settles that shows its grouped thousands (`5,001.25`), and one that
 /// does not (`10.5`): few, so that one damaged row does not decide over all others.

@@ -62,7 +62,7 @@ enum From {
     Copy(Arc<File>),
 }
 
-/// What shows that somebody writes to a file.
+/// What shows that another process writes to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
     bytes: u64,

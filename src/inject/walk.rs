@@ -52,7 +52,7 @@ impl Dump {
     /// Its stem, and its bytes as they are now.
     pub(super) fn source(&self) -> io::Result<(String, Source)> {
         let file = self.path.file_name().unwrap_or_default().to_string_lossy();
-        // A file that was named is taken whatever its ending.
+        // A file that was named is taken with any ending.
         let (stem, packing) = stem_of(&file).unwrap_or((&file, Packing::Plain));
         let source = match &self.content {
             Content::File => Source::file(&self.path, packing)?,

@@ -125,7 +125,7 @@ impl Asker {
                 return Err(Gave::Error(error));
             }
             retries += 1;
-            // Where nobody was ever heard, the address is more likely wrong than the network slow.
+            // If no server ever answered, the address is more likely wrong than the network slow.
             let is_hopeless = matches!(error, Error::Connect { .. })
                 && !self.gate.was_heard()
                 && retries > UNHEARD_RETRIES_MAX;

@@ -253,7 +253,7 @@ pub(super) fn place_of(
     }
 }
 
-/// Recorded publishes that nobody could carry out: where each one's partition is to be read.
+/// Recorded publishes that could not be carried out: where each one's partition is to be read.
 pub(super) type Overlay = BTreeMap<PartitionKey, (PathBuf, Intent)>;
 
 /// Partitions by key, each with its file's size and modification time in nanoseconds.

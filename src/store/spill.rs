@@ -201,7 +201,7 @@ mod tests {
         assert!(!target.path().join(LOCK).exists());
     }
 
-    /// Many processes make and sweep at once: nobody loses a folder that it holds.
+    /// Many processes make and sweep at once: none loses a folder that it holds.
     #[test]
     fn folders_survive_sweeps_from_all_sides() {
         let parent = tempfile::tempdir().unwrap();

@@ -93,7 +93,7 @@ pub enum Error {
     },
     /// An older version did not record the zone, and what it recorded is not as in UTC.
     #[error(
-        "nobody recorded which time zone the times in {table} are of, and those of {ticker} do not look like UTC"
+        "no time zone is recorded for the times in {table}, and those of {ticker} don't look like UTC"
     )]
     UnknownZone {
         /// The target table.

@@ -92,7 +92,7 @@ impl<'a> Link<'a> {
         begun.map_err(Error::database("beginning a transaction"))
     }
 
-    /// Takes back whatever was begun. Nothing to do where the connection is lost: the server does it then.
+    /// Rolls back what was begun. Nothing to do where the connection is lost: the server does it then.
     pub(super) async fn rollback(&self) {
         if !self.given_up.load(Ordering::Relaxed) {
             // A session without a transaction only warns.

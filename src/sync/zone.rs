@@ -99,7 +99,7 @@ async fn choose_zone(
         _ => {}
     }
     if !shared.settings.dry_run {
-        // A chunk that is under way ends first, and whoever comes after sees what is recorded here.
+        // A chunk that is under way ends first; the next one sees what is recorded here.
         progress.lock_all(link, target).await?;
     }
     let empty = format!("SELECT NOT EXISTS (SELECT 1 FROM {})", target.table);

@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, help_heading = "Target")]
     round_volume: bool,
 
-    /// Give up when the server, or a connection pooler, does not answer a statement for so many seconds; 0 waits without limit. Example: --statement-timeout 60
+    /// Give up when the server, or a connection pooler, doesn't answer a statement within SECONDS; 0 waits without limit. Example: --statement-timeout 60
     #[arg(long, value_name = "SECONDS", default_value_t = sync::STATEMENT_TIMEOUT_SECONDS_DEFAULT, help_heading = "Target")]
     statement_timeout: u64,
 

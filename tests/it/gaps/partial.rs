@@ -142,6 +142,30 @@ fn a_session_that_has_not_ended_is_partial_until_it_has() {
     }
 }
 
+/// A session that was fetched in part is requested again by the next `--since-last`, also without an
+/// overlap, and also if it is no longer the last one.
+#[test]
+fn since_last_completes_a_partial_session_whatever_the_overlap() {
+    let bench = Bench::new();
+    let line = "specific --rate 60000 --start 2025-02-03 --end 2025-02-05 --tickers AAPL";
+    at(&bench, "2025-02-05T15:30:00Z", line).ok();
+    let since = "specific --rate 60000 --since-last --overlap 0 --tickers AAPL";
+    // A later day by its dates: the partial one stays as it is.
+    let later = "specific --rate 60000 --start 2025-02-06 --end 2025-02-06 --tickers AAPL";
+    at(&bench, "2025-02-07T12:00:00Z", later).ok();
+    assert!(
+        coverage(&bench)
+            .iter()
+            .any(|answer| answer.contains("2025-02-05 partial"))
+    );
+    at(&bench, "2025-02-08T12:00:00Z", since).ok();
+    let truth = bench.truth("AAPL", Interval::M1, "2025-02-03", "2025-02-07");
+    same(&bench.staged("AAPL", Interval::M1), &truth, "completed");
+    // Once it is complete, it is not requested again.
+    at(&bench, "2025-02-08T12:00:00Z", since).ok();
+    assert!(asked(&bench).is_empty());
+}
+
 /// Before a session's first bar has settled there is nothing to take, and that is not taken for an empty answer.
 #[test]
 fn a_session_without_a_settled_bar_is_not_empty() {
