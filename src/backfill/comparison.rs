@@ -8,7 +8,8 @@
 //! 2. The first window has dates to spare: it also requests the stored session before it. Free.
 //! 3. The windows can be cut otherwise, in the same number, so that the first one reaches back to that
 //!    session. Free too.
-//! 4. A later window requests a stored session: that window goes first. Free.
+//! 4. A later window requests a stored session again: that window goes first. Free. Bars that are
+//!    requested again are no conflict, so nothing that follows is refused because of the order.
 //! 5. Otherwise a comparison window goes first: one request for one stored session.
 
 use chrono::NaiveDate;
@@ -47,7 +48,7 @@ pub(super) fn with_comparison(
         }
     }
     let mut all = planned.to_vec();
-    match planned.iter().position(requests_stored) {
+    match (planned.iter()).position(|window| window.again && requests_stored(window)) {
         Some(at) => all[..=at].rotate_right(1),
         None => all.insert(0, Window::comparison(nearest)),
     }

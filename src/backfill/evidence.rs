@@ -8,7 +8,7 @@ use chrono::{Days, NaiveDate};
 use super::days::{Day, midnight};
 use super::windows::Window;
 use crate::calendar::Calendar;
-use crate::model::Bars;
+use crate::model::{Bars, Reason};
 use crate::provider::{BadRow, Error};
 
 /// How many rows of a session there are for each reject that still leaves the session complete: as
@@ -39,7 +39,7 @@ impl Evidence {
         rejects: &[BadRow],
     ) -> Self {
         let mut found = Self::default();
-        if rejects.is_empty() {
+        if rejects.is_empty() || window.is_comparison() {
             return found;
         }
         let rows = bars.len() + rejects.len();
@@ -48,7 +48,11 @@ impl Evidence {
             found.error = Some(Error::of_rejects(asked, rows, rejects.iter()));
             return found;
         }
-        let undated = || rejects.iter().filter(|row| row.at.is_none());
+        // A row outside the requested dates has a date: it says nothing about these days.
+        let undated = || {
+            (rejects.iter())
+                .filter(|row| row.at.is_none() && row.reject.reason != Reason::OutsideRange)
+        };
         for day in &window.days {
             let span = span(calendar, day);
             let good = (bars.timestamps().iter())

@@ -95,9 +95,15 @@ impl Asking {
         let answer = match self.rows(ticker, window.ask).await {
             Ok(answer) => answer,
             Err(gave) => {
-                // What is known of stored sessions stays as it is.
                 if !window.is_comparison() {
                     fetched.answers = self.failed(ticker, window.keep, &gave, asked_at);
+                } else if let Gave::Error(error) = &gave
+                    && !error.is_quota()
+                {
+                    // Not a failure: the plan behind the key may not have that session. The series
+                    // gets a warning, and what concerns the run shows in the next window.
+                    tracing::debug!("[{ticker}] no stored session to compare: {error}");
+                    return fetched;
                 }
                 fetched.gave = Some(gave);
                 return fetched;

@@ -58,8 +58,8 @@ pub struct Planner<'a> {
 pub enum Since {
     /// From the last staged session on.
     Last,
-    /// The same, and what lies before the first staged session too.
-    LastAndBefore,
+    /// The same, and from this date to the first staged session too.
+    LastAndBefore(NaiveDate),
 }
 
 /// What the store holds of a ticker, as far as a plan looks at it.
@@ -93,6 +93,7 @@ impl Planner<'_> {
             let history = known(ticker)?;
             let (windows, days_answered) = if history.answers.is_empty()
                 && history.sessions.is_empty()
+                && !self.begins_early()
             {
                 let windows = compared.with(&all, &days, &history.comparable, self.span_max);
                 (windows, 0)
@@ -155,16 +156,27 @@ impl Planner<'_> {
         Ok(Plan { tickers: plans })
     }
 
+    /// Whether the run's dates begin before the start that counts for a ticker without stored bars.
+    fn begins_early(&self) -> bool {
+        matches!(self.since, Some(Since::LastAndBefore(start)) if self.dates.first() < start)
+    }
+
     /// Marks days to skip and days to request again for a run that continues from the stored bars.
     fn mark_staged(&self, days: &mut [(Day, Known)], history: &History, provenance: &Provenance) {
         let sessions = &history.sessions;
+        if let Some(Since::LastAndBefore(start)) = self.since {
+            // The run may begin before that, for the sake of another ticker.
+            for (_, known) in days.iter_mut().filter(|(day, _)| day.date < start) {
+                *known = Known::Answered;
+            }
+        }
         let (Some(first), Some(last)) = (sessions.first(), sessions.last()) else {
             return;
         };
         for (day, known) in days.iter_mut() {
             let left_out = match self.since {
                 Some(Since::Last) => day.date <= *last,
-                Some(Since::LastAndBefore) => *first <= day.date && day.date <= *last,
+                Some(Since::LastAndBefore(_)) => *first <= day.date && day.date <= *last,
                 None => false,
             };
             if left_out {

@@ -241,7 +241,8 @@ impl<'a> TickerRun<'a> {
             message = "the run could not continue".to_owned();
             self.over = true;
         } else if error.scope() == Scope::Ticker
-            || (error.retry() != Retry::Never && self.failed_in_a_row >= FAILED_IN_A_ROW_MAX)
+            || (self.failed_in_a_row >= FAILED_IN_A_ROW_MAX
+                && (error.retry() != Retry::Never || matches!(error, Error::Rejects { .. })))
         {
             self.over = true;
         }

@@ -76,9 +76,6 @@ pub fn apply<R: Read + Seek + Send>(
     let hash = archive.hash().to_owned();
     let reader = store.reader()?;
     check_base(Some(&reader), &manifest)?;
-    if on_conflict == OnConflict::Update {
-        check_order(&reader, &manifest, &hash, observer)?;
-    }
     drop(reader);
     observer.event(&Event::Planned {
         unit: "bytes",
@@ -119,46 +116,25 @@ pub fn apply<R: Read + Seek + Send>(
     Ok(tally.conclude(name, began.elapsed(), interrupted))
 }
 
-/// Refuses a bundle that was applied before a later one of the same part of the same store.
+/// Refuses a bundle if a newer one of the same part of the same store was applied: under `update` it would put
+/// older values back.
 ///
-/// What was never applied is not refused, only warned of: how far a bundle reaches is its own word, and one that claims to
-/// reach very far must not keep true ones out.
-fn check_order(
-    reader: &Reader,
-    manifest: &Manifest,
-    hash: &str,
-    observer: &dyn Observer,
-) -> Result<(), Error> {
+/// How far a bundle reaches is its own claim, so a forged one can make true ones look older. The user can then
+/// apply them without this check.
+pub fn check_order(reader: &Reader, manifest: &Manifest) -> Result<(), Error> {
     let through = manifest.commit.as_ref().map_or(0, |commit| commit.seq);
     let filter = manifest.filter.to_json();
-    let applied = reader.applied_bundles()?;
-    let later = applied.iter().rev().find(|bundle| {
+    let newer = (reader.applied_bundles()?.into_iter()).find(|bundle| {
         bundle.store_id == manifest.store_id
             && bundle.filter == filter
             && bundle.commit_seq > through
     });
-    let Some(later) = later else {
-        return Ok(());
-    };
-    let own = applied.iter().find(|bundle| bundle.manifest == hash);
-    if own.is_some_and(|own| own.applied_at <= later.applied_at) || holds(reader, manifest)? {
-        return Err(Error::Superseded);
-    }
-    observer.event(&Event::Warning(&format!(
-        "a bundle of the same store that reaches further, up to commit {}, was applied at {}: where both have a bar, the \
-         values of this one are taken",
-        later.commit_seq, later.applied_at
-    )));
-    Ok(())
-}
-
-/// Whether the store is a copy of the bundle's own, and so had its bars before any bundle.
-fn holds(reader: &Reader, manifest: &Manifest) -> Result<bool, Error> {
-    match &manifest.commit {
-        Some(commit) if reader.store_id() == manifest.store_id => {
-            Ok(reader.commit_id(commit.seq)? == Some(commit.id))
-        }
-        _ => Ok(false),
+    match newer {
+        Some(newer) => Err(Error::Superseded {
+            commit: newer.commit_seq,
+            applied_at: newer.applied_at,
+        }),
+        None => Ok(()),
     }
 }
 

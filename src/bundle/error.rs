@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::digest::grouped;
 use super::fault::Fault;
 use super::manifest::{BadManifest, Base};
+use crate::model::Timestamp;
 use crate::{calendar, store};
 
 /// Why a bundle was not made, or is not taken.
@@ -62,11 +63,16 @@ pub enum Error {
     /// What the delta goes on from is not in the store.
     #[error("its base was not applied to this store: {}", base_name(.0))]
     BaseMissing(Box<Base>),
-    /// A later bundle was applied, and this one would put older values in the place of its.
+    /// A newer bundle of the same store was applied.
     #[error(
-        "it was applied already, and a later bundle after it: under update it would put older values back"
+        "a newer bundle of the same store, up to commit {commit}, was applied at {applied_at}: under update this one would put older values back"
     )]
-    Superseded,
+    Superseded {
+        /// How far the newer bundle reaches, as it claims.
+        commit: u64,
+        /// When it was applied.
+        applied_at: Timestamp,
+    },
     /// A filter by dates needs the exchange's calendar.
     #[error(transparent)]
     Calendar(#[from] calendar::Error),
@@ -109,8 +115,8 @@ impl Error {
             }
             Self::OtherFilter { .. } => "leave the option out: the base's holds",
             Self::BaseMissing(_) => "apply the base first; twice does no harm",
-            Self::Superseded => {
-                "--on-conflict ignore brings back what is missing and changes nothing else"
+            Self::Superseded { .. } => {
+                "--on-conflict ignore adds only missing bars; --allow-older takes this bundle's values"
             }
             _ => return None,
         })

@@ -25,7 +25,7 @@ mod manifest;
 mod tests;
 mod verify;
 
-pub use apply::{apply, check_base};
+pub use apply::{apply, check_base, check_order};
 pub use archive::Archive;
 pub use create::{Created, create};
 pub use digest::grouped;

@@ -94,7 +94,9 @@ fn is_closed(trouble: &io::Error) -> bool {
 
 /// Writes the summary's file.
 fn write_file(context: &Context, path: &Path, contents: &[u8]) -> Result<(), CliError> {
-    let file = context.summary_file(path)?;
+    // Not code 2: the command is done, and the path was fine before it.
+    let file = (context.summary_file(path))
+        .map_err(|error| CliError::failed(format!("the summary could not be written: {error}")))?;
     Draft::write(&file, contents)
         .map_err(|error| CliError::failed(format!("the summary could not be written to {error}")))
 }

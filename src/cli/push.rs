@@ -72,7 +72,8 @@ impl Push {
     /// Records the run's end, closes the store, and sends what is staged of the report's tickers. Where that fails the run
     /// failed; staged bars stay.
     ///
-    /// Other processes may write while this one waits for the database. The result is recorded afterwards.
+    /// Other processes may read meanwhile; one that writes waits for the sync, up to its limit for readers. The result is
+    /// recorded afterwards.
     pub fn run(
         self,
         context: &Context,

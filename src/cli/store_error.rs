@@ -29,6 +29,9 @@ impl From<&Error> for CliError {
                 Some("backfill verify --repair lists what is lost and mends the rest")
             }
             Error::Unreadable { .. } => Some("verify checks the whole store"),
+            Error::ReadersStay { .. } => Some(
+                "an export, a query or a sync may still be running; try again when it has ended",
+            ),
             Error::WriterRuns { .. } | Error::CatalogBusy { .. } => {
                 Some("try again when it has ended")
             }

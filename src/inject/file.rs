@@ -128,16 +128,16 @@ impl Job<'_, '_> {
                 let read = reader.piece(|rows, bytes| self.admit(rows, bytes));
                 let more = reader.more();
                 let ready = read.and_then(|(mut piece, failure)| {
+                    let unended = |row: &BadRow| row.reason == Reason::NoLineEnd;
+                    if piece.rejects.iter().any(unended) {
+                        shared.add_unended(self.index);
+                    }
                     let interval = match known {
                         Some(interval) => interval,
                         None => self.judge(plan, &piece, more, source, data_at)?,
                     };
                     known = Some(interval);
                     source.check_unchanged()?;
-                    let unended = |row: &BadRow| row.reason == Reason::NoLineEnd;
-                    if piece.rejects.iter().any(unended) {
-                        shared.add_unended(self.index);
-                    }
                     shape(shared.settings, plan, &mut piece, interval);
                     Ok((piece, interval, failure))
                 });

@@ -31,7 +31,13 @@ impl BasisChange {
         if let Some(split) = Split::between(pairs) {
             return Some(Self::Split(split));
         }
-        if pairs.len() < FACTOR_PAIRS_MIN || (pairs.len() as u64) < identical {
+        // If every compared bar differs, few are enough: one session of long bars has only a few.
+        let few = if identical == 0 {
+            PAIRS_MIN
+        } else {
+            FACTOR_PAIRS_MIN
+        };
+        if pairs.len() < few || (pairs.len() as u64) < identical {
             return None;
         }
         let factor = median(pairs.iter().map(|(old, new)| old.close / new.close))?;
@@ -235,6 +241,11 @@ mod tests {
             new.close *= 1.0 + row as f64 * 0.001;
         }
         assert_eq!(BasisChange::between(&mixed, 0), None);
+        // The seven bars of a session of 60 minutes.
+        let session = pairs(&prices[..7], 1.0213, 1.0, 0.01);
+        assert_eq!(factor(BasisChange::between(&session, 0)), "1.021");
+        assert_eq!(BasisChange::between(&session, 1), None);
+        assert_eq!(BasisChange::between(&mixed[..7], 0), None);
     }
 
     proptest! {

@@ -60,6 +60,8 @@ impl Reader {
     /// store can't be written, it is in `elsewhere`. `None` if neither can be written.
     #[must_use]
     pub fn spill(&self, elsewhere: &Path) -> Option<Spill> {
+        // A copy of a store may lack its empty folders.
+        let _ = fs::create_dir(self.layout.tmp());
         Spill::make(&self.layout.tmp(), PREFIX)
             .or_else(|_| Spill::make(elsewhere, PREFIX_ELSEWHERE))
             .ok()
@@ -78,7 +80,7 @@ fn sweep_named(parent: &Path, prefix: &str) {
     for entry in entries.flatten() {
         // Not through a symbolic link: that would lead out of the folder.
         let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if !is_dir || !starts_with(&entry.file_name(), prefix) {
+        if !is_dir || !starts_with(&entry.file_name(), prefix) || !is_own(&entry) {
             continue;
         }
         let dir = entry.path();
@@ -90,6 +92,19 @@ fn sweep_named(parent: &Path, prefix: &str) {
             }
         }
     }
+}
+
+/// Whether this user made the entry. Another user's folder could hold links that lead anywhere.
+#[cfg(unix)]
+fn is_own(entry: &fs::DirEntry) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let user = rustix::process::geteuid().as_raw();
+    entry.metadata().is_ok_and(|meta| meta.uid() == user)
+}
+
+#[cfg(not(unix))]
+fn is_own(_: &fs::DirEntry) -> bool {
+    true
 }
 
 fn starts_with(name: &OsStr, prefix: &str) -> bool {

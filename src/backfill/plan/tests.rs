@@ -180,7 +180,11 @@ fn a_run_goes_on_from_what_is_staged_and_looks_back_a_little() {
     );
     // Earlier days too, where they are asked for; what lies between is left out.
     assert_eq!(
-        since("2025-01-31", Since::LastAndBefore, 0),
+        since(
+            "2025-01-31",
+            Since::LastAndBefore(range("2025-01-31", "2025-01-31").first()),
+            0
+        ),
         [
             "2025-01-30..2025-01-31 2025-01-31",
             "2025-02-02..2025-02-03 2025-02-03",
@@ -189,6 +193,14 @@ fn a_run_goes_on_from_what_is_staged_and_looks_back_a_little() {
         ]
     );
     assert_eq!(since("2025-01-31", Since::Last, 0).len(), 2);
+    // The run's dates may begin earlier for another ticker: this one is requested from its start.
+    let start = range("2025-02-03", "2025-02-03").first();
+    let early = |staged: &[&str]| {
+        let since = Some(Since::LastAndBefore(start));
+        plan_since("2024-12-02", "2025-02-07", &[], staged, since, 0)
+    };
+    assert_eq!(early(&staged).len(), 2);
+    assert_eq!(early(&[]), plan("2025-02-03", "2025-02-07", &[]));
     // Without --since-last an overlap only says that old bars are no surprise.
     let again = plan_since("2025-02-04", "2025-02-06", &[], &staged, None, 2);
     assert_eq!(
@@ -220,12 +232,13 @@ fn a_run_next_to_stored_sessions_requests_one_of_them_too() {
             "2025-02-03..2025-02-05 2025-02-03..2025-02-05"
         ]
     );
-    // Free where a later window holds a stored session: it goes first.
+    // A later window with a stored session keeps its place: it may conflict.
     assert_eq!(
         plan_next_to("2025-02-03", "2025-02-07", &["2025-02-06"]),
         [
-            "2025-02-06..2025-02-07 2025-02-06..2025-02-07",
-            "2025-02-03..2025-02-05 2025-02-03..2025-02-05"
+            "2025-02-06 2025-02-06 compare",
+            "2025-02-03..2025-02-05 2025-02-03..2025-02-05",
+            "2025-02-06..2025-02-07 2025-02-06..2025-02-07"
         ]
     );
     // Older bars than the stored ones.

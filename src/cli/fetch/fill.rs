@@ -332,7 +332,12 @@ fn plan_of(
         overlap: 0,
         resumes: false,
     };
-    let comparable = reader.sessions_around(kind.interval, planner.dates)?;
+    let mut comparable = reader.sessions_around(kind.interval, planner.dates)?;
+    // The provider has nothing yet of a session in the future.
+    let today = calendar.session_date(context.now());
+    for sessions in comparable.values_mut() {
+        sessions.retain(|date| *date <= today);
+    }
     let days: Vec<_> = (asked.iter())
         .map(|asked| (asked.series.ticker.clone(), asked.dates.clone()))
         .collect();

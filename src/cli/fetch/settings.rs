@@ -163,10 +163,10 @@ impl Settings {
                     }
                     _ if self.start.is_some() => continue,
                     _ => {
-                        return Err(
-                            CliError::usage(format!("nothing of {ticker} is staged yet"))
-                                .hint("give --start too: it counts where nothing is staged"),
-                        );
+                        return Err(CliError::usage(format!(
+                            "no session of {ticker} up to today is staged"
+                        ))
+                        .hint("give --start too: it counts where nothing is staged"));
                     }
                 };
                 start = Some(start.map_or(first, |start| start.min(first)));
@@ -183,7 +183,7 @@ impl Settings {
 
     pub(super) fn since(&self) -> Option<Since> {
         self.since_last.then_some(match self.start {
-            Some(_) => Since::LastAndBefore,
+            Some(start) => Since::LastAndBefore(start),
             None => Since::Last,
         })
     }

@@ -334,7 +334,12 @@ fn connect(
             format!("{}MiB", (memory_limit_mib / 8).max(1)),
         )?
         .threads(i64::from(threads))?;
-    let connection = Connection::open_with_flags(folder::real(path), config)?;
+    // DuckDB names the database after the file, which may be a link: only its folder is resolved.
+    let path = match (path.parent(), path.file_name()) {
+        (Some(dir), Some(name)) => folder::real(dir).join(name),
+        _ => folder::real(path),
+    };
+    let connection = Connection::open_with_flags(path, config)?;
     use_utc(&connection)?;
     Ok(connection)
 }

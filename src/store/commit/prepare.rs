@@ -139,6 +139,7 @@ impl Store {
         }
 
         let basis_change = basis_change(&compared, &sorted.bars, &staged);
+        let stored = facts.map_or(0, |facts| facts.sealed_rows() + facts.hot_rows());
         let (series_id, is_new_series) =
             facts.as_ref().map_or((0, true), |facts| (facts.id, false));
         let updates = *on_conflict == OnConflict::Update;
@@ -192,6 +193,10 @@ impl Store {
                 compared.restated.len() as u64
             } + sorted.clashes.len() as u64,
         };
+        // Two bases in one series need new bars next to old ones, or old ones next to replaced ones.
+        let mixes =
+            counts.committed > counts.updated || (counts.updated > 0 && counts.updated < stored);
+        let basis_change = basis_change.filter(|_| mixes);
         let bars = if all_new {
             sorted.bars
         } else {

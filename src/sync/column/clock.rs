@@ -34,6 +34,8 @@ impl ColumnClock {
         match self {
             Self::Instant => None,
             Self::Utc => Some(UTC),
+            // Other names of UTC are the same clock.
+            Self::Wall(Tz::Etc__UTC | Tz::UTC | Tz::Zulu | Tz::GMT | Tz::Etc__GMT) => Some(UTC),
             Self::Wall(zone) => Some(zone.name()),
         }
     }

@@ -506,7 +506,7 @@ fn a_run_goes_on_from_the_last_staged_session() {
         .code(2);
     assert!(
         run.stderr
-            .contains("nothing of AAPL is staged yet\nhint: give --start"),
+            .contains("no session of AAPL up to today is staged\nhint: give --start"),
         "{}",
         run.snapshot()
     );

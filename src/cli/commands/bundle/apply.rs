@@ -31,6 +31,12 @@ pub struct Args {
         help_heading = "Conflicts"
     )]
     on_conflict: OnConflict,
+
+    /// With --on-conflict update, apply the bundle although a newer one of the same store was applied
+    ///
+    /// Its values replace newer ones where both bundles have a bar.
+    #[arg(long, help_heading = "Conflicts")]
+    allow_older: bool,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
@@ -63,6 +69,9 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         bundle::check_base(Some(&reader), sound.manifest()).map_err(failed)?;
     }
     let store = context.store(&dir, &options)?;
+    if args.on_conflict == OnConflict::Update && !args.allow_older {
+        bundle::check_order(&store.reader()?, sound.manifest()).map_err(failed)?;
+    }
     let run = store.begin_run("bundle apply", context.started_at())?;
     let name = file.display().to_string();
     let observer = context.observer();
