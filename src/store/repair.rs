@@ -60,7 +60,8 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
     finish_intents(&layout, &catalog, &mut out)?;
 
     let listed = catalog.series()?;
-    let sound = sound_partitions(&layout, &listed, &mut out)?;
+    let mut sound = sound_partitions(&layout, &listed, &mut out)?;
+    remove_copies(&layout, &listed, &mut sound, &mut out)?;
     quarantine_temporaries(&layout, &mut out)?;
     let lost = lost_partitions(&listed, &sound, &mut out);
     let lost_segments = lost_segments(&layout, &catalog, &listed, &sound, &mut out)?;
@@ -273,6 +274,56 @@ fn sound_partitions(
         }
     }
     Ok(sound)
+}
+
+/// Takes out partitions that are copies, and not this store's own: a footer names neither ticker nor interval, so a file
+/// copied into another folder of the lake would become bars of another series.
+///
+/// A catalog that lists partitions says which are its own. Without one, two partitions of one commit that hold the same
+/// bars can't be told apart: both stay, and are reported.
+fn remove_copies(
+    layout: &Layout,
+    listed: &BTreeMap<SeriesKey, SeriesFacts>,
+    sound: &mut Sound,
+    out: &mut Repaired,
+) -> Result<(), Error> {
+    let is_listed = |key: &PartitionKey| {
+        (listed.get(&key.series)).is_some_and(|facts| facts.partitions.contains_key(&key.year))
+    };
+    let own_ids: BTreeSet<Uuid> = (listed.values())
+        .flat_map(|facts| facts.partitions.values())
+        .map(|partition| partition.store_id)
+        .collect();
+    let mut same: BTreeMap<(Uuid, &str), Vec<PartitionKey>> = BTreeMap::new();
+    for (key, (facts, _)) in sound.iter() {
+        let content = (facts.commit_id, facts.row_hash.as_str());
+        same.entry(content).or_default().push(key.clone());
+    }
+    let mut copies: Vec<PartitionKey> = Vec::new();
+    for keys in same.into_values().filter(|keys| keys.len() > 1) {
+        if keys.iter().any(is_listed) {
+            copies.extend(keys.into_iter().filter(|key| !is_listed(key)));
+        } else {
+            let names: Vec<String> = keys.iter().map(PartitionKey::to_string).collect();
+            out.lost.push(format!(
+                "which of the partitions {} is the original: they hold the same bars of one commit; drop the wrong ones",
+                names.join(", ")
+            ));
+        }
+    }
+    if !own_ids.is_empty() {
+        let foreign = sound
+            .iter()
+            .filter(|(key, (facts, _))| !is_listed(key) && !own_ids.contains(&facts.store_id));
+        copies.extend(foreign.map(|(key, _)| key.clone()));
+    }
+    copies.sort();
+    copies.dedup();
+    for key in copies {
+        sound.remove(&key);
+        quarantine(layout, &layout.partition(&key), out)?;
+    }
+    Ok(())
 }
 
 /// Moves the file of a partition that had another path in earlier versions.

@@ -142,11 +142,17 @@ impl ProgressTable {
     /// The zones that are recorded for a table, by whichever store.
     async fn zones(&self, link: &Link<'_>, target: &Target) -> Result<Vec<String>, Error> {
         let sql = format!(
-            "SELECT DISTINCT {ZONE} FROM {} WHERE target_table = $1 AND {ZONE} IS NOT NULL ORDER BY 1",
+            "SELECT DISTINCT {ZONE} FROM {} \
+             WHERE (target_table = $1 OR rel_oid = $2) AND {ZONE} IS NOT NULL ORDER BY 1",
             self.table
         );
+        // By its object id too: a table that was renamed keeps its times.
         let rows = link
-            .query(READING, &sql, &[(&target.table, Type::TEXT)])
+            .query(
+                READING,
+                &sql,
+                &[(&target.table, Type::TEXT), (&target.oid, Type::INT8)],
+            )
             .await
             .map_err(|error| self.explain(error))?;
         Ok(rows.iter().map(|row| row.get(0)).collect())

@@ -158,6 +158,48 @@ fn a_copy_taken_in_the_middle_of_a_seal_is_refused_and_a_sync_of_it_moves_nothin
     }
 }
 
+/// A repair keeps the partitions that the catalog lists, and puts copies of them, and partitions of another
+/// store, into quarantine: their footers name neither ticker nor interval.
+#[test]
+fn a_repair_adopts_no_copied_partition() {
+    let env = TestEnv::new();
+    dump(&env, "dumps/AAA.csv", 0..80);
+    staged(&env, "store");
+    dump(&env, "dumps/AAA.csv", 80..120);
+    staged(&env, "other");
+    let before = on(&env, "store", &["export", "--to", "-"]).ok().stdout;
+    let of_aaa = env.path("store/lake/interval=1m/ticker=AAA");
+    copy(&of_aaa, &of_aaa.with_file_name("ticker=ZED"));
+    copy(&of_aaa, &env.path("store/lake/interval=5m/ticker=AAA"));
+    copy(
+        &env.path("other/lake/interval=1m/ticker=AAA"),
+        &of_aaa.with_file_name("ticker=OTHER"),
+    );
+    let repaired = on(&env, "store", &["verify", "--repair"]);
+    assert_eq!(
+        env.files("store/quarantine").len(),
+        3,
+        "{}",
+        repaired.snapshot()
+    );
+    on(&env, "store", &["verify"]).ok();
+    assert_eq!(
+        on(&env, "store", &["export", "--to", "-"]).ok().stdout,
+        before
+    );
+
+    // Without a catalog nothing says which one is the original: both stay, and are named.
+    copy(&of_aaa, &of_aaa.with_file_name("ticker=ZED"));
+    std::fs::remove_file(env.path("store/staging.duckdb")).unwrap();
+    let repaired = on(&env, "store", &["verify", "--repair"]);
+    let said = format!("{}{}", repaired.out(), repaired.stderr);
+    assert!(
+        said.contains("they hold the same bars of one commit"),
+        "{}",
+        repaired.snapshot()
+    );
+}
+
 #[test]
 fn what_is_in_the_lake_and_not_in_the_catalog_is_named_and_not_read() {
     let env = TestEnv::new();

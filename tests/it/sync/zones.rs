@@ -57,6 +57,23 @@ fn the_first_syncs_zone_is_used_by_the_later_ones() {
     assert_eq!(times(&db), "09:30 09:31 09:32 09:33 09:34");
 }
 
+/// The times of a table stay what they are when it gets another name.
+#[test]
+fn a_renamed_table_keeps_its_zone() {
+    let (db, mut memory) = scene();
+    sync_ok(&memory, &zoned(&db, Some(NEW_YORK)));
+    db.sql("ALTER TABLE market_data RENAME TO renamed");
+    memory.commit("MSFT", (3..4).map(bar));
+    let renamed = |zone| Settings {
+        table: Some("renamed".parse().unwrap()),
+        ..zoned(&db, zone)
+    };
+    refused(&memory, &renamed(Some(chrono_tz::Asia::Tokyo)));
+    sync_ok(&memory, &renamed(None));
+    let rows = db.sql("SELECT to_char(ts, 'HH24:MI') FROM renamed ORDER BY ts");
+    assert_eq!(rows.replace('\n', " "), "09:30 09:31 09:33");
+}
+
 #[test]
 fn another_zone_is_refused_and_an_emptied_table_takes_it() {
     for (first, second) in [
