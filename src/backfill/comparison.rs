@@ -15,13 +15,13 @@
 use chrono::NaiveDate;
 
 use super::days::Day;
-use super::windows::{Known, Window, dates, windows};
+use super::windows::{DayState, Window, dates, windows};
 
 /// The windows with a stored session to compare in, or in front of, the first. `stored` is sorted.
 /// `None` if the windows are fine as they are.
 pub(super) fn with_comparison(
     planned: &[Window],
-    days: &[(Day, Known)],
+    days: &[(Day, DayState)],
     stored: &[NaiveDate],
     span_max: u16,
 ) -> Option<Vec<Window>> {
@@ -48,7 +48,7 @@ pub(super) fn with_comparison(
         }
     }
     let mut all = planned.to_vec();
-    match (planned.iter()).position(|window| window.again && requests_stored(window)) {
+    match (planned.iter()).position(|window| window.refetch && requests_stored(window)) {
         Some(at) => all[..=at].rotate_right(1),
         None => all.insert(0, Window::comparison(nearest)),
     }
@@ -58,13 +58,13 @@ pub(super) fn with_comparison(
 /// The same days in as many windows, the first of which also requests `stored`.
 fn recut(
     planned: &[Window],
-    days: &[(Day, Known)],
+    days: &[(Day, DayState)],
     stored: NaiveDate,
     span_max: u16,
 ) -> Option<Vec<Window>> {
     let mut marked = days.to_vec();
     let at = (marked.binary_search_by_key(&stored, |(day, _)| day.date)).ok()?;
-    marked[at].1 = Known::Nothing;
+    marked[at].1 = DayState::New;
     let mut cut = windows(&marked, span_max);
     let first = cut.first_mut()?;
     let wanted: Vec<Day> = (first.days.iter().copied())
@@ -86,7 +86,7 @@ impl Window {
             keep: only,
             days: Vec::new(),
             skip: vec![session],
-            again: false,
+            refetch: false,
         }
     }
 

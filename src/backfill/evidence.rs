@@ -23,7 +23,7 @@ pub(super) struct Evidence {
     /// Days that lack too many bars because of their rejects.
     pub partial: Vec<NaiveDate>,
     /// Days whose first bars were cut off, and could not be asked for.
-    pub torn: Vec<NaiveDate>,
+    pub truncated_days: Vec<NaiveDate>,
     /// Why, where a day failed.
     pub error: Option<Error>,
 }

@@ -1,7 +1,7 @@
 //! Use case: bars from a provider into the store.
 //!
 //! ```text
-//! tickers, dates, calendar, coverage ─> Plan ─> windows ─> Asking::fetch ─> Batch ─> store thread ─> commit
+//! tickers, dates, calendar, coverage ─> Plan ─> windows ─> WindowFetcher::fetch ─> Batch ─> store thread ─> commit
 //!                                                 │ (permits, rate, retries: provider)      │
 //!                                                 └──────────── bounded on either side ─────┘
 //! ```
@@ -14,20 +14,20 @@ mod comparison;
 mod days;
 mod error;
 mod evidence;
-mod fetch;
+mod fetcher;
 mod plan;
 mod position;
 mod quota;
 mod rejects;
 mod restatement;
 mod run;
-mod shelf;
 mod ticker;
 mod windows;
+mod writer;
 
 pub use days::{Day, local_date};
 pub use error::Error;
-pub use fetch::{Asking, Clock};
+pub use fetcher::{Clock, WindowFetcher};
 pub use plan::{History, Plan, Planner, Since, TickerPlan, partial_dates, shard};
 pub use quota::Spending;
 pub use run::Job;

@@ -8,7 +8,7 @@ use chrono::{Days, NaiveDate};
 
 use super::comparison::with_comparison;
 use super::days::{Day, days};
-use super::windows::{Known, Window, windows};
+use super::windows::{DayState, Window, windows};
 use crate::calendar::{self, Calendar};
 use crate::model::{DateRange, Hours, Provenance, Ticker, Timestamp};
 use crate::store::{Answer, AnswerStatus};
@@ -30,7 +30,7 @@ pub struct TickerPlan {
     /// Days of the range that are answered already, and are not asked again.
     pub days_answered: usize,
     /// The dates of the range, where every trading day of them is asked for.
-    pub whole: Option<DateRange>,
+    pub full_range: Option<DateRange>,
 }
 
 /// From what a plan is made.
@@ -87,7 +87,7 @@ impl Planner<'_> {
         let all: Arc<[Window]> = windows(&days, self.span_max).into();
         let mut plans = Vec::with_capacity(tickers.len());
         // Tickers of which the same is known share their windows.
-        let mut shared: HashMap<Vec<Known>, (Arc<[Window]>, usize)> = HashMap::new();
+        let mut shared: HashMap<Vec<DayState>, (Arc<[Window]>, usize)> = HashMap::new();
         let mut compared = Compared::default();
         for ticker in tickers {
             let history = known(ticker)?;
@@ -103,10 +103,10 @@ impl Planner<'_> {
                     mark(&mut days, &history.answers, provenance);
                 }
                 self.mark_staged(&mut days, &history, provenance);
-                let marks: Vec<Known> = days.iter().map(|(_, known)| *known).collect();
+                let marks: Vec<DayState> = days.iter().map(|(_, known)| *known).collect();
                 let planned = shared.entry(marks).or_insert_with(|| {
-                    let answered = |(day, known): &&(Day, Known)| {
-                        *known == Known::Answered && self.dates.contains(day.date)
+                    let answered = |(day, known): &&(Day, DayState)| {
+                        *known == DayState::Done && self.dates.contains(day.date)
                     };
                     let count = days.iter().filter(answered).count();
                     (windows(&days, self.span_max).into(), count)
@@ -119,7 +119,7 @@ impl Planner<'_> {
                 ticker: ticker.clone(),
                 windows,
                 days_answered,
-                whole: (days_answered == 0).then_some(self.dates),
+                full_range: (days_answered == 0).then_some(self.dates),
             });
         }
         Ok(Plan { tickers: plans })
@@ -138,10 +138,10 @@ impl Planner<'_> {
         let mut plans = Vec::with_capacity(tickers.len());
         let mut compared = Compared::default();
         for (ticker, wanted) in tickers {
-            let marked: Vec<(Day, Known)> = (days.iter())
+            let marked: Vec<(Day, DayState)> = (days.iter())
                 .map(|(day, _)| match wanted.binary_search(&day.date) {
-                    Ok(_) => (*day, Known::Again),
-                    Err(_) => (*day, Known::Answered),
+                    Ok(_) => (*day, DayState::Refetch),
+                    Err(_) => (*day, DayState::Done),
                 })
                 .collect();
             let windows: Arc<[Window]> = windows(&marked, self.span_max).into();
@@ -150,7 +150,7 @@ impl Planner<'_> {
                 ticker: ticker.clone(),
                 windows: compared.with(&windows, &marked, stored, self.span_max),
                 days_answered: 0,
-                whole: None,
+                full_range: None,
             });
         }
         Ok(Plan { tickers: plans })
@@ -162,12 +162,17 @@ impl Planner<'_> {
     }
 
     /// Marks days to skip and days to request again for a run that continues from the stored bars.
-    fn mark_staged(&self, days: &mut [(Day, Known)], history: &History, provenance: &Provenance) {
+    fn mark_staged(
+        &self,
+        days: &mut [(Day, DayState)],
+        history: &History,
+        provenance: &Provenance,
+    ) {
         let sessions = &history.sessions;
         if let Some(Since::LastAndBefore(start)) = self.since {
             // The run may begin before that, for the sake of another ticker.
             for (_, known) in days.iter_mut().filter(|(day, _)| day.date < start) {
-                *known = Known::Answered;
+                *known = DayState::Done;
             }
         }
         let (Some(first), Some(last)) = (sessions.first(), sessions.last()) else {
@@ -180,7 +185,7 @@ impl Planner<'_> {
                 None => false,
             };
             if left_out {
-                *known = Known::Answered;
+                *known = DayState::Done;
             }
         }
         let overlap = &sessions[sessions.len().saturating_sub(self.overlap)..];
@@ -193,13 +198,13 @@ impl Planner<'_> {
             let again = overlap.binary_search(&day.date).is_ok()
                 || partial.binary_search(&day.date).is_ok();
             if again && self.dates.contains(day.date) {
-                *known = Known::Again;
+                *known = DayState::Refetch;
             }
         }
     }
 
     /// The days of the range, and as answered ones some before it: a lone first session is asked for with another.
-    fn days(&self) -> Result<Vec<(Day, Known)>, calendar::Error> {
+    fn days(&self) -> Result<Vec<(Day, DayState)>, calendar::Error> {
         let first = self.dates.first();
         let mut early = first - Days::new(u64::from(self.span_max));
         if let Some(span) = self.calendar.span() {
@@ -208,8 +213,8 @@ impl Planner<'_> {
         let range = DateRange::new(early, self.dates.last()).unwrap_or(self.dates);
         let found = days(self.calendar, range, self.hours, self.now)?;
         let known = |date: NaiveDate| match date < first {
-            true => Known::Answered,
-            false => Known::Nothing,
+            true => DayState::Done,
+            false => DayState::New,
         };
         Ok(found
             .into_iter()
@@ -237,7 +242,7 @@ impl Plan {
 }
 
 /// Marks what `answers` say of the days.
-fn mark(days: &mut [(Day, Known)], answers: &[Answer], provenance: &Provenance) {
+fn mark(days: &mut [(Day, DayState)], answers: &[Answer], provenance: &Provenance) {
     for answer in answers
         .iter()
         .filter(|answer| answer.provenance == *provenance)
@@ -246,9 +251,9 @@ fn mark(days: &mut [(Day, Known)], answers: &[Answer], provenance: &Provenance) 
         let end = days.partition_point(|(day, _)| day.date <= answer.dates.last());
         for (_, known) in &mut days[start..end.max(start)] {
             match (answer.status.is_answered(), *known) {
-                (_, Known::Answered) => {}
-                (true, _) => *known = Known::Answered,
-                (false, _) => *known = Known::Again,
+                (_, DayState::Done) => {}
+                (true, _) => *known = DayState::Done,
+                (false, _) => *known = DayState::Refetch,
             }
         }
     }
@@ -279,7 +284,7 @@ impl Compared {
     fn with(
         &mut self,
         planned: &Arc<[Window]>,
-        days: &[(Day, Known)],
+        days: &[(Day, DayState)],
         stored: &[NaiveDate],
         span_max: u16,
     ) -> Arc<[Window]> {

@@ -3,11 +3,11 @@
 use chrono::{Days, NaiveDate};
 
 use super::days::{Day, days, local_date};
-use super::fetch::Asking;
-use super::windows::{Known, Window, widened};
+use super::fetcher::WindowFetcher;
+use super::windows::{DayState, Window, widened};
 use crate::model::{DateRange, Hours, Timestamp};
 
-impl Asking {
+impl WindowFetcher {
     /// The days at the window's start that came without a bar though later ones have some: cut off, it may be.
     pub(super) fn unreached(
         &self,
@@ -63,7 +63,12 @@ impl Asking {
         widened(&around, dates, span_max)
     }
 
-    fn days_around(&self, first: NaiveDate, last: NaiveDate, now: Timestamp) -> Vec<(Day, Known)> {
+    fn days_around(
+        &self,
+        first: NaiveDate,
+        last: NaiveDate,
+        now: Timestamp,
+    ) -> Vec<(Day, DayState)> {
         let span = Days::new(u64::from(self.span_max()));
         let (mut first, mut last) = (first - span, last + span);
         if let Some(covered) = self.calendar.span() {
@@ -75,7 +80,7 @@ impl Asking {
             .and_then(|range| days(&self.calendar, range, self.hours, now).ok())
             .unwrap_or_default()
             .into_iter()
-            .map(|day| (day, Known::Nothing))
+            .map(|day| (day, DayState::New))
             .collect()
     }
 

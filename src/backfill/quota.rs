@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
 
-use super::fetch::Clock;
+use super::fetcher::Clock;
 use crate::store::Store;
 
 /// How often the count is written down while a run goes on: a run that is killed loses count of no more than this.

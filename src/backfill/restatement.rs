@@ -17,7 +17,7 @@ use chrono::NaiveDate;
 
 use super::Error;
 use super::days::local_date;
-use super::shelf::{Batch, Job, Kept, Worker};
+use super::writer::{Batch, BatchOutcome, Job, Worker};
 use crate::model::{Bars, Basis, BasisChange, Hours, OnConflict, SeriesKey, Timestamp};
 use crate::report::Event;
 use crate::store::Store;
@@ -70,20 +70,20 @@ impl Worker {
         parts: &[Job],
     ) -> Result<Option<Restatement>, Error> {
         if !self.stored_before.contains_key(series) {
-            let stored = store.ends_of(series).is_some();
+            let stored = store.time_bounds(series).is_some();
             self.stored_before.insert(series.clone(), stored);
         }
         // Bars of another basis differ by a split's factor too: the store refuses them, and says why.
-        if !store.takes(series, &self.shelves.provenance) {
+        if !store.accepts(series, &self.context.provenance) {
             return Ok(None);
         }
-        let (mut bars, mut beside) = (Bars::default(), Bars::default());
+        let (mut bars, mut context_bars) = (Bars::default(), Bars::default());
         for Job { batch, .. } in parts {
             bars.extend_from(&batch.bars, 0..batch.bars.len());
-            beside.extend_from(&batch.beside, 0..batch.beside.len());
+            context_bars.extend_from(&batch.context_bars, 0..batch.context_bars.len());
         }
         let offered = store.compare(series, &bars)?;
-        let with_them = store.compare(series, &beside)?;
+        let with_them = store.compare(series, &context_bars)?;
         let identical = offered.identical + with_them.identical;
         let mut pairs = offered.restated;
         let offered = pairs.len() as u64;
@@ -94,11 +94,11 @@ impl Worker {
         let Some(change) = BasisChange::between(&pairs, identical) else {
             return Ok(None);
         };
-        let date = |at: i64| local_date(&self.shelves.calendar, at);
+        let date = |at: i64| local_date(&self.context.calendar, at);
         let last_old = pairs.iter().map(|(old, _)| old.timestamp.micros()).max();
         let last_old = date(last_old.unwrap_or_default());
         let next = (last_old.iter_days().skip(1).take(DAYS_CLOSED_MAX))
-            .find(|date| matches!(self.shelves.calendar.session_on(*date), Ok(Some(_))));
+            .find(|date| matches!(self.context.calendar.session_on(*date), Ok(Some(_))));
         Ok(Some(Restatement {
             change,
             offered,
@@ -116,29 +116,34 @@ impl Worker {
                  A split since then would not show",
                 series.ticker
             );
-            self.shelves.observer.event(&Event::Warning(&text));
+            self.context.observer.event(&Event::Warning(&text));
         }
     }
 
     /// Whether a batch is offered although the price basis changed.
-    pub(super) fn goes_on(&mut self, store: &Store, found: &Restatement, batch: &Batch) -> bool {
-        match self.shelves.on_conflict {
+    pub(super) fn may_continue(
+        &mut self,
+        store: &Store,
+        found: &Restatement,
+        batch: &Batch,
+    ) -> bool {
+        match self.context.on_conflict {
             // The store refuses it, if it restates anything itself.
             OnConflict::Fail => found.offered > 0,
             OnConflict::Ignore => false,
             OnConflict::Update => {
-                let date = |at: Timestamp| local_date(&self.shelves.calendar, at.micros());
-                let is_whole = (store.ends_of(&batch.series)).is_some_and(|(first, last)| {
-                    (batch.whole).is_some_and(|whole| {
+                let date = |at: Timestamp| local_date(&self.context.calendar, at.micros());
+                let is_whole = (store.time_bounds(&batch.series)).is_some_and(|(first, last)| {
+                    (batch.full_range).is_some_and(|whole| {
                         whole.contains(date(first)) && whole.contains(date(last))
                     })
                 });
-                if is_whole && self.restating.insert(batch.series.clone()) {
+                if is_whole && self.rewriting.insert(batch.series.clone()) {
                     let text = format!(
                         "[{}] {found}; all that is staged of it is asked for again",
                         batch.series.ticker
                     );
-                    self.shelves.observer.event(&Event::Warning(&text));
+                    self.context.observer.event(&Event::Warning(&text));
                 }
                 is_whole
             }
@@ -149,7 +154,7 @@ impl Worker {
     pub(super) fn refuse_split(&mut self, store: &Store, found: &Restatement, job: Job) {
         let hint = self.again(store, &job.batch, found);
         self.refused.insert(job.batch.series);
-        let _ = job.kept.send(Kept::Split {
+        let _ = job.kept.send(BatchOutcome::SplitSuspected {
             restated: found.offered,
             error: format!(
                 "{found}: stored bars have the old price basis, and new ones would have the new one"
@@ -160,8 +165,8 @@ impl Worker {
 
     /// The command that asks for all of a series again.
     pub(super) fn again(&self, store: &Store, batch: &Batch, found: &Restatement) -> String {
-        let date = |at: i64| local_date(&self.shelves.calendar, at);
-        let ends = store.ends_of(&batch.series);
+        let date = |at: i64| local_date(&self.context.calendar, at);
+        let ends = store.time_bounds(&batch.series);
         let first = ends.map_or(found.last_old, |(first, _)| date(first.micros()));
         let last = (batch.bars.timestamps().last().copied())
             .max(ends.map(|(_, last)| last.micros()))
@@ -170,16 +175,16 @@ impl Worker {
             "backfill specific --store {} --tickers {} --exchange {} --interval {} --start {first} --end {last} --on-conflict update",
             store.dir().display(),
             batch.series.ticker,
-            self.shelves.provenance.exchange,
+            self.context.provenance.exchange,
             batch.series.interval.minutes(),
         );
-        if self.shelves.source.is_demo() {
+        if self.context.source.is_demo() {
             command += " --provider demo";
         }
-        if self.shelves.provenance.hours == Hours::Extended {
+        if self.context.provenance.hours == Hours::Extended {
             command += " --extended-hours";
         }
-        if self.shelves.provenance.basis == Basis::Unadjusted {
+        if self.context.provenance.basis == Basis::Unadjusted {
             command += " --unadjusted";
         }
         format!("`{command}` asks for all of it again")

@@ -7,11 +7,11 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
 use super::Error;
-use super::fetch::Asking;
+use super::fetcher::WindowFetcher;
 use super::plan::{Plan, TickerPlan};
 use super::quota::Spending;
-use super::shelf::{Shelf, Shelves};
 use super::ticker::TickerRun;
+use super::writer::{StoreWriter, WriterContext};
 use crate::export::BarsWriter;
 use crate::model::OnConflict;
 use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport};
@@ -31,7 +31,7 @@ const OPEN_PER_REQUEST: usize = 4;
 /// A run, ready to go.
 pub struct Job {
     /// How to ask.
-    pub asking: Asking,
+    pub fetcher: WindowFetcher,
     /// What to ask.
     pub plan: Plan,
     /// Whereto; nowhere in a dry run.
@@ -51,9 +51,9 @@ pub struct Job {
 }
 
 /// What all tickers of a run share.
-pub(super) struct Crew {
-    pub asking: Asking,
-    pub shelf: Shelf,
+pub(super) struct RunContext {
+    pub fetcher: WindowFetcher,
+    pub writer: StoreWriter,
     pub observer: Arc<dyn Observer>,
     /// Leave to be asked for, given back when the window is committed: **no more windows than this are ever open**.
     pub open: Arc<Semaphore>,
@@ -70,7 +70,7 @@ struct Ending {
     fatal: Option<Fatal>,
 }
 
-impl Crew {
+impl RunContext {
     /// Windows of one ticker that are asked for ahead of the oldest that is not in yet: enough that all requests in
     /// flight are used, and always one more than is being read.
     pub(super) fn ahead(&self) -> usize {
@@ -81,13 +81,13 @@ impl Crew {
     /// A quota is spent: nothing more is asked.
     pub(super) fn quota(&self, why: String) {
         self.ending().quota.get_or_insert(why);
-        self.asking.asker.gate().close();
+        self.fetcher.asker.gate().close();
     }
 
     /// The run cannot go on.
     pub(super) fn fatal(&self, error: String, hint: Option<String>) {
         self.ending().fatal.get_or_insert(Fatal { error, hint });
-        self.asking.asker.gate().close();
+        self.fetcher.asker.gate().close();
     }
 
     fn ending(&self) -> std::sync::MutexGuard<'_, Ending> {
@@ -98,22 +98,22 @@ impl Crew {
 impl Job {
     /// Asks for everything the plan says and stages it. What goes wrong on the way stands in the report.
     pub async fn run(self, stop: &Stop) -> RunReport {
-        let source = self.asking.asker.provider().capabilities().source.clone();
-        let gate = self.asking.asker.gate().clone();
+        let source = self.fetcher.asker.provider().capabilities().source.clone();
+        let gate = self.fetcher.asker.gate().clone();
         // One gate can serve several jobs, one after another.
         let (sent_before, retried_before) = (gate.sent(), gate.retried());
-        let shelves = Shelves {
+        let context = WriterContext {
             store: self.store,
             output: self.output,
             on_conflict: self.on_conflict,
-            provenance: self.asking.provenance(),
+            provenance: self.fetcher.provenance(),
             source,
             spending: self.spending,
-            calendar: self.asking.calendar.clone(),
+            calendar: self.fetcher.calendar.clone(),
             observer: self.observer.clone(),
         };
         let at_once = self.tickers_at_once.max(1);
-        let (shelf, thread) = match Shelf::start(shelves, at_once, gate.clone()) {
+        let (writer, thread) = match StoreWriter::start(context, at_once, gate.clone()) {
             Ok(started) => started,
             Err(error) => return failed(&error),
         };
@@ -121,9 +121,9 @@ impl Job {
             unit: "requests",
             total: self.plan.windows(),
         });
-        let crew = Arc::new(Crew {
-            asking: self.asking,
-            shelf,
+        let run = Arc::new(RunContext {
+            fetcher: self.fetcher,
+            writer,
             observer: self.observer,
             open: Arc::new(Semaphore::new(at_once * OPEN_PER_REQUEST)),
             tickers_at_once: at_once,
@@ -132,7 +132,7 @@ impl Job {
             ending: Mutex::default(),
         });
         let tickers = {
-            let asked = ask_all(&crew, &self.plan);
+            let asked = ask_all(&run, &self.plan);
             tokio::pin!(asked);
             tokio::select! {
                 tickers = &mut asked => tickers,
@@ -142,12 +142,11 @@ impl Job {
                 }
             }
         };
-        let observer = crew.observer.clone();
-        let ending = std::mem::take(&mut *crew.ending());
-        let unanswered =
-            (self.plan.windows()).saturating_sub(crew.answered.load(Ordering::Relaxed));
+        let observer = run.observer.clone();
+        let ending = std::mem::take(&mut *run.ending());
+        let unanswered = (self.plan.windows()).saturating_sub(run.answered.load(Ordering::Relaxed));
         // The thread ends with the last way to it; aborted windows can hold one a moment longer.
-        drop(crew);
+        drop(run);
         let closed = tokio::task::spawn_blocking(move || thread.join()).await;
         let closed = match closed {
             Ok(Ok(closed)) => closed,
@@ -204,8 +203,8 @@ impl Job {
 }
 
 /// The reports of all tickers that were begun, in the plan's order.
-async fn ask_all(crew: &Arc<Crew>, plan: &Plan) -> Vec<UnitReport> {
-    let at_once = crew.tickers_at_once;
+async fn ask_all(run: &Arc<RunContext>, plan: &Plan) -> Vec<UnitReport> {
+    let at_once = run.tickers_at_once;
     let (slots, behind) = match at_once {
         1 => (Semaphore::new(1), 1),
         _ => (
@@ -214,7 +213,7 @@ async fn ask_all(crew: &Arc<Crew>, plan: &Plan) -> Vec<UnitReport> {
         ),
     };
     let mut reports: Vec<(usize, UnitReport)> = stream::iter(plan.tickers.iter().enumerate())
-        .map(|(index, plan)| ask_one(crew, plan, &slots).map_with(index))
+        .map(|(index, plan)| ask_one(run, plan, &slots).map_with(index))
         .buffer_unordered(behind)
         .filter_map(std::future::ready)
         .collect()
@@ -231,16 +230,20 @@ trait MapWith: Future<Output = Option<UnitReport>> + Sized {
 
 impl<F: Future<Output = Option<UnitReport>>> MapWith for F {}
 
-async fn ask_one(crew: &Arc<Crew>, plan: &TickerPlan, slots: &Semaphore) -> Option<UnitReport> {
+async fn ask_one(
+    run: &Arc<RunContext>,
+    plan: &TickerPlan,
+    slots: &Semaphore,
+) -> Option<UnitReport> {
     let slot = slots.acquire().await.ok()?;
-    if crew.asking.asker.gate().is_closed() {
+    if run.fetcher.asker.gate().is_closed() {
         return None;
     }
-    crew.observer.event(&Event::Started(plan.ticker.as_str()));
-    crew.active.fetch_add(1, Ordering::Relaxed);
-    let report = TickerRun::new(crew, plan).go(slot).await;
-    crew.active.fetch_sub(1, Ordering::Relaxed);
-    crew.observer.event(&Event::TickerDone(&report));
+    run.observer.event(&Event::Started(plan.ticker.as_str()));
+    run.active.fetch_add(1, Ordering::Relaxed);
+    let report = TickerRun::new(run, plan).go(slot).await;
+    run.active.fetch_sub(1, Ordering::Relaxed);
+    run.observer.event(&Event::TickerDone(&report));
     Some(report)
 }
 

@@ -8,8 +8,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::days::days;
-use super::fetch::{AskedSoFar, Asking, Fetched};
-use super::windows::{Known, windows};
+use super::fetcher::{Fetched, RequestedRanges, WindowFetcher};
+use super::windows::{DayState, windows};
 use crate::calendar::Calendar;
 use crate::model::{
     Bar, Basis, DateRange, Hours, Interval, MINUTE_MICROS, Reason, Reject, Source, Ticker,
@@ -207,7 +207,7 @@ async fn fetch_forming(
 ) -> (Vec<Fetched>, Vec<Query>) {
     let now = at(now);
     let recording = Arc::new(Recording::new(vendor));
-    let asking = Asking {
+    let fetcher = WindowFetcher {
         asker: Asker::new(
             Arc::new(recording.clone()),
             Arc::new(Gate::new(GateOptions::default())),
@@ -221,16 +221,16 @@ async fn fetch_forming(
         clock: Arc::new(move || now),
     };
     let range = DateRange::new(date(first), date(last)).unwrap();
-    let days: Vec<_> = (days(&asking.calendar, range, Hours::Regular, now)
+    let days: Vec<_> = (days(&fetcher.calendar, range, Hours::Regular, now)
         .unwrap()
         .into_iter())
-    .map(|day| (day, Known::Nothing))
+    .map(|day| (day, DayState::New))
     .collect();
     let ticker = Ticker::new("AAPL").unwrap();
-    let asked = AskedSoFar::default();
+    let asked = RequestedRanges::default();
     let mut fetched = Vec::new();
-    for window in windows(&days, asking.span_max()) {
-        fetched.push(asking.fetch(&ticker, &window, &asked).await);
+    for window in windows(&days, fetcher.span_max()) {
+        fetched.push(fetcher.fetch(&ticker, &window, &asked).await);
     }
     (fetched, recording.asked())
 }

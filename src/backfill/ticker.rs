@@ -12,10 +12,10 @@ use futures_util::stream::FuturesOrdered;
 use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 
-use super::fetch::{AskedSoFar, Fetched};
+use super::fetcher::{Fetched, RequestedRanges};
 use super::plan::TickerPlan;
-use super::run::Crew;
-use super::shelf::{Batch, Kept};
+use super::run::RunContext;
+use super::writer::{Batch, BatchOutcome};
 use crate::model::SeriesKey;
 use crate::provider::{Error, Gave, Retry, Scope};
 use crate::report::{Counts, Event, UnitReport, UnitStatus};
@@ -48,7 +48,7 @@ impl Drop for Task {
 
 /// The story of one ticker so far.
 pub(super) struct TickerRun<'a> {
-    crew: &'a Arc<Crew>,
+    run: &'a Arc<RunContext>,
     plan: &'a TickerPlan,
     counts: Counts,
     begun: Instant,
@@ -63,9 +63,9 @@ pub(super) struct TickerRun<'a> {
 }
 
 impl<'a> TickerRun<'a> {
-    pub(super) fn new(crew: &'a Arc<Crew>, plan: &'a TickerPlan) -> Self {
+    pub(super) fn new(run: &'a Arc<RunContext>, plan: &'a TickerPlan) -> Self {
         Self {
-            crew,
+            run,
             plan,
             counts: Counts::default(),
             begun: Instant::now(),
@@ -80,17 +80,17 @@ impl<'a> TickerRun<'a> {
     /// Asks for all windows. `slot` is given back when the last answer is in, before the store has it.
     pub(super) async fn go(mut self, slot: SemaphorePermit<'_>) -> UnitReport {
         let mut slot = Some(slot);
-        let asked = Arc::new(AskedSoFar::default());
+        let asked = Arc::new(RequestedRanges::default());
         let mut next = 0;
         let mut fetches: FuturesOrdered<Task> = FuturesOrdered::new();
-        let mut offers: FuturesOrdered<oneshot::Receiver<Kept>> = FuturesOrdered::new();
+        let mut offers: FuturesOrdered<oneshot::Receiver<BatchOutcome>> = FuturesOrdered::new();
         let mut offered: VecDeque<u64> = VecDeque::new();
-        // Kept from turn to turn, so that its place in the queue is.
+        // BatchOutcome from turn to turn, so that its place in the queue is.
         let mut leave = None;
         loop {
             let more = !self.over && next < self.plan.windows.len();
-            if more && fetches.len() < self.crew.ahead() {
-                leave.get_or_insert_with(|| Box::pin(self.crew.open.clone().acquire_owned()));
+            if more && fetches.len() < self.run.ahead() {
+                leave.get_or_insert_with(|| Box::pin(self.run.open.clone().acquire_owned()));
             } else {
                 leave = None;
             }
@@ -117,7 +117,7 @@ impl<'a> TickerRun<'a> {
                     };
                     if let Some(batch) = self.fetched(fetched) {
                         let rows = batch.bars.len() as u64;
-                        match self.crew.shelf.offer(batch, open).await {
+                        match self.run.writer.offer(batch, open).await {
                             Some(answer) => {
                                 offers.push_back(answer);
                                 offered.push_back(rows);
@@ -137,7 +137,7 @@ impl<'a> TickerRun<'a> {
                 }
                 else => break,
             }
-            if self.over && !self.crew.asking.asker.gate().is_closed() {
+            if self.over && !self.run.fetcher.asker.gate().is_closed() {
                 // What is still asked for would not be offered. When the gate is shut, what comes in its grace is.
                 fetches = FuturesOrdered::new();
             }
@@ -145,14 +145,19 @@ impl<'a> TickerRun<'a> {
         self.report()
     }
 
-    fn start(&self, index: usize, asked: &Arc<AskedSoFar>, open: OwnedSemaphorePermit) -> Task {
-        let crew = self.crew.clone();
+    fn start(
+        &self,
+        index: usize,
+        asked: &Arc<RequestedRanges>,
+        open: OwnedSemaphorePermit,
+    ) -> Task {
+        let run = self.run.clone();
         let ticker = self.plan.ticker.clone();
         let windows = self.plan.windows.clone();
         let asked = asked.clone();
         Task(tokio::spawn(async move {
-            let _under_way = crew.shelf.under_way();
-            let fetched = crew.asking.fetch(&ticker, &windows[index], &asked).await;
+            let _under_way = run.writer.in_flight();
+            let fetched = run.fetcher.fetch(&ticker, &windows[index], &asked).await;
             (fetched, open)
         }))
     }
@@ -165,7 +170,7 @@ impl<'a> TickerRun<'a> {
             held,
             answers,
             gave,
-            beside,
+            context_bars,
         } = fetched;
         let window = &self.plan.windows[self.windows_done];
         self.windows_done += 1;
@@ -183,7 +188,7 @@ impl<'a> TickerRun<'a> {
             self.plan.ticker,
             window.keep
         );
-        self.crew.observer.event(&Event::Progress {
+        self.run.observer.event(&Event::Progress {
             done: 1,
             bars: prepared,
         });
@@ -191,23 +196,23 @@ impl<'a> TickerRun<'a> {
             Some(gave) => self.gave(gave),
             None => {
                 self.failed_in_a_row = 0;
-                self.crew.answered.fetch_add(1, Ordering::Relaxed);
+                self.run.answered.fetch_add(1, Ordering::Relaxed);
             }
         }
-        if bars.is_empty() && rejects.is_empty() && answers.is_empty() && beside.is_empty() {
+        if bars.is_empty() && rejects.is_empty() && answers.is_empty() && context_bars.is_empty() {
             return None;
         }
         Some(Batch {
             series: SeriesKey {
-                interval: self.crew.asking.interval,
+                interval: self.run.fetcher.interval,
                 ticker: self.plan.ticker.clone(),
             },
             bars,
             rejects: rejects.into_iter().map(|row| row.reject).collect(),
             answers,
-            asked_again: window.again,
-            beside,
-            whole: self.plan.whole,
+            asked_again: window.refetch,
+            context_bars,
+            full_range: self.plan.full_range,
         })
     }
 
@@ -221,7 +226,7 @@ impl<'a> TickerRun<'a> {
             Gave::Spent(spent) => {
                 self.windows_done -= 1;
                 self.over = true;
-                self.crew.quota(spent.to_string());
+                self.run.quota(spent.to_string());
                 return;
             }
             Gave::Error(error) => error,
@@ -229,15 +234,15 @@ impl<'a> TickerRun<'a> {
         self.windows_failed += 1;
         self.failed_in_a_row += 1;
         let unheard =
-            matches!(error, Error::Connect { .. }) && !self.crew.asking.asker.gate().was_heard();
+            matches!(error, Error::Connect { .. }) && !self.run.fetcher.asker.gate().was_heard();
         let mut message = error.with_causes();
         let mut hint = error.hint().map(str::to_owned);
         if error.is_quota() {
-            self.crew.quota(message.clone());
+            self.run.quota(message.clone());
             self.over = true;
         } else if error.scope() == Scope::Run || unheard {
             // Said once, at the end of the run.
-            self.crew.fatal(message, hint.take());
+            self.run.fatal(message, hint.take());
             message = "the run could not continue".to_owned();
             self.over = true;
         } else if error.scope() == Scope::Ticker
@@ -252,9 +257,9 @@ impl<'a> TickerRun<'a> {
     }
 
     /// Counts what became of a batch of so many rows.
-    fn kept(&mut self, kept: Kept, rows: u64) {
+    fn kept(&mut self, kept: BatchOutcome, rows: u64) {
         match kept {
-            Kept::Taken(tally) => {
+            BatchOutcome::Committed(tally) => {
                 self.counts += Counts {
                     committed: tally.committed,
                     updated: tally.updated,
@@ -263,13 +268,13 @@ impl<'a> TickerRun<'a> {
                     ..Counts::default()
                 };
             }
-            Kept::After => {
+            BatchOutcome::SkippedAfterRefusal => {
                 // Asked ahead, and never offered: as if it had not been asked.
                 self.counts.fetched -= rows;
                 self.counts.prepared -= rows;
                 self.over = true;
             }
-            Kept::Split {
+            BatchOutcome::SplitSuspected {
                 restated,
                 error,
                 hint,
@@ -278,7 +283,7 @@ impl<'a> TickerRun<'a> {
                 self.counts.conflicts += restated;
                 self.trouble = Some((UnitStatus::Failed, error, Some(hint)));
             }
-            Kept::Refused {
+            BatchOutcome::Refused {
                 refusal,
                 error,
                 hint,
@@ -309,7 +314,7 @@ impl<'a> TickerRun<'a> {
                 done: left as u64,
                 bars: 0,
             };
-            self.crew.observer.event(&event);
+            self.run.observer.event(&event);
         }
         if self.trouble.is_none() && left > 0 {
             let message = format!("stopped with {left} of {windows} windows not asked for");

@@ -19,7 +19,7 @@ pub struct Window {
     /// Trading days inside `keep` that are answered already; their bars are left out.
     pub skip: Vec<NaiveDate>,
     /// Some of it was asked before, so that bars that are staged already are no surprise.
-    pub again: bool,
+    pub refetch: bool,
 }
 
 impl Window {
@@ -31,13 +31,13 @@ impl Window {
 
 /// What is known of a day before it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Known {
+pub enum DayState {
     /// Nothing; it was never asked.
-    Nothing,
+    New,
     /// It was asked, and is to be asked again.
-    Again,
+    Refetch,
     /// It is answered.
-    Answered,
+    Done,
 }
 
 /// Windows of at most `span_max` dates over those of `days` that are not answered.
@@ -45,10 +45,10 @@ pub enum Known {
 /// As few as there can be; and of as few, those in which no window holds one session alone, because an answer for one
 /// session alone can lack its opening bar. Where that needs a date more, it is taken from before the window, and its bars
 /// are left out.
-pub fn windows(days: &[(Day, Known)], span_max: u16) -> Vec<Window> {
+pub fn windows(days: &[(Day, DayState)], span_max: u16) -> Vec<Window> {
     let span_max = i64::from(span_max.max(1));
     let wanted: Vec<usize> = (0..days.len())
-        .filter(|&at| days[at].1 != Known::Answered)
+        .filter(|&at| days[at].1 != DayState::Done)
         .collect();
     let date = |at: usize| days[wanted[at]].0.date;
     let fits = |first: usize, last: usize| (date(last) - date(first)).num_days() < span_max;
@@ -80,13 +80,13 @@ pub fn windows(days: &[(Day, Known)], span_max: u16) -> Vec<Window> {
             Window {
                 ask: widened(days, keep, span_max),
                 keep,
-                days: (inside.iter().filter(|(_, known)| *known != Known::Answered))
+                days: (inside.iter().filter(|(_, known)| *known != DayState::Done))
                     .map(|(day, _)| *day)
                     .collect(),
-                skip: (inside.iter().filter(|(_, known)| *known == Known::Answered))
+                skip: (inside.iter().filter(|(_, known)| *known == DayState::Done))
                     .map(|(day, _)| day.date)
                     .collect(),
-                again: inside.iter().any(|(_, known)| *known == Known::Again),
+                refetch: inside.iter().any(|(_, known)| *known == DayState::Refetch),
             }
         })
         .collect()
@@ -95,7 +95,7 @@ pub fn windows(days: &[(Day, Known)], span_max: u16) -> Vec<Window> {
 /// `keep`, and where it holds one session alone, also the session before it, or at least another date.
 ///
 /// Never a date behind it: an answer that is cut off still holds its last date, and shows by that where it was cut.
-pub(super) fn widened(days: &[(Day, Known)], keep: DateRange, span_max: i64) -> DateRange {
+pub(super) fn widened(days: &[(Day, DayState)], keep: DateRange, span_max: i64) -> DateRange {
     let start = days.partition_point(|(day, _)| day.date < keep.first());
     let end = days.partition_point(|(day, _)| day.date <= keep.last());
     if end - start > 1 || span_max < 2 {
@@ -133,13 +133,13 @@ mod tests {
     }
 
     /// Days of January 2025 by number, `!` for answered and `?` for asked before.
-    fn january(list: &str) -> Vec<(Day, Known)> {
+    fn january(list: &str) -> Vec<(Day, DayState)> {
         list.split_whitespace()
             .map(|word| {
                 let known = match word.chars().last() {
-                    Some('!') => Known::Answered,
-                    Some('?') => Known::Again,
-                    _ => Known::Nothing,
+                    Some('!') => DayState::Done,
+                    Some('?') => DayState::Refetch,
+                    _ => DayState::New,
                 };
                 let number = word.trim_end_matches(['!', '?']);
                 (day(date(&format!("2025-01-{number:0>2}"))), known)
@@ -163,7 +163,7 @@ mod tests {
                     .iter()
                     .map(|d| d.format(" skip %-d").to_string())
                     .collect();
-                let again = if w.again { " again" } else { "" };
+                let again = if w.refetch { " again" } else { "" };
                 format!("ask {} keep {}{skip}{again}", show(w.ask), show(w.keep))
             })
             .collect()
@@ -223,16 +223,16 @@ mod tests {
             for (gap, known) in gaps {
                 at = at + Days::new(gap);
                 let known = match known {
-                    0 => Known::Answered,
-                    1 => Known::Again,
-                    _ => Known::Nothing,
+                    0 => DayState::Done,
+                    1 => DayState::Refetch,
+                    _ => DayState::New,
                 };
                 days.push((day(at), known));
             }
             let windows = windows(&days, span_max);
             for (day, known) in &days {
                 let kept = windows.iter().filter(|w| w.keeps(day.date)).count();
-                prop_assert_eq!(kept, usize::from(*known != Known::Answered), "{}", day.date);
+                prop_assert_eq!(kept, usize::from(*known != DayState::Done), "{}", day.date);
             }
             for window in &windows {
                 prop_assert!(window.ask.days() <= i64::from(span_max), "{:?}", window);

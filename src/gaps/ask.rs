@@ -11,11 +11,11 @@ use crate::model::{DateRange, Interval, Provenance, SeriesKey, Timestamp};
 use crate::store::{Answer, FilledInVain};
 
 /// A session that so many fills asked for in vain is left out.
-pub const FILLS_IN_VAIN_MAX: u16 = 2;
+pub const EMPTY_REFILLS_MAX: u16 = 2;
 
 /// Series that one job can ask for together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Kind {
+pub struct RequestKind {
     /// Length of the bars.
     pub interval: Interval,
     /// Exchange, price basis and hours.
@@ -24,7 +24,7 @@ pub struct Kind {
 
 /// The sessions of one series that a fill asks for.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct RefillRequest {
     /// Whose sessions.
     pub series: SeriesKey,
     /// As what they are asked for.
@@ -43,7 +43,7 @@ pub fn asked(
     again: bool,
     book: &mut Book,
     provenance: impl Fn(&Provenance) -> Provenance,
-) -> (Vec<Asked>, usize) {
+) -> (Vec<RefillRequest>, usize) {
     let mut left_out = 0;
     let mut all = Vec::new();
     for series in &survey.series {
@@ -51,7 +51,7 @@ pub fn asked(
         let mut gaps = Vec::new();
         let mut dates = Vec::new();
         for gap in &series.gaps {
-            if !again && fills_in_vain(known, gap.session) >= FILLS_IN_VAIN_MAX {
+            if !again && fills_in_vain(known, gap.session) >= EMPTY_REFILLS_MAX {
                 left_out += 1;
                 continue;
             }
@@ -60,7 +60,7 @@ pub fn asked(
         }
         dates.dedup();
         if !gaps.is_empty() {
-            all.push(Asked {
+            all.push(RefillRequest {
                 series: series.key.clone(),
                 provenance: provenance(&series.provenance),
                 gaps,
@@ -93,7 +93,7 @@ fn fills_in_vain(known: &[FilledInVain], session: NaiveDate) -> u16 {
 /// What is known after a fill that began at `began`: the dates of `asked` that it asked for in vain are counted once more,
 /// those that it filled are forgotten, and those that it did not come to, or that failed, are as they were.
 pub fn outcome(
-    asked: &Asked,
+    asked: &RefillRequest,
     before: &[FilledInVain],
     after: &Survey,
     answers: &[Answer],

@@ -13,16 +13,16 @@ pub fn align<'a>(
     sessions: &'a [Session],
     counts: &'a [SessionCount],
 ) -> impl Iterator<Item = Option<&'a SessionCount>> {
-    let mut place = 0;
+    let mut index = 0;
     sessions.iter().map(move |session| {
         while counts
-            .get(place)
+            .get(index)
             .is_some_and(|count| count.session < session.date)
         {
-            place += 1;
+            index += 1;
         }
         counts
-            .get(place)
+            .get(index)
             .filter(|count| count.session == session.date)
     })
 }
@@ -36,8 +36,8 @@ enum Told {
 
 /// A session that lacks bars, by its place among the sessions judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lacking {
-    pub place: usize,
+pub(super) struct Incomplete {
+    pub index: usize,
     pub reason: Reason,
 }
 
@@ -49,35 +49,35 @@ pub(super) fn judge(
     calendar: &Calendar,
     interval: Interval,
     hours: Hours,
-) -> Vec<Lacking> {
+) -> Vec<Incomplete> {
     let bars: Vec<u32> = (counts.iter())
         .map(|count| count.map_or(0, |count| count.regular))
         .collect();
     let whole = complete(sessions, &bars, interval);
-    let mut lacking = Vec::new();
-    for (place, session) in sessions.iter().enumerate() {
+    let mut incomplete = Vec::new();
+    for (index, session) in sessions.iter().enumerate() {
         let came_in_part = was_mostly_rejects(answers, calendar, session);
-        if whole[place]
+        if whole[index]
             && !came_in_part
-            && !(lacks_its_end(session, counts[place], interval, hours))
+            && !(misses_last_bar(session, counts[index], interval, hours))
         {
             continue;
         }
         let told = told(answers, calendar, session);
-        let reason = match (told, bars[place]) {
+        let reason = match (told, bars[index]) {
             (Told::Answered(AnswerStatus::Partial), _) => Reason::Partial,
             // As many bars as its neighbours: those came in part too.
             (Told::Answered(AnswerStatus::Failed), _) if came_in_part => Reason::Failed,
             // Enough bars, and nothing says that the last ones were not to be had.
-            _ if whole[place] => continue,
+            _ if whole[index] => continue,
             (Told::Answered(AnswerStatus::Failed), _) => Reason::Failed,
             (Told::Nothing, 0) => Reason::NeverAsked,
             (Told::Answered(AnswerStatus::Empty), 0) => Reason::Empty,
             _ => Reason::Short,
         };
-        lacking.push(Lacking { place, reason });
+        incomplete.push(Incomplete { index, reason });
     }
-    lacking
+    incomplete
 }
 
 /// Whether a provider sent rows for a session of which most were not bars: a failed answer that
@@ -90,7 +90,7 @@ fn was_mostly_rejects(answers: &[Answer], calendar: &Calendar, session: &Session
 }
 
 /// Whether the last bar of a session's grid is not there.
-fn lacks_its_end(
+fn misses_last_bar(
     session: &Session,
     count: Option<&SessionCount>,
     interval: Interval,
@@ -160,7 +160,7 @@ pub(super) fn missing(expected: &[Timestamp], held: &[i64]) -> Option<(Timestamp
 }
 
 /// The dates that answers and counts speak of, from the first to the last.
-pub(super) fn spoken_of(answers: &[Answer], counts: &[SessionCount]) -> Option<DateRange> {
+pub(super) fn date_span(answers: &[Answer], counts: &[SessionCount]) -> Option<DateRange> {
     let asked = answers
         .iter()
         .flat_map(|a| [a.dates.first(), a.dates.last()]);

@@ -20,7 +20,7 @@ use chrono::NaiveDate;
 
 use crate::model::{SeriesKey, Timestamp};
 
-pub use ask::{Asked, FILLS_IN_VAIN_MAX, Kind, asked, outcome};
+pub use ask::{EMPTY_REFILLS_MAX, RefillRequest, RequestKind, asked, outcome};
 pub use judge::align;
 pub use survey::{Scope, SeriesGaps, Survey, survey};
 

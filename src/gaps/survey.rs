@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 use super::Gap;
-use super::judge::{Lacking, align, expected_opens, judge, missing, spoken_of};
+use super::judge::{Incomplete, align, date_span, expected_opens, judge, missing};
 use crate::calendar::{Book, Session};
 use crate::model::{
     Basis, DateRange, Interval, Provenance, SeriesKey, Ticker, TimeRange, Timestamp,
@@ -54,7 +54,7 @@ pub struct Survey {
     /// By interval and ticker; those that lack nothing too.
     pub series: Vec<SeriesGaps>,
     /// Tickers that were named, and of which nothing is staged and nothing was ever asked.
-    pub strangers: Vec<Ticker>,
+    pub unknown_tickers: Vec<Ticker>,
     /// What could not be judged, in words for a person.
     pub notices: Vec<String>,
 }
@@ -78,7 +78,7 @@ impl Survey {
     pub fn reaches(&self, share: f64) -> bool {
         let (complete, expected) = self.completeness();
         let whole = expected == 0 || complete as f64 / expected as f64 >= share;
-        whole && (share <= 0.0 || self.strangers.is_empty())
+        whole && (share <= 0.0 || self.unknown_tickers.is_empty())
     }
 }
 
@@ -119,7 +119,7 @@ pub fn survey(reader: &Reader, scope: &Scope, book: &mut Book) -> Result<Survey,
     look_up(reader, &mut survey.series, &short_of)?;
     survey.notices.sort_unstable();
     survey.notices.dedup();
-    survey.strangers = (scope.tickers.iter())
+    survey.unknown_tickers = (scope.tickers.iter())
         .filter(|ticker| !(survey.series.iter()).any(|series| series.key.ticker == **ticker))
         .cloned()
         .collect();
@@ -144,11 +144,11 @@ fn of_series(
         expected: 0,
     };
     let exchange = &found.provenance.exchange;
-    let Some(spoken_of) = spoken_of(answers, counts) else {
+    let Some(date_span) = date_span(answers, counts) else {
         return (found, Vec::new());
     };
-    let first = scope.start.unwrap_or(spoken_of.first());
-    let last = scope.end.unwrap_or(spoken_of.last());
+    let first = scope.start.unwrap_or(date_span.first());
+    let last = scope.end.unwrap_or(date_span.last());
     let Ok(dates) = DateRange::new(first, last) else {
         return (found, Vec::new());
     };
@@ -167,7 +167,7 @@ fn of_series(
         ));
     }
     // What is usual around a session is judged from all that is there, also outside the dates asked about.
-    let (from, to) = (first.min(spoken_of.first()), last.max(spoken_of.last()));
+    let (from, to) = (first.min(date_span.first()), last.max(date_span.last()));
     let Some(sessions) = book.sessions(exchange, from, to.min(today)) else {
         return (found, Vec::new());
     };
@@ -175,18 +175,18 @@ fn of_series(
     let sessions = &sessions[..over];
     let aligned: Vec<Option<&SessionCount>> = align(sessions, counts).collect();
     let (interval, hours) = (key.interval, found.provenance.hours);
-    let mut lacking = judge(sessions, &aligned, answers, &calendar, interval, hours);
-    lacking.retain(|lacking| dates.contains(sessions[lacking.place].date));
+    let mut incomplete = judge(sessions, &aligned, answers, &calendar, interval, hours);
+    incomplete.retain(|incomplete| dates.contains(sessions[incomplete.index].date));
     let inside = |session: &&Session| dates.contains(session.date);
     found.expected = sessions.iter().filter(inside).count() as u64;
     let mut short = Vec::new();
-    for Lacking { place, reason } in lacking {
-        let session = &sessions[place];
+    for Incomplete { index, reason } in incomplete {
+        let session = &sessions[index];
         let expected = expected_opens(session, interval, hours);
         let Some((first_missing, last_missing)) = missing(&expected, &[]) else {
             continue;
         };
-        let bars = aligned[place].map_or(0, |count| count.regular);
+        let bars = aligned[index].map_or(0, |count| count.regular);
         if bars > 0 {
             short.push(Short {
                 gap: found.gaps.len(),
@@ -229,16 +229,16 @@ fn look_up(
         start: short.session.open.micros(),
         end: short.session.close.micros(),
     };
-    let (places, wanted): (Vec<usize>, Vec<Wanted>) = (short_of.iter().enumerate())
+    let (indices, wanted): (Vec<usize>, Vec<Wanted>) = (short_of.iter().enumerate())
         .filter(|(_, short)| !short.is_empty())
-        .map(|(place, short)| {
+        .map(|(index, short)| {
             let ranges = short.iter().map(range).collect();
-            (place, (series[place].key.clone(), ranges))
+            (index, (series[index].key.clone(), ranges))
         })
         .unzip();
-    for (place, held) in places.into_iter().zip(reader.timestamps(&wanted)?) {
-        let series = &mut series[place];
-        for short in &short_of[place] {
+    for (index, held) in indices.into_iter().zip(reader.timestamps(&wanted)?) {
+        let series = &mut series[index];
+        for short in &short_of[index] {
             let TimeRange { start, end } = range(short);
             let held = &held[held.partition_point(|at| *at < start)..];
             let held = &held[..held.partition_point(|at| *at < end)];

@@ -75,7 +75,7 @@ fn judged(exchange: &str, dates: DateRange, bars: &[u32], answers: &[Answer]) ->
         Hours::Regular,
     )
     .into_iter()
-    .map(|lacking| format!("{} {}", sessions[lacking.place].date, lacking.reason))
+    .map(|incomplete| format!("{} {}", sessions[incomplete.index].date, incomplete.reason))
     .collect()
 }
 
@@ -91,7 +91,7 @@ fn sessions_of_which_most_rows_were_rejects_are_failed_however_alike_they_are() 
         judged("NASDAQ", days, &[39, 39, 39], std::slice::from_ref(&failed)),
         ["2025-02-03 failed", "2025-02-04 failed"]
     );
-    // Asked again since, with success; and a dump's bars stay whole where a request merely failed.
+    // Requested again since, with success. A failed request says nothing about the bars of a dump.
     let good = answer("NASDAQ", "2025-02-03", "2025-02-03", AnswerStatus::Rows);
     let plain = answer("NASDAQ", "2025-02-05", "2025-02-05", AnswerStatus::Failed);
     assert_eq!(
@@ -206,7 +206,7 @@ fn gap(session: &str, bars: u32) -> Gap {
     }
 }
 
-fn lacking(gaps: &[Gap]) -> Survey {
+fn incomplete(gaps: &[Gap]) -> Survey {
     Survey {
         series: vec![SeriesGaps {
             key: key(),
@@ -227,7 +227,7 @@ fn fills(known: &[FilledInVain]) -> Vec<String> {
 fn what_was_asked_for_in_vain_twice_is_left_out() {
     let mut book = Book::default();
     // A Thursday, a Friday, and the Monday after them.
-    let all = lacking(&[
+    let all = incomplete(&[
         gap("2025-02-06", 0),
         gap("2025-02-07", 0),
         gap("2025-02-10", 200),
@@ -246,7 +246,7 @@ fn what_was_asked_for_in_vain_twice_is_left_out() {
     let once = outcome(&first[0], &[], &all, &answers, began, &mut book);
     assert_eq!(fills(&once), ["2025-02-06..2025-02-10 x1"]);
     // A second time; the Monday got some bars meanwhile, so that it begins anew.
-    let after = lacking(&[
+    let after = incomplete(&[
         gap("2025-02-06", 0),
         gap("2025-02-07", 0),
         gap("2025-02-10", 250),
@@ -273,6 +273,13 @@ fn what_was_asked_for_in_vain_twice_is_left_out() {
     let (again, left_out) = asked(&all, &in_vain, true, &mut book, as_staged);
     assert_eq!((again[0].dates.len(), left_out), (3, 0));
     // And filled at last.
-    let filled = outcome(&again[0], &twice, &lacking(&[]), &answers, began, &mut book);
+    let filled = outcome(
+        &again[0],
+        &twice,
+        &incomplete(&[]),
+        &answers,
+        began,
+        &mut book,
+    );
     assert!(filled.is_empty());
 }

@@ -62,7 +62,7 @@ impl Store {
 
     /// First and last staged bar of a series; `None` where there is none.
     #[must_use]
-    pub fn ends_of(&self, series: &SeriesKey) -> Option<(Timestamp, Timestamp)> {
+    pub fn time_bounds(&self, series: &SeriesKey) -> Option<(Timestamp, Timestamp)> {
         let inner = self.inner();
         let facts = inner.series.get(series)?;
         Some((facts.first()?, facts.last()?))
@@ -70,7 +70,7 @@ impl Store {
 
     /// Whether bars of this provenance may join a series, as far as exchange, basis and hours go.
     #[must_use]
-    pub fn takes(&self, series: &SeriesKey, offered: &Provenance) -> bool {
+    pub fn accepts(&self, series: &SeriesKey, offered: &Provenance) -> bool {
         let inner = self.inner();
         inner.series.get(series).is_none_or(|facts| {
             super::commit::mix(&facts.provenance, offered, series.interval).is_some()

@@ -73,7 +73,7 @@ fn planner(calendar: &Calendar, dates: DateRange, span_max: u16) -> Planner<'_> 
 }
 
 fn shown(w: &Window) -> String {
-    let again = if w.again { " again" } else { "" };
+    let again = if w.refetch { " again" } else { "" };
     let compare = if w.is_comparison() { " compare" } else { "" };
     format!("{} {}{again}{compare}", w.ask, w.keep)
 }

@@ -11,7 +11,7 @@ use crate::backfill::{Job, Plan, Planner};
 use crate::calendar::{Book, Calendar};
 use crate::cli::context::{Context, Outcome, warn_of};
 use crate::cli::error::CliError;
-use crate::gaps::{Asked, Kind, Scope, Survey, asked, outcome, survey};
+use crate::gaps::{RefillRequest, RequestKind, Scope, Survey, asked, outcome, survey};
 use crate::model::{Basis, DateRange, Hours, OnConflict, Provenance, SeriesKey, Ticker};
 use crate::report::{RunReport, UnitReport, UnitStatus};
 use crate::store::{Answer, FilledInVain, OpenOptions, Reader, RunId, Store};
@@ -51,7 +51,7 @@ pub(in crate::cli) fn fill_gaps(
         let mut all = Plan {
             tickers: Vec::new(),
         };
-        for (kind, asked) in work.by_kind() {
+        for (kind, asked) in work.by_request_kind() {
             all.tickers
                 .extend(plan_of(context, &reader, &settings.service, book, &kind, &asked)?.tickers);
         }
@@ -175,7 +175,7 @@ fn merge(report: &mut RunReport, filled: RunReport) {
 /// What a fill has to do.
 struct Work {
     survey: Survey,
-    asked: Vec<Asked>,
+    asked: Vec<RefillRequest>,
     in_vain: BTreeMap<SeriesKey, Vec<FilledInVain>>,
     left_out: usize,
 }
@@ -225,10 +225,10 @@ impl Work {
         }
     }
 
-    fn by_kind(&self) -> Vec<(Kind, Vec<&Asked>)> {
-        let mut kinds: Vec<(Kind, Vec<&Asked>)> = Vec::new();
+    fn by_request_kind(&self) -> Vec<(RequestKind, Vec<&RefillRequest>)> {
+        let mut kinds: Vec<(RequestKind, Vec<&RefillRequest>)> = Vec::new();
         for asked in &self.asked {
-            let kind = Kind {
+            let kind = RequestKind {
                 interval: asked.series.interval,
                 provenance: asked.provenance.clone(),
             };
@@ -252,7 +252,7 @@ impl Work {
     ) -> Result<(RunReport, Survey), CliError> {
         let began = context.now();
         let mut report = RunReport::default();
-        for (kind, asked) in self.by_kind() {
+        for (kind, asked) in self.by_request_kind() {
             if report.interrupted || report.quota || report.fatal.is_some() {
                 break;
             }
@@ -261,7 +261,7 @@ impl Work {
             drop(reader);
             let calendar = calendar_of(book, &kind.provenance)?;
             let job = Job {
-                asking: wire.asking(calendar, kind.interval, &kind.provenance),
+                fetcher: wire.fetcher(calendar, kind.interval, &kind.provenance),
                 plan,
                 store: Some((store.clone(), run.clone())),
                 output: None,
@@ -312,8 +312,8 @@ fn plan_of(
     reader: &Reader,
     service: &Service,
     book: &mut Book,
-    kind: &Kind,
-    asked: &[&Asked],
+    kind: &RequestKind,
+    asked: &[&RefillRequest],
 ) -> Result<Plan, CliError> {
     let calendar = calendar_of(book, &kind.provenance)?;
     let dates = asked.iter().flat_map(|asked| &asked.dates);

@@ -271,7 +271,7 @@ fn go(
         .transpose()
         .map_err(|error| CliError::of(exit_codes::FAILED, &error))?;
     let job = Job {
-        asking: wire.asking(
+        fetcher: wire.fetcher(
             settings.calendar.clone(),
             settings.interval,
             &settings.provenance(),

@@ -45,7 +45,7 @@ pub(super) fn windows(
             let lines = ticker.windows.iter().map(|window| {
                 let note = match window {
                     _ if window.is_comparison() => " (to compare the price basis)",
-                    _ if window.again => " (again)",
+                    _ if window.refetch => " (again)",
                     _ => "",
                 };
                 format!("] {}{note}\n", window.ask)

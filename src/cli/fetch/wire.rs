@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Width;
 use super::settings::Service;
 use super::source::{self, Opened};
-use crate::backfill::{Asking, Clock, Job, Spending};
+use crate::backfill::{Clock, Job, Spending, WindowFetcher};
 use crate::calendar::Calendar;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -68,13 +68,13 @@ impl Wire {
     }
 
     /// How bars of one kind are asked for.
-    pub(super) fn asking(
+    pub(super) fn fetcher(
         &self,
         calendar: Calendar,
         interval: Interval,
         provenance: &Provenance,
-    ) -> Asking {
-        Asking {
+    ) -> WindowFetcher {
+        WindowFetcher {
             asker: self.asker.clone(),
             calendar,
             interval,

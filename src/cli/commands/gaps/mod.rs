@@ -181,7 +181,7 @@ fn tell(survey: &Survey) {
     for notice in &survey.notices {
         tracing::warn!("{notice}");
     }
-    for ticker in &survey.strangers {
+    for ticker in &survey.unknown_tickers {
         tracing::warn!("nothing of {ticker} is staged, and nothing was ever asked for");
     }
 }

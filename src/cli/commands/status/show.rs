@@ -52,24 +52,24 @@ pub(super) fn table(out: &mut impl Write, overview: &Overview) -> io::Result<()>
         bytes(overview.bytes),
         overview.store.display()
     )?;
-    for (place, target) in overview.targets.iter().enumerate() {
+    for (index, target) in overview.targets.iter().enumerate() {
         let unsynced: u64 = overview
             .series
             .iter()
-            .filter_map(|series| series.unsynced[place])
+            .filter_map(|series| series.unsynced[index])
             .map(|unsynced| unsynced.rows)
             .sum();
-        let seen = seen_at(overview, place);
+        let seen = seen_at(overview, index);
         writeln!(out, "{} rows unsynced in {target}{seen}", grouped(unsynced))?;
     }
     Ok(())
 }
 
-fn seen_at(overview: &Overview, place: usize) -> String {
+fn seen_at(overview: &Overview, index: usize) -> String {
     overview
         .series
         .iter()
-        .filter_map(|series| series.unsynced[place])
+        .filter_map(|series| series.unsynced[index])
         .map(|unsynced| unsynced.seen_at)
         .max()
         .map(|at| format!(", last seen {}", without_fraction(at)))

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! ticker ──Batch──┐
-//! ticker ──Batch──┼─(bounded by bars)─> shelf thread ─> output file, rejects, Store::commit ─┐
+//! ticker ──Batch──┼─(bounded by bars)─> writer thread ─> output file, rejects, Store::commit ─┐
 //! ticker ──Batch──┘                                                                         │
-//!    └─────────────────────────────── Kept, one a batch <───────────────────────────────────┘
+//!    └─────────────────────────────── BatchOutcome, one a batch <───────────────────────────────────┘
 //! ```
 //!
 //! **The store is never called on an asynchronous thread**, and what waits for it is bounded in bars: a slow store slows
@@ -50,16 +50,16 @@ pub(super) struct Batch {
     pub answers: Vec<Answer>,
     pub asked_again: bool,
     /// Bars that came with these and are not offered.
-    pub beside: Bars,
+    pub context_bars: Bars,
     /// The dates of the run, where it asks for every trading day of them.
-    pub whole: Option<DateRange>,
+    pub full_range: Option<DateRange>,
 }
 
 /// What became of a batch.
 #[derive(Clone, Debug)]
-pub(super) enum Kept {
+pub(super) enum BatchOutcome {
     /// Durably taken; in a dry run, counted.
-    Taken(Tally),
+    Committed(Tally),
     /// Refused whole, why, and what would go on.
     Refused {
         refusal: Refusal,
@@ -67,17 +67,17 @@ pub(super) enum Kept {
         hint: String,
     },
     /// Not offered: it would have put prices of another basis beside those that are staged.
-    Split {
+    SplitSuspected {
         restated: u64,
         error: String,
         hint: String,
     },
     /// Not offered: an earlier batch of its ticker was refused.
-    After,
+    SkippedAfterRefusal,
 }
 
 /// What the thread works with.
-pub(super) struct Shelves {
+pub(super) struct WriterContext {
     pub store: Option<(Arc<Store>, RunId)>,
     pub output: Option<BarsWriter>,
     pub on_conflict: OnConflict,
@@ -89,74 +89,74 @@ pub(super) struct Shelves {
 }
 
 /// What the thread hands back.
-pub(super) struct Closed {
+pub(super) struct WriterResult {
     pub output: Option<BarsWriter>,
     pub rejects: Option<std::path::PathBuf>,
 }
 
 /// The way to the thread. Cheap to clone; the thread ends when the last is gone.
 #[derive(Clone)]
-pub(super) struct Shelf {
+pub(super) struct StoreWriter {
     jobs: Sender<Job>,
     room: Arc<Semaphore>,
-    under_way: Arc<AtomicUsize>,
+    in_flight: Arc<AtomicUsize>,
 }
 
 pub(super) struct Job {
     pub batch: Batch,
-    pub kept: oneshot::Sender<Kept>,
+    pub kept: oneshot::Sender<BatchOutcome>,
     _room: OwnedSemaphorePermit,
     /// Given back when the job is dropped: not before its batch is committed.
     _open: OwnedSemaphorePermit,
 }
 
 /// Says, while it lives, that a window is being asked for: a commit may wait for it.
-pub(super) struct UnderWay(Arc<AtomicUsize>);
+pub(super) struct InFlightGuard(Arc<AtomicUsize>);
 
-impl Drop for UnderWay {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-impl Shelf {
+impl StoreWriter {
     /// Starts the thread. When it fails it shuts `gate`, and says why when it is joined.
     ///
     /// A commit waits until `group` windows have come, but for no longer than a moment.
     pub(super) fn start(
-        shelves: Shelves,
+        context: WriterContext,
         group: usize,
         gate: Arc<Gate>,
-    ) -> Result<(Self, JoinHandle<Result<Closed, Error>>), Error> {
+    ) -> Result<(Self, JoinHandle<Result<WriterResult, Error>>), Error> {
         let (jobs, inbox) = mpsc::channel();
-        let under_way = Arc::new(AtomicUsize::new(0));
+        let in_flight = Arc::new(AtomicUsize::new(0));
         let worker = Worker {
-            rejects: (shelves.store.as_ref())
+            rejects: (context.store.as_ref())
                 .map(|(store, run)| Rejects::new(store.rejects_path(run))),
-            under_way: under_way.clone(),
+            in_flight: in_flight.clone(),
             refused: HashSet::new(),
-            restating: HashSet::new(),
+            rewriting: HashSet::new(),
             stored_before: HashMap::new(),
             compared: HashSet::new(),
-            group: if shelves.store.is_some() { group } else { 1 },
-            shelves,
+            group: if context.store.is_some() { group } else { 1 },
+            context,
             gate,
         };
         let thread = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || worker.serve(&inbox))
             .map_err(Error::Thread)?;
-        let shelf = Self {
+        let writer = Self {
             jobs,
             room: Arc::new(Semaphore::new(WAITING_UNITS_MAX as usize)),
-            under_way,
+            in_flight,
         };
-        Ok((shelf, thread))
+        Ok((writer, thread))
     }
 
-    pub(super) fn under_way(&self) -> UnderWay {
-        self.under_way.fetch_add(1, Ordering::SeqCst);
-        UnderWay(self.under_way.clone())
+    pub(super) fn in_flight(&self) -> InFlightGuard {
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+        InFlightGuard(self.in_flight.clone())
     }
 
     /// Hands a batch over, once there is room; what became of it comes later. `None` when the thread is gone.
@@ -164,7 +164,7 @@ impl Shelf {
         &self,
         batch: Batch,
         open: OwnedSemaphorePermit,
-    ) -> Option<oneshot::Receiver<Kept>> {
+    ) -> Option<oneshot::Receiver<BatchOutcome>> {
         let units = (batch.bars.len() / UNIT_BARS + 1).min(WAITING_UNITS_MAX as usize);
         let room = self
             .room
@@ -185,13 +185,13 @@ impl Shelf {
 }
 
 pub(super) struct Worker {
-    pub(super) shelves: Shelves,
+    pub(super) context: WriterContext,
     rejects: Option<Rejects>,
-    under_way: Arc<AtomicUsize>,
+    in_flight: Arc<AtomicUsize>,
     /// Series with a refused batch.
     pub(super) refused: HashSet<SeriesKey>,
     /// Series that are being restated as a whole, after a split.
-    pub(super) restating: HashSet<SeriesKey>,
+    pub(super) rewriting: HashSet<SeriesKey>,
     /// Whether a series held bars before this run wrote into it.
     pub(super) stored_before: HashMap<SeriesKey, bool>,
     /// Series of which a stored bar was compared with what the provider returns now.
@@ -202,7 +202,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    fn serve(mut self, inbox: &Receiver<Job>) -> Result<Closed, Error> {
+    fn serve(mut self, inbox: &Receiver<Job>) -> Result<WriterResult, Error> {
         let mut later = Vec::new();
         let worked = loop {
             let group = match self.group(inbox, std::mem::take(&mut later)) {
@@ -215,14 +215,14 @@ impl Worker {
                 Err(error) => break Err(error),
             }
         };
-        let spent = (self.shelves.spending.as_mut())
+        let spent = (self.context.spending.as_mut())
             .map_or(Ok(()), |spending| spending.record(self.gate.sent()));
         if worked.is_err() {
             self.gate.close();
         }
         worked.and(spent)?;
-        Ok(Closed {
-            output: self.shelves.output,
+        Ok(WriterResult {
+            output: self.context.output,
             rejects: self.rejects.and_then(|rejects| rejects.written().cloned()),
         })
     }
@@ -244,7 +244,7 @@ impl Worker {
         let end = Instant::now() + GROUP_WAIT;
         let mut bars: usize = group.iter().map(|job| job.batch.bars.len()).sum();
         while bars < GROUP_BARS_MAX {
-            let alone = self.under_way.load(Ordering::SeqCst) == 0;
+            let alone = self.in_flight.load(Ordering::SeqCst) == 0;
             let left = end.saturating_duration_since(Instant::now());
             let wait = if alone || group.len() >= self.group {
                 Duration::ZERO
@@ -264,7 +264,7 @@ impl Worker {
     }
 
     fn record(&mut self) -> Result<(), Error> {
-        match &mut self.shelves.spending {
+        match &mut self.context.spending {
             Some(spending) => spending.record_now_and_then(self.gate.sent()),
             None => Ok(()),
         }
@@ -273,11 +273,11 @@ impl Worker {
     /// Takes a group, and gives back what has to wait for the next.
     fn work(&mut self, group: Vec<Job>) -> Result<Vec<Job>, Error> {
         let (mut now, mut later) = (Vec::new(), Vec::new());
-        let mut lots: Vec<Lot> = Vec::new();
+        let mut lots: Vec<SeriesBatch> = Vec::new();
         for job in group {
             let batch = &job.batch;
             if self.refused.contains(&batch.series) {
-                let _ = job.kept.send(Kept::After);
+                let _ = job.kept.send(BatchOutcome::SkippedAfterRefusal);
                 continue;
             }
             let lot = lots.iter_mut().find(|lot| lot.series == batch.series);
@@ -287,7 +287,7 @@ impl Worker {
                 Some(lot) => now.push((lot.place, job)),
                 None => {
                     let place = lots.len();
-                    lots.push(Lot {
+                    lots.push(SeriesBatch {
                         place,
                         series: batch.series.clone(),
                         asked_again: batch.asked_again,
@@ -298,7 +298,7 @@ impl Worker {
             }
         }
         for (place, job) in now {
-            if let Some(output) = &self.shelves.output {
+            if let Some(output) = &self.context.output {
                 output.add(&job.batch.series.ticker, job.batch.bars.clone())?;
             }
             if let Some(rejects) = &mut self.rejects {
@@ -306,11 +306,11 @@ impl Worker {
             }
             lots[place].parts.push(job);
         }
-        match self.shelves.store.clone() {
+        match self.context.store.clone() {
             Some((store, run)) => self.commit(&store, &run, lots)?,
             None => {
                 for job in lots.into_iter().flat_map(|lot| lot.parts) {
-                    let _ = job.kept.send(Kept::Taken(Tally::default()));
+                    let _ = job.kept.send(BatchOutcome::Committed(Tally::default()));
                 }
             }
         }
@@ -319,7 +319,7 @@ impl Worker {
     }
 
     /// Takes each lot in one commit, all in one call; a lot that is refused is taken apart.
-    fn commit(&mut self, store: &Store, run: &RunId, lots: Vec<Lot>) -> Result<(), Error> {
+    fn commit(&mut self, store: &Store, run: &RunId, lots: Vec<SeriesBatch>) -> Result<(), Error> {
         let mut empty: Vec<Answer> = Vec::new();
         let mut full = Vec::new();
         let mut done = Vec::new();
@@ -345,7 +345,7 @@ impl Worker {
         }
         store.record_coverage(run, &empty)?;
         for job in done {
-            let _ = job.kept.send(Kept::Taken(Tally::default()));
+            let _ = job.kept.send(BatchOutcome::Committed(Tally::default()));
         }
         if full.is_empty() {
             return Ok(());
@@ -362,7 +362,7 @@ impl Worker {
                     for job in lot.parts {
                         let _ = job
                             .kept
-                            .send(Kept::Taken(counts.take().unwrap_or_default()));
+                            .send(BatchOutcome::Committed(counts.take().unwrap_or_default()));
                     }
                 }
                 Err(refusal) if lot.parts.len() == 1 => {
@@ -377,16 +377,16 @@ impl Worker {
     }
 
     /// Offers the windows of a refused lot each by itself, up to the first that is refused: a batch is one window's bars.
-    fn one_by_one(&mut self, store: &Store, run: &RunId, lot: Lot) -> Result<(), Error> {
+    fn one_by_one(&mut self, store: &Store, run: &RunId, lot: SeriesBatch) -> Result<(), Error> {
         for job in lot.parts {
             if self.refused.contains(&lot.series) {
-                let _ = job.kept.send(Kept::After);
+                let _ = job.kept.send(BatchOutcome::SkippedAfterRefusal);
                 continue;
             }
             let mut alone = [job];
             let found = self.restatement(store, &lot.series, &alone)?;
             if let Some(found) = &found
-                && !self.goes_on(store, found, &alone[0].batch)
+                && !self.may_continue(store, found, &alone[0].batch)
             {
                 let [job] = alone;
                 self.refuse_split(store, found, job);
@@ -395,7 +395,7 @@ impl Worker {
             if alone[0].batch.bars.is_empty() {
                 let [job] = alone;
                 store.record_coverage(run, &job.batch.answers)?;
-                let _ = job.kept.send(Kept::Taken(Tally::default()));
+                let _ = job.kept.send(BatchOutcome::Committed(Tally::default()));
                 continue;
             }
             let offer = self.offer(lot.series.clone(), lot.asked_again, &mut alone);
@@ -404,7 +404,7 @@ impl Worker {
             match outcome {
                 Some(Err(refusal)) => self.refuse(store, &refusal, job, found.as_ref()),
                 Some(Ok(committed)) => {
-                    let _ = job.kept.send(Kept::Taken(committed.counts));
+                    let _ = job.kept.send(BatchOutcome::Committed(committed.counts));
                 }
                 None => {}
             }
@@ -428,10 +428,10 @@ impl Worker {
         }
         Offer {
             series,
-            provenance: self.shelves.provenance.clone(),
-            source: self.shelves.source.clone(),
+            provenance: self.context.provenance.clone(),
+            source: self.context.source.clone(),
             bars,
-            on_conflict: self.shelves.on_conflict,
+            on_conflict: self.context.on_conflict,
             asked_again,
             coverage,
         }
@@ -449,7 +449,7 @@ impl Worker {
             ),
         };
         self.refused.insert(job.batch.series);
-        let _ = job.kept.send(Kept::Refused {
+        let _ = job.kept.send(BatchOutcome::Refused {
             refusal: refusal.clone(),
             error,
             hint,
@@ -458,7 +458,7 @@ impl Worker {
 }
 
 /// Windows of one series that are offered as one batch: one commit instead of many.
-struct Lot {
+struct SeriesBatch {
     place: usize,
     series: SeriesKey,
     asked_again: bool,

@@ -27,7 +27,7 @@ use crate::store::{Answer, AnswerStatus};
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What all windows of a run have in common.
-pub struct Asking {
+pub struct WindowFetcher {
     /// Asks.
     pub asker: Asker,
     /// When there is trading.
@@ -58,21 +58,21 @@ pub struct Fetched {
     /// What could not be asked, where that is not all of it.
     pub gave: Option<Gave>,
     /// Bars that came with it and are not the window's to bring: they tell whether history was restated.
-    pub beside: Bars,
+    pub context_bars: Bars,
 }
 
 /// The questions of one ticker so far, so that none is asked twice.
 #[derive(Default)]
-pub struct AskedSoFar(Mutex<HashSet<DateRange>>);
+pub struct RequestedRanges(Mutex<HashSet<DateRange>>);
 
-impl AskedSoFar {
+impl RequestedRanges {
     fn is_new(&self, dates: DateRange) -> bool {
         let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         asked.insert(dates)
     }
 }
 
-impl Asking {
+impl WindowFetcher {
     /// What the bars of the run are, beside their ticker and interval.
     pub fn provenance(&self) -> Provenance {
         Provenance {
@@ -88,7 +88,12 @@ impl Asking {
     }
 
     /// Brings what the provider has of one window.
-    pub async fn fetch(&self, ticker: &Ticker, window: &Window, asked: &AskedSoFar) -> Fetched {
+    pub async fn fetch(
+        &self,
+        ticker: &Ticker,
+        window: &Window,
+        asked: &RequestedRanges,
+    ) -> Fetched {
         let asked_at = (self.clock)();
         let mut fetched = Fetched::default();
         asked.is_new(window.ask);
@@ -113,7 +118,7 @@ impl Asking {
         let mut oldest = opens.first().copied();
         let mut cut: Vec<Day> = self.cut_inside(window, &opens).into_iter().collect();
         let kept = self.kept(window, answer);
-        fetched.beside = kept.1;
+        fetched.context_bars = kept.1;
         fetched.take(kept.0);
         let mut failed = Vec::new();
         while let Some(head) = self.unreached(window, oldest, asked_at) {
@@ -146,7 +151,7 @@ impl Asking {
                 }
             }
         }
-        let mut torn = Vec::new();
+        let mut truncated_days = Vec::new();
         for day in cut {
             let alone = joined_alone(day.date);
             let ask = self.widened(alone, asked_at);
@@ -156,7 +161,7 @@ impl Asking {
                 continue;
             }
             if !failed.is_empty() {
-                torn.push(day.date);
+                truncated_days.push(day.date);
                 continue;
             }
             if !asked.is_new(ask) {
@@ -175,12 +180,12 @@ impl Asking {
                 // Nobody was asked, but what came of it is staged.
                 Err(gave) => {
                     fetched.gave = Some(gave);
-                    torn.push(day.date);
+                    truncated_days.push(day.date);
                 }
             }
         }
         if failed.is_empty()
-            && torn.is_empty()
+            && truncated_days.is_empty()
             && let Some(ask) = self.opening_is_missing(window, &fetched.opens(), asked_at)
             && asked.is_new(ask)
         {
@@ -196,7 +201,7 @@ impl Asking {
         let asked = format!("{ticker} {} {}", self.interval, window.keep);
         let rows = (&fetched.bars, &fetched.rejects[..]);
         let mut evidence = Evidence::of(&self.calendar, window, &asked, rows.0, rows.1);
-        evidence.torn = torn;
+        evidence.truncated_days = truncated_days;
         self.hold_back(&mut fetched, window, asked_at);
         let answers = self.answers(ticker, window, &failed, &evidence, &fetched, asked_at);
         fetched.answers.extend(answers);
@@ -266,13 +271,13 @@ impl Asking {
         let keeps = |at: &i64| {
             start <= *at && *at < end && !skipped.iter().any(|(from, to)| from <= at && at < to)
         };
-        let mut beside = Bars::default();
+        let mut context_bars = Bars::default();
         if !rows.bars.timestamps().iter().all(keeps) {
-            beside = retain(&rows.bars, |at| !keeps(at));
+            context_bars = retain(&rows.bars, |at| !keeps(at));
             rows.bars = retain(&rows.bars, keeps);
         }
         (rows.rejects).retain(|row| row.at.is_none_or(|at| keeps(&at.micros())));
-        (rows, beside)
+        (rows, context_bars)
     }
 
     /// Takes out the bars that can still change, unless those that have opened are wanted.
@@ -339,7 +344,7 @@ impl Asking {
                     AnswerStatus::Partial,
                     Some("asked before its session was settled"),
                 ),
-                _ if evidence.torn.contains(&date) => (
+                _ if evidence.truncated_days.contains(&date) => (
                     AnswerStatus::Partial,
                     Some("its first bars were cut off, and could not be asked for"),
                 ),
