@@ -24,7 +24,7 @@ demo: library     ## three tickers over a month from the simulator, the sample d
 # Document tests first, so that the last word is that of the tests that drive the program.
 test: setup       ## all tests, on a Postgres of their own
 	$(CARGO) test --features crash-points --doc
-	$(CARGO) test --features crash-points --lib --test it
+	$(CARGO) test --features crash-points --lib --test architecture --test it
 
 soak: setup       ## SOAK_SECONDS=3600 of seeded runs with kills, each back to the truth; SOAK_SEED=N begins at a seed
 	$(CARGO) test --features crash-points --lib --test it --no-run
