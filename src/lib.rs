@@ -18,6 +18,7 @@
 pub mod backfill;
 pub mod bundle;
 pub mod calendar;
+pub mod causes;
 pub mod cli;
 pub mod crash;
 pub mod export;

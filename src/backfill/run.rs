@@ -12,6 +12,7 @@ use super::plan::{Plan, TickerPlan};
 use super::quota::Spending;
 use super::ticker::TickerRun;
 use super::writer::{StoreWriter, WriterContext};
+use crate::causes::with_causes;
 use crate::export::BarsWriter;
 use crate::model::OnConflict;
 use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport};
@@ -248,15 +249,9 @@ async fn ask_one(
 }
 
 fn failed(error: &Error) -> RunReport {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        message = format!("{message}: {inner}");
-        cause = inner.source();
-    }
     RunReport {
         fatal: Some(Fatal {
-            error: message,
+            error: with_causes(error),
             hint: None,
         }),
         ..RunReport::default()

@@ -16,6 +16,7 @@ use super::fetcher::{Fetched, RequestedRanges};
 use super::plan::TickerPlan;
 use super::run::RunContext;
 use super::writer::{Batch, BatchOutcome};
+use crate::causes::with_causes;
 use crate::model::SeriesKey;
 use crate::provider::{Error, Gave, Retry, Scope};
 use crate::report::{Counts, Event, UnitReport, UnitStatus};
@@ -235,7 +236,7 @@ impl<'a> TickerRun<'a> {
         self.failed_in_a_row += 1;
         let unheard =
             matches!(error, Error::Connect { .. }) && !self.run.fetcher.asker.gate().was_heard();
-        let mut message = error.with_causes();
+        let mut message = with_causes(&error);
         let mut hint = error.hint().map(str::to_owned);
         if error.is_quota() {
             self.run.quota(message.clone());

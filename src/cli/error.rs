@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::exit_codes;
+use crate::causes;
 use crate::report::Fatal;
 use crate::secret::without_passwords;
 
@@ -47,22 +48,10 @@ impl CliError {
     /// An error of one of the modules: its message, then those of its causes that it does not repeat itself.
     #[must_use]
     pub fn of(code: u8, error: &(dyn Error + 'static)) -> Self {
-        let mut message = without_advice(&error.to_string()).to_owned();
-        let mut causes = Vec::new();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            let text = without_advice(&inner.to_string()).to_owned();
-            // The system's number of an error says nothing that its words do not.
-            let words = text.split(" (os error ").next().unwrap_or(&text);
-            if !message.to_lowercase().contains(&words.to_lowercase()) {
-                message = format!("{message}: {words}");
-            }
-            causes.push(text);
-            cause = inner.source();
-        }
+        let words = |cause: &(dyn Error + 'static)| without_advice(&cause.to_string()).to_owned();
         Self {
-            causes,
-            ..Self::new(code, message)
+            causes: causes::of(error).map(words).collect(),
+            ..Self::new(code, causes::joined(error, without_advice))
         }
     }
 

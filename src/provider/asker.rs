@@ -7,6 +7,8 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::Instant;
 
 use super::gate::{Gate, Permit, Refused, Spent};
+use crate::causes::with_causes;
+
 use super::{Error, Page, Provider, Query, Retry, Scope};
 
 /// How long a request in flight may still take once the gate is shut.
@@ -143,7 +145,7 @@ impl Asker {
             tracing::debug!(
                 "asking again in {:.1} s: {}",
                 wait.as_secs_f64(),
-                error.with_causes()
+                with_causes(&error)
             );
             tokio::select! {
                 () = self.gate.closed() => return Err(Gave::Closed),

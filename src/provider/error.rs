@@ -281,21 +281,6 @@ impl Error {
         matches!(self, Self::Limit { .. } | Self::Bandwidth { .. })
     }
 
-    /// The error and what caused it, as one fragment.
-    #[must_use]
-    pub fn with_causes(&self) -> String {
-        let mut message = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(inner) = cause {
-            let text = inner.to_string();
-            if !message.contains(&text) {
-                message = format!("{message}: {text}");
-            }
-            cause = inner.source();
-        }
-        message
-    }
-
     /// What a person can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {

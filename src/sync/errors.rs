@@ -6,6 +6,7 @@ use tokio_postgres::error::SqlState;
 
 use super::connect::ConnectError;
 use super::target::{self, TargetError};
+use crate::causes;
 use crate::model::{SeriesKey, Timestamp};
 
 /// A sync, or the sync of one series, could not go on.
@@ -369,17 +370,7 @@ pub(super) fn describe(error: &tokio_postgres::Error) -> String {
         }
         return text;
     }
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        source = inner.source();
-    }
-    text
+    causes::with_causes(error)
 }
 
 /// What an error of the database is good for.
@@ -453,12 +444,5 @@ pub(super) fn classify_source(error: &tokio_postgres::Error) -> Class {
 }
 
 fn has_io_source(error: &tokio_postgres::Error) -> bool {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if inner.is::<std::io::Error>() {
-            return true;
-        }
-        source = inner.source();
-    }
-    false
+    causes::of(error).any(<dyn StdError>::is::<std::io::Error>)
 }

@@ -132,14 +132,8 @@ fn store(context: &Context, args: &Args) -> Result<Finding, CliError> {
 }
 
 fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
-    let failed = |error: &dyn std::error::Error, hint: Option<&str>| {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            message = format!("{message}: {inner}");
-            cause = inner.source();
-        }
-        CliError::failed(message).maybe_hint(hint.map(str::to_owned))
+    let failed = |error: &(dyn std::error::Error + 'static), hint: Option<&str>| {
+        CliError::of(exit_codes::FAILED, error).maybe_hint(hint.map(str::to_owned))
     };
     let Opened { fmp, simulator, .. } =
         source::open(context, args.provider, args.provider_url.as_ref())?;
