@@ -36,11 +36,7 @@ impl Secret {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         use sha2::{Digest, Sha256};
-        let digest = Sha256::digest(self.0.as_bytes());
-        digest[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        format!("{:x}", Sha256::digest(self.0.as_bytes()))[..16].to_owned()
     }
 
     /// The secret itself, for where it is used and nothing else.

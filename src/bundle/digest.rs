@@ -1,16 +1,10 @@
 //! The hash that names a bundle.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 
 /// The hash of `bytes` in hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 /// Whether this is such a hash.

@@ -1,72 +1,45 @@
-//! One request after another, evenly: N a minute, with a burst of one.
+//! Evenly spaced requests: N a minute, with a burst of one.
 //!
-//! A quota of N a minute counts any trailing minute, so a limiter that lets N go at once and then refills breaks it:
-//! up to 2 N fall into one minute. Evenly spaced requests cannot, and a small margin covers what the network does to
-//! the spacing on the way.
+//! A quota of N a minute counts any trailing minute. A limiter that sends N at once and then refills
+//! breaks it: up to 2 N fall into one minute. Evenly spaced requests cannot, and a small margin covers
+//! what the network does to the spacing on the way.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::clock::{Clock, FakeRelativeClock, Reference};
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
-/// How much wider than 60 s / N the spacing is: over a minute this gives the network 0.36 s of play.
+/// How much wider than 60 s / N the spacing is: over a minute this leaves the network 0.36 s of play.
 const SPACING_FACTOR: f64 = 1.006;
 
-/// A timer that wakes late by no more than this does not shift the requests behind it.
+/// A timer that wakes late by no more than this does not shift the requests after it.
 const LATENESS: Duration = Duration::from_millis(5);
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock, NoOpMiddleware<Nanos>>;
-
-/// A pacer. Held by one task at a time; whoever holds it waits for the next place.
+/// Spaces the requests of a run.
 ///
-/// The limiter runs on nominal time: the moment for which a place was due, not the moment at which the timer woke.
-/// On real time every late timer would shift all places behind it, and at 3,000 a minute a millisecond is 5 %.
+/// It counts from the moment at which a request was due, not from the moment at which the timer woke:
+/// otherwise every late timer would shift all later requests, and at 3,000 a minute a millisecond is
+/// 5 %.
 pub(super) struct Pacer {
-    limiter: Limiter,
-    nominal: FakeRelativeClock,
-    start: Instant,
+    spacing: Duration,
+    next: Instant,
 }
 
 impl Pacer {
     pub(super) fn new(per_minute: NonZeroU32) -> Self {
-        let spacing = Duration::from_secs_f64(60.0 * SPACING_FACTOR / f64::from(per_minute.get()));
-        // with_period is None only for a period of zero, which no u32 gives.
-        let quota = Quota::with_period(spacing)
-            .unwrap_or_else(|| Quota::per_minute(per_minute))
-            .allow_burst(NonZeroU32::MIN);
-        let nominal = FakeRelativeClock::default();
         Self {
-            limiter: RateLimiter::direct_with_clock(quota, nominal.clone()),
-            nominal,
-            start: Instant::now(),
+            spacing: Duration::from_secs_f64(60.0 * SPACING_FACTOR / f64::from(per_minute.get())),
+            next: Instant::now(),
         }
     }
 
-    /// Waits for the next place and takes it.
+    /// Waits until the next request is due.
     pub(super) async fn wait(&mut self) {
-        loop {
-            let real = self.start.elapsed();
-            let nominal = Duration::from(self.nominal.now());
-            if let Some(behind) = real.checked_sub(nominal + LATENESS)
-                && behind > Duration::ZERO
-            {
-                self.nominal.advance(behind);
-            }
-            match self.limiter.check() {
-                Ok(()) => return,
-                Err(refused) => {
-                    let due = refused.earliest_possible();
-                    tokio::time::sleep_until(self.start + Duration::from(due)).await;
-                    let step = due.duration_since(self.nominal.now());
-                    self.nominal.advance(step.into());
-                }
-            }
-        }
+        let now = Instant::now();
+        // Idle time is not saved up.
+        let due = self.next.max(now.checked_sub(LATENESS).unwrap_or(now));
+        tokio::time::sleep_until(due).await;
+        self.next = due + self.spacing;
     }
 }
 

@@ -24,103 +24,47 @@ pub(super) fn body(rows: &[Row], zone: &Zone) -> Vec<u8> {
                 .map(|at| at.format("%Y-%m-%d").to_string())
                 .unwrap_or_default();
         }
-        if index > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(b"{\"date\":\"");
-        out.extend_from_slice(date.as_bytes());
         let minute = local.rem_euclid(DAY_MICROS) / MINUTE_MICROS;
-        let digit = |value: i64| b'0' + (value % 10) as u8;
-        let (hour, minute) = (minute / 60, minute % 60);
-        out.extend_from_slice(&[
-            b' ',
-            digit(hour / 10),
-            digit(hour),
-            b':',
-            digit(minute / 10),
-            digit(minute),
-        ]);
-        out.extend_from_slice(b":00\",\"open\":");
-        number(&mut out, row.open);
-        out.extend_from_slice(b",\"low\":");
-        number(&mut out, row.low);
-        out.extend_from_slice(b",\"high\":");
-        number(&mut out, row.high);
-        out.extend_from_slice(b",\"close\":");
-        number(&mut out, row.close);
-        out.extend_from_slice(b",\"volume\":");
-        number(&mut out, row.volume);
-        out.push(b'}');
+        let comma = if index > 0 { "," } else { "" };
+        // Writing into a Vec cannot fail.
+        let _ = write!(
+            out,
+            "{comma}{{\"date\":\"{date} {:02}:{:02}:00\",\"open\":{},\"low\":{},\"high\":{},\"close\":{},\"volume\":{}}}",
+            minute / 60,
+            minute % 60,
+            row.open,
+            row.low,
+            row.high,
+            row.close,
+            row.volume
+        );
     }
     out.push(b']');
     out
 }
 
-/// The shortest decimal that reads back as `value`; a whole number stands bare.
-fn number(out: &mut Vec<u8>, value: f64) {
-    const SCALE: u64 = 1_000_000;
-    let scaled = (value * SCALE as f64).round();
-    // Of fifteen digits a double keeps all, so that there is no shorter way to write them.
-    if !(0.0..1.0e15).contains(&scaled) || scaled / SCALE as f64 != value {
-        // Writing into a Vec cannot fail.
-        let _ = write!(out, "{value}");
-        return;
-    }
-    let scaled = scaled as u64;
-    let (whole, mut fraction) = (scaled / SCALE, scaled % SCALE);
-    let mut digits = [0_u8; 20];
-    let mut start = digits.len();
-    let mut rest = whole;
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
-    if fraction > 0 {
-        let mut decimals = 6;
-        while fraction % 10 == 0 {
-            fraction /= 10;
-            decimals -= 1;
-        }
-        for place in (0..decimals).rev() {
-            digits[place] = b'0' + (fraction % 10) as u8;
-            fraction /= 10;
-        }
-        out.push(b'.');
-        out.extend_from_slice(&digits[..decimals]);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    fn text(value: f64) -> String {
-        let mut out = Vec::new();
-        number(&mut out, value);
-        String::from_utf8(out).unwrap()
-    }
-
     #[test]
-    fn numbers_are_as_short_as_the_service_writes_them() {
-        assert_eq!(text(233.0), "233");
-        assert_eq!(text(233.01), "233.01");
-        assert_eq!(text(0.000_001), "0.000001");
-        assert_eq!(text(1.1), "1.1");
-        assert_eq!(text(588_656.856_869_999_3), "588656.8568699993");
-        assert_eq!(text(0.0), "0");
-    }
-
-    proptest! {
-        #[test]
-        fn numbers_read_back(value in prop_oneof![0.0..1e12_f64, (0..1_000_000_000_u64).prop_map(|n| n as f64 / 10_000.0)]) {
-            prop_assert_eq!(text(value), format!("{value}"));
-        }
+    fn bars_are_written_newest_first_with_the_shortest_numbers() {
+        let row = |at, close| Row {
+            at,
+            open: 233.0,
+            high: 233.13,
+            low: 0.000_001,
+            close,
+            volume: 588_656.856_869_999_3,
+        };
+        let date: chrono::NaiveDate = "2025-02-04".parse().unwrap();
+        let at = crate::model::date_micros(date) + 20 * 3_600_000_000;
+        let dates = crate::model::DateRange::new(date, date).unwrap();
+        let zone = Zone::new(chrono_tz::America::New_York, dates);
+        let text = body(&[row(at, 1.1), row(at + MINUTE_MICROS, 0.0)], &zone);
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            r#"[{"date":"2025-02-04 15:01:00","open":233,"low":0.000001,"high":233.13,"close":0,"volume":588656.8568699993},{"date":"2025-02-04 15:00:00","open":233,"low":0.000001,"high":233.13,"close":1.1,"volume":588656.8568699993}]"#
+        );
     }
 }

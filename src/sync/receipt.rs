@@ -99,9 +99,5 @@ fn hash(
         }
         sum.update(&bytes);
     }
-    Ok(sum
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(format!("{:x}", sum.finalize()))
 }
