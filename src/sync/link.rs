@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_postgres::types::{BorrowToSql, ToSql, Type};
 use tokio_postgres::{CancelToken, Client, Row};
 
@@ -23,7 +23,9 @@ use crate::report::Event;
 
 /// A wait this long is reported.
 const REPORT_AFTER: Duration = Duration::from_secs(5);
-/// How long finding out what blocks a statement may take.
+/// After this long the server is asked what blocks the statement, so that the report can name it.
+const LOOK_AFTER: Duration = Duration::from_secs(3);
+/// How long that question may take. It needs a connection too, which a full pooler doesn't have.
 const LOOK_MAX: Duration = Duration::from_secs(5);
 /// How long a chunk that is under way may go on after Ctrl-C.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -71,6 +73,7 @@ impl<'a> Link<'a> {
             biased;
             () = shared.stop.wait() => return Err(Error::Interrupted),
             client = shared.settings.address.connect() => client?,
+            () = report_connecting(shared) => return Err(Error::Interrupted),
         };
         Ok(Self {
             shared,
@@ -229,21 +232,26 @@ impl<'a> Link<'a> {
         Err(error)
     }
 
-    /// Reports, once, what a long wait is for. Never returns.
+    /// Reports a long wait, each text once: after [`REPORT_AFTER`], with what blocks the statement if that is known
+    /// by then, else again when it is. Never returns.
     async fn report(&self, doing: &'static str) {
-        sleep(REPORT_AFTER).await;
-        let found = timeout(LOOK_MAX, self.blockers()).await.ok().flatten();
-        let text = match &found {
-            Some(blockers) => format!("{doing}: waiting for {blockers}"),
-            None => format!(
-                "{doing}: no answer for {} s; is the server busy, or does a connection pooler have no free connection?",
-                REPORT_AFTER.as_secs()
-            ),
-        };
-        *lock(&self.waits_for) = found;
-        if lock(&self.shared.waits).insert(text.clone()) {
-            self.shared.observer.event(&Event::Warning(&text));
+        let report_at = Instant::now() + REPORT_AFTER;
+        sleep(LOOK_AFTER).await;
+        let mut look = pin!(timeout(LOOK_MAX, self.blockers()));
+        let mut found = timeout_at(report_at, &mut look).await;
+        if found.is_err() {
+            self.shared.warn_once(&no_answer(doing));
+            found = Ok(look.await);
+        } else {
+            sleep_until(report_at).await;
         }
+        let blockers = found.ok().and_then(Result::ok).flatten();
+        let text = match &blockers {
+            Some(blockers) => format!("{doing}: waiting for {blockers}"),
+            None => no_answer(doing),
+        };
+        *lock(&self.waits_for) = blockers;
+        self.shared.warn_once(&text);
         std::future::pending::<()>().await;
     }
 
@@ -279,6 +287,20 @@ fn describe_blocker(row: &Row) -> String {
     format!("process {pid} ({})", facts.join(", "))
 }
 
+fn no_answer(doing: &str) -> String {
+    format!(
+        "{doing}: no answer for {} s; is the server busy, or does a connection pooler have no free connection?",
+        REPORT_AFTER.as_secs()
+    )
+}
+
+/// Reports that connecting takes long. Never returns.
+async fn report_connecting(shared: &Shared<'_>) {
+    sleep(REPORT_AFTER).await;
+    shared.warn_once(&no_answer("connecting"));
+    std::future::pending::<()>().await;
+}
+
 /// Waits for so long; for ever where there is no limit.
 async fn elapsed(limit: Option<Duration>) {
     match limit {
@@ -288,6 +310,13 @@ async fn elapsed(limit: Option<Duration>) {
 }
 
 impl Shared<'_> {
+    /// Prints a warning, unless the run has printed it before.
+    fn warn_once(&self, text: &str) {
+        if lock(&self.waits).insert(text.to_owned()) {
+            self.observer.event(&Event::Warning(text));
+        }
+    }
+
     /// Waits for Ctrl-C and then for `grace`, counted from when it was first seen.
     async fn stopped(&self, grace: Duration) {
         self.stop.wait().await;

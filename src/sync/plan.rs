@@ -35,6 +35,8 @@ pub(super) struct Synced {
     pub counts: Counts,
     /// All commits up to this one were there when the target was last seen.
     pub base_seq: u64,
+    /// Restated rows that earlier syncs left in the target.
+    pub kept: u64,
     pub result: Result<(), Error>,
 }
 
@@ -43,6 +45,7 @@ impl State {
         Synced {
             counts: self.counts,
             base_seq: self.last_seen.base.seq,
+            kept: self.last_seen.kept.try_into().unwrap_or(0),
             result,
         }
     }

@@ -7,14 +7,14 @@ use chrono::NaiveDate;
 use super::column::ColumnClock;
 use super::errors::Error;
 use super::link::Link;
-use super::progress::{Found, Probed, ProgressTable};
+use super::progress::{Probed, ProgressTable};
 use super::run::{Shared, Stream, Unit};
 use super::settings::Settings;
 use super::source::{SeriesInfo, Source};
 use super::target::{self, TargetSpec};
 use super::zone::settle_zone;
 use crate::calendar::Calendar;
-use crate::model::{DateRange, Interval, Ticker, TimeRange};
+use crate::model::{DateRange, Interval, OnConflict, Ticker, TimeRange};
 
 /// The series that the run is about, checked for what would refuse it whole.
 pub(super) fn wanted(source: &dyn Source, settings: &Settings) -> Result<Vec<SeriesInfo>, Error> {
@@ -158,14 +158,14 @@ async fn probe(
 ) -> Result<Vec<Probed>, Error> {
     let tickers: Vec<&str> = series.iter().map(|info| info.key.ticker.as_str()).collect();
     let dry = shared.settings.dry_run;
-    let found = stream.progress.ensure(link, dry).await?;
-    if found == Found::Nothing {
+    let keeps = shared.settings.on_conflict == OnConflict::Ignore;
+    let Some(found) = stream.progress.ensure(link, dry, keeps).await? else {
         let unknown = Probed {
             progress: None,
             edges_changed: false,
         };
         return Ok(vec![unknown; series.len()]);
-    }
+    };
     if stream.target.clock != ColumnClock::Instant {
         settle_zone(shared, link, stream, series, found).await?;
     }

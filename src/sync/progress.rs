@@ -28,6 +28,8 @@ pub(super) struct Progress {
     pub oid: i64,
     /// The table's file when this was written.
     pub filenode: i64,
+    /// Restated rows that syncs under `ignore` have left as they were since the last full comparison.
+    pub kept: i64,
 }
 
 /// A commit of the store: its place and its id. The pair tells a store from its copies.
@@ -64,12 +66,14 @@ pub(super) struct ProgressTable {
     pub table: String,
     schema: String,
     pub store_id: Uuid,
+    /// Whether it has [`KEPT`].
+    has_kept: bool,
 }
 
 const COLUMNS: &str = "p.base_seq, p.base_id::text, p.pass_seq, p.pass_id::text, \
      (extract(epoch FROM p.through_ts) * 1000000)::int8, p.rel_oid, p.rel_filenode";
-/// Columns of [`COLUMNS`].
-pub(super) const COLUMN_COUNT: usize = 7;
+/// Columns that [`ProgressTable::columns`] lists.
+pub(super) const COLUMN_COUNT: usize = 8;
 /// What reading the table is called in messages.
 pub(super) const READING: &str = "reading how far the target is";
 /// The columns that every version has.
@@ -91,15 +95,23 @@ const OF_OLD: [&str; 13] = [
 /// The zone of a `timestamp` column; missing from tables that an older version made, until it is needed.
 pub(super) const ZONE: &str = "time_zone";
 
-/// What there is of the table.
+/// The number of restated rows that `ignore` left; missing from tables that an older version made, until it is needed.
+const KEPT: &str = "kept_rows";
+
+/// Columns of the table that older versions don't have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// Nothing, in a dry run.
-    Nothing,
-    /// The table without the column [`ZONE`].
-    WithoutZone,
-    /// All of it.
-    All,
+pub(super) struct Found {
+    /// Whether it has [`ZONE`].
+    pub zone: bool,
+    /// Whether it has [`KEPT`].
+    pub kept: bool,
+}
+
+impl Found {
+    const ALL: Self = Self {
+        zone: true,
+        kept: true,
+    };
 }
 
 impl ProgressTable {
@@ -109,11 +121,48 @@ impl ProgressTable {
             table: format!("{}.backfill_sync", target.schema),
             schema: target.schema.clone(),
             store_id,
+            has_kept: true,
         }
     }
 
-    /// Makes the table where it is missing, and says what there is: `dry` makes nothing.
-    pub(super) async fn ensure(&self, link: &Link<'_>, dry: bool) -> Result<Found, Error> {
+    /// Creates the table if it is missing, and returns what it has; `None` if it is missing in a dry run.
+    ///
+    /// `keeps` says that restated rows may be left as they are, which [`KEPT`] counts: it is added to an older table
+    /// then, if the user may.
+    pub(super) async fn ensure(
+        &mut self,
+        link: &Link<'_>,
+        dry: bool,
+        keeps: bool,
+    ) -> Result<Option<Found>, Error> {
+        let mut found = self.look_or_create(link, dry).await?;
+        if let Some(found) = &mut found {
+            if keeps && !dry && !found.kept {
+                found.kept = self.add_kept(link).await?;
+            }
+            self.has_kept = found.kept;
+        }
+        Ok(found)
+    }
+
+    /// Adds [`KEPT`] to a table of an older version; `false` if the user may not.
+    async fn add_kept(&self, link: &Link<'_>) -> Result<bool, Error> {
+        let ddl = format!(
+            "ALTER TABLE {} ADD COLUMN IF NOT EXISTS {KEPT} bigint NOT NULL DEFAULT 0",
+            self.table
+        );
+        match link.batch("adding a column to backfill_sync", &ddl).await {
+            Err(Error::Database { answer, .. })
+                if answer.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) =>
+            {
+                Ok(false)
+            }
+            Err(error) if is_lost_race(&error) => Ok(true),
+            other => other.map(|()| true),
+        }
+    }
+
+    async fn look_or_create(&self, link: &Link<'_>, dry: bool) -> Result<Option<Found>, Error> {
         let doing = "looking for backfill_sync";
         let row = link
             .one(
@@ -143,14 +192,13 @@ impl ProgressTable {
                     table: self.table.clone(),
                 });
             }
-            return Ok(if has(ZONE) {
-                Found::All
-            } else {
-                Found::WithoutZone
-            });
+            return Ok(Some(Found {
+                zone: has(ZONE),
+                kept: has(KEPT),
+            }));
         }
         if dry {
-            return Ok(Found::Nothing);
+            return Ok(None);
         }
         let user: String = row.get(0);
         if row.get::<_, Option<bool>>(1) == Some(false) {
@@ -167,6 +215,7 @@ impl ProgressTable {
              pass_seq bigint NOT NULL DEFAULT 0, pass_id uuid NOT NULL DEFAULT '{nil}', through_ts timestamptz, \
              rel_oid bigint NOT NULL DEFAULT 0, rel_filenode bigint NOT NULL DEFAULT 0, \
              first_ts timestamptz, last_ts timestamptz, {ZONE} text, \
+             {KEPT} bigint NOT NULL DEFAULT 0, \
              PRIMARY KEY (store_id, target_table, \"interval\", ticker))",
             self.table
         );
@@ -174,10 +223,20 @@ impl ProgressTable {
             match link.batch("creating backfill_sync", &ddl).await {
                 // Two at once: IF NOT EXISTS looks before the other has committed. By then it has.
                 Err(error) if is_lost_race(&error) => {}
-                other => return other.map(|()| Found::All),
+                other => return other.map(|()| Some(Found::ALL)),
             }
         }
-        Ok(Found::All)
+        Ok(Some(Found::ALL))
+    }
+
+    /// The columns that [`read`] reads.
+    fn columns(&self) -> String {
+        let kept = if self.has_kept {
+            "p.kept_rows"
+        } else {
+            "0::int8"
+        };
+        format!("{COLUMNS}, {kept}")
     }
 
     /// What is known of many series, in the order of `tickers`, by one query.
@@ -197,10 +256,11 @@ impl ProgressTable {
             )
         };
         let sql = format!(
-            "SELECT {COLUMNS}, p.first_ts IS DISTINCT FROM {} OR p.last_ts IS DISTINCT FROM {} \
+            "SELECT {}, p.first_ts IS DISTINCT FROM {} OR p.last_ts IS DISTINCT FROM {} \
              FROM unnest($1) WITH ORDINALITY AS s(ticker, place) LEFT JOIN {} p \
              ON p.store_id = $2::text::uuid AND p.target_table = $3 AND p.\"interval\" = $4 AND p.ticker = s.ticker \
              ORDER BY s.place",
+            self.columns(),
             edge("min"),
             edge("max"),
             self.table
@@ -264,7 +324,8 @@ impl ProgressTable {
     /// SQL that reads a series' row, waiting for whoever has it, and with it this transaction's id and the recorded zone.
     pub(super) fn lock_sql(&self, target: &Target, series: &SeriesKey) -> String {
         format!(
-            "SELECT {COLUMNS}, txid_current(), {} FROM {} p WHERE {} FOR UPDATE",
+            "SELECT {}, txid_current(), {} FROM {} p WHERE {} FOR UPDATE",
+            self.columns(),
             // Where there are no zones there may be no column for them.
             match target.clock.zone_name() {
                 Some(_) => ZONE,
@@ -278,7 +339,8 @@ impl ProgressTable {
     /// SQL that reads a series' row as it stands.
     pub(super) fn read_sql(&self, target: &Target, series: &SeriesKey) -> String {
         format!(
-            "SELECT {COLUMNS} FROM {} p WHERE {}",
+            "SELECT {} FROM {} p WHERE {}",
+            self.columns(),
             self.table,
             self.row_sql(target, series)
         )
@@ -297,9 +359,13 @@ impl ProgressTable {
         let through = to.through.map_or("NULL".to_owned(), |micros| {
             time_literal(micros, ColumnClock::Instant)
         });
+        let kept = match self.has_kept {
+            true => format!(", {KEPT} = {}", to.kept),
+            false => String::new(),
+        };
         format!(
             "UPDATE {} p SET base_seq = {}, base_id = '{}', pass_seq = {}, pass_id = '{}', through_ts = {through}, \
-             rel_oid = {}, rel_filenode = {}, first_ts = {}, last_ts = {} WHERE {}",
+             rel_oid = {}, rel_filenode = {}, first_ts = {}, last_ts = {}{kept} WHERE {}",
             self.table,
             to.base.seq,
             to.base.id,
@@ -364,5 +430,6 @@ pub(super) fn read(row: &Row) -> Option<Progress> {
         through: row.get(4),
         oid: row.get(5),
         filenode: row.get(6),
+        kept: row.get::<_, Option<i64>>(7)?,
     })
 }

@@ -14,7 +14,7 @@ use super::series::Worker;
 use super::settings::Settings;
 use super::source::{SeriesInfo, Source};
 use super::target::Target;
-use crate::model::{Interval, SeriesKey, Ticker, TimeRange};
+use crate::model::{Interval, OnConflict, SeriesKey, Ticker, TimeRange};
 use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport, UnitStatus};
 
 /// The way from one interval's series into one table.
@@ -95,6 +95,8 @@ pub struct Seen {
     pub series: SeriesKey,
     /// All its commits up to this one were there.
     pub base_seq: u64,
+    /// Rows that syncs under `ignore` left there with other values, since all rows were last compared.
+    pub kept: u64,
 }
 
 /// Brings staged bars to the target.
@@ -195,7 +197,25 @@ pub fn run(
             "{kept} rows of the target keep other values than the staged ones; --on-conflict update --full replaces them"
         ));
     }
+    if settings.on_conflict == OnConflict::Update {
+        outcome.report.hints.extend(kept_before(&outcome.seen));
+    }
     Ok(outcome)
+}
+
+/// Progress is past rows that earlier syncs left with other values: only a full comparison finds them again.
+fn kept_before(seen: &[Seen]) -> Option<String> {
+    let rows: u64 = seen.iter().map(|seen| seen.kept).sum();
+    let first = seen.iter().find(|seen| seen.kept > 0)?;
+    let others = seen.iter().filter(|seen| seen.kept > 0).count() - 1;
+    let others = match others {
+        0 => String::new(),
+        more => format!(" and {more} more series"),
+    };
+    Some(format!(
+        "syncs with --on-conflict ignore left {rows} rows of {}{others} with other values in the target; --full replaces them",
+        first.series
+    ))
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -229,6 +249,7 @@ async fn run_unit(
             table: stream.target.table.clone(),
             series: info.key.clone(),
             base_seq: synced.base_seq,
+            kept: synced.kept,
         });
         let Err(error) = synced.result else { continue };
         if matches!(error, Error::Interrupted) && counts == Counts::default() {

@@ -9,7 +9,7 @@ use super::chunk::{Chunk, Chunks};
 use super::errors::{Class, Error, classify};
 use super::link::Link;
 use super::plan::{Pass, State, Synced};
-use super::progress::{self, Probed, Progress, ProgressTable};
+use super::progress::{self, Mark, Probed, Progress, ProgressTable};
 use super::read_back::{read_back, rows_that_are};
 use super::run::{Shared, Stream};
 use super::source::SeriesInfo;
@@ -138,6 +138,7 @@ impl<'a> Worker<'a> {
         state: &mut State,
     ) -> Result<(), Error> {
         let settings = self.shared.settings;
+        let mut kept = expected.kept;
         let start = pass.through.map_or(range.start, |at| at + 1);
         let rest = TimeRange {
             start: start.max(range.start),
@@ -153,6 +154,10 @@ impl<'a> Worker<'a> {
             })?;
         let mut chunks = Chunks::new(batches, settings.chunk_rows, &info.key, stream.target.clock);
         let mut next_chunk = chunks.next()?;
+        if pass.base == Mark::default() && pass.through.is_none() {
+            // All rows are compared again: what earlier ones left is counted anew.
+            kept = 0;
+        }
         loop {
             if self.shared.stop.is_set() || self.shared.is_aborted() {
                 return Err(Error::Interrupted);
@@ -167,12 +172,13 @@ impl<'a> Worker<'a> {
                 return Ok(());
             }
             let through = chunk.instants.last().copied();
-            let next = (!settings.is_narrowed()).then(|| Progress {
+            let mut next = (!settings.is_narrowed()).then(|| Progress {
                 base: if last { pass.pass } else { pass.base },
                 pass: pass.pass,
                 through: through.filter(|_| !last),
                 oid: state.identity.0,
                 filenode: state.identity.1,
+                kept,
             });
             let job = Job {
                 target: &stream.target,
@@ -193,6 +199,7 @@ impl<'a> Worker<'a> {
                 };
                 match session.send(&job).await? {
                     Sent::Committed(tally) => {
+                        next = job.next_after(&tally);
                         self.take(state, tally, chunk.len() as u64, next, through);
                     }
                     Sent::Moved(found) => {
@@ -222,6 +229,7 @@ impl<'a> Worker<'a> {
                 return Ok(());
             }
             expected = next.unwrap_or(expected);
+            kept = expected.kept;
             next_chunk = chunks.next()?;
         }
     }

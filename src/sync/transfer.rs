@@ -76,6 +76,16 @@ pub(super) struct Job<'a> {
     pub receipt: Receipt,
 }
 
+impl Job<'_> {
+    /// Where the progress goes if the chunk ended as `tally`.
+    pub(super) fn next_after(&self, tally: &Tally) -> Option<Progress> {
+        self.next.map(|next| Progress {
+            kept: next.kept + tally.restated as i64,
+            ..next
+        })
+    }
+}
+
 /// A connection and what is not known of it.
 pub(super) struct Session<'a> {
     pub link: Link<'a>,
@@ -171,11 +181,11 @@ impl<'a> Session<'a> {
             txid,
             tally,
             rows: job.chunk.len() as u64,
-            next: job.next,
+            next: job.next_after(&tally),
             through: job.chunk.instants.last().copied(),
         });
         let moving = job
-            .next
+            .next_after(&tally)
             .map(|next| job.progress_table.move_sql(job.target, job.series, &next));
         let client = self.link.client();
         let moved = async {

@@ -27,7 +27,7 @@ pub(super) async fn settle_zone(
     found: Found,
 ) -> Result<(), Error> {
     let dry = shared.settings.dry_run;
-    if found == Found::WithoutZone && !dry {
+    if !found.zone && !dry {
         stream.progress.add_zone(link).await?;
     }
     if !dry {
@@ -70,7 +70,7 @@ async fn choose_zone(
 ) -> Result<ColumnClock, Error> {
     let (progress, target) = (&stream.progress, &stream.target);
     let remembered = match found {
-        Found::WithoutZone if shared.settings.dry_run => Vec::new(),
+        Found { zone: false, .. } if shared.settings.dry_run => Vec::new(),
         _ => progress.zones(link, target).await?,
     };
     let asked = shared.settings.target_zone.map(ColumnClock::Wall);
@@ -139,14 +139,33 @@ impl ProgressTable {
         }
     }
 
-    /// The zones that are recorded for a table, by whichever store.
+    /// The zones that are recorded for a table, by all stores.
+    ///
+    /// A table that was renamed or moved to another schema keeps its times: it is found by its object id, also in the
+    /// progress tables of other schemas.
     async fn zones(&self, link: &Link<'_>, target: &Target) -> Result<Vec<String>, Error> {
-        let sql = format!(
-            "SELECT DISTINCT {ZONE} FROM {} \
-             WHERE (target_table = $1 OR rel_oid = $2) AND {ZONE} IS NOT NULL ORDER BY 1",
+        let elsewhere = "SELECT quote_ident(n.nspname) || '.backfill_sync' \
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE c.relname = 'backfill_sync' AND c.relkind IN ('r', 'p') \
+             AND c.oid IS DISTINCT FROM to_regclass($1)::oid AND has_schema_privilege(n.oid, 'USAGE') \
+             AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) \
+             AND (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped \
+             AND (a.attname, a.atttypid) IN (('time_zone', 'text'::regtype), ('rel_oid', 'int8'::regtype))) = 2 \
+             ORDER BY 1";
+        let found = link
+            .query(READING, elsewhere, &[(&self.table, Type::TEXT)])
+            .await?;
+        let mut sql = format!(
+            "SELECT {ZONE} FROM {} WHERE (target_table = $1 OR rel_oid = $2) AND {ZONE} IS NOT NULL",
             self.table
         );
-        // By its object id too: a table that was renamed keeps its times.
+        for row in &found {
+            let table: &str = row.get(0);
+            sql.push_str(&format!(
+                " UNION SELECT {ZONE} FROM {table} WHERE rel_oid = $2 AND {ZONE} IS NOT NULL"
+            ));
+        }
+        let sql = format!("SELECT DISTINCT {ZONE} FROM ({sql}) recorded ORDER BY 1");
         let rows = link
             .query(
                 READING,
@@ -170,16 +189,22 @@ impl ProgressTable {
         locked.map(|_| ()).map_err(|error| self.explain(error))
     }
 
-    /// Records the zone of a table's times, with every store's progress.
+    /// Records the zone of a table's times, with every store's progress, and by the table's object id too where no
+    /// pass has recorded it: a run with dates writes rows and records no progress.
     async fn set_zone(&self, link: &Link<'_>, target: &Target, zone: &str) -> Result<(), Error> {
         let sql = format!(
-            "UPDATE {} SET {ZONE} = $2 WHERE target_table = $1 AND {ZONE} IS DISTINCT FROM $2",
+            "UPDATE {} SET {ZONE} = $2, rel_oid = CASE rel_oid WHEN 0 THEN $3 ELSE rel_oid END \
+             WHERE target_table = $1 AND ({ZONE} IS DISTINCT FROM $2 OR rel_oid = 0)",
             self.table
         );
         link.execute(
             "recording the time zone of the target",
             &sql,
-            &[(&target.table, Type::TEXT), (&zone, Type::TEXT)],
+            &[
+                (&target.table, Type::TEXT),
+                (&zone, Type::TEXT),
+                (&target.oid, Type::INT8),
+            ],
         )
         .await
         .map(|_| ())
@@ -199,7 +224,7 @@ impl ProgressTable {
              WHERE store_id = $1::text::uuid AND target_table = $2 AND \"interval\" = $3 \
              AND first_ts IS NOT NULL {} ORDER BY ticker",
             self.table,
-            if found == Found::All {
+            if found.zone {
                 format!("AND {ZONE} IS NULL")
             } else {
                 String::new()

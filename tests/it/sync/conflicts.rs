@@ -82,15 +82,44 @@ fn ignore_leaves_the_targets_values_and_full_update_takes_ours() {
         (30, 98, 2)
     );
     assert_ne!(table(&db, "market_data"), ours.table());
-    // The progress went past them.
-    assert_eq!(sync_ok(&ours, &updating(&db.url())).totals.prepared, 0);
+    // The progress is past them: a sync under `update` finds nothing to do, and says why.
+    let hint = "syncs with --on-conflict ignore left 2 rows of AAPL 1m with other values in the target; --full replaces them";
+    for dry_run in [true, false] {
+        let updating = Settings {
+            dry_run,
+            ..updating(&db.url())
+        };
+        let report = sync_ok(&ours, &updating);
+        assert_eq!(
+            (report.totals.prepared, report.hints),
+            (0, vec![hint.to_owned()])
+        );
+    }
     let full = Settings {
         full: true,
         ..updating(&db.url())
     };
     let report = sync_ok(&ours, &full);
     assert_eq!((report.totals.committed, report.totals.updated), (2, 2));
+    assert_eq!(report.hints.len(), 0);
     assert_eq!(table(&db, "market_data"), ours.table());
+    assert_eq!(sync_ok(&ours, &updating(&db.url())).hints.len(), 0);
+}
+
+/// A progress table of an older version has no column for the rows that `ignore` left.
+#[test]
+fn rows_that_ignore_left_are_counted_in_an_older_progress_table() {
+    let (db, mut ours) = scene();
+    db.sql("ALTER TABLE backfill_sync DROP COLUMN kept_rows");
+    assert_eq!(sync_ok(&ours, &updating(&db.url())).hints.len(), 0);
+    ours.commit("AAPL", (0..3).map(restated));
+    let ignoring = Settings {
+        on_conflict: OnConflict::Ignore,
+        ..settings(&db.url())
+    };
+    sync_ok(&ours, &ignoring);
+    let hints = sync_ok(&ours, &updating(&db.url())).hints;
+    assert!(hints[0].contains("left 3 rows"), "{hints:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::cuts::each_cut;
 use super::memory::{Memory, bar, run, settings, sync_ok, table, updating};
 use super::program::stage_csv;
 use super::proxy::{Cut, Proxy};
+use super::waits::Warnings;
 use crate::support::{Database, Pooler, TestEnv};
 
 #[test]
@@ -162,13 +163,23 @@ fn a_pooler_without_a_free_connection_is_waited_for_no_longer_than_asked() {
         "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
     );
     let limited = Settings {
-        statement_timeout: Some(std::time::Duration::from_secs(1)),
+        statement_timeout: Some(std::time::Duration::from_secs(8)),
         ..settings(&pooler.url(&db))
     };
-    let error = sync::run(&memory, &limited, &Stop::new(), &Silent).unwrap_err();
+    let warnings = Warnings::default();
+    let error = sync::run(&memory, &limited, &Stop::new(), &warnings).unwrap_err();
     assert!(
-        matches!(error, Error::NoAnswer { seconds: 1, .. }),
+        matches!(error, Error::NoAnswer { seconds: 8, .. }),
         "{error}"
+    );
+    // Reported before the limit, although no connection is free to ask what blocks the statement.
+    let warnings = warnings.0.into_inner().unwrap();
+    assert_eq!(
+        warnings,
+        [
+            "beginning a transaction: no answer for 5 s; is the server busy, or does a connection pooler have no free \
+             connection?"
+        ]
     );
     db.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()");
     let _ = held.wait();

@@ -23,7 +23,7 @@ fn memory() -> Memory {
 
 /// Keeps the warnings of a run.
 #[derive(Default)]
-struct Warnings(std::sync::Mutex<Vec<String>>);
+pub(super) struct Warnings(pub(super) std::sync::Mutex<Vec<String>>);
 
 impl Observer for Warnings {
     fn event(&self, event: &Event<'_>) {
@@ -184,4 +184,17 @@ fn ctrl_c_ends_a_connection_that_is_not_answered() {
     running.signal("INT");
     running.wait().code(130);
     assert!(before.elapsed() < Duration::from_secs(200));
+}
+
+#[test]
+fn a_server_that_accepts_a_connection_and_stays_silent_is_reported() {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let url = format!("postgres://me@127.0.0.1:{port}/bars?connect_timeout=7");
+    let warnings = Warnings::default();
+    let result = sync::run(&memory(), &settings(&url), &Stop::new(), &warnings);
+    assert!(matches!(result, Err(Error::Connect(_))), "{result:?}");
+    let warnings = warnings.0.into_inner().unwrap();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("connecting: no answer for 5 s"));
 }

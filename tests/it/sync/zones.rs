@@ -57,21 +57,40 @@ fn the_first_syncs_zone_is_used_by_the_later_ones() {
     assert_eq!(times(&db), "09:30 09:31 09:32 09:33 09:34");
 }
 
-/// The times of a table stay what they are when it gets another name.
+/// The times of a table stay what they are when it gets another name or moves to another schema.
 #[test]
-fn a_renamed_table_keeps_its_zone() {
-    let (db, mut memory) = scene();
-    sync_ok(&memory, &zoned(&db, Some(NEW_YORK)));
-    db.sql("ALTER TABLE market_data RENAME TO renamed");
-    memory.commit("MSFT", (3..4).map(bar));
-    let renamed = |zone| Settings {
-        table: Some("renamed".parse().unwrap()),
-        ..zoned(&db, zone)
-    };
-    refused(&memory, &renamed(Some(chrono_tz::Asia::Tokyo)));
-    sync_ok(&memory, &renamed(None));
-    let rows = db.sql("SELECT to_char(ts, 'HH24:MI') FROM renamed ORDER BY ts");
-    assert_eq!(rows.replace('\n', " "), "09:30 09:31 09:33");
+fn a_renamed_or_moved_table_keeps_its_zone() {
+    let new_year = chrono::NaiveDate::from_ymd_opt(2025, 1, 1);
+    for (change, new_name) in [
+        ("ALTER TABLE market_data RENAME TO renamed", "renamed"),
+        (
+            "CREATE SCHEMA archive; ALTER TABLE market_data SET SCHEMA archive",
+            "archive.market_data",
+        ),
+    ] {
+        // A run with dates records no progress, but the zone all the same.
+        for start in [None, new_year] {
+            let (db, mut memory) = scene();
+            let first = Settings {
+                start,
+                ..zoned(&db, Some(NEW_YORK))
+            };
+            sync_ok(&memory, &first);
+            db.sql(change);
+            memory.commit("MSFT", (3..4).map(bar));
+            let moved = |zone| Settings {
+                table: Some(new_name.to_owned()),
+                ..zoned(&db, zone)
+            };
+            let error = refused(&memory, &moved(Some(chrono_tz::Asia::Tokyo)));
+            assert!(matches!(error, Error::OtherZone { .. }), "{error}");
+            sync_ok(&memory, &moved(None));
+            let rows = db.sql(&format!(
+                "SELECT to_char(ts, 'HH24:MI') FROM {new_name} ORDER BY ts"
+            ));
+            assert_eq!(rows.replace('\n', " "), "09:30 09:31 09:33", "{change}");
+        }
+    }
 }
 
 #[test]
