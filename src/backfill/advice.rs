@@ -1,10 +1,10 @@
 //! What the user of a refused batch can do.
 
 use crate::model::SeriesKey;
-use crate::store::{Answer, Refusal, Store};
+use crate::store::{CoverageEntry, Refusal, Store};
 
 /// What a refused batch's user can do.
-pub(super) fn advice(store: &Store, refusal: &Refusal, asked: &[Answer]) -> String {
+pub(super) fn advice(store: &Store, refusal: &Refusal, asked: &[CoverageEntry]) -> String {
     const POLICIES: &str = "--on-conflict ignore keeps what is staged and goes on, --on-conflict update takes what is offered";
     match refusal {
         Refusal::Conflicts { series, .. } if is_covered(store, series, asked) => {
@@ -18,7 +18,7 @@ pub(super) fn advice(store: &Store, refusal: &Refusal, asked: &[Answer]) -> Stri
 }
 
 /// Whether all that was asked is recorded as answered, so that a resumed run would leave it out.
-fn is_covered(store: &Store, series: &SeriesKey, asked: &[Answer]) -> bool {
+fn is_covered(store: &Store, series: &SeriesKey, asked: &[CoverageEntry]) -> bool {
     let Some(provider) = asked.first().map(|answer| &answer.provider) else {
         return false;
     };

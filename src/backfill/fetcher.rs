@@ -21,7 +21,7 @@ use crate::model::{
     Bars, Basis, DAY_MICROS, DateRange, Hours, Interval, Provenance, SeriesKey, Ticker, Timestamp,
 };
 use crate::provider::{Asker, BadRow, Gave, Query, Rows};
-use crate::store::{Answer, AnswerStatus};
+use crate::store::{CoverageEntry, CoverageStatus};
 
 /// Tells the time of day.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -54,7 +54,7 @@ pub struct Fetched {
     /// Bars held back because they can still change.
     pub held: u64,
     /// What is known now of the window's days.
-    pub answers: Vec<Answer>,
+    pub answers: Vec<CoverageEntry>,
     /// What could not be asked, where that is not all of it.
     pub gave: Option<Gave>,
     /// Bars that came with it and are not the window's to bring: they tell whether history was restated.
@@ -313,10 +313,10 @@ impl WindowFetcher {
         evidence: &Evidence,
         fetched: &Fetched,
         asked_at: Timestamp,
-    ) -> Vec<Answer> {
+    ) -> Vec<CoverageEntry> {
         let settled = asked_at.micros() - self.settle_micros();
         let timestamps = fetched.bars.timestamps();
-        let mut answers: Vec<Answer> = Vec::new();
+        let mut answers: Vec<CoverageEntry> = Vec::new();
         let mut joins = false;
         let mut at = 0;
         for date in window.keep.iter() {
@@ -337,23 +337,23 @@ impl WindowFetcher {
             };
             let (status, reason) = match rows {
                 _ if evidence.failed.contains(&date) => (
-                    AnswerStatus::Failed,
+                    CoverageStatus::Failed,
                     Some("rows came, and most of them are not bars"),
                 ),
                 _ if ended > settled => (
-                    AnswerStatus::Partial,
+                    CoverageStatus::Partial,
                     Some("asked before its session was settled"),
                 ),
                 _ if evidence.truncated_days.contains(&date) => (
-                    AnswerStatus::Partial,
+                    CoverageStatus::Partial,
                     Some("its first bars were cut off, and could not be asked for"),
                 ),
                 _ if evidence.partial.contains(&date) => (
-                    AnswerStatus::Partial,
+                    CoverageStatus::Partial,
                     Some("more than a tenth of its rows are not bars"),
                 ),
-                0 => (AnswerStatus::Empty, None),
-                _ => (AnswerStatus::Rows, None),
+                0 => (CoverageStatus::Empty, None),
+                _ => (CoverageStatus::Rows, None),
             };
             match answers.last_mut() {
                 Some(answer)
@@ -374,11 +374,17 @@ impl WindowFetcher {
         answers
     }
 
-    fn failed(&self, ticker: &Ticker, dates: DateRange, gave: &Gave, at: Timestamp) -> Vec<Answer> {
+    fn failed(
+        &self,
+        ticker: &Ticker,
+        dates: DateRange,
+        gave: &Gave,
+        at: Timestamp,
+    ) -> Vec<CoverageEntry> {
         match gave {
-            Gave::Error(error) => vec![Answer {
+            Gave::Error(error) => vec![CoverageEntry {
                 reason: Some(error.to_string()),
-                ..self.answer(ticker, dates, AnswerStatus::Failed, at)
+                ..self.answer(ticker, dates, CoverageStatus::Failed, at)
             }],
             // Nobody was asked.
             Gave::Spent(_) | Gave::Closed => Vec::new(),
@@ -389,10 +395,10 @@ impl WindowFetcher {
         &self,
         ticker: &Ticker,
         dates: DateRange,
-        status: AnswerStatus,
+        status: CoverageStatus,
         at: Timestamp,
-    ) -> Answer {
-        Answer {
+    ) -> CoverageEntry {
+        CoverageEntry {
             series: SeriesKey {
                 interval: self.interval,
                 ticker: ticker.clone(),

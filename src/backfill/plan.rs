@@ -11,7 +11,7 @@ use super::days::{Day, days};
 use super::windows::{DayState, Window, windows};
 use crate::calendar::{self, Calendar};
 use crate::model::{DateRange, Hours, Provenance, Ticker, Timestamp};
-use crate::store::{Answer, AnswerStatus};
+use crate::store::{CoverageEntry, CoverageStatus};
 
 /// The windows of a run.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ pub enum Since {
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// Coverage: what was requested and how it was answered. Empty if the run doesn't need it.
-    pub answers: Vec<Answer>,
+    pub answers: Vec<CoverageEntry>,
     /// Dates of the sessions that have staged bars, in order: the first, and as many of the last as the overlap needs.
     /// Empty where a run does not look at them.
     pub sessions: Vec<NaiveDate>,
@@ -242,7 +242,7 @@ impl Plan {
 }
 
 /// Marks what `answers` say of the days.
-fn mark(days: &mut [(Day, DayState)], answers: &[Answer], provenance: &Provenance) {
+fn mark(days: &mut [(Day, DayState)], answers: &[CoverageEntry], provenance: &Provenance) {
     for answer in answers
         .iter()
         .filter(|answer| answer.provenance == *provenance)
@@ -261,13 +261,13 @@ fn mark(days: &mut [(Day, DayState)], answers: &[Answer], provenance: &Provenanc
 
 /// The local dates that are covered by a partial answer and by no complete one, in order.
 #[must_use]
-pub fn partial_dates(answers: &[Answer], provenance: &Provenance) -> Vec<NaiveDate> {
+pub fn partial_dates(answers: &[CoverageEntry], provenance: &Provenance) -> Vec<NaiveDate> {
     let same = || (answers.iter()).filter(|answer| answer.provenance == *provenance);
     let is_answered = |date: &NaiveDate| {
         same().any(|answer| answer.status.is_answered() && answer.dates.contains(*date))
     };
     let mut partial: Vec<NaiveDate> = same()
-        .filter(|answer| answer.status == AnswerStatus::Partial)
+        .filter(|answer| answer.status == CoverageStatus::Partial)
         .flat_map(|answer| answer.dates.iter())
         .filter(|date| !is_answered(date))
         .collect();

@@ -20,7 +20,7 @@ use crate::provider::{
     Asker, BadRow, Capabilities, Error, Gate, GateOptions, Gave, Page, Provider, Query, Reply,
     RetryOptions, Rows, Zone,
 };
-use crate::store::{Answer, AnswerStatus};
+use crate::store::{CoverageEntry, CoverageStatus};
 
 /// A vendor with every bar of every session, and these habits.
 #[derive(Clone)]
@@ -240,7 +240,8 @@ fn bars(fetched: &[Fetched]) -> usize {
 }
 
 fn answers(fetched: &[Fetched]) -> Vec<String> {
-    let show = |answer: &Answer| format!("{} {} {}", answer.dates, answer.status, answer.rows);
+    let show =
+        |answer: &CoverageEntry| format!("{} {} {}", answer.dates, answer.status, answer.rows);
     fetched.iter().flat_map(|f| &f.answers).map(show).collect()
 }
 
@@ -265,7 +266,7 @@ async fn whatever_is_cut_off_is_found_by_position_and_asked_for_again() {
                 fetched
                     .answers
                     .iter()
-                    .all(|answer| answer.status == AnswerStatus::Rows)
+                    .all(|answer| answer.status == CoverageStatus::Rows)
             );
         }
         let mut unique = asked.clone();
@@ -425,9 +426,9 @@ async fn what_can_still_change_is_held_back_and_its_day_asked_again() {
         .await;
         assert_eq!(bars(&fetched), settled, "{now}");
         let status = if settled == 7 {
-            AnswerStatus::Rows
+            CoverageStatus::Rows
         } else {
-            AnswerStatus::Partial
+            CoverageStatus::Partial
         };
         assert_eq!(fetched[0].answers[0].status, status);
     }

@@ -29,7 +29,7 @@ use crate::export::BarsWriter;
 use crate::model::{Bars, DateRange, OnConflict, Provenance, Reject, SeriesKey, Source};
 use crate::provider::Gate;
 use crate::report::Observer;
-use crate::store::{Answer, Offer, Refusal, RunId, Store, Tally};
+use crate::store::{CoverageEntry, Offer, Refusal, RunId, Store, Tally};
 
 /// Bars that may wait for the store, in units of [`UNIT_BARS`].
 const WAITING_UNITS_MAX: u32 = 96;
@@ -47,7 +47,7 @@ pub(super) struct Batch {
     pub series: SeriesKey,
     pub bars: Bars,
     pub rejects: Vec<Reject>,
-    pub answers: Vec<Answer>,
+    pub answers: Vec<CoverageEntry>,
     pub asked_again: bool,
     /// Bars that came with these and are not offered.
     pub context_bars: Bars,
@@ -320,7 +320,7 @@ impl Worker {
 
     /// Takes each lot in one commit, all in one call; a lot that is refused is taken apart.
     fn commit(&mut self, store: &Store, run: &RunId, lots: Vec<SeriesBatch>) -> Result<(), Error> {
-        let mut empty: Vec<Answer> = Vec::new();
+        let mut empty: Vec<CoverageEntry> = Vec::new();
         let mut full = Vec::new();
         let mut done = Vec::new();
         for mut lot in lots {

@@ -8,7 +8,7 @@ use super::{Gap, Survey};
 use crate::backfill::local_date;
 use crate::calendar::Book;
 use crate::model::{DateRange, Interval, Provenance, SeriesKey, Timestamp};
-use crate::store::{Answer, FilledInVain};
+use crate::store::{CoverageEntry, RefillAttempts};
 
 /// A session that so many fills asked for in vain is left out.
 pub const EMPTY_REFILLS_MAX: u16 = 2;
@@ -39,7 +39,7 @@ pub struct RefillRequest {
 /// `provenance` says as what a series is asked for.
 pub fn asked(
     survey: &Survey,
-    in_vain: &BTreeMap<SeriesKey, Vec<FilledInVain>>,
+    in_vain: &BTreeMap<SeriesKey, Vec<RefillAttempts>>,
     again: bool,
     book: &mut Book,
     provenance: impl Fn(&Provenance) -> Provenance,
@@ -86,7 +86,7 @@ fn local_dates(book: &mut Book, exchange: &str, session: NaiveDate) -> Vec<Naive
         .collect()
 }
 
-fn fills_in_vain(known: &[FilledInVain], session: NaiveDate) -> u16 {
+fn fills_in_vain(known: &[RefillAttempts], session: NaiveDate) -> u16 {
     (known.iter().find(|one| one.dates.contains(session))).map_or(0, |one| one.fills)
 }
 
@@ -94,12 +94,12 @@ fn fills_in_vain(known: &[FilledInVain], session: NaiveDate) -> u16 {
 /// those that it filled are forgotten, and those that it did not come to, or that failed, are as they were.
 pub fn outcome(
     asked: &RefillRequest,
-    before: &[FilledInVain],
+    before: &[RefillAttempts],
     after: &Survey,
-    answers: &[Answer],
+    answers: &[CoverageEntry],
     began: Timestamp,
     book: &mut Book,
-) -> Vec<FilledInVain> {
+) -> Vec<RefillAttempts> {
     let exchange = &asked.provenance.exchange;
     let mut fills: BTreeMap<NaiveDate, u16> = BTreeMap::new();
     for one in before {
@@ -135,8 +135,12 @@ pub fn outcome(
 }
 
 /// Neighbouring sessions with one count as one range.
-fn ranges(fills: &BTreeMap<NaiveDate, u16>, exchange: &str, book: &mut Book) -> Vec<FilledInVain> {
-    let mut ranges: Vec<FilledInVain> = Vec::new();
+fn ranges(
+    fills: &BTreeMap<NaiveDate, u16>,
+    exchange: &str,
+    book: &mut Book,
+) -> Vec<RefillAttempts> {
+    let mut ranges: Vec<RefillAttempts> = Vec::new();
     for (session, count) in fills.iter().filter(|(_, count)| **count > 0) {
         if let Some(last) = ranges.last_mut()
             && last.fills == *count
@@ -149,7 +153,7 @@ fn ranges(fills: &BTreeMap<NaiveDate, u16>, exchange: &str, book: &mut Book) -> 
             continue;
         }
         if let Ok(dates) = DateRange::new(*session, *session) {
-            ranges.push(FilledInVain {
+            ranges.push(RefillAttempts {
                 dates,
                 fills: *count,
             });

@@ -6,7 +6,7 @@ use super::Reason;
 use crate::backfill::local_date;
 use crate::calendar::{Calendar, Session, complete};
 use crate::model::{DateRange, Hours, Interval, Timestamp};
-use crate::store::{Answer, AnswerStatus, SessionCount};
+use crate::store::{CoverageEntry, CoverageStatus, SessionCount};
 
 /// The count of each session, in the order of the sessions; counts of other dates are left out.
 pub fn align<'a>(
@@ -31,7 +31,7 @@ pub fn align<'a>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
     Nothing,
-    Answered(AnswerStatus),
+    Answered(CoverageStatus),
 }
 
 /// A session that lacks bars, by its place among the sessions judged.
@@ -45,7 +45,7 @@ pub(super) struct Incomplete {
 pub(super) fn judge(
     sessions: &[Session],
     counts: &[Option<&SessionCount>],
-    answers: &[Answer],
+    answers: &[CoverageEntry],
     calendar: &Calendar,
     interval: Interval,
     hours: Hours,
@@ -65,14 +65,14 @@ pub(super) fn judge(
         }
         let told = told(answers, calendar, session);
         let reason = match (told, bars[index]) {
-            (Told::Answered(AnswerStatus::Partial), _) => Reason::Partial,
+            (Told::Answered(CoverageStatus::Partial), _) => Reason::Partial,
             // As many bars as its neighbours: those came in part too.
-            (Told::Answered(AnswerStatus::Failed), _) if came_in_part => Reason::Failed,
+            (Told::Answered(CoverageStatus::Failed), _) if came_in_part => Reason::Failed,
             // Enough bars, and nothing says that the last ones were not to be had.
             _ if whole[index] => continue,
-            (Told::Answered(AnswerStatus::Failed), _) => Reason::Failed,
+            (Told::Answered(CoverageStatus::Failed), _) => Reason::Failed,
             (Told::Nothing, 0) => Reason::NeverAsked,
-            (Told::Answered(AnswerStatus::Empty), 0) => Reason::Empty,
+            (Told::Answered(CoverageStatus::Empty), 0) => Reason::Empty,
             _ => Reason::Short,
         };
         incomplete.push(Incomplete { index, reason });
@@ -82,10 +82,10 @@ pub(super) fn judge(
 
 /// Whether a provider sent rows for a session of which most were not bars: a failed answer that
 /// brought bars.
-fn was_mostly_rejects(answers: &[Answer], calendar: &Calendar, session: &Session) -> bool {
+fn was_mostly_rejects(answers: &[CoverageEntry], calendar: &Calendar, session: &Session) -> bool {
     let date = local_date(calendar, session.open.micros());
     (answers.iter()).any(|answer| {
-        answer.status == AnswerStatus::Failed && answer.rows > 0 && answer.dates.contains(date)
+        answer.status == CoverageStatus::Failed && answer.rows > 0 && answer.dates.contains(date)
     })
 }
 
@@ -120,15 +120,15 @@ pub(super) fn expected_opens(
 }
 
 /// What coverage tells of a session. One over midnight lies on two local dates: then the worse of both counts.
-fn told(answers: &[Answer], calendar: &Calendar, session: &Session) -> Told {
+fn told(answers: &[CoverageEntry], calendar: &Calendar, session: &Session) -> Told {
     let first = local_date(calendar, session.open.micros());
     let last = local_date(calendar, session.close.micros() - 1);
     let worse = |told: &Told| match told {
-        Told::Answered(AnswerStatus::Failed) => 0,
-        Told::Answered(AnswerStatus::Partial) => 1,
+        Told::Answered(CoverageStatus::Failed) => 0,
+        Told::Answered(CoverageStatus::Partial) => 1,
         Told::Nothing => 2,
-        Told::Answered(AnswerStatus::Rows) => 3,
-        Told::Answered(AnswerStatus::Empty) => 4,
+        Told::Answered(CoverageStatus::Rows) => 3,
+        Told::Answered(CoverageStatus::Empty) => 4,
     };
     (first.iter_days().take_while(|date| *date <= last))
         .map(|date| told_of_date(answers, date))
@@ -136,14 +136,15 @@ fn told(answers: &[Answer], calendar: &Calendar, session: &Session) -> Told {
         .unwrap_or(Told::Nothing)
 }
 
-fn told_of_date(answers: &[Answer], date: NaiveDate) -> Told {
+fn told_of_date(answers: &[CoverageEntry], date: NaiveDate) -> Told {
     let mut told = Told::Nothing;
     for answer in answers.iter().filter(|answer| answer.dates.contains(date)) {
         told = match (told, answer.status) {
-            (Told::Answered(AnswerStatus::Rows), _) => told,
-            (Told::Answered(AnswerStatus::Empty), AnswerStatus::Partial | AnswerStatus::Failed) => {
-                told
-            }
+            (Told::Answered(CoverageStatus::Rows), _) => told,
+            (
+                Told::Answered(CoverageStatus::Empty),
+                CoverageStatus::Partial | CoverageStatus::Failed,
+            ) => told,
             (_, status) => Told::Answered(status),
         };
     }
@@ -160,7 +161,7 @@ pub(super) fn missing(expected: &[Timestamp], held: &[i64]) -> Option<(Timestamp
 }
 
 /// The dates that answers and counts speak of, from the first to the last.
-pub(super) fn date_span(answers: &[Answer], counts: &[SessionCount]) -> Option<DateRange> {
+pub(super) fn date_span(answers: &[CoverageEntry], counts: &[SessionCount]) -> Option<DateRange> {
     let asked = answers
         .iter()
         .flat_map(|a| [a.dates.first(), a.dates.last()]);

@@ -10,7 +10,7 @@ use crate::calendar::{Book, Session};
 use crate::model::{
     Basis, DateRange, Interval, Provenance, SeriesKey, Ticker, TimeRange, Timestamp,
 };
-use crate::store::{Answer, Error, Reader, SessionCount, Wanted};
+use crate::store::{CoverageEntry, Error, Reader, SessionCount, Wanted};
 
 /// What is looked at.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ pub fn survey(reader: &Reader, scope: &Scope, book: &mut Book) -> Result<Survey,
             Some(provenance) => provenance,
             None => continue,
         };
-        let answers: Vec<Answer> = (answers.into_iter())
+        let answers: Vec<CoverageEntry> = (answers.into_iter())
             .filter(|answer| is_of(&answer.provenance, &provenance))
             .collect();
         let notices = &mut survey.notices;
@@ -133,7 +133,7 @@ fn of_series(
     book: &mut Book,
     key: &SeriesKey,
     provenance: Provenance,
-    answers: &[Answer],
+    answers: &[CoverageEntry],
     counts: &[SessionCount],
     notices: &mut Vec<String>,
 ) -> (SeriesGaps, Vec<Short>) {

@@ -6,7 +6,7 @@ use super::judge::{expected_opens, judge, missing};
 use super::*;
 use crate::calendar::{Book, Calendar, Session};
 use crate::model::{Basis, DateRange, Hours, Interval, Provenance, Ticker};
-use crate::store::{Answer, AnswerStatus, FilledInVain, SessionCount};
+use crate::store::{CoverageEntry, CoverageStatus, RefillAttempts, SessionCount};
 
 fn date(text: &str) -> NaiveDate {
     text.parse().unwrap()
@@ -31,8 +31,8 @@ fn provenance(exchange: &str) -> Provenance {
     }
 }
 
-fn answer(exchange: &str, first: &str, last: &str, status: AnswerStatus) -> Answer {
-    Answer {
+fn answer(exchange: &str, first: &str, last: &str, status: CoverageStatus) -> CoverageEntry {
+    CoverageEntry {
         series: key(),
         provider: "fmp".into(),
         provenance: provenance(exchange),
@@ -57,7 +57,12 @@ fn count(session: &Session, bars: u32) -> SessionCount {
 }
 
 /// `date reason` of what lacks bars; `bars` by session, 0 for none staged.
-fn judged(exchange: &str, dates: DateRange, bars: &[u32], answers: &[Answer]) -> Vec<String> {
+fn judged(
+    exchange: &str,
+    dates: DateRange,
+    bars: &[u32],
+    answers: &[CoverageEntry],
+) -> Vec<String> {
     let calendar = Calendar::for_exchange(exchange).unwrap();
     let sessions = calendar.sessions(dates).unwrap();
     assert_eq!(sessions.len(), bars.len());
@@ -81,9 +86,9 @@ fn judged(exchange: &str, dates: DateRange, bars: &[u32], answers: &[Answer]) ->
 
 #[test]
 fn sessions_of_which_most_rows_were_rejects_are_failed_however_alike_they_are() {
-    let mostly = |first: &str, last: &str| Answer {
+    let mostly = |first: &str, last: &str| CoverageEntry {
         rows: 39,
-        ..answer("NASDAQ", first, last, AnswerStatus::Failed)
+        ..answer("NASDAQ", first, last, CoverageStatus::Failed)
     };
     let days = range("2025-02-03", "2025-02-05");
     let failed = mostly("2025-02-03", "2025-02-04");
@@ -92,8 +97,8 @@ fn sessions_of_which_most_rows_were_rejects_are_failed_however_alike_they_are() 
         ["2025-02-03 failed", "2025-02-04 failed"]
     );
     // Requested again since, with success. A failed request says nothing about the bars of a dump.
-    let good = answer("NASDAQ", "2025-02-03", "2025-02-03", AnswerStatus::Rows);
-    let plain = answer("NASDAQ", "2025-02-05", "2025-02-05", AnswerStatus::Failed);
+    let good = answer("NASDAQ", "2025-02-03", "2025-02-03", CoverageStatus::Rows);
+    let plain = answer("NASDAQ", "2025-02-05", "2025-02-05", CoverageStatus::Failed);
     assert_eq!(
         judged("NASDAQ", days, &[390, 390, 390], &[failed, good, plain]),
         ["2025-02-04 failed"]
@@ -102,7 +107,7 @@ fn sessions_of_which_most_rows_were_rejects_are_failed_however_alike_they_are() 
 
 #[test]
 fn each_reason_has_its_case() {
-    use AnswerStatus::{Empty, Failed, Partial, Rows};
+    use CoverageStatus::{Empty, Failed, Partial, Rows};
     let week = range("2025-02-03", "2025-02-11");
     let of = |status, first: &str, last: &str| answer("NASDAQ", first, last, status);
     let answers = [
@@ -138,7 +143,7 @@ fn each_reason_has_its_case() {
 
 #[test]
 fn a_session_over_midnight_is_asked_for_on_two_dates() {
-    use AnswerStatus::{Empty, Failed};
+    use CoverageStatus::{Empty, Failed};
     let monday = range("2025-02-10", "2025-02-10");
     let of = |status, day: &str| answer("FOREX", day, day, status);
     let both = [of(Empty, "2025-02-09"), of(Empty, "2025-02-10")];
@@ -218,8 +223,8 @@ fn incomplete(gaps: &[Gap]) -> Survey {
     }
 }
 
-fn fills(known: &[FilledInVain]) -> Vec<String> {
-    let show = |one: &FilledInVain| format!("{} x{}", one.dates, one.fills);
+fn fills(known: &[RefillAttempts]) -> Vec<String> {
+    let show = |one: &RefillAttempts| format!("{} x{}", one.dates, one.fills);
     known.iter().map(show).collect()
 }
 
@@ -241,7 +246,7 @@ fn what_was_asked_for_in_vain_twice_is_left_out() {
         "NASDAQ",
         "2025-02-06",
         "2025-02-10",
-        AnswerStatus::Empty,
+        CoverageStatus::Empty,
     )];
     let once = outcome(&first[0], &[], &all, &answers, began, &mut book);
     assert_eq!(fills(&once), ["2025-02-06..2025-02-10 x1"]);
@@ -258,7 +263,7 @@ fn what_was_asked_for_in_vain_twice_is_left_out() {
         "NASDAQ",
         "2025-02-06",
         "2025-02-10",
-        AnswerStatus::Failed,
+        CoverageStatus::Failed,
     )];
     let same = outcome(&first[0], &twice, &all, &failed, began, &mut book);
     assert_eq!(fills(&same), fills(&twice));

@@ -148,12 +148,9 @@ impl Reader {
     #[must_use]
     pub fn partition_files(&self) -> Vec<PartitionFile> {
         let mut files = Vec::new();
-        for (series, facts) in &self.series {
-            for (year, partition) in &facts.partitions {
-                let key = PartitionKey {
-                    series: series.clone(),
-                    year: *year,
-                };
+        for (series, meta) in &self.series {
+            for (year, partition) in &meta.partitions {
+                let key = PartitionKey::new(series, *year);
                 files.push(PartitionFile {
                     path: self.layout.partition(&key),
                     key,

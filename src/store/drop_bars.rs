@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 
 use crate::model::{SeriesKey, TimeRange, Timestamp};
 
-use super::catalog::{HotYear, SeriesFacts, years};
+use super::catalog::{HotYear, SeriesMeta, years};
 use super::error::Error;
 use super::handle::{Inner, Store};
 use super::publish;
@@ -29,53 +29,53 @@ impl Store {
     pub fn drop_bars(&self, series: &SeriesKey, range: TimeRange) -> Result<Dropped, Error> {
         self.check_whole()?;
         let held = self.locks.lock([series.clone()].into());
-        let (facts, hot, calendar) = {
+        let (meta, hot, calendar) = {
             let mut inner = self.inner();
-            let Some(facts) = inner.series.get(series).cloned() else {
+            let Some(meta) = inner.series.get(series).cloned() else {
                 inner.forget_answers(series, range)?;
                 return Ok(Dropped::default());
             };
             let hot = inner
                 .catalog
-                .hot_rows(&[facts.id], TimeRange::ALL)?
-                .remove(&facts.id)
+                .hot_rows(&[meta.id], TimeRange::ALL)?
+                .remove(&meta.id)
                 .unwrap_or_default();
-            let calendar = inner.calendar(&facts.provenance.exchange);
-            (facts, hot, calendar)
+            let calendar = inner.calendar(&meta.provenance.exchange);
+            (meta, hot, calendar)
         };
-        let before = facts.sealed_rows() + facts.hot_rows();
-        let kept = self.timestamps_outside(series, &facts, &hot, range)?;
+        let before = meta.sealed_rows() + meta.hot_rows();
+        let kept = self.timestamps_outside(series, &meta, &hot, range)?;
         let dropped = before - kept.len() as u64;
-        let planned = publish::encode_without(self, series, &facts, &hot, range)?;
+        let planned = publish::encode_without(self, series, &meta, &hot, range)?;
         let pending: Vec<_> = planned
             .into_iter()
-            .map(|one| one.with_series_id(facts.id))
+            .map(|one| one.with_series_id(meta.id))
             .collect();
         let recorded = {
             let mut inner = self.inner();
-            inner.tails.forget();
-            let counts = sessions::count(facts.id, &kept, calendar.as_ref());
+            inner.open_entries.forget();
+            let counts = sessions::count(meta.id, &kept, calendar.as_ref());
             let (first, last) = dates_of(range, calendar.as_ref());
             inner.catalog.transaction(|catalog| {
-                catalog.delete_hot_range(facts.id, range)?;
-                catalog.replace_sessions(facts.id, &counts)?;
+                catalog.delete_hot_range(meta.id, range)?;
+                catalog.replace_sessions(meta.id, &counts)?;
                 catalog.forget_coverage(series, first, last)?;
                 catalog.insert_intents(&pending.iter().map(|one| &one.intent))
             })
         };
         if let Err(error) = recorded {
-            publish::discard(self, &pending, &error);
+            publish::abort_recorded(self, &pending, &error);
             return Err(error);
         }
         crate::crash_point!("drop.after-transaction");
-        publish::carry_out(self, pending)?;
+        publish::apply_intents(self, pending)?;
         let mut inner = self.inner();
-        if let Some(facts) = inner.series.get_mut(series) {
+        if let Some(meta) = inner.series.get_mut(series) {
             // Years that were published have no hot rows any more; the others lost those inside the range.
             let left = recount(&outside(&hot, range));
-            facts.hot = left
+            meta.hot = left
                 .into_iter()
-                .filter(|(year, _)| facts.hot.contains_key(year))
+                .filter(|(year, _)| meta.hot.contains_key(year))
                 .collect();
         }
         inner.forget_empty_series(Some(series))?;
@@ -88,12 +88,12 @@ impl Store {
     fn timestamps_outside(
         &self,
         series: &SeriesKey,
-        facts: &SeriesFacts,
+        meta: &SeriesMeta,
         hot: &StagedRows,
         range: TimeRange,
     ) -> Result<Vec<i64>, Error> {
         let mut kept: Vec<i64> = hot.bars.timestamps().to_vec();
-        for (year, partition) in &facts.partitions {
+        for (year, partition) in &meta.partitions {
             kept.extend(
                 publish::open_checked(&self.layout, series, *year, partition)?.timestamps()?,
             );
@@ -111,7 +111,7 @@ impl Inner {
             return Ok(());
         };
         let (first, last) = dates_of(range, self.calendar(&exchange).as_ref());
-        self.tails.forget();
+        self.open_entries.forget();
         (self.catalog).transaction(|catalog| catalog.forget_coverage(series, first, last))
     }
 }

@@ -12,12 +12,12 @@ use uuid::Uuid;
 use crate::calendar::{Calendar, Overrides};
 use crate::model::{SeriesKey, Timestamp};
 
-use super::catalog::{Catalog, SeriesFacts};
-use super::coverage::Answer;
+use super::catalog::{Catalog, SeriesMeta};
+use super::coverage::compact::{self, CoveragePlan, OpenEntries};
+use super::coverage::{self, CoverageEntry};
 use super::durable;
 use super::error::{Error, IoContext};
 use super::layout::Layout;
-use super::ledger::{self, Entries, Tails};
 use super::lock::{WAIT_FOR_READERS_MS_MAX, WriteLock};
 use super::run::RunId;
 use super::segment;
@@ -105,13 +105,13 @@ pub struct Store {
 /// What the mutex guards: the connection that writes, and the catalog's facts in memory.
 pub(super) struct Inner {
     pub catalog: Catalog,
-    pub series: BTreeMap<SeriesKey, SeriesFacts>,
+    pub series: BTreeMap<SeriesKey, SeriesMeta>,
     pub next_series_id: i32,
     pub next_part_id: i64,
     pub demo: Option<bool>,
     calendars: HashMap<String, Option<Calendar>>,
     overrides: Overrides,
-    pub tails: Tails,
+    pub open_entries: OpenEntries,
 }
 
 impl Inner {
@@ -126,7 +126,7 @@ impl Inner {
             catalog,
             calendars: HashMap::new(),
             overrides,
-            tails: Tails::default(),
+            open_entries: OpenEntries::default(),
         })
     }
 
@@ -139,22 +139,26 @@ impl Inner {
     }
 
     /// What recording answers comes to.
-    pub(super) fn plan_coverage(&mut self, run: &RunId, answers: Vec<Answer>) -> Entries {
-        let tails = std::mem::take(&mut self.tails);
-        let planned = tails.plan(run, answers, |exchange| self.calendar(exchange));
-        self.tails = tails;
+    pub(super) fn plan_coverage(
+        &mut self,
+        run: &RunId,
+        answers: Vec<CoverageEntry>,
+    ) -> CoveragePlan {
+        let open_entries = std::mem::take(&mut self.open_entries);
+        let planned = open_entries.plan(run, answers, |exchange| self.calendar(exchange));
+        self.open_entries = open_entries;
         planned
     }
 
     /// Folds the coverage ledger where it has grown long.
     pub(super) fn fold_coverage(&mut self) -> Result<(), Error> {
         let (entries, series) = self.catalog.coverage_size()?;
-        if !ledger::is_long(entries, series) {
+        if !compact::is_long(entries, series) {
             return Ok(());
         }
-        let entries = super::covered::entries(&self.catalog)?;
-        let folded = ledger::fold(entries, |exchange| self.calendar(exchange));
-        self.tails.forget();
+        let entries = coverage::read::entries(&self.catalog)?;
+        let folded = compact::fold(entries, |exchange| self.calendar(exchange));
+        self.open_entries.forget();
         self.catalog.replace_coverage(&folded)
     }
 
@@ -165,7 +169,7 @@ impl Inner {
             .series
             .iter()
             .filter(|(key, _)| only.is_none_or(|only| only == *key))
-            .filter(|(_, facts)| facts.hot.is_empty() && facts.partitions.is_empty())
+            .filter(|(_, meta)| meta.hot.is_empty() && meta.partitions.is_empty())
             .map(|(key, _)| key.clone())
             .collect();
         if empty.is_empty() {
@@ -174,7 +178,7 @@ impl Inner {
         let ids: Vec<i32> = empty
             .iter()
             .filter_map(|key| self.series.get(key))
-            .map(|facts| facts.id)
+            .map(|meta| meta.id)
             .collect();
         let none_left = empty.len() == self.series.len();
         self.catalog.transaction(|catalog| {
@@ -194,11 +198,11 @@ impl Inner {
     }
 
     pub(super) fn hot_rows(&self) -> u64 {
-        self.series.values().map(SeriesFacts::hot_rows).sum()
+        self.series.values().map(SeriesMeta::hot_rows).sum()
     }
 
     pub(super) fn sealed_rows(&self) -> u64 {
-        self.series.values().map(SeriesFacts::sealed_rows).sum()
+        self.series.values().map(SeriesMeta::sealed_rows).sum()
     }
 }
 
@@ -308,7 +312,7 @@ impl Store {
     }
 
     /// Records answers that brought no bars; answers with bars go with their commit.
-    pub fn record_coverage(&self, run: &RunId, answers: &[Answer]) -> Result<(), Error> {
+    pub fn record_coverage(&self, run: &RunId, answers: &[CoverageEntry]) -> Result<(), Error> {
         self.check_whole()?;
         if answers.is_empty() {
             return Ok(());
@@ -316,7 +320,7 @@ impl Store {
         let mut inner = self.inner();
         let planned = inner.plan_coverage(run, answers.to_vec());
         (inner.catalog).transaction(|catalog| catalog.insert_coverage(run, &planned))?;
-        inner.tails.recorded(planned);
+        inner.open_entries.recorded(planned);
         Ok(())
     }
 

@@ -29,6 +29,15 @@ pub struct PartitionKey {
     pub year: i32,
 }
 
+impl PartitionKey {
+    /// The partition of `series` for one UTC year.
+    #[must_use]
+    pub fn new(series: &SeriesKey, year: i32) -> Self {
+        let series = series.clone();
+        Self { series, year }
+    }
+}
+
 impl std::fmt::Display for PartitionKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.series, self.year)

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::model::SeriesKey;
 
-use super::catalog::{Catalog, Intent, Opened, PartitionFacts, SeriesFacts};
+use super::catalog::{Catalog, Intent, Opened, PartitionMeta, SeriesMeta};
 use super::durable::{self, Digest};
 use super::error::{Damage, Error, IoContext};
 use super::folder::check_folder;
@@ -167,7 +167,7 @@ pub(super) fn redo(layout: &Layout, catalog: &Catalog) -> Result<(), Error> {
     let series: BTreeMap<i32, SeriesKey> = catalog
         .series()?
         .into_iter()
-        .map(|(key, facts)| (facts.id, key))
+        .map(|(key, meta)| (meta.id, key))
         .collect();
     let (mut to_rename, mut to_settle, mut to_drop) = (Vec::new(), Vec::new(), Vec::new());
     let mut renamed = Vec::new();
@@ -176,10 +176,7 @@ pub(super) fn redo(layout: &Layout, catalog: &Catalog) -> Result<(), Error> {
         let Some(key) = series.get(&intent.series_id) else {
             continue;
         };
-        let key = PartitionKey {
-            series: key.clone(),
-            year: intent.year,
-        };
+        let key = PartitionKey::new(key, intent.year);
         match place_of(layout, &key, &intent)? {
             Place::Target => {
                 to_settle.push(intent.clone());
@@ -198,13 +195,7 @@ pub(super) fn redo(layout: &Layout, catalog: &Catalog) -> Result<(), Error> {
     }
     for intent in to_settle.iter().filter(|intent| intent.is_removal()) {
         if let Some(key) = series.get(&intent.series_id) {
-            publish::remove_partition(
-                layout,
-                &PartitionKey {
-                    series: key.clone(),
-                    year: intent.year,
-                },
-            )?;
+            publish::remove_partition(layout, &PartitionKey::new(key, intent.year))?;
         }
     }
     crate::crash_point!("recover.before-rename");
@@ -292,7 +283,7 @@ pub(super) fn walk_lake(layout: &Layout) -> Result<Walked, Error> {
     let mut walked = Walked::default();
     for one in found {
         match one {
-            Found::Partition(key, facts) => drop(walked.partitions.insert(key, facts)),
+            Found::Partition(key, meta) => drop(walked.partitions.insert(key, meta)),
             Found::Stranger(path) => walked.strangers.push(path),
         }
     }
@@ -327,8 +318,8 @@ fn walk(layout: &Layout, folder: &Path, found: &mut Vec<Found>) -> Result<(), Er
         };
         match entry.metadata() {
             Ok(metadata) => {
-                let facts = (metadata.len(), durable::modified_ns(&metadata));
-                found.push(Found::Partition(key, facts));
+                let meta = (metadata.len(), durable::modified_ns(&metadata));
+                found.push(Found::Partition(key, meta));
             }
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(Error::io(&path, error)),
@@ -351,19 +342,16 @@ fn walk(layout: &Layout, folder: &Path, found: &mut Vec<Found>) -> Result<(), Er
 /// isn't a partition is named in a notice.
 pub(super) fn compare(
     layout: &Layout,
-    series: &BTreeMap<SeriesKey, SeriesFacts>,
+    series: &BTreeMap<SeriesKey, SeriesMeta>,
     overlay: &Overlay,
     segments: &BTreeMap<String, Digest>,
 ) -> Result<Option<String>, Error> {
     let mut walked = walk_lake(layout)?;
     let mut damage = Vec::new();
     let mut doubtful = Vec::new();
-    for (key, facts) in series {
-        for (year, partition) in &facts.partitions {
-            let key = PartitionKey {
-                series: key.clone(),
-                year: *year,
-            };
+    for (key, meta) in series {
+        for (year, partition) in &meta.partitions {
+            let key = PartitionKey::new(key, *year);
             if overlay.contains_key(&key) {
                 continue;
             }
@@ -375,7 +363,7 @@ pub(super) fn compare(
         }
     }
     damage.par_extend(
-        (doubtful.par_iter()).filter_map(|(key, facts)| compare_footer(layout, key, facts)),
+        (doubtful.par_iter()).filter_map(|(key, meta)| compare_footer(layout, key, meta)),
     );
     let mut unknown = std::mem::take(&mut walked.partitions);
     unknown.retain(|key, _| !overlay.contains_key(key));
@@ -390,10 +378,11 @@ pub(super) fn compare(
     }
 }
 
-fn compare_footer(layout: &Layout, key: &PartitionKey, facts: &PartitionFacts) -> Option<Damage> {
+fn compare_footer(layout: &Layout, key: &PartitionKey, meta: &PartitionMeta) -> Option<Damage> {
     match Partition::open(&layout.partition(key)) {
-        Ok(partition) => publish::differs(&partition, facts)
-            .map(|how| Damage::PartitionDiffers(key.clone(), how)),
+        Ok(partition) => {
+            publish::differs(&partition, meta).map(|how| Damage::PartitionDiffers(key.clone(), how))
+        }
         Err(error) => Some(Damage::PartitionUnreadable(key.clone(), error.to_string())),
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::calendar::{Calendar, Overrides};
 use crate::model::{DateRange, SeriesKey, TimeRange};
 
-use super::catalog::{Catalog, Opened, Part, PartitionFacts, SeriesFacts};
+use super::catalog::{Catalog, Opened, Part, PartitionMeta, SeriesMeta};
 use super::durable;
 use super::error::{Damage, Error, IoContext};
 use super::folder::is_there;
@@ -66,8 +66,8 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
     let lost = lost_partitions(&listed, &sound, &mut out);
     let lost_segments = lost_segments(&layout, &catalog, &listed, &sound, &mut out)?;
     out.partitions = sound.len() as u64;
-    out.rows = sound.values().map(|(facts, _)| facts.rows).sum();
-    let sealed = sound.values().map(|(facts, _)| facts.commit_seq).max();
+    out.rows = sound.values().map(|(meta, _)| meta.rows).sum();
+    let sealed = sound.values().map(|(meta, _)| meta.commit_seq).max();
     let known = catalog.max_commit_seq()?.max(sealed.unwrap_or(0));
     if lock.acknowledged() > known {
         out.lost.push(format!(
@@ -81,12 +81,12 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
     crate::crash_point!("repair.before-transaction");
     catalog.transaction(|catalog| {
         catalog.run("DELETE FROM partitions; DELETE FROM intents")?;
-        for (key, facts) in &series {
+        for (key, meta) in &series {
             catalog.execute(
                 "DELETE FROM series WHERE series_id = ?",
-                duckdb::params![facts.id],
+                duckdb::params![meta.id],
             )?;
-            catalog.insert_series(facts.id, key, &facts.provenance)?;
+            catalog.insert_series(meta.id, key, &meta.provenance)?;
         }
         for name in &lost_segments.names {
             catalog.delete_segment(name)?;
@@ -95,9 +95,9 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
             let (first, last) = (dates.map(DateRange::first), dates.map(DateRange::last));
             catalog.forget_coverage(series, first, last)?;
         }
-        for (key, (facts, timestamps)) in &sound {
+        for (key, (meta, timestamps)) in &sound {
             let id = series.get(&key.series).map_or(0, |series| series.id);
-            catalog.insert_partition(id, key.year, facts)?;
+            catalog.insert_partition(id, key.year, meta)?;
             catalog.delete_hot(&[(id, timestamps)])?;
         }
         for key in &lost {
@@ -191,24 +191,21 @@ fn kind_of_bars(
     Ok(source.map(|source| if source.is_demo() { "demo" } else { "real" }))
 }
 
-const ALL_BUT_THE_LAKE: &str = "bars that were not sealed yet, coverage, the conflict ledger and the runs: the catalog was gone or unreadable";
+const ALL_BUT_THE_LAKE: &str = "bars that were not sealed yet, coverage, conflicts and runs: the catalog was gone or unreadable";
 
 /// Carries out what can be carried out, and forgets the rest: its partition is then judged by what stands in the lake.
 fn finish_intents(layout: &Layout, catalog: &Catalog, out: &mut Repaired) -> Result<(), Error> {
     let by_id: BTreeMap<i32, SeriesKey> = catalog
         .series()?
         .into_iter()
-        .map(|(key, facts)| (facts.id, key))
+        .map(|(key, meta)| (meta.id, key))
         .collect();
     let (mut settle, mut forget) = (Vec::new(), Vec::new());
     for intent in catalog.intents()? {
         let Some(key) = by_id.get(&intent.series_id) else {
             continue;
         };
-        let key = PartitionKey {
-            series: key.clone(),
-            year: intent.year,
-        };
+        let key = PartitionKey::new(key, intent.year);
         match recover::place_of(layout, &key, &intent)? {
             Place::Nowhere => {
                 if !intent.is_seal {
@@ -238,12 +235,12 @@ fn finish_intents(layout: &Layout, catalog: &Catalog, out: &mut Repaired) -> Res
     })
 }
 
-type Sound = BTreeMap<PartitionKey, (PartitionFacts, Vec<i64>)>;
+type Sound = BTreeMap<PartitionKey, (PartitionMeta, Vec<i64>)>;
 
 /// The partitions whose values pass their own hash; the others go to quarantine.
 fn sound_partitions(
     layout: &Layout,
-    listed: &BTreeMap<SeriesKey, SeriesFacts>,
+    listed: &BTreeMap<SeriesKey, SeriesMeta>,
     out: &mut Repaired,
 ) -> Result<Sound, Error> {
     let mut walked = recover::walk_lake(layout)?;
@@ -255,19 +252,19 @@ fn sound_partitions(
         }
     }
     let keys: Vec<PartitionKey> = walked.partitions.into_keys().collect();
-    let checked: Vec<Result<(PartitionFacts, Vec<i64>), String>> = keys
+    let checked: Vec<Result<(PartitionMeta, Vec<i64>), String>> = keys
         .par_iter()
         .map(|key| sound_partition(layout, key))
         .collect();
     let mut sound = Sound::new();
     for (key, result) in keys.into_iter().zip(checked) {
         match result {
-            Ok(facts) => drop(sound.insert(key, facts)),
+            Ok(meta) => drop(sound.insert(key, meta)),
             Err(why) => {
                 let rows = listed
                     .get(&key.series)
-                    .and_then(|facts| facts.partitions.get(&key.year));
-                let rows = rows.map_or(String::new(), |facts| format!(" with {} bars", facts.rows));
+                    .and_then(|meta| meta.partitions.get(&key.year));
+                let rows = rows.map_or(String::new(), |meta| format!(" with {} bars", meta.rows));
                 out.lost.push(format!("{why}{rows}"));
                 quarantine(layout, &layout.partition(&key), out)?;
             }
@@ -283,20 +280,20 @@ fn sound_partitions(
 /// bars can't be told apart: both stay, and are reported.
 fn remove_copies(
     layout: &Layout,
-    listed: &BTreeMap<SeriesKey, SeriesFacts>,
+    listed: &BTreeMap<SeriesKey, SeriesMeta>,
     sound: &mut Sound,
     out: &mut Repaired,
 ) -> Result<(), Error> {
     let is_listed = |key: &PartitionKey| {
-        (listed.get(&key.series)).is_some_and(|facts| facts.partitions.contains_key(&key.year))
+        (listed.get(&key.series)).is_some_and(|meta| meta.partitions.contains_key(&key.year))
     };
     let own_ids: BTreeSet<Uuid> = (listed.values())
-        .flat_map(|facts| facts.partitions.values())
+        .flat_map(|meta| meta.partitions.values())
         .map(|partition| partition.store_id)
         .collect();
     let mut same: BTreeMap<(Uuid, &str), Vec<PartitionKey>> = BTreeMap::new();
-    for (key, (facts, _)) in sound.iter() {
-        let content = (facts.commit_id, facts.row_hash.as_str());
+    for (key, (meta, _)) in sound.iter() {
+        let content = (meta.commit_id, meta.row_hash.as_str());
         same.entry(content).or_default().push(key.clone());
     }
     let mut copies: Vec<PartitionKey> = Vec::new();
@@ -314,7 +311,7 @@ fn remove_copies(
     if !own_ids.is_empty() {
         let foreign = sound
             .iter()
-            .filter(|(key, (facts, _))| !is_listed(key) && !own_ids.contains(&facts.store_id));
+            .filter(|(key, (meta, _))| !is_listed(key) && !own_ids.contains(&meta.store_id));
         copies.extend(foreign.map(|(key, _)| key.clone()));
     }
     copies.sort();
@@ -350,7 +347,7 @@ fn move_to_new_path(layout: &Layout, path: &Path) -> Result<Option<PartitionKey>
 fn sound_partition(
     layout: &Layout,
     key: &PartitionKey,
-) -> Result<(PartitionFacts, Vec<i64>), String> {
+) -> Result<(PartitionMeta, Vec<i64>), String> {
     let partition = check_partition(layout, key, None).map_err(|damage| damage.to_string())?;
     let timestamps = partition.timestamps().map_err(|error| error.to_string())?;
     let digest = durable::checksum(&layout.partition(key)).map_err(|error| error.to_string())?;
@@ -358,7 +355,7 @@ fn sound_partition(
         return Err(format!("partition {key} is empty"));
     };
     let footer = partition.footer;
-    let facts = PartitionFacts {
+    let meta = PartitionMeta {
         rows: footer.rows,
         first,
         last,
@@ -368,22 +365,19 @@ fn sound_partition(
         digest,
         store_id: footer.store_id,
     };
-    Ok((facts, timestamps))
+    Ok((meta, timestamps))
 }
 
 /// Partitions that the catalog listed and the lake no longer holds.
 fn lost_partitions(
-    listed: &BTreeMap<SeriesKey, SeriesFacts>,
+    listed: &BTreeMap<SeriesKey, SeriesMeta>,
     sound: &Sound,
     out: &mut Repaired,
 ) -> BTreeSet<PartitionKey> {
     let mut lost = BTreeSet::new();
-    for (series, facts) in listed {
-        for (year, partition) in &facts.partitions {
-            let key = PartitionKey {
-                series: series.clone(),
-                year: *year,
-            };
+    for (series, meta) in listed {
+        for (year, partition) in &meta.partitions {
+            let key = PartitionKey::new(series, *year);
             match sound.get(&key) {
                 None => {
                     let line = format!("partition {key} with {} bars", partition.rows);
@@ -423,13 +417,12 @@ struct LostSegments {
 fn lost_segments(
     layout: &Layout,
     catalog: &Catalog,
-    listed: &BTreeMap<SeriesKey, SeriesFacts>,
+    listed: &BTreeMap<SeriesKey, SeriesMeta>,
     sound: &Sound,
     out: &mut Repaired,
 ) -> Result<LostSegments, Error> {
-    let by_id: BTreeMap<i32, &SeriesKey> = (listed.iter())
-        .map(|(key, facts)| (facts.id, key))
-        .collect();
+    let by_id: BTreeMap<i32, &SeriesKey> =
+        (listed.iter()).map(|(key, meta)| (meta.id, key)).collect();
     let mut lost = LostSegments::default();
     let mut whole = BTreeSet::new();
     for (name, digest) in catalog.segments()? {
@@ -446,7 +439,7 @@ fn lost_segments(
                 series,
                 year: part.year,
             };
-            let sealed = sound.get(&key).map_or(0, |(facts, _)| facts.commit_seq);
+            let sealed = sound.get(&key).map_or(0, |(meta, _)| meta.commit_seq);
             if sealed < part.commit_seq {
                 rows += part.places.len();
                 lost.dates.push((key.series, dates_around(&part)));
@@ -473,16 +466,16 @@ fn dates_around(part: &Part) -> Option<DateRange> {
 /// The series of the old catalog, and those that only the lake knows.
 fn with_new_series(
     catalog: &Catalog,
-    mut series: BTreeMap<SeriesKey, SeriesFacts>,
+    mut series: BTreeMap<SeriesKey, SeriesMeta>,
     sound: &Sound,
-) -> Result<BTreeMap<SeriesKey, SeriesFacts>, Error> {
+) -> Result<BTreeMap<SeriesKey, SeriesMeta>, Error> {
     let mut next = catalog.next_series_id()?;
     for key in sound.keys() {
         if !series.contains_key(&key.series) {
             // The footer says what the series was recorded as.
             let layout = Layout::new(catalog.root());
             let provenance = Partition::open(&layout.partition(key))?.footer.provenance;
-            series.insert(key.series.clone(), SeriesFacts::new(next, provenance));
+            series.insert(key.series.clone(), SeriesMeta::new(next, provenance));
             next += 1;
         }
     }
@@ -491,14 +484,14 @@ fn with_new_series(
 
 fn recount(
     catalog: &Catalog,
-    series: &BTreeMap<SeriesKey, SeriesFacts>,
+    series: &BTreeMap<SeriesKey, SeriesMeta>,
     sound: &Sound,
     overrides: &Overrides,
 ) -> Result<(), Error> {
-    for (key, facts) in series {
+    for (key, meta) in series {
         let hot = catalog
-            .hot_rows(&[facts.id], TimeRange::ALL)?
-            .remove(&facts.id)
+            .hot_rows(&[meta.id], TimeRange::ALL)?
+            .remove(&meta.id)
             .unwrap_or_default();
         let mut timestamps = hot.bars.timestamps().to_vec();
         for (_, (_, sealed)) in sound
@@ -508,10 +501,10 @@ fn recount(
             timestamps.extend_from_slice(sealed);
         }
         timestamps.sort_unstable();
-        let calendar = Calendar::for_exchange_with(&facts.provenance.exchange, overrides).ok();
+        let calendar = Calendar::for_exchange_with(&meta.provenance.exchange, overrides).ok();
         catalog.replace_sessions(
-            facts.id,
-            &sessions::count(facts.id, &timestamps, calendar.as_ref()),
+            meta.id,
+            &sessions::count(meta.id, &timestamps, calendar.as_ref()),
         )?;
     }
     Ok(())

@@ -30,26 +30,23 @@ impl Store {
             end: *last + 1,
         };
         let inner = self.inner();
-        let Some(facts) = inner.series.get(series).cloned() else {
+        let Some(meta) = inner.series.get(series).cloned() else {
             return Ok(Comparison::default());
         };
         let overlaps = |first: Timestamp, last: Timestamp| {
             first.micros() < range.end && range.start <= last.micros()
         };
-        let is_hot = (facts.hot.values()).any(|year| overlaps(year.first, year.last));
-        let is_sealed = (facts.partitions.values()).any(|year| overlaps(year.first, year.last));
+        let is_hot = (meta.hot.values()).any(|year| overlaps(year.first, year.last));
+        let is_sealed = (meta.partitions.values()).any(|year| overlaps(year.first, year.last));
         if !(is_hot || is_sealed) {
             return Ok(Comparison::default());
         }
         let hot = match is_hot {
-            true => inner
-                .catalog
-                .hot_rows(&[facts.id], range)?
-                .remove(&facts.id),
+            true => inner.catalog.hot_rows(&[meta.id], range)?.remove(&meta.id),
             false => None,
         };
         drop(inner);
-        let staged = self.staged_in(series, &facts, range, hot.as_ref())?;
+        let staged = self.staged_in(series, &meta, range, hot.as_ref())?;
         let sorted = merge::sort(bars.clone(), OnConflict::Ignore);
         let compared = merge::compare(&sorted.bars, &staged);
         Ok(Comparison {
@@ -64,16 +61,16 @@ impl Store {
     #[must_use]
     pub fn time_bounds(&self, series: &SeriesKey) -> Option<(Timestamp, Timestamp)> {
         let inner = self.inner();
-        let facts = inner.series.get(series)?;
-        Some((facts.first()?, facts.last()?))
+        let meta = inner.series.get(series)?;
+        Some((meta.first()?, meta.last()?))
     }
 
     /// Whether bars of this provenance may join a series, as far as exchange, basis and hours go.
     #[must_use]
     pub fn accepts(&self, series: &SeriesKey, offered: &Provenance) -> bool {
         let inner = self.inner();
-        inner.series.get(series).is_none_or(|facts| {
-            super::commit::mix(&facts.provenance, offered, series.interval).is_some()
+        inner.series.get(series).is_none_or(|meta| {
+            super::commit::merge_provenance(&meta.provenance, offered, series.interval).is_some()
         })
     }
 }

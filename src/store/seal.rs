@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::model::SeriesKey;
 
-use super::catalog::SeriesFacts;
+use super::catalog::SeriesMeta;
 use super::error::Error;
 use super::handle::Store;
 use super::layout::PartitionKey;
@@ -52,21 +52,18 @@ impl Store {
             let mut due = Vec::new();
             let inner = self.inner();
             for key in touched {
-                let Some(facts) = inner.series.get(key) else {
+                let Some(meta) = inner.series.get(key) else {
                     continue;
                 };
-                for (year, hot) in &facts.hot {
-                    let sealed = facts
+                for (year, hot) in &meta.hot {
+                    let sealed = meta
                         .partitions
                         .get(year)
                         .map_or(0, |partition| partition.rows);
                     if hot.rows >= rule.partition_rows_min
                         && hot.rows >= sealed / rule.partition_sealed_per_hot.max(1)
                     {
-                        due.push(PartitionKey {
-                            series: key.clone(),
-                            year: *year,
-                        });
+                        due.push(PartitionKey::new(key, *year));
                     }
                 }
             }
@@ -78,12 +75,9 @@ impl Store {
     fn partitions_where(&self, wanted: impl Fn(&SeriesKey, i32) -> bool) -> Vec<PartitionKey> {
         let inner = self.inner();
         let mut due = Vec::new();
-        for (key, facts) in &inner.series {
-            for year in facts.hot.keys().filter(|year| wanted(key, **year)) {
-                due.push(PartitionKey {
-                    series: key.clone(),
-                    year: *year,
-                });
+        for (key, meta) in &inner.series {
+            for year in meta.hot.keys().filter(|year| wanted(key, **year)) {
+                due.push(PartitionKey::new(key, *year));
             }
         }
         due
@@ -113,9 +107,9 @@ impl Store {
 
     fn rows_of(&self, key: &PartitionKey) -> u64 {
         let inner = self.inner();
-        inner.series.get(&key.series).map_or(0, |facts| {
-            facts.hot.get(&key.year).map_or(0, |hot| hot.rows)
-                + facts
+        inner.series.get(&key.series).map_or(0, |meta| {
+            meta.hot.get(&key.year).map_or(0, |hot| hot.rows)
+                + meta
                     .partitions
                     .get(&key.year)
                     .map_or(0, |partition| partition.rows)
@@ -127,15 +121,14 @@ impl Store {
             .locks
             .lock(keys.iter().map(|key| key.series.clone()).collect());
         // Read again under the lock: another thread may have sealed some of them meanwhile.
-        let partitions: Vec<(PartitionKey, SeriesFacts)> = {
+        let partitions: Vec<(PartitionKey, SeriesMeta)> = {
             let inner = self.inner();
             keys.iter()
                 .filter_map(|key| {
-                    let facts = inner.series.get(&key.series)?;
-                    facts
-                        .hot
+                    let meta = inner.series.get(&key.series)?;
+                    meta.hot
                         .contains_key(&key.year)
-                        .then(|| (key.clone(), facts.clone()))
+                        .then(|| (key.clone(), meta.clone()))
                 })
                 .collect()
         };
@@ -146,13 +139,13 @@ impl Store {
         let pending: Vec<_> = planned
             .into_iter()
             .filter_map(|one| {
-                let (_, facts) = partitions.iter().find(|(key, _)| *key == one.key)?;
-                Some(one.with_series_id(facts.id))
+                let (_, meta) = partitions.iter().find(|(key, _)| *key == one.key)?;
+                Some(one.with_series_id(meta.id))
             })
             .collect();
         let moved: u64 = partitions
             .iter()
-            .filter_map(|(key, facts)| facts.hot.get(&key.year))
+            .filter_map(|(key, meta)| meta.hot.get(&key.year))
             .map(|hot| hot.rows)
             .sum();
         let count = pending.len() as u64;
@@ -163,11 +156,11 @@ impl Store {
             })
         };
         if let Err(error) = recorded {
-            publish::discard(self, &pending, &error);
+            publish::abort_recorded(self, &pending, &error);
             return Err(error);
         }
         crate::crash_point!("seal.after-intent");
-        publish::carry_out(self, pending)?;
+        publish::apply_intents(self, pending)?;
         drop(held);
         sealed.partitions += count;
         sealed.rows += moved;

@@ -86,7 +86,7 @@ impl Reader {
         let by_id: HashMap<i32, &SeriesKey> = self
             .series
             .iter()
-            .map(|(key, facts)| (facts.id, key))
+            .map(|(key, meta)| (meta.id, key))
             .collect();
         let mut out = BTreeMap::new();
         for of_series in rows.chunk_by(|a, b| a.0 == b.0) {
@@ -170,7 +170,7 @@ impl Reader {
     ) -> Result<HashMap<Ticker, Vec<NaiveDate>>, Error> {
         let by_id: HashMap<i32, &SeriesKey> = (self.series.iter())
             .filter(|(key, _)| key.interval == interval)
-            .map(|(key, facts)| (facts.id, key))
+            .map(|(key, meta)| (meta.id, key))
             .collect();
         let catalog = self.catalog()?;
         let failed = |error| catalog.failed(error);

@@ -65,19 +65,16 @@ impl Reader {
 
     fn sealed_of(&self, series: &SeriesKey, ranges: &[TimeRange]) -> Result<Vec<i64>, Error> {
         let mut found = Vec::new();
-        let Some(facts) = self.series.get(series) else {
+        let Some(meta) = self.series.get(series) else {
             return Ok(found);
         };
-        let facts = self.with_overlay(series, facts);
-        for (year, partition) in &facts.partitions {
+        let meta = self.with_overlay(series, meta);
+        for (year, partition) in &meta.partitions {
             let (first, last) = (partition.first.micros(), partition.last.micros());
             if !(ranges.iter()).any(|range| first < range.end && range.start <= last) {
                 continue;
             }
-            let key = PartitionKey {
-                series: series.clone(),
-                year: *year,
-            };
+            let key = PartitionKey::new(series, *year);
             let overlay = self.overlay.get(&key).map(|(path, _)| path.clone());
             let path = overlay.unwrap_or_else(|| self.layout.partition(&key));
             let timestamps = Partition::open(&path)?.timestamps()?;
@@ -94,16 +91,16 @@ impl Reader {
     fn add_hot_timestamps(&self, wanted: &[Wanted], found: &mut [Vec<i64>]) -> Result<(), Error> {
         let mut hot: Vec<(i32, usize)> = Vec::new();
         for (place, (series, ranges)) in wanted.iter().enumerate() {
-            let Some(facts) = self.series.get(series) else {
+            let Some(meta) = self.series.get(series) else {
                 continue;
             };
-            let facts = self.with_overlay(series, facts);
-            let overlaps = (facts.hot.values()).any(|hot| {
+            let meta = self.with_overlay(series, meta);
+            let overlaps = (meta.hot.values()).any(|hot| {
                 (ranges.iter())
                     .any(|range| hot.first.micros() < range.end && range.start <= hot.last.micros())
             });
             if overlaps {
-                hot.push((facts.id, place));
+                hot.push((meta.id, place));
             }
         }
         for some in hot.chunks(SERIES_A_QUERY) {

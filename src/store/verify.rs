@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::model::{SeriesKey, TimeRange};
 
-use super::catalog::{PartitionFacts, SeriesFacts};
+use super::catalog::{PartitionMeta, SeriesMeta};
 use super::drop_bars::recount;
 use super::durable;
 use super::error::{Damage, Error};
@@ -64,13 +64,10 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
         strangers,
     } = recover::walk_lake(layout)?;
     let mut damage: Vec<Damage> = strangers.into_iter().map(Damage::Stranger).collect();
-    let mut listed: Vec<(PartitionKey, &PartitionFacts)> = Vec::new();
-    for (key, facts) in &reader.series {
-        for (year, partition) in &facts.partitions {
-            let key = PartitionKey {
-                series: key.clone(),
-                year: *year,
-            };
+    let mut listed: Vec<(PartitionKey, &PartitionMeta)> = Vec::new();
+    for (key, meta) in &reader.series {
+        for (year, partition) in &meta.partitions {
+            let key = PartitionKey::new(key, *year);
             if reader.overlay.contains_key(&key) {
                 continue;
             }
@@ -86,7 +83,7 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
     damage.extend(in_lake.into_keys().map(Damage::PartitionUnknown));
     let checked: Vec<Result<(), Damage>> = listed
         .par_iter()
-        .map(|(key, facts)| check_partition(layout, key, Some(facts)).map(drop))
+        .map(|(key, meta)| check_partition(layout, key, Some(meta)).map(drop))
         .collect();
     damage.extend(checked.into_iter().filter_map(Result::err));
 
@@ -96,7 +93,7 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
     let counts: Vec<Result<Vec<Damage>, Error>> = reader
         .series
         .par_iter()
-        .map(|(key, facts)| check_series(&reader, key, facts))
+        .map(|(key, meta)| check_series(&reader, key, meta))
         .collect();
     let mut unreadable: BTreeSet<SeriesKey> = damage.iter().filter_map(series_of).collect();
     unreadable.extend(of_damaged);
@@ -141,7 +138,7 @@ fn check_segments(reader: &Reader) -> Result<(Vec<Damage>, BTreeSet<SeriesKey>),
         }
     }
     let series = (reader.series.iter())
-        .filter(|(_, facts)| ids.contains(&facts.id))
+        .filter(|(_, meta)| ids.contains(&meta.id))
         .map(|(key, _)| key.clone())
         .collect();
     Ok((damage, series))
@@ -190,12 +187,12 @@ fn series_of(damage: &Damage) -> Option<SeriesKey> {
 pub(super) fn check_partition(
     layout: &Layout,
     key: &PartitionKey,
-    facts: Option<&PartitionFacts>,
+    meta: Option<&PartitionMeta>,
 ) -> Result<Partition, Damage> {
     let unreadable = |why: String| Damage::PartitionUnreadable(key.clone(), why);
     let path = layout.partition(key);
     let partition = Partition::open(&path).map_err(|error| unreadable(error.to_string()))?;
-    if let Some(how) = facts.and_then(|facts| publish::differs(&partition, facts)) {
+    if let Some(how) = meta.and_then(|meta| publish::differs(&partition, meta)) {
         return Err(Damage::PartitionDiffers(key.clone(), how));
     }
     let mut hasher = RowHasher::default();
@@ -221,9 +218,9 @@ pub(super) fn check_partition(
         return Err(unreadable("its values fail its hash".to_owned()));
     }
     // The values may survive what the bytes around them do not.
-    if let Some(facts) = facts {
+    if let Some(meta) = meta {
         let found = durable::checksum(&path).map_err(|error| unreadable(error.to_string()))?;
-        if found.is_none_or(|digest| digest.checksum != facts.digest.checksum) {
+        if found.is_none_or(|digest| digest.checksum != meta.digest.checksum) {
             return Err(unreadable("its bytes fail their checksum".to_owned()));
         }
     }
@@ -231,15 +228,11 @@ pub(super) fn check_partition(
 }
 
 /// A series as its readers see it: each key once, as many rows and sessions as counted.
-fn check_series(
-    reader: &Reader,
-    key: &SeriesKey,
-    facts: &SeriesFacts,
-) -> Result<Vec<Damage>, Error> {
+fn check_series(reader: &Reader, key: &SeriesKey, meta: &SeriesMeta) -> Result<Vec<Damage>, Error> {
     let mut damage = Vec::new();
-    let hot = match facts.hot.is_empty() {
+    let hot = match meta.hot.is_empty() {
         true => StagedRows::default(),
-        false => reader.hot_rows_of(key, facts, TimeRange::ALL)?,
+        false => reader.hot_rows_of(key, meta, TimeRange::ALL)?,
     };
     let mut twice = hot
         .bars
@@ -249,7 +242,7 @@ fn check_series(
         .count() as u64;
     for (year, _) in super::catalog::years(hot.bars.timestamps()) {
         let is_overlaid = (reader.overlay.keys()).any(|one| one.series == *key && one.year == year);
-        if let Some(partition) = facts.partitions.get(&year).filter(|_| !is_overlaid) {
+        if let Some(partition) = meta.partitions.get(&year).filter(|_| !is_overlaid) {
             let sealed =
                 publish::open_checked(&reader.layout, key, year, partition)?.timestamps()?;
             twice += (hot.bars.timestamps().iter())
@@ -260,12 +253,12 @@ fn check_series(
     if twice > 0 {
         damage.push(Damage::DuplicateKeys(key.clone(), twice));
     }
-    if recount(&hot) != facts.hot {
+    if recount(&hot) != meta.hot {
         let how = "its hot bars are not those that the catalog lists".to_owned();
         damage.push(Damage::CountsDiffer(key.clone(), how));
     }
-    let counted = reader.session_rows(facts.id)?;
-    let held = facts.sealed_rows() + facts.hot_rows();
+    let counted = reader.session_rows(meta.id)?;
+    let held = meta.sealed_rows() + meta.hot_rows();
     if reader.overlay.is_empty() && counted != held {
         let how = format!("{counted} counted by session, {held} held");
         damage.push(Damage::CountsDiffer(key.clone(), how));

@@ -68,12 +68,9 @@ impl Reader {
     fn lake_selects(&self, connection: &Connection) -> Result<Vec<String>, Error> {
         let mut lists: BTreeMap<Interval, String> = BTreeMap::new();
         let mut selects = Vec::new();
-        for (series, facts) in &self.series {
-            for year in facts.partitions.keys() {
-                let key = PartitionKey {
-                    series: series.clone(),
-                    year: *year,
-                };
+        for (series, meta) in &self.series {
+            for year in meta.partitions.keys() {
+                let key = PartitionKey::new(series, *year);
                 let path = self.layout.partition(&key);
                 if self.overlay.contains_key(&key) || self.is_gone(&path) {
                     continue;
@@ -147,12 +144,9 @@ impl Reader {
     fn listed_files(&self, root: &str) -> Result<Vec<String>, Error> {
         let within = Layout::new(Path::new(root));
         let mut files = Vec::new();
-        for (series, facts) in &self.series {
-            for year in facts.partitions.keys() {
-                files.push(within.partition(&PartitionKey {
-                    series: series.clone(),
-                    year: *year,
-                }));
+        for (series, meta) in &self.series {
+            for year in meta.partitions.keys() {
+                files.push(within.partition(&PartitionKey::new(series, *year)));
             }
         }
         if self.catalog.is_some() {

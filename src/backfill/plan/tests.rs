@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{Basis, Interval, SeriesKey, TypedDate};
-use crate::store::AnswerStatus;
+use crate::store::CoverageStatus;
 use proptest::prelude::*;
 
 fn range(first: &str, last: &str) -> DateRange {
@@ -23,8 +23,8 @@ fn date_time(text: &str) -> Timestamp {
         .into()
 }
 
-fn answer(ticker: &Ticker, dates: DateRange, status: AnswerStatus) -> Answer {
-    Answer {
+fn answer(ticker: &Ticker, dates: DateRange, status: CoverageStatus) -> CoverageEntry {
+    CoverageEntry {
         series: SeriesKey {
             interval: Interval::M1,
             ticker: ticker.clone(),
@@ -39,7 +39,7 @@ fn answer(ticker: &Ticker, dates: DateRange, status: AnswerStatus) -> Answer {
     }
 }
 
-fn plan(first: &str, last: &str, answers: &[(&str, &str, AnswerStatus, Basis)]) -> Vec<String> {
+fn plan(first: &str, last: &str, answers: &[(&str, &str, CoverageStatus, Basis)]) -> Vec<String> {
     plan_since(first, last, answers, &[], None, 0)
 }
 
@@ -81,7 +81,7 @@ fn shown(w: &Window) -> String {
 fn plan_since(
     first: &str,
     last: &str,
-    answers: &[(&str, &str, AnswerStatus, Basis)],
+    answers: &[(&str, &str, CoverageStatus, Basis)],
     sessions: &[&str],
     since: Option<Since>,
     overlap: usize,
@@ -93,8 +93,8 @@ fn plan_since(
         overlap,
         ..planner(&calendar, range(first, last), 3)
     };
-    let answers: Vec<Answer> = (answers.iter())
-        .map(|(first, last, status, basis)| Answer {
+    let answers: Vec<CoverageEntry> = (answers.iter())
+        .map(|(first, last, status, basis)| CoverageEntry {
             provenance: provenance(*basis),
             ..answer(&ticker, range(first, last), *status)
         })
@@ -139,7 +139,7 @@ fn a_lone_day_is_asked_with_the_session_before_the_range() {
 
 #[test]
 fn answered_days_are_taken_off_where_the_same_was_asked() {
-    let rows = AnswerStatus::Rows;
+    let rows = CoverageStatus::Rows;
     let adjusted = Basis::SplitAdjusted;
     let week = ("2025-02-03", "2025-02-05");
     assert_eq!(
@@ -160,9 +160,9 @@ fn answered_days_are_taken_off_where_the_same_was_asked() {
         2
     );
     // Failed or partial days are asked again; one good answer is enough, whatever came after it.
-    let failed = (week.0, week.1, AnswerStatus::Failed, adjusted);
+    let failed = (week.0, week.1, CoverageStatus::Failed, adjusted);
     assert!(plan("2025-02-03", "2025-02-05", &[failed])[0].ends_with("again"));
-    let good = (week.0, week.1, AnswerStatus::Empty, adjusted);
+    let good = (week.0, week.1, CoverageStatus::Empty, adjusted);
     assert!(plan("2025-02-03", "2025-02-05", &[good, failed]).is_empty());
 }
 
@@ -257,7 +257,7 @@ fn a_partial_session_is_requested_again_whatever_the_overlap() {
     let staged = ["2025-02-04", "2025-02-05", "2025-02-06"];
     let adjusted = Basis::SplitAdjusted;
     let calendar = Calendar::for_exchange("NASDAQ").unwrap();
-    let ask = |answers: &[(&str, AnswerStatus)]| {
+    let ask = |answers: &[(&str, CoverageStatus)]| {
         let planner = Planner {
             since: Some(Since::Last),
             resumes: false,
@@ -283,7 +283,7 @@ fn a_partial_session_is_requested_again_whatever_the_overlap() {
             .map(shown)
             .collect::<Vec<_>>()
     };
-    let (rows, partial) = (AnswerStatus::Rows, AnswerStatus::Partial);
+    let (rows, partial) = (CoverageStatus::Rows, CoverageStatus::Partial);
     assert_eq!(
         ask(&[("2025-02-06", rows)]),
         ["2025-02-06..2025-02-07 2025-02-07"]
@@ -351,12 +351,12 @@ proptest! {
         let dates = DateRange::new(at(start), at(start + days)).unwrap();
         let planner = planner(&calendar, dates, span_max);
         let statuses = [
-            AnswerStatus::Rows,
-            AnswerStatus::Empty,
-            AnswerStatus::Partial,
-            AnswerStatus::Failed,
+            CoverageStatus::Rows,
+            CoverageStatus::Empty,
+            CoverageStatus::Partial,
+            CoverageStatus::Failed,
         ];
-        let answers: Vec<Answer> = (answers.into_iter())
+        let answers: Vec<CoverageEntry> = (answers.into_iter())
             .map(|(first, days, status)| {
                 let dates = DateRange::new(at(first), at(first + days)).unwrap();
                 answer(&ticker, dates, statuses[status])

@@ -14,7 +14,7 @@ use crate::cli::error::CliError;
 use crate::gaps::{RefillRequest, RequestKind, Scope, Survey, asked, outcome, survey};
 use crate::model::{Basis, DateRange, Hours, OnConflict, Provenance, SeriesKey, Ticker};
 use crate::report::{RunReport, UnitReport, UnitStatus};
-use crate::store::{Answer, FilledInVain, OpenOptions, Reader, RunId, Store};
+use crate::store::{CoverageEntry, OpenOptions, Reader, RefillAttempts, RunId, Store};
 
 /// What a fill is to do.
 pub(in crate::cli) struct FillSettings {
@@ -176,7 +176,7 @@ fn merge(report: &mut RunReport, filled: RunReport) {
 struct Work {
     survey: Survey,
     asked: Vec<RefillRequest>,
-    in_vain: BTreeMap<SeriesKey, Vec<FilledInVain>>,
+    in_vain: BTreeMap<SeriesKey, Vec<RefillAttempts>>,
     left_out: usize,
 }
 
@@ -189,7 +189,7 @@ impl Work {
         as_what: Option<&Provenance>,
     ) -> Result<Self, CliError> {
         let survey = survey(reader, &settings.scope, book)?;
-        let in_vain = reader.fills(source::source(settings.service.provider).as_str())?;
+        let in_vain = reader.refills(source::source(settings.service.provider).as_str())?;
         let service = &settings.service;
         let provenance = |staged: &Provenance| match as_what {
             Some(provenance) => provenance.clone(),
@@ -285,7 +285,7 @@ impl Work {
         let mut outcomes = BTreeMap::new();
         let mut coverage = reader.all_coverage()?;
         for asked in &self.asked {
-            let answers: Vec<Answer> = coverage.remove(&asked.series).unwrap_or_default();
+            let answers: Vec<CoverageEntry> = coverage.remove(&asked.series).unwrap_or_default();
             let before = self
                 .in_vain
                 .get(&asked.series)
@@ -296,7 +296,7 @@ impl Work {
             }
         }
         drop(reader);
-        store.record_fills(provider.as_str(), &outcomes)?;
+        store.record_refills(provider.as_str(), &outcomes)?;
         Ok((report, after))
     }
 }

@@ -10,7 +10,7 @@ use crate::model::{Timestamp, year_start_micros};
 use crate::store::error::Error;
 
 use super::Catalog;
-use super::facts::{PARTITION_COLUMNS, PartitionFacts, read_partition};
+use super::meta::{PARTITION_COLUMNS, PartitionMeta, read_partition};
 use super::records::{instants, texts};
 
 /// A partition being replaced.
@@ -18,7 +18,7 @@ use super::records::{instants, texts};
 pub(crate) struct Intent {
     pub series_id: i32,
     pub year: i32,
-    pub new: PartitionFacts,
+    pub new: PartitionMeta,
     /// Name of the temporary file, inside `tmp/`.
     pub temporary: PathBuf,
     pub old_checksum: Option<String>,
@@ -58,7 +58,7 @@ impl Catalog {
         &self,
         intents: &(impl Iterator<Item = &'a Intent> + Clone),
     ) -> Result<(), Error> {
-        let facts = || intents.clone().map(|intent| &intent.new);
+        let metas = || intents.clone().map(|intent| &intent.new);
         let owned = |text: fn(&Intent) -> String| -> ArrayRef {
             Arc::new(StringArray::from_iter_values(intents.clone().map(text)))
         };
@@ -72,21 +72,21 @@ impl Catalog {
                     intents.clone().map(|intent| intent.year),
                 )),
                 Arc::new(Int64Array::from_iter_values(
-                    facts().map(|new| new.rows as i64),
+                    metas().map(|new| new.rows as i64),
                 )),
-                instants(facts().map(|new| new.first)),
-                instants(facts().map(|new| new.last)),
+                instants(metas().map(|new| new.first)),
+                instants(metas().map(|new| new.last)),
                 Arc::new(Int64Array::from_iter_values(
-                    facts().map(|new| new.commit_seq as i64),
+                    metas().map(|new| new.commit_seq as i64),
                 )),
                 owned(|intent| intent.new.commit_id.to_string()),
-                texts(facts().map(|new| new.row_hash.as_str())),
-                texts(facts().map(|new| new.digest.checksum.as_str())),
+                texts(metas().map(|new| new.row_hash.as_str())),
+                texts(metas().map(|new| new.digest.checksum.as_str())),
                 Arc::new(Int64Array::from_iter_values(
-                    facts().map(|new| new.digest.bytes as i64),
+                    metas().map(|new| new.digest.bytes as i64),
                 )),
                 Arc::new(Int64Array::from_iter_values(
-                    facts().map(|new| new.digest.modified_ns),
+                    metas().map(|new| new.digest.modified_ns),
                 )),
                 owned(|intent| intent.new.store_id.to_string()),
                 owned(|intent| intent.temporary.to_string_lossy().into_owned()),

@@ -4,20 +4,19 @@
 
 mod append;
 mod checkpoint;
-mod covered;
-mod facts;
 mod hot;
 mod intents;
 mod log;
+mod meta;
 mod open;
-mod records;
+pub(in crate::store) mod records;
 
-pub(crate) use facts::{PartitionFacts, SeriesFacts};
 pub(crate) use hot::segments::{NewPart, NewSegment, Part};
 pub(crate) use hot::{HotYear, years};
 pub(crate) use intents::Intent;
+pub(crate) use meta::{PartitionMeta, SeriesMeta};
 pub(crate) use open::{Catalog, Opened, use_utc};
-pub(crate) use records::{CommitRecord, LedgerRow, SessionRow};
+pub(crate) use records::{CommitRecord, ConflictRecord, SessionRow};
 
 /// An instant as a parameter of a statement.
 pub(crate) fn instant(micros: i64) -> duckdb::types::Value {

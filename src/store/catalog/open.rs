@@ -73,7 +73,7 @@ impl Catalog {
         } else {
             catalog.make()?
         };
-        catalog.run(crate::store::fills::TABLE)?;
+        catalog.run(crate::store::refills::TABLE)?;
         catalog.run(segments::TABLES)?;
         catalog.look_for_segments()?;
         Ok(Opened {

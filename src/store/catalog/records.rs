@@ -32,7 +32,7 @@ pub(crate) struct CommitRecord {
 
 /// One offered bar that differed from the staged one.
 #[derive(Clone, Debug)]
-pub(crate) struct LedgerRow {
+pub(crate) struct ConflictRecord {
     pub series_id: i32,
     pub staged: Bar,
     pub staged_source: String,
@@ -52,16 +52,16 @@ pub(crate) struct SessionRow {
     pub last: Timestamp,
 }
 
-pub(super) fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
+pub(in crate::store) fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
     Arc::new(values.map(Some).collect::<StringArray>())
 }
 
-pub(super) fn instants(values: impl Iterator<Item = Timestamp>) -> ArrayRef {
+pub(in crate::store) fn instants(values: impl Iterator<Item = Timestamp>) -> ArrayRef {
     let micros: Vec<i64> = values.map(Timestamp::micros).collect();
     Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC"))
 }
 
-pub(super) fn dates(values: impl Iterator<Item = NaiveDate>) -> ArrayRef {
+pub(in crate::store) fn dates(values: impl Iterator<Item = NaiveDate>) -> ArrayRef {
     let days: Vec<i32> = values
         .map(|day| (date_micros(day) / DAY_MICROS) as i32)
         .collect();
@@ -198,15 +198,17 @@ impl Catalog {
     }
 
     /// Records restated values, once for each series, timestamp and offered values.
-    pub fn insert_conflicts(&self, run: &RunId, ledger: &[LedgerRow]) -> Result<(), Error> {
-        if ledger.is_empty() {
+    pub fn insert_conflicts(&self, run: &RunId, conflicts: &[ConflictRecord]) -> Result<(), Error> {
+        if conflicts.is_empty() {
             return Ok(());
         }
         let run = run.to_string();
-        let side = |bar: fn(&LedgerRow) -> &Bar, source: fn(&LedgerRow) -> &str| -> Vec<ArrayRef> {
+        let side = |bar: fn(&ConflictRecord) -> &Bar,
+                    source: fn(&ConflictRecord) -> &str|
+         -> Vec<ArrayRef> {
             let double = |value: fn(&Bar) -> f64| -> ArrayRef {
                 Arc::new(
-                    ledger
+                    conflicts
                         .iter()
                         .map(|row| Some(value(bar(row))))
                         .collect::<Float64Array>(),
@@ -219,33 +221,33 @@ impl Catalog {
                 double(|bar| bar.close),
                 double(|bar| bar.volume),
                 Arc::new(
-                    ledger
+                    conflicts
                         .iter()
                         .map(|row| bar(row).vwap)
                         .collect::<Float64Array>(),
                 ),
                 Arc::new(
-                    ledger
+                    conflicts
                         .iter()
                         .map(|row| bar(row).trades)
                         .collect::<Int64Array>(),
                 ),
-                texts(ledger.iter().map(source)),
+                texts(conflicts.iter().map(source)),
             ]
         };
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(
-                ledger
+                conflicts
                     .iter()
                     .map(|row| row.series_id)
                     .collect::<Int32Array>(),
             ),
-            instants(ledger.iter().map(|row| row.offered.timestamp)),
+            instants(conflicts.iter().map(|row| row.offered.timestamp)),
         ];
         columns.extend(side(|row| &row.staged, |row| &row.staged_source));
         columns.extend(side(|row| &row.offered, |row| &row.offered_source));
-        columns.push(texts(ledger.iter().map(|row| row.resolution)));
-        columns.push(texts(ledger.iter().map(|_| run.as_str())));
+        columns.push(texts(conflicts.iter().map(|row| row.resolution)));
+        columns.push(texts(conflicts.iter().map(|_| run.as_str())));
         self.run("CREATE OR REPLACE TEMP TABLE offered_conflicts AS FROM conflicts LIMIT 0")?;
         self.append("offered_conflicts", columns)?;
         self.run(

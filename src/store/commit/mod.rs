@@ -18,15 +18,15 @@ use uuid::Uuid;
 
 use crate::model::{Bars, BasisChange, OnConflict, Provenance, SeriesKey, Source};
 
-use super::catalog::LedgerRow;
-use super::coverage::Answer;
+use super::catalog::ConflictRecord;
+use super::coverage::CoverageEntry;
 use super::error::{Error, Refusal};
 use super::handle::Store;
 use super::merge;
 use super::rows::StagedRows;
 use super::run::RunId;
 use prepare::Draft;
-pub(super) use prepare::mix;
+pub(super) use prepare::merge_provenance;
 
 /// A batch offered to the store.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct Offer {
     /// The program itself asks again: under `fail`, identical rows are no conflict then.
     pub asked_again: bool,
     /// What was asked to get these bars; recorded with them.
-    pub coverage: Vec<Answer>,
+    pub coverage: Vec<CoverageEntry>,
 }
 
 /// What a commit did, row by row counted.
@@ -98,9 +98,9 @@ pub(super) struct Prepared {
     pub rows: StagedRows,
     /// Keys among `rows` that replace a staged row.
     pub replaced: Vec<i64>,
-    pub ledger: Vec<LedgerRow>,
+    pub conflicts: Vec<ConflictRecord>,
     pub new_timestamps: Vec<i64>,
-    pub coverage: Vec<Answer>,
+    pub coverage: Vec<CoverageEntry>,
     pub counts: Tally,
     pub basis_change: Option<BasisChange>,
     pub publishes: bool,
@@ -157,16 +157,16 @@ impl Store {
             .collect();
 
         let held = self.locks.lock(keys.clone());
-        let (facts, hot) = self.facts_of(&drafts)?;
+        let (meta, hot) = self.meta_of(&drafts)?;
         let mut answers = Vec::with_capacity(drafts.len());
         let mut prepared = Vec::new();
-        for (draft, facts) in drafts.into_iter().zip(facts) {
-            let staged_hot = facts.as_ref().and_then(|facts| hot.get(&facts.id));
-            match self.prepare(draft, facts.as_ref(), staged_hot)? {
+        for (draft, meta) in drafts.into_iter().zip(meta) {
+            let staged_hot = meta.as_ref().and_then(|meta| hot.get(&meta.id));
+            match self.prepare(draft, meta.as_ref(), staged_hot)? {
                 Ok(ready)
                     if ready.rows.is_empty()
                         && ready.coverage.is_empty()
-                        && ready.ledger.is_empty() =>
+                        && ready.conflicts.is_empty() =>
                 {
                     answers.push(Some(Ok(Committed {
                         commit: None,

@@ -8,7 +8,7 @@ use crate::model::{
     Bar, Bars, Basis, BasisChange, Hours, Interval, OnConflict, Provenance, SeriesKey, TimeRange,
     Timestamp,
 };
-use crate::store::catalog::{HotYear, LedgerRow, SeriesFacts};
+use crate::store::catalog::{ConflictRecord, HotYear, SeriesMeta};
 use crate::store::error::{Error, Refusal};
 use crate::store::handle::Store;
 use crate::store::merge::{self, Compared, Sorted};
@@ -30,10 +30,10 @@ pub(super) struct Draft {
 impl Store {
     /// What the catalog knows of the drafts' series, and their hot rows inside the drafts' range, in one query.
     #[allow(clippy::type_complexity)]
-    pub(super) fn facts_of(
+    pub(super) fn meta_of(
         &self,
         drafts: &[Draft],
-    ) -> Result<(Vec<Option<SeriesFacts>>, HashMap<i32, StagedRows>), Error> {
+    ) -> Result<(Vec<Option<SeriesMeta>>, HashMap<i32, StagedRows>), Error> {
         let inner = self.inner();
         for draft in drafts {
             let offered = draft.offer.source.is_demo();
@@ -46,7 +46,7 @@ impl Store {
                 });
             }
         }
-        let facts: Vec<Option<SeriesFacts>> = drafts
+        let meta: Vec<Option<SeriesMeta>> = drafts
             .iter()
             .map(|draft| inner.series.get(&draft.offer.series).cloned())
             .collect();
@@ -55,13 +55,13 @@ impl Store {
             start: i64::MAX,
             end: i64::MIN,
         };
-        for (draft, facts) in drafts.iter().zip(&facts) {
-            let Some(facts) = facts else { continue };
+        for (draft, meta) in drafts.iter().zip(&meta) {
+            let Some(meta) = meta else { continue };
             let span = span(&draft.sorted.bars);
             let overlaps =
                 |year: &HotYear| year.first.micros() < span.end && year.last.micros() >= span.start;
-            if facts.hot.values().any(overlaps) {
-                wanted.push(facts.id);
+            if meta.hot.values().any(overlaps) {
+                wanted.push(meta.id);
                 range = TimeRange {
                     start: range.start.min(span.start),
                     end: range.end.max(span.end),
@@ -73,14 +73,14 @@ impl Store {
         } else {
             inner.catalog.hot_rows(&wanted, range)?
         };
-        Ok((facts, hot))
+        Ok((meta, hot))
     }
 
     /// Compares a draft with what is staged and applies the policy.
     pub(super) fn prepare(
         &self,
         draft: Draft,
-        facts: Option<&SeriesFacts>,
+        meta: Option<&SeriesMeta>,
         hot: Option<&StagedRows>,
     ) -> Result<Result<Prepared, Refusal>, Error> {
         let Draft {
@@ -95,20 +95,20 @@ impl Store {
             ..
         } = &offer;
         let mut provenance = offer.provenance.clone();
-        if let Some(facts) = facts {
-            match mix(&facts.provenance, &offer.provenance, series.interval) {
+        if let Some(meta) = meta {
+            match merge_provenance(&meta.provenance, &offer.provenance, series.interval) {
                 Some(mixed) => provenance = mixed,
                 None => {
                     return Ok(Err(Refusal::Mismatch {
                         series: series.clone(),
-                        recorded: facts.provenance.clone(),
+                        recorded: meta.provenance.clone(),
                         offered: offer.provenance,
                     }));
                 }
             }
         }
-        let staged = match facts {
-            Some(facts) => self.staged_in(series, facts, span(&sorted.bars), hot)?,
+        let staged = match meta {
+            Some(meta) => self.staged_in(series, meta, span(&sorted.bars), hot)?,
             None => StagedRows::default(),
         };
         let compared = merge::compare(&sorted.bars, &staged);
@@ -139,13 +139,12 @@ impl Store {
         }
 
         let basis_change = basis_change(&compared, &sorted.bars, &staged);
-        let stored = facts.map_or(0, |facts| facts.sealed_rows() + facts.hot_rows());
-        let (series_id, is_new_series) =
-            facts.as_ref().map_or((0, true), |facts| (facts.id, false));
+        let stored = meta.map_or(0, |meta| meta.sealed_rows() + meta.hot_rows());
+        let (series_id, is_new_series) = meta.as_ref().map_or((0, true), |meta| (meta.id, false));
         let updates = *on_conflict == OnConflict::Update;
-        let mut ledger: Vec<LedgerRow> = Vec::new();
+        let mut conflicts: Vec<ConflictRecord> = Vec::new();
         for (batch_place, staged_place) in &compared.restated {
-            ledger.push(LedgerRow {
+            conflicts.push(ConflictRecord {
                 series_id,
                 staged: staged.bars.get(*staged_place),
                 staged_source: staged.sources[staged.source[*staged_place] as usize]
@@ -157,7 +156,7 @@ impl Store {
             });
         }
         for (kept, dropped) in &sorted.clashes {
-            ledger.push(LedgerRow {
+            conflicts.push(ConflictRecord {
                 series_id,
                 staged: *kept,
                 staged_source: source.as_str().to_owned(),
@@ -207,10 +206,9 @@ impl Store {
             }
             sorted.bars.select(&places)
         };
-        let restates_sealed = facts.as_ref().is_some_and(|facts| {
+        let restates_sealed = meta.as_ref().is_some_and(|meta| {
             replaced.iter().any(|ts| {
-                facts
-                    .partitions
+                meta.partitions
                     .contains_key(&Timestamp::from_micros(*ts).year())
             })
         });
@@ -226,7 +224,7 @@ impl Store {
             commit_seq,
             commit_id: Uuid::new_v4(),
             replaced,
-            ledger,
+            conflicts,
             new_timestamps,
             coverage: offer.coverage,
             counts,
@@ -238,12 +236,12 @@ impl Store {
     pub(in crate::store) fn staged_in(
         &self,
         series: &SeriesKey,
-        facts: &SeriesFacts,
+        meta: &SeriesMeta,
         range: TimeRange,
         hot: Option<&StagedRows>,
     ) -> Result<StagedRows, Error> {
         let mut sealed = StagedRows::default();
-        for (year, partition) in &facts.partitions {
+        for (year, partition) in &meta.partitions {
             if partition.first.micros() < range.end && partition.last.micros() >= range.start {
                 let open = publish::open_checked(&self.layout, series, *year, partition)?;
                 sealed.append(open.rows(range)?);
@@ -280,7 +278,7 @@ fn span(bars: &Bars) -> TimeRange {
 }
 
 /// What a series is recorded as after bars of `offered` join it; `None` when they must not mix.
-pub(in crate::store) fn mix(
+pub(in crate::store) fn merge_provenance(
     recorded: &Provenance,
     offered: &Provenance,
     interval: Interval,

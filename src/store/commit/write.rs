@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{SeriesKey, Timestamp};
-use crate::store::catalog::{CommitRecord, HotYear, LedgerRow, SeriesFacts, years};
-use crate::store::coverage::Answer;
+use crate::store::catalog::{CommitRecord, ConflictRecord, HotYear, SeriesMeta, years};
+use crate::store::coverage::CoverageEntry;
 use crate::store::error::Error;
 use crate::store::handle::{Inner, Store};
 use crate::store::publish::{self, Planned};
@@ -28,7 +28,7 @@ impl Store {
         let segment = match self.write_segment(&prepared) {
             Ok(segment) => segment,
             Err(error) => {
-                publish::give_up(self, &new_partitions);
+                publish::abort_unrecorded(self, &new_partitions);
                 return Err(error);
             }
         };
@@ -54,7 +54,7 @@ impl Store {
         if let Some(last) = written.map(|ready| ready.commit_seq).max() {
             self.acknowledge(last);
         }
-        publish::carry_out(self, intents)?;
+        publish::apply_intents(self, intents)?;
         Ok(prepared
             .into_iter()
             .map(|ready| Committed {
@@ -82,7 +82,10 @@ impl Store {
         }
         for ready in prepared.iter_mut() {
             let id = ready.series_id;
-            ready.ledger.iter_mut().for_each(|row| row.series_id = id);
+            ready
+                .conflicts
+                .iter_mut()
+                .for_each(|row| row.series_id = id);
         }
         let mut session_rows = Vec::new();
         for ready in prepared.iter() {
@@ -104,11 +107,11 @@ impl Store {
                 updated: ready.counts.updated,
             })
             .collect();
-        let ledger: Vec<LedgerRow> = prepared
+        let conflicts: Vec<ConflictRecord> = prepared
             .iter()
-            .flat_map(|ready| ready.ledger.iter().cloned())
+            .flat_map(|ready| ready.conflicts.iter().cloned())
             .collect();
-        let coverage: Vec<Answer> = prepared
+        let coverage: Vec<CoverageEntry> = prepared
             .iter()
             .flat_map(|ready| ready.coverage.iter().cloned())
             .collect();
@@ -132,7 +135,7 @@ impl Store {
                 .put_in_place(&self.layout, is_first)
                 .inspect_err(|error| {
                     segment.discard(&self.layout);
-                    publish::discard(self, &pending, error);
+                    publish::abort_recorded(self, &pending, error);
                 })?;
         }
         crate::crash_point!("commit.before-transaction");
@@ -170,30 +173,30 @@ impl Store {
                 catalog.insert_hot(hot.map(|ready| (ready.series_id, &ready.rows)))?;
             }
             catalog.insert_commits(run, &commits)?;
-            catalog.insert_conflicts(run, &ledger)?;
+            catalog.insert_conflicts(run, &conflicts)?;
             catalog.insert_sessions(&session_rows)?;
             catalog.insert_coverage(run, &coverage)?;
             catalog.insert_intents(&pending.iter().map(|one| &one.intent))
         });
         if let Err(error) = result {
-            publish::discard(self, &pending, &error);
+            publish::abort_recorded(self, &pending, &error);
             if let (Some(segment), false) = (segment, matches!(error, Error::InDoubt { .. })) {
                 segment.discard(&self.layout);
             }
             return Err(error);
         }
-        inner.tails.recorded(coverage);
+        inner.open_entries.recorded(coverage);
         if mark_kind {
             inner.demo = Some(demo);
         }
         for ready in prepared.iter().filter(|ready| ready.counts.committed > 0) {
-            let facts = inner
+            let meta = inner
                 .series
                 .entry(ready.series.clone())
-                .or_insert_with(|| SeriesFacts::new(ready.series_id, ready.provenance.clone()));
-            facts.provenance = ready.provenance.clone();
+                .or_insert_with(|| SeriesMeta::new(ready.series_id, ready.provenance.clone()));
+            meta.provenance = ready.provenance.clone();
             if !ready.publishes {
-                note_hot(facts, ready);
+                note_hot(meta, ready);
             }
         }
         Ok(pending)
@@ -201,7 +204,7 @@ impl Store {
 }
 
 /// Counts a commit's rows into the hot tier's facts.
-fn note_hot(facts: &mut SeriesFacts, ready: &Prepared) {
+fn note_hot(meta: &mut SeriesMeta, ready: &Prepared) {
     let timestamps = ready.rows.bars.timestamps();
     for (year, range) in years(timestamps) {
         let first = Timestamp::from_micros(timestamps[range.start]);
@@ -212,8 +215,7 @@ fn note_hot(facts: &mut SeriesFacts, ready: &Prepared) {
             .filter(|ts| Timestamp::from_micros(**ts).year() == year)
             .count();
         let added = (range.len() - replaced) as u64;
-        facts
-            .hot
+        meta.hot
             .entry(year)
             .or_insert(HotYear {
                 rows: 0,

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use uuid::Uuid;
 
 use crate::model::{SeriesKey, TimeRange, year_start_micros};
-use crate::store::catalog::{PartitionFacts, SeriesFacts, years};
+use crate::store::catalog::{PartitionMeta, SeriesMeta, years};
 use crate::store::commit::Prepared;
 use crate::store::drop_bars::outside;
 use crate::store::durable::{self, Flush};
@@ -26,7 +26,7 @@ struct Job {
     provenance: crate::model::Provenance,
     commit_seq: u64,
     commit_id: Uuid,
-    old: Option<PartitionFacts>,
+    old: Option<PartitionMeta>,
     hot: StagedRows,
     new: StagedRows,
     is_seal: bool,
@@ -42,14 +42,14 @@ pub(in crate::store) fn encode(
         let inner = store.inner();
         for ready in prepared.iter_mut().filter(|ready| ready.publishes) {
             let rows = std::mem::take(&mut ready.rows);
-            let facts = inner.series.get(&ready.series);
+            let meta = inner.series.get(&ready.series);
             let spans = years(rows.bars.timestamps());
             let whole = spans.len() == 1;
-            let mut hot = match facts {
-                Some(facts) if spans.iter().any(|(year, _)| facts.hot.contains_key(year)) => inner
+            let mut hot = match meta {
+                Some(meta) if spans.iter().any(|(year, _)| meta.hot.contains_key(year)) => inner
                     .catalog
-                    .hot_rows(&[facts.id], TimeRange::ALL)?
-                    .remove(&facts.id)
+                    .hot_rows(&[meta.id], TimeRange::ALL)?
+                    .remove(&meta.id)
                     .unwrap_or_default(),
                 _ => StagedRows::default(),
             };
@@ -62,14 +62,11 @@ pub(in crate::store) fn encode(
                     None => StagedRows::default(),
                 };
                 jobs.push(Job {
-                    key: PartitionKey {
-                        series: ready.series.clone(),
-                        year,
-                    },
+                    key: PartitionKey::new(&ready.series, year),
                     provenance: ready.provenance.clone(),
                     commit_seq: ready.commit_seq,
                     commit_id: ready.commit_id,
-                    old: facts.and_then(|facts| facts.partitions.get(&year)).cloned(),
+                    old: meta.and_then(|meta| meta.partitions.get(&year)).cloned(),
                     hot: of_year(&hot, year),
                     new,
                     is_seal: false,
@@ -91,15 +88,15 @@ fn of_year(rows: &StagedRows, year: i32) -> StagedRows {
 /// Step 1 for a seal: the hot rows of some partitions of locked series, merged with what is sealed there.
 pub(in crate::store) fn encode_seal(
     store: &Store,
-    partitions: &[(PartitionKey, SeriesFacts)],
+    partitions: &[(PartitionKey, SeriesMeta)],
 ) -> Result<Vec<Planned>, Error> {
-    let ids: BTreeSet<i32> = partitions.iter().map(|(_, facts)| facts.id).collect();
+    let ids: BTreeSet<i32> = partitions.iter().map(|(_, meta)| meta.id).collect();
     let ids: Vec<i32> = ids.into_iter().collect();
     let (mut hot, commit_ids) = {
         let inner = store.inner();
         let wanted: Vec<u64> = partitions
             .iter()
-            .filter_map(|(key, facts)| facts.hot.get(&key.year).map(|hot| hot.max_commit_seq))
+            .filter_map(|(key, meta)| meta.hot.get(&key.year).map(|hot| hot.max_commit_seq))
             .collect();
         let first = partitions
             .iter()
@@ -121,12 +118,12 @@ pub(in crate::store) fn encode_seal(
         )
     };
     let mut jobs = Vec::new();
-    for (key, facts) in partitions {
+    for (key, meta) in partitions {
         let rows = hot
-            .get(&facts.id)
+            .get(&meta.id)
             .map(|rows| of_year(rows, key.year))
             .unwrap_or_default();
-        let old = facts.partitions.get(&key.year);
+        let old = meta.partitions.get(&key.year);
         let hot_seq = rows.max_commit_seq();
         if rows.is_empty() {
             continue;
@@ -140,7 +137,7 @@ pub(in crate::store) fn encode_seal(
         };
         jobs.push(Job {
             key: key.clone(),
-            provenance: facts.provenance.clone(),
+            provenance: meta.provenance.clone(),
             commit_seq,
             commit_id,
             old: old.cloned(),
@@ -157,19 +154,16 @@ pub(in crate::store) fn encode_seal(
 pub(in crate::store) fn encode_without(
     store: &Store,
     series: &SeriesKey,
-    facts: &SeriesFacts,
+    meta: &SeriesMeta,
     hot: &StagedRows,
     range: TimeRange,
 ) -> Result<Vec<Planned>, Error> {
     let (mut jobs, mut removals) = (Vec::new(), Vec::new());
-    for (year, old) in &facts.partitions {
+    for (year, old) in &meta.partitions {
         if old.first.micros() >= range.end || old.last.micros() < range.start {
             continue;
         }
-        let key = PartitionKey {
-            series: series.clone(),
-            year: *year,
-        };
+        let key = PartitionKey::new(series, *year);
         let sealed = open_checked(&store.layout, series, *year, old)?.sound_rows()?;
         let all = sealed.merge(of_year(hot, *year));
         let commit_seq = all.max_commit_seq().max(old.commit_seq);
@@ -184,7 +178,7 @@ pub(in crate::store) fn encode_without(
             removals.push(Planned {
                 key,
                 temporary: PathBuf::new(),
-                new: PartitionFacts {
+                new: PartitionMeta {
                     rows: 0,
                     commit_seq,
                     commit_id,
@@ -196,7 +190,7 @@ pub(in crate::store) fn encode_without(
         } else {
             jobs.push(Job {
                 key,
-                provenance: facts.provenance.clone(),
+                provenance: meta.provenance.clone(),
                 commit_seq,
                 commit_id,
                 old: None,
@@ -236,7 +230,7 @@ fn write_all(store: &Store, jobs: Vec<Job>) -> Result<Vec<Planned>, Error> {
         }
     }
     if let Some(error) = failure {
-        super::give_up(store, &planned);
+        super::abort_unrecorded(store, &planned);
         return Err(error);
     }
     flush.end([tmp.as_path()].into_iter()).at(&tmp)?;
@@ -271,7 +265,7 @@ fn write_one(store: &Store, job: Job, flush: &Flush) -> Result<Planned, Error> {
     Ok(Planned {
         key: job.key,
         temporary,
-        new: PartitionFacts::from(&written),
+        new: PartitionMeta::from(&written),
         old: job.old,
         is_seal: job.is_seal,
     })

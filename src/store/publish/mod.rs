@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 
 use crate::model::{SeriesKey, TimeRange, year_start_micros};
 
-use super::catalog::{Intent, PartitionFacts};
+use super::catalog::{Intent, PartitionMeta};
 use super::durable::{self, Flush};
 use super::error::{Damage, Error, IoContext};
 use super::handle::Store;
@@ -25,8 +25,8 @@ pub(super) use encode::{encode, encode_seal, encode_without};
 pub(super) struct Planned {
     pub key: PartitionKey,
     pub temporary: PathBuf,
-    pub new: PartitionFacts,
-    pub old: Option<PartitionFacts>,
+    pub new: PartitionMeta,
+    pub old: Option<PartitionMeta>,
     pub is_seal: bool,
 }
 
@@ -65,14 +65,11 @@ pub(super) fn open_checked(
     layout: &Layout,
     series: &SeriesKey,
     year: i32,
-    facts: &PartitionFacts,
+    meta: &PartitionMeta,
 ) -> Result<Partition, Error> {
-    let key = PartitionKey {
-        series: series.clone(),
-        year,
-    };
+    let key = PartitionKey::new(series, year);
     let partition = Partition::open(&layout.partition(&key))?;
-    match differs(&partition, facts) {
+    match differs(&partition, meta) {
         None => Ok(partition),
         Some(how) => Err(Error::Damaged {
             dir: layout.root().to_path_buf(),
@@ -83,21 +80,21 @@ pub(super) fn open_checked(
 }
 
 /// How a partition's footer differs from the catalog, if it does.
-pub(super) fn differs(partition: &Partition, facts: &PartitionFacts) -> Option<String> {
+pub(super) fn differs(partition: &Partition, meta: &PartitionMeta) -> Option<String> {
     let footer = &partition.footer;
-    if footer.commit_seq != facts.commit_seq || footer.commit_id != facts.commit_id {
+    if footer.commit_seq != meta.commit_seq || footer.commit_id != meta.commit_id {
         return Some(format!(
             "its last commit is {} {}, the catalog's {} {}",
-            footer.commit_seq, footer.commit_id, facts.commit_seq, facts.commit_id
+            footer.commit_seq, footer.commit_id, meta.commit_seq, meta.commit_id
         ));
     }
-    if footer.rows != facts.rows
-        || footer.row_hash != facts.row_hash
-        || footer.store_id != facts.store_id
+    if footer.rows != meta.rows
+        || footer.row_hash != meta.row_hash
+        || footer.store_id != meta.store_id
     {
         return Some(format!(
             "it holds {} rows, the catalog says {}",
-            footer.rows, facts.rows
+            footer.rows, meta.rows
         ));
     }
     None
@@ -122,7 +119,7 @@ pub(super) fn remove_partition(layout: &Layout, key: &PartitionKey) -> Result<()
 }
 
 /// Gives up partitions that nothing will record.
-pub(super) fn give_up(store: &Store, planned: &[Planned]) {
+pub(super) fn abort_unrecorded(store: &Store, planned: &[Planned]) {
     for one in planned.iter().filter(|one| one.new.rows > 0) {
         drop(durable::remove_file(
             &store.layout.tmp().join(&one.temporary),
@@ -131,7 +128,7 @@ pub(super) fn give_up(store: &Store, planned: &[Planned]) {
 }
 
 /// Gives up partitions whose transaction failed with `why`.
-pub(super) fn discard(store: &Store, pending: &[Pending], why: &Error) {
+pub(super) fn abort_recorded(store: &Store, pending: &[Pending], why: &Error) {
     if matches!(why, Error::InDoubt { .. }) {
         // The intents may be recorded: then the next opening needs the files, else it removes them.
         store.broken.store(true, Ordering::SeqCst);
@@ -145,7 +142,7 @@ pub(super) fn discard(store: &Store, pending: &[Pending], why: &Error) {
 }
 
 /// Steps 3 and 4, after the transaction that recorded the intents.
-pub(super) fn carry_out(store: &Store, pending: Vec<Pending>) -> Result<(), Error> {
+pub(super) fn apply_intents(store: &Store, pending: Vec<Pending>) -> Result<(), Error> {
     if pending.is_empty() {
         return Ok(());
     }
@@ -157,12 +154,12 @@ pub(super) fn carry_out(store: &Store, pending: Vec<Pending>) -> Result<(), Erro
             .catalog
             .transaction(|catalog| catalog.settle_intents(&intents))?;
         for one in pending {
-            if let Some(facts) = inner.series.get_mut(&one.key.series) {
-                facts.hot.remove(&one.key.year);
+            if let Some(meta) = inner.series.get_mut(&one.key.series) {
+                meta.hot.remove(&one.key.year);
                 if one.intent.is_removal() {
-                    facts.partitions.remove(&one.key.year);
+                    meta.partitions.remove(&one.key.year);
                 } else {
-                    facts.partitions.insert(one.key.year, one.intent.new);
+                    meta.partitions.insert(one.key.year, one.intent.new);
                 }
             }
         }

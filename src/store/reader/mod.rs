@@ -1,6 +1,6 @@
 //! Reading a store: both tiers as one, each key once.
 
-mod ahead;
+mod prefetch;
 mod records;
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::model::{Provenance, SeriesKey, TimeRange, Timestamp};
 
-use super::catalog::{Catalog, PartitionFacts, SeriesFacts, use_utc};
+use super::catalog::{Catalog, PartitionMeta, SeriesMeta, use_utc};
 use super::error::Error;
 use super::folder::is_there;
 use super::handle::{OpenOptions, Store};
@@ -22,7 +22,7 @@ use super::layout::{Layout, PartitionKey};
 use super::lock::{ReadAccess, ReadLock, read_access};
 use super::recover::{self, Overlay, Place};
 use super::scan::{Part, Scan};
-use ahead::Ahead;
+use prefetch::Prefetch;
 pub use records::{ConflictRow, RunRow, TargetRow};
 
 /// A view of a store as it was when the reader was made.
@@ -32,7 +32,7 @@ pub struct Reader {
     pub(super) layout: Layout,
     store_id: Uuid,
     pub(super) catalog: Option<Mutex<Catalog>>,
-    pub(super) series: BTreeMap<SeriesKey, SeriesFacts>,
+    pub(super) series: BTreeMap<SeriesKey, SeriesMeta>,
     pub(super) overlay: Overlay,
     writer: Option<Option<u32>>,
     max_commit_seq: u64,
@@ -41,7 +41,7 @@ pub struct Reader {
     _lock: Option<ReadLock>,
     /// Keeps the writer in this process from removing segments.
     _pin: Option<Arc<()>>,
-    ahead: Mutex<Ahead>,
+    prefetch: Mutex<Prefetch>,
 }
 
 /// One series, as [`Reader::series`] tells of it.
@@ -100,7 +100,7 @@ impl Store {
             notices: Vec::new(),
             _lock: None,
             _pin: Some(Arc::clone(&self.readers)),
-            ahead: Mutex::default(),
+            prefetch: Mutex::default(),
         };
         drop(inner);
         drop(held);
@@ -180,17 +180,14 @@ impl Reader {
         let series = opened.catalog.series()?;
         let by_id: BTreeMap<i32, SeriesKey> = series
             .iter()
-            .map(|(key, facts)| (facts.id, key.clone()))
+            .map(|(key, meta)| (meta.id, key.clone()))
             .collect();
         let mut overlay = Overlay::new();
         for intent in opened.catalog.intents()? {
             let Some(key) = by_id.get(&intent.series_id) else {
                 continue;
             };
-            let key = PartitionKey {
-                series: key.clone(),
-                year: intent.year,
-            };
+            let key = PartitionKey::new(key, intent.year);
             let path = match recover::place_of(&layout, &key, &intent)? {
                 Place::Target => layout.partition(&key),
                 Place::Temporary => layout.tmp().join(&intent.temporary),
@@ -218,13 +215,13 @@ impl Reader {
             notices,
             _lock: lock,
             _pin: None,
-            ahead: Mutex::default(),
+            prefetch: Mutex::default(),
         })
     }
 
     /// The lake alone, as its footers tell of it.
     fn lake_only(layout: Layout, pid: Option<u32>) -> Result<Self, Error> {
-        let mut series: BTreeMap<SeriesKey, SeriesFacts> = BTreeMap::new();
+        let mut series: BTreeMap<SeriesKey, SeriesMeta> = BTreeMap::new();
         let mut store_id = Uuid::nil();
         let walked = recover::walk_lake(&layout)?;
         let notices = walked.notice(&layout).into_iter().collect();
@@ -242,7 +239,7 @@ impl Reader {
             };
             let footer = partition.footer;
             store_id = footer.store_id;
-            let facts = PartitionFacts {
+            let meta = PartitionMeta {
                 rows: footer.rows,
                 first,
                 last,
@@ -258,13 +255,13 @@ impl Reader {
             };
             series
                 .entry(key.series)
-                .or_insert_with(|| SeriesFacts::new(0, footer.provenance))
+                .or_insert_with(|| SeriesMeta::new(0, footer.provenance))
                 .partitions
-                .insert(key.year, facts);
+                .insert(key.year, meta);
         }
         let max_commit_seq = series
             .values()
-            .map(SeriesFacts::max_commit_seq)
+            .map(SeriesMeta::max_commit_seq)
             .max()
             .unwrap_or(0);
         Ok(Self {
@@ -278,7 +275,7 @@ impl Reader {
             notices,
             _lock: None,
             _pin: None,
-            ahead: Mutex::default(),
+            prefetch: Mutex::default(),
         })
     }
 
@@ -325,38 +322,38 @@ impl Reader {
     /// All series that hold bars, by interval and ticker.
     pub fn series(&self) -> Result<Vec<SeriesRow>, Error> {
         let mut rows = Vec::with_capacity(self.series.len());
-        for (key, facts) in &self.series {
-            let facts = self.with_overlay(key, facts);
-            let (Some(first), Some(last)) = (facts.first(), facts.last()) else {
+        for (key, meta) in &self.series {
+            let meta = self.with_overlay(key, meta);
+            let (Some(first), Some(last)) = (meta.first(), meta.last()) else {
                 continue;
             };
             rows.push(SeriesRow {
                 key: key.clone(),
-                provenance: facts.provenance.clone(),
-                rows: facts.sealed_rows() + facts.hot_rows(),
-                hot_rows: facts.hot_rows(),
+                provenance: meta.provenance.clone(),
+                rows: meta.sealed_rows() + meta.hot_rows(),
+                hot_rows: meta.hot_rows(),
                 first,
                 last,
-                max_commit_seq: facts.max_commit_seq(),
+                max_commit_seq: meta.max_commit_seq(),
             });
         }
         Ok(rows)
     }
 
     /// The facts as they are once the recorded publishes are carried out.
-    pub(super) fn with_overlay(&self, key: &SeriesKey, facts: &SeriesFacts) -> SeriesFacts {
-        let mut facts = facts.clone();
+    pub(super) fn with_overlay(&self, key: &SeriesKey, meta: &SeriesMeta) -> SeriesMeta {
+        let mut meta = meta.clone();
         for (partition, (_, intent)) in &self.overlay {
             if partition.series == *key {
-                facts.hot.remove(&partition.year);
+                meta.hot.remove(&partition.year);
                 if intent.is_removal() {
-                    facts.partitions.remove(&partition.year);
+                    meta.partitions.remove(&partition.year);
                 } else {
-                    facts.partitions.insert(partition.year, intent.new.clone());
+                    meta.partitions.insert(partition.year, intent.new.clone());
                 }
             }
         }
-        facts
+        meta
     }
 
     /// The bars of a series inside `range`, sorted, streamed in Arrow batches.
@@ -372,28 +369,25 @@ impl Reader {
         after_seq: u64,
         through_seq: u64,
     ) -> Result<Scan, Error> {
-        let Some(facts) = self.series.get(series) else {
+        let Some(meta) = self.series.get(series) else {
             return Ok(Scan::empty());
         };
-        let facts = self.with_overlay(series, facts);
-        let hot = if facts
+        let meta = self.with_overlay(series, meta);
+        let hot = if meta
             .hot
             .values()
             .any(|year| year.max_commit_seq > after_seq && year.overlaps(range))
         {
-            self.hot_rows_of(series, &facts, range)?
+            self.hot_rows_of(series, &meta, range)?
         } else {
             super::rows::StagedRows::default()
         };
         let mut parts: BTreeMap<i32, Part> = BTreeMap::new();
-        for (year, partition) in &facts.partitions {
+        for (year, partition) in &meta.partitions {
             let inside =
                 partition.first.micros() < range.end && partition.last.micros() >= range.start;
             if inside && partition.commit_seq > after_seq {
-                let key = PartitionKey {
-                    series: series.clone(),
-                    year: *year,
-                };
+                let key = PartitionKey::new(series, *year);
                 let overlay = self.overlay.get(&key).map(|(path, _)| path.clone());
                 let path = overlay.unwrap_or_else(|| self.layout.partition(&key));
                 parts.entry(*year).or_default().path = Some(path);

@@ -90,7 +90,7 @@ impl Reader {
         let by_id: BTreeMap<i32, &SeriesKey> = self
             .series
             .iter()
-            .map(|(key, facts)| (facts.id, key))
+            .map(|(key, meta)| (meta.id, key))
             .collect();
         let rows = self.catalog()?.rows(
             "SELECT series_id, epoch_us(timestamp), staged_open, staged_high, staged_low, staged_close, staged_volume, staged_vwap,
@@ -180,12 +180,12 @@ impl Reader {
 
     /// Rows of a series that commits after `seq` wrote: what a target whose base is `seq` still lacks.
     pub fn rows_since(&self, series: &SeriesKey, seq: u64) -> Result<u64, Error> {
-        let Some(facts) = self.series.get(series) else {
+        let Some(meta) = self.series.get(series) else {
             return Ok(0);
         };
         let counted = self.catalog()?.rows(
             "SELECT coalesce(sum(rows), 0)::BIGINT FROM commits WHERE series_id = ? AND commit_seq > ?",
-            params![facts.id, seq as i64],
+            params![meta.id, seq as i64],
             |row| row.get::<_, i64>(0),
         )?;
         Ok(counted.first().copied().unwrap_or(0) as u64)

@@ -422,15 +422,15 @@ fn a_partition_that_waits_in_tmp_can_be_queried() {
             year: 2025,
         };
         let mut reader = Reader::open_unchecked(&at, &small()).unwrap();
-        let facts = reader.series[&key.series].clone();
+        let meta = reader.series[&key.series].clone();
         let moved = layout.tmp().join("waiting.parquet");
         fs::create_dir_all(layout.tmp()).unwrap();
         fs::rename(layout.partition(&key), &moved).unwrap();
         let intent = crate::store::catalog::Intent {
-            series_id: facts.id,
+            series_id: meta.id,
             year: key.year,
             // Older than the hot rows, which are still to be seen.
-            new: facts.partitions[&key.year].clone(),
+            new: meta.partitions[&key.year].clone(),
             temporary: "waiting.parquet".into(),
             old_checksum: None,
             is_seal: true,

@@ -11,26 +11,26 @@ use chrono::{Days, NaiveDate};
 use crate::calendar::Calendar;
 use crate::model::{DateRange, Provenance, SeriesKey, Timestamp, date_micros};
 
-use super::coverage::{Answer, AnswerStatus};
-use super::run::RunId;
+use super::{CoverageEntry, CoverageStatus};
+use crate::store::run::RunId;
 
-/// Entries of one series that tell runs apart; of those before them, neighbours are one entry whatever run they are of.
+/// CoveragePlan of one series that tell runs apart; of those before them, neighbours are one entry whatever run they are of.
 const RECENT_ENTRIES_MAX: usize = 8;
 /// The ledger is folded when it has so many entries a series, and a thousand more.
 const ENTRIES_PER_SERIES_MAX: u64 = 24;
 const ENTRIES_SPARE: u64 = 1_000;
 
 /// Whether a ledger of so many entries over so many series is to be folded.
-pub(super) fn is_long(entries: u64, series: u64) -> bool {
+pub(in crate::store) fn is_long(entries: u64, series: u64) -> bool {
     entries > series * ENTRIES_PER_SERIES_MAX + ENTRIES_SPARE
 }
 
 /// Answers, ready to be recorded.
 #[derive(Debug, Default)]
-pub(crate) struct Entries {
-    pub inserts: Vec<Answer>,
+pub(crate) struct CoveragePlan {
+    pub inserts: Vec<CoverageEntry>,
     pub extensions: Vec<Extension>,
-    tails: HashMap<Key, Tail>,
+    open_entries: HashMap<Key, OpenEntry>,
 }
 
 /// An entry that goes on: dates, rows and time of its last answer.
@@ -48,48 +48,48 @@ type Key = (String, SeriesKey);
 
 /// The entry of a series that was recorded last.
 #[derive(Clone, Debug)]
-struct Tail {
+struct OpenEntry {
     run: RunId,
     provenance: Provenance,
-    status: AnswerStatus,
+    status: CoverageStatus,
     reason: Option<String>,
     dates: DateRange,
 }
 
 /// The entries that this process recorded last, one a series.
 #[derive(Debug, Default)]
-pub(super) struct Tails(HashMap<Key, Tail>);
+pub(in crate::store) struct OpenEntries(HashMap<Key, OpenEntry>);
 
-impl Tails {
+impl OpenEntries {
     /// What recording `answers` comes to.
     pub fn plan(
         &self,
         run: &RunId,
-        answers: Vec<Answer>,
+        answers: Vec<CoverageEntry>,
         mut calendar: impl FnMut(&str) -> Option<Calendar>,
-    ) -> Entries {
-        let mut planned = Entries::default();
+    ) -> CoveragePlan {
+        let mut planned = CoveragePlan::default();
         // Where the tail of a series stands: in `inserts`, or in `extensions`.
         let mut places: HashMap<Key, (bool, usize)> = HashMap::new();
         for answer in answers {
             let key = (answer.provider.clone(), answer.series.clone());
-            let tail = planned.tails.get(&key).or_else(|| self.0.get(&key));
-            let joined = tail
-                .filter(|tail| tail.run == *run && tail.is_like(&answer))
-                .filter(|tail| {
-                    tail.dates.last() < answer.dates.first()
+            let open = planned.open_entries.get(&key).or_else(|| self.0.get(&key));
+            let joined = open
+                .filter(|open| open.run == *run && open.is_like(&answer))
+                .filter(|open| {
+                    open.dates.last() < answer.dates.first()
                         && is_closed_between(
                             calendar(&answer.provenance.exchange).as_ref(),
-                            tail.dates.last(),
+                            open.dates.last(),
                             answer.dates.first(),
                         )
                 })
-                .and_then(|tail| {
-                    let dates = DateRange::new(tail.dates.first(), answer.dates.last()).ok()?;
-                    Some((tail.dates, dates))
+                .and_then(|open| {
+                    let dates = DateRange::new(open.dates.first(), answer.dates.last()).ok()?;
+                    Some((open.dates, dates))
                 });
             let Some((was, dates)) = joined else {
-                let tail = Tail {
+                let open = OpenEntry {
                     run: run.clone(),
                     provenance: answer.provenance.clone(),
                     status: answer.status,
@@ -97,7 +97,7 @@ impl Tails {
                     dates: answer.dates,
                 };
                 places.insert(key.clone(), (true, planned.inserts.len()));
-                planned.tails.insert(key, tail);
+                planned.open_entries.insert(key, open);
                 planned.inserts.push(answer);
                 continue;
             };
@@ -124,21 +124,21 @@ impl Tails {
                         rows: answer.rows,
                         asked_at: answer.asked_at,
                     });
-                    if let Some(tail) = self.0.get(&key) {
-                        planned.tails.insert(key.clone(), tail.clone());
+                    if let Some(open) = self.0.get(&key) {
+                        planned.open_entries.insert(key.clone(), open.clone());
                     }
                 }
             }
-            if let Some(tail) = planned.tails.get_mut(&key) {
-                tail.dates = dates;
+            if let Some(open) = planned.open_entries.get_mut(&key) {
+                open.dates = dates;
             }
         }
         planned
     }
 
     /// What was planned is recorded.
-    pub fn recorded(&mut self, planned: Entries) {
-        self.0.extend(planned.tails);
+    pub fn recorded(&mut self, planned: CoveragePlan) {
+        self.0.extend(planned.open_entries);
     }
 
     /// The ledger was changed otherwise.
@@ -147,8 +147,8 @@ impl Tails {
     }
 }
 
-impl Tail {
-    fn is_like(&self, answer: &Answer) -> bool {
+impl OpenEntry {
+    fn is_like(&self, answer: &CoverageEntry) -> bool {
         self.provenance == answer.provenance
             && self.status == answer.status
             && self.reason == answer.reason
@@ -185,24 +185,24 @@ fn is_closed_between(calendar: Option<&Calendar>, before: NaiveDate, after: Naiv
 
 /// An entry of the ledger, and the run that it is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub answer: Answer,
+pub(crate) struct LoggedEntry {
+    pub entry: CoverageEntry,
     pub run: String,
 }
 
 /// A ledger that says the same of every date in fewer entries: of answers over one another the one that counts, and
 /// neighbours that say the same as one. `entries` come oldest first.
-pub(super) fn fold(
-    entries: Vec<Entry>,
+pub(in crate::store) fn fold(
+    entries: Vec<LoggedEntry>,
     mut calendar: impl FnMut(&str) -> Option<Calendar>,
-) -> Vec<Entry> {
-    let mut by_kind: HashMap<(Key, Provenance), Vec<Entry>> = HashMap::new();
+) -> Vec<LoggedEntry> {
+    let mut by_kind: HashMap<(Key, Provenance), Vec<LoggedEntry>> = HashMap::new();
     for entry in entries {
-        let key = (entry.answer.provider.clone(), entry.answer.series.clone());
-        let kind = (key, entry.answer.provenance.clone());
+        let key = (entry.entry.provider.clone(), entry.entry.series.clone());
+        let kind = (key, entry.entry.provenance.clone());
         by_kind.entry(kind).or_default().push(entry);
     }
-    let mut folded: Vec<Entry> = Vec::new();
+    let mut folded: Vec<LoggedEntry> = Vec::new();
     for ((_, provenance), entries) in by_kind {
         let calendar = calendar(&provenance.exchange);
         let flat = flattened(&entries);
@@ -213,37 +213,36 @@ pub(super) fn fold(
         }));
     }
     folded.sort_by(|a, b| {
-        let key = |entry: &Entry| (entry.answer.asked_at, entry.answer.dates);
+        let key = |entry: &LoggedEntry| (entry.entry.asked_at, entry.entry.dates);
         key(a).cmp(&key(b))
     });
     folded
 }
 
 /// Of each date the entry that counts, as ranges without overlaps, by date.
-fn flattened(entries: &[Entry]) -> Vec<Entry> {
+fn flattened(entries: &[LoggedEntry]) -> Vec<LoggedEntry> {
     let next = |date: NaiveDate| date.checked_add_days(Days::new(1)).unwrap_or(date);
     let bounds: BTreeSet<NaiveDate> = (entries.iter())
-        .flat_map(|entry| [entry.answer.dates.first(), next(entry.answer.dates.last())])
+        .flat_map(|entry| [entry.entry.dates.first(), next(entry.entry.dates.last())])
         .collect();
     let bounds: Vec<NaiveDate> = bounds.into_iter().collect();
     let mut order: Vec<usize> = (0..entries.len()).collect();
-    order.sort_by_key(|place| entries[*place].answer.dates.first());
+    order.sort_by_key(|place| entries[*place].entry.dates.first());
     let mut coming = order.into_iter().peekable();
     let mut open: Vec<usize> = Vec::new();
     let mut flat: Vec<(usize, DateRange)> = Vec::new();
     for pair in bounds.windows(2) {
         let (first, end) = (pair[0], pair[1]);
-        while let Some(place) =
-            coming.next_if(|place| entries[*place].answer.dates.first() <= first)
+        while let Some(place) = coming.next_if(|place| entries[*place].entry.dates.first() <= first)
         {
             open.push(place);
         }
-        open.retain(|place| entries[*place].answer.dates.last() >= first);
+        open.retain(|place| entries[*place].entry.dates.last() >= first);
         let counts = open.iter().copied().max_by_key(|place| {
-            let rank = match entries[*place].answer.status {
-                AnswerStatus::Rows => 2,
-                AnswerStatus::Empty => 1,
-                AnswerStatus::Partial | AnswerStatus::Failed => 0,
+            let rank = match entries[*place].entry.status {
+                CoverageStatus::Rows => 2,
+                CoverageStatus::Empty => 1,
+                CoverageStatus::Partial | CoverageStatus::Failed => 0,
             };
             (rank, *place)
         });
@@ -259,10 +258,10 @@ fn flattened(entries: &[Entry]) -> Vec<Entry> {
     flat.into_iter()
         .map(|(place, dates)| {
             let mut entry = entries[place].clone();
-            if entry.answer.dates != dates {
+            if entry.entry.dates != dates {
                 // How many of its rows are of these dates is not known.
-                entry.answer.rows = 0;
-                entry.answer.dates = dates;
+                entry.entry.rows = 0;
+                entry.entry.dates = dates;
             }
             entry
         })
@@ -271,27 +270,23 @@ fn flattened(entries: &[Entry]) -> Vec<Entry> {
 
 /// Neighbours that say the same as one; from where `apart` says so on, only those of one run.
 fn joined(
-    entries: Vec<Entry>,
+    entries: Vec<LoggedEntry>,
     calendar: Option<&Calendar>,
     apart: impl Fn(usize) -> bool,
-) -> Vec<Entry> {
-    let mut out: Vec<Entry> = Vec::new();
+) -> Vec<LoggedEntry> {
+    let mut out: Vec<LoggedEntry> = Vec::new();
     for (place, entry) in entries.into_iter().enumerate() {
         if let Some(last) = out.last_mut()
-            && last.answer.status == entry.answer.status
-            && last.answer.reason == entry.answer.reason
+            && last.entry.status == entry.entry.status
+            && last.entry.reason == entry.entry.reason
             && (last.run == entry.run || !apart(place))
-            && is_closed_between(
-                calendar,
-                last.answer.dates.last(),
-                entry.answer.dates.first(),
-            )
-            && let Ok(dates) = DateRange::new(last.answer.dates.first(), entry.answer.dates.last())
+            && is_closed_between(calendar, last.entry.dates.last(), entry.entry.dates.first())
+            && let Ok(dates) = DateRange::new(last.entry.dates.first(), entry.entry.dates.last())
         {
-            last.answer.dates = dates;
-            last.answer.rows += entry.answer.rows;
-            if entry.answer.asked_at >= last.answer.asked_at {
-                last.answer.asked_at = entry.answer.asked_at;
+            last.entry.dates = dates;
+            last.entry.rows += entry.entry.rows;
+            if entry.entry.asked_at >= last.entry.asked_at {
+                last.entry.asked_at = entry.entry.asked_at;
                 last.run = entry.run;
             }
             continue;

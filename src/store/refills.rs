@@ -13,7 +13,7 @@ use super::reader::Reader;
 
 /// Dates of a series that so many fills asked for without a bar coming of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FilledInVain {
+pub struct RefillAttempts {
     /// Trading dates, both ends inside.
     pub dates: DateRange,
     /// How many fills.
@@ -27,10 +27,10 @@ pub(super) const TABLE: &str = "CREATE TABLE IF NOT EXISTS fills (
 
 impl Store {
     /// Records, in place of what was known, which dates of some series fills of `provider` asked for in vain.
-    pub fn record_fills(
+    pub fn record_refills(
         &self,
         provider: &str,
-        fills: &BTreeMap<SeriesKey, Vec<FilledInVain>>,
+        fills: &BTreeMap<SeriesKey, Vec<RefillAttempts>>,
     ) -> Result<(), Error> {
         self.check_whole()?;
         self.inner().catalog.transaction(|catalog| {
@@ -55,9 +55,12 @@ impl Store {
 
 impl Reader {
     /// Which dates fills of `provider` asked for in vain, by series.
-    pub fn fills(&self, provider: &str) -> Result<BTreeMap<SeriesKey, Vec<FilledInVain>>, Error> {
+    pub fn refills(
+        &self,
+        provider: &str,
+    ) -> Result<BTreeMap<SeriesKey, Vec<RefillAttempts>>, Error> {
         let catalog = self.catalog()?;
-        let mut found: BTreeMap<SeriesKey, Vec<FilledInVain>> = BTreeMap::new();
+        let mut found: BTreeMap<SeriesKey, Vec<RefillAttempts>> = BTreeMap::new();
         if !has_table(&catalog)? {
             return Ok(found);
         }
@@ -77,7 +80,7 @@ impl Reader {
                 .zip(last.parse().ok())
                 .and_then(|(first, last)| DateRange::new(first, last).ok());
             if let Some((series, dates)) = series.zip(dates) {
-                let one = FilledInVain { dates, fills };
+                let one = RefillAttempts { dates, fills };
                 found.entry(series).or_default().push(one);
             }
         }

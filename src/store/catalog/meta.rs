@@ -14,7 +14,7 @@ use super::Catalog;
 
 /// A partition as the catalog describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PartitionFacts {
+pub(crate) struct PartitionMeta {
     pub rows: u64,
     pub first: Timestamp,
     pub last: Timestamp,
@@ -25,7 +25,7 @@ pub(crate) struct PartitionFacts {
     pub store_id: Uuid,
 }
 
-impl From<&Written> for PartitionFacts {
+impl From<&Written> for PartitionMeta {
     fn from(written: &Written) -> Self {
         Self {
             rows: written.footer.rows,
@@ -42,16 +42,16 @@ impl From<&Written> for PartitionFacts {
 
 /// A series as the catalog describes it.
 #[derive(Clone, Debug)]
-pub(crate) struct SeriesFacts {
+pub(crate) struct SeriesMeta {
     pub id: i32,
     pub provenance: Provenance,
     /// Sealed bars by UTC year.
-    pub partitions: BTreeMap<i32, PartitionFacts>,
+    pub partitions: BTreeMap<i32, PartitionMeta>,
     /// Hot bars by UTC year.
     pub hot: BTreeMap<i32, super::HotYear>,
 }
 
-impl SeriesFacts {
+impl SeriesMeta {
     pub fn new(id: i32, provenance: Provenance) -> Self {
         Self {
             id,
@@ -97,7 +97,7 @@ impl SeriesFacts {
 pub(super) const PARTITION_COLUMNS: &str = "series_id, year, rows, epoch_us(first), epoch_us(last), commit_seq, commit_id, row_hash, \
      checksum, bytes, modified_ns, store_id";
 
-pub(super) fn read_partition(row: &Row<'_>) -> duckdb::Result<(i32, i32, PartitionFacts)> {
+pub(super) fn read_partition(row: &Row<'_>) -> duckdb::Result<(i32, i32, PartitionMeta)> {
     let uuid = |place: usize| -> duckdb::Result<Uuid> {
         let text: String = row.get(place)?;
         Ok(Uuid::parse_str(&text).unwrap_or(Uuid::nil()))
@@ -105,7 +105,7 @@ pub(super) fn read_partition(row: &Row<'_>) -> duckdb::Result<(i32, i32, Partiti
     Ok((
         row.get(0)?,
         row.get(1)?,
-        PartitionFacts {
+        PartitionMeta {
             rows: row.get(2)?,
             first: Timestamp::from_micros(row.get(3)?),
             last: Timestamp::from_micros(row.get(4)?),
@@ -124,7 +124,7 @@ pub(super) fn read_partition(row: &Row<'_>) -> duckdb::Result<(i32, i32, Partiti
 
 impl Catalog {
     /// All series with their partitions and hot bars.
-    pub fn series(&self) -> Result<BTreeMap<SeriesKey, SeriesFacts>, Error> {
+    pub fn series(&self) -> Result<BTreeMap<SeriesKey, SeriesMeta>, Error> {
         let rows = self.rows(
             "SELECT series_id, interval, ticker, exchange, basis, hours FROM series",
             [],
@@ -136,7 +136,7 @@ impl Catalog {
                 Ok((id, minutes, ticker, exchange, basis, hours))
             },
         )?;
-        let mut by_id: BTreeMap<i32, (SeriesKey, SeriesFacts)> = BTreeMap::new();
+        let mut by_id: BTreeMap<i32, (SeriesKey, SeriesMeta)> = BTreeMap::new();
         for (id, minutes, ticker, exchange, basis, hours) in rows {
             let (Some(interval), Ok(ticker), Ok(basis), Ok(hours)) = (
                 Interval::from_minutes(minutes),
@@ -162,7 +162,7 @@ impl Catalog {
                 id,
                 (
                     SeriesKey { interval, ticker },
-                    SeriesFacts::new(id, provenance),
+                    SeriesMeta::new(id, provenance),
                 ),
             );
         }
@@ -171,9 +171,9 @@ impl Catalog {
             [],
             read_partition,
         )?;
-        for (id, year, facts) in partitions {
+        for (id, year, meta) in partitions {
             if let Some((_, series)) = by_id.get_mut(&id) {
-                series.partitions.insert(year, facts);
+                series.partitions.insert(year, meta);
             }
         }
         for (id, year, hot) in self.hot_years()? {
@@ -219,23 +219,23 @@ impl Catalog {
         &self,
         series_id: i32,
         year: i32,
-        facts: &PartitionFacts,
+        meta: &PartitionMeta,
     ) -> Result<(), Error> {
         self.execute(
             "INSERT INTO partitions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 series_id,
                 year,
-                facts.rows,
-                super::instant(facts.first.micros()),
-                super::instant(facts.last.micros()),
-                facts.commit_seq,
-                facts.commit_id.to_string(),
-                facts.row_hash,
-                facts.digest.checksum,
-                facts.digest.bytes,
-                facts.digest.modified_ns,
-                facts.store_id.to_string()
+                meta.rows,
+                super::instant(meta.first.micros()),
+                super::instant(meta.last.micros()),
+                meta.commit_seq,
+                meta.commit_id.to_string(),
+                meta.row_hash,
+                meta.digest.checksum,
+                meta.digest.bytes,
+                meta.digest.modified_ns,
+                meta.store_id.to_string()
             ],
         )?;
         Ok(())

@@ -1,4 +1,8 @@
-//! What was asked of a provider, and how it was answered.
+//! Coverage: what was requested from a provider, and how it was answered.
+
+mod catalog;
+pub(super) mod compact;
+pub(super) mod read;
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +11,7 @@ use crate::model::{DateRange, Provenance, SeriesKey, Timestamp};
 
 /// How a provider answered for a range of dates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AnswerStatus {
+pub enum CoverageStatus {
     /// With bars.
     Rows,
     /// With none, and no error.
@@ -23,7 +27,7 @@ pub enum AnswerStatus {
 #[error("{0:?} is not the status of an answer")]
 pub struct UnknownStatus(String);
 
-impl AnswerStatus {
+impl CoverageStatus {
     /// The word that the catalog uses.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -42,13 +46,13 @@ impl AnswerStatus {
     }
 }
 
-impl fmt::Display for AnswerStatus {
+impl fmt::Display for CoverageStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for AnswerStatus {
+impl FromStr for CoverageStatus {
     type Err = UnknownStatus;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
@@ -61,7 +65,7 @@ impl FromStr for AnswerStatus {
 
 /// One answer: for a series, the exchange-local dates that were asked for and what came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct CoverageEntry {
     /// Whose bars were asked for.
     pub series: SeriesKey,
     /// Who was asked: `fmp`, `demo`.
@@ -71,7 +75,7 @@ pub struct Answer {
     /// Exchange-local dates, both ends inside.
     pub dates: DateRange,
     /// How it was answered.
-    pub status: AnswerStatus,
+    pub status: CoverageStatus,
     /// Valid bars in the answer.
     pub rows: u64,
     /// Why it failed or is partial.

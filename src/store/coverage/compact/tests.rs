@@ -13,8 +13,14 @@ fn calendar(exchange: &str) -> Option<Calendar> {
     Calendar::for_exchange(exchange).ok()
 }
 
-fn answer(exchange: &str, first: &str, last: &str, status: AnswerStatus, at: i64) -> Answer {
-    Answer {
+fn answer(
+    exchange: &str,
+    first: &str,
+    last: &str,
+    status: CoverageStatus,
+    at: i64,
+) -> CoverageEntry {
+    CoverageEntry {
         series: SeriesKey {
             interval: Interval::M1,
             ticker: Ticker::new("AAPL").unwrap(),
@@ -33,16 +39,16 @@ fn answer(exchange: &str, first: &str, last: &str, status: AnswerStatus, at: i64
     }
 }
 
-fn entry(first: &str, last: &str, status: AnswerStatus, run: &str, at: i64) -> Entry {
-    Entry {
-        answer: answer("NASDAQ", first, last, status, at),
+fn entry(first: &str, last: &str, status: CoverageStatus, run: &str, at: i64) -> LoggedEntry {
+    LoggedEntry {
+        entry: answer("NASDAQ", first, last, status, at),
         run: run.into(),
     }
 }
 
-fn shown(entries: &[Entry]) -> Vec<String> {
-    let show = |entry: &Entry| {
-        let answer = &entry.answer;
+fn shown(entries: &[LoggedEntry]) -> Vec<String> {
+    let show = |entry: &LoggedEntry| {
+        let answer = &entry.entry;
         format!(
             "{} {} {} {}",
             answer.dates, answer.status, answer.rows, entry.run
@@ -53,11 +59,11 @@ fn shown(entries: &[Entry]) -> Vec<String> {
 
 #[test]
 fn windows_of_a_run_are_one_entry_over_weekends() {
-    use AnswerStatus::{Empty, Rows};
+    use CoverageStatus::{Empty, Rows};
     let run = RunId::new(Timestamp::from_micros(0));
-    let mut tails = Tails::default();
+    let mut open_entries = OpenEntries::default();
     let of = |first: &str, last: &str, status| answer("NASDAQ", first, last, status, 1);
-    let first = tails.plan(
+    let first = open_entries.plan(
         &run,
         vec![
             of("2025-02-03", "2025-02-05", Rows),
@@ -68,9 +74,9 @@ fn windows_of_a_run_are_one_entry_over_weekends() {
     assert_eq!((first.inserts.len(), first.extensions.len()), (1, 0));
     assert_eq!(first.inserts[0].dates.to_string(), "2025-02-03..2025-02-07");
     assert_eq!(first.inserts[0].rows, 20);
-    tails.recorded(first);
+    open_entries.recorded(first);
     // A weekend, a holiday (17 February), an empty day, and a session that nobody asked for.
-    let next = tails.plan(
+    let next = open_entries.plan(
         &run,
         vec![
             of("2025-02-10", "2025-02-14", Rows),
@@ -85,10 +91,10 @@ fn windows_of_a_run_are_one_entry_over_weekends() {
     assert_eq!(next.extensions[0].was.to_string(), "2025-02-03..2025-02-07");
     assert_eq!(next.extensions[0].last, date("2025-02-18"));
     assert_eq!(next.inserts.len(), 3);
-    tails.recorded(next);
+    open_entries.recorded(next);
     // Another run begins entries of its own.
     let other = RunId::new(Timestamp::from_micros(0));
-    let planned = tails.plan(&other, vec![of("2025-02-25", "2025-02-25", Rows)], calendar);
+    let planned = open_entries.plan(&other, vec![of("2025-02-25", "2025-02-25", Rows)], calendar);
     assert_eq!((planned.inserts.len(), planned.extensions.len()), (1, 0));
 }
 
@@ -109,7 +115,7 @@ fn a_session_over_midnight_keeps_its_sunday() {
 
 #[test]
 fn folding_keeps_what_counts() {
-    use AnswerStatus::{Empty, Failed, Partial, Rows};
+    use CoverageStatus::{Empty, Failed, Partial, Rows};
     let folded = fold(
         vec![
             entry("2025-02-03", "2025-02-07", Rows, "a", 1),
@@ -138,13 +144,13 @@ fn days_of_many_runs_are_few_entries() {
         .unwrap()
         .sessions(DateRange::new(first, date("2024-12-31")).unwrap())
         .unwrap();
-    let entries: Vec<Entry> = (sessions.iter().enumerate())
+    let entries: Vec<LoggedEntry> = (sessions.iter().enumerate())
         .map(|(place, session)| {
             let day = session.date.to_string();
             entry(
                 &day,
                 &day,
-                AnswerStatus::Rows,
+                CoverageStatus::Rows,
                 &place.to_string(),
                 place as i64,
             )
@@ -153,20 +159,20 @@ fn days_of_many_runs_are_few_entries() {
     let count = entries.len();
     let folded = fold(entries, calendar);
     assert_eq!(folded.len(), RECENT_ENTRIES_MAX + 1);
-    assert_eq!(folded[0].answer.dates.first(), date("2020-01-02"));
+    assert_eq!(folded[0].entry.dates.first(), date("2020-01-02"));
     assert_eq!(folded[0].run, (count - RECENT_ENTRIES_MAX - 1).to_string());
     assert_eq!(fold(folded.clone(), calendar), folded);
 }
 
 /// What a ledger says of each date: a good answer, or else the last one.
-fn says(entries: &[Entry]) -> BTreeMap<NaiveDate, AnswerStatus> {
-    let mut says: BTreeMap<NaiveDate, AnswerStatus> = BTreeMap::new();
+fn says(entries: &[LoggedEntry]) -> BTreeMap<NaiveDate, CoverageStatus> {
+    let mut says: BTreeMap<NaiveDate, CoverageStatus> = BTreeMap::new();
     for entry in entries {
-        for day in entry.answer.dates.iter() {
-            let status = entry.answer.status;
+        for day in entry.entry.dates.iter() {
+            let status = entry.entry.status;
             let counts = match says.get(&day) {
-                Some(AnswerStatus::Rows) => false,
-                Some(AnswerStatus::Empty) => status == AnswerStatus::Rows,
+                Some(CoverageStatus::Rows) => false,
+                Some(CoverageStatus::Empty) => status == CoverageStatus::Rows,
                 _ => true,
             };
             if counts {
@@ -183,13 +189,13 @@ proptest! {
         asked in proptest::collection::vec((0u64..60, 0u64..12, 0usize..4, 0usize..5), 0..60),
     ) {
         let statuses = [
-            AnswerStatus::Rows,
-            AnswerStatus::Empty,
-            AnswerStatus::Partial,
-            AnswerStatus::Failed,
+            CoverageStatus::Rows,
+            CoverageStatus::Empty,
+            CoverageStatus::Partial,
+            CoverageStatus::Failed,
         ];
         let first = date("2025-01-01");
-        let entries: Vec<Entry> = (asked.iter().enumerate())
+        let entries: Vec<LoggedEntry> = (asked.iter().enumerate())
             .map(|(at, (start, days, status, run))| {
                 let from = first + Days::new(*start);
                 let to = from + Days::new(*days);
@@ -197,7 +203,7 @@ proptest! {
             })
             .collect();
         let calendar_of = calendar("NASDAQ").unwrap();
-        let sessions_only = |mut says: BTreeMap<NaiveDate, AnswerStatus>| {
+        let sessions_only = |mut says: BTreeMap<NaiveDate, CoverageStatus>| {
             says.retain(|day, _| matches!(calendar_of.session_on(*day), Ok(Some(_))));
             says
         };
@@ -205,7 +211,7 @@ proptest! {
         prop_assert_eq!(sessions_only(says(&folded)), sessions_only(says(&entries)));
         prop_assert!(folded.len() <= 2 * entries.len());
         // Nothing lies over anything else.
-        let mut ranges: Vec<DateRange> = folded.iter().map(|entry| entry.answer.dates).collect();
+        let mut ranges: Vec<DateRange> = folded.iter().map(|entry| entry.entry.dates).collect();
         ranges.sort_by_key(|dates| dates.first());
         for pair in ranges.windows(2) {
             prop_assert!(pair[0].last() < pair[1].first());

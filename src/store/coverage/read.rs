@@ -8,17 +8,21 @@ use duckdb::params;
 
 use crate::model::{DateRange, Interval, Provenance, SeriesKey, Ticker, Timestamp};
 
-use super::catalog::{Catalog, date_from_days};
-use super::coverage::{Answer, AnswerStatus};
-use super::error::Error;
-use super::ledger::Entry;
-use super::reader::Reader;
+use super::compact::LoggedEntry;
+use super::{CoverageEntry, CoverageStatus};
+use crate::store::catalog::{Catalog, date_from_days};
+use crate::store::error::Error;
+use crate::store::reader::Reader;
 
 const SELECT: &str = "SELECT provider, interval, ticker, exchange, basis, hours, first, last, status, rows, reason, asked_at FROM coverage";
 
 impl Reader {
     /// What was asked of a provider for a series, oldest answer first.
-    pub fn coverage(&self, provider: &str, series: &SeriesKey) -> Result<Vec<Answer>, Error> {
+    pub fn coverage(
+        &self,
+        provider: &str,
+        series: &SeriesKey,
+    ) -> Result<Vec<CoverageEntry>, Error> {
         let sql = format!(
             "{SELECT} WHERE provider = ? AND interval = ? AND ticker = ? ORDER BY asked_at"
         );
@@ -32,14 +36,14 @@ impl Reader {
         &self,
         provider: &str,
         interval: Interval,
-    ) -> Result<HashMap<Ticker, Vec<Answer>>, Error> {
+    ) -> Result<HashMap<Ticker, Vec<CoverageEntry>>, Error> {
         let sql = format!("{SELECT} WHERE provider = ? AND interval = ? ORDER BY asked_at");
         let found = answers(
             &*self.catalog()?,
             &sql,
             params![provider, interval.minutes()],
         )?;
-        let mut by_ticker: HashMap<Ticker, Vec<Answer>> = HashMap::new();
+        let mut by_ticker: HashMap<Ticker, Vec<CoverageEntry>> = HashMap::new();
         for answer in found {
             match by_ticker.get_mut(&answer.series.ticker) {
                 Some(answers) => answers.push(answer),
@@ -52,9 +56,9 @@ impl Reader {
     }
 
     /// All that was ever asked of anybody, by series, oldest answer first.
-    pub fn all_coverage(&self) -> Result<BTreeMap<SeriesKey, Vec<Answer>>, Error> {
+    pub fn all_coverage(&self) -> Result<BTreeMap<SeriesKey, Vec<CoverageEntry>>, Error> {
         let sql = format!("{SELECT} ORDER BY asked_at");
-        let mut by_series: BTreeMap<SeriesKey, Vec<Answer>> = BTreeMap::new();
+        let mut by_series: BTreeMap<SeriesKey, Vec<CoverageEntry>> = BTreeMap::new();
         for answer in answers(&*self.catalog()?, &sql, [])? {
             match by_series.get_mut(&answer.series) {
                 Some(answers) => answers.push(answer),
@@ -68,16 +72,16 @@ impl Reader {
 }
 
 /// The whole ledger, oldest first, with the runs.
-pub(super) fn entries(catalog: &Catalog) -> Result<Vec<Entry>, Error> {
+pub(in crate::store) fn entries(catalog: &Catalog) -> Result<Vec<LoggedEntry>, Error> {
     let sql = format!(
         "{} ORDER BY asked_at",
         SELECT.replace("asked_at FROM", "asked_at, run_id FROM")
     );
     read(catalog, &sql, [], |batch, row| {
-        let answer = answer(batch, row)?;
+        let entry = entry_of(batch, row)?;
         let run = batch.column(12).as_any().downcast_ref::<StringArray>()?;
         let run = run.value(row).to_owned();
-        Some(Entry { answer, run })
+        Some(LoggedEntry { entry, run })
     })
 }
 
@@ -86,8 +90,8 @@ fn answers(
     catalog: &Catalog,
     sql: &str,
     parameters: impl duckdb::Params,
-) -> Result<Vec<Answer>, Error> {
-    read(catalog, sql, parameters, answer)
+) -> Result<Vec<CoverageEntry>, Error> {
+    read(catalog, sql, parameters, entry_of)
 }
 
 fn read<T>(
@@ -107,7 +111,7 @@ fn read<T>(
     Ok(found)
 }
 
-fn answer(batch: &RecordBatch, row: usize) -> Option<Answer> {
+fn entry_of(batch: &RecordBatch, row: usize) -> Option<CoverageEntry> {
     let text = |column: usize| -> Option<&str> {
         let column = batch
             .column(column)
@@ -119,7 +123,7 @@ fn answer(batch: &RecordBatch, row: usize) -> Option<Answer> {
         date_from_days(batch.column(column).as_primitive::<Date32Type>().value(row))
     };
     let minutes = batch.column(1).as_primitive::<Int16Type>().value(row);
-    Some(Answer {
+    Some(CoverageEntry {
         series: SeriesKey {
             interval: Interval::from_minutes(u32::try_from(minutes).ok()?)?,
             ticker: Ticker::new(text(2)?).ok()?,
@@ -131,7 +135,7 @@ fn answer(batch: &RecordBatch, row: usize) -> Option<Answer> {
             hours: text(5)?.parse().ok()?,
         },
         dates: DateRange::new(date(6), date(7)).ok()?,
-        status: text(8)?.parse::<AnswerStatus>().ok()?,
+        status: text(8)?.parse::<CoverageStatus>().ok()?,
         rows: batch.column(9).as_primitive::<Int64Type>().value(row) as u64,
         reason: text(10).map(str::to_owned),
         asked_at: Timestamp::from_micros(

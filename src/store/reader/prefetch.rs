@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::sync::PoisonError;
 
 use crate::model::{SeriesKey, TimeRange};
-use crate::store::catalog::SeriesFacts;
+use crate::store::catalog::SeriesMeta;
 use crate::store::error::Error;
 use crate::store::rows::StagedRows;
 
@@ -21,7 +21,7 @@ const ROWS_MAX: u64 = 262_144;
 
 /// What was read and not yet asked for. With what the next query brings it is twice [`ROWS_MAX`] at most.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Ahead {
+pub(in crate::store) struct Prefetch {
     range: Option<TimeRange>,
     rows: HashMap<i32, StagedRows>,
     count: u64,
@@ -35,35 +35,35 @@ impl Reader {
     pub(in crate::store) fn hot_rows_of(
         &self,
         series: &SeriesKey,
-        facts: &SeriesFacts,
+        meta: &SeriesMeta,
         range: TimeRange,
     ) -> Result<StagedRows, Error> {
-        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        if ahead.range != Some(range) {
-            *ahead = Ahead {
+        let mut prefetch = self.prefetch.lock().unwrap_or_else(PoisonError::into_inner);
+        if prefetch.range != Some(range) {
+            *prefetch = Prefetch {
                 range: Some(range),
-                ..Ahead::default()
+                ..Prefetch::default()
             };
         }
-        if let Some(rows) = ahead.rows.remove(&facts.id) {
-            ahead.count -= rows.len() as u64;
+        if let Some(rows) = prefetch.rows.remove(&meta.id) {
+            prefetch.count -= rows.len() as u64;
             return Ok(rows);
         }
-        if ahead.count > ROWS_MAX {
-            ahead.rows.clear();
-            ahead.count = 0;
+        if prefetch.count > ROWS_MAX {
+            prefetch.rows.clear();
+            prefetch.count = 0;
         }
         let follows = |last: &SeriesKey| {
             let after = (Bound::Excluded(last), Bound::Unbounded);
             let mut next = self.series.range::<SeriesKey, _>(after);
-            let next = next.find(|(_, facts)| facts.hot.values().any(|year| year.overlaps(range)));
+            let next = next.find(|(_, meta)| meta.hot.values().any(|year| year.overlaps(range)));
             next.is_some_and(|(next, _)| next == series)
         };
-        let series_max = match &ahead.last {
+        let series_max = match &prefetch.last {
             Some((last, asked)) if follows(last) => SERIES_MAX.min(asked * 4),
             _ => 1,
         };
-        let (mut ids, mut weight) = (vec![facts.id], facts.hot_rows());
+        let (mut ids, mut weight) = (vec![meta.id], meta.hot_rows());
         let mut last = series;
         let after = (Bound::Excluded(series), Bound::Unbounded);
         for (key, next) in self.series.range::<SeriesKey, _>(after) {
@@ -78,11 +78,11 @@ impl Reader {
                 break;
             }
             last = key;
-            if !ahead.rows.contains_key(&next.id) {
+            if !prefetch.rows.contains_key(&next.id) {
                 ids.push(next.id);
             }
         }
-        ahead.last = Some((last.clone(), ids.len()));
+        prefetch.last = Some((last.clone(), ids.len()));
         let catalog = self.catalog()?;
         let mut found = match catalog.hot_rows(&ids, range) {
             // A segment that is damaged is not the fault of this series, or is.
@@ -92,11 +92,11 @@ impl Reader {
             }
             found => found?,
         };
-        let wanted = found.remove(&facts.id).unwrap_or_default();
+        let wanted = found.remove(&meta.id).unwrap_or_default();
         for id in ids.into_iter().skip(1) {
             let rows = found.remove(&id).unwrap_or_default();
-            ahead.count += rows.len() as u64;
-            ahead.rows.insert(id, rows);
+            prefetch.count += rows.len() as u64;
+            prefetch.rows.insert(id, rows);
         }
         Ok(wanted)
     }

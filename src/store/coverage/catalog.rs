@@ -7,20 +7,21 @@ use chrono::NaiveDate;
 use duckdb::params;
 
 use crate::model::SeriesKey;
-use crate::store::coverage::Answer;
+
+use super::CoverageEntry;
+use super::compact::{CoveragePlan, LoggedEntry};
 use crate::store::error::Error;
-use crate::store::ledger::{Entries, Entry};
 use crate::store::run::RunId;
 
-use super::records::{dates, instants, texts};
-use super::{Catalog, date, instant};
+use crate::store::catalog::records::{dates, instants, texts};
+use crate::store::catalog::{Catalog, date, instant};
 
 /// Of an answer that shares a date with those from the first to the last parameter.
 const OVERLAPS: &str = "last >= ?::DATE AND first <= ?::DATE";
 
 impl Catalog {
     /// Records what was asked and how it was answered: answers that no recorded one goes on into, and those that one does.
-    pub fn insert_coverage(&self, run: &RunId, planned: &Entries) -> Result<(), Error> {
+    pub fn insert_coverage(&self, run: &RunId, planned: &CoveragePlan) -> Result<(), Error> {
         for one in &planned.extensions {
             self.execute(
                 "UPDATE coverage SET last = ?, rows = rows + ?, asked_at = ?
@@ -39,16 +40,16 @@ impl Catalog {
             )?;
         }
         let run = run.to_string();
-        let rows: Vec<(&Answer, &str)> = (planned.inserts.iter())
+        let rows: Vec<(&CoverageEntry, &str)> = (planned.inserts.iter())
             .map(|answer| (answer, run.as_str()))
             .collect();
         self.append_coverage(&rows)
     }
 
     /// Puts a folded ledger in the place of the one there is.
-    pub fn replace_coverage(&self, entries: &[Entry]) -> Result<(), Error> {
-        let rows: Vec<(&Answer, &str)> = (entries.iter())
-            .map(|entry| (&entry.answer, entry.run.as_str()))
+    pub fn replace_coverage(&self, entries: &[LoggedEntry]) -> Result<(), Error> {
+        let rows: Vec<(&CoverageEntry, &str)> = (entries.iter())
+            .map(|entry| (&entry.entry, entry.run.as_str()))
             .collect();
         self.transaction(|catalog| {
             catalog.run("DELETE FROM coverage")?;
@@ -76,7 +77,7 @@ impl Catalog {
         Ok(found.into_iter().next())
     }
 
-    fn append_coverage(&self, answers: &[(&Answer, &str)]) -> Result<(), Error> {
+    fn append_coverage(&self, answers: &[(&CoverageEntry, &str)]) -> Result<(), Error> {
         self.append(
             "coverage",
             vec![
