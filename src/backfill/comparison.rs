@@ -15,7 +15,7 @@
 use chrono::NaiveDate;
 
 use super::days::Day;
-use super::windows::{DayState, Window, dates, windows};
+use super::windows::{DayState, Window, date_range, windows};
 
 /// The windows with a stored session to compare in, or in front of, the first. `stored` is sorted.
 /// `None` if the windows are fine as they are.
@@ -27,20 +27,20 @@ pub(super) fn with_comparison(
 ) -> Option<Vec<Window>> {
     let first = planned.first()?;
     let requests_stored = |window: &Window| {
-        let at = stored.partition_point(|date| *date < window.ask.first());
-        (stored.get(at)).is_some_and(|date| window.ask.contains(*date))
+        let at = stored.partition_point(|date| *date < window.request.first());
+        (stored.get(at)).is_some_and(|date| window.request.contains(*date))
     };
     if requests_stored(first) {
         return None;
     }
-    let after = stored.partition_point(|date| *date < first.ask.first());
+    let after = stored.partition_point(|date| *date < first.request.first());
     let before = after.checked_sub(1).map(|at| stored[at]);
     let nearest = before.or_else(|| stored.get(after).copied())?;
     if let Some(before) = before {
-        let fits = (first.ask.last() - before).num_days() < i64::from(span_max);
+        let fits = (first.request.last() - before).num_days() < i64::from(span_max);
         if fits {
             let mut widened = planned.to_vec();
-            widened[0].ask = dates(before, first.ask.last());
+            widened[0].request = date_range(before, first.request.last());
             return Some(widened);
         }
         if let Some(recut) = recut(planned, days, before, span_max) {
@@ -71,27 +71,8 @@ fn recut(
         .filter(|day| day.date != stored)
         .collect();
     let start = wanted.first()?.date;
-    first.keep = dates(start, first.keep.last());
+    first.keep = date_range(start, first.keep.last());
     first.skip.retain(|date| *date >= start);
     first.days = wanted;
     (cut.len() == planned.len()).then_some(cut)
-}
-
-impl Window {
-    /// A window that requests one stored session and keeps none of its bars.
-    fn comparison(session: NaiveDate) -> Self {
-        let only = dates(session, session);
-        Self {
-            ask: only,
-            keep: only,
-            days: Vec::new(),
-            skip: vec![session],
-            refetch: false,
-        }
-    }
-
-    /// Whether the window only serves to compare stored bars: it has no days of its own.
-    pub fn is_comparison(&self) -> bool {
-        self.days.is_empty()
-    }
 }

@@ -1,6 +1,6 @@
-//! What the rows that are not bars say about the days they were asked for.
+//! What the rejects of a window say about its days.
 //!
-//! **A day is answered only where its rows could be read.** Where most rows are rejects, the
+//! **A day counts as answered only if its rows could be read.** If most of its rows are rejects, the
 //! provider may have changed its format, and what it has for that day is not known.
 
 use chrono::{Days, NaiveDate};
@@ -11,30 +11,28 @@ use crate::calendar::Calendar;
 use crate::model::{Bars, Reason};
 use crate::provider::{BadRow, Error};
 
-/// How many rows of a session there are for each reject that still leaves the session complete: as
-/// elsewhere, a session is complete with 0.9 of its bars.
-const ROWS_FOR_A_REJECT: usize = 10;
+/// A session with one reject in this many rows is still complete: as elsewhere, 0.9 of its bars are
+/// enough.
+const ROWS_PER_REJECT_MIN: usize = 10;
 
 /// Days of a window that don't count as answered.
 #[derive(Default)]
 pub(super) struct Evidence {
-    /// Days of which nothing is known but that rows came.
+    /// Days that came with rows of which most are rejects.
     pub failed: Vec<NaiveDate>,
     /// Days that lack too many bars because of their rejects.
     pub partial: Vec<NaiveDate>,
-    /// Days whose first bars were cut off, and could not be asked for.
-    pub truncated_days: Vec<NaiveDate>,
-    /// Why, where a day failed.
+    /// Why the first day failed.
     pub error: Option<Error>,
 }
 
 impl Evidence {
-    /// Judges the days of a window by the bars and the rejects that came for them. `asked` names
-    /// ticker, interval and dates.
+    /// Judges the days of a window by the bars and rejects that came for them. `name` has ticker,
+    /// interval and dates.
     pub(super) fn of(
         calendar: &Calendar,
         window: &Window,
-        asked: &str,
+        name: &str,
         bars: &Bars,
         rejects: &[BadRow],
     ) -> Self {
@@ -45,7 +43,7 @@ impl Evidence {
         let rows = bars.len() + rejects.len();
         if rejects.len() > bars.len() {
             found.failed = window.days.iter().map(|day| day.date).collect();
-            found.error = Some(Error::of_rejects(asked, rows, rejects.iter()));
+            found.error = Some(Error::of_rejects(name, rows, rejects.iter()));
             return found;
         }
         // A row outside the requested dates has a date: it says nothing about these days.
@@ -63,13 +61,13 @@ impl Evidence {
             };
             let count = bad().count();
             let error = if count > good {
-                let day = format!("{asked}, session {}", day.date);
+                let day = format!("{name}, session {}", day.date);
                 Error::of_rejects(&day, good + count, bad())
             } else if good == 0 && undated().next().is_some() {
-                // They may be all that there is for this day.
-                Error::of_rejects(asked, rows, undated())
+                // They may be all that the provider has for this day.
+                Error::of_rejects(name, rows, undated())
             } else {
-                if count * ROWS_FOR_A_REJECT > good + count {
+                if count * ROWS_PER_REJECT_MIN > good + count {
                     found.partial.push(day.date);
                 }
                 continue;

@@ -1,19 +1,25 @@
 //! Use case: bars from a provider into the store.
 //!
 //! ```text
-//! tickers, dates, calendar, coverage ─> Plan ─> windows ─> WindowFetcher::fetch ─> Batch ─> store thread ─> commit
-//!                                                 │ (permits, rate, retries: provider)      │
-//!                                                 └──────────── bounded on either side ─────┘
+//! tickers, dates, calendar, coverage ─> Plan ─> windows ─> WindowFetcher ─> Batch ─> writer ─> commit
+//!                                                 │ (permits, rate, retries: provider) │
+//!                                                 └──────── bounded on both sides ─────┘
 //! ```
 //!
-//! A plan is made before anything is asked. Each ticker asks for its windows in order, a few ahead; each window is one
-//! batch, and the store takes many batches in one commit. One ticker that fails stops no other.
+//! A plan is made before any request. Each ticker requests its windows in order, a few ahead; each
+//! window is one batch, and the store commits many batches at once. A ticker that fails doesn't stop
+//! the others.
 
 mod advice;
+mod batch;
 mod comparison;
+mod context;
+mod coverage;
 mod days;
 mod error;
 mod evidence;
+mod fetch_window;
+mod fetched;
 mod fetcher;
 mod plan;
 mod position;
@@ -23,10 +29,12 @@ mod restatement;
 mod run;
 mod ticker;
 mod windows;
+mod worker;
 mod writer;
 
 pub use days::{Day, local_date};
 pub use error::Error;
+pub use fetch_window::RequestedRanges;
 pub use fetcher::{Clock, WindowFetcher};
 pub use plan::{History, Plan, Planner, Since, TickerPlan, partial_dates, shard};
 pub use quota::Spending;

@@ -1,75 +1,99 @@
-//! Whether an answer is whole, judged by where its bars lie and never by how many they are; and what to ask where it is not.
+//! Whether an answer is complete, judged by the positions of its bars and never by their number; and
+//! what to request if it is not.
 
 use chrono::{Days, NaiveDate};
 
 use super::days::{Day, days, local_date};
-use super::fetcher::WindowFetcher;
-use super::windows::{DayState, Window, widened};
-use crate::model::{DateRange, Hours, Timestamp};
+use super::windows::{Window, date_range, widened};
+use crate::calendar::Calendar;
+use crate::model::{DateRange, Hours, Interval, Timestamp};
 
-impl WindowFetcher {
-    /// The days at the window's start that came without a bar though later ones have some: cut off, it may be.
-    pub(super) fn unreached(
-        &self,
-        window: &Window,
-        oldest: Option<i64>,
-        now: Timestamp,
-    ) -> Option<DateRange> {
-        let reach = local_date(&self.calendar, oldest?);
+/// Judges the answers of one window.
+pub(super) struct PositionCheck<'a> {
+    pub calendar: &'a Calendar,
+    pub interval: Interval,
+    pub hours: Hours,
+    /// Dates that one request may span.
+    pub span_max: u16,
+    /// How long after its end a bar can change.
+    pub settle_micros: i64,
+    /// When the window was requested.
+    pub now: Timestamp,
+}
+
+impl PositionCheck<'_> {
+    /// The days at the window's start without a bar, if later ones have some: the answer may have
+    /// been truncated. `oldest` is the open of its oldest row.
+    pub(super) fn missing_head(&self, window: &Window, oldest: Option<i64>) -> Option<DateRange> {
+        let reach = local_date(self.calendar, oldest?);
         let mut head = window.days.iter().take_while(|day| day.date < reach);
         let first = head.next()?;
         let last = head.last().unwrap_or(first);
-        // A session that has hardly begun may well have no bar yet.
-        if self.first_bar_settles(first) > now.micros() {
-            return None;
-        }
-        DateRange::new(first.date, last.date).ok()
+        // A session that has only begun may have no bar yet.
+        self.has_first_bar(first)
+            .then(|| date_range(first.date, last.date))
     }
 
-    /// The session in whose middle an answer begins, where it was cut there: sessions before it came without a bar, or all
-    /// those that came behind it have their opening bars, so that minutes without trades are no reason.
+    /// The session in which an answer begins, if it was truncated there: sessions before it came
+    /// without a bar, or all later ones that came have their opening bars, so that minutes without
+    /// trades are not the reason.
     ///
-    /// `rows` are the opens of the answer's rows, in order; a row that is not a bar shows how far
-    /// an answer reaches too.
-    pub(super) fn cut_inside(&self, window: &Window, rows: &[i64]) -> Option<Day> {
+    /// `rows` are the opens of the answer's rows, in order. Rejects count too: they also show how
+    /// far an answer reaches.
+    pub(super) fn truncated_session(&self, window: &Window, rows: &[i64]) -> Option<Day> {
         let oldest = *rows.first()?;
-        let date = local_date(&self.calendar, oldest);
-        let at = window.days.iter().position(|day| day.date == date)?;
-        let day = window.days[at];
+        let date = local_date(self.calendar, oldest);
+        let index = window.days.iter().position(|day| day.date == date)?;
+        let day = window.days[index];
         if self.hours != Hours::Regular || oldest <= day.open.micros() {
             return None;
         }
-        let opens = |open: &i64| rows.binary_search(open).is_ok();
-        let has_bars = |day: &&Day| {
-            let of_day = day.open.micros()..day.close.micros();
-            rows.iter().any(|at| of_day.contains(at))
+        let is_row = |open: &i64| rows.binary_search(open).is_ok();
+        let has_rows = |day: &&Day| {
+            let session = day.open.micros()..day.close.micros();
+            rows.iter().any(|at| session.contains(at))
         };
-        let mut after = (window.days[at + 1..].iter())
-            .filter(has_bars)
+        let mut later_opens = window.days[index + 1..]
+            .iter()
+            .filter(has_rows)
             .map(|day| day.open.micros())
             .peekable();
-        let tells = at > 0 || (after.peek().is_some() && after.all(|open| opens(&open)));
-        tells.then_some(day)
+        let is_truncated =
+            index > 0 || (later_opens.peek().is_some() && later_opens.all(|open| is_row(&open)));
+        is_truncated.then_some(day)
     }
 
-    pub(super) fn first_bar_settles(&self, day: &Day) -> i64 {
-        day.open.micros() + self.interval.micros() + self.settle_micros()
+    /// What to request for a session that was requested alone and came without its opening bar.
+    /// `rows` are the opens of all rows that came, in order.
+    pub(super) fn missing_opening(&self, window: &Window, rows: &[i64]) -> Option<DateRange> {
+        let [day] = window.days.as_slice() else {
+            return None;
+        };
+        let first = *rows.first()?;
+        if self.hours != Hours::Regular || first <= day.open.micros() || !self.has_first_bar(day) {
+            return None;
+        }
+        let around = self.trading_dates_around(day.date, day.date);
+        let requested = around.iter().filter(|date| window.request.contains(**date));
+        let next = *around.iter().find(|date| **date > day.date)?;
+        let fits = (next - day.date).num_days() < i64::from(self.span_max);
+        (requested.count() == 1 && fits).then(|| date_range(day.date, next))
     }
 
-    /// `dates`, with a session more where they hold one alone.
-    pub(super) fn widened(&self, dates: DateRange, now: Timestamp) -> DateRange {
-        let span_max = i64::from(self.span_max());
-        let around = self.days_around(dates.first(), dates.last(), now);
-        widened(&around, dates, span_max)
+    /// Whether the provider has the first bar of a session by now.
+    pub(super) fn has_first_bar(&self, day: &Day) -> bool {
+        let settled = day.open.micros() + self.interval.micros() + self.settle_micros;
+        settled <= self.now.micros()
     }
 
-    fn days_around(
-        &self,
-        first: NaiveDate,
-        last: NaiveDate,
-        now: Timestamp,
-    ) -> Vec<(Day, DayState)> {
-        let span = Days::new(u64::from(self.span_max()));
+    /// `dates`, with another session if they have one only.
+    pub(super) fn widened(&self, dates: DateRange) -> DateRange {
+        let around = self.trading_dates_around(dates.first(), dates.last());
+        widened(&around, dates, i64::from(self.span_max))
+    }
+
+    fn trading_dates_around(&self, first: NaiveDate, last: NaiveDate) -> Vec<NaiveDate> {
+        let span = Days::new(u64::from(self.span_max));
         let (mut first, mut last) = (first - span, last + span);
         if let Some(covered) = self.calendar.span() {
             first = first.max(covered.first());
@@ -77,41 +101,10 @@ impl WindowFetcher {
         }
         DateRange::new(first, last)
             .ok()
-            .and_then(|range| days(&self.calendar, range, self.hours, now).ok())
+            .and_then(|range| days(self.calendar, range, self.hours, self.now).ok())
             .unwrap_or_default()
             .into_iter()
-            .map(|day| (day, DayState::New))
+            .map(|day| day.date)
             .collect()
-    }
-
-    /// Where a session that was asked for alone came without its opening bar: what to ask instead.
-    pub(super) fn opening_is_missing(
-        &self,
-        window: &Window,
-        rows: &[i64],
-        now: Timestamp,
-    ) -> Option<DateRange> {
-        let [day] = window.days.as_slice() else {
-            return None;
-        };
-        let first = *rows.first()?;
-        if self.hours != Hours::Regular
-            || first <= day.open.micros()
-            || self.first_bar_settles(day) > now.micros()
-        {
-            return None;
-        }
-        let around = self.days_around(day.date, day.date, now);
-        let alone = (around.iter())
-            .filter(|(day, _)| window.ask.contains(day.date))
-            .count()
-            == 1;
-        let next = around
-            .iter()
-            .find(|(other, _)| other.date > day.date)?
-            .0
-            .date;
-        let fits = (next - day.date).num_days() < i64::from(self.span_max());
-        (alone && fits).then(|| DateRange::new(day.date, next).ok())?
     }
 }

@@ -1,120 +1,72 @@
-//! All tickers of a run: who is asked for when, and how it ends.
+//! All tickers of a run: how many at once, and how the run ends.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
 use super::Error;
+use super::batch::WriterContext;
+use super::context::RunContext;
 use super::fetcher::WindowFetcher;
 use super::plan::{Plan, TickerPlan};
 use super::quota::Spending;
 use super::ticker::TickerRun;
-use super::writer::{StoreWriter, WriterContext};
+use super::worker::WriterResult;
+use super::writer::StoreWriter;
 use crate::causes::with_causes;
 use crate::export::BarsWriter;
 use crate::model::OnConflict;
 use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport};
 use crate::store::{RunId, Store};
 
-/// Tickers beyond the requests in flight that may be under way: their last answers are being read while the requests of
-/// others are out.
+/// Tickers that may be active beyond the requests in flight: their last answers are read while the
+/// requests of other tickers are out.
 const TICKERS_SPARE: usize = 2;
-/// Tickers whose answers are all in, but not yet all in the store.
+/// Tickers whose answers have all come, but are not yet committed.
 const TICKERS_UNCOMMITTED_MAX: usize = 64;
 
-/// Windows that may be open, asked and not yet committed, for each request in flight: one that is out, one that is being
-/// committed, one that waits for that, and one to spare for a commit that takes longer than its requests. A run that is
-/// killed has at most these to ask again.
-const OPEN_PER_REQUEST: usize = 4;
-
-/// A run, ready to go.
+/// A run, ready to start.
 pub struct Job {
-    /// How to ask.
+    /// Fetches windows.
     pub fetcher: WindowFetcher,
-    /// What to ask.
+    /// The windows.
     pub plan: Plan,
-    /// Whereto; nowhere in a dry run.
+    /// The store and the run's id; `None` in a dry run.
     pub store: Option<(Arc<Store>, RunId)>,
     /// The file that gets every valid bar.
     pub output: Option<BarsWriter>,
-    /// What to do with bars that are staged already.
+    /// The policy for bars that are stored already.
     pub on_conflict: OnConflict,
-    /// How many tickers are asked for at once: one, or as many as requests in flight.
+    /// How many tickers are active at once: one, or as many as requests in flight.
     pub tickers_at_once: usize,
-    /// Writes the requests of the day down.
+    /// Records the requests of the day.
     pub spending: Option<Spending>,
-    /// Who listens.
+    /// Gets the events of the run.
     pub observer: Arc<dyn Observer>,
-    /// With what the user goes on when a quota ended it: `--resume`.
-    pub goes_on: &'static str,
-}
-
-/// What all tickers of a run share.
-pub(super) struct RunContext {
-    pub fetcher: WindowFetcher,
-    pub writer: StoreWriter,
-    pub observer: Arc<dyn Observer>,
-    /// Leave to be asked for, given back when the window is committed: **no more windows than this are ever open**.
-    pub open: Arc<Semaphore>,
-    tickers_at_once: usize,
-    active: AtomicUsize,
-    /// Windows that were answered.
-    pub answered: AtomicU64,
-    ending: Mutex<Ending>,
-}
-
-#[derive(Default)]
-struct Ending {
-    quota: Option<String>,
-    fatal: Option<Fatal>,
-}
-
-impl RunContext {
-    /// Windows of one ticker that are asked for ahead of the oldest that is not in yet: enough that all requests in
-    /// flight are used, and always one more than is being read.
-    pub(super) fn ahead(&self) -> usize {
-        let active = self.active.load(Ordering::Relaxed).max(1);
-        self.tickers_at_once.div_ceil(active).max(2)
-    }
-
-    /// A quota is spent: nothing more is asked.
-    pub(super) fn quota(&self, why: String) {
-        self.ending().quota.get_or_insert(why);
-        self.fetcher.asker.gate().close();
-    }
-
-    /// The run cannot go on.
-    pub(super) fn fatal(&self, error: String, hint: Option<String>) {
-        self.ending().fatal.get_or_insert(Fatal { error, hint });
-        self.fetcher.asker.gate().close();
-    }
-
-    fn ending(&self) -> std::sync::MutexGuard<'_, Ending> {
-        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    /// What the user continues with after a quota ended the run: `--resume`.
+    pub continue_with: &'static str,
 }
 
 impl Job {
-    /// Asks for everything the plan says and stages it. What goes wrong on the way stands in the report.
+    /// Requests everything the plan has and stores it. Errors are in the report.
     pub async fn run(self, stop: &Stop) -> RunReport {
-        let source = self.fetcher.asker.provider().capabilities().source.clone();
         let gate = self.fetcher.asker.gate().clone();
         // One gate can serve several jobs, one after another.
         let (sent_before, retried_before) = (gate.sent(), gate.retried());
-        let context = WriterContext {
+        let writer_context = WriterContext {
             store: self.store,
             output: self.output,
             on_conflict: self.on_conflict,
             provenance: self.fetcher.provenance(),
-            source,
+            source: self.fetcher.asker.provider().capabilities().source.clone(),
             spending: self.spending,
             calendar: self.fetcher.calendar.clone(),
             observer: self.observer.clone(),
         };
         let at_once = self.tickers_at_once.max(1);
-        let (writer, thread) = match StoreWriter::start(context, at_once, gate.clone()) {
+        let (writer, thread) = match StoreWriter::start(writer_context, at_once, gate.clone()) {
             Ok(started) => started,
             Err(error) => return failed(&error),
         };
@@ -122,38 +74,16 @@ impl Job {
             unit: "requests",
             total: self.plan.windows(),
         });
-        let run = Arc::new(RunContext {
-            fetcher: self.fetcher,
-            writer,
-            observer: self.observer,
-            open: Arc::new(Semaphore::new(at_once * OPEN_PER_REQUEST)),
-            tickers_at_once: at_once,
-            active: AtomicUsize::new(0),
-            answered: AtomicU64::new(0),
-            ending: Mutex::default(),
-        });
-        let tickers = {
-            let asked = ask_all(&run, &self.plan);
-            tokio::pin!(asked);
-            tokio::select! {
-                tickers = &mut asked => tickers,
-                () = stop.wait() => {
-                    gate.close();
-                    asked.await
-                }
-            }
-        };
-        let observer = run.observer.clone();
-        let ending = std::mem::take(&mut *run.ending());
-        let unanswered = (self.plan.windows()).saturating_sub(run.answered.load(Ordering::Relaxed));
-        // The thread ends with the last way to it; aborted windows can hold one a moment longer.
-        drop(run);
-        let closed = tokio::task::spawn_blocking(move || thread.join()).await;
-        let closed = match closed {
-            Ok(Ok(closed)) => closed,
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            Err(failed) => std::panic::resume_unwind(Box::new(failed.to_string())),
-        };
+        let observer = self.observer.clone();
+        let context = RunContext::new(self.fetcher, writer, self.observer, at_once);
+        let context = Arc::new(context);
+        let tickers = run_until_stopped(&context, &self.plan, stop).await;
+        let ending = context.take_ending();
+        let unanswered = (self.plan.windows()).saturating_sub(context.windows_answered());
+        // The thread ends when the last way to it is dropped; aborted windows can hold one a moment
+        // longer.
+        drop(context);
+        let written = join(thread).await;
 
         let mut totals: Counts = tickers.iter().map(|ticker| ticker.counts).sum();
         totals.requests = gate.sent() - sent_before;
@@ -165,57 +95,78 @@ impl Job {
             fatal: ending.fatal,
             ..RunReport::default()
         };
-        if let Some(why) = ending.quota {
-            observer.event(&Event::Warning(&why));
-            let begun = tickers.len();
-            let not_begun = match self.plan.tickers.len() - begun {
+        if let Some(reason) = ending.quota {
+            observer.event(&Event::Warning(&reason));
+            let not_started = match self.plan.tickers.len() - tickers.len() {
                 0 => String::new(),
-                1 => "; 1 ticker was not begun".to_owned(),
-                left => format!("; {left} tickers were not begun"),
+                1 => "; 1 ticker was not started".to_owned(),
+                left => format!("; {left} tickers were not started"),
             };
             report.hints.push(format!(
-                "{} goes on where this run stopped, and will ask {unanswered} requests{not_begun}",
-                self.goes_on
+                "{} continues where this run stopped, and will send {unanswered} requests{not_started}",
+                self.continue_with
             ));
         }
         report.tickers = tickers;
-        let finished = closed.and_then(|closed| {
-            if let Some(path) = &closed.rejects {
-                let count = report.totals.rejected;
-                let text = format!(
-                    "{count} rows are not bars; they and their reasons are in {}",
-                    path.display()
-                );
-                observer.event(&Event::Warning(&text));
-            }
-            match closed.output {
-                // A file that lacks what was asked for does not replace one that may have it.
-                Some(output) if report.fatal.is_none() && !report.interrupted => {
-                    output.finish().map(drop).map_err(Error::from)
-                }
-                _ => Ok(()),
-            }
-        });
-        if let Err(error) = finished {
+        if let Err(error) = written.and_then(|written| finish(written, &report, &*observer)) {
             report.fatal = failed(&error).fatal;
         }
         report
     }
 }
 
-/// The reports of all tickers that were begun, in the plan's order.
-async fn ask_all(run: &Arc<RunContext>, plan: &Plan) -> Vec<UnitReport> {
-    let at_once = run.tickers_at_once;
-    let (slots, behind) = match at_once {
-        1 => (Semaphore::new(1), 1),
-        _ => (
-            Semaphore::new(at_once + TICKERS_SPARE),
-            at_once + TICKERS_UNCOMMITTED_MAX,
-        ),
+/// Finishes the output file and names the file with the rejects.
+fn finish(written: WriterResult, report: &RunReport, observer: &dyn Observer) -> Result<(), Error> {
+    if let Some(path) = &written.rejects {
+        let count = report.totals.rejected;
+        let text = format!("{count} rows rejected; see {}", path.display());
+        observer.event(&Event::Warning(&text));
+    }
+    match written.output {
+        // An incomplete file must not replace one that may be complete.
+        Some(output) if report.fatal.is_none() && !report.interrupted => {
+            output.finish()?;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn join(thread: JoinHandle<Result<WriterResult, Error>>) -> Result<WriterResult, Error> {
+    match tokio::task::spawn_blocking(move || thread.join()).await {
+        Ok(Ok(written)) => written,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(failed) => std::panic::resume_unwind(Box::new(failed.to_string())),
+    }
+}
+
+/// Runs all tickers. When `stop` is set, it closes the gate: no more requests are sent.
+async fn run_until_stopped(context: &Arc<RunContext>, plan: &Plan, stop: &Stop) -> Vec<UnitReport> {
+    let tickers = run_tickers(context, plan);
+    tokio::pin!(tickers);
+    tokio::select! {
+        reports = &mut tickers => reports,
+        () = stop.wait() => {
+            context.gate().close();
+            tickers.await
+        }
+    }
+}
+
+/// The reports of all tickers that were started, in the plan's order.
+async fn run_tickers(context: &Arc<RunContext>, plan: &Plan) -> Vec<UnitReport> {
+    let at_once = context.tickers_at_once;
+    let (active_max, uncommitted_max) = match at_once {
+        1 => (1, 1),
+        _ => (at_once + TICKERS_SPARE, at_once + TICKERS_UNCOMMITTED_MAX),
     };
+    let slots = &Semaphore::new(active_max);
     let mut reports: Vec<(usize, UnitReport)> = stream::iter(plan.tickers.iter().enumerate())
-        .map(|(index, plan)| ask_one(run, plan, &slots).map_with(index))
-        .buffer_unordered(behind)
+        .map(|(index, plan)| async move {
+            let report = run_ticker(context, plan, slots).await?;
+            Some((index, report))
+        })
+        .buffer_unordered(uncommitted_max)
         .filter_map(std::future::ready)
         .collect()
         .await;
@@ -223,28 +174,23 @@ async fn ask_all(run: &Arc<RunContext>, plan: &Plan) -> Vec<UnitReport> {
     reports.into_iter().map(|(_, report)| report).collect()
 }
 
-trait MapWith: Future<Output = Option<UnitReport>> + Sized {
-    async fn map_with(self, index: usize) -> Option<(usize, UnitReport)> {
-        self.await.map(|report| (index, report))
-    }
-}
-
-impl<F: Future<Output = Option<UnitReport>>> MapWith for F {}
-
-async fn ask_one(
-    run: &Arc<RunContext>,
+/// Runs one ticker; `None` if the run ended before its turn.
+async fn run_ticker(
+    context: &Arc<RunContext>,
     plan: &TickerPlan,
     slots: &Semaphore,
 ) -> Option<UnitReport> {
     let slot = slots.acquire().await.ok()?;
-    if run.fetcher.asker.gate().is_closed() {
+    if context.gate().is_closed() {
         return None;
     }
-    run.observer.event(&Event::Started(plan.ticker.as_str()));
-    run.active.fetch_add(1, Ordering::Relaxed);
-    let report = TickerRun::new(run, plan).go(slot).await;
-    run.active.fetch_sub(1, Ordering::Relaxed);
-    run.observer.event(&Event::TickerDone(&report));
+    context
+        .observer
+        .event(&Event::Started(plan.ticker.as_str()));
+    context.ticker_started();
+    let report = TickerRun::new(context, plan).run(slot).await;
+    context.ticker_ended();
+    context.observer.event(&Event::TickerDone(&report));
     Some(report)
 }
 

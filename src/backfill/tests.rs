@@ -8,7 +8,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::days::days;
-use super::fetcher::{Fetched, RequestedRanges, WindowFetcher};
+use super::fetch_window::RequestedRanges;
+use super::fetched::FetchedWindow;
+use super::fetcher::WindowFetcher;
 use super::windows::{DayState, windows};
 use crate::calendar::Calendar;
 use crate::model::{
@@ -193,7 +195,7 @@ async fn fetch_all(
     last: &str,
     interval: Interval,
     now: &str,
-) -> (Vec<Fetched>, Vec<Query>) {
+) -> (Vec<FetchedWindow>, Vec<Query>) {
     fetch_forming(vendor, first, last, interval, now, false).await
 }
 
@@ -204,7 +206,7 @@ async fn fetch_forming(
     interval: Interval,
     now: &str,
     include_forming: bool,
-) -> (Vec<Fetched>, Vec<Query>) {
+) -> (Vec<FetchedWindow>, Vec<Query>) {
     let now = at(now);
     let recording = Arc::new(Recording::new(vendor));
     let fetcher = WindowFetcher {
@@ -235,14 +237,14 @@ async fn fetch_forming(
     (fetched, recording.asked())
 }
 
-fn bars(fetched: &[Fetched]) -> usize {
+fn bars(fetched: &[FetchedWindow]) -> usize {
     fetched.iter().map(|fetched| fetched.bars.len()).sum()
 }
 
-fn answers(fetched: &[Fetched]) -> Vec<String> {
+fn answers(fetched: &[FetchedWindow]) -> Vec<String> {
     let show =
         |answer: &CoverageEntry| format!("{} {} {}", answer.dates, answer.status, answer.rows);
-    fetched.iter().flat_map(|f| &f.answers).map(show).collect()
+    fetched.iter().flat_map(|f| &f.coverage).map(show).collect()
 }
 
 const LATER: &str = "2026-01-01T00:00:00Z";
@@ -261,10 +263,10 @@ async fn whatever_is_cut_off_is_found_by_position_and_asked_for_again() {
         // With one date an answer, the opening bar of each cannot be had by any request.
         assert_eq!(bars(&fetched), 3900, "cut to {cuts_to}");
         for fetched in &fetched {
-            assert!(fetched.bars.is_sorted_unique() && fetched.gave.is_none());
+            assert!(fetched.bars.is_sorted_unique() && fetched.error.is_none());
             assert!(
                 fetched
-                    .answers
+                    .coverage
                     .iter()
                     .all(|answer| answer.status == CoverageStatus::Rows)
             );
@@ -361,7 +363,7 @@ async fn a_head_that_fails_keeps_what_came_and_is_remembered_as_failed() {
     vendor.capabilities.window_days = [6; 5];
     let (fetched, _) = fetch_all(vendor, "2025-02-03", "2025-02-05", Interval::M1, LATER).await;
     assert_eq!(bars(&fetched), 780);
-    assert!(fetched[0].gave.is_some());
+    assert!(fetched[0].error.is_some());
     assert_eq!(
         answers(&fetched),
         ["2025-02-03 failed 0", "2025-02-04..2025-02-05 rows 780"]
@@ -410,7 +412,7 @@ async fn what_can_still_change_is_held_back_and_its_day_asked_again() {
         fetch_all(Vendor::new(), "2025-02-03", "2025-02-28", Interval::M1, now).await;
     let last = fetched.last().unwrap();
     assert_eq!(answers(&fetched).last().unwrap(), "2025-02-05 partial 55");
-    assert_eq!(last.held, 390 - 55);
+    assert_eq!(last.withheld, 390 - 55);
     let latest = last.bars.timestamps().last().unwrap() + MINUTE_MICROS;
     assert_eq!(latest, at("2025-02-05T15:25:00Z").micros());
 
@@ -430,7 +432,7 @@ async fn what_can_still_change_is_held_back_and_its_day_asked_again() {
         } else {
             CoverageStatus::Partial
         };
-        assert_eq!(fetched[0].answers[0].status, status);
+        assert_eq!(fetched[0].coverage[0].status, status);
     }
 }
 
@@ -443,8 +445,8 @@ async fn judged(rejects: &[(NaiveDate, usize)]) -> (Vec<String>, bool, usize) {
     };
     let (fetched, asked) = fetch_all(vendor, "2025-02-03", "2025-02-05", Interval::M1, LATER).await;
     assert_eq!(asked.len(), 1, "rejects show how far an answer reaches");
-    let failed = matches!(fetched[0].gave, Some(Gave::Error(Error::Rejects { .. })));
-    assert_eq!(failed, fetched[0].gave.is_some());
+    let failed = matches!(fetched[0].error, Some(Gave::Error(Error::Rejects { .. })));
+    assert_eq!(failed, fetched[0].error.is_some());
     (answers(&fetched), failed, bars(&fetched))
 }
 
@@ -506,7 +508,7 @@ async fn rows_without_a_date_may_be_those_of_an_empty_day() {
         answers(&fetched),
         ["2025-02-03..2025-02-04 rows 780", "2025-02-05 failed 0"]
     );
-    assert!(matches!(fetched[0].gave, Some(Gave::Error(_))));
+    assert!(matches!(fetched[0].error, Some(Gave::Error(_))));
 }
 
 #[tokio::test]
@@ -535,7 +537,12 @@ async fn forming_bars_have_opened() {
         ahead: Duration::from_secs(2 * 3600),
         ..Vendor::new()
     };
-    let of = |fetched: &[Fetched]| (bars(fetched), fetched.iter().map(|f| f.held).sum::<u64>());
+    let of = |fetched: &[FetchedWindow]| {
+        (
+            bars(fetched),
+            fetched.iter().map(|f| f.withheld).sum::<u64>(),
+        )
+    };
     let (fetched, _) = fetch_forming(
         vendor(),
         "2025-02-04",

@@ -1,176 +1,198 @@
-//! One ticker: its windows asked for in order, offered in order, reported once.
+//! One ticker: its windows requested in order, offered in order, reported once.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{self, Poll};
 use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit, oneshot};
+use tokio::sync::oneshot::{self, error::RecvError};
+use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 use tokio::task::{JoinError, JoinHandle};
 
-use super::fetcher::{Fetched, RequestedRanges};
+use super::batch::{Batch, BatchOutcome};
+use super::context::RunContext;
+use super::fetch_window::RequestedRanges;
+use super::fetched::FetchedWindow;
 use super::plan::TickerPlan;
-use super::run::RunContext;
-use super::writer::{Batch, BatchOutcome};
 use crate::causes::with_causes;
-use crate::model::SeriesKey;
 use crate::provider::{Error, Gave, Retry, Scope};
-use crate::report::{Counts, Event, UnitReport, UnitStatus};
+use crate::report::{Counts, Event, Fatal, UnitReport, UnitStatus};
 use crate::store::Refusal;
 
 /// Batches of one ticker that may wait for the store.
 const OFFERED_MAX: usize = 32;
-/// Windows in a row that may fail for good before the ticker is given up.
+/// Consecutive windows that may fail for good before the ticker is given up.
 const FAILED_IN_A_ROW_MAX: usize = 2;
 
-/// What a window brought, and its leave to be open.
-type Brought = (Fetched, OwnedSemaphorePermit);
+/// A fetched window and its permit.
+type Fetched = (FetchedWindow, OwnedSemaphorePermit);
 
-/// A window being asked for; given up when dropped.
-struct Task(JoinHandle<Brought>);
+/// A window that is being fetched; aborted when dropped.
+struct FetchTask(JoinHandle<Fetched>);
 
-impl Future for Task {
-    type Output = Result<Brought, JoinError>;
+impl Future for FetchTask {
+    type Output = Result<Fetched, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(context)
     }
 }
 
-impl Drop for Task {
+impl Drop for FetchTask {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// The story of one ticker so far.
+/// A batch whose outcome is awaited.
+struct Offered {
+    outcome: oneshot::Receiver<BatchOutcome>,
+    rows: u64,
+}
+
+impl Offered {
+    async fn outcome(self) -> (Result<BatchOutcome, RecvError>, u64) {
+        (self.outcome.await, self.rows)
+    }
+}
+
+/// The first thing that went wrong, and what can be done.
+struct Problem {
+    status: UnitStatus,
+    error: String,
+    hint: Option<String>,
+}
+
+/// One ticker, as far as it has come.
 pub(super) struct TickerRun<'a> {
-    run: &'a Arc<RunContext>,
+    context: &'a Arc<RunContext>,
     plan: &'a TickerPlan,
+    requested: Arc<RequestedRanges>,
     counts: Counts,
-    begun: Instant,
-    /// Windows whose answer came, whatever it was.
+    started_at: Instant,
+    /// The next window to request.
+    next_window: usize,
+    /// Windows that were answered or failed.
     windows_done: usize,
     windows_failed: usize,
     failed_in_a_row: usize,
-    /// The first thing that went wrong, and what could be done.
-    trouble: Option<(UnitStatus, String, Option<String>)>,
-    /// No further window is asked for.
-    over: bool,
+    problem: Option<Problem>,
+    /// No further window is requested.
+    ended: bool,
 }
 
 impl<'a> TickerRun<'a> {
-    pub(super) fn new(run: &'a Arc<RunContext>, plan: &'a TickerPlan) -> Self {
+    pub(super) fn new(context: &'a Arc<RunContext>, plan: &'a TickerPlan) -> Self {
         Self {
-            run,
+            context,
             plan,
+            requested: Arc::default(),
             counts: Counts::default(),
-            begun: Instant::now(),
+            started_at: Instant::now(),
+            next_window: 0,
             windows_done: 0,
             windows_failed: 0,
             failed_in_a_row: 0,
-            trouble: None,
-            over: false,
+            problem: None,
+            ended: false,
         }
     }
 
-    /// Asks for all windows. `slot` is given back when the last answer is in, before the store has it.
-    pub(super) async fn go(mut self, slot: SemaphorePermit<'_>) -> UnitReport {
+    /// Requests all windows. `slot` is returned when the last answer has come, before it is
+    /// committed.
+    pub(super) async fn run(mut self, slot: SemaphorePermit<'_>) -> UnitReport {
         let mut slot = Some(slot);
-        let asked = Arc::new(RequestedRanges::default());
-        let mut next = 0;
-        let mut fetches: FuturesOrdered<Task> = FuturesOrdered::new();
-        let mut offers: FuturesOrdered<oneshot::Receiver<BatchOutcome>> = FuturesOrdered::new();
-        let mut offered: VecDeque<u64> = VecDeque::new();
-        // BatchOutcome from turn to turn, so that its place in the queue is.
-        let mut leave = None;
+        let mut fetches: FuturesOrdered<FetchTask> = FuturesOrdered::new();
+        let mut offers = FuturesOrdered::new();
+        // Kept from one iteration to the next, so that it keeps its place in the queue.
+        let mut permit = None;
         loop {
-            let more = !self.over && next < self.plan.windows.len();
-            if more && fetches.len() < self.run.ahead() {
-                leave.get_or_insert_with(|| Box::pin(self.run.open.clone().acquire_owned()));
+            let has_more = !self.ended && self.next_window < self.plan.windows.len();
+            if has_more && fetches.len() < self.context.windows_ahead() {
+                let permits = &self.context.window_permits;
+                permit.get_or_insert_with(|| Box::pin(permits.clone().acquire_owned()));
             } else {
-                leave = None;
+                permit = None;
             }
-            if fetches.is_empty() && !more {
+            if fetches.is_empty() && !has_more {
                 slot.take();
             }
             tokio::select! {
                 biased;
-                Some(kept) = offers.next(), if !offers.is_empty() => {
-                    let rows = offered.pop_front().unwrap_or(0);
-                    match kept {
-                        Ok(kept) => self.kept(kept, rows),
-                        // The store's thread is gone, and will say why.
-                        Err(_) => self.over = true,
+                Some((outcome, rows)) = offers.next(), if !offers.is_empty() => {
+                    self.on_outcome(outcome, rows);
+                },
+                Some(fetched) = fetches.next(),
+                    if !fetches.is_empty() && offers.len() < OFFERED_MAX =>
+                {
+                    if let Some(offered) = self.on_fetched(fetched).await {
+                        offers.push_back(offered.outcome());
                     }
                 },
-                Some(fetched) = fetches.next(), if !fetches.is_empty() && offers.len() < OFFERED_MAX => {
-                    let (fetched, open) = match fetched {
-                        Ok(brought) => brought,
-                        Err(failed) => match failed.try_into_panic() {
-                            Ok(panic) => std::panic::resume_unwind(panic),
-                            Err(_) => continue,
-                        },
-                    };
-                    if let Some(batch) = self.fetched(fetched) {
-                        let rows = batch.bars.len() as u64;
-                        match self.run.writer.offer(batch, open).await {
-                            Some(answer) => {
-                                offers.push_back(answer);
-                                offered.push_back(rows);
-                            }
-                            None => self.over = true,
-                        }
-                    }
-                },
-                // In the windows' order: whoever has leave waits for nobody who has none.
-                Some(open) = async { Some(leave.as_mut()?.await) }, if leave.is_some() => {
-                    leave = None;
+                // Permits are taken in window order, so a task that holds one never waits for a
+                // task that doesn't.
+                Some(granted) = async { Some(permit.as_mut()?.await) }, if permit.is_some() => {
+                    permit = None;
                     // The semaphore is never closed.
-                    if let Ok(open) = open {
-                        fetches.push_back(self.start(next, &asked, open));
-                        next += 1;
+                    if let Ok(granted) = granted {
+                        fetches.push_back(self.start_next(granted));
                     }
                 }
                 else => break,
             }
-            if self.over && !self.run.fetcher.asker.gate().is_closed() {
-                // What is still asked for would not be offered. When the gate is shut, what comes in its grace is.
+            if self.ended && !self.context.gate().is_closed() {
+                // These would not be offered. When the gate closes, answers that still come are.
                 fetches = FuturesOrdered::new();
             }
         }
         self.report()
     }
 
-    fn start(
-        &self,
-        index: usize,
-        asked: &Arc<RequestedRanges>,
-        open: OwnedSemaphorePermit,
-    ) -> Task {
-        let run = self.run.clone();
+    fn start_next(&mut self, permit: OwnedSemaphorePermit) -> FetchTask {
+        let context = self.context.clone();
         let ticker = self.plan.ticker.clone();
         let windows = self.plan.windows.clone();
-        let asked = asked.clone();
-        Task(tokio::spawn(async move {
-            let _under_way = run.writer.in_flight();
-            let fetched = run.fetcher.fetch(&ticker, &windows[index], &asked).await;
-            (fetched, open)
+        let requested = self.requested.clone();
+        let index = self.next_window;
+        self.next_window += 1;
+        FetchTask(tokio::spawn(async move {
+            let _in_flight = context.writer.in_flight();
+            let fetcher = &context.fetcher;
+            let fetched = fetcher.fetch(&ticker, &windows[index], &requested).await;
+            (fetched, permit)
         }))
     }
 
-    /// Counts what a window brought, judges what it did not, and makes a batch of it.
-    fn fetched(&mut self, fetched: Fetched) -> Option<Batch> {
-        let Fetched {
+    /// Counts what a window returned, and offers it to the store.
+    async fn on_fetched(&mut self, fetched: Result<Fetched, JoinError>) -> Option<Offered> {
+        let (fetched, permit) = match fetched {
+            Ok(fetched) => fetched,
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => return None,
+            },
+        };
+        let batch = self.batch(fetched)?;
+        let rows = batch.bars.len() as u64;
+        match self.context.writer.offer(batch, permit).await {
+            Some(outcome) => Some(Offered { outcome, rows }),
+            None => {
+                self.ended = true;
+                None
+            }
+        }
+    }
+
+    /// Counts what a window returned, and makes a batch of it if there is anything to store.
+    fn batch(&mut self, fetched: FetchedWindow) -> Option<Batch> {
+        let FetchedWindow {
             bars,
             rejects,
-            held,
-            answers,
-            gave,
+            withheld,
+            coverage,
+            error,
             context_bars,
         } = fetched;
         let window = &self.plan.windows[self.windows_done];
@@ -178,88 +200,94 @@ impl<'a> TickerRun<'a> {
         let prepared = bars.len() as u64;
         let rejected = rejects.len() as u64;
         self.counts += Counts {
-            fetched: prepared + rejected + held,
-            held,
+            fetched: prepared + rejected + withheld,
+            held: withheld,
             rejected,
             prepared,
             ..Counts::default()
         };
         tracing::debug!(
-            "[{}] {}: {prepared} rows prepared, {rejected} rejected, {held} held back",
+            "[{}] {}: {prepared} rows prepared, {rejected} rejected, {withheld} held back",
             self.plan.ticker,
             window.keep
         );
-        self.run.observer.event(&Event::Progress {
+        self.context.observer.event(&Event::Progress {
             done: 1,
             bars: prepared,
         });
-        match gave {
-            Some(gave) => self.gave(gave),
+        match error {
+            Some(error) => self.on_fetch_error(error),
             None => {
                 self.failed_in_a_row = 0;
-                self.run.answered.fetch_add(1, Ordering::Relaxed);
+                self.context.window_answered();
             }
         }
-        if bars.is_empty() && rejects.is_empty() && answers.is_empty() && context_bars.is_empty() {
-            return None;
-        }
-        Some(Batch {
-            series: SeriesKey {
-                interval: self.run.fetcher.interval,
-                ticker: self.plan.ticker.clone(),
-            },
+        let is_empty =
+            bars.is_empty() && rejects.is_empty() && coverage.is_empty() && context_bars.is_empty();
+        (!is_empty).then(|| Batch {
+            series: self.context.fetcher.series(&self.plan.ticker),
             bars,
             rejects: rejects.into_iter().map(|row| row.reject).collect(),
-            answers,
-            asked_again: window.refetch,
+            coverage,
+            refetch: window.refetch,
             context_bars,
             full_range: self.plan.full_range,
         })
     }
 
-    fn gave(&mut self, gave: Gave) {
-        let error = match gave {
+    fn on_fetch_error(&mut self, error: Gave) {
+        let error = match error {
             Gave::Closed => {
                 self.windows_done -= 1;
-                self.over = true;
+                self.ended = true;
                 return;
             }
             Gave::Spent(spent) => {
                 self.windows_done -= 1;
-                self.over = true;
-                self.run.quota(spent.to_string());
+                self.ended = true;
+                self.context.end_by_quota(spent.to_string());
                 return;
             }
             Gave::Error(error) => error,
         };
         self.windows_failed += 1;
         self.failed_in_a_row += 1;
-        let unheard =
-            matches!(error, Error::Connect { .. }) && !self.run.fetcher.asker.gate().was_heard();
+        let never_connected =
+            matches!(error, Error::Connect { .. }) && !self.context.gate().was_heard();
         let mut message = with_causes(&error);
         let mut hint = error.hint().map(str::to_owned);
         if error.is_quota() {
-            self.run.quota(message.clone());
-            self.over = true;
-        } else if error.scope() == Scope::Run || unheard {
-            // Said once, at the end of the run.
-            self.run.fatal(message, hint.take());
+            self.context.end_by_quota(message.clone());
+            self.ended = true;
+        } else if error.scope() == Scope::Run || never_connected {
+            // Reported once, at the end of the run.
+            self.context.end_by_error(Fatal {
+                error: message,
+                hint: hint.take(),
+            });
             message = "the run could not continue".to_owned();
-            self.over = true;
+            self.ended = true;
         } else if error.scope() == Scope::Ticker
             || (self.failed_in_a_row >= FAILED_IN_A_ROW_MAX
                 && (error.retry() != Retry::Never || matches!(error, Error::Rejects { .. })))
         {
-            self.over = true;
+            self.ended = true;
         }
-        if self.trouble.is_none() {
-            self.trouble = Some((UnitStatus::Failed, message, hint));
-        }
+        self.problem.get_or_insert(Problem {
+            status: UnitStatus::Failed,
+            error: message,
+            hint,
+        });
     }
 
-    /// Counts what became of a batch of so many rows.
-    fn kept(&mut self, kept: BatchOutcome, rows: u64) {
-        match kept {
+    /// Counts what happened to a batch of `rows` rows.
+    fn on_outcome(&mut self, outcome: Result<BatchOutcome, RecvError>, rows: u64) {
+        // Without an outcome, the writer thread has ended, and its error ends the run.
+        let Ok(outcome) = outcome else {
+            self.ended = true;
+            return;
+        };
+        match outcome {
             BatchOutcome::Committed(tally) => {
                 self.counts += Counts {
                     committed: tally.committed,
@@ -270,26 +298,24 @@ impl<'a> TickerRun<'a> {
                 };
             }
             BatchOutcome::SkippedAfterRefusal => {
-                // Asked ahead, and never offered: as if it had not been asked.
+                // Requested ahead and never offered: as if it had not been requested.
                 self.counts.fetched -= rows;
                 self.counts.prepared -= rows;
-                self.over = true;
+                self.ended = true;
             }
             BatchOutcome::SplitSuspected {
                 restated,
                 error,
                 hint,
             } => {
-                self.over = true;
                 self.counts.conflicts += restated;
-                self.trouble = Some((UnitStatus::Failed, error, Some(hint)));
+                self.stop(UnitStatus::Failed, error, hint);
             }
             BatchOutcome::Refused {
                 refusal,
                 error,
                 hint,
             } => {
-                self.over = true;
                 let mut status = UnitStatus::Failed;
                 if let Refusal::Conflicts {
                     identical,
@@ -300,47 +326,64 @@ impl<'a> TickerRun<'a> {
                     self.counts.conflicts += identical + restated;
                     status = UnitStatus::Conflict;
                 }
-                // It outweighs a window that failed: nothing goes on before it is settled.
-                self.trouble = Some((status, error, Some(hint)));
+                self.stop(status, error, hint);
             }
         }
+    }
+
+    /// Ends the ticker because of a refused batch. It outweighs a window that failed: the user has
+    /// to resolve it first.
+    fn stop(&mut self, status: UnitStatus, error: String, hint: String) {
+        self.ended = true;
+        self.problem = Some(Problem {
+            status,
+            error,
+            hint: Some(hint),
+        });
     }
 
     fn report(mut self) -> UnitReport {
         let windows = self.plan.windows.len();
         let left = windows - self.windows_done.min(windows);
         if left > 0 {
-            // The bar still counts them.
-            let event = Event::Progress {
+            // The progress bar still counts them.
+            self.context.observer.event(&Event::Progress {
                 done: left as u64,
                 bars: 0,
-            };
-            self.run.observer.event(&event);
+            });
         }
-        if self.trouble.is_none() && left > 0 {
-            let message = format!("stopped with {left} of {windows} windows not asked for");
-            self.trouble = Some((UnitStatus::Failed, message, None));
-        } else if let Some((UnitStatus::Failed, message, _)) = &mut self.trouble
-            && windows > 1
-            && self.windows_failed > 0
-        {
-            let failed = self.windows_failed;
-            let rest = if left > 0 {
-                format!(", {left} not asked for")
-            } else {
-                String::new()
-            };
-            message.push_str(&format!(" ({failed} of {windows} windows failed{rest})"));
+        match &mut self.problem {
+            None if left > 0 => {
+                self.problem = Some(Problem {
+                    status: UnitStatus::Failed,
+                    error: format!("stopped with {left} of {windows} windows not requested"),
+                    hint: None,
+                });
+            }
+            Some(problem)
+                if problem.status == UnitStatus::Failed
+                    && windows > 1
+                    && self.windows_failed > 0 =>
+            {
+                let failed = self.windows_failed;
+                let rest = match left {
+                    0 => String::new(),
+                    left => format!(", {left} not requested"),
+                };
+                let text = format!(" ({failed} of {windows} windows failed{rest})");
+                problem.error.push_str(&text);
+            }
+            _ => {}
         }
-        let mut report =
-            UnitReport::done(self.plan.ticker.as_str(), self.counts, self.begun.elapsed());
+        let ticker = self.plan.ticker.as_str();
+        let mut report = UnitReport::done(ticker, self.counts, self.started_at.elapsed());
         if report.status == UnitStatus::Empty && self.plan.days_answered > 0 {
             report.status = UnitStatus::Ok;
         }
-        if let Some((status, error, hint)) = self.trouble {
-            report.status = status;
-            report.error = Some(error);
-            report.hint = hint;
+        if let Some(problem) = self.problem {
+            report.status = problem.status;
+            report.error = Some(problem.error);
+            report.hint = problem.hint;
         }
         report
     }

@@ -5,112 +5,134 @@ use chrono::{Days, NaiveDate};
 use super::days::Day;
 use crate::model::DateRange;
 
-/// One request: the dates it asks for, and those of them whose bars it is to bring.
+/// One request: its dates, and those of them whose bars are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// What is asked; never more than the provider answers.
-    pub ask: DateRange,
-    /// The dates whose bars are kept. `ask` can be wider, so that no request is for one session alone
-    /// and so that a stored session is in the answer to compare.
+    /// The requested dates; never more than the provider answers.
+    pub request: DateRange,
+    /// The dates whose bars are kept. `request` can be wider, so that no request has one session
+    /// only, and so that the answer has a stored session to compare.
     pub keep: DateRange,
     /// Trading days inside `keep` whose bars are wanted, in order. None in a window that only
     /// compares stored bars.
     pub days: Vec<Day>,
     /// Trading days inside `keep` that are answered already; their bars are left out.
     pub skip: Vec<NaiveDate>,
-    /// Some of it was asked before, so that bars that are staged already are no surprise.
+    /// Some of it was requested before, so stored bars with the same values are no conflict.
     pub refetch: bool,
 }
 
 impl Window {
-    /// Whether a bar of this local date is to be kept.
+    /// A window that requests one stored session and keeps none of its bars.
+    pub(super) fn comparison(session: NaiveDate) -> Self {
+        let only = date_range(session, session);
+        Self {
+            request: only,
+            keep: only,
+            days: Vec::new(),
+            skip: vec![session],
+            refetch: false,
+        }
+    }
+
+    /// Whether the window only serves to compare stored bars: it has no days of its own.
+    pub fn is_comparison(&self) -> bool {
+        self.days.is_empty()
+    }
+
+    /// Whether a bar of this local date is kept.
     pub fn keeps(&self, date: NaiveDate) -> bool {
         self.keep.contains(date) && !self.skip.contains(&date)
     }
 }
 
-/// What is known of a day before it is asked for.
+/// What a run does with a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DayState {
-    /// Nothing; it was never asked.
+    /// Request it; it was never requested.
     New,
-    /// It was asked, and is to be asked again.
+    /// Request it again.
     Refetch,
-    /// It is answered.
+    /// Leave it out: it is answered.
     Done,
 }
 
-/// Windows of at most `span_max` dates over those of `days` that are not answered.
+/// Windows of at most `span_max` dates over those of `days` that are not done.
 ///
-/// As few as there can be; and of as few, those in which no window holds one session alone, because an answer for one
-/// session alone can lack its opening bar. Where that needs a date more, it is taken from before the window, and its bars
-/// are left out.
+/// There are as few windows as possible. Of the ways to cut that few, the one is chosen in which no
+/// window has one session only, because an answer for one session alone can lack its opening bar.
+/// Where that needs another date, it is taken from before the window, and its bars are left out.
 pub fn windows(days: &[(Day, DayState)], span_max: u16) -> Vec<Window> {
     let span_max = i64::from(span_max.max(1));
     let wanted: Vec<usize> = (0..days.len())
-        .filter(|&at| days[at].1 != DayState::Done)
+        .filter(|&index| days[index].1 != DayState::Done)
         .collect();
-    let date = |at: usize| days[wanted[at]].0.date;
+    let trading_dates: Vec<NaiveDate> = days.iter().map(|(day, _)| day.date).collect();
+    let date = |index: usize| trading_dates[wanted[index]];
     let fits = |first: usize, last: usize| (date(last) - date(first)).num_days() < span_max;
 
-    // Half-open stretches of `wanted`, each as long as it can be.
-    let mut stretches: Vec<(usize, usize)> = Vec::new();
+    // Half-open ranges of `wanted`, each as long as possible.
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
     let mut start = 0;
     while start < wanted.len() {
         let end = (start + 1..wanted.len())
-            .find(|&at| !fits(start, at))
+            .find(|&index| !fits(start, index))
             .unwrap_or(wanted.len());
-        stretches.push((start, end));
+        ranges.push((start, end));
         start = end;
     }
-    // A stretch of one takes the last day of the one before, where that has days to spare and it still fits.
-    for at in 1..stretches.len() {
-        let (before, this) = (stretches[at - 1], stretches[at]);
+    // A range of one day takes the last day of the range before it, if that has days to spare and
+    // both days fit into one window.
+    for index in 1..ranges.len() {
+        let (before, this) = (ranges[index - 1], ranges[index]);
         if this.1 - this.0 == 1 && before.1 - before.0 > 2 && fits(before.1 - 1, this.0) {
-            stretches[at - 1].1 -= 1;
-            stretches[at].0 -= 1;
+            ranges[index - 1].1 -= 1;
+            ranges[index].0 -= 1;
         }
     }
 
-    stretches
+    ranges
         .iter()
         .map(|&(start, end)| {
-            let keep = dates(date(start), date(end - 1));
+            let keep = date_range(date(start), date(end - 1));
             let inside = &days[wanted[start]..=wanted[end - 1]];
+            let (done, wanted): (Vec<_>, Vec<_>) = inside
+                .iter()
+                .partition(|(_, state)| *state == DayState::Done);
             Window {
-                ask: widened(days, keep, span_max),
+                request: widened(&trading_dates, keep, span_max),
                 keep,
-                days: (inside.iter().filter(|(_, known)| *known != DayState::Done))
-                    .map(|(day, _)| *day)
-                    .collect(),
-                skip: (inside.iter().filter(|(_, known)| *known == DayState::Done))
-                    .map(|(day, _)| day.date)
-                    .collect(),
-                refetch: inside.iter().any(|(_, known)| *known == DayState::Refetch),
+                refetch: wanted.iter().any(|(_, state)| *state == DayState::Refetch),
+                days: wanted.into_iter().map(|(day, _)| day).collect(),
+                skip: done.into_iter().map(|(day, _)| day.date).collect(),
             }
         })
         .collect()
 }
 
-/// `keep`, and where it holds one session alone, also the session before it, or at least another date.
+/// `keep`, and if it has one session only, also the session before it, or at least another date.
 ///
-/// Never a date behind it: an answer that is cut off still holds its last date, and shows by that where it was cut.
-pub(super) fn widened(days: &[(Day, DayState)], keep: DateRange, span_max: i64) -> DateRange {
-    let start = days.partition_point(|(day, _)| day.date < keep.first());
-    let end = days.partition_point(|(day, _)| day.date <= keep.last());
+/// Never a later date: a truncated answer still has its last date, and shows by it where it was
+/// cut. `trading_dates` is sorted.
+pub(super) fn widened(trading_dates: &[NaiveDate], keep: DateRange, span_max: i64) -> DateRange {
+    let start = trading_dates.partition_point(|date| *date < keep.first());
+    let end = trading_dates.partition_point(|date| *date <= keep.last());
     if end - start > 1 || span_max < 2 {
         return keep;
     }
-    let before = (start.checked_sub(1).map(|at| days[at].0.date))
+    let before = start
+        .checked_sub(1)
+        .map(|index| trading_dates[index])
         .filter(|before| (keep.last() - *before).num_days() < span_max);
     match before {
-        Some(before) => dates(before, keep.last()),
-        None if keep.days() == 1 => dates(keep.first() - Days::new(1), keep.last()),
+        Some(before) => date_range(before, keep.last()),
+        None if keep.days() == 1 => date_range(keep.first() - Days::new(1), keep.last()),
         None => keep,
     }
 }
 
-pub(super) fn dates(first: NaiveDate, last: NaiveDate) -> DateRange {
+/// The dates from `first` to `last`; `first` alone if `last` is before it.
+pub(super) fn date_range(first: NaiveDate, last: NaiveDate) -> DateRange {
     DateRange::new(first, last.max(first)).unwrap_or_else(|_| unreachable!("the ends are in order"))
 }
 
@@ -164,7 +186,7 @@ mod tests {
                     .map(|d| d.format(" skip %-d").to_string())
                     .collect();
                 let again = if w.refetch { " again" } else { "" };
-                format!("ask {} keep {}{skip}{again}", show(w.ask), show(w.keep))
+                format!("ask {} keep {}{skip}{again}", show(w.request), show(w.keep))
             })
             .collect()
     }
@@ -235,13 +257,13 @@ mod tests {
                 prop_assert_eq!(kept, usize::from(*known != DayState::Done), "{}", day.date);
             }
             for window in &windows {
-                prop_assert!(window.ask.days() <= i64::from(span_max), "{:?}", window);
-                prop_assert!(window.ask.contains(window.days[0].date));
-                prop_assert!(window.ask.contains(window.days[window.days.len() - 1].date));
-                prop_assert!(span_max == 1 || window.ask.days() > 1, "{:?}", window);
-                prop_assert_eq!(window.keep.last(), window.ask.last());
+                prop_assert!(window.request.days() <= i64::from(span_max), "{:?}", window);
+                prop_assert!(window.request.contains(window.days[0].date));
+                prop_assert!(window.request.contains(window.days[window.days.len() - 1].date));
+                prop_assert!(span_max == 1 || window.request.days() > 1, "{:?}", window);
+                prop_assert_eq!(window.keep.last(), window.request.last());
             }
-            let mut asked: Vec<DateRange> = windows.iter().map(|w| w.ask).collect();
+            let mut asked: Vec<DateRange> = windows.iter().map(|w| w.request).collect();
             asked.dedup();
             prop_assert_eq!(asked.len(), windows.len());
         }

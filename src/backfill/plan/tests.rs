@@ -75,7 +75,7 @@ fn planner(calendar: &Calendar, dates: DateRange, span_max: u16) -> Planner<'_> 
 fn shown(w: &Window) -> String {
     let again = if w.refetch { " again" } else { "" };
     let compare = if w.is_comparison() { " compare" } else { "" };
-    format!("{} {}{again}{compare}", w.ask, w.keep)
+    format!("{} {}{again}{compare}", w.request, w.keep)
 }
 
 fn plan_since(
@@ -326,15 +326,15 @@ proptest! {
         let (without, with) = (plan_with(Vec::new()), plan_with(stored.clone()));
         prop_assert!(with.len() <= without.len() + 1);
         if let Some(first) = with.first() {
-            prop_assert!(stored.iter().any(|date| first.ask.contains(*date)), "{first:?}");
+            prop_assert!(stored.iter().any(|date| first.request.contains(*date)), "{first:?}");
         }
         for session in calendar.sessions(dates).unwrap() {
             let kept = with.iter().filter(|window| window.keeps(session.date)).count();
             prop_assert_eq!(kept, 1, "{}", session.date);
         }
         for window in &with {
-            prop_assert!(window.ask.days() <= i64::from(span_max));
-            prop_assert_eq!(window.keep.last(), window.ask.last());
+            prop_assert!(window.request.days() <= i64::from(span_max));
+            prop_assert_eq!(window.keep.last(), window.request.last());
         }
     }
 
@@ -383,7 +383,7 @@ proptest! {
         }
         prop_assert_eq!(plan.days_answered, covered);
         for window in plan.windows.iter() {
-            prop_assert!(window.ask.days() <= i64::from(span_max));
+            prop_assert!(window.request.days() <= i64::from(span_max));
             prop_assert!(dates.contains(window.keep.first()) && dates.contains(window.keep.last()));
         }
         // A fill of the same days asks for each of them once too, in no more windows.

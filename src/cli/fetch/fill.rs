@@ -269,7 +269,7 @@ impl Work {
                 tickers_at_once: settings.width.requests(),
                 spending: Some(wire.spending(store)),
                 observer: Arc::new(context.observer()),
-                goes_on: "the same command",
+                continue_with: "the same command",
             };
             let of_kind = wire.run(context, job);
             report.tickers.extend(of_kind.tickers);

@@ -283,7 +283,7 @@ fn go(
         on_conflict: settings.on_conflict,
         tickers_at_once: wire.width.requests(),
         observer: Arc::new(context.observer()),
-        goes_on: "--resume",
+        continue_with: "--resume",
     };
     Ok(wire.run(context, job))
 }

@@ -48,7 +48,7 @@ pub(super) fn windows(
                     _ if window.refetch => " (again)",
                     _ => "",
                 };
-                format!("] {}{note}\n", window.ask)
+                format!("] {}{note}\n", window.request)
             });
             shared = Some((ticker.windows.clone(), lines.collect()));
         }

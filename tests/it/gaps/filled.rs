@@ -150,7 +150,7 @@ fn what_failed_or_was_never_asked_is_filled_too() {
     let run = bench
         .run("gaps --fill --rate 60000 --daily-quota 6")
         .code(5);
-    let hint = "hint: the same command goes on where this run stopped, and will ask 2 requests; 1 ticker was not begun";
+    let hint = "hint: the same command continues where this run stopped, and will send 2 requests; 1 ticker was not started";
     assert!(run.stderr.contains(hint), "{}", run.snapshot());
     bench.run("gaps --fill --rate 60000 -q --threads 4").ok();
     assert!(bench.gaps("").is_empty());

@@ -42,7 +42,7 @@ fn mends(bench: &Bench, run: &Run, last: &str) {
     assert!(
         mended
             .stderr
-            .contains("all that is staged of it is asked for again"),
+            .contains("all of its stored bars are requested again"),
         "{}",
         mended.snapshot()
     );

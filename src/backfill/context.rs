@@ -1,0 +1,106 @@
+//! What all tickers of a run share.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::fetcher::WindowFetcher;
+use super::writer::StoreWriter;
+use crate::provider::Gate;
+use crate::report::{Fatal, Observer};
+
+/// Windows per request in flight that may be requested and not yet committed: one that is
+/// requested, one that is being committed, one that waits for that, and one for a commit that takes
+/// longer than its requests. A run that is killed has to request at most these again.
+const WINDOWS_PER_REQUEST: usize = 4;
+
+/// What all tickers of a run share.
+pub(super) struct RunContext {
+    pub fetcher: WindowFetcher,
+    pub writer: StoreWriter,
+    pub observer: Arc<dyn Observer>,
+    /// A window takes a permit before its first request and returns it when it is committed: **no
+    /// more windows than this are ever open**.
+    pub window_permits: Arc<Semaphore>,
+    pub tickers_at_once: usize,
+    active_tickers: AtomicUsize,
+    windows_answered: AtomicU64,
+    ending: Mutex<Ending>,
+}
+
+/// Why a run ends early.
+#[derive(Default)]
+pub(super) struct Ending {
+    /// The quota that is spent.
+    pub quota: Option<String>,
+    /// The error after which the run could not continue.
+    pub fatal: Option<Fatal>,
+}
+
+impl RunContext {
+    pub(super) fn new(
+        fetcher: WindowFetcher,
+        writer: StoreWriter,
+        observer: Arc<dyn Observer>,
+        tickers_at_once: usize,
+    ) -> Self {
+        Self {
+            fetcher,
+            writer,
+            observer,
+            window_permits: Arc::new(Semaphore::new(tickers_at_once * WINDOWS_PER_REQUEST)),
+            tickers_at_once,
+            active_tickers: AtomicUsize::new(0),
+            windows_answered: AtomicU64::new(0),
+            ending: Mutex::default(),
+        }
+    }
+
+    pub(super) fn gate(&self) -> &Arc<Gate> {
+        self.fetcher.asker.gate()
+    }
+
+    /// How many windows of one ticker are requested ahead: enough to use all requests in flight, and
+    /// always one more than is being read.
+    pub(super) fn windows_ahead(&self) -> usize {
+        let active = self.active_tickers.load(Ordering::Relaxed).max(1);
+        self.tickers_at_once.div_ceil(active).max(2)
+    }
+
+    pub(super) fn ticker_started(&self) {
+        self.active_tickers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn ticker_ended(&self) {
+        self.active_tickers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn window_answered(&self) {
+        self.windows_answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn windows_answered(&self) -> u64 {
+        self.windows_answered.load(Ordering::Relaxed)
+    }
+
+    /// Ends the run because a quota is spent: nothing more is requested.
+    pub(super) fn end_by_quota(&self, reason: String) {
+        self.ending().quota.get_or_insert(reason);
+        self.gate().close();
+    }
+
+    /// Ends the run because of an error.
+    pub(super) fn end_by_error(&self, fatal: Fatal) {
+        self.ending().fatal.get_or_insert(fatal);
+        self.gate().close();
+    }
+
+    pub(super) fn take_ending(&self) -> Ending {
+        std::mem::take(&mut *self.ending())
+    }
+
+    fn ending(&self) -> MutexGuard<'_, Ending> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,285 @@
+//! One window: requested, checked for what the provider left out, and turned into coverage.
+//!
+//! ```text
+//! request ─> does the oldest row reach the first session? ─no─> request the head alone ─┐
+//!                         │ yes                      <──────────────────────────────────┘
+//!                         └─> does an answer begin inside a session? ─yes─> request it once more,
+//!                                 │                                  with the session before it
+//!                                 └─> does a session requested alone lack its opening bar?
+//!                                     ─yes─> request it once more, with the session after it
+//!                                         └─> withhold bars that can change ─> FetchedWindow
+//! ```
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{Days, NaiveDate};
+
+use super::coverage::{DayEvidence, coverage, failed};
+use super::days::{Day, midnight};
+use super::evidence::Evidence;
+use super::fetched::{FetchedWindow, opens, retain};
+use super::fetcher::WindowFetcher;
+use super::position::PositionCheck;
+use super::windows::{Window, date_range};
+use crate::model::{Bars, DateRange, Ticker, Timestamp};
+use crate::provider::{Gave, Rows};
+
+/// The date ranges requested for one ticker so far, so that none is requested twice.
+#[derive(Default)]
+pub struct RequestedRanges(Mutex<HashSet<DateRange>>);
+
+impl RequestedRanges {
+    /// Adds a range, and returns whether it is new.
+    fn add(&self, dates: DateRange) -> bool {
+        let mut requested = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        requested.insert(dates)
+    }
+}
+
+impl WindowFetcher {
+    /// Fetches what the provider has of one window. `requested` is shared by all windows of the
+    /// ticker.
+    pub async fn fetch(
+        &self,
+        ticker: &Ticker,
+        window: &Window,
+        requested: &RequestedRanges,
+    ) -> FetchedWindow {
+        let requested_at = (self.clock)();
+        let fetch = WindowFetch {
+            fetcher: self,
+            check: self.position_check(requested_at),
+            ticker,
+            window,
+            requested,
+            requested_at,
+            fetched: FetchedWindow::default(),
+            truncated: Vec::new(),
+            failed: Vec::new(),
+            partial: Vec::new(),
+        };
+        fetch.run().await
+    }
+}
+
+/// A window that is being fetched.
+struct WindowFetch<'a> {
+    fetcher: &'a WindowFetcher,
+    check: PositionCheck<'a>,
+    ticker: &'a Ticker,
+    window: &'a Window,
+    requested: &'a RequestedRanges,
+    requested_at: Timestamp,
+    fetched: FetchedWindow,
+    /// Sessions inside which an answer begins.
+    truncated: Vec<Day>,
+    /// Dates that could not be requested.
+    failed: Vec<DateRange>,
+    /// Truncated sessions that could not be requested again.
+    partial: Vec<NaiveDate>,
+}
+
+impl WindowFetch<'_> {
+    async fn run(mut self) -> FetchedWindow {
+        let request = self.window.request;
+        self.requested.add(request);
+        let answer = match self.fetcher.rows(self.ticker, request).await {
+            Ok(answer) => answer,
+            Err(error) => return self.fail_whole(error),
+        };
+        let opens = opens(&answer.bars, &answer.rejects);
+        let truncated = self.check.truncated_session(self.window, &opens);
+        self.truncated.extend(truncated);
+        let (rows, context_bars) = self.split(self.window.keep, answer);
+        self.fetched.context_bars = context_bars;
+        self.fetched.add(rows);
+        self.fetch_missing_head(opens.first().copied()).await;
+        self.fetch_truncated_sessions().await;
+        self.fetch_missing_opening().await;
+        self.finish()
+    }
+
+    /// The first request failed: nothing of the window came.
+    fn fail_whole(mut self, error: Gave) -> FetchedWindow {
+        if !self.window.is_comparison() {
+            self.fail(self.window.keep, error);
+            return self.fetched;
+        }
+        if let Gave::Error(error) = &error
+            && !error.is_quota()
+        {
+            // Not a failure: the user's plan may not have that session. The series gets a warning,
+            // and an error that concerns the run appears in the next window too.
+            tracing::debug!("[{}] no stored session to compare: {error}", self.ticker);
+            return self.fetched;
+        }
+        self.fetched.error = Some(error);
+        self.fetched
+    }
+
+    /// Requests the start of the window alone until an answer reaches it or is empty.
+    async fn fetch_missing_head(&mut self, mut oldest: Option<i64>) {
+        while let Some(head) = self.check.missing_head(self.window, oldest) {
+            let request = self.check.widened(head);
+            if !self.requested.add(request) {
+                return;
+            }
+            tracing::debug!(
+                "[{}] the answer for {} lacks {head}; requesting {request}",
+                self.ticker,
+                self.window.request
+            );
+            match self.fetcher.rows(self.ticker, request).await {
+                Ok(answer) => {
+                    let (rows, _) = self.split(head, answer);
+                    let opens = opens(&rows.bars, &rows.rejects);
+                    oldest = opens.first().copied();
+                    let truncated = self.check.truncated_session(self.window, &opens);
+                    self.truncated.extend(truncated);
+                    self.fetched.add(rows);
+                }
+                Err(error) => return self.fail(head, error),
+            }
+        }
+    }
+
+    /// Requests the sessions once more inside which an answer began.
+    async fn fetch_truncated_sessions(&mut self) {
+        for day in std::mem::take(&mut self.truncated) {
+            let session = date_range(day.date, day.date);
+            let request = self.check.widened(session);
+            let has_opening = self.fetched.opens().contains(&day.open.micros());
+            if has_opening || !self.check.has_first_bar(&day) {
+                continue;
+            }
+            if !self.failed.is_empty() {
+                self.partial.push(day.date);
+                continue;
+            }
+            if !self.requested.add(request) {
+                continue;
+            }
+            tracing::debug!(
+                "[{}] an answer for {} begins inside {}; requesting {request}",
+                self.ticker,
+                self.window.request,
+                day.date
+            );
+            match self.fetcher.rows(self.ticker, request).await {
+                Ok(answer) => self.add_kept(answer),
+                Err(error @ Gave::Error(_)) => self.fail(session, error),
+                // Not sent, but the bars that did come are stored.
+                Err(error) => {
+                    self.fetched.error = Some(error);
+                    self.partial.push(day.date);
+                }
+            }
+        }
+    }
+
+    /// Requests a session that came alone and without its opening bar once more.
+    async fn fetch_missing_opening(&mut self) {
+        if !self.failed.is_empty() || !self.partial.is_empty() {
+            return;
+        }
+        let opens = self.fetched.opens();
+        let Some(request) = self.check.missing_opening(self.window, &opens) else {
+            return;
+        };
+        if !self.requested.add(request) {
+            return;
+        }
+        tracing::debug!(
+            "[{}] the opening bar of {} is missing; requesting {request}",
+            self.ticker,
+            self.window.keep
+        );
+        // An error here doesn't count: the first answer was complete by the provider's account.
+        if let Ok(answer) = self.fetcher.rows(self.ticker, request).await {
+            self.add_kept(answer);
+        }
+    }
+
+    fn finish(mut self) -> FetchedWindow {
+        let (calendar, window) = (&self.fetcher.calendar, self.window);
+        let name = format!("{} {} {}", self.ticker, self.fetcher.interval, window.keep);
+        let fetched = &self.fetched;
+        let evidence = Evidence::of(calendar, window, &name, &fetched.bars, &fetched.rejects);
+        self.withhold();
+        let days = DayEvidence {
+            window,
+            timestamps: self.fetched.bars.timestamps(),
+            evidence: &evidence,
+            failed: &self.failed,
+            truncated: &self.partial,
+        };
+        let coverage = coverage(self.fetcher, self.ticker, &days, self.requested_at);
+        self.fetched.coverage.extend(coverage);
+        if self.fetched.error.is_none() {
+            self.fetched.error = evidence.error.map(Gave::Error);
+        }
+        self.fetched
+    }
+
+    /// Records that some dates of the window could not be requested.
+    fn fail(&mut self, dates: DateRange, error: Gave) {
+        let entry = failed(self.fetcher, self.ticker, dates, &error, self.requested_at);
+        self.fetched.coverage.extend(entry);
+        self.fetched.error = Some(error);
+        self.failed.push(dates);
+    }
+
+    fn add_kept(&mut self, answer: Rows) {
+        let (rows, _) = self.split(self.window.keep, answer);
+        self.fetched.add(rows);
+    }
+
+    /// The rows of an answer that the window keeps, inside `keep`, and the bars next to them. A
+    /// reject without a time is kept.
+    fn split(&self, keep: DateRange, mut rows: Rows) -> (Rows, Bars) {
+        let calendar = &self.fetcher.calendar;
+        let instants = |dates: DateRange| {
+            midnight(calendar, dates.first())..midnight(calendar, dates.last() + Days::new(1))
+        };
+        let kept = instants(keep);
+        let skipped: Vec<_> = (self.window.skip.iter())
+            .map(|date| instants(date_range(*date, *date)))
+            .collect();
+        let keeps =
+            |at: &i64| kept.contains(at) && !skipped.iter().any(|skipped| skipped.contains(at));
+        let mut context_bars = Bars::default();
+        if !rows.bars.timestamps().iter().all(keeps) {
+            context_bars = retain(&rows.bars, |at| !keeps(at));
+            rows.bars = retain(&rows.bars, keeps);
+        }
+        (rows.rejects).retain(|row| row.at.is_none_or(|at| keeps(&at.micros())));
+        (rows, context_bars)
+    }
+
+    /// Removes the bars that can still change; under `include_forming` only those that have not
+    /// opened.
+    fn withhold(&mut self) {
+        let (fetcher, bars) = (self.fetcher, &self.fetched.bars);
+        let Some(last) = bars.timestamps().last() else {
+            return;
+        };
+        let settled = self.requested_at.micros() - fetcher.settle_micros();
+        if last + fetcher.interval.micros() <= settled {
+            return;
+        }
+        let close = |open: i64| {
+            // The last bar of a session can be shorter.
+            let day = (self.window.days.iter())
+                .find(|day| day.open.micros() <= open && open < day.close.micros());
+            day.map_or(i64::MAX, |day| day.close.micros())
+                .min(open + fetcher.interval.micros())
+        };
+        let kept = retain(bars, |open| match fetcher.include_forming {
+            true => *open <= self.requested_at.micros(),
+            false => close(*open) <= settled,
+        });
+        self.fetched.withheld = (bars.len() - kept.len()) as u64;
+        self.fetched.bars = kept;
+    }
+}

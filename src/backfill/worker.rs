@@ -1,0 +1,349 @@
+//! The writer thread: collects batches and commits them, many at once.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::Error;
+use super::advice::advice;
+use super::batch::{BatchOutcome, QueuedBatch, WriterContext};
+use super::quota::RECORD_EVERY;
+use super::rejects::Rejects;
+use super::restatement::{BasisCheck, Restatement};
+use crate::export::BarsWriter;
+use crate::model::{Bars, SeriesKey};
+use crate::provider::Gate;
+use crate::store::{CoverageEntry, Offer, Refusal, RunId, Store, Tally};
+
+/// A commit doesn't wait for more bars than this.
+const GROUP_BARS_MAX: usize = 65_536;
+/// How long a commit waits for windows in flight.
+const GROUP_WAIT: Duration = Duration::from_millis(50);
+/// How often a waiting commit checks whether windows are in flight.
+const GROUP_TICK: Duration = Duration::from_millis(5);
+
+/// What the thread returns.
+pub(super) struct WriterResult {
+    pub output: Option<BarsWriter>,
+    /// The file with the rejects, if there are any.
+    pub rejects: Option<PathBuf>,
+}
+
+pub(super) struct Worker {
+    context: WriterContext,
+    rejects: Option<Rejects>,
+    in_flight: Arc<AtomicUsize>,
+    /// Series with a refused batch: no more of them is offered.
+    refused: HashSet<SeriesKey>,
+    basis: BasisCheck,
+    /// How many windows a commit waits for.
+    group_size: usize,
+    gate: Arc<Gate>,
+}
+
+/// Windows of one series that are offered as one batch: one commit instead of many.
+struct SeriesBatch {
+    series: SeriesKey,
+    refetch: bool,
+    windows: Vec<QueuedBatch>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        context: WriterContext,
+        group_size: usize,
+        gate: Arc<Gate>,
+        in_flight: Arc<AtomicUsize>,
+    ) -> Self {
+        let store = context.store.as_ref();
+        Self {
+            rejects: store.map(|(store, run)| Rejects::new(store.rejects_path(run))),
+            in_flight,
+            refused: HashSet::new(),
+            basis: BasisCheck::default(),
+            group_size: if store.is_some() { group_size } else { 1 },
+            gate,
+            context,
+        }
+    }
+
+    /// Works until every way to the queue is dropped.
+    pub(super) fn run(mut self, inbox: &Receiver<QueuedBatch>) -> Result<WriterResult, Error> {
+        let worked = self.work(inbox);
+        let spending = self.context.spending.as_mut();
+        let recorded = spending.map_or(Ok(()), |spending| spending.record(self.gate.sent()));
+        if worked.is_err() {
+            self.gate.close();
+        }
+        worked.and(recorded)?;
+        Ok(WriterResult {
+            output: self.context.output,
+            rejects: self.rejects.and_then(|rejects| rejects.written().cloned()),
+        })
+    }
+
+    fn work(&mut self, inbox: &Receiver<QueuedBatch>) -> Result<(), Error> {
+        let mut deferred = Vec::new();
+        while let Some(group) = self.next_group(inbox, std::mem::take(&mut deferred))? {
+            deferred = self.commit_group(group)?;
+        }
+        Ok(())
+    }
+
+    /// The batches to commit together, `group` among them; `None` after the last.
+    fn next_group(
+        &mut self,
+        inbox: &Receiver<QueuedBatch>,
+        mut group: Vec<QueuedBatch>,
+    ) -> Result<Option<Vec<QueuedBatch>>, Error> {
+        while group.is_empty() {
+            match inbox.recv_timeout(RECORD_EVERY) {
+                Ok(queued) => group.push(queued),
+                // Requests count against the quota even while no bars arrive.
+                Err(RecvTimeoutError::Timeout) => self.record_spending()?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            }
+        }
+        let end = Instant::now() + GROUP_WAIT;
+        let mut bars: usize = group.iter().map(|queued| queued.batch.bars.len()).sum();
+        while bars < GROUP_BARS_MAX {
+            let none_in_flight = self.in_flight.load(Ordering::SeqCst) == 0;
+            let wait = if none_in_flight || group.len() >= self.group_size {
+                Duration::ZERO
+            } else {
+                end.saturating_duration_since(Instant::now())
+                    .min(GROUP_TICK)
+            };
+            match inbox.recv_timeout(wait) {
+                Ok(queued) => {
+                    bars += queued.batch.bars.len();
+                    group.push(queued);
+                }
+                Err(RecvTimeoutError::Timeout) if !wait.is_zero() => {}
+                Err(_) => break,
+            }
+        }
+        Ok(Some(group))
+    }
+
+    fn record_spending(&mut self) -> Result<(), Error> {
+        match &mut self.context.spending {
+            Some(spending) => spending.record_now_and_then(self.gate.sent()),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes out a group and commits it. Returns the batches that have to wait for the next group.
+    fn commit_group(&mut self, group: Vec<QueuedBatch>) -> Result<Vec<QueuedBatch>, Error> {
+        let mut deferred = Vec::new();
+        let mut batches: Vec<SeriesBatch> = Vec::new();
+        for queued in group {
+            let batch = &queued.batch;
+            if self.refused.contains(&batch.series) {
+                queued.finish(BatchOutcome::SkippedAfterRefusal);
+                continue;
+            }
+            let known = batches
+                .iter_mut()
+                .find(|known| known.series == batch.series);
+            if known
+                .as_ref()
+                .is_some_and(|known| known.refetch != batch.refetch)
+            {
+                // It is not offered at all if one of the batches before it is refused.
+                deferred.push(queued);
+                continue;
+            }
+            if let Some(output) = &self.context.output {
+                output.add(&batch.series.ticker, batch.bars.clone())?;
+            }
+            if let Some(rejects) = &mut self.rejects {
+                rejects.add(&batch.rejects)?;
+            }
+            match known {
+                Some(known) => known.windows.push(queued),
+                None => batches.push(SeriesBatch {
+                    series: batch.series.clone(),
+                    refetch: batch.refetch,
+                    windows: vec![queued],
+                }),
+            }
+        }
+        match self.context.store.clone() {
+            Some((store, run)) => self.commit(&store, &run, batches)?,
+            None => {
+                for queued in batches.into_iter().flat_map(|batch| batch.windows) {
+                    queued.finish(BatchOutcome::Committed(Tally::default()));
+                }
+            }
+        }
+        self.record_spending()?;
+        Ok(deferred)
+    }
+
+    /// Commits each series' batch, all in one call; a batch that is refused is taken apart.
+    fn commit(
+        &mut self,
+        store: &Store,
+        run: &RunId,
+        batches: Vec<SeriesBatch>,
+    ) -> Result<(), Error> {
+        let mut with_bars = Vec::new();
+        let mut without_bars = Vec::new();
+        for mut batch in batches {
+            // First, so that stored bars that came without new ones are compared too.
+            let found = self
+                .basis
+                .compare(store, &self.context, &batch.series, &batch.windows)?;
+            if found.is_some() {
+                self.commit_one_by_one(store, run, batch)?;
+                continue;
+            }
+            let (empty, windows): (Vec<_>, Vec<_>) =
+                (batch.windows.into_iter()).partition(|window| window.batch.bars.is_empty());
+            batch.windows = windows;
+            without_bars.extend(empty);
+            if !batch.windows.is_empty() {
+                self.basis
+                    .warn_if_not_compared(&self.context, &batch.series);
+                with_bars.push(batch);
+            }
+        }
+        let coverage: Vec<CoverageEntry> = (without_bars.iter())
+            .flat_map(|window| window.batch.coverage.iter().cloned())
+            .collect();
+        store.record_coverage(run, &coverage)?;
+        for window in without_bars {
+            window.finish(BatchOutcome::Committed(Tally::default()));
+        }
+        if with_bars.is_empty() {
+            return Ok(());
+        }
+        let offers = (with_bars.iter_mut())
+            .map(|batch| self.offer(&batch.series, batch.refetch, &mut batch.windows))
+            .collect();
+        let outcomes = store.commit(run, offers)?;
+        for (mut batch, outcome) in with_bars.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(committed) => {
+                    // The first window gets the counts; all are of one ticker.
+                    let mut counts = Some(committed.counts);
+                    for window in batch.windows {
+                        let counts = counts.take().unwrap_or_default();
+                        window.finish(BatchOutcome::Committed(counts));
+                    }
+                }
+                Err(refusal) => match batch.windows.pop() {
+                    Some(window) if batch.windows.is_empty() => {
+                        self.refuse(store, &refusal, window, None);
+                    }
+                    last => {
+                        batch.windows.extend(last);
+                        self.commit_one_by_one(store, run, batch)?;
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Offers each window of a refused batch by itself, up to the first that is refused: to the
+    /// user, a batch is one window's bars.
+    fn commit_one_by_one(
+        &mut self,
+        store: &Store,
+        run: &RunId,
+        batch: SeriesBatch,
+    ) -> Result<(), Error> {
+        let SeriesBatch {
+            series,
+            refetch,
+            windows,
+        } = batch;
+        for window in windows {
+            if self.refused.contains(&series) {
+                window.finish(BatchOutcome::SkippedAfterRefusal);
+                continue;
+            }
+            let mut alone = [window];
+            let found = self.basis.compare(store, &self.context, &series, &alone)?;
+            if let Some(found) = &found
+                && !(self.basis).may_continue(store, &self.context, found, &alone[0].batch)
+            {
+                let [window] = alone;
+                let outcome = found.stopped(store, &self.context, &window.batch);
+                self.refused.insert(series.clone());
+                window.finish(outcome);
+                continue;
+            }
+            if alone[0].batch.bars.is_empty() {
+                let [window] = alone;
+                store.record_coverage(run, &window.batch.coverage)?;
+                window.finish(BatchOutcome::Committed(Tally::default()));
+                continue;
+            }
+            let offer = self.offer(&series, refetch, &mut alone);
+            let outcome = store.commit(run, vec![offer])?.pop();
+            let [window] = alone;
+            match outcome {
+                Some(Ok(committed)) => window.finish(BatchOutcome::Committed(committed.counts)),
+                Some(Err(refusal)) => self.refuse(store, &refusal, window, found.as_ref()),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The bars of consecutive windows as one offer. Several windows keep their bars, in case the
+    /// offer is refused.
+    fn offer(&self, series: &SeriesKey, refetch: bool, windows: &mut [QueuedBatch]) -> Offer {
+        let mut bars = Bars::default();
+        let mut coverage = Vec::new();
+        let is_one = windows.len() == 1;
+        for QueuedBatch { batch, .. } in windows {
+            if is_one {
+                bars = std::mem::take(&mut batch.bars);
+            } else {
+                bars.extend_from(&batch.bars, 0..batch.bars.len());
+            }
+            coverage.extend(batch.coverage.iter().cloned());
+        }
+        Offer {
+            series: series.clone(),
+            provenance: self.context.provenance.clone(),
+            source: self.context.source.clone(),
+            bars,
+            on_conflict: self.context.on_conflict,
+            asked_again: refetch,
+            coverage,
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        store: &Store,
+        refusal: &Refusal,
+        window: QueuedBatch,
+        found: Option<&Restatement>,
+    ) {
+        let (error, hint) = match found {
+            Some(found) => (
+                format!("{refusal}: {found}"),
+                found.refetch_hint(store, &self.context, &window.batch),
+            ),
+            None => (
+                refusal.to_string(),
+                advice(store, refusal, &window.batch.coverage),
+            ),
+        };
+        self.refused.insert(window.batch.series.clone());
+        window.finish(BatchOutcome::Refused {
+            refusal: refusal.clone(),
+            error,
+            hint,
+        });
+    }
+}
