@@ -1,52 +1,56 @@
 //! What every command gets: the global settings, the clock, the ways out.
 
+use std::collections::HashSet;
+use std::fs::{File, Metadata};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::args::{Globals, OutputArg, SummaryTarget};
 use super::clock;
 use super::console::Console;
 use super::error::CliError;
-use super::exit_codes;
 use super::interrupt;
-use super::output::{Stdout, Trouble};
+use super::output::{OutputError, Stdout};
 use super::terminal::Terminal;
-use crate::calendar::Overrides;
 use crate::export::{Guard, OutputFile, OutputFolder};
 use crate::model::Timestamp;
-use crate::report::{RunInfo, RunReport, Stop, Summary, Wording};
-use crate::store::{self, OpenOptions, Reader, Store};
+use crate::report::{ExitStatus, RunInfo, RunReport, Stop, Summary, Wording};
 
 /// Where bars are staged unless told otherwise.
 pub const STORE_DEFAULT: &str = "data/staging";
 /// Where the simulator's bars are staged unless told otherwise.
 pub const STORE_DEMO: &str = "data/demo";
 
-/// The folder of a store in which the user's calendars stand.
-const CALENDARS: &str = "calendars";
-
 /// What every command gets.
 pub struct Context {
     globals: Globals,
     terminal: Arc<Terminal>,
-    trouble: Trouble,
+    output_error: OutputError,
     guard: Guard,
-    outputs: Mutex<Vec<PathBuf>>,
+    outputs: Mutex<Outputs>,
+    notices: Mutex<HashSet<String>>,
     began: Instant,
     info: Mutex<RunInfo>,
     ended: OnceLock<(Timestamp, Duration)>,
     stop: OnceLock<Stop>,
 }
 
-/// How a command ended, where it did not fail.
+/// The files that the command writes.
+#[derive(Default)]
+struct Outputs {
+    summary: Option<OutputFile>,
+    files: Vec<OutputFile>,
+}
+
+/// How a command ended, if it did not fail.
 pub enum Outcome {
     /// All is done.
     Done,
-    /// Done, but with this code of [`exit_codes`].
-    Code(u8),
-    /// A run: the frame prints its Summary line, hints and JSON, and takes the exit code from it.
+    /// Done, with another exit status.
+    Ended(ExitStatus),
+    /// A run. Its report decides the Summary line, the hints, the JSON and the exit status.
     Run(Box<RunReport>),
 }
 
@@ -75,7 +79,8 @@ impl Context {
             outputs: Mutex::default(),
             globals,
             terminal,
-            trouble: Trouble::default(),
+            output_error: OutputError::default(),
+            notices: Mutex::default(),
             began: Instant::now(),
             info: Mutex::new(RunInfo::new(command, clock::now())),
             ended: OnceLock::new(),
@@ -95,51 +100,6 @@ impl Context {
             .unwrap_or_else(|| PathBuf::from(fallback));
         self.describe(|info| info.store = Some(dir.clone()));
         dir
-    }
-
-    /// Opens a store for reading, and prints what opening found.
-    pub fn reader(&self, dir: &Path, options: &OpenOptions) -> Result<Reader, store::Error> {
-        let reader = Reader::open(dir, options)?;
-        warn_of(reader.notices());
-        Ok(reader)
-    }
-
-    /// Opens a store for writing, making it where there is none, and prints what opening found.
-    pub fn store(&self, dir: &Path, options: &OpenOptions) -> Result<Store, store::Error> {
-        let store = Store::open(dir, options)?;
-        warn_of(store.notices());
-        Ok(store)
-    }
-
-    /// The user's calendars: those in the folder `calendars` of the store in `store_dir`, and over them those of
-    /// `--calendar-dir`. A file that cannot be read as one is refused (code 2), and so is a folder that was named and is
-    /// not there.
-    pub fn calendars(&self, store_dir: &Path) -> Result<Overrides, CliError> {
-        // Else a store that can't be opened would read as a broken calendar.
-        store::check_folder(store_dir)?;
-        let load = |dir: &Path| {
-            Overrides::load(dir).map_err(|error| {
-                CliError::of(exit_codes::USAGE, &error)
-                    .hint("data/calendars/README.md tells the form of such a file")
-            })
-        };
-        let of_store = load(&store_dir.join(CALENDARS))?;
-        match &self.globals.calendar_dir {
-            Some(dir) if !dir.is_dir() => Err(CliError::usage(format!(
-                "--calendar-dir: {} is no folder",
-                dir.display()
-            ))),
-            Some(dir) => Ok(of_store.and(load(dir)?)),
-            None => Ok(of_store),
-        }
-    }
-
-    /// How the store in `store_dir` is opened, with the user's calendars.
-    pub fn store_options(&self, store_dir: &Path) -> Result<OpenOptions, CliError> {
-        Ok(OpenOptions {
-            calendars: self.calendars(store_dir)?,
-            ..OpenOptions::default()
-        })
     }
 
     /// The time of day.
@@ -187,9 +147,15 @@ impl Context {
         Console::new(self.wording(), Arc::clone(&self.terminal))
     }
 
-    /// Standard output, for data. Refused (code 2) where the summary goes there: ask before any work begins.
+    /// Standard output, for data. Refused if the summary goes there too. Call it before any work
+    /// begins.
     pub fn stdout(&self) -> Result<Stdout, CliError> {
-        if self.globals.summary_json == Some(SummaryTarget::Stdout) {
+        let summary = &self.globals.summary_json;
+        let is_shared = match self.summary_file() {
+            Some(file) => file.is_stdout(),
+            None => *summary == Some(SummaryTarget::Stdout),
+        };
+        if is_shared {
             return Err(CliError::usage(
                 "--summary-json and this command's data cannot both go to standard output",
             )
@@ -199,48 +165,55 @@ impl Context {
     }
 
     pub(super) fn raw_stdout(&self) -> Result<Stdout, CliError> {
-        Ok(Stdout::open(&self.trouble)?)
+        Ok(Stdout::open(&self.output_error)?)
     }
 
-    /// A file that the command may write, checked (code 2): outside every store, not one of its inputs, named once. Ask before
-    /// anything is opened, and before [`stop`](Self::stop): a pipe is opened here, and waits for its reader.
+    /// A file that the command may write: outside every store, not an input, no other output's file.
+    /// Call it before the command opens anything, and before [`stop`](Self::stop): a pipe is opened
+    /// here, which waits for its reader.
     pub fn output_file(&self, output: &OutputArg) -> Result<OutputFile, CliError> {
         let file = self.guard.file(&output.0)?;
-        if file.special().is_none() {
-            self.take_output(&output.0, file.real())?;
+        if file.is_stdout() {
+            self.stdout()?;
         }
+        let mut outputs = self.outputs();
+        let summary = &mut outputs.summary;
+        if summary
+            .as_ref()
+            .is_some_and(|summary| are_same(summary, &file))
+        {
+            // The file must stay as it was, so the summary isn't written.
+            *summary = None;
+            return Err(CliError::usage(format!(
+                "{} is named for two outputs",
+                file.typed().display()
+            )));
+        }
+        outputs.files.push(file.clone());
         Ok(file)
     }
 
-    /// A folder that the command may fill, checked (code 2): outside every store.
+    /// A folder that the command may fill: outside every store.
     pub fn output_folder(&self, output: &OutputArg) -> Result<OutputFolder, CliError> {
         Ok(self.guard.folder(&output.0)?)
     }
 
-    /// Checks the summary's file before the command begins.
-    pub(super) fn check_summary(&self) -> Result<(), CliError> {
-        match &self.globals.summary_json {
-            Some(SummaryTarget::File(path)) => self.take_output(path, &self.guard.check(path)?),
-            _ => Ok(()),
+    /// Checks the summary's file before the command begins. A pipe is opened now, while Ctrl-C still
+    /// ends the program.
+    pub(super) fn open_summary(&self) -> Result<(), CliError> {
+        if let Some(SummaryTarget::File(path)) = &self.globals.summary_json {
+            self.outputs().summary = Some(self.guard.file(path)?);
         }
-    }
-
-    /// The summary's file, to be written to.
-    pub(super) fn summary_file(&self, path: &Path) -> Result<OutputFile, CliError> {
-        Ok(self.guard.file(path)?)
-    }
-
-    fn take_output(&self, typed: &Path, real: &Path) -> Result<(), CliError> {
-        let mut outputs = (self.outputs.lock()).unwrap_or_else(PoisonError::into_inner);
-        let is_regular = !real.exists() || real.is_file();
-        if is_regular && outputs.iter().any(|other| other == real) {
-            return Err(CliError::usage(format!(
-                "{} is named for two outputs",
-                typed.display()
-            )));
-        }
-        outputs.push(real.to_owned());
         Ok(())
+    }
+
+    /// The file that the summary goes to.
+    pub(super) fn summary_file(&self) -> Option<OutputFile> {
+        self.outputs().summary.clone()
+    }
+
+    fn outputs(&self) -> MutexGuard<'_, Outputs> {
+        self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The switch that Ctrl-C turns. Whoever asks for it takes on to look at it; before that Ctrl-C ends the program.
@@ -258,7 +231,7 @@ impl Context {
     /// The summary of a finished run as JSON. The first call sets the time at which the run ended.
     #[must_use]
     pub fn summary_json(&self, report: &RunReport) -> String {
-        self.summary_json_with(report, report.status().exit_code())
+        self.summary_json_with(report, report.status())
     }
 
     /// The summary of a run that is not over yet as JSON: as if it ended now.
@@ -267,19 +240,19 @@ impl Context {
         Summary {
             info: &self.info(),
             report,
-            exit_code: report.status().exit_code(),
+            status: report.status(),
             finished_at: self.now(),
             elapsed: self.elapsed(),
         }
         .to_json()
     }
 
-    pub(super) fn summary_json_with(&self, report: &RunReport, exit_code: u8) -> String {
+    pub(super) fn summary_json_with(&self, report: &RunReport, status: ExitStatus) -> String {
         let (finished_at, elapsed) = self.ended();
         Summary {
             info: &self.info(),
             report,
-            exit_code,
+            status,
             finished_at,
             elapsed,
         }
@@ -302,15 +275,38 @@ impl Context {
         &self.globals
     }
 
-    /// The first failure to write to standard output, if there was one.
-    pub(super) fn output_trouble(&self) -> Option<io::Error> {
-        self.trouble.take()
+    /// The first error of writing to standard output, or to a pipe that its reader closed.
+    pub(super) fn output_error(&self) -> Option<io::Error> {
+        let is_closed = self.outputs().files.iter().any(OutputFile::is_closed);
+        let closed = || is_closed.then(|| io::ErrorKind::BrokenPipe.into());
+        self.output_error.take().or_else(closed)
+    }
+
+    /// Prints what opening a store found, each notice once however often the store is opened.
+    pub(super) fn warn_once(&self, notices: &[String]) {
+        let mut printed = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        for notice in notices {
+            if printed.insert(notice.clone()) {
+                tracing::warn!("{notice}");
+            }
+        }
     }
 }
 
-/// Prints what opening a store found.
-pub(super) fn warn_of(notices: &[String]) {
-    for notice in notices {
-        tracing::warn!("{notice}");
-    }
+/// Whether two outputs would be mixed, or one would replace the other. Devices such as `/dev/null` can
+/// be shared.
+fn are_same(one: &OutputFile, other: &OutputFile) -> bool {
+    let is_device = |file: &File| file.metadata().is_ok_and(|metadata| is_device(&metadata));
+    one.real() == other.real() && !one.special().is_some_and(is_device)
+}
+
+#[cfg(unix)]
+fn is_device(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    metadata.file_type().is_char_device()
+}
+
+#[cfg(not(unix))]
+fn is_device(_: &Metadata) -> bool {
+    false
 }

@@ -3,16 +3,15 @@
 use std::error::Error;
 use std::fmt;
 
-use super::exit_codes;
 use crate::causes;
-use crate::report::Fatal;
+use crate::report::{ExitStatus, Fatal};
 use crate::secret::without_passwords;
 
 /// An error that ends a command.
 #[derive(Debug)]
 pub struct CliError {
-    /// The exit code.
-    pub code: u8,
+    /// How the command ends.
+    pub status: ExitStatus,
     /// Why, a lower-case fragment on one line.
     pub message: String,
     /// What could be done.
@@ -25,20 +24,20 @@ impl CliError {
     /// The command line is wrong: code 2.
     #[must_use]
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::new(exit_codes::USAGE, message)
+        Self::new(ExitStatus::Usage, message)
     }
 
     /// The run cannot go on: code 1.
     #[must_use]
     pub fn failed(message: impl Into<String>) -> Self {
-        Self::new(exit_codes::FAILED, message)
+        Self::new(ExitStatus::Failed, message)
     }
 
-    /// An error with a code of its own.
+    /// An error that ends the command with `status`.
     #[must_use]
-    pub fn new(code: u8, message: impl Into<String>) -> Self {
+    pub fn new(status: ExitStatus, message: impl Into<String>) -> Self {
         Self {
-            code,
+            status,
             message: without_passwords(&message.into()).into_owned(),
             hint: None,
             causes: Vec::new(),
@@ -47,11 +46,11 @@ impl CliError {
 
     /// An error of one of the modules: its message, then those of its causes that it does not repeat itself.
     #[must_use]
-    pub fn of(code: u8, error: &(dyn Error + 'static)) -> Self {
+    pub fn of(status: ExitStatus, error: &(dyn Error + 'static)) -> Self {
         let words = |cause: &(dyn Error + 'static)| without_advice(&cause.to_string()).to_owned();
         Self {
             causes: causes::of(error).map(words).collect(),
-            ..Self::new(code, causes::joined(error, without_advice))
+            ..Self::new(status, causes::joined(error, without_advice))
         }
     }
 
@@ -102,13 +101,13 @@ impl From<std::io::Error> for CliError {
 
 impl From<crate::model::BadDate> for CliError {
     fn from(error: crate::model::BadDate) -> Self {
-        Self::of(exit_codes::USAGE, &error)
+        Self::of(ExitStatus::Usage, &error)
     }
 }
 
 impl From<crate::model::BadTicker> for CliError {
     fn from(error: crate::model::BadTicker) -> Self {
-        Self::of(exit_codes::USAGE, &error)
+        Self::of(ExitStatus::Usage, &error)
     }
 }
 
@@ -137,7 +136,7 @@ mod tests {
 
     #[test]
     fn causes_are_told_once() {
-        let error = CliError::of(1, &Outer(Inner)).hint("chmod +r a.csv");
+        let error = CliError::of(ExitStatus::Failed, &Outer(Inner)).hint("chmod +r a.csv");
         assert_eq!(error.message, "a.csv could not be read: permission denied");
         assert_eq!(error.causes, ["permission denied"]);
         assert_eq!(error.hint.as_deref(), Some("chmod +r a.csv"));

@@ -1,24 +1,24 @@
 //! Errors of the ways out, with what can be done about them.
 
 use super::error::CliError;
-use super::exit_codes;
 use crate::export::{BadOutput, Error};
+use crate::report::ExitStatus;
 
 impl From<Error> for CliError {
     fn from(error: Error) -> Self {
         let (code, hint) = match &error {
-            Error::UnknownFormat { .. } => (exit_codes::USAGE, None),
+            Error::UnknownFormat { .. } => (ExitStatus::Usage, None),
             Error::Foreign { .. } => (
-                exit_codes::FAILED,
+                ExitStatus::Failed,
                 Some("export into another folder, or move the file away"),
             ),
             Error::Busy { .. } => (
-                exit_codes::FAILED,
+                ExitStatus::Failed,
                 Some("wait until it has ended, or export into another folder"),
             ),
-            Error::Output(_) => (exit_codes::USAGE, None),
-            Error::Interrupted => (exit_codes::INTERRUPTED, None),
-            _ => (exit_codes::FAILED, None),
+            Error::Output(_) => (ExitStatus::Usage, None),
+            Error::Interrupted => (ExitStatus::Interrupted, None),
+            _ => (ExitStatus::Failed, None),
         };
         Self::of(code, &error).maybe_hint(hint.map(str::to_owned))
     }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::exit_codes;
 use super::system;
 use super::terminal::Terminal;
-use crate::report::Stop;
+use crate::report::{ExitStatus, Stop};
 
 /// Turns `stop` at the first SIGINT or SIGTERM and exits at the second.
 ///
@@ -32,7 +31,7 @@ pub(super) fn listen(stop: Stop, terminal: Arc<Terminal>) {
             tracing::warn!("stopping: what is in flight finishes; Ctrl-C again ends at once");
             signals.next().await;
             terminal.clear();
-            system::exit_now(exit_codes::INTERRUPTED);
+            system::exit_now(ExitStatus::Interrupted);
         });
     });
     // Ends with the sender: when it listens, or when that went wrong.

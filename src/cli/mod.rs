@@ -15,18 +15,18 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 pub mod args;
-pub mod cells;
 mod clock;
 pub mod commands;
 pub mod console;
 pub mod context;
 pub mod error;
-pub mod exit_codes;
+mod exit;
 mod export_error;
 mod fetch;
-mod finish;
+pub mod format_value;
 mod interrupt;
 pub mod log;
+mod open;
 pub mod output;
 mod push;
 mod store_error;
@@ -36,12 +36,13 @@ mod terminal;
 mod usage;
 mod version;
 
+use crate::report::ExitStatus;
 use context::Context;
 use terminal::Terminal;
 
 /// Get OHLCV bars onto your own disk first, and anywhere else second.
 #[derive(Parser)]
-#[command(name = "backfill", version = "", max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "backfill", version = "", max_term_width = 100, after_help = after_help())]
 pub struct Args {
     /// The global options.
     #[command(flatten)]
@@ -51,12 +52,16 @@ pub struct Args {
     pub command: commands::Command,
 }
 
-const AFTER_HELP: &str = "\
-Settings come from flags, then the environment, then .env in the working folder.
-Data goes to standard output, everything else to standard error.
-
-Exit codes: 0 done; 1 the run could not go on; 2 the command line is wrong; 3 some tickers or
-files failed; 4 conflicts under --on-conflict fail; 5 a quota is spent; 130 interrupted.";
+fn after_help() -> String {
+    let codes =
+        ExitStatus::ALL.map(|status| format!("  {:>3}  {}", status.code(), status.meaning()));
+    format!(
+        "Settings come from options, then the environment, then .env in the working folder.\n\
+         Data goes to standard output, everything else to standard error.\n\n\
+         Exit codes (the first of 130, 1, 5, 3, 4 wins):\n{}",
+        codes.join("\n")
+    )
+}
 
 /// Runs the program with the arguments, environment and working folder of this process.
 #[must_use]
@@ -75,11 +80,11 @@ pub fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "error: {text}");
         }
     }));
-    let code = catch_unwind(AssertUnwindSafe(run)).unwrap_or(exit_codes::FAILED);
-    ExitCode::from(code)
+    let status = catch_unwind(AssertUnwindSafe(run)).unwrap_or(ExitStatus::Failed);
+    ExitCode::from(status.code())
 }
 
-fn run() -> u8 {
+fn run() -> ExitStatus {
     // Before anything reads the environment, and before any thread begins.
     let env_file = load_env_file();
     let typed = commands::typed(std::env::args_os());
@@ -104,11 +109,12 @@ fn run() -> u8 {
     }
     let inputs = args::inputs(&matches);
     let context = Context::new(args.globals, terminal, &command, inputs);
-    if let Err(error) = context.check_summary() {
-        return finish::refuse(&error);
+    if let Err(error) = context.open_summary() {
+        exit::print_error(&error);
+        return error.status;
     }
     let result = system::check_room().and_then(|()| args.command.run(&context));
-    finish::finish(&context, result)
+    exit::finish(&context, result)
 }
 
 /// Adds what `.env` in the working folder says to the environment, where that does not say otherwise.

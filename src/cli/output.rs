@@ -1,21 +1,21 @@
 //! Standard output, for data alone.
 //!
-//! A reader who went away (`| head`) is remembered here; the frame then ends the program quietly, whatever error the
-//! command made of it. Any other failure is remembered too, so that `> /dev/full` cannot look like success.
+//! A reader that closed the pipe (`| head`) is remembered here, and the program then ends quietly,
+//! whatever error the command made of it. Any other failure is remembered too, so that `> /dev/full`
+//! cannot look like success.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What went wrong while writing, shared by all writers of one run.
+/// The first error of writing to standard output, shared by all writers of one command.
 #[derive(Clone, Default)]
-pub(super) struct Trouble(Arc<Mutex<Option<io::Error>>>);
+pub(super) struct OutputError(Arc<Mutex<Option<io::Error>>>);
 
-impl Trouble {
+impl OutputError {
     fn remember(&self, error: &io::Error) {
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if first.is_none() {
-            *first = Some(io::Error::new(error.kind(), error.to_string()));
-        }
+        first.get_or_insert_with(|| io::Error::new(error.kind(), error.to_string()));
     }
 
     pub(super) fn take(&self) -> Option<io::Error> {
@@ -24,15 +24,17 @@ impl Trouble {
 }
 
 /// A buffered writer to standard output. Dropping it writes out what is buffered.
-pub struct Stdout(BufWriter<Raw>);
+pub struct Stdout(BufWriter<Watched>);
 
 impl Stdout {
-    pub(super) fn open(trouble: &Trouble) -> io::Result<Self> {
-        let raw = Raw {
-            sink: sink()?,
-            trouble: trouble.clone(),
-        };
-        Ok(Self(BufWriter::with_capacity(1 << 16, raw)))
+    pub(super) fn open(error: &OutputError) -> io::Result<Self> {
+        Ok(Self::to(descriptor()?, error))
+    }
+
+    /// Writes to a file that is standard output, as `/dev/stdout` is.
+    pub(super) fn to(file: File, error: &OutputError) -> Self {
+        let error = error.clone();
+        Self(BufWriter::with_capacity(1 << 16, Watched { file, error }))
     }
 }
 
@@ -46,37 +48,35 @@ impl Write for Stdout {
     }
 }
 
-struct Raw {
-    sink: Box<dyn Write + Send>,
-    trouble: Trouble,
+/// Remembers the first error of the file.
+struct Watched {
+    file: File,
+    error: OutputError,
 }
 
-impl Write for Raw {
+impl Write for Watched {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.sink
-            .write(bytes)
-            .inspect_err(|error| match error.kind() {
-                io::ErrorKind::Interrupted => {}
-                _ => self.trouble.remember(error),
-            })
+        let written = self.file.write(bytes);
+        written.inspect_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => {}
+            _ => self.error.remember(error),
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.sink
-            .flush()
-            .inspect_err(|error| self.trouble.remember(error))
+        Ok(())
     }
 }
 
 /// The bare descriptor: std's own handle would flush at every line.
 #[cfg(unix)]
-fn sink() -> io::Result<Box<dyn Write + Send>> {
+fn descriptor() -> io::Result<File> {
     use std::os::fd::AsFd;
-    let descriptor = io::stdout().as_fd().try_clone_to_owned()?;
-    Ok(Box::new(std::fs::File::from(descriptor)))
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
 }
 
-#[cfg(not(unix))]
-fn sink() -> io::Result<Box<dyn Write + Send>> {
-    Ok(Box::new(io::stdout()))
+#[cfg(windows)]
+fn descriptor() -> io::Result<File> {
+    use std::os::windows::io::AsHandle;
+    Ok(io::stdout().as_handle().try_clone_to_owned()?.into())
 }

@@ -5,20 +5,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::error::CliError;
-use super::exit_codes;
 use crate::model::{Interval, OnConflict, Ticker};
-use crate::report::{Event, Fatal, Observer, RunKind, RunReport, Wording};
+use crate::report::{Event, ExitStatus, Fatal, Observer, RunKind, RunReport, Wording};
 use crate::secret::SecretUrl;
-use crate::store::{self, OpenOptions, Reader, RunId, Store};
+use crate::store::{OpenOptions, Reader, RunId, Store};
 use crate::sync::{self, Address, Error, Seen, Settings, StoreSource};
-
-/// How long another process is waited for that has the store for a moment: to note how far a sync came, say.
-const WRITER_WAIT: Duration = Duration::from_secs(3);
-const WRITER_POLL: Duration = Duration::from_millis(50);
 
 /// The option, for commands that stage bars.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -102,11 +96,13 @@ impl Push {
             interval: staged.interval,
             ..self.settings
         };
-        let outcome = open(staged.dir).and_then(|reader| {
-            let source = StoreSource::new(reader);
-            let outcome = sync::run(&source, &settings, &context.stop(), &Lines);
-            outcome.map_err(error)
-        });
+        let outcome = context
+            .open_reader_of_both_tiers(staged.dir)
+            .and_then(|reader| {
+                let source = StoreSource::new(reader);
+                let outcome = sync::run(&source, &settings, &context.stop(), &Lines);
+                outcome.map_err(error)
+            });
         let mut seen = Vec::new();
         match outcome {
             Ok(outcome) => {
@@ -122,47 +118,16 @@ impl Push {
                 });
             }
         }
-        let options = OpenOptions {
-            wait_for_readers: WRITER_WAIT,
-            ..staged.options.clone()
-        };
-        let recorded = unless_written(|| Store::open(staged.dir, &options)).and_then(|store| {
+        let reopened = context.reopen_store(staged.dir, staged.options);
+        let recorded = reopened.and_then(|store| {
             note(context, &store, &settings, &seen);
             let (status, summary) = (report.status().as_str(), context.summary_json(&report));
-            store.finish_run(staged.run, context.now(), status, &summary)
+            Ok(store.finish_run(staged.run, context.now(), status, &summary)?)
         });
         if let Err(error) = recorded {
             tracing::debug!("the result of the sync was not recorded: {error}");
         }
         report
-    }
-}
-
-/// The store, both tiers: while another process writes, the hot bars cannot be read.
-pub(super) fn open(dir: &Path) -> Result<Reader, CliError> {
-    let reader = unless_written(|| {
-        let reader = Reader::open(dir, &OpenOptions::default())?;
-        match reader.is_lake_only() {
-            None => Ok(reader),
-            Some(pid) => Err(store::Error::WriterRuns {
-                dir: dir.to_path_buf(),
-                pid,
-            }),
-        }
-    });
-    Ok(reader?)
-}
-
-/// Opens a store, also where another process writes that needs it for a moment only.
-fn unless_written<T>(open: impl Fn() -> Result<T, store::Error>) -> Result<T, store::Error> {
-    let deadline = Instant::now() + WRITER_WAIT;
-    loop {
-        match open() {
-            Err(store::Error::WriterRuns { .. }) if Instant::now() < deadline => {
-                std::thread::sleep(WRITER_POLL);
-            }
-            other => return other,
-        }
     }
 }
 
@@ -214,7 +179,7 @@ pub(super) fn address(context: &Context, typed: Option<&SecretUrl>) -> Result<Ad
     let set = || variable("DATABASE_URL").map(SecretUrl::from);
     let url = typed.cloned().or_else(set);
     Address::resolve(url.as_ref(), &variable).map_err(|error| {
-        CliError::of(exit_codes::USAGE, &error).maybe_hint(error.hint().map(str::to_owned))
+        CliError::of(ExitStatus::Usage, &error).maybe_hint(error.hint().map(str::to_owned))
     })
 }
 
@@ -222,8 +187,8 @@ pub(super) fn address(context: &Context, typed: Option<&SecretUrl>) -> Result<Ad
 #[allow(clippy::needless_pass_by_value)] // as map_err gives it
 pub(super) fn error(error: Error) -> CliError {
     let code = match error {
-        Error::ManyIntervals => exit_codes::USAGE,
-        _ => exit_codes::FAILED,
+        Error::ManyIntervals => ExitStatus::Usage,
+        _ => ExitStatus::Failed,
     };
     let hint = error.hint();
     CliError::of(code, &error).maybe_hint(hint)

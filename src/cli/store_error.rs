@@ -1,7 +1,7 @@
 //! Errors of the store, with what can be done about them.
 
 use super::error::CliError;
-use super::exit_codes;
+use crate::report::ExitStatus;
 use crate::store::Error;
 
 impl From<Error> for CliError {
@@ -45,6 +45,6 @@ impl From<&Error> for CliError {
             }
             _ => hint,
         };
-        Self::of(exit_codes::FAILED, error).maybe_hint(hint.map(str::to_owned))
+        Self::of(ExitStatus::Failed, error).maybe_hint(hint.map(str::to_owned))
     }
 }

@@ -1,6 +1,7 @@
 //! What the operating system does to a process at its limits, made into ordinary errors.
 
 use super::error::CliError;
+use crate::report::ExitStatus;
 
 /// Address space that the program needs on top of what it has when it begins, and for each thread. With less, DuckDB,
 /// zstd or a thread can fail at any moment, and not all of them can report it: some end the process.
@@ -24,7 +25,7 @@ pub(super) fn prepare() {
         // Rust and C++ end a process without memory by SIGABRT, after a line that says so.
         let _ = signal_hook::flag::register_conditional_shutdown(
             libc::SIGABRT,
-            i32::from(super::exit_codes::FAILED),
+            i32::from(ExitStatus::Failed.code()),
             Arc::new(AtomicBool::new(true)),
         );
     }
@@ -94,11 +95,11 @@ fn statm() -> Option<[u64; 3]> {
 }
 
 /// Ends the process while other threads may be anywhere, also inside DuckDB: nothing of theirs is cleaned up.
-pub(super) fn exit_now(code: u8) -> ! {
+pub(super) fn exit_now(status: ExitStatus) -> ! {
     #[cfg(unix)]
-    signal_hook::low_level::exit(i32::from(code));
+    signal_hook::low_level::exit(i32::from(status.code()));
     #[cfg(not(unix))]
-    std::process::exit(i32::from(code))
+    std::process::exit(i32::from(status.code()))
 }
 
 /// What a panic is reported as. Libraries panic where the system lets them start no thread; any other panic is a fault.

@@ -4,25 +4,25 @@ use std::io::Write;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::exit_codes;
+use crate::report::ExitStatus;
 use crate::secret::{HIDDEN, may_hold_password};
 
-/// Prints what clap made of the command line, and returns the exit code: help goes to standard output, errors to
+/// Prints what clap made of the command line, and returns the exit status: help goes to standard output, errors to
 /// standard error.
-pub(super) fn report(error: &clap::Error) -> u8 {
+pub(super) fn report(error: &clap::Error) -> ExitStatus {
     match error.kind() {
         ErrorKind::DisplayHelp => {
             let _ = error.print();
-            exit_codes::OK
+            ExitStatus::Ok
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
-            exit_codes::USAGE
+            ExitStatus::Usage
         }
         _ => {
             let (message, hint) = split(&without_secrets(error));
             let _ = writeln!(std::io::stderr(), "error: {message}\nhint: {hint}");
-            exit_codes::USAGE
+            ExitStatus::Usage
         }
     }
 }

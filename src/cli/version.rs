@@ -1,11 +1,10 @@
 //! `--version`.
 
+use crate::report::ExitStatus;
 use std::io::Write;
 
-use super::exit_codes;
-
-/// Prints the program's version, DuckDB's and the git revision, and returns the exit code.
-pub(super) fn print() -> u8 {
+/// Prints the program's version, DuckDB's and the git revision, and returns the exit status.
+pub(super) fn print() -> ExitStatus {
     let duckdb = duckdb::Connection::open_in_memory()
         .and_then(|connection| connection.version())
         .unwrap_or_else(|_| "unknown".into());
@@ -16,5 +15,5 @@ pub(super) fn print() -> u8 {
         duckdb.trim_start_matches('v'),
         env!("BACKFILL_REVISION"),
     );
-    exit_codes::OK
+    ExitStatus::Ok
 }

@@ -87,7 +87,10 @@ impl Draft {
 
     /// The file's writing end.
     pub fn out(&self) -> Result<Out, Error> {
-        let file = (self.file.try_clone()).map_err(Error::io(self.target()))?;
+        if let Some(special) = self.target.special_writer() {
+            return Ok(Box::new(BufWriter::with_capacity(BUFFER_BYTES, special)));
+        }
+        let file = self.file.try_clone().map_err(Error::io(self.target()))?;
         Ok(Box::new(BufWriter::with_capacity(BUFFER_BYTES, file)))
     }
 

@@ -63,25 +63,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the reader of a pipe went away: no failure, nobody is left to write for.
-    #[must_use]
-    pub fn is_broken_pipe(&self) -> bool {
-        fn broken(error: &(dyn std::error::Error + 'static)) -> bool {
-            error
-                .downcast_ref::<io::Error>()
-                .is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
-                || error.source().is_some_and(broken)
-        }
-        match self {
-            Self::Io { source, .. } => source.kind() == io::ErrorKind::BrokenPipe,
-            Self::Encode {
-                source: ParquetError::External(inner),
-                ..
-            } => broken(inner.as_ref()),
-            _ => false,
-        }
-    }
-
     pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         move |source| Self::Io {
             path: path.to_owned(),

@@ -7,9 +7,10 @@
 use std::collections::{HashSet, VecDeque};
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Error, Format};
 use crate::store::is_store;
@@ -114,8 +115,34 @@ pub struct OutputFile {
     typed: PathBuf,
     /// Links followed.
     real: PathBuf,
-    /// A pipe, a device or a descriptor: open already, and written to as it is.
-    special: Option<Arc<File>>,
+    /// Whether it is this process's standard output by another name, as `/dev/stdout` is.
+    is_stdout: bool,
+    special: Option<Arc<Special>>,
+}
+
+/// A pipe, a device or a descriptor: open already, and written to as it is.
+#[derive(Debug)]
+struct Special {
+    file: File,
+    is_closed: AtomicBool,
+}
+
+/// Writes to a special file, and remembers whether its reader closed it.
+pub(super) struct SpecialWriter(Arc<Special>);
+
+impl Write for SpecialWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = (&self.0.file).write(bytes);
+        written.inspect_err(|error| {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                self.0.is_closed.store(true, Ordering::Relaxed);
+            }
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A folder that may be filled.
@@ -139,10 +166,27 @@ impl OutputFile {
         &self.real
     }
 
-    /// The open file, where the path is not one that can be replaced.
+    /// The open file, if the path is not one that can be replaced.
     #[must_use]
     pub fn special(&self) -> Option<&File> {
-        self.special.as_deref()
+        self.special.as_deref().map(|special| &special.file)
+    }
+
+    /// Whether it is this process's standard output by another name, as `/dev/stdout` is.
+    #[must_use]
+    pub fn is_stdout(&self) -> bool {
+        self.is_stdout
+    }
+
+    /// Whether the reader of the pipe closed it while it was written.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let special = self.special.as_ref();
+        special.is_some_and(|special| special.is_closed.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn special_writer(&self) -> Option<SpecialWriter> {
+        self.special.clone().map(SpecialWriter)
     }
 
     /// The format that the ending says; CSV for a pipe or a device whose name says none.
@@ -175,6 +219,7 @@ impl OutputFolder {
             return Ok(OutputFile {
                 typed,
                 real: direct,
+                is_stdout: false,
                 special: None,
             });
         }
@@ -191,20 +236,19 @@ impl Guard {
         let special = if followed.is_descriptor || is_special {
             // Appending keeps what `>> file` has; to a pipe or a device it makes no difference.
             let file = OpenOptions::new().append(true).open(typed);
-            Some(Arc::new(file.map_err(|source| io_error(typed, source))?))
+            Some(Arc::new(Special {
+                file: file.map_err(|source| io_error(typed, source))?,
+                is_closed: AtomicBool::new(false),
+            }))
         } else {
             None
         };
         Ok(OutputFile {
             typed: typed.to_owned(),
             real: followed.real,
+            is_stdout: followed.is_stdout,
             special,
         })
-    }
-
-    /// Checks a file without opening it; returns where it is, with links followed.
-    pub fn check(&self, typed: &Path) -> Result<PathBuf, BadOutput> {
-        self.check_file(typed).map(|(followed, _)| followed.real)
     }
 
     /// A folder that may be filled.
@@ -342,6 +386,8 @@ struct Followed {
     real: PathBuf,
     /// Whether it names a descriptor that is open, as `/dev/stdout` and `/dev/fd/3` do.
     is_descriptor: bool,
+    /// Whether that descriptor is this process's standard output.
+    is_stdout: bool,
 }
 
 /// Follows links, those at the end and those whose target is missing included; what does not exist is taken as it is typed.
@@ -355,7 +401,8 @@ fn follow(path: &Path) -> io::Result<Followed> {
     };
     push_front(&mut left, &path);
     let mut real = PathBuf::new();
-    let (mut links, mut is_descriptor) = (0, false);
+    let (mut links, mut is_descriptor, mut is_stdout) = (0, false, false);
+    let own_stdout = format!("/proc/{}/fd/1", std::process::id());
     while let Some(part) = left.pop_front() {
         match Path::new(&part).components().next() {
             Some(Component::ParentDir) => {
@@ -372,6 +419,7 @@ fn follow(path: &Path) -> io::Result<Followed> {
         }
         let next = real.join(&part);
         is_descriptor |= next.starts_with("/proc") || next.starts_with("/dev/fd");
+        is_stdout |= next == Path::new(&own_stdout) || next == Path::new("/dev/fd/1");
         match fs::read_link(&next) {
             Ok(target) => {
                 links += 1;
@@ -386,6 +434,7 @@ fn follow(path: &Path) -> io::Result<Followed> {
     Ok(Followed {
         real,
         is_descriptor,
+        is_stdout,
     })
 }
 

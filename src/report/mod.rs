@@ -10,6 +10,7 @@
 
 mod counts;
 mod event;
+mod exit_status;
 mod lines;
 mod run;
 mod stop;
@@ -17,7 +18,8 @@ mod summary;
 
 pub use counts::Counts;
 pub use event::{Event, Observer, Silent};
+pub use exit_status::ExitStatus;
 pub use lines::{Wording, clock};
-pub use run::{Fatal, RunReport, RunStatus, UnitReport, UnitStatus};
+pub use run::{Fatal, RunReport, UnitReport, UnitStatus};
 pub use stop::Stop;
 pub use summary::{BundleInfo, RunInfo, RunKind, SCHEMA, Summary};

@@ -1,8 +1,8 @@
-//! What a run came to: its units, its status, its exit code.
+//! The report of a run: its units, totals and status.
 
 use std::time::Duration;
 
-use super::Counts;
+use super::{Counts, ExitStatus};
 
 /// How a ticker or file ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,51 +76,6 @@ pub struct Fatal {
     pub hint: Option<String>,
 }
 
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunStatus {
-    /// Done, even where some tickers had no data.
-    Ok,
-    /// Some tickers or files failed, the rest is staged; or less is complete than was asked.
-    Partial,
-    /// Conflicts under `fail`, and no worse.
-    Conflict,
-    /// A quota is spent.
-    Quota,
-    /// The run could not go on.
-    Failed,
-    /// Stopped by the user.
-    Interrupted,
-}
-
-impl RunStatus {
-    /// The word in the summary JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Partial => "partial",
-            Self::Conflict => "conflict",
-            Self::Quota => "quota",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
-    /// The number that the program ends with.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Ok => 0,
-            Self::Failed => 1,
-            Self::Partial => 3,
-            Self::Conflict => 4,
-            Self::Quota => 5,
-            Self::Interrupted => 130,
-        }
-    }
-}
-
 /// What became of a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunReport {
@@ -143,28 +98,24 @@ pub struct RunReport {
 }
 
 impl RunReport {
-    /// How the run ended. Where several things hold, the first of interrupted, failed, quota, partial, conflict.
+    /// How the run ended.
     #[must_use]
-    pub fn status(&self) -> RunStatus {
-        let any = |status| {
-            self.tickers
-                .iter()
-                .chain(&self.files)
-                .any(|unit| unit.status == status)
-        };
-        if self.interrupted {
-            RunStatus::Interrupted
-        } else if self.fatal.is_some() {
-            RunStatus::Failed
-        } else if self.quota {
-            RunStatus::Quota
-        } else if self.incomplete || any(UnitStatus::Failed) {
-            RunStatus::Partial
-        } else if any(UnitStatus::Conflict) {
-            RunStatus::Conflict
-        } else {
-            RunStatus::Ok
-        }
+    pub fn status(&self) -> ExitStatus {
+        let units = self.tickers.iter().chain(&self.files);
+        let of_units = units.map(|unit| match unit.status {
+            UnitStatus::Ok | UnitStatus::Empty => ExitStatus::Ok,
+            UnitStatus::Conflict => ExitStatus::Conflict,
+            UnitStatus::Failed => ExitStatus::Partial,
+        });
+        let of_run = [
+            (self.interrupted, ExitStatus::Interrupted),
+            (self.fatal.is_some(), ExitStatus::Failed),
+            (self.quota, ExitStatus::Quota),
+            (self.incomplete, ExitStatus::Partial),
+        ];
+        let of_run = of_run.into_iter().filter(|(applies, _)| *applies);
+        let all = of_run.map(|(_, status)| status).chain(of_units);
+        all.min().unwrap_or(ExitStatus::Ok)
     }
 
     /// Whether there were tickers and none of them had data.
@@ -192,22 +143,22 @@ mod tests {
     #[test]
     fn the_worst_thing_decides_in_the_order_130_1_5_3_4() {
         let mut report = RunReport::default();
-        assert_eq!(report.status().exit_code(), 0);
+        assert_eq!(report.status().code(), 0);
         report.tickers.push(unit(UnitStatus::Empty));
-        assert_eq!(report.status(), RunStatus::Ok);
+        assert_eq!(report.status(), ExitStatus::Ok);
         report.tickers.push(unit(UnitStatus::Conflict));
-        assert_eq!(report.status().exit_code(), 4);
+        assert_eq!(report.status().code(), 4);
         report.files.push(unit(UnitStatus::Failed));
-        assert_eq!(report.status().exit_code(), 3);
+        assert_eq!(report.status().code(), 3);
         report.quota = true;
-        assert_eq!(report.status().exit_code(), 5);
+        assert_eq!(report.status().code(), 5);
         report.fatal = Some(Fatal {
             error: "the disk is full".into(),
             hint: None,
         });
-        assert_eq!(report.status().exit_code(), 1);
+        assert_eq!(report.status().code(), 1);
         report.interrupted = true;
-        assert_eq!(report.status().exit_code(), 130);
+        assert_eq!(report.status().code(), 130);
     }
 
     #[test]
@@ -216,7 +167,7 @@ mod tests {
             incomplete: true,
             ..RunReport::default()
         };
-        assert_eq!(report.status(), RunStatus::Partial);
+        assert_eq!(report.status(), ExitStatus::Partial);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::{Counts, RunReport, UnitReport};
+use super::{Counts, ExitStatus, RunReport, UnitReport};
 use crate::model::{DateRange, Interval, OnConflict, Timestamp};
 
 /// The name and version of the summary's form. Keys are only ever added to it.
@@ -95,8 +95,8 @@ pub struct Summary<'a> {
     pub info: &'a RunInfo,
     /// What it came to.
     pub report: &'a RunReport,
-    /// The code that the program ends with.
-    pub exit_code: u8,
+    /// How the command ended.
+    pub status: ExitStatus,
     /// When it ended.
     pub finished_at: Timestamp,
     /// How long it took.
@@ -111,8 +111,8 @@ impl Summary<'_> {
         let document = Document {
             schema: SCHEMA,
             command: &info.command,
-            status: report.status().as_str(),
-            exit_code: self.exit_code,
+            status: self.status.as_str(),
+            exit_code: self.status.code(),
             started_at: whole_second(info.started_at),
             finished_at: whole_second(self.finished_at),
             elapsed_seconds: seconds(self.elapsed),
@@ -255,7 +255,7 @@ mod tests {
         Summary {
             info,
             report,
-            exit_code: report.status().exit_code(),
+            status: report.status(),
             finished_at: Timestamp::from_micros(1_738_404_102_400_000),
             elapsed: Duration::from_millis(102_400),
         }

@@ -371,7 +371,7 @@ fn a_bundle_applied_is_the_store_again() {
         let committed = if time == 0 { 920 } else { 0 };
         assert_eq!(report.totals.committed, committed);
         assert_eq!(report.totals.skipped_identical, 920 - committed);
-        assert_eq!(report.status().exit_code(), 0);
+        assert_eq!(report.status().code(), 0);
     }
     let rows = |store: &Store| -> Vec<String> {
         let reader = store.reader().unwrap();

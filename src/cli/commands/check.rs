@@ -8,13 +8,12 @@ use chrono::Days;
 use crate::calendar::Calendar;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::exit_codes;
+use crate::cli::fetch::ProviderName;
 use crate::cli::fetch::source::{self, Opened};
-use crate::cli::fetch::{ProviderName, store_error};
 use crate::model::{Basis, DateRange, Hours, Interval, Ticker};
 use crate::provider::{self, Provider, Query};
+use crate::report::ExitStatus;
 use crate::secret::SecretUrl;
-use crate::store::{self, OpenOptions};
 use crate::sync::Address;
 
 /// The symbol that the provider is asked for: every plan that has intraday bars at all has it.
@@ -103,21 +102,20 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     Ok(if all_good {
         Outcome::Done
     } else {
-        Outcome::Code(exit_codes::FAILED)
+        Outcome::Ended(ExitStatus::Failed)
     })
 }
 
 fn store(context: &Context, args: &Args) -> Result<Finding, CliError> {
     let dir = context.store_dir(args.provider == ProviderName::Demo);
-    let reader = match context.reader(&dir, &OpenOptions::default()) {
-        Ok(reader) => reader,
-        Err(store::Error::Missing { .. }) => {
-            let detail = format!("{} is not there yet; the first run makes it", dir.display());
-            return Ok(Finding::good("store", "none", detail));
-        }
-        Err(error) => return Err(store_error(&error)),
+    let Some(reader) = context.open_reader_if_any(&dir)? else {
+        let detail = format!(
+            "{} doesn't exist yet; the first run creates it",
+            dir.display()
+        );
+        return Ok(Finding::good("store", "none", detail));
     };
-    let series = reader.series().map_err(|error| store_error(&error))?;
+    let series = reader.series()?;
     let rows: u64 = series.iter().map(|series| series.rows).sum();
     let beside = match reader.is_lake_only() {
         Some(_) => "; another process is writing, so what it has not sealed is not counted",
@@ -133,7 +131,7 @@ fn store(context: &Context, args: &Args) -> Result<Finding, CliError> {
 
 fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
     let failed = |error: &(dyn std::error::Error + 'static), hint: Option<&str>| {
-        CliError::of(exit_codes::FAILED, error).maybe_hint(hint.map(str::to_owned))
+        CliError::of(ExitStatus::Failed, error).maybe_hint(hint.map(str::to_owned))
     };
     let Opened { fmp, simulator, .. } =
         source::open(context, args.provider, args.provider_url.as_ref())?;
@@ -198,7 +196,7 @@ fn database(context: &Context, args: &Args) -> Result<Finding, CliError> {
         ));
     }
     let address = Address::resolve(url.as_ref(), &|name| context.env(name)).map_err(|error| {
-        CliError::of(exit_codes::FAILED, &error).maybe_hint(error.hint().map(str::to_owned))
+        CliError::of(ExitStatus::Failed, &error).maybe_hint(error.hint().map(str::to_owned))
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -208,7 +206,7 @@ fn database(context: &Context, args: &Args) -> Result<Finding, CliError> {
         let client = address
             .connect()
             .await
-            .map_err(|error| CliError::of(exit_codes::FAILED, &error))?;
+            .map_err(|error| CliError::of(ExitStatus::Failed, &error))?;
         let version = client.query_typed_one("SHOW server_version", &[]);
         let row = tokio::time::timeout(DATABASE_MAX, version)
             .await
@@ -220,7 +218,7 @@ fn database(context: &Context, args: &Args) -> Result<Finding, CliError> {
                 ))
                 .hint("is it a connection pooler without a free connection?")
             })?
-            .map_err(|error| CliError::of(exit_codes::FAILED, &error))?;
+            .map_err(|error| CliError::of(ExitStatus::Failed, &error))?;
         Ok::<String, CliError>(row.get(0))
     })?;
     let detail = format!("{} answers: PostgreSQL {version}", address.label());

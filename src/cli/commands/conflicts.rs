@@ -8,7 +8,7 @@ use crate::cli::error::CliError;
 use crate::cli::table::{Column, Table};
 use crate::export::write_number;
 use crate::model::{Bar, Interval};
-use crate::store::{ConflictRow, OpenOptions};
+use crate::store::ConflictRow;
 
 /// Show bars that were offered with other values than the staged ones. Example: backfill conflicts --tickers AAPL
 ///
@@ -49,7 +49,7 @@ const VALUES: [&str; 7] = ["open", "high", "low", "close", "volume", "vwap", "tr
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = args.tickers.resolve()?;
     let mut out = context.stdout()?;
-    let reader = context.reader(&context.store_dir(false), &OpenOptions::default())?;
+    let reader = context.open_reader(&context.store_dir(false))?;
     let tickers = tickers.among(|| Ok(reader.series()?))?;
     let mut rows = reader.conflicts()?;
     rows.retain(|row| {

@@ -8,7 +8,7 @@ use crate::cli::args::{RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::model::{DateRange, Interval, SeriesKey, Ticker, TimeRange};
-use crate::store::{Error, Reader, is_there};
+use crate::store::{Error, Reader};
 
 /// Remove staged bars and their coverage, as after a wrong time zone. Example: backfill drop --tickers AAPL --start 040325 --end 050325
 ///
@@ -41,11 +41,8 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let (start, end) = args.range.resolve()?;
     let mut out = context.stdout()?;
     let dir = context.store_dir(false);
-    if !is_there(&dir)? {
-        return Err(Error::Missing { dir }.into());
-    }
     let options = context.store_options(&dir)?;
-    let store = context.store(&dir, &options)?;
+    let store = context.open_existing_store(&dir, &options)?;
     let mut chosen = known(&store.reader()?)?;
     let is_known = |ticker: &Ticker| chosen.iter().any(|one| one.key.ticker == *ticker);
     let tickers = typed.among_exactly(is_known);

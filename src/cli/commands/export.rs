@@ -9,8 +9,8 @@ use crate::cli::error::CliError;
 use crate::cli::table::grouped;
 use crate::export::{Format, Grid, PartitionBy, Plan, SeriesPlan, Staged, Target, export};
 use crate::model::{DateRange, Interval, Ticker, TimeRange};
-use crate::report::{Event, Observer};
-use crate::store::{self, OpenOptions, SeriesRow};
+use crate::report::{Event, ExitStatus, Observer};
+use crate::store::{self, SeriesRow};
 
 /// Longest bars that can be made from one-minute bars, in minutes: a day.
 const RESAMPLE_MINUTES_MAX: u16 = 1440;
@@ -66,7 +66,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
     let dir = context.store_dir(false);
     let calendars = context.calendars(&dir)?;
-    let reader = context.reader(&dir, &OpenOptions::default())?;
+    let reader = context.open_reader(&dir)?;
     if let Some(pid) = reader.is_lake_only() {
         return Err(store::Error::CatalogBusy { dir, pid }.into());
     }
@@ -189,7 +189,7 @@ fn series_plan(
 ) -> Result<SeriesPlan, CliError> {
     let calendar = || {
         Calendar::for_exchange_with(&row.provenance.exchange, calendars)
-            .map_err(|error| CliError::of(crate::cli::exit_codes::FAILED, &error))
+            .map_err(|error| CliError::of(ExitStatus::Failed, &error))
     };
     let mut wanted = TimeRange::ALL;
     if start.is_some() || end.is_some() {

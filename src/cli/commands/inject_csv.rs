@@ -10,11 +10,10 @@ use crate::calendar::{Calendar, Overrides};
 use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::exit_codes;
 use crate::cli::push::{Push, PushArgs, Staged};
 use crate::inject::{self, DateOrder, Decimal, Input, Label, Settings, Sink};
 use crate::model::{Bar, DateRange, Interval, OnConflict, Ticker, Timestamp};
-use crate::report::{RunKind, RunReport};
+use crate::report::{ExitStatus, RunKind, RunReport};
 use crate::store::OpenOptions;
 
 /// Stage bars from CSV dumps: a folder of any vendors' files, mixed, plain or packed.
@@ -183,7 +182,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         calendars: settings.calendars.clone(),
         ..OpenOptions::default()
     };
-    let store = context.store(&store_dir, &options)?;
+    let store = context.open_store(&store_dir, &options)?;
     let run = store.begin_run("inject-csv", context.started_at())?;
     let sink = Sink::Store {
         store: &store,
@@ -223,7 +222,7 @@ fn settle(args: &Args, calendars: Overrides, now: Timestamp) -> Result<Settings,
         .as_deref()
         .map(|code| Calendar::for_exchange_with(code, &calendars))
         .transpose()
-        .map_err(|error| CliError::of(exit_codes::USAGE, &error))?;
+        .map_err(|error| CliError::of(ExitStatus::Usage, &error))?;
     let columns = inject::parse_columns(layout.columns.as_deref().unwrap_or_default())
         .map_err(|error| CliError::usage(format!("--columns: {error}")))?;
     let (start, end) = args.range.resolve()?;
@@ -264,9 +263,9 @@ fn failure(error: inject::Error) -> CliError {
         return error.into();
     }
     let code = if error.is_usage() {
-        exit_codes::USAGE
+        ExitStatus::Usage
     } else {
-        exit_codes::FAILED
+        ExitStatus::Failed
     };
     CliError::of(code, &error)
 }

@@ -7,7 +7,7 @@ use clap_mangen::Man;
 
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::exit_codes::MEANINGS;
+use crate::report::ExitStatus;
 
 /// Print the manual page. Example: backfill man | man -l -
 #[derive(clap::Args)]
@@ -96,8 +96,8 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
         }
     }
     writeln!(page, ".SH EXIT STATUS")?;
-    for (code, meaning) in MEANINGS {
-        entry(&mut page, &code.to_string(), meaning)?;
+    for status in ExitStatus::ALL {
+        entry(&mut page, &status.code().to_string(), status.meaning())?;
     }
     writeln!(page, ".SH ENVIRONMENT")?;
     for (name, meaning) in ENVIRONMENT {

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::store::{Error, OpenOptions, is_there};
+use crate::store::OpenOptions;
 
 /// Move all hot rows into the lake, where any tool that reads Parquet sees them. Example: backfill seal
 #[derive(clap::Args)]
@@ -13,10 +13,7 @@ pub struct Args {}
 pub fn run(context: &Context, _: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
     let dir = context.store_dir(false);
-    if !is_there(&dir)? {
-        return Err(Error::Missing { dir }.into());
-    }
-    let store = context.store(&dir, &OpenOptions::default())?;
+    let store = context.open_existing_store(&dir, &OpenOptions::default())?;
     let sealed = store.seal()?;
     writeln!(
         out,

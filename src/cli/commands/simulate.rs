@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::cli::clock;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::exit_codes;
+use crate::report::ExitStatus;
 use crate::simulator::{Config, Error, FaultRule, Simulator, Tier};
 
 const AFTER_HELP: &str = "\
@@ -59,7 +59,6 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
-    let stop = context.stop();
     let config = Config {
         port: args.port,
         tier: args.tier,
@@ -72,8 +71,10 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let running = Simulator::start(config, Arc::new(clock::now)).map_err(|error| {
         let hint =
             matches!(error, Error::Bind { .. }).then(|| "--port 0 takes a free port".to_owned());
-        CliError::of(exit_codes::FAILED, &error).maybe_hint(hint)
+        CliError::of(ExitStatus::Failed, &error).maybe_hint(hint)
     })?;
+    // Not before: `--bars` may be a pipe, and then Ctrl-C still ends the wait for its writer.
+    let stop = context.stop();
     writeln!(out, "{}", running.url())?;
     out.flush()?;
     // Being ended is how it ends well: code 0.

@@ -6,13 +6,13 @@ use chrono_tz::Tz;
 use clap::ValueEnum;
 
 use crate::cli::args::{RangeArgs, TickerArgs};
-use crate::cli::context::{Context, Outcome, warn_of};
+use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::push;
 use crate::model::{DateRange, Interval, OnConflict};
 use crate::report::RunKind;
 use crate::secret::SecretUrl;
-use crate::store::{OpenOptions, Store};
+use crate::store::OpenOptions;
 use crate::sync::{self, Receipt, Settings, StoreSource};
 
 /// Push staged bars into a Postgres table, exactly once. Example: backfill sync --database-url postgres://me@db/bars --create-table
@@ -121,9 +121,8 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         info.on_conflict = Some(settings.on_conflict);
         info.target = Some(settings.address.label().to_owned());
     });
-    let source = StoreSource::new(push::open(&dir)?);
+    let source = StoreSource::new(context.open_reader_of_both_tiers(&dir)?);
     settings.tickers = tickers.among(|| Ok(source.reader().series()?))?;
-    warn_of(source.reader().notices());
     let observer = context.observer();
     let outcome = sync::run(&source, &settings, &context.stop(), &observer).map_err(push::error)?;
     drop(observer);
@@ -135,7 +134,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     drop(source);
     if !settings.dry_run && !news.is_empty() {
         // Another sync may be reading the store; then its note will do.
-        match Store::open(&dir, &at_once) {
+        match context.open_store(&dir, &at_once) {
             Ok(store) => push::note(context, &store, &settings, &news),
             Err(error) => tracing::debug!("how far the target is was not noted: {error}"),
         }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::exit_codes;
+use crate::report::ExitStatus;
 use crate::store;
 
 /// Check every hash, count and order, and the catalog against the lake; 1 on any difference. Example: backfill verify
@@ -55,7 +55,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     match verified.damage.len() {
         0 => Ok(Outcome::Done),
         count => Err(CliError::new(
-            exit_codes::FAILED,
+            ExitStatus::Failed,
             format!(
                 "the store in {} differs from its catalog in {count} places",
                 dir.display()

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use super::settings::Settings;
-use super::store_error;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::log::HINT;
@@ -23,7 +22,7 @@ pub(super) fn warn(
     let now = context.now();
     let latest = Timestamp::from_micros(now.micros() + DAY_MICROS);
     let tickers: HashSet<_> = settings.tickers.iter().collect();
-    let series = reader.series().map_err(|error| store_error(&error))?;
+    let series = reader.series()?;
     let is_ahead = |row: &&crate::store::SeriesRow| {
         row.key.interval == settings.interval
             && row.last > latest

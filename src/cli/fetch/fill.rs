@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use super::settings::{Service, Settings};
 use super::wire::Wire;
-use super::{Width, plan_view, quota_left, record_end, source, store_error};
+use super::{Width, plan_view, quota_left, record_end, source};
 use crate::backfill::{Job, Plan, Planner};
 use crate::calendar::{Book, Calendar};
-use crate::cli::context::{Context, Outcome, warn_of};
+use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::gaps::{RefillRequest, RequestKind, Scope, Survey, asked, outcome, survey};
 use crate::model::{Basis, DateRange, Hours, OnConflict, Provenance, SeriesKey, Ticker};
-use crate::report::{RunReport, UnitReport, UnitStatus};
+use crate::report::{ExitStatus, RunReport, UnitReport, UnitStatus};
 use crate::store::{CoverageEntry, OpenOptions, Reader, RefillAttempts, RunId, Store};
 
 /// What a fill is to do.
@@ -44,9 +44,8 @@ pub(in crate::cli) fn fill_gaps(
     book: &mut Book,
 ) -> Result<Filled, CliError> {
     // A store that is not there is not made, and a plan takes no lock.
-    let reader = Reader::open(dir, &OpenOptions::default())?;
+    let reader = context.open_reader(dir)?;
     if settings.plan {
-        warn_of(reader.notices());
         let work = Work::find(&reader, settings, book, None)?;
         let mut all = Plan {
             tickers: Vec::new(),
@@ -65,12 +64,8 @@ pub(in crate::cli) fn fill_gaps(
         memory_limit_mib: super::STORE_MEMORY_MIB,
         ..context.store_options(dir)?
     };
-    let store = Arc::new(
-        context
-            .store(dir, &options)
-            .map_err(|error| store_error(&error))?,
-    );
-    let reader = store.reader().map_err(|error| store_error(&error))?;
+    let store = Arc::new(context.open_store(dir, &options)?);
+    let reader = store.reader()?;
     let work = Work::find(&reader, settings, book, None)?;
     drop(reader);
     work.tell(settings);
@@ -81,8 +76,7 @@ pub(in crate::cli) fn fill_gaps(
     let opened = source::open(context, service.provider, service.provider_url.as_ref())?;
     let left = quota_left(context, service, Some(&store.reader()?))?;
     let wire = Wire::new(opened, service, settings.width, left)?;
-    let run = (store.begin_run(&context.info().command, context.started_at()))
-        .map_err(|error| store_error(&error))?;
+    let run = store.begin_run(&context.info().command, context.started_at())?;
     match work.go(context, &wire, &store, &run, settings, book) {
         Ok((report, survey)) => {
             let report = record_end(context, &store, &run, report);
@@ -342,5 +336,5 @@ fn plan_of(
         .map(|asked| (asked.series.ticker.clone(), asked.dates.clone()))
         .collect();
     (planner.plan_days(&days, &comparable))
-        .map_err(|error| CliError::of(crate::cli::exit_codes::FAILED, &error))
+        .map_err(|error| CliError::of(ExitStatus::Failed, &error))
 }

@@ -10,18 +10,16 @@ mod tickers;
 mod wire;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::context::{Context, Outcome};
 use super::error::CliError;
-use super::exit_codes;
 use super::push::{self, Push};
 use crate::backfill::{History, Job, Plan, Planner, partial_dates};
 use crate::export::BarsWriter;
 use crate::model::{Ticker, Timestamp};
-use crate::report::{RunKind, RunReport};
-use crate::store::{self, OpenOptions, Reader, RunId, Store};
+use crate::report::{ExitStatus, RunKind, RunReport};
+use crate::store::{OpenOptions, Reader, RunId, Store};
 
 pub use args::{FetchArgs, ProviderName, ServiceArgs};
 pub(super) use fill::{FillSettings, Filled, fill_gaps};
@@ -80,7 +78,7 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
     }
     if settings.plan {
         let out = context.stdout()?;
-        let known = known_of(context, &dir)?;
+        let known = context.open_reader_if_any(&dir)?;
         ahead::warn(context, &settings, known.as_ref())?;
         let everything = plan(context, &settings, known.as_ref(), false)?;
         let plan = plan(context, &settings, known.as_ref(), true)?;
@@ -96,7 +94,7 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
         let looks =
             settings.resume || settings.looks_at_staged() || settings.service.daily_quota.is_some();
         let known = match looks {
-            true => known_of(context, &dir)?,
+            true => context.open_reader_if_any(&dir)?,
             false => None,
         };
         ahead::warn(context, &settings, known.as_ref())?;
@@ -112,17 +110,13 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
             calendars: settings.calendars.clone(),
             ..OpenOptions::default()
         };
-        let store = context
-            .store(&dir, &options)
-            .map_err(|error| store_error(&error))?;
-        let store = Arc::new(store);
-        let known = store.reader().map_err(|error| store_error(&error))?;
+        let store = Arc::new(context.open_store(&dir, &options)?);
+        let known = store.reader()?;
         ahead::warn(context, &settings, Some(&known))?;
         let plan = plan(context, &settings, Some(&known), settings.resume)?;
         let left = quota_left(context, &settings.service, Some(&known))?;
         drop(known);
-        let run = (store.begin_run(&context.info().command, context.started_at()))
-            .map_err(|error| store_error(&error))?;
+        let run = store.begin_run(&context.info().command, context.started_at())?;
         let target = Some((store.clone(), run.clone()));
         let went = Wire::new(opened, &settings.service, width, left).and_then(|wire| {
             let mut report = go(context, &settings, &wire, plan, target)?;
@@ -171,15 +165,12 @@ fn plan(
 ) -> Result<Plan, CliError> {
     let capabilities = source::capabilities(settings.service.provider);
     let provenance = settings.provenance();
-    let failed = |error: store::Error| store_error(&error);
     let mut staged = match known.filter(|_| settings.looks_at_staged()) {
         Some(reader) => staged(reader, settings, context.now())?,
         None => Staged::new(),
     };
     let mut answers = match known.filter(|_| resumes || settings.since_last) {
-        Some(reader) => reader
-            .coverage_of(capabilities.source.as_str(), settings.interval)
-            .map_err(failed)?,
+        Some(reader) => reader.coverage_of(capabilities.source.as_str(), settings.interval)?,
         None => HashMap::new(),
     };
     let first_partial = |ticker: &Ticker| {
@@ -200,7 +191,7 @@ fn plan(
     };
     // A dry run stores nothing, so there is nothing to compare.
     let mut comparable = match known.filter(|_| !settings.dry_run) {
-        Some(reader) => (reader.sessions_around(settings.interval, dates)).map_err(failed)?,
+        Some(reader) => reader.sessions_around(settings.interval, dates)?,
         None => HashMap::new(),
     };
     // The provider has nothing yet of a session in the future.
@@ -216,9 +207,9 @@ fn plan(
         })
     };
     (planner.plan(&settings.tickers, history, &provenance)).map_err(|error| match error {
-        crate::backfill::Error::Calendar(error) => CliError::of(exit_codes::USAGE, &error),
-        crate::backfill::Error::Store(error) => store_error(&error),
-        error => CliError::of(exit_codes::FAILED, &error),
+        crate::backfill::Error::Calendar(error) => CliError::of(ExitStatus::Usage, &error),
+        crate::backfill::Error::Store(error) => error.into(),
+        error => CliError::of(ExitStatus::Failed, &error),
     })
 }
 
@@ -232,9 +223,9 @@ fn quota_left(
         return Ok(None);
     };
     let spent = match known.zip(source::fingerprint(context, service.provider)) {
-        Some((reader, fingerprint)) => reader
-            .requests_spent(&fingerprint, context.now().to_utc().date_naive())
-            .map_err(|error| store_error(&error))?,
+        Some((reader, fingerprint)) => {
+            reader.requests_spent(&fingerprint, context.now().to_utc().date_naive())?
+        }
         None => 0,
     };
     Ok(Some(quota.saturating_sub(spent)))
@@ -244,18 +235,7 @@ fn quota_left(
 /// are left out: after one of those nothing would ever be asked for again.
 fn staged(reader: &Reader, settings: &Settings, now: Timestamp) -> Result<Staged, CliError> {
     let today = settings.calendar.session_date(now);
-    reader
-        .end_sessions(settings.interval, settings.overlap, today)
-        .map_err(|error| store_error(&error))
-}
-
-/// The store's coverage; `None` where there is no store yet.
-fn known_of(context: &Context, dir: &Path) -> Result<Option<Reader>, CliError> {
-    match context.reader(dir, &OpenOptions::default()) {
-        Ok(reader) => Ok(Some(reader)),
-        Err(store::Error::Missing { .. }) => Ok(None),
-        Err(error) => Err(store_error(&error)),
-    }
+    Ok(reader.end_sessions(settings.interval, settings.overlap, today)?)
 }
 
 /// Asks for everything and stages it.
@@ -269,7 +249,7 @@ fn go(
     let output = (settings.output.as_ref())
         .map(|file| BarsWriter::create(file, settings.on_conflict))
         .transpose()
-        .map_err(|error| CliError::of(exit_codes::FAILED, &error))?;
+        .map_err(|error| CliError::of(ExitStatus::Failed, &error))?;
     let job = Job {
         fetcher: wire.fetcher(
             settings.calendar.clone(),
@@ -295,12 +275,7 @@ fn record_end(context: &Context, store: &Store, run: &RunId, mut report: RunRepo
     if let Err(error) = store.finish_run(run, context.now(), status, &summary)
         && report.fatal.is_none()
     {
-        report.fatal = Some((&store_error(&error)).into());
+        report.fatal = Some((&CliError::from(error)).into());
     }
     report
-}
-
-/// A store's error, and what can be done.
-pub(super) fn store_error(error: &store::Error) -> CliError {
-    error.into()
 }

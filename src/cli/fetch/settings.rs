@@ -10,10 +10,10 @@ use super::tickers;
 use crate::backfill::{Since, shard};
 use crate::calendar::{Calendar, Overrides, foreign_suffix};
 use crate::cli::error::CliError;
-use crate::cli::exit_codes;
 use crate::cli::push::PushArgs;
 use crate::export::OutputFile;
 use crate::model::{Basis, DateRange, Hours, Interval, OnConflict, Provenance, Ticker, Timestamp};
+use crate::report::ExitStatus;
 use crate::secret::SecretUrl;
 
 /// The sessions of each ticker that have staged bars, in order.
@@ -105,7 +105,7 @@ impl Settings {
             DateRange::new(start, end)?;
         }
         let calendar = Calendar::for_exchange_with(&args.exchange, &calendars)
-            .map_err(|error| CliError::of(exit_codes::USAGE, &error))?;
+            .map_err(|error| CliError::of(ExitStatus::Usage, &error))?;
         let mut tickers = tickers::resolve(&args)?;
         for ticker in &tickers {
             if let Some(other) = foreign_suffix(ticker.as_str(), calendar.exchange()) {

@@ -6,10 +6,10 @@ use super::args::ProviderName;
 use crate::cli::clock;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::exit_codes;
 use crate::model::Source;
 use crate::provider::fmp::{BASE_URL, Fmp, FmpOptions};
 use crate::provider::{ApiKey, Capabilities};
+use crate::report::ExitStatus;
 use crate::secret::SecretUrl;
 use crate::simulator::{Config, Running, Simulator};
 
@@ -71,7 +71,7 @@ pub(in crate::cli) fn open(
         }
         ProviderName::Demo => {
             let running = Simulator::start(Config::default(), clock())
-                .map_err(|error| CliError::of(exit_codes::FAILED, &error))?;
+                .map_err(|error| CliError::of(ExitStatus::Failed, &error))?;
             let key =
                 ApiKey::new(DEMO_KEY).ok_or_else(|| CliError::failed("the demo has no key"))?;
             (key, running.url().into(), Some(running))
@@ -85,8 +85,8 @@ pub(in crate::cli) fn open(
     };
     let fmp = Fmp::new(options).map_err(|error| {
         let code = match error {
-            crate::provider::Error::BaseUrl { .. } => exit_codes::USAGE,
-            _ => exit_codes::FAILED,
+            crate::provider::Error::BaseUrl { .. } => ExitStatus::Usage,
+            _ => ExitStatus::Failed,
         };
         CliError::of(code, &error).maybe_hint(error.hint().map(str::to_owned))
     })?;

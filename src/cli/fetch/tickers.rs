@@ -95,6 +95,7 @@ fn unique<W: AsRef<str>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::ExitStatus;
 
     #[test]
     fn lists_come_in_many_spellings() {
@@ -115,6 +116,9 @@ mod tests {
         for text in ["[1, 2]", "[\"AAPL\"", "{}", "['A', 3]"] {
             assert!(listed(text).is_err(), "{text}");
         }
-        assert_eq!(unique(listed("[]").unwrap(), "x").unwrap_err().code, 2);
+        assert_eq!(
+            unique(listed("[]").unwrap(), "x").unwrap_err().status,
+            ExitStatus::Usage
+        );
     }
 }

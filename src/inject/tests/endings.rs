@@ -146,7 +146,7 @@ fn a_file_that_changes_while_it_is_read_fails() {
     };
     let found = dumps(&settings);
     let report = run(Sink::Dry, &settings, found, &Meddler(&path), &Stop::new()).unwrap();
-    assert_eq!(report.status().exit_code(), 3, "{report:?}");
+    assert_eq!(report.status().code(), 3, "{report:?}");
     let error = report.files[0].error.as_deref().unwrap();
     assert!(error.starts_with("changed while it was read"), "{error}");
     assert_eq!(report.totals.prepared, 0);
@@ -185,6 +185,6 @@ fn a_pipe_gives_all_of_its_rows_though_they_are_looked_at_twice() {
     let found = dumps(&settings);
     writer.join().unwrap();
     let report = run(Sink::Dry, &settings, found, &Silent, &Stop::new()).unwrap();
-    assert_eq!(report.status().exit_code(), 0, "{report:?}");
+    assert_eq!(report.status().code(), 0, "{report:?}");
     assert_eq!(report.totals.prepared, 2000);
 }

@@ -221,7 +221,7 @@ fn a_dump_in_pieces_is_told_its_interval_by_all_of_them() {
             run: &run_id,
         };
         let report = run(sink, settings, dumps(settings), &Silent, &Stop::new()).unwrap();
-        assert_eq!(report.status().exit_code(), 0, "{report:?}");
+        assert_eq!(report.status().code(), 0, "{report:?}");
         let series = store.reader().unwrap().series().unwrap();
         let rows: Vec<(Interval, u64)> = series
             .iter()

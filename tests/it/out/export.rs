@@ -269,8 +269,10 @@ fn a_reader_that_goes_away_is_no_error() {
     for typed in [
         "export --to -",
         "export --to - --format arrow",
+        "export --to /dev/stdout",
         "query",
         "query --format json",
+        "query --to /dev/stdout",
     ] {
         let mut words: Vec<&str> = typed.split_whitespace().collect();
         if words[0] == "query" {

@@ -364,16 +364,66 @@ fn a_signal_ends_the_wait_for_a_reader() {
     store(&env);
     let made = Command::new("mkfifo").arg(env.path("pipe.csv")).status();
     assert!(made.unwrap().success());
-    for line in WRITERS
-        .iter()
-        .filter(|line| !line.contains("PATH/") && !line.contains("summary"))
-    {
+    // These two listen to Ctrl-C while they work.
+    let stopping = [
+        "inject-csv dump.csv --interval 1 --dry-run --summary-json=PATH",
+        "simulate --bars PATH",
+    ];
+    let writers = WRITERS.iter().filter(|line| !line.contains("PATH/"));
+    for line in writers.chain(&stopping) {
         let waiting = env.program(words(line, "pipe.csv")).spawn();
         // It waits by then, or ends just as well. (Not INT: a background job may ignore it.)
         std::thread::sleep(std::time::Duration::from_millis(300));
         waiting.signal("TERM");
         assert_eq!(waiting.wait().code, None, "{line}");
     }
+}
+
+#[test]
+fn a_file_named_for_two_outputs_stays_as_it_was() {
+    let env = TestEnv::new();
+    store(&env);
+    for line in WRITERS
+        .iter()
+        .filter(|line| !line.contains("PATH/") && !line.contains("summary"))
+    {
+        env.write("same.csv", "old");
+        let line = format!("{line} --summary-json=data/../same.csv");
+        let run = env.run(words(&line, "same.csv")).code(2);
+        let expected = "error: same.csv is named for two outputs\n";
+        assert_eq!(run.stderr, expected, "{line}");
+        assert_eq!(env.read("same.csv"), "old", "{line}");
+    }
+}
+
+#[test]
+fn data_and_summary_never_share_standard_output() {
+    let env = TestEnv::new();
+    store(&env);
+    for line in [
+        "export --to /dev/stdout --summary-json",
+        "export --to /dev/fd/1 --summary-json=/dev/stdout",
+        "export --to - --summary-json=/dev/stdout",
+        "query --to /dev/stdout --summary-json select(1)",
+        "inject-csv dump.csv --interval 1 --dry-run --output-filename /dev/stdout --summary-json",
+    ] {
+        let run = env.typed(line).code(2);
+        assert!(
+            run.stderr.contains("cannot both go"),
+            "{line}: {}",
+            run.stderr
+        );
+        assert!(
+            run.out().starts_with("{\"schema\""),
+            "{line}: {}",
+            run.out()
+        );
+        assert_eq!(run.out().lines().count(), 1, "{line}");
+    }
+    env.typed("inject-csv dump.csv --interval 1 --dry-run --summary-json=/dev/stdout")
+        .ok();
+    env.typed("export --to /dev/stdout --summary-json=/dev/null")
+        .ok();
 }
 
 #[test]

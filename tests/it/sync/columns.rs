@@ -137,7 +137,7 @@ fn a_value_too_large_fails_its_ticker_with_the_row_named() {
         }),
     );
     let report = run(&memory, &settings(&db.url()));
-    assert_eq!(report.status().exit_code(), 3);
+    assert_eq!(report.status().code(), 3);
     assert_eq!(report.tickers[0].counts.committed, 30);
     let message = report.tickers[1].error.as_deref().unwrap();
     assert!(
@@ -165,7 +165,7 @@ fn fractional_volumes_need_round_volume_for_an_integer_column() {
         }),
     );
     let report = run(&memory, &settings(&db.url()));
-    assert_eq!(report.status().exit_code(), 3);
+    assert_eq!(report.status().code(), 3);
     assert!(
         report.tickers[0]
             .hint
@@ -246,7 +246,7 @@ fn the_hour_that_comes_twice_is_refused_for_a_wall_time_column() {
         ..settings(&db.url())
     };
     let report = run(&memory, &settings);
-    assert_eq!(report.status().exit_code(), 3);
+    assert_eq!(report.status().code(), 3);
     assert!(
         report.tickers[0]
             .error
@@ -269,7 +269,7 @@ fn a_ticker_too_long_for_its_column_is_told() {
     memory.commit("AAPL", (0..2).map(bar));
     memory.commit("GOOGL", (0..2).map(bar));
     let report = run(&memory, &settings(&db.url()));
-    assert_eq!(report.status().exit_code(), 3);
+    assert_eq!(report.status().code(), 3);
     assert!(
         report.tickers[1]
             .error

@@ -32,7 +32,7 @@ fn scene() -> (Database, Memory) {
 fn fail_rolls_the_chunk_back_and_goes_on_with_the_others() {
     let (db, ours) = scene();
     let report = run(&ours, &settings(&db.url()));
-    assert_eq!(report.status().exit_code(), 4, "{report:#?}");
+    assert_eq!(report.status().code(), 4, "{report:#?}");
     let aapl = &report.tickers[0];
     assert_eq!(
         (aapl.name.as_str(), aapl.status),
@@ -58,7 +58,7 @@ fn fail_rolls_the_chunk_back_and_goes_on_with_the_others() {
         "100"
     );
     // Nothing of it is forgotten: the next run meets the same chunk.
-    assert_eq!(run(&ours, &settings(&db.url())).status().exit_code(), 4);
+    assert_eq!(run(&ours, &settings(&db.url())).status().code(), 4);
     let updated = sync_ok(&ours, &updating(&db.url()));
     assert_eq!((updated.totals.committed, updated.totals.updated), (22, 2));
     assert_eq!(table(&db, "market_data"), ours.table());
@@ -173,7 +173,7 @@ fn a_dry_run_ends_as_a_real_one_would() {
             ..settings(&db.url())
         };
         let report = run(&ours, &settings);
-        assert_eq!(report.status().exit_code(), 4, "{report:#?}");
+        assert_eq!(report.status().code(), 4, "{report:#?}");
         // Chunks of 40: the second has the first restated row, and ends the ticker.
         let aapl = report.tickers[0].counts;
         assert_eq!((aapl.prepared, aapl.conflicts), (80, 1), "{report:#?}");
@@ -272,7 +272,7 @@ fn a_trigger_that_drops_rows_is_told_by_the_counts() {
          CREATE TRIGGER lose BEFORE INSERT ON market_data FOR EACH ROW EXECUTE FUNCTION lose()",
     );
     let report = run(&memory, &settings(&db.url()));
-    assert_eq!(report.status().exit_code(), 3);
+    assert_eq!(report.status().code(), 3);
     let message = report.tickers[0].error.as_deref().unwrap();
     assert!(
         message.contains("40 rows were sent") && message.contains("took 39"),
@@ -298,7 +298,7 @@ fn a_trigger_that_changes_values_is_told_by_the_checksum() {
         ..settings(&db.url())
     };
     let report = run(&memory, &summed);
-    assert_eq!(report.status().exit_code(), 3);
+    assert_eq!(report.status().code(), 3);
     let message = report.tickers[0].error.as_deref().unwrap();
     assert!(message.contains("checksum"), "{message}");
     db.sql("DROP TRIGGER bend ON market_data");

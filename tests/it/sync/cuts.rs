@@ -110,7 +110,7 @@ fn a_connection_cut_for_good_at_any_message_is_made_good_by_the_next_run() {
                 &backfill::report::Silent,
             );
             if proxy.was_cut() {
-                let failed = first.map_or(true, |outcome| outcome.report.status().exit_code() == 1);
+                let failed = first.map_or(true, |outcome| outcome.report.status().code() == 1);
                 // The last message of all is a farewell that nobody waits for.
                 assert!(
                     failed || table(&db, &name(cut)) == memory.table(),
@@ -192,18 +192,18 @@ fn what_passes_is_tried_again_and_what_does_not_is_told() {
         };
         let report = super::memory::run(&memory, &one);
         if passes {
-            assert_eq!(report.status().exit_code(), 0, "{code} {report:#?}");
+            assert_eq!(report.status().code(), 0, "{code} {report:#?}");
             assert_eq!(
                 (report.totals.committed, report.totals.retries),
                 (130, 3),
                 "{code}"
             );
         } else {
-            assert_eq!(report.status().exit_code(), 3, "{code} {report:#?}");
+            assert_eq!(report.status().code(), 3, "{code} {report:#?}");
             let message = report.tickers[0].error.as_deref().unwrap();
             assert!(message.contains("trouble (SQLSTATE 22000)"), "{message}");
             // Both tickers met it, once each; the next run meets the third.
-            assert_eq!(super::memory::run(&memory, &one).status().exit_code(), 3);
+            assert_eq!(super::memory::run(&memory, &one).status().code(), 3);
             sync_ok(&memory, &one);
             continue;
         }

@@ -99,7 +99,7 @@ fn a_chunk_over_several_partitions_is_one_transaction() {
     // There is no partition for the last bar: its chunk stays out whole, restated rows of others too.
     memory.commit("AAPL", (15..25).map(restated).chain([bar(50)]));
     let report = super::memory::run(&memory, &updating(&db.url()));
-    assert_eq!(report.status().exit_code(), 3, "{report:#?}");
+    assert_eq!(report.status().code(), 3, "{report:#?}");
     let error = report.tickers[0].error.as_deref().unwrap();
     assert!(error.contains("no partition of relation"), "{error}");
     assert_eq!(table(&db, "market_data"), super::hidden::memory().table());

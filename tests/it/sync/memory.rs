@@ -154,7 +154,7 @@ pub fn run(memory: &Memory, settings: &Settings) -> RunReport {
 #[track_caller]
 pub fn sync_ok(memory: &Memory, settings: &Settings) -> RunReport {
     let report = run(memory, settings);
-    assert_eq!(report.status().exit_code(), 0, "{report:#?}");
+    assert_eq!(report.status().code(), 0, "{report:#?}");
     report
 }
 

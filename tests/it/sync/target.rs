@@ -226,7 +226,7 @@ fn missing_rights_are_told_with_the_grant_that_mends_them() {
     );
     db.sql(&hint);
     let report = run(&memory(), &settings(&url));
-    assert_eq!(report.status().exit_code(), 3);
+    assert_eq!(report.status().code(), 3);
     assert!(
         report.tickers[0]
             .hint

@@ -79,7 +79,7 @@ fn a_lock_within_a_series_ends_the_run_at_the_limit() {
     // The progress row of the series, as another sync that hangs would hold it.
     let session = db.session("SELECT 1 FROM backfill_sync FOR UPDATE");
     let outcome = sync::run(&memory, &limited, &Stop::new(), &Silent).unwrap();
-    assert_eq!(outcome.report.status().exit_code(), 1, "{outcome:#?}");
+    assert_eq!(outcome.report.status().code(), 1, "{outcome:#?}");
     drop(session);
     sync_ok(&memory, &settings(&db.url()));
     assert_eq!(table(&db, "market_data"), memory.table());

@@ -8,7 +8,7 @@ use crate::cli::error::CliError;
 use crate::cli::log::LINE;
 use crate::model::OnConflict;
 use crate::report::{Fatal, RunKind, RunReport};
-use crate::store::{OpenOptions, Reader, is_there};
+use crate::store::{OpenOptions, is_there};
 
 /// Stage the bars of a bundle, each with its source, once all of it is verified. Example: backfill bundle apply bars.tar
 ///
@@ -65,10 +65,10 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     if !is_there(&dir)? {
         bundle::check_base(None, sound.manifest()).map_err(failed)?;
     } else if sound.manifest().base.is_some() {
-        let reader = Reader::open(&dir, &options)?;
+        let reader = context.open_reader_with(&dir, &options)?;
         bundle::check_base(Some(&reader), sound.manifest()).map_err(failed)?;
     }
-    let store = context.store(&dir, &options)?;
+    let store = context.open_store(&dir, &options)?;
     if args.on_conflict == OnConflict::Update && !args.allow_older {
         bundle::check_order(&store.reader()?, sound.manifest()).map_err(failed)?;
     }

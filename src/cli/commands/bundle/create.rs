@@ -10,7 +10,7 @@ use crate::cli::error::CliError;
 use crate::cli::log::LINE;
 use crate::export::{Draft, OutputFile};
 use crate::model::Interval;
-use crate::store::{self, OpenOptions};
+use crate::store::OpenOptions;
 
 /// Write what is staged as one tar file, hot bars sealed first. Example: backfill bundle create bars.tar
 ///
@@ -61,14 +61,11 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         }
         None => None,
     };
-    if !store::is_there(&dir)? {
-        return Err(store::Error::Missing { dir }.into());
-    }
     let options = OpenOptions {
         memory_limit_mib: super::STORE_MEMORY_MIB,
         ..context.store_options(&dir)?
     };
-    let store = context.store(&dir, &options)?;
+    let store = context.open_existing_store(&dir, &options)?;
     let staged = store.reader()?.series()?;
     let tickers = tickers.among(|| Ok(staged.clone()))?;
     let filter = Filter::new(&tickers, args.interval, start, end);
@@ -98,7 +95,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     drop(observer);
     context.describe(|info| super::describe(info, file, &created.manifest, &created.hash));
     let told = super::told("bundled", &created.manifest, &created.hash);
-    if output.is_none() {
+    if output.as_ref().is_none_or(OutputFile::is_stdout) {
         for line in told.lines() {
             tracing::info!(target: LINE, "{line}");
         }

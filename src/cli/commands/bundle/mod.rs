@@ -7,8 +7,7 @@ use std::path::Path;
 use crate::bundle::{Archive, Error, Manifest, grouped};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::exit_codes;
-use crate::report::{BundleInfo, RunInfo};
+use crate::report::{BundleInfo, ExitStatus, RunInfo};
 
 mod apply;
 mod create;
@@ -69,9 +68,9 @@ fn open(file: &Path) -> Result<Archive<BufReader<File>>, CliError> {
 fn failure(file: &Path, error: Error) -> CliError {
     let hint = error.hint().map(str::to_owned);
     let code = match &error {
-        Error::OtherFilter { .. } => exit_codes::USAGE,
-        Error::Interrupted => exit_codes::INTERRUPTED,
-        _ => exit_codes::FAILED,
+        Error::OtherFilter { .. } => ExitStatus::Usage,
+        Error::Interrupted => ExitStatus::Interrupted,
+        _ => ExitStatus::Failed,
     };
     if let Error::Store(error) = error {
         return error.into();

@@ -8,12 +8,10 @@ use crate::calendar::Book;
 use crate::cli::args::{RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::exit_codes;
 use crate::cli::fetch::{self, FillSettings, Filled, Service, ServiceArgs, Width};
 use crate::gaps::{Scope, Survey, survey};
 use crate::model::{Interval, OnConflict};
-use crate::report::RunKind;
-use crate::store::{self, OpenOptions};
+use crate::report::{ExitStatus, RunKind};
 
 mod show;
 
@@ -112,7 +110,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
     let service = Service::resolve(args.service)?;
     let dir = context.store_dir(service.is_demo());
-    let staged = || Ok(store::Reader::open(&dir, &OpenOptions::default())?.series()?);
+    let staged = || Ok(context.open_reader(&dir)?.series()?);
     let scope = Scope {
         tickers: tickers.among(staged)?,
         interval: args.interval,
@@ -138,13 +136,13 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         return fill(context, &dir, &settings, args.format, &mut book, enough);
     }
     let mut out = context.stdout()?;
-    let reader = context.reader(&dir, &OpenOptions::default())?;
+    let reader = context.open_reader(&dir)?;
     let survey = survey(&reader, &scope, &mut book)?;
     tell(&survey);
     write(&mut out, args.format, &survey)?;
     Ok(match enough(&survey) {
         true => Outcome::Done,
-        false => Outcome::Code(exit_codes::PARTIAL),
+        false => Outcome::Ended(ExitStatus::Partial),
     })
 }
 

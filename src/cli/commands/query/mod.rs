@@ -14,13 +14,13 @@ use crate::cli::system;
 use crate::export::Draft;
 use crate::store::{OpenOptions, Reader, Spill};
 
-mod gate;
 mod limits;
+mod readonly;
 mod render;
 mod watch;
 
-use gate::Refusal;
 use limits::Limits;
+use readonly::Refusal;
 use render::Rows;
 use watch::Watch;
 
@@ -151,10 +151,10 @@ impl Session {
             threads: limits.threads(defaults.threads),
             ..defaults
         };
-        let reader = context.reader(&context.store_dir(false), &options)?;
+        let reader = context.open_reader_with(&context.store_dir(false), &options)?;
         let connection = reader.sql()?;
         // From here on there is something to remove: Ctrl-C no longer ends the program at once.
-        drop(context.stop());
+        let _ = context.stop();
         let spill = match limits.temp_limit {
             0 => None,
             _ => reader.spill(&std::env::temp_dir()),
@@ -197,7 +197,7 @@ impl Session {
 
     /// Lets only a statement through that reads, and reads what is there.
     fn check(&self, sql: &str) -> Result<(), CliError> {
-        let passed = gate::check(&self.connection, sql).map_err(refused)?;
+        let passed = readonly::check(&self.connection, sql).map_err(refused)?;
         if let Some(pid) = self.reader.is_lake_only() {
             if passed
                 .tables

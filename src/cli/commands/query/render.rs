@@ -10,7 +10,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use super::QueryFormat;
-use crate::cli::cells::{is_number, write_json, write_json_text, write_text};
+use crate::cli::format_value::{is_number, write_json, write_json_text, write_text};
 use crate::cli::table::{Column, Table};
 use crate::export::quoted;
 

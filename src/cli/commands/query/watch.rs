@@ -18,8 +18,8 @@ use duckdb::InterruptHandle;
 use super::limits::Limits;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::exit_codes;
-use crate::cli::{finish, system};
+use crate::cli::{exit, system};
+use crate::report::ExitStatus;
 use crate::store::remove_busy_dir;
 
 /// How often the thread looks.
@@ -98,13 +98,13 @@ impl Watch<'_> {
         if let Some(draft) = &self.draft {
             drop(std::fs::remove_file(draft));
         }
-        let code = finish::finish(self.context, Err(self.error(cause)));
-        system::exit_now(code)
+        let status = exit::finish(self.context, Err(self.error(cause)));
+        system::exit_now(status)
     }
 
     fn error(&self, cause: Cause) -> CliError {
         match cause {
-            Cause::Stopped => CliError::new(exit_codes::INTERRUPTED, "interrupted"),
+            Cause::Stopped => CliError::new(ExitStatus::Interrupted, "interrupted"),
             Cause::Memory => self.limits.memory_reached(),
         }
     }

@@ -9,7 +9,6 @@ use crate::cli::args::TickerArgs;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::model::{Interval, Ticker};
-use crate::store::OpenOptions;
 
 mod overview;
 mod runs;
@@ -63,7 +62,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = args.tickers.resolve()?;
     let mut out = context.stdout()?;
     let dir = context.store_dir(false);
-    let reader = context.reader(&dir, &OpenOptions::default())?;
+    let reader = context.open_reader(&dir)?;
     let mut book = Book::new(context.calendars(&dir)?);
     if args.runs {
         let runs = reader.runs()?;
