@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::few::few;
 use super::manifest::BadManifest;
 use crate::calendar::{self, Calendar, Overrides};
-use crate::model::{DateRange, Interval, SeriesKey, Ticker, TimeRange, Timestamp};
+use crate::model::{Interval, SeriesKey, Ticker, TimeRange, Timestamp};
 
 /// Tickers that a filter names at most.
 const FILTER_TICKERS_MAX: usize = 100_000;
@@ -104,19 +104,7 @@ impl Filter {
         exchange: &str,
         calendars: &Overrides,
     ) -> Result<TimeRange, calendar::Error> {
-        let mut range = TimeRange::ALL;
-        if !self.has_dates() {
-            return Ok(range);
-        }
-        let calendar = Calendar::for_exchange_with(exchange, calendars)?;
-        let day = |date| DateRange::new(date, date).map(|day| calendar.instants(day));
-        if let Some(Ok(day)) = self.start.map(day) {
-            range.start = day.start;
-        }
-        if let Some(Ok(day)) = self.end.map(day) {
-            range.end = day.end;
-        }
-        Ok(range)
+        Calendar::range_at(exchange, calendars, self.start, self.end)
     }
 
     /// Whether it cuts bars off by their dates.

@@ -10,19 +10,18 @@ mod exchanges;
 mod overrides;
 mod session;
 mod table;
-mod zone;
 
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, Weekday};
+use chrono::{DateTime, Datelike, NaiveDate, Weekday};
 use chrono_tz::Tz;
 
-use crate::model::{DAY_MICROS, DateRange, MINUTE_MICROS, TimeRange, Timestamp, date_micros};
+use crate::model::{DAY_MICROS, DateRange, MINUTE_MICROS, TimeRange, Timestamp, Zone, date_micros};
 
 pub use book::Book;
 pub use completeness::complete;
@@ -30,7 +29,6 @@ pub use exchanges::{foreign_suffix, suffix_exchange};
 pub use overrides::Overrides;
 pub use session::Session;
 pub use table::BadFile;
-pub use zone::{Local, Zone};
 
 use table::{Rules, Table};
 
@@ -147,13 +145,15 @@ impl Calendar {
         self.zone().tz()
     }
 
-    /// The exchange's time zone, for quick conversions of many times.
+    /// The exchange's time zone, for fast conversions of many times.
     #[must_use]
     pub fn zone(&self) -> &Zone {
+        static UTC: LazyLock<Zone> = LazyLock::new(|| Zone::of(Tz::UTC));
+        static NEW_YORK: LazyLock<Zone> = LazyLock::new(|| Zone::of(Tz::America__New_York));
         match &self.kind {
             Kind::Table(table) => &table.zone,
-            Kind::Crypto => rule_zone(&UTC_ZONE, Tz::UTC),
-            Kind::Forex => rule_zone(&NEW_YORK_ZONE, Tz::America__New_York),
+            Kind::Crypto => &UTC,
+            Kind::Forex => &NEW_YORK,
         }
     }
 
@@ -189,15 +189,37 @@ impl Calendar {
         date_of_day(self.session_day(at.micros()))
     }
 
-    /// The instants that belong to a range of trading dates, sessions or not: from the exchange's midnight to its midnight;
-    /// for FOREX from 17:00 New York of the day before.
+    /// The instants of a range of trading dates, both inclusive, with or without sessions: from the exchange's midnight
+    /// to its midnight; for FOREX from 17:00 New York on the day before. Without `start` or `end` the range is open
+    /// there.
+    #[must_use]
+    pub fn range(&self, start: Option<NaiveDate>, end: Option<NaiveDate>) -> TimeRange {
+        let begin = |midnight: i64| self.zone().from_local(midnight - self.lead()).earliest();
+        TimeRange {
+            start: start.map_or(TimeRange::ALL.start, |date| begin(date_micros(date))),
+            end: end.map_or(TimeRange::ALL.end, |date| {
+                begin(date_micros(date) + DAY_MICROS)
+            }),
+        }
+    }
+
+    /// The [`range`](Self::range) of an exchange's dates. Without dates no calendar is needed.
+    pub fn range_at(
+        exchange: &str,
+        calendars: &Overrides,
+        start: Option<NaiveDate>,
+        end: Option<NaiveDate>,
+    ) -> Result<TimeRange, Error> {
+        if start.is_none() && end.is_none() {
+            return Ok(TimeRange::ALL);
+        }
+        Ok(Self::for_exchange_with(exchange, calendars)?.range(start, end))
+    }
+
+    /// The [`range`](Self::range) of `dates`.
     #[must_use]
     pub fn instants(&self, dates: DateRange) -> TimeRange {
-        let start_of = |midnight: i64| self.zone().from_local(midnight - self.lead()).earliest();
-        TimeRange {
-            start: start_of(date_micros(dates.first())),
-            end: start_of(date_micros(dates.last()) + DAY_MICROS),
-        }
+        self.range(Some(dates.first()), Some(dates.last()))
     }
 
     /// The trading date of each run of `timestamps` (microseconds UTC, ascending), with the run's indices: one
@@ -277,19 +299,6 @@ fn gallop(timestamps: &[i64], end: i64) -> usize {
 fn date_of_day(day: i64) -> NaiveDate {
     DateTime::from_timestamp(day.saturating_mul(DAY_MICROS / 1_000_000), 0)
         .map_or(NaiveDate::MAX, |midnight| midnight.date_naive())
-}
-
-static UTC_ZONE: OnceLock<Zone> = OnceLock::new();
-static NEW_YORK_ZONE: OnceLock<Zone> = OnceLock::new();
-
-/// The zone of a calendar by rule; quick over the years in which there are bars.
-fn rule_zone(cell: &'static OnceLock<Zone>, tz: Tz) -> &'static Zone {
-    cell.get_or_init(|| {
-        let first = NaiveDate::from_ymd_opt(2000, 1, 1).unwrap_or_default();
-        let last = first.checked_add_days(Days::new(40 * 365)).unwrap_or(first);
-        let span = DateRange::new(first, last).unwrap_or_else(|_| unreachable!("first is earlier"));
-        Zone::new(tz, span)
-    })
 }
 
 /// The compiled-in calendar called `name`, laid out at its first use.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{Datelike, NaiveDate, NaiveTime, Timelike};
 use chrono_tz::Tz;
 
-use crate::model::{DAY_MICROS, DateRange, MINUTE_MICROS, Timestamp, date_micros};
+use crate::model::{DAY_MICROS, DateRange, MINUTE_MICROS, Timestamp, Zone, date_micros};
 
-use super::{Session, Zone};
+use super::Session;
 
 /// A day's trading hours in minutes after local midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +151,7 @@ impl Rules {
     pub(super) fn build(&self) -> Result<Table, BadFile> {
         let tz = self.tz.ok_or(BadFile::Missing("tz"))?;
         let span = self.span.ok_or(BadFile::Missing("span"))?;
-        let zone = Zone::new(tz, span);
+        let zone = Zone::of(tz);
         let mut days = Vec::with_capacity(usize::try_from(span.days()).unwrap_or(0));
         let (mut hours, mut week) = (None, None);
         let mut next_hours = self.hours.iter().peekable();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use proptest::prelude::*;
 
 use super::*;
@@ -222,6 +222,29 @@ fn crypto_and_forex_follow_their_rules() {
     let before = Timestamp::from_micros(sunday.micros() - 1);
     assert_eq!(forex.session_date(before), day("2025-01-05"));
     assert!(forex.session_on(day("1950-01-03")).unwrap().is_some());
+}
+
+#[test]
+fn a_range_begins_and_ends_at_the_exchanges_midnight() {
+    for (code, date, expected) in [
+        ("NASDAQ", "2025-01-02", "2025-01-02T05:00:00Z"),
+        ("NASDAQ", "2025-07-02", "2025-07-02T04:00:00Z"),
+        ("FOREX", "2025-01-06", "2025-01-05T22:00:00Z"),
+        ("CRYPTO", "2025-01-06", "2025-01-06T00:00:00Z"),
+    ] {
+        let from = calendar(code).range(Some(day(date)), None);
+        let until = calendar(code).range(None, day(date).pred_opt());
+        assert_eq!(Timestamp::from_micros(from.start).to_string(), expected);
+        assert_eq!(until.end, from.start);
+        assert_eq!(
+            (from.end, until.start),
+            (TimeRange::ALL.end, TimeRange::ALL.start)
+        );
+    }
+    let none = Overrides::default();
+    let unknown = |start| Calendar::range_at("NOWHERE", &none, start, None);
+    assert_eq!(unknown(None).unwrap(), TimeRange::ALL);
+    assert!(unknown(Some(day("2025-01-02"))).is_err());
 }
 
 #[test]

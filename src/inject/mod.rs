@@ -1,7 +1,7 @@
 //! CSV dumps into the store.
 //!
 //! ```text
-//! folder ─> walk ─> [ read ─> sniff ─> parse ─> gather ─> settle ] ─> gate ─> store::commit
+//! folder ─> walk ─> [ read ─> sniff ─> parse ─> gather ─> trim   ] ─> gate ─> store::commit
 //!                     a block  Plan    Bars     by ticker             path order
 //! ```
 //!
@@ -33,7 +33,6 @@ mod rejects;
 mod run;
 mod sample;
 mod settings;
-mod settle;
 mod shape;
 mod source;
 mod stamp;

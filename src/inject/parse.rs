@@ -13,12 +13,11 @@ use super::date::ShortDate;
 use super::evidence::{Contrary, Written};
 use super::layout::{Role, slot};
 use super::number::{Decimal, digits, parse, parse_form, parse_nano, peek, scan};
-use super::parsed::{Block, Parsed, Repeated, Run, bad_row};
+use super::parsed::{Block, Parsed, Run, bad_row};
 use super::plan::{Plan, Prices};
 use super::record::{End, end_of, split};
 use super::stamp::{StampReader, time_of_day};
-use crate::calendar::Local;
-use crate::model::{Bar, Reason, Ticker, Timestamp};
+use crate::model::{Bar, Local, Reason, Repeated, Ticker, Timestamp};
 
 /// Integers of 1e-9 up to which a division is exact.
 const NANO_DIGITS_MAX: usize = 15;
@@ -54,7 +53,7 @@ impl<'p> Parser<'p> {
     pub(super) fn new(plan: &'p Plan) -> Self {
         let mut parser = Self {
             plan,
-            stamps: StampReader::new(plan.clock.clone(), Some(plan.dates)),
+            stamps: StampReader::new(plan.zone.clone(), Some(plan.dates)),
             out: Parsed::default(),
             tickers: Vec::new(),
             index: HashMap::new(),
@@ -352,7 +351,7 @@ impl<'p> Parser<'p> {
             self.out.repeated.push(Repeated {
                 row: self.out.bars.len(),
                 second,
-                bad: bad_row(raw, line, Reason::RepeatedLocalTime),
+                origin: bad_row(raw, line, Reason::RepeatedLocalTime),
             });
         }
         self.out.bars.push(&bar);

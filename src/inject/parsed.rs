@@ -1,7 +1,7 @@
 //! What goes into parsing and what comes out of it.
 
 use super::evidence::Contrary;
-use crate::model::{Bars, Reason};
+use crate::model::{Bars, Reason, Repeated};
 
 /// How much of a row that is no bar is kept.
 const RAW_BYTES_MAX: usize = 4096;
@@ -25,7 +25,7 @@ pub(super) struct Parsed {
     /// The rows that are no bars.
     pub(super) rejects: Vec<BadRow>,
     /// The bars whose local time a clock change repeats.
-    pub(super) repeated: Vec<Repeated>,
+    pub(super) repeated: Vec<Repeated<BadRow>>,
     /// The first row that contradicts what the plan says of all of them.
     pub(super) contrary: Option<Contrary>,
     /// Rows seen, whatever became of them.
@@ -46,17 +46,6 @@ pub(super) struct BadRow {
     pub(super) line: u64,
     pub(super) reason: Reason,
     pub(super) raw: String,
-}
-
-/// A bar whose local time a clock change repeats.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Repeated {
-    /// Its index in [`Parsed::bars`].
-    pub(super) row: usize,
-    /// The instant it stands for when it is the second of the two.
-    pub(super) second: i64,
-    /// The row, in case nothing settles which it is.
-    pub(super) bad: BadRow,
 }
 
 /// A row that is no bar, its line end taken off.

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::parsed::{BadRow, Parsed, Repeated};
-use super::settle::settle;
-use crate::model::{Bars, Ticker};
+use super::parsed::{BadRow, Parsed};
+use crate::model::{Bars, Repeated, Ticker, resolve_repeated};
 
 /// How many bars take the memory of one reject.
 const REJECT_WEIGHT: usize = 4;
@@ -52,7 +51,7 @@ pub(super) struct Gatherer {
     index: HashMap<Ticker, u32>,
     rejects: Vec<BadRow>,
     /// By block, then by row.
-    repeated: Vec<(u32, Repeated)>,
+    repeated: Vec<(u32, Repeated<BadRow>)>,
     rows: usize,
 }
 
@@ -207,9 +206,9 @@ impl Gatherer {
 /// Settles a group's repeated local times.
 fn finish(
     ticker: Ticker,
-    bars: Bars,
+    mut bars: Bars,
     spans: &[Span],
-    repeated: &[(u32, Repeated)],
+    repeated: &[(u32, Repeated<BadRow>)],
 ) -> (Group, Vec<BadRow>) {
     if repeated.is_empty() {
         return (Group { ticker, bars }, Vec::new());
@@ -231,6 +230,8 @@ fn finish(
         }
         base += span.len as usize;
     }
-    let (bars, rejects) = settle(bars, &ours);
+    // Without the interval: whether a bar's neighbours are in this piece must not matter.
+    let unresolved = resolve_repeated(&mut bars, ours, None);
+    let rejects = unresolved.into_iter().map(|entry| entry.origin).collect();
     (Group { ticker, bars }, rejects)
 }

@@ -11,15 +11,9 @@ use super::layout::{Columns, Layout, Look, Role, from_header, from_looks, has, s
 use super::number::Decimal;
 use super::sample::{Fields, delimiter_of, look, sample};
 use super::settings::Settings;
-use super::stamp::Clock;
-use crate::calendar::{Calendar, Zone};
-use crate::model::{BadTicker, DateRange, Interval, Ticker, Timestamp};
-use chrono::NaiveDate;
-
-/// HistData's New York winter time, local minus UTC, in microseconds.
-const EST_MICROS: i64 = -5 * 3_600_000_000;
-const YEAR_FIRST: i32 = 1980;
-const YEAR_LAST: i32 = 2040;
+use crate::calendar::Calendar;
+use crate::model::{BadTicker, Interval, Ticker, Timestamp, Zone};
+use chrono_tz::Tz;
 
 /// How prices are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +37,8 @@ pub(super) struct Plan {
     pub(super) given: Given,
     /// No bar opens later.
     pub(super) latest: Timestamp,
-    /// How local times become instants.
-    pub(super) clock: Clock,
+    /// The zone of local times.
+    pub(super) zone: Zone,
     /// Whether date and time stand in two columns.
     pub(super) time_apart: bool,
     /// What the period column says in rows that are ours.
@@ -113,24 +107,17 @@ pub(super) struct Sniffer<'s> {
     stocks: Calendar,
     crypto: Calendar,
     forex: Calendar,
-    zone: Option<Arc<Zone>>,
     wanted: Arc<HashSet<Ticker>>,
 }
 
 impl<'s> Sniffer<'s> {
     pub(super) fn new(settings: &'s Settings) -> Result<Self, Error> {
-        let zone = settings.timezone.and_then(|tz| {
-            let first = NaiveDate::from_ymd_opt(YEAR_FIRST, 1, 1)?;
-            let last = NaiveDate::from_ymd_opt(YEAR_LAST, 1, 1)?;
-            Some(Arc::new(Zone::new(tz, DateRange::new(first, last).ok()?)))
-        });
         let calendar = |code| Calendar::for_exchange_with(code, &settings.calendars);
         Ok(Self {
             settings,
             stocks: calendar("NASDAQ")?,
             crypto: calendar("CRYPTO")?,
             forex: calendar("FOREX")?,
-            zone,
             wanted: Arc::new(settings.tickers.iter().cloned().collect()),
         })
     }
@@ -217,11 +204,12 @@ impl<'s> Sniffer<'s> {
                     self.stocks.clone()
                 }
             });
-        let clock = match (&self.zone, layout) {
-            (Some(zone), _) => Clock::Zone(zone.clone()),
-            (None, Layout::Dukascopy) => Clock::Fixed(0),
-            (None, Layout::HistData) => Clock::Fixed(EST_MICROS),
-            (None, _) => Clock::Exchange(calendar.clone()),
+        let zone = match (self.settings.timezone, layout) {
+            (Some(tz), _) => Zone::of(tz),
+            (None, Layout::Dukascopy) => Zone::of(Tz::UTC),
+            // New York's winter time all year: UTC-5, which the tz database calls GMT+5.
+            (None, Layout::HistData) => Zone::of(Tz::Etc__GMTPlus5),
+            (None, _) => calendar.zone().clone(),
         };
         let strip_suffix = self.settings.strip_suffix.clone();
         let in_column = has(&roles, Role::Ticker);
@@ -251,7 +239,7 @@ impl<'s> Sniffer<'s> {
                 decimal: self.settings.decimal.is_some(),
             },
             latest: self.settings.latest,
-            clock,
+            zone,
             time_apart: has(&roles, Role::Date),
             roles,
             period,

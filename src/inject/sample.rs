@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
+use chrono_tz::Tz;
 use memchr::memchr;
 
 use super::layout::Look;
 use super::number::{Decimal, parse, parse_form};
 use super::record::{End, end_of, split};
-use super::stamp::{Clock, StampReader, time_of_day};
+use super::stamp::{StampReader, time_of_day};
+use crate::model::Zone;
 
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// Records that are looked at.
@@ -70,7 +72,7 @@ pub(super) fn look(field: &[u8]) -> Look {
     if field.is_empty() {
         return Look::Empty;
     }
-    let mut reader = StampReader::new(Clock::Fixed(0), None);
+    let mut reader = StampReader::new(Zone::of(Tz::UTC), None);
     let mut is_date = |text: &[u8]| {
         reader
             .date(text, 0)
@@ -106,7 +108,7 @@ pub(super) fn look(field: &[u8]) -> Look {
     if time_of_day(field, 0).is_some_and(|(_, end)| end == field.len()) {
         return Look::Time;
     }
-    let stamp = StampReader::new(Clock::Fixed(0), None).stamp(field, 0);
+    let stamp = StampReader::new(Zone::of(Tz::UTC), None).stamp(field, 0);
     if stamp.is_some_and(|(_, end)| end == field.len()) {
         let compact = field.len() == 15 && field[..8].iter().all(u8::is_ascii_digit);
         return if compact {

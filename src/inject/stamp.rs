@@ -5,14 +5,11 @@
 //! is decided over the whole file (`evidence.rs`), never here.
 //! Rows come in order of time, so a date is read and laid out in its zone once and recognised by its bytes from then on.
 
-use std::sync::Arc;
-
 use chrono::{Datelike, NaiveDate};
 
 use super::date::{DateOrder, ShortDate, same_mark, two_digits};
 use super::number::{digits, peek};
-use crate::calendar::{Calendar, Local, Zone};
-use crate::model::DAY_MICROS;
+use crate::model::{DAY_MICROS, Local, Zone};
 
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
@@ -27,31 +24,10 @@ const COMPACT_DIGITS: usize = 14;
 /// A date's longest text: `2025-01-02`.
 const DATE_BYTES_MAX: usize = 10;
 
-/// How local times of a dump become instants.
-#[derive(Clone, Debug)]
-pub(super) enum Clock {
-    /// The same offset all year, local time minus UTC, in microseconds.
-    Fixed(i64),
-    /// The exchange's zone.
-    Exchange(Calendar),
-    /// Another time zone with its clock changes.
-    Zone(Arc<Zone>),
-}
-
-impl Clock {
-    fn instant(&self, local: i64) -> Local {
-        match self {
-            Self::Fixed(offset) => Local::Single(local - offset),
-            Self::Exchange(calendar) => calendar.zone().from_local(local),
-            Self::Zone(zone) => zone.from_local(local),
-        }
-    }
-}
-
 /// Reads timestamps, remembering the last date.
 #[derive(Clone, Debug)]
 pub(super) struct StampReader {
-    clock: Clock,
+    zone: Zone,
     /// `None` takes a date in either order, for those who ask whether it is one.
     order: Option<DateOrder>,
     text: [u8; DATE_BYTES_MAX],
@@ -62,9 +38,9 @@ pub(super) struct StampReader {
 }
 
 impl StampReader {
-    pub(super) fn new(clock: Clock, order: Option<DateOrder>) -> Self {
+    pub(super) fn new(zone: Zone, order: Option<DateOrder>) -> Self {
         Self {
-            clock,
+            zone,
             order,
             text: [0; DATE_BYTES_MAX],
             text_len: 0,
@@ -147,7 +123,7 @@ impl StampReader {
     /// The slow way: asks the zone, and remembers the offset where no clock change touches the day.
     #[cold]
     fn settle(&mut self, day: i64, local: i64) -> Local {
-        let midnight = |day: i64| match self.clock.instant(day * DAY_MICROS) {
+        let midnight = |day: i64| match self.zone.from_local(day * DAY_MICROS) {
             Local::Single(at) => Some(day * DAY_MICROS - at),
             Local::Repeated(..) | Local::Skipped(_) => None,
         };
@@ -155,7 +131,7 @@ impl StampReader {
             (Some(before), Some(after)) if before == after => Some((day, before)),
             _ => None,
         };
-        self.clock.instant(local)
+        self.zone.from_local(local)
     }
 }
 
@@ -293,24 +269,14 @@ fn days(date: NaiveDate) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::OnceLock;
-
     use chrono_tz::Tz;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{DateRange, Timestamp};
+    use crate::model::Timestamp;
 
-    fn new_york() -> Clock {
-        static ZONE: OnceLock<Arc<Zone>> = OnceLock::new();
-        let date = |year| NaiveDate::from_ymd_opt(year, 1, 1).unwrap();
-        let zone = ZONE.get_or_init(|| {
-            Arc::new(Zone::new(
-                Tz::America__New_York,
-                DateRange::new(date(2000), date(2030)).unwrap(),
-            ))
-        });
-        Clock::Zone(Arc::clone(zone))
+    fn new_york() -> Zone {
+        Zone::of(Tz::America__New_York)
     }
 
     fn read(text: &str) -> Option<String> {

@@ -8,10 +8,12 @@ mod basis_change;
 mod conflict;
 mod interval;
 mod reject;
+mod repeated;
 mod series;
 mod source;
 mod ticker;
 mod time;
+mod zone;
 
 pub use bar::Bar;
 pub use bars::{Bars, Columns, NO_TRADES};
@@ -19,6 +21,7 @@ pub use basis_change::{BasisChange, Split};
 pub use conflict::{OnConflict, UnknownOnConflict};
 pub use interval::{Interval, UnknownInterval};
 pub use reject::{Reason, Reject};
+pub use repeated::{Repeated, resolve_repeated};
 pub use series::{Basis, Hours, Provenance, SeriesKey, UnknownWord};
 pub use source::Source;
 pub use ticker::{BadTicker, TICKER_BYTES_MAX, Ticker};
@@ -26,3 +29,4 @@ pub use time::{
     BadDate, DAY_MICROS, DateRange, MINUTE_MICROS, TimeRange, Timestamp, TypedDate, date_micros,
     year_start_micros,
 };
+pub use zone::{Local, Zone};

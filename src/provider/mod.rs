@@ -14,7 +14,6 @@ mod capabilities;
 mod error;
 pub mod fmp;
 mod gate;
-mod local_times;
 mod pace;
 
 #[cfg(test)]
@@ -34,7 +33,6 @@ pub use asker::{Asker, Gave, RetryOptions};
 pub use capabilities::{Capabilities, Zone};
 pub use error::{Error, Retry, Scope};
 pub use gate::{Daily, Gate, GateOptions, Spent};
-pub use local_times::{Local, LocalTimes};
 
 /// A vendor of bars.
 ///

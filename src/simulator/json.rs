@@ -2,8 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::calendar::Zone;
-use crate::model::{DAY_MICROS, MINUTE_MICROS};
+use crate::model::{DAY_MICROS, MINUTE_MICROS, Zone};
 
 use super::market::Row;
 
@@ -59,8 +58,7 @@ mod tests {
         };
         let date: chrono::NaiveDate = "2025-02-04".parse().unwrap();
         let at = crate::model::date_micros(date) + 20 * 3_600_000_000;
-        let dates = crate::model::DateRange::new(date, date).unwrap();
-        let zone = Zone::new(chrono_tz::America::New_York, dates);
+        let zone = Zone::of(chrono_tz::America::New_York);
         let text = body(&[row(at, 1.1), row(at + MINUTE_MICROS, 0.0)], &zone);
         assert_eq!(
             String::from_utf8(text).unwrap(),

@@ -13,8 +13,7 @@ use chrono::NaiveDate;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::calendar::Zone;
-use crate::model::{DAY_MICROS, Timestamp};
+use crate::model::{DAY_MICROS, Timestamp, Zone};
 
 use super::asking::{Asking, interval_named};
 use super::fault::{Asked, BadFault, CAPPED_ROWS, FaultKind, FaultRule, When};

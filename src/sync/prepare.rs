@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
-
 use super::column::ColumnClock;
 use super::errors::Error;
 use super::link::Link;
@@ -14,7 +12,7 @@ use super::source::{SeriesInfo, Source};
 use super::target::{self, TargetSpec};
 use super::zone::settle_zone;
 use crate::calendar::Calendar;
-use crate::model::{DateRange, Interval, OnConflict, Ticker, TimeRange};
+use crate::model::{Interval, OnConflict, Ticker};
 
 /// The series that the run is about, checked for what would refuse it whole.
 pub(super) fn wanted(source: &dyn Source, settings: &Settings) -> Result<Vec<SeriesInfo>, Error> {
@@ -82,7 +80,13 @@ pub(super) async fn prepare(
     {
         let probed = probe(shared, &link, stream, &series).await?;
         for (info, probed) in series.into_iter().zip(probed) {
-            let range = range_of(settings, &info)?;
+            let range = Calendar::range_at(
+                &info.exchange,
+                &settings.calendars,
+                settings.start,
+                settings.end,
+            )
+            .map_err(|error| Error::Store(Box::new(error)))?;
             units
                 .entry(info.key.ticker.clone())
                 .or_insert_with(|| Unit {
@@ -183,25 +187,4 @@ async fn probe(
         stream.make_rows(link, &new).await?;
     }
     Ok(probed)
-}
-
-/// The instants of the dates that the run is about, by the series' exchange.
-fn range_of(settings: &Settings, info: &SeriesInfo) -> Result<TimeRange, Error> {
-    if !settings.is_narrowed() {
-        return Ok(TimeRange::ALL);
-    }
-    let calendar = Calendar::for_exchange_with(&info.exchange, &settings.calendars)
-        .map_err(|error| Error::Store(Box::new(error)))?;
-    // A date alone is no range that could be the wrong way round.
-    let day = |date: NaiveDate| DateRange::new(date, date).map(|dates| calendar.instants(dates));
-    Ok(TimeRange {
-        start: settings
-            .start
-            .and_then(|date| day(date).ok())
-            .map_or(i64::MIN, |day| day.start),
-        end: settings
-            .end
-            .and_then(|date| day(date).ok())
-            .map_or(i64::MAX, |day| day.end),
-    })
 }

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use crate::calendar::{Calendar, Overrides};
+use crate::calendar::Calendar;
 use crate::cli::args::{RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::model::{DateRange, Interval, SeriesKey, Ticker, TimeRange};
+use crate::model::{Interval, SeriesKey, Ticker};
+use crate::report::ExitStatus;
 use crate::store::{Error, Reader};
 
 /// Remove staged bars and their coverage, as after a wrong time zone. Example: backfill drop --tickers AAPL --start 040325 --end 050325
@@ -61,12 +62,17 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         tracing::warn!("no bars or coverage of these tickers are stored; nothing was removed");
         return Ok(Outcome::Done);
     }
+    // All ranges before the first removal: an unknown exchange removes nothing.
+    let ranges = chosen
+        .iter()
+        .map(|one| Calendar::range_at(&one.exchange, &options.calendars, start, end))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| CliError::of(ExitStatus::Failed, &error))?;
     if !args.yes && !confirmed(&chosen)? {
         return Err(CliError::failed("nothing was removed"));
     }
     let run = store.begin_run("drop", context.started_at())?;
-    for one in chosen {
-        let range = instants(&one.exchange, start, end, &options.calendars);
+    for (one, range) in chosen.into_iter().zip(ranges) {
         let dropped = store.drop_bars(&one.key, range)?;
         writeln!(out, "dropped: {} rows={}", one.key, dropped.rows)?;
     }
@@ -104,32 +110,6 @@ fn known(reader: &Reader) -> Result<Vec<Known>, Error> {
         }
     }
     Ok(known)
-}
-
-/// The instants of exchange-local dates; an end that was not typed is open.
-fn instants(
-    exchange: &str,
-    start: Option<chrono::NaiveDate>,
-    end: Option<chrono::NaiveDate>,
-    calendars: &Overrides,
-) -> TimeRange {
-    let day = |date: chrono::NaiveDate| match (
-        DateRange::new(date, date),
-        Calendar::for_exchange_with(exchange, calendars),
-    ) {
-        (Ok(dates), Ok(calendar)) => calendar.instants(dates),
-        _ => {
-            let start = crate::model::date_micros(date);
-            TimeRange {
-                start,
-                end: start + crate::model::DAY_MICROS,
-            }
-        }
-    };
-    TimeRange {
-        start: start.map_or(i64::MIN, |date| day(date).start),
-        end: end.map_or(i64::MAX, |date| day(date).end),
-    }
 }
 
 fn confirmed(chosen: &[Known]) -> Result<bool, CliError> {

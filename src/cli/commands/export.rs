@@ -8,7 +8,7 @@ use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::table::grouped;
 use crate::export::{Format, Grid, PartitionBy, Plan, SeriesPlan, Staged, Target, export};
-use crate::model::{DateRange, Interval, Ticker, TimeRange};
+use crate::model::{Interval, Ticker};
 use crate::report::{Event, ExitStatus, Observer};
 use crate::store::{self, SeriesRow};
 
@@ -187,23 +187,12 @@ fn series_plan(
     resample: Option<u16>,
     calendars: &Overrides,
 ) -> Result<SeriesPlan, CliError> {
-    let calendar = || {
-        Calendar::for_exchange_with(&row.provenance.exchange, calendars)
-            .map_err(|error| CliError::of(ExitStatus::Failed, &error))
-    };
-    let mut wanted = TimeRange::ALL;
-    if start.is_some() || end.is_some() {
-        let calendar = calendar()?;
-        if let Some(start) = start {
-            wanted.start = calendar.instants(DateRange::new(start, start)?).start;
-        }
-        if let Some(end) = end {
-            wanted.end = calendar.instants(DateRange::new(end, end)?).end;
-        }
-    }
+    let exchange = &row.provenance.exchange;
+    let failed = |error| CliError::of(ExitStatus::Failed, &error);
+    let wanted = Calendar::range_at(exchange, calendars, start, end).map_err(failed)?;
     let grid = match resample {
         Some(minutes) => Some(Grid {
-            calendar: calendar()?,
+            calendar: Calendar::for_exchange_with(exchange, calendars).map_err(failed)?,
             minutes,
         }),
         None => None,

@@ -10,9 +10,12 @@ use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::model::{Bar, Bars, Columns, Reason, Reject, Timestamp};
-use crate::provider::local_times::settle;
-use crate::provider::{BadRow, Local, LocalTimes, Query, Rows};
+use super::local_time::read_local_time;
+use crate::model::{
+    Bar, Bars, Columns, Interval, Local, Reason, Reject, Repeated, Timestamp, Zone,
+    resolve_repeated,
+};
+use crate::provider::{BadRow, Query, Rows};
 
 /// Bytes that a row takes in the service's own spelling, for a first guess at how many there are.
 const ROW_BYTES: usize = 110;
@@ -64,7 +67,7 @@ pub(super) fn rows(body: &[u8], query: &Query, origin: &str) -> Result<Rows, Not
     if table.strange {
         return Err(NotRows::OtherJson);
     }
-    Ok(table.finish(query.interval.micros()))
+    Ok(table.finish(query.interval))
 }
 
 struct TableVisitor<'q> {
@@ -88,7 +91,7 @@ impl<'de: 'q, 'q> Visitor<'de> for TableVisitor<'q> {
 
 /// The rows read so far, in the order served.
 struct Table<'q> {
-    times: LocalTimes,
+    zone: Zone,
     /// First and last date asked for, as rows spell them.
     dates: [String; 2],
     latest: i64,
@@ -96,8 +99,8 @@ struct Table<'q> {
     origin: &'q str,
     seen: u64,
     columns: Columns,
-    /// For rows in a repeated hour: which column entry, its place, its text, and how far behind its later instant lies.
-    repeated: Vec<(usize, u64, &'q str, i64)>,
+    /// With the row's number, text and earlier instant.
+    repeated: Vec<Repeated<(u64, &'q str, i64)>>,
     rejects: Vec<BadRow>,
     strange: bool,
 }
@@ -105,7 +108,7 @@ struct Table<'q> {
 impl<'q> Table<'q> {
     fn new(query: &'q Query, origin: &'q str, capacity: usize) -> Self {
         Self {
-            times: LocalTimes::new(query.tz),
+            zone: Zone::of(query.tz),
             dates: [query.dates.first(), query.dates.last()].map(|date| date.to_string()),
             latest: query.latest.micros(),
             ticker: query.tickers.first().map_or("", |ticker| ticker.as_str()),
@@ -132,9 +135,12 @@ impl<'q> Table<'q> {
         };
         match self.bar(&row) {
             Ok((bar, later)) => {
-                if later != 0 {
-                    let entry = (self.columns.timestamp.len(), self.seen, raw, later);
-                    self.repeated.push(entry);
+                if let Some(second) = later {
+                    self.repeated.push(Repeated {
+                        row: self.columns.timestamp.len(),
+                        second,
+                        origin: (self.seen, raw, bar.timestamp.micros()),
+                    });
                 }
                 let columns = &mut self.columns;
                 columns.timestamp.push(bar.timestamp.micros());
@@ -148,16 +154,18 @@ impl<'q> Table<'q> {
         }
     }
 
-    /// The row as a bar, at its earlier instant where it has two, and how far behind the other lies.
-    fn bar(&mut self, row: &Row<'q>) -> Result<(Bar, i64), NotBar> {
+    /// The row as a bar. If its local time occurs twice, the bar is at the earlier instant, and the
+    /// later one is returned too.
+    fn bar(&self, row: &Row<'q>) -> Result<(Bar, Option<i64>), NotBar> {
         let undated = |reason| (reason, None);
         let date = (row.date.get().strip_prefix('"'))
             .and_then(|date| date.strip_suffix('"'))
             .ok_or(undated(Reason::BadTimestamp))?;
-        let (micros, later) = match self.times.read(date.as_bytes()).map_err(undated)? {
-            Local::One(micros) => (micros, 0),
-            Local::Repeated { earlier, later } => (earlier, later - earlier),
-            Local::Skipped => return Err(undated(Reason::SkippedLocalTime)),
+        let local = read_local_time(date.as_bytes()).ok_or(undated(Reason::BadTimestamp))?;
+        let (micros, later) = match self.zone.from_local(local) {
+            Local::Single(micros) => (micros, None),
+            Local::Repeated(earlier, later) => (earlier, Some(later)),
+            Local::Skipped(_) => return Err(undated(Reason::SkippedLocalTime)),
         };
         if micros > self.latest {
             return Err(undated(Reason::InTheFuture));
@@ -186,20 +194,20 @@ impl<'q> Table<'q> {
         Ok((bar, later))
     }
 
-    fn reject(&mut self, place: u64, raw: &str, (reason, at): NotBar) {
+    fn reject(&mut self, line: u64, raw: &str, (reason, at): NotBar) {
         self.rejects.push(BadRow {
             at: at.map(Timestamp::from_micros),
             reject: Reject {
                 origin: self.origin.to_owned(),
-                line: place,
+                line,
                 reason,
                 raw: raw.to_owned(),
             },
         });
     }
 
-    /// Oldest first, repeated hours settled.
-    fn finish(mut self, step: i64) -> Rows {
+    /// The rows oldest first, local times that occur twice resolved.
+    fn finish(mut self, interval: Interval) -> Rows {
         let columns = &mut self.columns;
         let len = columns.timestamp.len();
         let newest_first = columns.timestamp.first() > columns.timestamp.last();
@@ -207,29 +215,16 @@ impl<'q> Table<'q> {
             columns.timestamp.reverse();
             columns.prices.iter_mut().for_each(|c| c.reverse());
             columns.volume.reverse();
+            self.repeated.reverse();
             for entry in &mut self.repeated {
-                entry.0 = len - 1 - entry.0;
+                entry.row = len - 1 - entry.row;
             }
         }
-        let unsettled = if self.repeated.is_empty() {
-            Vec::new()
-        } else {
-            let mut later = vec![0; len];
-            for (row, .., by) in &self.repeated {
-                later[*row] = *by;
-            }
-            settle(&mut columns.timestamp, &later, step)
-        };
         let mut bars = Bars::from_columns(std::mem::take(&mut self.columns));
-        if !unsettled.is_empty() {
-            for (row, place, raw, _) in std::mem::take(&mut self.repeated) {
-                if unsettled.contains(&row) {
-                    let at = bars.timestamps().get(row).copied();
-                    self.reject(place, raw, (Reason::RepeatedLocalTime, at));
-                }
-            }
-            let kept: Vec<usize> = (0..len).filter(|row| !unsettled.contains(row)).collect();
-            bars = bars.select(&kept);
+        let repeated = std::mem::take(&mut self.repeated);
+        for entry in resolve_repeated(&mut bars, repeated, Some(interval)) {
+            let (line, raw, at) = entry.origin;
+            self.reject(line, raw, (Reason::RepeatedLocalTime, Some(at)));
         }
         if !bars.timestamps().is_sorted() {
             let mut order: Vec<usize> = (0..bars.len()).collect();

@@ -6,6 +6,7 @@
 mod classify;
 mod client;
 mod decode;
+mod local_time;
 
 pub use client::{Fmp, FmpOptions};
 

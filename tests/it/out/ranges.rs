@@ -142,3 +142,23 @@ fn dates_before_those_of_any_bar_leave_other_coverage_alone() {
         .ok();
     assert_eq!(run.out(), "first,last\n2025-01-04,2025-01-07\n");
 }
+
+#[test]
+fn a_drop_by_dates_of_an_unknown_exchange_removes_nothing() {
+    let env = TestEnv::new();
+    let calendar = "tz,UTC\nspan,2025-01-01,2025-12-31\nhours,2025-01-01,00:00,24:00,,\nweek,2025-01-01,1111111\n";
+    env.write("own/MINE.csv", calendar);
+    env.write("A.csv", "2025-01-02 09:30:00,10,12,9,11,100\n");
+    env.typed("inject-csv A.csv --interval 1 --exchange MINE --calendar-dir own")
+        .ok();
+    let line = "drop --tickers A --yes --start 2025-01-02";
+    let run = env.typed(line).code(1);
+    assert!(
+        run.stderr.contains("\"MINE\" is not a known exchange"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(bars(&env, super::STORE, "IS NOT NULL"), 1);
+    let run = env.typed(&format!("{line} --calendar-dir own")).ok();
+    assert_eq!(run.out(), "dropped: A 1m rows=1\n");
+}

@@ -1,39 +1,41 @@
-//! A time zone over the years of a calendar, quick enough to be asked for every bar.
+//! Local time to instants and back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use chrono::{DateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
-use crate::model::{DAY_MICROS, DateRange, date_micros};
+use super::time::{DAY_MICROS, year_start_micros};
 
 const SECOND_MICROS: i64 = 1_000_000;
-/// Looked at on either side of the span, so that local times of its first and last day settle without the slow path.
-const MARGIN_DAYS: i64 = 3;
+/// The years whose clock changes are listed: [`YEAR_FIRST`] to before [`YEAR_END`].
+const YEAR_FIRST: i32 = 1980;
+const YEAR_END: i32 = 2041;
 
-/// A time zone whose clock changes over a span of dates are laid out as a short sorted list.
-///
-/// chrono-tz answers the same questions, and is asked for every instant outside the span; inside it the list takes a
-/// few nanoseconds.
-#[derive(Debug)]
+/// A time zone that converts in a few nanoseconds: the clock changes of 1980 to 2040 are in a sorted list. Other
+/// years are converted by chrono-tz. Cheap to clone.
+#[derive(Clone, Debug)]
 pub struct Zone {
     tz: Tz,
-    /// First instant of each offset, and the offset, both in microseconds.
-    steps: Vec<(i64, i64)>,
+    /// The first instant of each offset, and the offset, both in microseconds.
+    offsets: Arc<[(i64, i64)]>,
     end: i64,
 }
 
-/// What a local time means.
+/// The instants of a local time, in microseconds UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Local {
-    /// One instant, in microseconds UTC.
+    /// The usual case.
     Single(i64),
-    /// The clock was put back: two instants, the earlier one first.
+    /// Clocks went back and the local time occurs twice: the earlier instant, then the later.
     Repeated(i64, i64),
-    /// The clock was put forward over it; the instant at which it was.
+    /// Clocks went forward and the local time doesn't occur: the instant of the clock change.
     Skipped(i64),
 }
 
 impl Local {
-    /// The instant meant, where two are possible the first, and for a skipped time the clock change itself.
+    /// The only or earlier instant; for a skipped time, the instant of the clock change.
     #[must_use]
     pub const fn earliest(self) -> i64 {
         match self {
@@ -43,48 +45,58 @@ impl Local {
 }
 
 impl Zone {
-    /// The zone `tz`, quick over `span`.
+    /// The zone `tz`. Its clock changes are listed once per process.
     #[must_use]
-    pub fn new(tz: Tz, span: DateRange) -> Self {
-        let start = date_micros(span.first()) - MARGIN_DAYS * DAY_MICROS;
-        let end = date_micros(span.last()) + (1 + MARGIN_DAYS) * DAY_MICROS;
-        let mut steps = vec![(start, offset_micros(tz, start))];
+    pub fn of(tz: Tz) -> Self {
+        static ZONES: LazyLock<Mutex<HashMap<Tz, Zone>>> = LazyLock::new(Mutex::default);
+        let mut zones = ZONES.lock().unwrap_or_else(PoisonError::into_inner);
+        zones.entry(tz).or_insert_with(|| Self::new(tz)).clone()
+    }
+
+    fn new(tz: Tz) -> Self {
+        let (start, end) = (year_start_micros(YEAR_FIRST), year_start_micros(YEAR_END));
+        let mut before = offset_micros(tz, start);
+        let mut offsets = vec![(start, before)];
         let mut at = start;
         while at < end {
             let next = at + DAY_MICROS;
-            let before = offset_micros(tz, at);
-            if offset_micros(tz, next) != before {
+            let after = offset_micros(tz, next);
+            if after != before {
                 let change = change_between(tz, at, next);
-                steps.push((change, offset_micros(tz, change)));
+                offsets.push((change, offset_micros(tz, change)));
             }
-            at = next;
+            (at, before) = (next, after);
         }
-        Self { tz, steps, end }
+        Self {
+            tz,
+            offsets: offsets.into(),
+            end,
+        }
     }
 
-    /// The zone itself.
+    /// The zone as chrono-tz has it.
     #[must_use]
     pub const fn tz(&self) -> Tz {
         self.tz
     }
 
-    /// Local time minus UTC at an instant, all in microseconds.
+    /// Local time minus UTC at an instant, in microseconds.
     #[must_use]
     pub fn offset(&self, utc: i64) -> i64 {
-        if utc < self.steps[0].0 || utc >= self.end {
+        if utc < self.offsets[0].0 || utc >= self.end {
             return offset_micros(self.tz, utc);
         }
-        let after = self.steps.partition_point(|(from, _)| *from <= utc);
-        self.steps[after - 1].1
+        let after = self.offsets.partition_point(|(from, _)| *from <= utc);
+        self.offsets[after - 1].1
     }
 
-    /// The local wall time of an instant, as microseconds since 1970-01-01 00:00 local.
+    /// The local time of an instant, in microseconds since 1970-01-01 00:00 local.
     #[must_use]
     pub fn to_local(&self, utc: i64) -> i64 {
         utc + self.offset(utc)
     }
 
-    /// The instant of a local wall time (microseconds since 1970-01-01 00:00 local).
+    /// The instants of a local time, which is in microseconds since 1970-01-01 00:00 local.
     #[must_use]
     pub fn from_local(&self, local: i64) -> Local {
         let before = self.offset(local - DAY_MICROS);
@@ -113,7 +125,7 @@ fn offset_micros(tz: Tz, utc: i64) -> i64 {
     })
 }
 
-/// The first second with another offset than `from`'s, known to lie in `(from, to]`.
+/// The first second whose offset differs from that at `from`; it must be in `(from, to]`.
 fn change_between(tz: Tz, from: i64, to: i64) -> i64 {
     let before = offset_micros(tz, from);
     let (mut same, mut changed) = (from / SECOND_MICROS, to / SECOND_MICROS);
@@ -130,30 +142,28 @@ fn change_between(tz: Tz, from: i64, to: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{MappedLocalTime, NaiveDate};
+    use chrono::MappedLocalTime;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn span() -> DateRange {
-        let date = |y| NaiveDate::from_ymd_opt(y, 1, 1).unwrap();
-        DateRange::new(date(2000), date(2029)).unwrap()
-    }
-
-    const ZONES: [Tz; 6] = [
+    const ZONES: [Tz; 9] = [
         Tz::America__New_York,
         Tz::Europe__London,
+        Tz::Europe__Berlin,
         Tz::Australia__Sydney,
+        Tz::Australia__Lord_Howe,
         Tz::America__Sao_Paulo,
         Tz::Asia__Tokyo,
         Tz::Europe__Istanbul,
+        Tz::UTC,
     ];
 
     #[test]
     fn every_minute_around_every_clock_change_agrees_with_chrono_tz() {
         for tz in ZONES {
-            let zone = Zone::new(tz, span());
-            for &(change, _) in &zone.steps[1..] {
+            let zone = Zone::of(tz);
+            for &(change, _) in &zone.offsets[1..] {
                 for minute in -130..130 {
                     let local = change + zone.offset(change) + minute * 60 * SECOND_MICROS;
                     let naive = DateTime::from_timestamp_micros(local).unwrap().naive_utc();
@@ -172,9 +182,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_instant_has_the_offset_of_chrono_tz(utc in -2_208_988_800_i64..7_258_118_400, which in 0..ZONES.len()) {
-            static BUILT: std::sync::OnceLock<Vec<Zone>> = std::sync::OnceLock::new();
-            let zone = &BUILT.get_or_init(|| ZONES.map(|tz| Zone::new(tz, span())).into())[which];
+        fn any_instant_has_the_offset_of_chrono_tz(
+            utc in -2_208_988_800_i64..7_258_118_400,
+            which in 0..ZONES.len(),
+        ) {
+            let zone = Zone::of(ZONES[which]);
             let utc = utc * SECOND_MICROS;
             prop_assert_eq!(zone.offset(utc), offset_micros(ZONES[which], utc));
             let local = zone.to_local(utc);
