@@ -530,3 +530,54 @@ impl io::Write for Shared {
         Ok(())
     }
 }
+
+/// The bytes of a file or stream of 500 bars, some with optional values.
+fn encoded(format: Format, extras: bool) -> Vec<u8> {
+    let mut bars: Vec<Bar> = minutes("2025-03-03T14:30:00Z", 500).iter().collect();
+    for (number, bar) in bars.iter_mut().enumerate().filter(|_| extras) {
+        bar.vwap = (number % 3 != 0).then_some(11.0 + number as f64 / 7.0);
+        bar.trades = (number % 5 != 0).then_some(number as i64);
+    }
+    let bars: Bars = bars.into_iter().collect();
+    let shelf = shelf(&[("A,B", bars), ("Z", minutes("2024-12-31T23:59:00Z", 2))]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bars");
+    let target = Target::File(Guard::default().file(&file).unwrap());
+    run(&shelf, format, PartitionBy::None, target, None).unwrap();
+    fs::read(&file).unwrap()
+}
+
+/// Exported files change on purpose only. Parquet and Arrow also change with their crates, and with
+/// this program's version, which is in a Parquet footer.
+#[test]
+fn the_bytes_of_exported_files_do_not_change() {
+    let lines = String::from_utf8(encoded(Format::Csv, true)).unwrap();
+    let head: Vec<&str> = lines.lines().take(3).collect();
+    assert_eq!(
+        head,
+        [
+            "ticker,timestamp,open,high,low,close,volume,vwap,trades",
+            "\"A,B\",2025-03-03T14:30:00Z,10.0,12.0,9.5,11.25,0,,",
+            "\"A,B\",2025-03-03T14:31:00Z,10.01,12.01,9.5,11.25,1,11.142857142857142,1",
+        ]
+    );
+    let checksums = [
+        (Format::Csv, false),
+        (Format::Csv, true),
+        (Format::Parquet, true),
+        (Format::Arrow, true),
+    ]
+    .map(|(format, extras)| {
+        let bytes = encoded(format, extras);
+        format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&bytes))
+    });
+    assert_eq!(
+        checksums,
+        [
+            "01c78b7fbdb42b784c3bdbcb7dcac4b1",
+            "af860d31a7470166b840a8703f3d5a72",
+            "271541c523a937198eedb6c0fe155f3b",
+            "f18a5b194cd2ed4c4d1831be63dbf5d6",
+        ]
+    );
+}

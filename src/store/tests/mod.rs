@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod damage;
+mod golden;
 pub(super) mod layer;
 mod log;
 mod model;
