@@ -92,16 +92,7 @@ impl Vendor {
                     .grid(query.interval)
                     .into_iter()
                     .skip(skipped)
-                    .map(|timestamp| Bar {
-                        timestamp,
-                        open: 1.0,
-                        high: 1.0,
-                        low: 1.0,
-                        close: 1.0,
-                        volume: 1.0,
-                        vwap: None,
-                        trades: None,
-                    }),
+                    .map(|timestamp| Bar::new(timestamp, [1.0, 1.0, 1.0, 1.0], 1.0)),
             );
         }
         bars.split_off(bars.len().saturating_sub(self.bars_max))

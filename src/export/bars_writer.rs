@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
 use super::chunks::Chunks;
-use super::columns::{BAR_SCHEMA, Piece, bar_batch, sort_unique};
+use super::columns::{Piece, sort_unique};
 use super::csv::Layout;
 use super::draft::Draft;
 use super::output::OutputFile;
@@ -18,6 +18,7 @@ use super::sink::{Recipe, Sink};
 use super::spill::{Block, Spill};
 use super::{Error, Format};
 use crate::model::{Bars, OnConflict, Ticker};
+use crate::store::columns::{BAR_SCHEMA, bar_batch};
 
 /// Writes bars into one `.csv`, `.parquet` or `.arrow` file, sorted by ticker and timestamp, which takes its place when
 /// [`finish`](Self::finish) returns.
@@ -67,7 +68,7 @@ impl BarsWriter {
         if bars.is_empty() {
             return Ok(());
         }
-        let extras = !bars.vwap().is_empty() || !bars.trades().is_empty();
+        let extras = bars.has_optional_values();
         let bars = bar_batch(bars).map_err(Error::arrow(&self.path))?;
         let bars = sort_unique(&bars, self.keep_last).map_err(Error::arrow(&self.path))?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -192,15 +193,12 @@ mod tests {
     fn bars(minutes: &[i64], close: f64) -> Bars {
         minutes
             .iter()
-            .map(|minute| Bar {
-                timestamp: Timestamp::from_micros(minute * MINUTE_MICROS),
-                open: 1.0,
-                high: 3.0,
-                low: 0.5,
-                close,
-                volume: 90.0,
-                vwap: None,
-                trades: None,
+            .map(|minute| {
+                Bar::new(
+                    Timestamp::from_micros(minute * MINUTE_MICROS),
+                    [1.0, 3.0, 0.5, close],
+                    90.0,
+                )
             })
             .collect()
     }

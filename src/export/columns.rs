@@ -3,30 +3,22 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int32Array, Int64Array, RecordBatch,
-    StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, new_empty_array,
 };
 use arrow::compute::{concat, take_record_batch};
-use arrow::datatypes::{
-    DataType, Field, Int32Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
-};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-use crate::model::{Bars, NO_TRADES, Ticker};
+use crate::model::Ticker;
+use crate::store::columns::{BAR_COLUMNS, BAR_SCHEMA};
 
-/// How many columns describe a bar, its ticker apart.
-pub(super) const BAR_COLUMNS: usize = 8;
-
-/// `timestamp, open, high, low, close, volume, vwap, trades`: the columns of a bar inside a series.
-pub(super) static BAR_SCHEMA: LazyLock<SchemaRef> =
-    LazyLock::new(|| Arc::new(Schema::new(bar_fields())));
-
-/// The same after a plain `ticker`: what files of bars hold.
+/// The columns of exported files: `ticker` as text, then those of a bar.
 pub(super) static FILE_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| file_schema(DataType::Utf8));
 
-/// The same after a dictionary of tickers: how bars travel to a file, and what a file inside a `ticker=` folder says
-/// of itself, for pandas and pyarrow merge that with the folder's name and nothing else.
-pub(super) static TRAVEL_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+/// The columns of rows before they are encoded: like [`FILE_SCHEMA`], with a dictionary of tickers.
+/// A Parquet file in a `ticker=` folder declares this schema, because pandas and pyarrow merge only a
+/// dictionary with the folder's name.
+pub(super) static ROW_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     file_schema(DataType::Dictionary(
         Box::new(DataType::Int32),
         Box::new(DataType::Utf8),
@@ -35,52 +27,13 @@ pub(super) static TRAVEL_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 
 fn file_schema(ticker: DataType) -> SchemaRef {
     let mut fields = vec![Field::new("ticker", ticker, false)];
-    fields.extend(bar_fields());
+    fields.extend(BAR_SCHEMA.fields().iter().map(|field| (**field).clone()));
     Arc::new(Schema::new(fields))
 }
 
-fn bar_fields() -> Vec<Field> {
-    let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let mut fields = vec![Field::new("timestamp", utc, false)];
-    for name in ["open", "high", "low", "close", "volume"] {
-        fields.push(Field::new(name, DataType::Float64, false));
-    }
-    fields.push(Field::new("vwap", DataType::Float64, true));
-    fields.push(Field::new("trades", DataType::Int64, true));
-    fields
-}
-
-/// The columns of `bars`.
-pub(super) fn bar_batch(bars: Bars) -> Result<RecordBatch, ArrowError> {
-    let rows = bars.len();
-    let columns = bars.into_columns();
-    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(BAR_COLUMNS);
-    arrays.push(Arc::new(
-        TimestampMicrosecondArray::from(columns.timestamp).with_timezone("UTC"),
-    ));
-    for prices in columns.prices {
-        arrays.push(Arc::new(Float64Array::from(prices)));
-    }
-    arrays.push(Arc::new(Float64Array::from(columns.volume)));
-    arrays.push(Arc::new(if columns.vwap.is_empty() {
-        Float64Array::new_null(rows)
-    } else {
-        columns
-            .vwap
-            .into_iter()
-            .map(|vwap| (!vwap.is_nan()).then_some(vwap))
-            .collect()
-    }));
-    arrays.push(Arc::new(if columns.trades.is_empty() {
-        Int64Array::new_null(rows)
-    } else {
-        columns
-            .trades
-            .into_iter()
-            .map(|trades| (trades != NO_TRADES).then_some(trades))
-            .collect()
-    }));
-    RecordBatch::try_new(BAR_SCHEMA.clone(), arrays)
+/// The timestamps of a batch of bars, in microseconds.
+pub(super) fn timestamps(bars: &RecordBatch) -> &[i64] {
+    crate::store::columns::timestamps(bars).expect("a batch of bars begins with its timestamps")
 }
 
 /// Bars of one ticker on their way to a file.
@@ -92,7 +45,7 @@ pub(super) struct Piece {
     pub bars: RecordBatch,
 }
 
-/// Puts pieces one after another, each row with its ticker: columns of [`TRAVEL_SCHEMA`].
+/// Puts pieces one after another, each row with its ticker: columns of [`ROW_SCHEMA`].
 pub(super) fn join(pieces: &[Piece]) -> Result<RecordBatch, ArrowError> {
     let mut names: Vec<&str> = Vec::new();
     let mut keys: Vec<i32> = Vec::with_capacity(pieces.iter().map(|p| p.bars.num_rows()).sum());
@@ -114,19 +67,12 @@ pub(super) fn join(pieces: &[Piece]) -> Result<RecordBatch, ArrowError> {
             .map(|piece| piece.bars.column(index).as_ref())
             .collect();
         columns.push(match parts.as_slice() {
-            [] => arrow::array::new_empty_array(BAR_SCHEMA.field(index).data_type()),
+            [] => new_empty_array(BAR_SCHEMA.field(index).data_type()),
             [_] => pieces[0].bars.column(index).clone(),
             _ => concat(&parts)?,
         });
     }
-    RecordBatch::try_new(TRAVEL_SCHEMA.clone(), columns)
-}
-
-/// The timestamps of a batch whose first column they are, in microseconds.
-pub(super) fn timestamps(bars: &RecordBatch) -> &[i64] {
-    bars.column(0)
-        .as_primitive::<TimestampMicrosecondType>()
-        .values()
+    RecordBatch::try_new(ROW_SCHEMA.clone(), columns)
 }
 
 /// Sorts bars by timestamp and leaves one of each: the first in the given order, or the last.

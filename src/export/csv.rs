@@ -1,31 +1,68 @@
-//! The program's own CSV layout: `[ticker,]timestamp,open,high,low,close,volume[,vwap,trades]`. Prices have a decimal
+//! The program's own CSV layout: `ticker,timestamp`, then the columns of a bar. Prices have a decimal
 //! point, whole volumes have none.
 
 use std::io::Write;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch};
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 
+use crate::model::columns::{COLUMNS, Column, Kind, Packing};
 use crate::model::{DAY_MICROS, MINUTE_MICROS, Timestamp};
+use crate::store::columns::{FIRST_VALUE, TIMESTAMP};
 
 /// Which columns the lines have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
-    /// Whether vwap and trades follow the volume. They are left out where no bar has either.
+    /// Whether the optional columns are written. They are left out if no bar has a value in them.
     pub extras: bool,
 }
 
-impl Layout {
-    /// The first line.
-    pub fn header(self) -> &'static str {
-        if self.extras {
-            "ticker,timestamp,open,high,low,close,volume,vwap,trades\n"
-        } else {
-            "ticker,timestamp,open,high,low,close,volume\n"
+/// One column of a batch.
+enum Field<'a> {
+    Price(&'a Float64Array),
+    Volume(&'a Float64Array),
+    Count(&'a Int64Array),
+}
+
+impl<'a> Field<'a> {
+    fn new(column: &Column, array: &'a ArrayRef) -> Self {
+        match (column.kind, column.packing) {
+            (Kind::Integer, _) => Self::Count(array.as_primitive::<Int64Type>()),
+            (Kind::Double, Packing::Volume) => Self::Volume(array.as_primitive::<Float64Type>()),
+            (Kind::Double, _) => Self::Price(array.as_primitive::<Float64Type>()),
         }
     }
 
-    /// The lines of a batch of [`TRAVEL_SCHEMA`](super::columns::TRAVEL_SCHEMA).
+    /// Writes the value of a row; nothing if it is missing.
+    fn write(&self, row: usize, out: &mut Vec<u8>) {
+        match self {
+            Self::Price(array) if array.is_valid(row) => write_price(out, array.value(row)),
+            Self::Volume(array) if array.is_valid(row) => write_number(out, array.value(row)),
+            Self::Count(array) if array.is_valid(row) => {
+                let _ = write!(out, "{}", array.value(row));
+            }
+            Self::Price(_) | Self::Volume(_) | Self::Count(_) => {}
+        }
+    }
+}
+
+impl Layout {
+    fn has(self, column: &Column) -> bool {
+        self.extras || !column.optional
+    }
+
+    /// The first line.
+    pub fn header(self) -> String {
+        let mut line = "ticker,timestamp".to_owned();
+        for column in COLUMNS.iter().filter(|column| self.has(column)) {
+            line.push(',');
+            line.push_str(column.name);
+        }
+        line.push('\n');
+        line
+    }
+
+    /// The lines of a batch of [`ROW_SCHEMA`](super::columns::ROW_SCHEMA).
     pub fn lines(self, batch: &RecordBatch) -> Vec<u8> {
         let tickers = batch.column(0).as_dictionary::<Int32Type>();
         let names: Vec<String> = tickers
@@ -35,39 +72,23 @@ impl Layout {
             .map(|name| quoted(name.unwrap_or_default()))
             .collect();
         let keys = tickers.keys().values();
-        let times = batch
-            .column(1)
-            .as_primitive::<TimestampMicrosecondType>()
-            .values();
-        let [prices @ .., volume]: [&[f64]; 5] = std::array::from_fn(|index| {
-            &batch
-                .column(index + 2)
-                .as_primitive::<Float64Type>()
-                .values()[..]
-        });
-        let vwap = batch.column(7).as_primitive::<Float64Type>();
-        let trades = batch.column(8).as_primitive::<Int64Type>();
+        let bar = &batch.columns()[1..];
+        let times = bar[TIMESTAMP].as_primitive::<TimestampMicrosecondType>();
+        let fields: Vec<Field<'_>> = COLUMNS
+            .iter()
+            .zip(&bar[FIRST_VALUE..])
+            .filter(|(column, _)| self.has(column))
+            .map(|(column, array)| Field::new(column, array))
+            .collect();
         let mut out = Vec::with_capacity(batch.num_rows() * 64);
         let mut clock = Clock::default();
-        for row in 0..batch.num_rows() {
+        for (row, time) in times.values().iter().enumerate() {
             out.extend_from_slice(names[keys[row] as usize].as_bytes());
             out.push(b',');
-            clock.write(&mut out, times[row]);
-            for column in prices {
+            clock.write(&mut out, *time);
+            for field in &fields {
                 out.push(b',');
-                write_price(&mut out, column[row]);
-            }
-            out.push(b',');
-            write_number(&mut out, volume[row]);
-            if self.extras {
-                out.push(b',');
-                if vwap.is_valid(row) {
-                    write_price(&mut out, vwap.value(row));
-                }
-                out.push(b',');
-                if trades.is_valid(row) {
-                    let _ = write!(out, "{}", trades.value(row));
-                }
+                field.write(row, &mut out);
             }
             out.push(b'\n');
         }

@@ -95,7 +95,7 @@ fn is_ours(path: &Path, format: Format) -> bool {
                 .is_some_and(|pairs| pairs.iter().any(|pair| pair.key == EXPORT_KEY))
         }),
         Format::Csv => [false, true].into_iter().any(|extras| {
-            let header = Layout { extras }.header().as_bytes();
+            let header = Layout { extras }.header().into_bytes();
             let mut start = vec![0; header.len()];
             io::Seek::rewind(&mut file).is_ok()
                 && file.read_exact(&mut start).is_ok()

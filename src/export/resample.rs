@@ -12,11 +12,8 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float64Type, Int64Type};
-
-use super::columns::timestamps;
 use crate::calendar::Calendar;
+use crate::model::columns::{COLUMN_COUNT, COLUMNS, Combine, VOLUME, Value};
 use crate::model::{Bar, Bars, DateRange, MINUTE_MICROS, TimeRange, Timestamp};
 
 /// Merges sorted one-minute bars of one series into longer ones.
@@ -29,9 +26,8 @@ pub(super) struct Resampler {
 /// The longer bar being filled.
 struct Bucket {
     start: i64,
-    bar: Bar,
-    /// Price times volume, while every bar that traded says its vwap.
-    turnover: Option<f64>,
+    /// Combined so far; for a volume-weighted column the sum of value times volume.
+    values: [Value; COLUMN_COUNT],
 }
 
 /// A stretch of time with one grid.
@@ -52,10 +48,9 @@ impl Resampler {
     }
 
     /// Takes more one-minute bars; returns the longer ones that are through.
-    pub fn push(&mut self, batch: &RecordBatch) -> Bars {
+    pub fn push(&mut self, bars: &Bars) -> Bars {
         let mut done = Bars::default();
-        let times = timestamps(batch);
-        let columns = Columns::of(batch);
+        let times = bars.timestamps();
         let days: Vec<(chrono::NaiveDate, Range<usize>)> =
             self.calendar.session_runs(times).collect();
         for (date, rows) in days {
@@ -67,7 +62,7 @@ impl Resampler {
                 let last = stretches.peek().is_none();
                 while row < rows.end && (last || times[row] < stretch.range.end) {
                     let start = stretch.bucket(times[row], self.step);
-                    self.add(start, &columns.bar(row, start), &mut done);
+                    self.add(start, &bars.get(row), &mut done);
                     row += 1;
                 }
             }
@@ -93,11 +88,7 @@ impl Resampler {
         match &mut self.open {
             Some(bucket) => bucket.add(bar),
             None => {
-                self.open = Some(Bucket {
-                    start,
-                    bar: *bar,
-                    turnover: turnover(bar),
-                });
+                self.open = Some(Bucket::new(start, bar));
             }
         }
     }
@@ -162,83 +153,73 @@ impl Stretch {
 }
 
 impl Bucket {
+    fn new(start: i64, bar: &Bar) -> Self {
+        Self {
+            start,
+            values: weighted(bar),
+        }
+    }
+
     fn add(&mut self, bar: &Bar) {
-        self.bar.high = self.bar.high.max(bar.high);
-        self.bar.low = self.bar.low.min(bar.low);
-        self.bar.close = bar.close;
-        self.bar.volume += bar.volume;
-        self.bar.trades = match (self.bar.trades, bar.trades) {
-            (Some(a), Some(b)) => a.checked_add(b),
-            _ => None,
-        };
-        self.turnover = match (self.turnover, turnover(bar)) {
-            (Some(a), Some(b)) => Some(a + b),
-            _ => None,
-        };
+        let values = weighted(bar);
+        for (index, column) in COLUMNS.iter().enumerate() {
+            self.values[index] = combine(column.combine, self.values[index], values[index]);
+        }
     }
 
     fn into_bar(self) -> Bar {
-        let volume = self.bar.volume;
-        Bar {
-            timestamp: Timestamp::from_micros(self.start),
-            vwap: self
-                .turnover
-                .map(|turnover| turnover / volume)
-                .filter(|vwap| vwap.is_finite()),
-            ..self.bar
+        let mut values = self.values;
+        let volume = values[VOLUME].as_double().unwrap_or_default();
+        for (value, column) in values.iter_mut().zip(&COLUMNS) {
+            if column.combine == Combine::VolumeWeighted {
+                let mean = value.as_double().map(|turnover| turnover / volume);
+                *value = Value::double(mean.filter(|mean| mean.is_finite()));
+            }
         }
+        Bar::from_values(Timestamp::from_micros(self.start), values)
     }
 }
 
-/// A bar without volume adds nothing, whether it says its vwap or not.
-fn turnover(bar: &Bar) -> Option<f64> {
-    match bar.vwap {
-        _ if bar.volume == 0.0 => Some(0.0),
-        Some(vwap) => Some(vwap * bar.volume),
-        None => None,
-    }
-}
-
-/// The columns of a batch, row by row.
-struct Columns<'a> {
-    values: [&'a [f64]; 5],
-    batch: &'a RecordBatch,
-}
-
-impl<'a> Columns<'a> {
-    fn of(batch: &'a RecordBatch) -> Self {
-        Self {
-            values: std::array::from_fn(|index| {
-                &batch
-                    .column(index + 1)
-                    .as_primitive::<Float64Type>()
-                    .values()[..]
-            }),
-            batch,
+/// The values of a bar, those of volume-weighted columns times its volume. A bar without volume adds
+/// nothing to them, whether it has a value or not.
+fn weighted(bar: &Bar) -> [Value; COLUMN_COUNT] {
+    let mut values = bar.values();
+    for (value, column) in values.iter_mut().zip(&COLUMNS) {
+        if column.combine == Combine::VolumeWeighted {
+            *value = if bar.volume == 0.0 {
+                Value::Double(0.0)
+            } else {
+                Value::double(value.as_double().map(|value| value * bar.volume))
+            };
         }
     }
+    values
+}
 
-    fn bar(&self, row: usize, start: i64) -> Bar {
-        let [open, high, low, close, volume] = self.values.map(|column| column[row]);
-        let vwap = self.batch.column(6).as_primitive::<Float64Type>();
-        let trades = self.batch.column(7).as_primitive::<Int64Type>();
-        Bar {
-            timestamp: Timestamp::from_micros(start),
-            open,
-            high,
-            low,
-            close,
-            volume,
-            vwap: vwap.is_valid(row).then(|| vwap.value(row)),
-            trades: trades.is_valid(row).then(|| trades.value(row)),
+/// The value of two bars together, `old` the earlier.
+fn combine(how: Combine, old: Value, new: Value) -> Value {
+    match (how, old, new) {
+        (Combine::First, old, _) => old,
+        (Combine::Last, _, new) => new,
+        (Combine::Max, Value::Double(old), Value::Double(new)) => Value::Double(old.max(new)),
+        (Combine::Min, Value::Double(old), Value::Double(new)) => Value::Double(old.min(new)),
+        // A missing double is NaN, and so is its sum.
+        (Combine::Sum | Combine::VolumeWeighted, Value::Double(old), Value::Double(new)) => {
+            Value::Double(old + new)
         }
+        (Combine::Max, Value::Integer(old), Value::Integer(new)) => Value::Integer(old.max(new)),
+        (Combine::Min, Value::Integer(old), Value::Integer(new)) => Value::Integer(old.min(new)),
+        (Combine::Sum | Combine::VolumeWeighted, old, new) => {
+            let sum = old.as_integer().zip(new.as_integer());
+            Value::integer(sum.and_then(|(old, new)| old.checked_add(new)))
+        }
+        (Combine::Max | Combine::Min, old, _) => old,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::columns::bar_batch;
 
     fn at(text: &str) -> i64 {
         chrono::DateTime::parse_from_rfc3339(text)
@@ -254,14 +235,13 @@ mod tests {
             .map(|(number, micros)| {
                 let open = number as f64 + 1.0;
                 Bar {
-                    timestamp: Timestamp::from_micros(micros),
-                    open,
-                    high: open + 1.0,
-                    low: open - 0.5,
-                    close: open + 0.5,
-                    volume: 10.0,
                     vwap: Some(open + 0.25),
                     trades: Some(2),
+                    ..Bar::new(
+                        Timestamp::from_micros(micros),
+                        [open, open + 1.0, open - 0.5, open + 0.5],
+                        10.0,
+                    )
                 }
             })
             .collect()
@@ -274,7 +254,7 @@ mod tests {
         let mut from = 0;
         while from < bars.len() {
             let to = (from + batch_rows).min(bars.len());
-            out.append(resampler.push(&bar_batch(bars.slice(from..to)).unwrap()));
+            out.append(resampler.push(&bars.slice(from..to)));
             from = to;
         }
         out.append(resampler.finish());
@@ -294,14 +274,13 @@ mod tests {
         assert_eq!(
             hours.get(0),
             Bar {
-                timestamp: Timestamp::from_micros(at("2025-01-02T14:30:00Z")),
-                open: 1.0,
-                high: 61.0,
-                low: 0.5,
-                close: 60.5,
-                volume: 600.0,
                 vwap: Some(30.75),
                 trades: Some(120),
+                ..Bar::new(
+                    Timestamp::from_micros(at("2025-01-02T14:30:00Z")),
+                    [1.0, 61.0, 0.5, 60.5],
+                    600.0
+                )
             }
         );
         assert_eq!(hours.get(6).volume, 300.0);

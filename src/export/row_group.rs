@@ -16,7 +16,9 @@ use parquet::file::properties::{
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::TypePtr;
 
-use super::columns::TRAVEL_SCHEMA;
+use super::columns::ROW_SCHEMA;
+use crate::model::columns::COLUMNS;
+use crate::store::columns::FIRST_VALUE;
 use crate::store::lake::encoding::{self, Choice};
 
 /// Rows of a row group.
@@ -26,7 +28,7 @@ const PAGE_BYTES: usize = 1 << 20;
 
 static PARQUET_SCHEMA: LazyLock<Result<TypePtr, String>> = LazyLock::new(|| {
     ArrowSchemaConverter::new()
-        .convert(&TRAVEL_SCHEMA)
+        .convert(&ROW_SCHEMA)
         .map(|schema| schema.root_schema_ptr())
         .map_err(|error| error.to_string())
 });
@@ -42,7 +44,11 @@ fn properties() -> WriterPropertiesBuilder {
         descending: false,
         nulls_first: false,
     };
-    WriterProperties::builder()
+    let mut builder = WriterProperties::builder();
+    for name in encoding::delta_columns() {
+        builder = builder.set_column_encoding(name.into(), Encoding::DELTA_BINARY_PACKED);
+    }
+    builder
         .set_created_by(concat!("backfill ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
@@ -52,8 +58,6 @@ fn properties() -> WriterPropertiesBuilder {
         .set_offset_index_disabled(true)
         .set_dictionary_enabled(false)
         .set_column_dictionary_enabled("ticker".into(), true)
-        .set_column_encoding("timestamp".into(), Encoding::DELTA_BINARY_PACKED)
-        .set_column_encoding("trades".into(), Encoding::DELTA_BINARY_PACKED)
         .set_sorting_columns(Some(vec![ascending(0), ascending(1)]))
 }
 
@@ -70,31 +74,29 @@ pub(super) fn begin<W: io::Write + Send>(
     SerializedFileWriter::new(out, parquet_schema()?, Arc::new(properties))
 }
 
-/// Encodes one row group of [`TRAVEL_SCHEMA`] columns, each the way its values ask for.
+/// Encodes one row group of [`ROW_SCHEMA`] columns, each the way its values ask for.
 pub(super) fn encode(batch: &RecordBatch) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
     let mut builder = properties();
-    for (index, field) in TRAVEL_SCHEMA.fields().iter().enumerate() {
-        let Some(values) = batch.column(index).as_primitive_opt::<Float64Type>() else {
+    for (column, array) in COLUMNS.iter().zip(&batch.columns()[1 + FIRST_VALUE..]) {
+        let Some(values) = array.as_primitive_opt::<Float64Type>() else {
             continue;
         };
         let choice = if values.null_count() == values.len() {
             Choice::Plain
-        } else if field.name() == "volume" {
-            encoding::volume(values.values())
         } else {
-            encoding::price(values.values())
+            encoding::choose(column.packing, values.values())
         };
-        builder = encoding::apply(builder, field.name(), choice);
+        builder = encoding::apply(builder, column.name, choice);
     }
     // A writer into nowhere: the only way to a row group whose properties are not those of its file.
     let nowhere =
         SerializedFileWriter::new(io::sink(), parquet_schema()?, Arc::new(builder.build()))?;
-    let factory = ArrowRowGroupWriterFactory::new(&nowhere, TRAVEL_SCHEMA.clone());
+    let factory = ArrowRowGroupWriterFactory::new(&nowhere, ROW_SCHEMA.clone());
     let writers = factory.create_column_writers(0)?;
     let mut chunks = Vec::with_capacity(writers.len());
     for ((mut writer, field), column) in writers
         .into_iter()
-        .zip(TRAVEL_SCHEMA.fields())
+        .zip(ROW_SCHEMA.fields())
         .zip(batch.columns())
     {
         for leaf in compute_leaves(field, column)? {

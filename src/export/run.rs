@@ -11,7 +11,7 @@ use std::thread;
 use arrow::array::{Array, RecordBatch};
 
 use super::chunks::Chunks;
-use super::columns::{BAR_COLUMNS, Piece, bar_batch, timestamps};
+use super::columns::Piece;
 use super::csv::Layout;
 use super::draft::Draft;
 use super::folder;
@@ -22,8 +22,10 @@ use super::plan::{FilePlan, Grid, PartitionBy, SeriesPlan, divide};
 use super::resample::Resampler;
 use super::sink::{Encoded, Recipe, Sink};
 use super::{Error, Format};
+use crate::model::columns::COLUMNS;
 use crate::model::{Bars, TimeRange};
 use crate::report::{Event, Observer, Stop};
+use crate::store::columns::{BAR_COLUMNS, FIRST_VALUE, bar_batch, bars_from_batch};
 
 /// Threads that flush and rename finished files; each mostly waits for the disk.
 const PUBLISHERS: usize = 8;
@@ -190,9 +192,8 @@ fn recipe(
 
 fn any_extras(shelf: &dyn Shelf, series: &[SeriesPlan]) -> Result<bool, Error> {
     let has_extras = |batch: &RecordBatch| {
-        [6, 7]
-            .iter()
-            .any(|&column| batch.column(column).null_count() < batch.num_rows())
+        let mut columns = COLUMNS.iter().zip(&batch.columns()[FIRST_VALUE..]);
+        columns.any(|(column, array)| column.optional && array.null_count() < array.len())
     };
     // Most series that have them have them from the start.
     for batches in [1, usize::MAX] {
@@ -371,11 +372,11 @@ fn read_resampled(
     };
     let mut resampler = Resampler::new(grid.calendar.clone(), grid.minutes);
     for batch in shelf.scan(plan, wider)? {
-        let batch = batch?;
-        if timestamps(&batch).is_empty() {
+        let bars = bars_from_batch(&batch?).expect("a scan has the columns of bars");
+        if bars.is_empty() {
             continue;
         }
-        if stop.is_set() || give_inside(resampler.push(&batch))?.is_break() {
+        if stop.is_set() || give_inside(resampler.push(&bars))?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }

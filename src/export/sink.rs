@@ -12,7 +12,7 @@ use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
 
-use super::columns::{FILE_SCHEMA, Piece, TRAVEL_SCHEMA, join};
+use super::columns::{FILE_SCHEMA, Piece, ROW_SCHEMA, join};
 use super::csv::Layout;
 use super::{Error, row_group};
 
@@ -99,7 +99,7 @@ impl Sink {
                     .map(|minutes| KeyValue::new(EXPORT_KEY.to_owned(), minutes.to_string()))
                     .collect();
                 Kind::Parquet(
-                    row_group::begin(out, ticker_folders.then_some(&TRAVEL_SCHEMA), metadata)
+                    row_group::begin(out, ticker_folders.then_some(&ROW_SCHEMA), metadata)
                         .map_err(Error::parquet(path))?,
                 )
             }

@@ -9,8 +9,9 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
-use super::columns::{BAR_SCHEMA, timestamps};
+use super::columns::timestamps;
 use super::{Error, OutputFile};
+use crate::store::columns::BAR_SCHEMA;
 
 /// Bytes that stay in memory; a small run never touches the disk.
 const MEMORY_BYTES_MAX: usize = 64 << 20;

@@ -10,13 +10,13 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::columns::bar_batch;
 use super::*;
 use crate::calendar::Calendar;
 use crate::model::{
     Bar, Bars, DateRange, Interval, MINUTE_MICROS, SeriesKey, Ticker, TimeRange, Timestamp,
 };
 use crate::report::{Silent, Stop};
+use crate::store::columns::bar_batch;
 
 #[derive(Default)]
 struct Memory {
@@ -52,15 +52,17 @@ fn at(text: &str) -> i64 {
 
 fn minutes(from: &str, count: i64) -> Bars {
     (0..count)
-        .map(|number| Bar {
-            timestamp: Timestamp::from_micros(at(from) + number * MINUTE_MICROS),
-            open: 10.0 + number as f64 / 100.0,
-            high: 12.0 + number as f64 / 100.0,
-            low: 9.5,
-            close: 11.25,
-            volume: number as f64,
-            vwap: None,
-            trades: None,
+        .map(|number| {
+            Bar::new(
+                Timestamp::from_micros(at(from) + number * MINUTE_MICROS),
+                [
+                    10.0 + number as f64 / 100.0,
+                    12.0 + number as f64 / 100.0,
+                    9.5,
+                    11.25,
+                ],
+                number as f64,
+            )
         })
         .collect()
 }

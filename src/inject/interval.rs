@@ -181,15 +181,12 @@ mod tests {
     fn bars(times: &[&str]) -> Bars {
         times
             .iter()
-            .map(|time| Bar {
-                timestamp: time.parse::<DateTime<chrono::Utc>>().unwrap().into(),
-                open: 1.0,
-                high: 1.0,
-                low: 1.0,
-                close: 1.0,
-                volume: 1.0,
-                vwap: None,
-                trades: None,
+            .map(|time| {
+                Bar::new(
+                    time.parse::<DateTime<chrono::Utc>>().unwrap().into(),
+                    [1.0, 1.0, 1.0, 1.0],
+                    1.0,
+                )
             })
             .collect()
     }

@@ -337,14 +337,18 @@ impl<'p> Parser<'p> {
             volume = values[slot::TICK_VOLUME];
         }
         let bar = Bar {
-            timestamp: Timestamp::from_micros(timestamp),
-            open: values[slot::OPEN],
-            high: values[1],
-            low: values[2],
-            close: values[slot::CLOSE],
-            volume,
             vwap: optional(values[slot::VWAP]),
             trades: trades(values[slot::TRADES])?,
+            ..Bar::new(
+                Timestamp::from_micros(timestamp),
+                [
+                    values[slot::OPEN],
+                    values[1],
+                    values[2],
+                    values[slot::CLOSE],
+                ],
+                volume,
+            )
         };
         bar.check_until(self.plan.latest)?;
         if let Local::Repeated(_, second) = row.local {

@@ -1,5 +1,6 @@
 //! One OHLCV bar, and what makes it valid.
 
+use super::columns::{COLUMN_COUNT, Missing, Value};
 use super::{DAY_MICROS, Reason, Timestamp};
 
 /// One OHLCV record. Its timestamp is the instant the bar opens.
@@ -17,15 +18,87 @@ pub struct Bar {
     pub close: f64,
     /// Volume; a double because providers send fractional volumes.
     pub volume: f64,
-    /// Volume-weighted average price, where the source gives one.
+    /// Volume-weighted average price, if the source has one.
     pub vwap: Option<f64>,
-    /// Number of trades, where the source gives one.
+    /// Number of trades, if the source has one.
     pub trades: Option<i64>,
 }
 
 impl Bar {
-    /// Checks what every bar must hold: whole minute, finite positive prices, low ≤ open, close ≤ high, volume finite
-    /// and not negative, vwap finite and trades not negative where they are given.
+    /// A bar without optional values.
+    #[must_use]
+    pub const fn new(
+        timestamp: Timestamp,
+        [open, high, low, close]: [f64; 4],
+        volume: f64,
+    ) -> Self {
+        Self {
+            timestamp,
+            open,
+            high,
+            low,
+            close,
+            volume,
+            vwap: None,
+            trades: None,
+        }
+    }
+
+    /// The values in the order of [`COLUMNS`](super::columns::COLUMNS).
+    #[inline]
+    #[must_use]
+    pub fn values(&self) -> [Value; COLUMN_COUNT] {
+        [
+            Value::Double(self.open),
+            Value::Double(self.high),
+            Value::Double(self.low),
+            Value::Double(self.close),
+            Value::Double(self.volume),
+            Value::double(self.vwap),
+            Value::integer(self.trades),
+        ]
+    }
+
+    /// The bar of these values; the counterpart of [`values`](Self::values).
+    #[inline]
+    #[must_use]
+    pub fn from_values(timestamp: Timestamp, values: [Value; COLUMN_COUNT]) -> Self {
+        let [open, high, low, close, volume, vwap, trades] = values;
+        let double = |value: Value| value.as_double().unwrap_or(f64::MISSING);
+        Self {
+            timestamp,
+            open: double(open),
+            high: double(high),
+            low: double(low),
+            close: double(close),
+            volume: double(volume),
+            vwap: vwap.as_double(),
+            trades: trades.as_integer(),
+        }
+    }
+
+    /// The bar of values read as doubles, in the order of [`COLUMNS`](super::columns::COLUMNS);
+    /// NaN for a missing one. A count must be whole, whether written `12` or `12.0`.
+    #[inline]
+    pub fn from_doubles(
+        timestamp: Timestamp,
+        [open, high, low, close, volume, vwap, trades]: [f64; COLUMN_COUNT],
+    ) -> Result<Self, Reason> {
+        Ok(Self {
+            timestamp,
+            open,
+            high,
+            low,
+            close,
+            volume,
+            vwap: (!vwap.is_nan()).then_some(vwap),
+            trades: whole(trades)?,
+        })
+    }
+
+    /// Checks the rules for every bar: a whole minute, finite positive prices, low ≤ open and close ≤
+    /// high, a finite volume that isn't negative, and, if present, a finite vwap and a number of
+    /// trades that isn't negative.
     pub fn check(&self) -> Result<(), Reason> {
         if !self.timestamp.is_in_range() {
             return Err(Reason::BadTimestamp);
@@ -53,14 +126,14 @@ impl Bar {
         Ok(())
     }
 
-    /// The latest instant at which a bar may open when it is `now`: a day from now, for clocks and time zones that
-    /// are wrong. A bar in the future would end every later `--since-last` before it asks.
+    /// The latest instant at which a bar may open if the time is `now`: a day later, to allow for
+    /// wrong clocks and time zones. After a bar in the future, `--since-last` would request nothing.
     #[must_use]
     pub const fn latest_open(now: Timestamp) -> Timestamp {
         Timestamp::from_micros(now.micros().saturating_add(DAY_MICROS))
     }
 
-    /// Checks what [`check`](Self::check) does, and that the bar does not open after `latest`, which is
+    /// Like [`check`](Self::check), and the bar may not open after `latest`, which is
     /// [`latest_open`](Self::latest_open) of the run's clock.
     #[inline]
     pub fn check_until(&self, latest: Timestamp) -> Result<(), Reason> {
@@ -71,7 +144,8 @@ impl Bar {
         Ok(())
     }
 
-    /// Whether `other` says the same: prices and volume equal, vwap and trades equal or missing on either side.
+    /// Whether `other` has the same values: prices and volume are equal, optional values are equal or
+    /// missing on either side.
     #[must_use]
     pub fn is_identical(&self, other: &Self) -> bool {
         fn agree<T: PartialEq>(a: Option<T>, b: Option<T>) -> bool {
@@ -89,6 +163,27 @@ impl Bar {
             && agree(self.vwap, other.vwap)
             && agree(self.trades, other.trades)
     }
+
+    /// Whether `other` has an optional value that this bar lacks.
+    #[must_use]
+    pub fn lacks_a_value_of(&self, other: &Self) -> bool {
+        let mut pairs = self.values().into_iter().zip(other.values());
+        pairs.any(|(own, theirs)| own.is_missing() && !theirs.is_missing())
+    }
+}
+
+/// A count that was read as a double.
+#[inline]
+fn whole(value: f64) -> Result<Option<i64>, Reason> {
+    if value.is_nan() {
+        return Ok(None);
+    }
+    let whole = value as i64;
+    if whole as f64 == value && whole < i64::MAX {
+        Ok(Some(whole))
+    } else {
+        Err(Reason::BadNumber)
+    }
 }
 
 #[cfg(test)]
@@ -96,16 +191,8 @@ mod tests {
     use super::*;
 
     fn bar() -> Bar {
-        Bar {
-            timestamp: Timestamp::from_micros(1_735_828_200_000_000),
-            open: 10.0,
-            high: 11.0,
-            low: 9.0,
-            close: 10.5,
-            volume: 100.0,
-            vwap: None,
-            trades: None,
-        }
+        let timestamp = Timestamp::from_micros(1_735_828_200_000_000);
+        Bar::new(timestamp, [10.0, 11.0, 9.0, 10.5], 100.0)
     }
 
     #[test]
@@ -195,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_vwap_agrees_with_any() {
+    fn a_missing_value_agrees_with_any() {
         let with = Bar {
             vwap: Some(10.2),
             trades: Some(7),

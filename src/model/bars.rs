@@ -1,103 +1,190 @@
 //! Many bars, column by column.
 //!
-//! Bars travel as columns from the parser to the Parquet file: no stage turns them into rows and back, and a column
-//! that no bar fills (vwap, trades) costs nothing.
+//! Bars stay in columns from the parser to the Parquet file: no stage turns them into rows and back.
+//! An optional column takes no memory while no bar has a value in it.
 
 use std::ops::Range;
 
+use super::columns::{COLUMN_COUNT, COLUMNS, Kind, Missing, Value};
 use super::{Bar, Timestamp};
 
-/// Stands in the trades column for a bar without a number of trades.
-pub const NO_TRADES: i64 = i64::MIN;
-
-/// Bars of one series, column by column, in the order in which they were pushed.
-///
-/// All columns have the same length, but for vwap and trades, which are empty while no bar has one. A missing vwap is
-/// NaN, a missing number of trades [`NO_TRADES`].
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Bars of one series, in the order in which they were pushed.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Bars {
-    timestamp: Vec<i64>,
-    open: Vec<f64>,
-    high: Vec<f64>,
-    low: Vec<f64>,
-    close: Vec<f64>,
-    volume: Vec<f64>,
-    vwap: Vec<f64>,
-    trades: Vec<i64>,
+    timestamps: Vec<i64>,
+    columns: [ColumnValues; COLUMN_COUNT],
+}
+
+/// The values of one column: one for each bar, or none at all while an optional column has no value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColumnValues {
+    /// Of a [`Kind::Double`] column.
+    Double(Vec<f64>),
+    /// Of a [`Kind::Integer`] column.
+    Integer(Vec<i64>),
+}
+
+impl ColumnValues {
+    /// No values.
+    #[must_use]
+    pub const fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Double => Self::Double(Vec::new()),
+            Kind::Integer => Self::Integer(Vec::new()),
+        }
+    }
+
+    /// Number of values: that of the bars, or 0.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Double(values) => values.len(),
+            Self::Integer(values) => values.len(),
+        }
+    }
+
+    /// Whether no bar has a value here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value of one bar.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, row: usize) -> Value {
+        match self {
+            Self::Double(values) => Value::double(values.get(row).copied()),
+            Self::Integer(values) => Value::integer(values.get(row).copied()),
+        }
+    }
+
+    fn reserve(&mut self, capacity: usize) {
+        match self {
+            Self::Double(values) => values.reserve(capacity),
+            Self::Integer(values) => values.reserve(capacity),
+        }
+    }
+
+    fn reverse(&mut self) {
+        match self {
+            Self::Double(values) => values.reverse(),
+            Self::Integer(values) => values.reverse(),
+        }
+    }
+
+    /// Adds the value of bar number `row`.
+    #[inline]
+    fn push(&mut self, row: usize, value: Value, optional: bool) {
+        match (self, value) {
+            (Self::Double(values), Value::Double(value)) => push(values, row, value, optional),
+            (Self::Integer(values), Value::Integer(value)) => push(values, row, value, optional),
+            _ => unreachable!("a value has the kind of its column"),
+        }
+    }
+
+    /// Adds the values of `range` in `other` to the `rows` bars that are there.
+    fn extend_from(&mut self, rows: usize, other: &Self, range: Range<usize>) {
+        match (self, other) {
+            (Self::Double(values), Self::Double(other)) => extend(values, rows, other, range),
+            (Self::Integer(values), Self::Integer(other)) => extend(values, rows, other, range),
+            _ => unreachable!("both are the same column"),
+        }
+    }
+
+    fn select(&self, rows: &[usize]) -> Self {
+        fn pick<T: Copy>(values: &[T], rows: &[usize]) -> Vec<T> {
+            if values.is_empty() {
+                return Vec::new();
+            }
+            rows.iter().map(|&row| values[row]).collect()
+        }
+        match self {
+            Self::Double(values) => Self::Double(pick(values, rows)),
+            Self::Integer(values) => Self::Integer(pick(values, rows)),
+        }
+    }
+}
+
+/// An optional column stays empty until its first value.
+#[inline]
+fn push<T: Missing>(values: &mut Vec<T>, row: usize, value: T, optional: bool) {
+    if optional && values.is_empty() {
+        if value.is_missing() {
+            return;
+        }
+        values.resize(row, T::MISSING);
+    }
+    values.push(value);
+}
+
+fn extend<T: Missing>(values: &mut Vec<T>, rows: usize, other: &[T], range: Range<usize>) {
+    if !other.is_empty() {
+        values.resize(rows, T::MISSING);
+        values.extend_from_slice(&other[range]);
+    } else if !values.is_empty() {
+        values.resize(rows + range.len(), T::MISSING);
+    }
+}
+
+impl Default for Bars {
+    fn default() -> Self {
+        Self {
+            timestamps: Vec::new(),
+            columns: COLUMNS.map(|column| ColumnValues::new(column.kind)),
+        }
+    }
 }
 
 impl Bars {
     /// No bars, with room for `capacity`.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self {
-            timestamp: Vec::with_capacity(capacity),
-            open: Vec::with_capacity(capacity),
-            high: Vec::with_capacity(capacity),
-            low: Vec::with_capacity(capacity),
-            close: Vec::with_capacity(capacity),
-            volume: Vec::with_capacity(capacity),
-            vwap: Vec::new(),
-            trades: Vec::new(),
+        let mut bars = Self {
+            timestamps: Vec::with_capacity(capacity),
+            ..Self::default()
+        };
+        for (values, column) in bars.columns.iter_mut().zip(&COLUMNS) {
+            if !column.optional {
+                values.reserve(capacity);
+            }
         }
+        bars
     }
 
-    /// How many bars.
+    /// Number of bars.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.timestamp.len()
+        self.timestamps.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.timestamp.is_empty()
+        self.timestamps.is_empty()
     }
 
     /// Adds one bar at the end.
+    #[inline]
     pub fn push(&mut self, bar: &Bar) {
-        let before = self.len();
-        match bar.vwap {
-            Some(vwap) => {
-                self.vwap.resize(before, f64::NAN);
-                self.vwap.push(vwap);
-            }
-            None if !self.vwap.is_empty() => self.vwap.push(f64::NAN),
-            None => {}
+        let row = self.len();
+        let values = bar.values();
+        for (index, column) in self.columns.iter_mut().enumerate() {
+            column.push(row, values[index], COLUMNS[index].optional);
         }
-        match bar.trades {
-            Some(trades) => {
-                self.trades.resize(before, NO_TRADES);
-                self.trades.push(trades);
-            }
-            None if !self.trades.is_empty() => self.trades.push(NO_TRADES),
-            None => {}
-        }
-        self.timestamp.push(bar.timestamp.micros());
-        self.open.push(bar.open);
-        self.high.push(bar.high);
-        self.low.push(bar.low);
-        self.close.push(bar.close);
-        self.volume.push(bar.volume);
+        self.timestamps.push(bar.timestamp.micros());
     }
 
     /// The bar at `index`.
     ///
     /// # Panics
     ///
-    /// When `index` is not below [`len`](Self::len).
+    /// If `index` isn't below [`len`](Self::len).
     #[must_use]
     pub fn get(&self, index: usize) -> Bar {
-        Bar {
-            timestamp: Timestamp::from_micros(self.timestamp[index]),
-            open: self.open[index],
-            high: self.high[index],
-            low: self.low[index],
-            close: self.close[index],
-            volume: self.volume[index],
-            vwap: self.vwap.get(index).copied().filter(|v| !v.is_nan()),
-            trades: self.trades.get(index).copied().filter(|n| *n != NO_TRADES),
-        }
+        let timestamp = Timestamp::from_micros(self.timestamps[index]);
+        let values = std::array::from_fn(|column| self.columns[column].get(index));
+        Bar::from_values(timestamp, values)
     }
 
     /// The bars one by one.
@@ -107,30 +194,14 @@ impl Bars {
 
     /// Adds the bars of `range` in `other` at the end.
     pub fn extend_from(&mut self, other: &Self, range: Range<usize>) {
-        let before = self.len();
-        let added = range.len();
-        if !other.vwap.is_empty() {
-            self.vwap.resize(before, f64::NAN);
-            self.vwap.extend_from_slice(&other.vwap[range.clone()]);
-        } else if !self.vwap.is_empty() {
-            self.vwap.resize(before + added, f64::NAN);
+        let rows = self.len();
+        for (values, other) in self.columns.iter_mut().zip(&other.columns) {
+            values.extend_from(rows, other, range.clone());
         }
-        if !other.trades.is_empty() {
-            self.trades.resize(before, NO_TRADES);
-            self.trades.extend_from_slice(&other.trades[range.clone()]);
-        } else if !self.trades.is_empty() {
-            self.trades.resize(before + added, NO_TRADES);
-        }
-        self.timestamp
-            .extend_from_slice(&other.timestamp[range.clone()]);
-        self.open.extend_from_slice(&other.open[range.clone()]);
-        self.high.extend_from_slice(&other.high[range.clone()]);
-        self.low.extend_from_slice(&other.low[range.clone()]);
-        self.close.extend_from_slice(&other.close[range.clone()]);
-        self.volume.extend_from_slice(&other.volume[range]);
+        self.timestamps.extend_from_slice(&other.timestamps[range]);
     }
 
-    /// Adds all bars of `other` at the end; takes its columns as they are where there were none before.
+    /// Adds all bars of `other` at the end; takes its columns without a copy if there were no bars.
     pub fn append(&mut self, other: Self) {
         if self.is_empty() {
             *self = other;
@@ -150,121 +221,83 @@ impl Bars {
     /// The bars at `indices`, in that order.
     #[must_use]
     pub fn select(&self, indices: &[usize]) -> Self {
-        fn pick<T: Copy>(column: &[T], indices: &[usize]) -> Vec<T> {
-            if column.is_empty() {
-                return Vec::new();
-            }
-            indices.iter().map(|&index| column[index]).collect()
-        }
         Self {
-            timestamp: pick(&self.timestamp, indices),
-            open: pick(&self.open, indices),
-            high: pick(&self.high, indices),
-            low: pick(&self.low, indices),
-            close: pick(&self.close, indices),
-            volume: pick(&self.volume, indices),
-            vwap: pick(&self.vwap, indices),
-            trades: pick(&self.trades, indices),
+            timestamps: indices
+                .iter()
+                .map(|&index| self.timestamps[index])
+                .collect(),
+            columns: std::array::from_fn(|column| self.columns[column].select(indices)),
         }
     }
 
-    /// Whether timestamps only grow, so that no key stands twice.
+    /// Turns the order round.
+    pub fn reverse(&mut self) {
+        self.timestamps.reverse();
+        self.columns.iter_mut().for_each(ColumnValues::reverse);
+    }
+
+    /// Whether the timestamps grow strictly: each key is there once, in order.
     #[must_use]
     pub fn is_sorted_unique(&self) -> bool {
-        self.timestamp.windows(2).all(|pair| pair[0] < pair[1])
+        self.timestamps.windows(2).all(|pair| pair[0] < pair[1])
     }
 
     /// Timestamps in microseconds since 1970, UTC.
     #[must_use]
     pub fn timestamps(&self) -> &[i64] {
-        &self.timestamp
+        &self.timestamps
     }
 
-    /// Moves every timestamp by `micros`; for dumps that label a bar's close.
+    /// Moves every timestamp by `micros`; for dumps that label a bar by its close.
     pub fn shift(&mut self, micros: i64) {
-        for timestamp in &mut self.timestamp {
+        for timestamp in &mut self.timestamps {
             *timestamp += micros;
         }
     }
 
-    /// Changes timestamps in place; for callers that settle local times after the whole file is known.
+    /// Timestamps to be changed in place; for callers that resolve local times at the end of a file.
     pub fn timestamps_mut(&mut self) -> &mut [i64] {
-        &mut self.timestamp
+        &mut self.timestamps
     }
 
-    /// The columns, to be built into Arrow arrays without a copy.
+    /// Whether any bar may have an optional value.
     #[must_use]
-    pub fn into_columns(self) -> Columns {
-        Columns {
-            timestamp: self.timestamp,
-            prices: [self.open, self.high, self.low, self.close],
-            volume: self.volume,
-            vwap: self.vwap,
-            trades: self.trades,
-        }
+    pub fn has_optional_values(&self) -> bool {
+        let mut columns = self.columns.iter().zip(&COLUMNS);
+        columns.any(|(values, column)| column.optional && !values.is_empty())
     }
 
-    /// The bars of `columns`.
+    /// The values of one column, by its index in [`COLUMNS`].
+    #[must_use]
+    pub fn column(&self, index: usize) -> &ColumnValues {
+        &self.columns[index]
+    }
+
+    /// Timestamps and columns, to be built into Arrow arrays without a copy.
+    #[must_use]
+    pub fn into_columns(self) -> (Vec<i64>, [ColumnValues; COLUMN_COUNT]) {
+        (self.timestamps, self.columns)
+    }
+
+    /// Bars from timestamps and columns in the order of [`COLUMNS`].
     ///
     /// # Panics
     ///
-    /// When the columns differ in length.
+    /// If the columns differ in length; an optional column may also be empty.
     #[must_use]
-    pub fn from_columns(columns: Columns) -> Self {
-        let len = columns.timestamp.len();
-        let [open, high, low, close] = columns.prices;
-        assert!(
-            [&open, &high, &low, &close, &columns.volume]
-                .iter()
-                .all(|column| column.len() == len)
-                && (columns.vwap.is_empty() || columns.vwap.len() == len)
-                && (columns.trades.is_empty() || columns.trades.len() == len),
-            "columns of bars differ in length"
-        );
+    pub fn from_columns(timestamps: Vec<i64>, columns: [ColumnValues; COLUMN_COUNT]) -> Self {
+        let rows = timestamps.len();
+        for (values, column) in columns.iter().zip(&COLUMNS) {
+            assert!(
+                values.len() == rows || column.optional && values.is_empty(),
+                "columns of bars differ in length"
+            );
+        }
         Self {
-            timestamp: columns.timestamp,
-            open,
-            high,
-            low,
-            close,
-            volume: columns.volume,
-            vwap: columns.vwap,
-            trades: columns.trades,
+            timestamps,
+            columns,
         }
     }
-
-    /// Open, high, low and close, then volume.
-    #[must_use]
-    pub fn values(&self) -> [&[f64]; 5] {
-        [&self.open, &self.high, &self.low, &self.close, &self.volume]
-    }
-
-    /// The vwap column: empty, or one entry a bar, NaN where it is missing.
-    #[must_use]
-    pub fn vwap(&self) -> &[f64] {
-        &self.vwap
-    }
-
-    /// The trades column: empty, or one entry a bar, [`NO_TRADES`] where it is missing.
-    #[must_use]
-    pub fn trades(&self) -> &[i64] {
-        &self.trades
-    }
-}
-
-/// The columns of [`Bars`], bare.
-#[derive(Clone, Debug, Default)]
-pub struct Columns {
-    /// Microseconds since 1970, UTC.
-    pub timestamp: Vec<i64>,
-    /// Open, high, low, close.
-    pub prices: [Vec<f64>; 4],
-    /// Volumes.
-    pub volume: Vec<f64>,
-    /// Empty, or NaN where missing.
-    pub vwap: Vec<f64>,
-    /// Empty, or [`NO_TRADES`] where missing.
-    pub trades: Vec<i64>,
 }
 
 impl FromIterator<Bar> for Bars {
@@ -283,14 +316,13 @@ mod tests {
 
     fn bar(minute: i64, vwap: Option<f64>, trades: Option<i64>) -> Bar {
         Bar {
-            timestamp: Timestamp::from_micros(minute * 60_000_000),
-            open: 1.0,
-            high: 2.0,
-            low: 0.5,
-            close: 1.5,
-            volume: 10.0,
             vwap,
             trades,
+            ..Bar::new(
+                Timestamp::from_micros(minute * 60_000_000),
+                [1.0, 2.0, 0.5, 1.5],
+                10.0,
+            )
         }
     }
 
@@ -313,8 +345,9 @@ mod tests {
             bars.select(&[3, 0]).iter().collect::<Vec<_>>(),
             [rows[3], rows[0]]
         );
+        let (timestamps, columns) = bars.clone().into_columns();
         assert_eq!(
-            Bars::from_columns(bars.clone().into_columns())
+            Bars::from_columns(timestamps, columns)
                 .iter()
                 .collect::<Vec<_>>(),
             rows

@@ -163,15 +163,12 @@ mod tests {
     fn pairs(prices: &[f64], factor: f64, volume_factor: f64, step: f64) -> Vec<(Bar, Bar)> {
         (prices.iter().enumerate())
             .map(|(place, price)| {
-                let bar = |close: f64, volume: f64| Bar {
-                    timestamp: Timestamp::from_micros(place as i64 * 60_000_000),
-                    open: close,
-                    high: close,
-                    low: close,
-                    close,
-                    volume,
-                    vwap: None,
-                    trades: None,
+                let bar = |close: f64, volume: f64| {
+                    Bar::new(
+                        Timestamp::from_micros(place as i64 * 60_000_000),
+                        [close, close, close, close],
+                        volume,
+                    )
                 };
                 let volume = 1_000.0 + 37.0 * place as f64;
                 let new = (price / factor / step).round().max(1.0) * step;

@@ -5,6 +5,7 @@
 mod bar;
 mod bars;
 mod basis_change;
+pub mod columns;
 mod conflict;
 mod interval;
 mod reject;
@@ -16,7 +17,7 @@ mod time;
 mod zone;
 
 pub use bar::Bar;
-pub use bars::{Bars, Columns, NO_TRADES};
+pub use bars::{Bars, ColumnValues};
 pub use basis_change::{BasisChange, Split};
 pub use conflict::{OnConflict, UnknownOnConflict};
 pub use interval::{Interval, UnknownInterval};

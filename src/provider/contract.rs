@@ -150,14 +150,9 @@ impl Provider for Paged {
             .iter()
             .filter(|t| t.as_str() != "NOSUCHTICKER");
         let bars = [noon + 6 * 3_600_000_000, noon + 7 * 3_600_000_000].map(|micros| Bar {
-            timestamp: Timestamp::from_micros(micros),
-            open: 1.0,
-            high: 1.0,
-            low: 1.0,
-            close: 1.0,
-            volume: 0.0,
             vwap: Some(1.0),
             trades: Some(1),
+            ..Bar::new(Timestamp::from_micros(micros), [1.0, 1.0, 1.0, 1.0], 0.0)
         });
         let rows = Rows {
             bars: bars.into_iter().collect(),

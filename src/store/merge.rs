@@ -39,10 +39,7 @@ pub(crate) fn sort(bars: Bars, on_conflict: OnConflict) -> Sorted {
         let (old, new) = (bars.get(*before), bars.get(place));
         if old.is_identical(&new) {
             out.identical += 1;
-            // The fuller of two that agree stays.
-            if old.vwap.is_none() && new.vwap.is_some()
-                || old.trades.is_none() && new.trades.is_some()
-            {
+            if old.lacks_a_value_of(&new) {
                 *before = place;
             }
         } else if on_conflict == OnConflict::Update {
@@ -102,16 +99,11 @@ mod tests {
     use crate::model::Source;
 
     fn bar(minute: i64, close: f64) -> Bar {
-        Bar {
-            timestamp: Timestamp::from_micros(minute * 60_000_000),
-            open: close,
-            high: close,
-            low: close,
-            close,
-            volume: 1.0,
-            vwap: None,
-            trades: None,
-        }
+        Bar::new(
+            Timestamp::from_micros(minute * 60_000_000),
+            [close, close, close, close],
+            1.0,
+        )
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 mod bundles;
 mod catalog;
+pub mod columns;
 mod commit;
 mod coverage;
 mod drop_bars;
@@ -44,6 +45,7 @@ mod verify;
 mod views;
 
 pub use bundles::{AppliedBundle, CommitMark, PartitionFile};
+pub use columns::{bars_from_batch, scan_schema};
 pub use commit::{Committed, Offer, Tally};
 pub use coverage::{CoverageEntry, CoverageStatus};
 pub use drop_bars::Dropped;
@@ -57,7 +59,6 @@ pub use reader::{ConflictRow, Reader, RunRow, SeriesRow, SessionCount, TargetRow
 pub use refills::RefillAttempts;
 pub use repair::{Repaired, repair};
 pub use restated::Comparison;
-pub use rows::{bar_fields, bars_from_batch, bars_into_arrays, scan_schema, timestamp_type};
 pub use run::RunId;
 pub use scan::Scan;
 pub use seal::Sealed;

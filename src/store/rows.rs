@@ -3,14 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, RecordBatch,
-    StringArray, TimestampMicrosecondArray,
-};
-use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, TimeUnit};
+use arrow::array::{DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::Int32Type;
 
-use crate::model::{Bars, Columns, NO_TRADES, Source};
+use crate::model::{Bars, Source};
+
+use super::columns::{bars_from_batch, bars_into_arrays, commit_seqs, scan_schema, sources};
 
 /// Bars of one series as they are staged, sorted by timestamp.
 ///
@@ -43,25 +41,29 @@ impl StagedRows {
         self.bars.is_empty()
     }
 
-    fn source_place(&mut self, source: &Source) -> i32 {
-        let place = self.sources.iter().position(|known| known == source);
-        place.unwrap_or_else(|| {
-            self.sources.push(source.clone());
+    /// The index of the source called `name`, which is added if it is new.
+    pub fn source_index(&mut self, name: &str) -> i32 {
+        let known = self
+            .sources
+            .iter()
+            .position(|source| source.as_str() == name);
+        known.unwrap_or_else(|| {
+            self.sources.push(Source::new(name));
             self.sources.len() - 1
         }) as i32
     }
 
     /// Adds the rows of `range` in `other` at the end.
     pub fn extend_from(&mut self, other: &Self, range: Range<usize>) {
-        let places: Vec<i32> = other
+        let indices: Vec<i32> = other
             .sources
             .iter()
-            .map(|source| self.source_place(source))
+            .map(|source| self.source_index(source.as_str()))
             .collect();
         self.source.extend(
             other.source[range.clone()]
                 .iter()
-                .map(|&place| places[place as usize]),
+                .map(|&index| indices[index as usize]),
         );
         self.commit_seq
             .extend_from_slice(&other.commit_seq[range.clone()]);
@@ -162,124 +164,17 @@ impl StagedRows {
 
     /// The rows of an Arrow batch of [`scan_schema`]; `None` when it has other columns.
     pub fn from_batch(batch: &RecordBatch) -> Option<Self> {
-        let bars = bars_from_batch(batch)?;
-        let source = batch
-            .column(8)
-            .as_any()
-            .downcast_ref::<DictionaryArray<Int32Type>>()?;
-        let names = source.values().as_any().downcast_ref::<StringArray>()?;
-        let commit_seq = batch.column(9).as_any().downcast_ref::<Int64Array>()?;
+        let (source, names) = sources(batch)?;
         Some(Self {
-            bars,
-            source: source.keys().values().to_vec(),
+            bars: bars_from_batch(batch)?,
+            source: source.to_vec(),
             sources: names
                 .iter()
                 .map(|name| Source::new(name.unwrap_or("")))
                 .collect(),
-            commit_seq: commit_seq.values().to_vec(),
+            commit_seq: commit_seqs(batch)?.to_vec(),
         })
     }
-}
-
-/// Columns of a scan: timestamp, open, high, low, close, volume, vwap, trades, source, `commit_seq`.
-pub fn scan_schema() -> SchemaRef {
-    let source = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let mut fields = bar_fields();
-    fields.push(Field::new("source", source, false));
-    fields.push(Field::new("commit_seq", DataType::Int64, false));
-    Arc::new(Schema::new(fields))
-}
-
-/// The type of a bar's timestamp in Arrow.
-pub fn timestamp_type() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-}
-
-/// The fields of a bar, timestamp first.
-pub fn bar_fields() -> Vec<Field> {
-    let double = |name: &str, nullable| Field::new(name, DataType::Float64, nullable);
-    vec![
-        Field::new("timestamp", timestamp_type(), false),
-        double("open", false),
-        double("high", false),
-        double("low", false),
-        double("close", false),
-        double("volume", false),
-        double("vwap", true),
-        Field::new("trades", DataType::Int64, true),
-    ]
-}
-
-/// The eight arrays of a bar, in the order of [`bar_fields`].
-pub fn bars_into_arrays(bars: Bars) -> Vec<ArrayRef> {
-    let rows = bars.len();
-    let Columns {
-        timestamp,
-        prices,
-        volume,
-        vwap,
-        trades,
-    } = bars.into_columns();
-    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(10);
-    arrays.push(Arc::new(
-        TimestampMicrosecondArray::from(timestamp).with_timezone("UTC"),
-    ));
-    for column in prices {
-        arrays.push(Arc::new(Float64Array::from(column)));
-    }
-    arrays.push(Arc::new(Float64Array::from(volume)));
-    arrays.push(if vwap.is_empty() {
-        Arc::new(Float64Array::new_null(rows))
-    } else {
-        let nulls = NullBuffer::new(BooleanBuffer::collect_bool(rows, |row| !vwap[row].is_nan()));
-        Arc::new(Float64Array::new(ScalarBuffer::from(vwap), Some(nulls)))
-    });
-    arrays.push(if trades.is_empty() {
-        Arc::new(Int64Array::new_null(rows))
-    } else {
-        let nulls = NullBuffer::new(BooleanBuffer::collect_bool(rows, |row| {
-            trades[row] != NO_TRADES
-        }));
-        Arc::new(Int64Array::new(ScalarBuffer::from(trades), Some(nulls)))
-    });
-    arrays
-}
-
-/// The bars of the first eight columns of a batch; `None` when they are of other types.
-pub fn bars_from_batch(batch: &RecordBatch) -> Option<Bars> {
-    if batch.num_columns() < 8 {
-        return None;
-    }
-    let double = |place: usize| batch.column(place).as_any().downcast_ref::<Float64Array>();
-    let timestamp = batch
-        .column(0)
-        .as_any()
-        .downcast_ref::<TimestampMicrosecondArray>()?;
-    let vwap = double(6)?;
-    let trades = batch.column(7).as_any().downcast_ref::<Int64Array>()?;
-    Some(Bars::from_columns(Columns {
-        timestamp: timestamp.values().to_vec(),
-        prices: [
-            double(1)?.values().to_vec(),
-            double(2)?.values().to_vec(),
-            double(3)?.values().to_vec(),
-            double(4)?.values().to_vec(),
-        ],
-        volume: double(5)?.values().to_vec(),
-        vwap: if vwap.null_count() == vwap.len() {
-            Vec::new()
-        } else {
-            vwap.iter().map(|value| value.unwrap_or(f64::NAN)).collect()
-        },
-        trades: if trades.null_count() == trades.len() {
-            Vec::new()
-        } else {
-            trades
-                .iter()
-                .map(|value| value.unwrap_or(NO_TRADES))
-                .collect()
-        },
-    }))
 }
 
 #[cfg(test)]
@@ -291,14 +186,13 @@ mod tests {
         let bars = minutes
             .iter()
             .map(|minute| Bar {
-                timestamp: Timestamp::from_micros(minute * 60_000_000),
-                open: close,
-                high: close,
-                low: close,
-                close,
-                volume: 1.0,
                 vwap: (minute % 2 == 0).then_some(close),
                 trades: (minute % 3 == 0).then_some(*minute),
+                ..Bar::new(
+                    Timestamp::from_micros(minute * 60_000_000),
+                    [close, close, close, close],
+                    1.0,
+                )
             })
             .collect();
         StagedRows::of_commit(bars, &Source::new(if seq == 1 { "a" } else { "b" }), seq)

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use arrow::array::{Array, BooleanArray, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 
 use crate::model::TimeRange;
 
+use super::columns::{commit_seqs, timestamps};
 use super::error::Error;
 use super::lake::BATCH_ROWS;
 use super::lake::read::{Batches, Partition};
@@ -118,11 +119,10 @@ impl Scan {
         if self.after_seq == 0 && self.through_seq == u64::MAX {
             return batch;
         }
-        let Some(seqs) = batch.column(9).as_any().downcast_ref::<Int64Array>() else {
+        let Some(seqs) = commit_seqs(&batch) else {
             return batch;
         };
         let wanted: BooleanArray = seqs
-            .values()
             .iter()
             .map(|seq| Some(self.after_seq < *seq as u64 && *seq as u64 <= self.through_seq))
             .collect();
@@ -133,11 +133,7 @@ impl Scan {
 impl Current {
     /// The batch with the hot rows that stand before its end.
     fn merge_up_to_end_of(&mut self, batch: RecordBatch) -> RecordBatch {
-        let timestamps = batch
-            .column(0)
-            .as_any()
-            .downcast_ref::<TimestampMicrosecondArray>();
-        let Some(last) = timestamps.and_then(|column| column.values().last().copied()) else {
+        let Some(last) = timestamps(&batch).and_then(|times| times.last().copied()) else {
             return batch;
         };
         let hot = &self.hot.bars.timestamps()[self.hot_at..];

@@ -24,10 +24,11 @@ use parquet::schema::types::ColumnPath;
 
 use crate::model::Bars;
 
+use super::columns::{BAR_COLUMNS, bar_fields, bars_from_batch, bars_into_arrays};
 use super::durable::{self, Digest, HashedFile};
 use super::error::{Damage, Error, IoContext};
+use super::lake::encoding;
 use super::layout::Layout;
-use super::rows::{bar_fields, bars_from_batch, bars_into_arrays};
 
 /// Rows in a row group at most.
 const ROW_GROUP_ROWS: usize = 131_072;
@@ -35,7 +36,6 @@ const ROW_GROUP_ROWS: usize = 131_072;
 const PAGE_ROWS: usize = 8_192;
 /// Rows that stand encoded side by side while a segment is written.
 const BATCH_ROWS: usize = 131_072;
-const BAR_COLUMNS: usize = 8;
 
 /// The column that tells rows of one part from those of another.
 pub(super) const PART_COLUMN: &str = "part_id";
@@ -100,7 +100,7 @@ fn properties() -> WriterProperties {
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Chunk);
-    for name in ["timestamp", "trades", PART_COLUMN] {
+    for name in encoding::delta_columns().chain([PART_COLUMN]) {
         builder =
             builder.set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
     }

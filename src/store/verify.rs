@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use crate::model::{SeriesKey, TimeRange};
 
 use super::catalog::{PartitionMeta, SeriesMeta};
+use super::columns::timestamps;
 use super::drop_bars::recount;
 use super::durable;
 use super::error::{Damage, Error};
@@ -18,7 +19,7 @@ use super::layout::{Layout, PartitionKey};
 use super::publish;
 use super::reader::Reader;
 use super::recover;
-use super::rows::{StagedRows, bars_from_batch};
+use super::rows::StagedRows;
 use super::segment;
 
 /// What a verification went through and found.
@@ -205,7 +206,7 @@ pub(super) fn check_partition(
         let batch = batch.map_err(|error| unreadable(error.to_string()))?;
         let types = || unreadable("its columns are of other types".to_owned());
         hasher.update(&batch).ok_or_else(types)?;
-        for timestamp in bars_from_batch(&batch).ok_or_else(types)?.timestamps() {
+        for timestamp in timestamps(&batch).ok_or_else(types)? {
             if *timestamp <= last || !year.contains(*timestamp) {
                 return Err(unreadable(
                     "its rows are not sorted, unique and of its year".to_owned(),

@@ -5,16 +5,16 @@ use std::path::Path;
 
 use duckdb::Connection;
 
+use crate::model::columns::COLUMNS;
 use crate::model::{Interval, year_start_micros};
 
 use super::catalog::use_utc;
+use super::columns::{sql_list, sql_type};
 use super::error::Error;
 use super::folder;
 use super::layout::{Layout, PARTITION_FILE, PartitionKey};
 use super::reader::Reader;
 use super::segment::PART_COLUMN;
-
-const BAR_COLUMNS: &str = "open, high, low, close, volume, vwap, trades, source, commit_seq";
 
 /// Letters that DuckDB takes for a pattern in a file's name. (A path with `?` holds no store.)
 const PATTERN: [char; 2] = ['[', '*'];
@@ -90,6 +90,7 @@ impl Reader {
             }
         }
         let lake = folder::real(&self.layout.lake());
+        let columns = columns_after_timestamp();
         for (interval, list) in lists {
             let before = format!("{}/interval={interval}/ticker=", lake.display());
             let after = format!("/{PARTITION_FILE}");
@@ -106,7 +107,7 @@ impl Reader {
                 "/year=2025".len() + after.len()
             );
             selects.push(format!(
-                "SELECT {ticker} AS ticker, timestamp, {BAR_COLUMNS}, {}::SMALLINT AS interval
+                "SELECT {ticker} AS ticker, timestamp, {columns}, {}::SMALLINT AS interval
                  FROM read_parquet(getvariable('{variable}'), filename = true, hive_partitioning = false)",
                 interval.minutes()
             ));
@@ -178,6 +179,7 @@ impl Reader {
     }
 
     fn bars_view(&self, mut selects: Vec<String>) -> Result<String, Error> {
+        let columns = columns_after_timestamp();
         if self.catalog.is_some() {
             let hidden = |commit_seq: &str| -> String {
                 self.overlay
@@ -194,7 +196,7 @@ impl Reader {
                     .collect()
             };
             selects.push(format!(
-                "SELECT s.ticker, h.timestamp, {BAR_COLUMNS}, s.interval
+                "SELECT s.ticker, h.timestamp, {columns}, s.interval
                  FROM staging.main.hot h JOIN staging.main.series s USING (series_id) JOIN staging.main.sources USING (source_id) WHERE true{}",
                 hidden("h.commit_seq")
             ));
@@ -204,7 +206,7 @@ impl Reader {
                     .map(|name| file(&self.layout.segment(name)))
                     .collect();
                 selects.push(format!(
-                    "SELECT s.ticker, h.timestamp, {BAR_COLUMNS}, s.interval
+                    "SELECT s.ticker, h.timestamp, {columns}, s.interval
                      FROM read_parquet([{}], hive_partitioning = false) h JOIN staging.main.segment_parts p USING ({PART_COLUMN})
                        JOIN staging.main.series s USING (series_id) JOIN staging.main.sources USING (source_id) WHERE true{}",
                     files.join(", "),
@@ -213,12 +215,15 @@ impl Reader {
             }
         }
         if selects.is_empty() {
-            selects.push(
-                "SELECT NULL::VARCHAR AS ticker, NULL::TIMESTAMPTZ AS timestamp, NULL::DOUBLE AS open, NULL::DOUBLE AS high,
-                     NULL::DOUBLE AS low, NULL::DOUBLE AS close, NULL::DOUBLE AS volume, NULL::DOUBLE AS vwap, NULL::BIGINT AS trades,
-                     NULL::VARCHAR AS source, NULL::BIGINT AS commit_seq, NULL::SMALLINT AS interval WHERE false"
-                    .to_owned(),
-            );
+            let values: Vec<String> = COLUMNS
+                .iter()
+                .map(|column| format!("NULL::{} AS {}", sql_type(column.kind), column.name))
+                .collect();
+            selects.push(format!(
+                "SELECT NULL::VARCHAR AS ticker, NULL::TIMESTAMPTZ AS timestamp, {},
+                     NULL::VARCHAR AS source, NULL::BIGINT AS commit_seq, NULL::SMALLINT AS interval WHERE false",
+                values.join(", ")
+            ));
         }
         Ok(format!(
             "CREATE TEMP VIEW bars AS {}",
@@ -235,10 +240,16 @@ CREATE TEMP VIEW conflicts AS SELECT s.interval, s.ticker, c.* EXCLUDE (series_i
 CREATE TEMP VIEW runs AS SELECT run_id AS run, command, started_at, finished_at, status, summary FROM staging.main.runs;
 ";
 
+/// The columns of a bar after its timestamp, for a SELECT list.
+fn columns_after_timestamp() -> String {
+    format!("{}, source, commit_seq", sql_list(""))
+}
+
 /// The bars of one file.
 fn select_one(key: &PartitionKey, path: &Path) -> String {
+    let columns = columns_after_timestamp();
     format!(
-        "SELECT {} AS ticker, timestamp, {BAR_COLUMNS}, {}::SMALLINT AS interval
+        "SELECT {} AS ticker, timestamp, {columns}, {}::SMALLINT AS interval
          FROM read_parquet({}, hive_partitioning = false)",
         text(key.series.ticker.as_str()),
         key.series.interval.minutes(),

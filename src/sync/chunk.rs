@@ -8,7 +8,10 @@ use super::column::{ColumnClock, Misfit, Repeated};
 use super::errors::Error;
 use super::source::{Batches, SourceError};
 use super::target::{NUMBER_NAMES, NumberColumn, Target, VOLUME};
-use crate::model::{NO_TRADES, SeriesKey, Timestamp};
+use crate::model::columns::Missing;
+use crate::model::{SeriesKey, Timestamp};
+
+const NO_TRADES: i64 = i64::MISSING;
 
 /// Bars of one series, sorted, column by column.
 #[derive(Debug, Default)]

@@ -3,10 +3,8 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
-use arrow::datatypes::{Field, Schema};
+use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -18,9 +16,9 @@ use crate::bundle::archive::{MANIFEST, header, write_end, write_member};
 use crate::bundle::digest::sha256;
 use crate::bundle::entry::member_path;
 use crate::bundle::{Entry, Manifest, Totals};
-use crate::model::{Interval, SeriesKey, Ticker};
+use crate::model::{Bar, Bars, Interval, SeriesKey, Ticker, Timestamp};
 use crate::store::PartitionKey;
-use crate::store::lake::write::file_schema;
+use crate::store::columns::{bar_fields, bars_into_arrays};
 
 /// The bytes of the second member of [`small`]: the partition of A.
 fn partition() -> Vec<u8> {
@@ -63,23 +61,19 @@ pub(super) fn path_of(ticker: &str) -> String {
 
 /// A partition's columns with `rows` rows, written as `properties` say.
 fn forged(rows: i64, source: &str, properties: WriterProperties) -> Vec<u8> {
-    let timestamps: Vec<i64> = (0..rows).map(|row| START + row * 60_000_000).collect();
-    let prices = || -> ArrayRef { Arc::new(Float64Array::from(vec![1.0; rows as usize])) };
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(TimestampMicrosecondArray::from(timestamps).with_timezone("UTC")),
-        prices(),
-        prices(),
-        prices(),
-        prices(),
-        prices(),
-        Arc::new(Float64Array::new_null(rows as usize)),
-        Arc::new(Int64Array::new_null(rows as usize)),
-        Arc::new(StringArray::from(vec![source; rows as usize])),
-        Arc::new(Int64Array::from(vec![1; rows as usize])),
-    ];
-    let batch = RecordBatch::try_new(file_schema(), columns).unwrap();
+    let bars: Bars = (0..rows)
+        .map(|row| Timestamp::from_micros(START + row * 60_000_000))
+        .map(|timestamp| Bar::new(timestamp, [1.0; 4], 1.0))
+        .collect();
+    let mut columns = bars_into_arrays(bars);
+    columns.push(Arc::new(StringArray::from(vec![source; rows as usize])));
+    columns.push(Arc::new(Int64Array::from(vec![1; rows as usize])));
+    let mut fields = bar_fields();
+    fields.push(Field::new("source", DataType::Utf8, false));
+    fields.push(Field::new("commit_seq", DataType::Int64, false));
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
     let mut out = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut out, file_schema(), Some(properties)).unwrap();
+    let mut writer = ArrowWriter::try_new(&mut out, batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     out
@@ -118,11 +112,7 @@ fn a_partition_that_would_unpack_to_very_much_is_refused_before_it_is_unpacked()
     let refused = verdict(&bundle_around(&path_of("A"), &plain)).unwrap_err();
     assert!(refused.contains("the footer lacks"), "{refused}");
 
-    let schema = Arc::new(Schema::new(vec![Field::new(
-        "x",
-        arrow::datatypes::DataType::Int64,
-        false,
-    )]));
+    let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Int64, false)]));
     let batch =
         RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from(vec![1]))]).unwrap();
     let mut other = Vec::new();

@@ -24,14 +24,13 @@ const START: i64 = 1_735_828_200_000_000;
 fn bars(minutes: std::ops::Range<i64>, price: f64) -> Bars {
     minutes
         .map(|minute| Bar {
-            timestamp: Timestamp::from_micros(START + minute * 60_000_000),
-            open: price,
-            high: price + 1.0,
-            low: price - 0.5,
-            close: price + 0.25,
-            volume: minute as f64,
             vwap: (minute % 2 == 0).then_some(price),
             trades: (minute % 3 == 0).then_some(minute),
+            ..Bar::new(
+                Timestamp::from_micros(START + minute * 60_000_000),
+                [price, price + 1.0, price - 0.5, price + 0.25],
+                minute as f64,
+            )
         })
         .collect()
 }

@@ -12,8 +12,7 @@ use serde_json::value::RawValue;
 
 use super::local_time::read_local_time;
 use crate::model::{
-    Bar, Bars, Columns, Interval, Local, Reason, Reject, Repeated, Timestamp, Zone,
-    resolve_repeated,
+    Bar, Bars, Interval, Local, Reason, Reject, Repeated, Timestamp, Zone, resolve_repeated,
 };
 use crate::provider::{BadRow, Query, Rows};
 
@@ -98,7 +97,7 @@ struct Table<'q> {
     ticker: &'q str,
     origin: &'q str,
     seen: u64,
-    columns: Columns,
+    bars: Bars,
     /// With the row's number, text and earlier instant.
     repeated: Vec<Repeated<(u64, &'q str, i64)>>,
     rejects: Vec<BadRow>,
@@ -114,13 +113,7 @@ impl<'q> Table<'q> {
             ticker: query.tickers.first().map_or("", |ticker| ticker.as_str()),
             origin,
             seen: 0,
-            columns: Columns {
-                timestamp: Vec::with_capacity(capacity),
-                prices: std::array::from_fn(|_| Vec::with_capacity(capacity)),
-                volume: Vec::with_capacity(capacity),
-                vwap: Vec::new(),
-                trades: Vec::new(),
-            },
+            bars: Bars::with_capacity(capacity),
             repeated: Vec::new(),
             rejects: Vec::new(),
             strange: false,
@@ -137,18 +130,12 @@ impl<'q> Table<'q> {
             Ok((bar, later)) => {
                 if let Some(second) = later {
                     self.repeated.push(Repeated {
-                        row: self.columns.timestamp.len(),
+                        row: self.bars.len(),
                         second,
                         origin: (self.seen, raw, bar.timestamp.micros()),
                     });
                 }
-                let columns = &mut self.columns;
-                columns.timestamp.push(bar.timestamp.micros());
-                let prices = [bar.open, bar.high, bar.low, bar.close];
-                for (column, price) in columns.prices.iter_mut().zip(prices) {
-                    column.push(price);
-                }
-                columns.volume.push(bar.volume);
+                self.bars.push(&bar);
             }
             Err(why) => self.reject(self.seen, raw, why),
         }
@@ -180,16 +167,16 @@ impl<'q> Table<'q> {
             return Err(dated(Reason::OtherTicker));
         }
         let number = |raw| number(raw).map_err(dated);
-        let bar = Bar {
-            timestamp: Timestamp::from_micros(micros),
-            open: number(row.open)?,
-            high: number(row.high)?,
-            low: number(row.low)?,
-            close: number(row.close)?,
-            volume: number(row.volume)?,
-            vwap: None,
-            trades: None,
-        };
+        let bar = Bar::new(
+            Timestamp::from_micros(micros),
+            [
+                number(row.open)?,
+                number(row.high)?,
+                number(row.low)?,
+                number(row.close)?,
+            ],
+            number(row.volume)?,
+        );
         bar.check().map_err(dated)?;
         Ok((bar, later))
     }
@@ -208,19 +195,16 @@ impl<'q> Table<'q> {
 
     /// The rows oldest first, local times that occur twice resolved.
     fn finish(mut self, interval: Interval) -> Rows {
-        let columns = &mut self.columns;
-        let len = columns.timestamp.len();
-        let newest_first = columns.timestamp.first() > columns.timestamp.last();
+        let mut bars = std::mem::take(&mut self.bars);
+        let len = bars.len();
+        let newest_first = bars.timestamps().first() > bars.timestamps().last();
         if newest_first {
-            columns.timestamp.reverse();
-            columns.prices.iter_mut().for_each(|c| c.reverse());
-            columns.volume.reverse();
+            bars.reverse();
             self.repeated.reverse();
             for entry in &mut self.repeated {
                 entry.row = len - 1 - entry.row;
             }
         }
-        let mut bars = Bars::from_columns(std::mem::take(&mut self.columns));
         let repeated = std::mem::take(&mut self.repeated);
         for entry in resolve_repeated(&mut bars, repeated, Some(interval)) {
             let (line, raw, at) = entry.origin;

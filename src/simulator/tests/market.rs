@@ -60,16 +60,7 @@ proptest! {
         let bars = rows(&symbol, interval, from, to, adjusted);
         prop_assert!(bars.windows(2).all(|pair| pair[0].at < pair[1].at));
         for row in &bars {
-            let bar = ModelBar {
-                timestamp: Timestamp::from_micros(row.at),
-                open: row.open,
-                high: row.high,
-                low: row.low,
-                close: row.close,
-                volume: row.volume,
-                vwap: None,
-                trades: None,
-            };
+            let bar = ModelBar::new(Timestamp::from_micros(row.at), [row.open, row.high, row.low, row.close], row.volume);
             prop_assert_eq!(bar.check(), Ok(()), "{} {:?}", &symbol, row);
             prop_assert_eq!(row.at % MINUTE_MICROS, 0);
         }

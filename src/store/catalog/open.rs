@@ -9,6 +9,7 @@ use std::sync::Arc;
 use duckdb::{AccessMode, Config, Connection, params};
 use uuid::Uuid;
 
+use crate::store::columns::sql_definitions;
 use crate::store::error::{Error, IoContext};
 use crate::store::lake::SCHEMA_VERSION;
 use crate::store::layout::Layout;
@@ -287,7 +288,11 @@ impl Catalog {
     fn make(&self) -> Result<Uuid, Error> {
         let store_id = Uuid::new_v4();
         self.transaction(|catalog| {
-            catalog.run(include_str!("schema.sql"))?;
+            let tables = include_str!("schema.sql")
+                .replace("$bars", &sql_definitions("", true))
+                .replace("$staged", &sql_definitions("staged_", false))
+                .replace("$offered", &sql_definitions("offered_", false));
+            catalog.run(&tables)?;
             catalog.set_meta("schema_version", &SCHEMA_VERSION.to_string())?;
             catalog.set_meta("store_id", &store_id.to_string())
         })?;

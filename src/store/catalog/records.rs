@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Date32Array, Float64Array, Int16Array, Int32Array, Int64Array, StringArray,
+    ArrayRef, Date32Array, Int16Array, Int32Array, Int64Array, StringArray,
     TimestampMicrosecondArray,
 };
 use chrono::NaiveDate;
 use duckdb::params;
 use uuid::Uuid;
 
-use crate::model::{Bar, DAY_MICROS, Provenance, SeriesKey, Timestamp, date_micros};
+use crate::model::columns::{COLUMNS, Column};
+use crate::model::{Bar, Bars, DAY_MICROS, Provenance, SeriesKey, Timestamp, date_micros};
+use crate::store::columns::{FIRST_VALUE, bars_into_arrays};
 use crate::store::error::Error;
 use crate::store::run::RunId;
 
@@ -69,7 +71,6 @@ pub(in crate::store) fn dates(values: impl Iterator<Item = NaiveDate>) -> ArrayR
 }
 
 impl Catalog {
-    /// Records commits.
     /// Records new series, all at once: a daily flat file brings ten thousand.
     pub fn insert_all_series(
         &self,
@@ -106,6 +107,7 @@ impl Catalog {
         )
     }
 
+    /// Records commits.
     pub fn insert_commits(&self, run: &RunId, commits: &[CommitRecord]) -> Result<(), Error> {
         let run = run.to_string();
         let ids: Vec<String> = commits
@@ -203,37 +205,11 @@ impl Catalog {
             return Ok(());
         }
         let run = run.to_string();
-        let side = |bar: fn(&ConflictRecord) -> &Bar,
-                    source: fn(&ConflictRecord) -> &str|
-         -> Vec<ArrayRef> {
-            let double = |value: fn(&Bar) -> f64| -> ArrayRef {
-                Arc::new(
-                    conflicts
-                        .iter()
-                        .map(|row| Some(value(bar(row))))
-                        .collect::<Float64Array>(),
-                )
-            };
-            vec![
-                double(|bar| bar.open),
-                double(|bar| bar.high),
-                double(|bar| bar.low),
-                double(|bar| bar.close),
-                double(|bar| bar.volume),
-                Arc::new(
-                    conflicts
-                        .iter()
-                        .map(|row| bar(row).vwap)
-                        .collect::<Float64Array>(),
-                ),
-                Arc::new(
-                    conflicts
-                        .iter()
-                        .map(|row| bar(row).trades)
-                        .collect::<Int64Array>(),
-                ),
-                texts(conflicts.iter().map(source)),
-            ]
+        let side = |bar: fn(&ConflictRecord) -> &Bar, source: fn(&ConflictRecord) -> &str| {
+            let bars: Bars = conflicts.iter().map(|row| *bar(row)).collect();
+            let mut arrays = bars_into_arrays(bars).split_off(FIRST_VALUE);
+            arrays.push(texts(conflicts.iter().map(source)));
+            arrays
         };
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(
@@ -250,15 +226,23 @@ impl Catalog {
         columns.push(texts(conflicts.iter().map(|_| run.as_str())));
         self.run("CREATE OR REPLACE TEMP TABLE offered_conflicts AS FROM conflicts LIMIT 0")?;
         self.append("offered_conflicts", columns)?;
-        self.run(
+        let same: Vec<String> = COLUMNS
+            .iter()
+            .map(|Column { name, optional, .. }| {
+                let equals = if *optional {
+                    "IS NOT DISTINCT FROM"
+                } else {
+                    "="
+                };
+                format!("c.offered_{name} {equals} o.offered_{name}")
+            })
+            .collect();
+        self.run(&format!(
             "INSERT INTO conflicts SELECT * FROM offered_conflicts o WHERE NOT EXISTS (
-                 SELECT 1 FROM conflicts c WHERE c.series_id = o.series_id AND c.timestamp = o.timestamp
-                   AND c.offered_open = o.offered_open AND c.offered_high = o.offered_high AND c.offered_low = o.offered_low
-                   AND c.offered_close = o.offered_close AND c.offered_volume = o.offered_volume
-                   AND c.offered_vwap IS NOT DISTINCT FROM o.offered_vwap
-                   AND c.offered_trades IS NOT DISTINCT FROM o.offered_trades);
+                 SELECT 1 FROM conflicts c WHERE c.series_id = o.series_id AND c.timestamp = o.timestamp AND {});
              DROP TABLE offered_conflicts",
-        )
+            same.join(" AND ")
+        ))
     }
 
     /// Adds to the counts a session.

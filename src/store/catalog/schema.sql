@@ -1,4 +1,5 @@
 -- The catalog's tables. No primary keys: the store keeps its keys by merging sorted timestamps (ARCHITECTURE.md).
+-- $bars, $staged and $offered are the columns of a bar, from src/model/columns.rs.
 CREATE TABLE meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL);
 CREATE TABLE series (
     series_id INTEGER NOT NULL, interval SMALLINT NOT NULL, ticker VARCHAR NOT NULL,
@@ -7,8 +8,7 @@ CREATE TABLE series (
 -- The hot tier.
 CREATE TABLE hot (
     series_id INTEGER NOT NULL, timestamp TIMESTAMPTZ NOT NULL,
-    open DOUBLE NOT NULL, high DOUBLE NOT NULL, low DOUBLE NOT NULL, close DOUBLE NOT NULL, volume DOUBLE NOT NULL,
-    vwap DOUBLE, trades BIGINT, source_id SMALLINT NOT NULL, commit_seq BIGINT NOT NULL
+    $bars, source_id SMALLINT NOT NULL, commit_seq BIGINT NOT NULL
 );
 -- Names of sources: a text in each hot row would cost a third of the append.
 CREATE TABLE sources (source_id SMALLINT NOT NULL, source VARCHAR NOT NULL);
@@ -32,10 +32,7 @@ CREATE TABLE commits (
 -- Offered values that differed from the staged ones.
 CREATE TABLE conflicts (
     series_id INTEGER NOT NULL, timestamp TIMESTAMPTZ NOT NULL,
-    staged_open DOUBLE, staged_high DOUBLE, staged_low DOUBLE, staged_close DOUBLE, staged_volume DOUBLE,
-    staged_vwap DOUBLE, staged_trades BIGINT, staged_source VARCHAR,
-    offered_open DOUBLE, offered_high DOUBLE, offered_low DOUBLE, offered_close DOUBLE, offered_volume DOUBLE,
-    offered_vwap DOUBLE, offered_trades BIGINT, offered_source VARCHAR,
+    $staged, staged_source VARCHAR, $offered, offered_source VARCHAR,
     resolution VARCHAR NOT NULL, run_id VARCHAR NOT NULL
 );
 -- What was asked, of whom, when, and how it was answered.

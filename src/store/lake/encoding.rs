@@ -8,6 +8,8 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::WriterPropertiesBuilder;
 use parquet::schema::types::ColumnPath;
 
+use crate::model::columns::{COLUMNS, Kind, Packing};
+
 /// Bytes that a plain price costs after zstd; a dictionary must promise less.
 const PLAIN_PRICE_BYTES: f64 = 1.6;
 /// Bytes that a byte-stream-split volume costs after zstd.
@@ -30,23 +32,17 @@ pub enum Choice {
     Split,
 }
 
-/// Chooses for prices.
+/// Chooses for the values of a column of doubles.
 #[must_use]
-pub fn price(values: &[f64]) -> Choice {
-    if dictionary_pays(values, PLAIN_PRICE_BYTES) {
+pub fn choose(packing: Packing, values: &[f64]) -> Choice {
+    let (bytes, otherwise) = match packing {
+        Packing::Volume => (SPLIT_VOLUME_BYTES, Choice::Split),
+        Packing::Price | Packing::Count => (PLAIN_PRICE_BYTES, Choice::Plain),
+    };
+    if dictionary_pays(values, bytes) {
         Choice::Dictionary
     } else {
-        Choice::Plain
-    }
-}
-
-/// Chooses for volumes.
-#[must_use]
-pub fn volume(values: &[f64]) -> Choice {
-    if dictionary_pays(values, SPLIT_VOLUME_BYTES) {
-        Choice::Dictionary
-    } else {
-        Choice::Split
+        otherwise
     }
 }
 
@@ -91,7 +87,13 @@ fn distinct_within(values: &[f64], most: usize) -> bool {
     true
 }
 
-/// Writes what was chosen for `name` into the writer's properties.
+/// The columns that are always written as deltas: timestamps and counts.
+pub fn delta_columns() -> impl Iterator<Item = &'static str> {
+    let integers = COLUMNS.iter().filter(|column| column.kind == Kind::Integer);
+    std::iter::once("timestamp").chain(integers.map(|column| column.name))
+}
+
+/// Sets the chosen encoding of the column `name` in the writer's properties.
 pub fn apply(
     builder: WriterPropertiesBuilder,
     name: &str,

@@ -7,6 +7,8 @@
 use parquet::basic::Compression;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
+use crate::store::columns::SCAN_COLUMNS;
+
 use super::footer::Footer;
 use super::thrift::{Kind, Refused, Thrift};
 use super::write::{CREATED_BY, sorting_columns};
@@ -16,7 +18,7 @@ pub(crate) const PARTITION_ROWS_MAX: u64 = 366 * 1_440;
 /// The largest file that is taken for a partition. Ten columns of eight bytes, not packed at all, are 42 MB.
 pub(crate) const PARTITION_BYTES_MAX: u64 = 64 << 20;
 /// Columns of a partition.
-const COLUMNS: usize = 10;
+const COLUMNS: usize = SCAN_COLUMNS;
 /// The footer of five row groups has 10 KB.
 const FOOTER_BYTES_MAX: usize = 1 << 20;
 /// Row groups at most; a partition has five.

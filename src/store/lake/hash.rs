@@ -1,13 +1,16 @@
 //! A hash over the values of rows, whatever encoding they are stored in.
 
-use arrow::array::{Array, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::array::{ArrowPrimitiveType, PrimitiveArray, TimestampMicrosecondArray};
-use arrow::datatypes::Int32Type;
+use arrow::array::{Array, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch};
+use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
 use xxhash_rust::xxh3::Xxh3;
 
-/// Hashes rows of [`scan_schema`](crate::store::scan_schema) batch by batch; how they are cut into batches does not count.
+use crate::model::columns::{COLUMNS, Kind};
+use crate::store::columns::{COMMIT_SEQ, FIRST_VALUE, SCAN_COLUMNS, SOURCE, TIMESTAMP, sources};
+
+/// Hashes rows of [`scan_schema`](crate::store::scan_schema) batch by batch. How the rows are cut
+/// into batches makes no difference.
 pub struct RowHasher {
-    columns: [Xxh3; 10],
+    columns: [Xxh3; SCAN_COLUMNS],
     rows: u64,
     run: (String, u64),
 }
@@ -15,7 +18,7 @@ pub struct RowHasher {
 impl Default for RowHasher {
     fn default() -> Self {
         Self {
-            columns: std::array::from_fn(|place| Xxh3::with_seed(place as u64)),
+            columns: std::array::from_fn(|column| Xxh3::with_seed(column as u64)),
             rows: 0,
             run: (String::new(), 0),
         }
@@ -23,71 +26,57 @@ impl Default for RowHasher {
 }
 
 impl RowHasher {
-    /// Takes in the rows of one batch; `None` when its columns are of other types.
+    /// Adds the rows of one batch; `None` if its columns have other types.
     #[must_use]
     pub fn update(&mut self, batch: &RecordBatch) -> Option<()> {
-        self.dense(
-            0,
-            batch
-                .column(0)
-                .as_any()
-                .downcast_ref::<TimestampMicrosecondArray>()?,
-        );
-        for place in 1..=5 {
-            self.dense(
-                place,
-                batch
-                    .column(place)
-                    .as_any()
-                    .downcast_ref::<Float64Array>()?,
-            );
+        self.required::<TimestampMicrosecondType>(batch, TIMESTAMP)?;
+        for (index, column) in COLUMNS.iter().enumerate() {
+            let index = FIRST_VALUE + index;
+            match (column.kind, column.optional) {
+                (Kind::Double, false) => self.required::<Float64Type>(batch, index)?,
+                (Kind::Integer, false) => self.required::<Int64Type>(batch, index)?,
+                (Kind::Double, true) => {
+                    self.optional::<Float64Type>(batch, index, f64::to_le_bytes)?;
+                }
+                (Kind::Integer, true) => {
+                    self.optional::<Int64Type>(batch, index, i64::to_le_bytes)?;
+                }
+            }
         }
-        let vwap = batch.column(6).as_any().downcast_ref::<Float64Array>()?;
-        let trades = batch.column(7).as_any().downcast_ref::<Int64Array>()?;
-        self.sparse(6, vwap, f64::to_le_bytes);
-        self.sparse(7, trades, i64::to_le_bytes);
-        let source = batch
-            .column(8)
-            .as_any()
-            .downcast_ref::<DictionaryArray<Int32Type>>()?;
-        let names = source.values().as_any().downcast_ref::<StringArray>()?;
-        let mut row = 0;
-        let keys = source.keys().values();
-        while row < keys.len() {
-            let key = keys[row];
-            let run = keys[row..]
-                .iter()
-                .take_while(|other| **other == key)
-                .count();
-            self.source(names.value(usize::try_from(key).ok()?), run as u64);
-            row += run;
+        let (keys, names) = sources(batch)?;
+        for run in keys.chunk_by(|a, b| a == b) {
+            self.source(names.value(usize::try_from(run[0]).ok()?), run.len() as u64);
         }
-        self.dense(9, batch.column(9).as_any().downcast_ref::<Int64Array>()?);
+        self.required::<Int64Type>(batch, COMMIT_SEQ)?;
         self.rows += batch.num_rows() as u64;
         Some(())
     }
 
-    fn dense<T: ArrowPrimitiveType>(&mut self, place: usize, column: &PrimitiveArray<T>) {
-        self.columns[place].update(column.values().inner().as_slice());
+    fn required<T: ArrowPrimitiveType>(&mut self, batch: &RecordBatch, index: usize) -> Option<()> {
+        let column = batch.column(index).as_primitive_opt::<T>()?;
+        self.columns[index].update(column.values().inner().as_slice());
+        Some(())
     }
 
-    /// Only values that are there count, each with its place, so that a column of nulls costs nothing.
-    fn sparse<T: ArrowPrimitiveType>(
+    /// Hashes only values that are present, each with its row number: a column of nulls costs nothing.
+    fn optional<T: ArrowPrimitiveType>(
         &mut self,
-        place: usize,
-        column: &PrimitiveArray<T>,
+        batch: &RecordBatch,
+        index: usize,
         bytes: impl Fn(T::Native) -> [u8; 8],
-    ) {
+    ) -> Option<()> {
+        let column: &PrimitiveArray<T> = batch.column(index).as_primitive_opt()?;
         if column.null_count() == column.len() {
-            return;
+            return Some(());
         }
-        let hash = &mut self.columns[place];
+        let hash = &mut self.columns[index];
         for (row, value) in column.iter().enumerate() {
             if let Some(value) = value {
                 hash.update(&(self.rows + row as u64).to_le_bytes());
                 hash.update(&bytes(value));
             }
         }
+        Some(())
     }
 
     fn source(&mut self, name: &str, rows: u64) {
@@ -100,13 +89,13 @@ impl RowHasher {
 
     fn end_run(&mut self) {
         if self.run.1 > 0 {
-            self.columns[8].update(self.run.0.as_bytes());
-            self.columns[8].update(&self.run.1.to_le_bytes());
+            self.columns[SOURCE].update(self.run.0.as_bytes());
+            self.columns[SOURCE].update(&self.run.1.to_le_bytes());
             self.run.1 = 0;
         }
     }
 
-    /// Rows taken in so far.
+    /// Number of rows so far.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows
@@ -134,14 +123,12 @@ mod tests {
     fn rows() -> StagedRows {
         let bars = (0..100)
             .map(|minute| Bar {
-                timestamp: Timestamp::from_micros(minute * 60_000_000),
-                open: 1.0,
-                high: 2.0,
-                low: 0.5,
-                close: 1.0 + minute as f64 / 1000.0,
-                volume: 5.0,
                 vwap: (minute % 7 == 0).then_some(1.25),
-                trades: None,
+                ..Bar::new(
+                    Timestamp::from_micros(minute * 60_000_000),
+                    [1.0, 2.0, 0.5, 1.0 + minute as f64 / 1000.0],
+                    5.0,
+                )
             })
             .collect();
         let mut rows = StagedRows::of_commit(bars, &Source::csv(), 3);

@@ -4,8 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use arrow::array::{Array, DictionaryArray, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::Int32Type;
+use arrow::array::{Array, RecordBatch};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -13,13 +12,14 @@ use parquet::arrow::arrow_reader::{
 use parquet::file::metadata::PageIndexPolicy;
 
 use crate::model::{Bars, TimeRange, Timestamp};
+use crate::store::columns::{bars_from_batch, commit_seqs, scan_schema};
 use crate::store::layout::PartitionKey;
-use crate::store::rows::{StagedRows, bars_from_batch};
+use crate::store::rows::StagedRows;
 
 use super::footer::Footer;
 use super::guard::{self, PARTITION_BYTES_MAX};
 use super::hash::RowHasher;
-use super::read::{BATCH_ROWS, read_schema};
+use super::read::BATCH_ROWS;
 
 /// The longest name of a source or an exchange that is taken.
 const NAME_BYTES_MAX: usize = 64;
@@ -74,7 +74,7 @@ impl Image {
         guarded(|| {
             let options = ArrowReaderOptions::new()
                 .with_page_index_policy(PageIndexPolicy::Skip)
-                .with_schema(read_schema());
+                .with_schema(scan_schema());
             let metadata =
                 ArrowReaderMetadata::load(&bytes, options).map_err(|error| error.to_string())?;
             guard::pages(&bytes, metadata.metadata())?;
@@ -147,7 +147,7 @@ impl Image {
             {
                 return Err(format!("the row {} is no bar: {}", bad.0.timestamp, bad.1));
             }
-            for seq in seqs.values() {
+            for seq in seqs {
                 let seq = u64::try_from(*seq).map_err(|_| "a row names no commit")?;
                 commits = (commits.0.min(seq), commits.1.max(seq));
             }
@@ -206,12 +206,11 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Bars and commits of a batch whose columns are all there and full.
-fn columns(batch: &RecordBatch) -> Result<(Bars, &Int64Array), Unsound> {
-    let full = [0, 1, 2, 3, 4, 5, 8, 9]
-        .iter()
-        .all(|place| batch.column(*place).logical_null_count() == 0);
-    let seqs = batch.column(9).as_any().downcast_ref::<Int64Array>();
-    match (bars_from_batch(batch), seqs) {
+fn columns(batch: &RecordBatch) -> Result<(Bars, &[i64]), Unsound> {
+    let schema = scan_schema();
+    let mut columns = schema.fields().iter().zip(batch.columns());
+    let full = columns.all(|(field, array)| field.is_nullable() || array.logical_null_count() == 0);
+    match (bars_from_batch(batch), commit_seqs(batch)) {
         (Some(bars), Some(seqs)) if full => Ok((bars, seqs)),
         _ => Err("its columns are of other types".to_owned()),
     }
@@ -220,23 +219,9 @@ fn columns(batch: &RecordBatch) -> Result<(Bars, &Int64Array), Unsound> {
 /// Adds the sources that rows of the batch have.
 fn sources_of(batch: &RecordBatch, sources: &mut BTreeSet<String>) -> Result<(), Unsound> {
     let types = "its columns are of other types";
-    let column = batch
-        .column(8)
-        .as_any()
-        .downcast_ref::<DictionaryArray<Int32Type>>()
-        .ok_or(types)?;
-    let names = column
-        .values()
-        .as_any()
-        .downcast_ref::<StringArray>()
-        .ok_or(types)?;
-    let mut last = None;
-    for key in column.keys().values() {
-        if last == Some(*key) {
-            continue;
-        }
-        last = Some(*key);
-        let name = names.value(usize::try_from(*key).map_err(|_| types)?);
+    let (keys, names) = crate::store::columns::sources(batch).ok_or(types)?;
+    for run in keys.chunk_by(|a, b| a == b) {
+        let name = names.value(usize::try_from(run[0]).map_err(|_| types)?);
         if !is_name(name) {
             return Err("a row names no source".to_owned());
         }

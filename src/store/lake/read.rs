@@ -2,10 +2,8 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch, TimestampMicrosecondArray};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -13,12 +11,12 @@ use parquet::arrow::arrow_reader::{
 };
 
 use crate::model::{Source, TimeRange, Timestamp};
+use crate::store::columns::{self, TIMESTAMP, scan_schema};
 use crate::store::error::{Error, IoContext};
-use crate::store::rows::{StagedRows, scan_schema};
+use crate::store::rows::StagedRows;
 
 use super::footer::Footer;
 use super::hash::RowHasher;
-use super::write::file_schema;
 
 /// Rows in a batch at most.
 pub const BATCH_ROWS: usize = 65_536;
@@ -42,7 +40,7 @@ impl Partition {
         };
         let options = ArrowReaderOptions::new()
             .with_page_index_policy(parquet::file::metadata::PageIndexPolicy::Optional)
-            .with_schema(read_schema());
+            .with_schema(scan_schema());
         let metadata = ArrowReaderMetadata::load(&file, options)
             .map_err(|error| unreadable(error.to_string()))?;
         let file_metadata = metadata.metadata().file_metadata();
@@ -83,7 +81,7 @@ impl Partition {
     pub fn bounds(&self) -> Option<(Timestamp, Timestamp)> {
         let groups = self.metadata.metadata().row_groups();
         let of = |group: &parquet::file::metadata::RowGroupMetaData| match group
-            .column(0)
+            .column(TIMESTAMP)
             .statistics()?
         {
             parquet::file::statistics::Statistics::Int64(values) => {
@@ -99,7 +97,7 @@ impl Partition {
     /// All timestamps.
     pub fn timestamps(&self) -> Result<Vec<i64>, Error> {
         let builder = self.builder()?;
-        let mask = ProjectionMask::roots(builder.parquet_schema(), [0]);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), [TIMESTAMP]);
         let reader = builder
             .with_projection(mask)
             .with_batch_size(BATCH_ROWS)
@@ -108,12 +106,9 @@ impl Partition {
         let mut timestamps = Vec::with_capacity(self.footer.rows as usize);
         for batch in reader {
             let batch = batch.map_err(|error| self.unreadable(error))?;
-            let column = batch
-                .column(0)
-                .as_any()
-                .downcast_ref::<TimestampMicrosecondArray>()
-                .ok_or_else(|| self.unreadable("its timestamps are of another type"))?;
-            timestamps.extend_from_slice(column.values());
+            let some = columns::timestamps(&batch)
+                .ok_or_else(|| self.unreadable("its timestamps have another type"))?;
+            timestamps.extend_from_slice(some);
         }
         Ok(timestamps)
     }
@@ -179,14 +174,6 @@ impl Partition {
         }
         Ok(rows)
     }
-}
-
-/// The file's columns, with the source as a dictionary: one text a run instead of one a row.
-pub(super) fn read_schema() -> SchemaRef {
-    let mut fields: Vec<_> = file_schema().fields().iter().cloned().collect();
-    let dictionary = scan_schema().field(8).clone();
-    fields[8] = Arc::new(dictionary);
-    Arc::new(Schema::new(fields))
 }
 
 /// The rows of a partition, batch by batch.

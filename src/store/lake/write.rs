@@ -1,10 +1,9 @@
 //! Encoding one partition.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use arrow::array::{Float64Array, RecordBatch};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Float64Type;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -14,7 +13,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::schema::types::ColumnPath;
 use uuid::Uuid;
 
+use crate::model::columns::COLUMNS;
 use crate::model::{Provenance, Timestamp};
+use crate::store::columns::{FIRST_VALUE, TIMESTAMP};
 use crate::store::durable::{Digest, Flush, HashedFile};
 use crate::store::error::{Error, IoContext};
 use crate::store::layout::PartitionKey;
@@ -47,22 +48,6 @@ pub(crate) struct Stamp<'a> {
     pub commit_seq: u64,
     pub commit_id: Uuid,
     pub provenance: &'a Provenance,
-}
-
-/// Columns of a partition's file: those of a scan, and the source as plain text.
-pub fn file_schema() -> SchemaRef {
-    let mut fields = crate::store::rows::bar_fields();
-    fields.push(Field::new(
-        "source",
-        arrow::datatypes::DataType::Utf8,
-        false,
-    ));
-    fields.push(Field::new(
-        "commit_seq",
-        arrow::datatypes::DataType::Int64,
-        false,
-    ));
-    Arc::new(Schema::new(fields))
 }
 
 /// Encodes `rows` (sorted, unique, of one UTC year) into a new file at `path`, to be flushed as `flush` says.
@@ -177,7 +162,7 @@ fn unwritable(path: &Path, reason: &str) -> Error {
 /// By timestamp, ascending: what a footer says of each row group.
 pub(super) fn sorting_columns() -> Vec<SortingColumn> {
     vec![SortingColumn {
-        column_idx: 0,
+        column_idx: TIMESTAMP as i32,
         descending: false,
         nulls_first: false,
     }]
@@ -196,30 +181,18 @@ fn properties(batch: &RecordBatch, footer: Vec<KeyValue>) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_sorting_columns(Some(sorting_columns()))
         .set_key_value_metadata(Some(footer));
-    for name in ["timestamp", "trades"] {
+    for name in encoding::delta_columns() {
         builder =
             builder.set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
     }
     for name in ["source", "commit_seq"] {
         builder = builder.set_column_dictionary_enabled(ColumnPath::from(name), true);
     }
-    for (place, name) in ["open", "high", "low", "close", "volume", "vwap"]
-        .into_iter()
-        .enumerate()
-    {
-        let Some(column) = batch
-            .column(place + 1)
-            .as_any()
-            .downcast_ref::<Float64Array>()
-        else {
-            continue;
-        };
-        let choice = if name == "volume" {
-            encoding::volume(column.values())
-        } else {
-            encoding::price(column.values())
-        };
-        builder = encoding::apply(builder, name, choice);
+    for (column, array) in COLUMNS.iter().zip(&batch.columns()[FIRST_VALUE..]) {
+        if let Some(values) = array.as_primitive_opt::<Float64Type>() {
+            let choice = encoding::choose(column.packing, values.values());
+            builder = encoding::apply(builder, column.name, choice);
+        }
     }
     builder.build()
 }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use duckdb::params;
 use uuid::Uuid;
 
+use crate::model::columns::{COLUMN_COUNT, COLUMNS, Value};
 use crate::model::{Bar, SeriesKey, Timestamp};
+use crate::store::columns::sql_list;
 use crate::store::error::Error;
 
 use super::Reader;
@@ -92,30 +94,35 @@ impl Reader {
             .iter()
             .map(|(key, meta)| (meta.id, key))
             .collect();
-        let rows = self.catalog()?.rows(
-            "SELECT series_id, epoch_us(timestamp), staged_open, staged_high, staged_low, staged_close, staged_volume, staged_vwap,
-                 staged_trades, staged_source, offered_open, offered_high, offered_low, offered_close, offered_volume, offered_vwap,
-                 offered_trades, offered_source, resolution, run_id
+        let sql = format!(
+            "SELECT series_id, epoch_us(timestamp), {}, {}, staged_source, offered_source, resolution, run_id
              FROM conflicts ORDER BY series_id, timestamp, run_id",
-            [],
-            |row| {
-                let timestamp = Timestamp::from_micros(row.get(1)?);
-                let bar = |at: usize| -> duckdb::Result<Bar> {
-                    Ok(Bar {
-                        timestamp,
-                        open: row.get(at)?,
-                        high: row.get(at + 1)?,
-                        low: row.get(at + 2)?,
-                        close: row.get(at + 3)?,
-                        volume: row.get(at + 4)?,
-                        vwap: row.get(at + 5)?,
-                        trades: row.get(at + 6)?,
-                    })
-                };
-                let words: [String; 4] = [row.get(9)?, row.get(17)?, row.get(18)?, row.get(19)?];
-                Ok((row.get::<_, i32>(0)?, bar(2)?, bar(10)?, words))
-            },
-        )?;
+            sql_list("staged_"),
+            sql_list("offered_")
+        );
+        let rows = self.catalog()?.rows(&sql, [], |row| {
+            let timestamp = Timestamp::from_micros(row.get(1)?);
+            let bar = |first: usize| -> duckdb::Result<Bar> {
+                let mut values = COLUMNS.map(|column| Value::missing(column.kind));
+                for (value, index) in values.iter_mut().zip(first..) {
+                    *value = match value {
+                        Value::Double(_) => Value::double(row.get(index)?),
+                        Value::Integer(_) => Value::integer(row.get(index)?),
+                    };
+                }
+                Ok(Bar::from_values(timestamp, values))
+            };
+            let staged = bar(2)?;
+            let offered = bar(2 + COLUMN_COUNT)?;
+            let words = 2 + 2 * COLUMN_COUNT;
+            let words: [String; 4] = [
+                row.get(words)?,
+                row.get(words + 1)?,
+                row.get(words + 2)?,
+                row.get(words + 3)?,
+            ];
+            Ok((row.get::<_, i32>(0)?, staged, offered, words))
+        })?;
         let named = |(id, staged, offered, [staged_source, offered_source, resolution, run]): (
             i32,
             Bar,

@@ -19,14 +19,13 @@ fn rows() -> StagedRows {
         .map(|n: i64| {
             let close = 100.0 + (n % 37) as f64 / 100.0;
             Bar {
-                timestamp: Timestamp::from_micros((START + 60 + n) * 60_000_000),
-                open: close - 0.01,
-                high: close + 0.05,
-                low: close - 0.07,
-                close,
-                volume: (n * 7919 % 1000) as f64 + 0.5,
                 vwap: (n % 3 != 0).then_some(close + 0.001),
                 trades: (n % 5 != 0).then_some(n % 11),
+                ..Bar::new(
+                    Timestamp::from_micros((START + 60 + n) * 60_000_000),
+                    [close - 0.01, close + 0.05, close - 0.07, close],
+                    (n * 7919 % 1000) as f64 + 0.5,
+                )
             }
         })
         .collect();

@@ -48,16 +48,11 @@ fn provenance() -> Provenance {
 }
 
 fn bar(minute: i64, close: f64) -> Bar {
-    Bar {
-        timestamp: Timestamp::from_micros(minute * 60_000_000),
-        open: close,
-        high: close,
-        low: close,
-        close,
-        volume: 10.0,
-        vwap: None,
-        trades: None,
-    }
+    Bar::new(
+        Timestamp::from_micros(minute * 60_000_000),
+        [close, close, close, close],
+        10.0,
+    )
 }
 
 /// Minute 0 of the tests: an hour before the year 2025, so that small ranges cross into another partition.

@@ -118,15 +118,12 @@ impl Bench {
         };
         let rows = self.simulator.handle().bars(&query).unwrap();
         (rows.into_iter())
-            .map(|row| Bar {
-                timestamp: Timestamp::from_micros(row.at),
-                open: row.open,
-                high: row.high,
-                low: row.low,
-                close: row.close,
-                volume: row.volume,
-                vwap: None,
-                trades: None,
+            .map(|row| {
+                Bar::new(
+                    Timestamp::from_micros(row.at),
+                    [row.open, row.high, row.low, row.close],
+                    row.volume,
+                )
             })
             // The service sends what can be no bar, too.
             .filter(|bar| bar.check().is_ok())

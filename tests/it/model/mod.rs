@@ -59,15 +59,12 @@ fn series(ticker: &str) -> SeriesKey {
 }
 
 fn offer(ticker: &str, rows: &[(i64, f64)], on_conflict: OnConflict) -> Offer {
-    let bar = |(minute, price): &(i64, f64)| Bar {
-        timestamp: Timestamp::from_micros((START + minute) * 60_000_000),
-        open: *price,
-        high: *price,
-        low: *price,
-        close: *price,
-        volume: 10.0,
-        vwap: None,
-        trades: None,
+    let bar = |(minute, price): &(i64, f64)| {
+        Bar::new(
+            Timestamp::from_micros((START + minute) * 60_000_000),
+            [*price, *price, *price, *price],
+            10.0,
+        )
     };
     Offer {
         series: series(ticker),

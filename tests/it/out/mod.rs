@@ -28,15 +28,17 @@ fn at(text: &str) -> Timestamp {
 /// One-minute steps from `from` on, each bar a little higher.
 fn minutes(from: &str, count: i64) -> Bars {
     (0..count)
-        .map(|number| Bar {
-            timestamp: Timestamp::from_micros(at(from).micros() + number * 60_000_000),
-            open: 10.0 + number as f64 / 100.0,
-            high: 12.25 + number as f64 / 100.0,
-            low: 9.5,
-            close: 11.1,
-            volume: 100.0 + number as f64,
-            vwap: None,
-            trades: None,
+        .map(|number| {
+            Bar::new(
+                Timestamp::from_micros(at(from).micros() + number * 60_000_000),
+                [
+                    10.0 + number as f64 / 100.0,
+                    12.25 + number as f64 / 100.0,
+                    9.5,
+                    11.1,
+                ],
+                100.0 + number as f64,
+            )
         })
         .collect()
 }

@@ -33,14 +33,12 @@ fn awkward() -> Memory {
         1e-5,
     ];
     let bars = prices.into_iter().enumerate().map(|(index, price)| Bar {
-        timestamp: Timestamp::from_micros(START + index as i64 * MINUTE),
-        open: price,
-        high: price * 2.0,
-        low: price / 2.0,
-        close: price * 1.5,
-        volume: (index * 1_000_003) as f64,
-        vwap: None,
         trades: Some(index as i64),
+        ..Bar::new(
+            Timestamp::from_micros(START + index as i64 * MINUTE),
+            [price, price * 2.0, price / 2.0, price * 1.5],
+            (index * 1_000_003) as f64,
+        )
     });
     memory.commit("AAPL", bars);
     memory

@@ -102,14 +102,13 @@ pub fn table(db: &Database, name: &str) -> String {
 pub fn bar(minute: i64) -> Bar {
     let open = 100.0 + (minute % 97) as f64 / 8.0;
     Bar {
-        timestamp: Timestamp::from_micros(START + minute * MINUTE),
-        open,
-        high: open + 1.25,
-        low: open - 1.5,
-        close: open + 0.5,
-        volume: 1000.0 + minute as f64,
         vwap: (minute % 3 == 0).then_some(open + 0.125),
         trades: (minute % 4 == 0).then_some(minute),
+        ..Bar::new(
+            Timestamp::from_micros(START + minute * MINUTE),
+            [open, open + 1.25, open - 1.5, open + 0.5],
+            1000.0 + minute as f64,
+        )
     }
 }
 

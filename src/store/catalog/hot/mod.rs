@@ -7,16 +7,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray,
+    ArrayRef, AsArray, Int16Array, Int32Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
 };
+use arrow::datatypes::{Int32Type, Int64Type};
 use duckdb::params;
 
-use crate::model::{
-    Bars, Columns, DAY_MICROS, NO_TRADES, Source, TimeRange, Timestamp, year_start_micros,
+use crate::model::{Bars, DAY_MICROS, Source, TimeRange, Timestamp, year_start_micros};
+use crate::store::columns::{
+    BAR_COLUMNS, COMMIT_SEQ, FIRST_VALUE, SCAN_COLUMNS, SOURCE, TIMESTAMP, bars_from_arrays,
+    bars_into_arrays, sql_list,
 };
 use crate::store::error::Error;
-use crate::store::rows::{StagedRows, bars_into_arrays};
+use crate::store::rows::StagedRows;
 
 use super::Catalog;
 
@@ -53,7 +55,13 @@ const APPEND_ROWS: usize = 122_880;
 /// The hot tier with its sources by name.
 const HOT: &str = "hot JOIN sources USING (source_id)";
 
-const COLUMNS: &str = "epoch_us(timestamp), open, high, low, close, volume, vwap, trades, source, commit_seq, series_id";
+/// The SELECT list of hot rows: the columns of a scan, the timestamp as an integer, and the series.
+fn select_list() -> String {
+    format!(
+        "epoch_us(timestamp), {}, source, commit_seq, series_id",
+        sql_list("")
+    )
+}
 
 /// Rows on their way into the hot tier.
 #[derive(Default)]
@@ -196,15 +204,16 @@ impl Catalog {
     fn table_rows(&self, series: &[i32], range: TimeRange) -> Result<HotRows, Error> {
         let bounds = bounds(range);
         let by_range = "timestamp >= ? AND timestamp < ?";
+        let columns = select_list();
         let mut out = HotRows::new();
         if let [one] = series {
             let sql = format!(
-                "SELECT {COLUMNS} FROM {HOT} WHERE {by_range} AND series_id = {one} ORDER BY timestamp"
+                "SELECT {columns} FROM {HOT} WHERE {by_range} AND series_id = {one} ORDER BY timestamp"
             );
             self.collect_hot(&sql, bounds, &mut out)?;
         } else if !series.is_empty() {
             let sql = format!(
-                "SELECT {COLUMNS} FROM {HOT} WHERE {by_range} AND series_id IN ({}) ORDER BY series_id, timestamp",
+                "SELECT {columns} FROM {HOT} WHERE {by_range} AND series_id IN ({}) ORDER BY series_id, timestamp",
                 listed(series)
             );
             self.collect_hot(&sql, bounds, &mut out)?;
@@ -285,80 +294,26 @@ fn bounds(range: TimeRange) -> [duckdb::types::Value; 2] {
 
 /// Splits one batch of hot rows into runs of one series each.
 fn collect_batch(batch: &RecordBatch, out: &mut HotRows) -> Option<()> {
-    let int = |place: usize| batch.column(place).as_any().downcast_ref::<Int64Array>();
-    let double = |place: usize| batch.column(place).as_any().downcast_ref::<Float64Array>();
-    let timestamp = int(0)?.values();
-    let prices = [double(1)?, double(2)?, double(3)?, double(4)?];
-    let volume = double(5)?;
-    let vwap = double(6)?;
-    let trades = int(7)?;
-    let source = batch.column(8).as_any().downcast_ref::<StringArray>()?;
-    let commit_seq = int(9)?.values();
-    let series = batch
-        .column(10)
-        .as_any()
-        .downcast_ref::<Int32Array>()?
-        .values();
-    let mut row = 0;
-    while row < series.len() {
-        let id = series[row];
-        let end = row
-            + series[row..]
-                .iter()
-                .take_while(|other| **other == id)
-                .count();
-        let range = row..end;
-        let mut part = StagedRows {
-            bars: Bars::from_columns(Columns {
-                timestamp: timestamp[range.clone()].to_vec(),
-                prices: prices.map(|column| column.values()[range.clone()].to_vec()),
-                volume: volume.values()[range.clone()].to_vec(),
-                vwap: if vwap.null_count() == vwap.len() {
-                    Vec::new()
-                } else {
-                    range
-                        .clone()
-                        .map(|r| {
-                            if vwap.is_null(r) {
-                                f64::NAN
-                            } else {
-                                vwap.value(r)
-                            }
-                        })
-                        .collect()
-                },
-                trades: if trades.null_count() == trades.len() {
-                    Vec::new()
-                } else {
-                    range
-                        .clone()
-                        .map(|r| {
-                            if trades.is_null(r) {
-                                NO_TRADES
-                            } else {
-                                trades.value(r)
-                            }
-                        })
-                        .collect()
-                },
-            }),
-            source: Vec::with_capacity(range.len()),
-            sources: Vec::new(),
-            commit_seq: commit_seq[range.clone()].to_vec(),
-        };
-        for r in range {
-            let name = source.value(r);
-            let place = match part.sources.iter().position(|known| known.as_str() == name) {
-                Some(place) => place,
-                None => {
-                    part.sources.push(Source::new(name));
-                    part.sources.len() - 1
-                }
-            };
-            part.source.push(place as i32);
-        }
-        out.entry(id).or_default().append(part);
-        row = end;
+    let integers = |column: usize| batch.column(column).as_primitive_opt::<Int64Type>();
+    let timestamps = integers(TIMESTAMP)?.values().to_vec();
+    let mut rows = StagedRows {
+        bars: bars_from_arrays(timestamps, &batch.columns()[FIRST_VALUE..BAR_COLUMNS])?,
+        source: Vec::with_capacity(batch.num_rows()),
+        sources: Vec::new(),
+        commit_seq: integers(COMMIT_SEQ)?.values().to_vec(),
+    };
+    for name in batch.column(SOURCE).as_string_opt::<i32>()? {
+        let index = rows.source_index(name.unwrap_or_default());
+        rows.source.push(index);
+    }
+    let series = batch.column(SCAN_COLUMNS).as_primitive_opt::<Int32Type>()?;
+    let mut start = 0;
+    for run in series.values().chunk_by(|a, b| a == b) {
+        let end = start + run.len();
+        out.entry(run[0])
+            .or_default()
+            .append(rows.slice(start..end));
+        start = end;
     }
     Some(())
 }
