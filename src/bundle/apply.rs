@@ -1,4 +1,4 @@
-//! Apply: the bars of a bundle into a store, by ordinary commits.
+//! Apply: commits the bars of a bundle to a store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek};
@@ -7,31 +7,34 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::archive::Archive;
+use super::defect::Defect;
 use super::error::Error;
 use super::manifest::Manifest;
-use super::verify::{Sound, open};
+use super::verify::{VerifiedBundle, open};
 use crate::model::{OnConflict, SeriesKey, TimeRange, Timestamp};
 use crate::report::{Counts, Event, Observer, RunReport, Stop, UnitReport, UnitStatus};
 use crate::store::{AppliedBundle, Offer, Reader, Refusal, RunId, Store};
 
-/// Rows that go into one commit, unless one partition alone has more.
+/// The most rows in one commit, unless one partition alone has more.
 const PIECE_ROWS: u64 = 262_144;
-/// Offers in one commit at most.
+/// The most offers in one commit.
 const PIECE_OFFERS: usize = 256;
 
-/// Partitions decoded and ready for one commit.
+/// Decoded partitions for one commit.
 #[derive(Default)]
 struct Piece {
     offers: Vec<Offer>,
-    /// How many partitions each ticker has in it.
+    /// The number of partitions of each ticker.
     partitions: BTreeMap<String, u64>,
     rows: u64,
     bytes: u64,
 }
 
-/// A delta changes what its base brought; a store that lacks the base is refused. `reader` is `None` where there is no store.
+/// Refuses a bundle made with `--since` if the store lacks its base. `reader` is `None` if there is
+/// no store.
 ///
-/// The base is there when it was applied, or when the store knows the base's last commit, as a copy of the store does.
+/// A store has the base if the base was applied, or if it has the base's last commit, as a copy of
+/// the source store does.
 pub fn check_base(reader: Option<&Reader>, manifest: &Manifest) -> Result<(), Error> {
     let Some(base) = &manifest.base else {
         return Ok(());
@@ -55,15 +58,16 @@ pub fn check_base(reader: Option<&Reader>, manifest: &Manifest) -> Result<(), Er
     Err(Error::BaseMissing(Box::new(base.clone())))
 }
 
-/// Commits all bars of a bundle under `on_conflict`, each with its own source, and records at the end that it was applied.
+/// Commits all bars of a bundle under `on_conflict`, each with its own source, and then records that
+/// the bundle was applied.
 ///
-/// Bars that are staged with the same values are skipped and counted, under `fail` too: whoever applies a bundle again asks
-/// for what is there. Stopped or killed, it converges when it is run again.
+/// Bars that are staged with the same values are skipped and counted, under `fail` too, so a bundle
+/// can be applied again, also after a stop or a kill.
 #[allow(clippy::too_many_arguments)]
 pub fn apply<R: Read + Seek + Send>(
     store: &Store,
     run: &RunId,
-    bundle: Sound<R>,
+    bundle: VerifiedBundle<R>,
     name: &str,
     on_conflict: OnConflict,
     applied_at: Timestamp,
@@ -71,7 +75,7 @@ pub fn apply<R: Read + Seek + Send>(
     stop: &Stop,
 ) -> Result<RunReport, Error> {
     let began = Instant::now();
-    let Sound(mut archive) = bundle;
+    let VerifiedBundle(mut archive) = bundle;
     let manifest = Arc::clone(archive.manifest());
     let hash = archive.hash().to_owned();
     let reader = store.reader()?;
@@ -81,10 +85,10 @@ pub fn apply<R: Read + Seek + Send>(
         unit: "bytes",
         total: manifest.totals.bytes,
     });
-    let mut tally = Applying::new(&manifest);
+    let mut state = ApplyState::new(&manifest);
     archive.rewind()?;
     std::thread::scope(|scope| {
-        // Nothing waits between them: one piece is decoded while the one before is committed.
+        // A channel without a buffer: one piece is decoded while the previous one is committed.
         let (sender, pieces) = sync_channel::<Result<Piece, Error>>(0);
         let archive = &mut archive;
         scope.spawn(move || read_pieces(archive, on_conflict, &sender));
@@ -92,20 +96,20 @@ pub fn apply<R: Read + Seek + Send>(
             if stop.is_set() {
                 break;
             }
-            tally.commit(store, run, piece?, observer)?;
+            state.commit(store, run, piece?, observer)?;
             crate::crash_point!("bundle.apply.between-commits");
         }
         Ok::<(), Error>(())
     })?;
     let interrupted = stop.is_set();
-    if !interrupted && tally.refused.is_empty() {
+    if !interrupted && state.refused.is_empty() {
         crate::crash_point!("bundle.apply.before-record");
         store.record_bundle(
             run,
             &AppliedBundle {
                 manifest: hash,
                 store_id: manifest.store_id,
-                commit_seq: manifest.commit.as_ref().map_or(0, |commit| commit.seq),
+                commit_seq: manifest.last_seq(),
                 filter: manifest.filter.to_json(),
                 bars: manifest.totals.rows,
                 applied_at,
@@ -113,21 +117,19 @@ pub fn apply<R: Read + Seek + Send>(
         )?;
         crate::crash_point!("bundle.apply.after-record");
     }
-    Ok(tally.conclude(name, began.elapsed(), interrupted))
+    Ok(state.conclude(name, began.elapsed(), interrupted))
 }
 
-/// Refuses a bundle if a newer one of the same part of the same store was applied: under `update` it would put
-/// older values back.
+/// Refuses a bundle if a newer one of the same store and filter was applied: under `update` it would
+/// put older values back.
 ///
-/// How far a bundle reaches is its own claim, so a forged one can make true ones look older. The user can then
-/// apply them without this check.
+/// The reach of a bundle is its own claim, so a forged bundle can make true ones look older. The
+/// user can then apply those without this check.
 pub fn check_order(reader: &Reader, manifest: &Manifest) -> Result<(), Error> {
-    let through = manifest.commit.as_ref().map_or(0, |commit| commit.seq);
+    let last = manifest.last_seq();
     let filter = manifest.filter.to_json();
-    let newer = (reader.applied_bundles()?.into_iter()).find(|bundle| {
-        bundle.store_id == manifest.store_id
-            && bundle.filter == filter
-            && bundle.commit_seq > through
+    let newer = reader.applied_bundles()?.into_iter().find(|bundle| {
+        bundle.store_id == manifest.store_id && bundle.filter == filter && bundle.commit_seq > last
     });
     match newer {
         Some(newer) => Err(Error::Superseded {
@@ -138,7 +140,7 @@ pub fn check_order(reader: &Reader, manifest: &Manifest) -> Result<(), Error> {
     }
 }
 
-/// Decodes the partitions one after another and sends them in pieces, until nobody takes them any more.
+/// Decodes the partitions in order and sends them in pieces, until the receiver is gone.
 fn read_pieces<R: Read + Seek>(
     archive: &mut Archive<R>,
     on_conflict: OnConflict,
@@ -167,22 +169,22 @@ fn add_partition<R: Read + Seek>(
     on_conflict: OnConflict,
     piece: &mut Piece,
 ) -> Result<bool, Error> {
-    let Some((place, bytes)) = archive.next_partition()? else {
+    let Some((index, bytes)) = archive.next_partition()? else {
         return Ok(false);
     };
-    let entry = &archive.manifest().partitions[place];
-    // The file is read a second time: that it is still the same is not taken for granted.
+    let entry = &archive.manifest().partitions[index];
+    // This is the second read of the file: it may have changed since it was verified.
     let image = open(entry, bytes)?;
-    let damaged = |why: &str| super::Fault::Unsound {
+    let damaged = |why: &str| Defect::Invalid {
         path: entry.path.clone(),
         why: why.to_owned(),
     };
     let key = entry
         .key()
-        .ok_or_else(|| damaged("its path names no partition"))?;
+        .ok_or_else(|| damaged("its path doesn't name a partition"))?;
     let provenance = entry
         .provenance()
-        .ok_or_else(|| damaged("its footer cannot be read"))?;
+        .ok_or_else(|| damaged("its provenance can't be read"))?;
     let rows = image.rows(TimeRange::ALL, 0).map_err(|why| damaged(&why))?;
     *piece.partitions.entry(entry.ticker.clone()).or_default() += 1;
     piece.rows += entry.rows;
@@ -207,18 +209,18 @@ fn add_partition<R: Read + Seek>(
     Ok(true)
 }
 
-/// What came of a bundle so far.
-struct Applying {
+/// The results so far.
+struct ApplyState {
     units: BTreeMap<String, UnitReport>,
-    /// Partitions of each ticker that are not through.
+    /// The number of partitions of each ticker that aren't committed yet.
     left: BTreeMap<String, u64>,
-    /// Whose bars were refused: nothing more of theirs is offered.
+    /// Series with refused bars; no more of their bars are offered.
     refused: BTreeSet<SeriesKey>,
-    /// Series with a warning about their price basis.
+    /// Series with a warning about their price basis: one each.
     warned: BTreeSet<SeriesKey>,
 }
 
-impl Applying {
+impl ApplyState {
     fn new(manifest: &Manifest) -> Self {
         let mut left: BTreeMap<String, u64> = BTreeMap::new();
         for entry in &manifest.partitions {
@@ -260,9 +262,9 @@ impl Applying {
         }
         offers.retain(|offer| !self.refused.contains(&offer.series));
         let series: Vec<SeriesKey> = offers.iter().map(|offer| offer.series.clone()).collect();
-        for (series, answer) in series.into_iter().zip(store.commit(run, offers)?) {
+        for (series, result) in series.into_iter().zip(store.commit(run, offers)?) {
             let ticker = series.ticker.as_str();
-            match answer {
+            match result {
                 Ok(done) => {
                     if let Some(warning) = done.basis_warning(ticker)
                         && self.warned.insert(series.clone())
@@ -325,13 +327,13 @@ impl Applying {
                 unit.status = UnitStatus::Conflict;
             }
             unit.hint = Some(
-                "--on-conflict update takes the bundle's values, --on-conflict ignore keeps those that are staged"
+                "--on-conflict update takes the bundle's values, --on-conflict ignore keeps the staged ones"
                     .to_owned(),
             );
         } else {
             unit.status = UnitStatus::Failed;
             unit.hint =
-                Some("`drop` removes what is staged, another --store keeps both".to_owned());
+                Some("`drop` removes the staged bars; another --store keeps both".to_owned());
         }
         unit.error.get_or_insert_with(|| refusal.to_string());
     }

@@ -1,14 +1,15 @@
-//! The tar file around partitions and manifest, in one form only.
+//! The tar file around partitions and manifest, in one canonical form.
 //!
 //! ```text
-//! lake/interval=1m/ticker=AAPL/year=2024/bars.parquet      the partitions, by path
+//! lake/interval=1m/ticker=AAPL/year=2024/bars.parquet      the partitions, sorted by path
 //! …
-//! manifest.json                                            what they must be
-//! manifest.sha256                                          the manifest's hash; then 1,024 zeros, and nothing more
+//! manifest.json                                            what they contain
+//! manifest.sha256                                          the manifest's hash; then 1,024 zero bytes
 //! ```
 //!
-//! A header follows from a member's path and length alone: owner, mode and time are always the same. So a header is not
-//! interpreted but written anew and compared, and whatever else it could say (a link, a path that leads out) cannot occur.
+//! A header depends only on the member's path and length: owner, mode and time are fixed. The
+//! reader takes path and length from a header, writes the expected header and compares. So nothing
+//! else that a header can say (links, other owners) gets through.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
@@ -16,25 +17,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tar::{EntryType, Header};
 
+use super::defect::Defect;
 use super::digest::sha256;
 use super::entry::Entry;
-use super::fault::Fault;
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest};
 use crate::store::Layout;
 use crate::store::lake::guard::PARTITION_BYTES_MAX;
 
-/// The manifest's member.
 pub(super) const MANIFEST: &str = "manifest.json";
-/// The last member.
 pub(super) const MANIFEST_HASH: &str = "manifest.sha256";
 const BLOCK: usize = 512;
-/// Zeros at the end.
+/// Zero bytes at the end.
 const TRAILER_BYTES: usize = 2 * BLOCK;
-/// Every member's time: 1 January 1980. Earlier ones make some programs warn.
+/// Every member's time: 1 January 1980. Some programs warn about earlier times.
 const MTIME: u64 = 315_532_800;
 /// The longest path: a ticker of 64 bytes, percent-encoded.
 const PATH_BYTES_MAX: u64 = 512;
-/// A path of more bytes is written before its member, as GNU tar does.
+/// A longer path is written before its member, as GNU tar does.
 const NAME_BYTES: usize = 100;
 const LONG_NAME: &str = "././@LongLink";
 
@@ -52,12 +51,12 @@ fn block(path: &[u8], bytes: u64, kind: EntryType) -> Vec<u8> {
     header.as_bytes().to_vec()
 }
 
-/// Zeros between a member of so many bytes and the next.
+/// The zero bytes between a member of `bytes` bytes and the next.
 fn padding(bytes: u64) -> usize {
     (BLOCK - (bytes % BLOCK as u64) as usize) % BLOCK
 }
 
-/// What stands before a member's bytes.
+/// The header blocks of a member.
 pub(super) fn header(path: &str, bytes: u64) -> Vec<u8> {
     let name = path.as_bytes();
     let mut blocks = Vec::with_capacity(BLOCK);
@@ -71,14 +70,14 @@ pub(super) fn header(path: &str, bytes: u64) -> Vec<u8> {
     blocks
 }
 
-/// Writes one member.
+/// Writes one member, with its header and padding.
 pub(super) fn write_member(out: &mut dyn Write, path: &str, content: &[u8]) -> io::Result<()> {
     out.write_all(&header(path, content.len() as u64))?;
     out.write_all(content)?;
     out.write_all(&[0; BLOCK][..padding(content.len() as u64)])
 }
 
-/// Writes manifest, hash and end; returns the hash.
+/// Writes the manifest, its hash and the end; returns the hash.
 pub(super) fn write_end(out: &mut dyn Write, manifest: &[u8]) -> io::Result<String> {
     let hash = sha256(manifest);
     write_member(out, MANIFEST, manifest)?;
@@ -92,39 +91,39 @@ fn hash_line(hash: &str) -> String {
     format!("{hash}  {MANIFEST}\n")
 }
 
-/// A bundle open for reading: its manifest is read and checked, its partitions are not.
+/// A bundle open for reading. Its manifest has been checked, its partitions haven't.
 pub struct Archive<R> {
     reader: R,
     manifest: Arc<Manifest>,
     manifest_bytes: u64,
     hash: String,
-    /// The next partition to be read.
+    /// The index of the next partition to read.
     next: usize,
 }
 
 impl<R: Read + Seek> Archive<R> {
-    /// Walks over all members, then reads and checks the manifest, its hash, and the end.
-    pub fn open(mut reader: R) -> Result<Self, Fault> {
+    /// Reads the headers of all members, then reads and checks the manifest, its hash and the end.
+    pub fn open(mut reader: R) -> Result<Self, Defect> {
         let length = reader.seek(SeekFrom::End(0))?;
         let manifest_at = find_manifest(&mut reader, length)?;
         reader.seek(SeekFrom::Start(manifest_at.0))?;
-        let bytes = take(&mut reader, manifest_at.1, MANIFEST)?;
+        let bytes = read_exactly(&mut reader, manifest_at.1, MANIFEST)?;
         let hash = sha256(&bytes);
-        expect(&mut reader, &vec![0; padding(manifest_at.1)], || {
-            Fault::Padding(MANIFEST.to_owned())
+        read_expected(&mut reader, &vec![0; padding(manifest_at.1)], || {
+            Defect::Padding(MANIFEST.to_owned())
         })?;
         let line = hash_line(&hash);
         let last = header(MANIFEST_HASH, line.len() as u64);
-        expect(&mut reader, &last, || {
-            Fault::NotMember(MANIFEST_HASH.to_owned())
+        read_expected(&mut reader, &last, || {
+            Defect::MissingMember(MANIFEST_HASH.to_owned())
         })?;
-        expect(&mut reader, line.as_bytes(), || Fault::ManifestHash)?;
-        expect(&mut reader, &vec![0; padding(line.len() as u64)], || {
-            Fault::Padding(MANIFEST_HASH.to_owned())
+        read_expected(&mut reader, line.as_bytes(), || Defect::ManifestHash)?;
+        read_expected(&mut reader, &vec![0; padding(line.len() as u64)], || {
+            Defect::Padding(MANIFEST_HASH.to_owned())
         })?;
-        expect(&mut reader, &[0; TRAILER_BYTES], || Fault::End)?;
+        read_expected(&mut reader, &[0; TRAILER_BYTES], || Defect::End)?;
         if reader.read(&mut [0])? != 0 {
-            return Err(Fault::After);
+            return Err(Defect::AfterEnd);
         }
         let manifest = Manifest::from_bytes(&bytes)?;
         reader.seek(SeekFrom::Start(0))?;
@@ -137,58 +136,65 @@ impl<R: Read + Seek> Archive<R> {
         })
     }
 
-    /// What the bundle says of itself.
     #[must_use]
+    #[allow(missing_docs)]
     pub fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
     }
 
-    /// The manifest's hash.
+    /// The manifest's hash, which identifies the bundle.
     #[must_use]
     pub fn hash(&self) -> &str {
         &self.hash
     }
 
-    /// Begins again with the first partition.
-    pub(super) fn rewind(&mut self) -> Result<(), Fault> {
+    /// Whether this bundle was made with `--since` of `other`.
+    #[must_use]
+    pub fn builds_on<S>(&self, other: &Archive<S>) -> bool {
+        let base = self.manifest.base.as_ref();
+        base.is_some_and(|base| base.manifest_sha256 == other.hash)
+    }
+
+    /// Returns to the first partition.
+    pub(super) fn rewind(&mut self) -> Result<(), Defect> {
         self.next = 0;
         self.reader.seek(SeekFrom::Start(0))?;
         Ok(())
     }
 
-    /// The next partition and its bytes, which are not looked at yet; `None` after the last, where the manifest must follow.
-    pub(super) fn next_partition(&mut self) -> Result<Option<(usize, Bytes)>, Fault> {
+    /// The index and bytes of the next partition; the bytes are unchecked. `None` after the last,
+    /// if the manifest follows.
+    pub(super) fn next_partition(&mut self) -> Result<Option<(usize, Bytes)>, Defect> {
         let Some(entry) = self.manifest.partitions.get(self.next) else {
-            expect(
+            read_expected(
                 &mut self.reader,
                 &header(MANIFEST, self.manifest_bytes),
-                || Fault::NotMember(MANIFEST.to_owned()),
+                || Defect::MissingMember(MANIFEST.to_owned()),
             )?;
             return Ok(None);
         };
         let Entry { path, bytes, .. } = entry;
-        expect(&mut self.reader, &header(path, *bytes), || {
-            Fault::NotMember(path.clone())
+        read_expected(&mut self.reader, &header(path, *bytes), || {
+            Defect::MissingMember(path.clone())
         })?;
-        let content = take(&mut self.reader, *bytes, path)?;
-        expect(&mut self.reader, &vec![0; padding(*bytes)], || {
-            Fault::Padding(path.clone())
+        let content = read_exactly(&mut self.reader, *bytes, path)?;
+        read_expected(&mut self.reader, &vec![0; padding(*bytes)], || {
+            Defect::Padding(path.clone())
         })?;
         self.next += 1;
         Ok(Some((self.next - 1, Bytes::from(content))))
     }
 }
 
-/// Where the manifest's bytes begin, and how many there are. Every member before it must be a partition's, in order.
-fn find_manifest<R: Read + Seek>(reader: &mut R, length: u64) -> Result<(u64, u64), Fault> {
+/// Offset and length of the manifest. Each member before it must be a partition, in order.
+fn find_manifest<R: Read + Seek>(reader: &mut R, length: u64) -> Result<(u64, u64), Defect> {
     let mut at = 0;
-    let mut before = String::new();
+    let mut previous = String::new();
     reader.seek(SeekFrom::Start(0))?;
     loop {
         let (path, bytes, header_bytes) = read_header(reader, at, length)?;
-        // Named only once it is known to be a name that can be shown.
         if path != MANIFEST && Layout::parse_partition(std::path::Path::new(&path)).is_none() {
-            return Err(Fault::Stranger(path));
+            return Err(Defect::UnexpectedFile(path));
         }
         let limit = if path == MANIFEST {
             MANIFEST_BYTES_MAX
@@ -196,108 +202,113 @@ fn find_manifest<R: Read + Seek>(reader: &mut R, length: u64) -> Result<(u64, u6
             PARTITION_BYTES_MAX
         };
         if bytes > limit {
-            return Err(Fault::TooLarge { path, bytes, limit });
+            return Err(Defect::TooLarge { path, bytes, limit });
         }
         let content = at + header_bytes;
         let end = content + bytes + padding(bytes) as u64;
         if end > length {
-            return Err(Fault::Cut(path));
+            return Err(Defect::CutOff(path));
         }
         if path == MANIFEST {
             return Ok((content, bytes));
         }
-        if before == path {
-            return Err(Fault::Twice(path));
+        if previous == path {
+            return Err(Defect::Duplicate(path));
         }
-        if before > path {
-            return Err(Fault::Order(path, before));
+        if previous > path {
+            return Err(Defect::Order(path, previous));
         }
         reader.seek(SeekFrom::Start(end))?;
         at = end;
-        before = path;
+        previous = path;
     }
 }
 
-/// Path and length of the member at `at`, and the length of its header, which must be exactly as it is written.
-fn read_header<R: Read>(reader: &mut R, at: u64, length: u64) -> Result<(String, u64, u64), Fault> {
+/// The path and length of the member at `at`, and the length of its header, which must be the
+/// canonical one.
+fn read_header<R: Read>(
+    reader: &mut R,
+    at: u64,
+    length: u64,
+) -> Result<(String, u64, u64), Defect> {
     let first_member = at == 0;
-    let foreign = |why: &'static str| {
+    let bad_header = |why: &'static str| {
         if first_member {
-            Fault::NotABundle(why)
+            Defect::NotABundle(why)
         } else {
-            Fault::Header { at, why }
+            Defect::Header { at, why }
         }
     };
     if length - at < BLOCK as u64 {
         return Err(if first_member {
-            Fault::NotABundle("it is too short")
+            Defect::NotABundle("it is too short")
         } else {
-            Fault::NoManifest
+            Defect::NoManifest
         });
     }
-    let mut found = take(reader, BLOCK as u64, "a header")?;
+    let mut found = read_exactly(reader, BLOCK as u64, "a header")?;
     let mut main = Header::from_byte_slice(&found).clone();
     let mut long = None;
     if main.entry_type() == EntryType::GNULongName {
         let bytes = main
             .size()
-            .map_err(|_| foreign("its length is no number"))?;
+            .map_err(|_| bad_header("its length isn't a number"))?;
         if !(2..=PATH_BYTES_MAX).contains(&bytes) {
-            return Err(foreign("its path is too long"));
+            return Err(bad_header("its path is too long"));
         }
-        let rest = take(reader, bytes + padding(bytes) as u64, "a header")?;
+        let rest = read_exactly(reader, bytes + padding(bytes) as u64, "a header")?;
         long = Some(rest[..bytes as usize - 1].to_vec());
-        let next = take(reader, BLOCK as u64, "a header")?;
+        let next = read_exactly(reader, BLOCK as u64, "a header")?;
         main = Header::from_byte_slice(&next).clone();
         found.extend(rest);
         found.extend(next);
     }
     if found.iter().all(|byte| *byte == 0) {
         return Err(if first_member {
-            Fault::NotABundle("it begins with zeros")
+            Defect::NotABundle("it begins with zeros")
         } else {
-            Fault::NoManifest
+            Defect::NoManifest
         });
     }
     match main.entry_type() {
         EntryType::Regular => {}
-        EntryType::Link | EntryType::Symlink => return Err(foreign("it is a link")),
-        EntryType::Directory => return Err(foreign("it is a folder")),
-        _ => return Err(foreign("it is no plain file")),
+        EntryType::Link | EntryType::Symlink => return Err(bad_header("it is a link")),
+        EntryType::Directory => return Err(bad_header("it is a folder")),
+        _ => return Err(bad_header("it isn't a plain file")),
     }
     let name = long.unwrap_or_else(|| main.path_bytes().into_owned());
     let Ok(path) = String::from_utf8(name) else {
-        return Err(foreign("its path is no text"));
+        return Err(bad_header("its path isn't UTF-8"));
     };
     if path.starts_with('/') || path.split('/').any(|part| part == "..") {
-        return Err(Fault::Outside(path));
+        return Err(Defect::OutsidePath(path));
     }
     let bytes = main
         .size()
-        .map_err(|_| foreign("its length is no number"))?;
+        .map_err(|_| bad_header("its length isn't a number"))?;
     if header(&path, bytes) != found {
-        return Err(foreign("it is not as a bundle writes it"));
+        return Err(bad_header("it differs from the canonical header"));
     }
     Ok((path, bytes, found.len() as u64))
 }
 
-/// Reads exactly so many bytes. Room is made as they come, not as they are promised.
-fn take<R: Read>(reader: &mut R, bytes: u64, what: &str) -> Result<Vec<u8>, Fault> {
+/// Reads exactly `bytes` bytes. Memory grows with what arrives, not with what a header claims.
+fn read_exactly<R: Read>(reader: &mut R, bytes: u64, what: &str) -> Result<Vec<u8>, Defect> {
     let mut content = Vec::with_capacity(bytes.min(1 << 20) as usize);
     reader.by_ref().take(bytes).read_to_end(&mut content)?;
     if content.len() as u64 == bytes {
         Ok(content)
     } else {
-        Err(Fault::Cut(what.to_owned()))
+        Err(Defect::CutOff(what.to_owned()))
     }
 }
 
-/// Reads what must stand there.
-fn expect<R: Read>(
+/// Reads bytes that must equal `wanted`.
+fn read_expected<R: Read>(
     reader: &mut R,
     wanted: &[u8],
-    otherwise: impl Fn() -> Fault,
-) -> Result<(), Fault> {
+    otherwise: impl Fn() -> Defect,
+) -> Result<(), Defect> {
     let mut found = Vec::with_capacity(wanted.len());
     reader
         .by_ref()
@@ -306,7 +317,7 @@ fn expect<R: Read>(
     if found == wanted {
         Ok(())
     } else if wanted.starts_with(&found) && found.len() < wanted.len() {
-        Err(Fault::Cut("it".to_owned()))
+        Err(Defect::CutOff("the file".to_owned()))
     } else {
         Err(otherwise())
     }
@@ -317,7 +328,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_reads_back_whatever_the_length_of_its_path() {
+    fn headers_of_all_path_lengths_can_be_read() {
         for ticker in ["A".to_owned(), "^".repeat(30), "Å".repeat(32)] {
             let path = format!(
                 "lake/interval=1m/ticker={}/year=2025/bars.parquet",
@@ -327,7 +338,7 @@ mod tests {
             assert_eq!(bytes.len() % BLOCK, 0);
             let read = read_header(&mut bytes.as_slice(), 0, 1 << 20).unwrap();
             assert_eq!(read, (path.clone(), 12_345, bytes.len() as u64));
-            // And so it does to tar.
+            // Tar reads the same.
             let mut archive = Vec::new();
             write_member(&mut archive, &path, b"hello").unwrap();
             archive.extend([0; TRAILER_BYTES]);

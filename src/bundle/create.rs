@@ -1,4 +1,4 @@
-//! Create: the sealed partitions of a store as one file.
+//! Create: writes the sealed partitions of a store into one file.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -24,15 +24,16 @@ use crate::store::{PartitionFile, Reader, SCHEMA_VERSION, Store};
 /// A bundle that was written.
 #[derive(Clone, Debug)]
 pub struct Created {
-    /// Its manifest.
+    #[allow(missing_docs)]
     pub manifest: Manifest,
-    /// The manifest's hash.
+    /// The manifest's hash, which identifies the bundle.
     pub hash: String,
 }
 
-/// Seals the store and writes what `filter` holds of it as a bundle; with a base, only what came after that.
+/// Seals the store and writes the part that `filter` selects; with a base, only what was committed
+/// after that.
 ///
-/// `base` is the manifest of another bundle and its hash. The same store gives the same bytes.
+/// `base` is another bundle's manifest with its hash. The same store always produces the same bytes.
 pub fn create(
     store: &Store,
     filter: &Filter,
@@ -88,15 +89,15 @@ pub fn create(
         files = rest;
         let read: Vec<Result<Option<(Entry, Bytes)>, Error>> = batch
             .par_iter()
-            .map(|file| take(file, &manifest, calendars))
+            .map(|file| read_partition(file, &manifest, calendars))
             .collect();
-        for (file, taken) in batch.iter().zip(read) {
-            let taken = taken?;
+        for (file, partition) in batch.iter().zip(read) {
+            let partition = partition?;
             observer.event(&Event::Progress {
                 done: file.bytes,
-                bars: taken.as_ref().map_or(0, |(entry, _)| entry.rows),
+                bars: partition.as_ref().map_or(0, |(entry, _)| entry.rows),
             });
-            if let Some((entry, bytes)) = taken {
+            if let Some((entry, bytes)) = partition {
                 write_member(out, &entry.path, &bytes).map_err(Error::Write)?;
                 manifest.partitions.push(entry);
             }
@@ -112,8 +113,8 @@ pub fn create(
             }
         }
     }
-    // The other half of verify's check: nothing is written that it would refuse.
-    manifest.check().map_err(Error::Unsound)?;
+    // The check that verify makes too: what it would refuse isn't written.
+    manifest.check().map_err(Error::Invalid)?;
     let bytes = manifest.to_bytes();
     if bytes.len() as u64 > MANIFEST_BYTES_MAX {
         return Err(Error::TooMany {
@@ -125,7 +126,7 @@ pub fn create(
     Ok(Created { manifest, hash })
 }
 
-/// A delta goes on from a bundle of this very store, up to a commit that it still knows.
+/// The base must come from this store, which must still know its last commit.
 fn check_base(reader: &Reader, base: &Manifest) -> Result<(), Error> {
     if base.store_id != reader.store_id() {
         return Err(Error::OtherStore {
@@ -143,7 +144,7 @@ fn check_base(reader: &Reader, base: &Manifest) -> Result<(), Error> {
     }
 }
 
-/// How many of the next partitions are read at once.
+/// How many of the next partitions to read at once.
 fn at_once(files: &[PartitionFile]) -> usize {
     let (mut count, mut rows) = (0, 0);
     for file in files.iter().take(AT_ONCE) {
@@ -156,8 +157,9 @@ fn at_once(files: &[PartitionFile]) -> usize {
     count
 }
 
-/// Reads a partition, all of it, and cuts it where it holds more than is wanted; `None` where nothing is left.
-fn take(
+/// Reads and checks a whole partition, and cuts it down to what the bundle holds; `None` if nothing
+/// is left.
+fn read_partition(
     file: &PartitionFile,
     manifest: &Manifest,
     calendars: &Overrides,
@@ -167,7 +169,7 @@ fn take(
         why,
     };
     if file.bytes > PARTITION_BYTES_MAX {
-        return Err(damaged("it is larger than any partition".to_owned()));
+        return Err(damaged("it is larger than a partition can be".to_owned()));
     }
     let bytes = std::fs::read(&file.path).map_err(|error| damaged(error.to_string()))?;
     if format!("{:032x}", xxh3_128(&bytes)) != file.checksum {

@@ -1,9 +1,9 @@
-//! What a manifest says of each partition.
+//! What a manifest says about each partition.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::few::a_few;
+use super::bounded::bounded_list;
 use crate::model::Provenance;
 use crate::store::lake::image::{Contents, Image, SOURCES_MAX};
 use crate::store::{Layout, PartitionKey};
@@ -11,24 +11,20 @@ use crate::store::{Layout, PartitionKey};
 /// One partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // most names say it
 pub struct Entry {
-    /// Where it stands, in the bundle as in the lake.
+    /// The same in the bundle as in the lake.
     pub path: String,
-    /// Its length.
     pub bytes: u64,
-    /// Its hash.
     pub sha256: String,
-    /// Length of its bars.
     pub interval_minutes: u16,
-    /// Whose bars.
     pub ticker: String,
-    /// Of which UTC year.
+    /// The UTC year.
     pub year: i32,
-    /// How many.
     pub rows: u64,
-    /// The first bar.
+    /// The first bar's timestamp.
     pub first: String,
-    /// The last bar.
+    /// The last bar's timestamp.
     pub last: String,
     /// The first commit that wrote one of its rows.
     pub commit_seq_first: u64,
@@ -38,41 +34,33 @@ pub struct Entry {
     pub footer_commit_seq: u64,
     /// That commit's id.
     pub footer_commit_id: Uuid,
-    /// The store that wrote the file; another than the bundle's where that was repaired since.
+    /// The store that wrote the file. It isn't the bundle's if that was repaired since.
     pub store_id: Uuid,
-    /// That store's format.
     pub schema_version: u32,
-    /// The footer's hash over the rows' values.
+    /// The footer's hash of the rows' values.
     pub row_hash: String,
-    /// Where its bars came from, sorted.
-    #[serde(deserialize_with = "a_few::<_, SOURCES_MAX>")]
+    /// Sorted.
+    #[serde(deserialize_with = "bounded_list::<_, SOURCES_MAX>")]
     pub sources: Vec<String>,
-    /// Exchange of the bars.
     pub exchange: String,
-    /// Adjusted for splits or not.
     pub basis: String,
-    /// Regular or extended hours.
     pub hours: String,
 }
 
-/// What the partitions add up to.
+/// Totals over all partitions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
 pub struct Totals {
-    /// Partitions.
     pub partitions: u64,
-    /// Their rows.
     pub rows: u64,
-    /// Their bytes.
     pub bytes: u64,
-    /// The first bar of all.
     pub first: Option<String>,
-    /// The last bar of all.
     pub last: Option<String>,
 }
 
 impl Entry {
-    /// The entry of a partition whose bytes and contents were read.
+    /// The entry of a partition that was read.
     pub(super) fn of(
         key: &PartitionKey,
         image: &Image,
@@ -104,7 +92,7 @@ impl Entry {
         }
     }
 
-    /// The partition that the path names, where path, interval, ticker and year agree.
+    /// The partition that the path names, if path, interval, ticker and year agree.
     #[must_use]
     pub fn key(&self) -> Option<PartitionKey> {
         let key = Layout::parse_partition(std::path::Path::new(&self.path))?;
@@ -115,7 +103,7 @@ impl Entry {
             .then_some(key)
     }
 
-    /// What its series is recorded as.
+    /// The provenance of its series; `None` if the texts are unknown.
     #[must_use]
     pub fn provenance(&self) -> Option<Provenance> {
         Some(Provenance {
@@ -125,7 +113,7 @@ impl Entry {
         })
     }
 
-    /// The first fact in which the two differ: its name, what this one says, what the other says.
+    /// The first fact in which the two differ: its name, this value, the other value.
     pub(super) fn difference(&self, other: &Self) -> Option<(String, String, String)> {
         let (Ok(serde_json::Value::Object(mine)), Ok(serde_json::Value::Object(theirs))) =
             (serde_json::to_value(self), serde_json::to_value(other))
@@ -140,10 +128,10 @@ impl Entry {
 }
 
 impl Totals {
-    /// What `partitions` add up to.
+    /// The totals of `partitions`.
     #[must_use]
     pub fn of(partitions: &[Entry]) -> Self {
-        // Written as they are, instants sort as they follow one another.
+        // Instants in text form sort by time.
         Self {
             partitions: partitions.len() as u64,
             rows: partitions.iter().map(|entry| entry.rows).sum(),
@@ -154,7 +142,7 @@ impl Totals {
     }
 }
 
-/// The path of a partition, with slashes whatever the system.
+/// The path of a partition, with slashes on every system.
 pub(super) fn member_path(key: &PartitionKey) -> String {
     let path = Layout::partition_relative(key);
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();

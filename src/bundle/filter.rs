@@ -3,24 +3,24 @@
 use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
 
-use super::few::few;
-use super::manifest::BadManifest;
+use super::bounded::optional_bounded_list;
+use super::defect::BadManifest;
 use crate::calendar::{self, Calendar, Overrides};
 use crate::model::{Interval, SeriesKey, Ticker, TimeRange, Timestamp};
 
-/// Tickers that a filter names at most.
+/// The most tickers that a filter can name.
 const FILTER_TICKERS_MAX: usize = 100_000;
-/// Years that a date can have, as where dates are typed.
+/// The years that a date can have, as on the command line.
 const YEARS: std::ops::Range<i32> = 1900..2200;
 
-/// Which part of a store a bundle holds; what is `None` holds all.
+/// Which part of a store a bundle holds; `None` means all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
-    /// Tickers, sorted.
-    #[serde(deserialize_with = "few::<_, FILTER_TICKERS_MAX>")]
+    /// Sorted.
+    #[serde(deserialize_with = "optional_bounded_list::<_, FILTER_TICKERS_MAX>")]
     pub tickers: Option<Vec<String>>,
-    /// Length of the bars.
+    /// The length of the bars.
     pub interval_minutes: Option<u16>,
     /// First day, exchange-local, inclusive.
     pub start: Option<NaiveDate>,
@@ -30,13 +30,13 @@ pub struct Filter {
 
 /// The instants that a filter's dates mean at one exchange: from `start` to before `end`.
 ///
-/// They stand in the manifest, so that a bundle can be verified where the exchange's calendar is another one, or none.
+/// They are in the manifest, so that verifying a bundle doesn't need the exchange's calendar.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Span {
-    /// First instant inside.
+    /// The first instant inside.
     pub start: Option<String>,
-    /// First instant after.
+    /// The first instant after.
     pub end: Option<String>,
 }
 
@@ -51,7 +51,7 @@ impl From<TimeRange> for Span {
 }
 
 impl Span {
-    /// Whether both instants are inside. Written as they are, instants sort as they follow one another.
+    /// Whether both instants are inside. Instants in text form sort by time.
     #[must_use]
     pub fn contains(&self, first: &str, last: &str) -> bool {
         self.start.as_deref().is_none_or(|start| start <= first)
@@ -60,7 +60,7 @@ impl Span {
 }
 
 impl Filter {
-    /// The filter of what was typed; empty lists and missing ends hold all.
+    /// An empty list and missing dates mean all.
     #[must_use]
     pub fn new(
         tickers: &[Ticker],
@@ -79,10 +79,10 @@ impl Filter {
         }
     }
 
-    /// In one form, by which two filters are compared.
+    /// The canonical form, by which two filters are compared.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Texts and numbers: this cannot fail.
+        // Strings and numbers: this can't fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
@@ -98,7 +98,7 @@ impl Filter {
             })
     }
 
-    /// The instants inside, for bars of an exchange.
+    /// The instants inside, for the bars of one exchange.
     pub fn range(
         &self,
         exchange: &str,
@@ -107,16 +107,16 @@ impl Filter {
         Calendar::range_at(exchange, calendars, self.start, self.end)
     }
 
-    /// Whether it cuts bars off by their dates.
+    /// Whether it limits the bars by date.
     #[must_use]
     pub fn has_dates(&self) -> bool {
         self.start.is_some() || self.end.is_some()
     }
 
-    /// What of `typed` says otherwise than this filter: the option's name.
+    /// The option of `typed` that differs from this filter.
     #[must_use]
     pub fn contradiction(&self, typed: &Self) -> Option<&'static str> {
-        let differs = |typed: bool, same: bool| typed && !same;
+        let differs = |is_typed: bool, is_same: bool| is_typed && !is_same;
         [
             (
                 "--tickers",
@@ -139,16 +139,17 @@ impl Filter {
         .find_map(|(name, differs)| differs.then_some(name))
     }
 
-    /// Whether it is as [`new`](Self::new) makes it.
+    /// Checks that it is as [`new`](Self::new) makes it.
     pub(super) fn check(&self) -> Result<(), BadManifest> {
         let wrong = |what: &str| Err(BadManifest::Contradiction(format!("its filter's {what}")));
         if let Some(tickers) = &self.tickers {
-            let sound = |name: &String| Ticker::new(name).is_ok_and(|known| known.as_str() == name);
+            let is_valid =
+                |name: &String| Ticker::new(name).is_ok_and(|known| known.as_str() == name);
             if tickers.is_empty()
-                || !tickers.iter().all(sound)
+                || !tickers.iter().all(is_valid)
                 || !tickers.windows(2).all(|pair| pair[0] < pair[1])
             {
-                return wrong("tickers are not sorted, or no tickers");
+                return wrong("tickers are invalid or not sorted");
             }
         }
         if self
@@ -157,16 +158,17 @@ impl Filter {
         {
             return wrong("interval is unknown");
         }
-        let years = |date: Option<NaiveDate>| date.is_none_or(|date| YEARS.contains(&date.year()));
-        if !years(self.start) || !years(self.end) {
-            return wrong("dates are of no year that bars have");
+        let is_in_range =
+            |date: Option<NaiveDate>| date.is_none_or(|date| YEARS.contains(&date.year()));
+        if !is_in_range(self.start) || !is_in_range(self.end) {
+            return wrong("dates are out of range");
         }
         if self
             .start
             .zip(self.end)
             .is_some_and(|(start, end)| start > end)
         {
-            return wrong("start lies after its end");
+            return wrong("start is after its end");
         }
         Ok(())
     }
@@ -177,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_is_repeated_or_contradicted() {
+    fn a_differing_option_is_found() {
         let ticker = |name| Ticker::new(name).unwrap();
         let filter = Filter::new(&[ticker("B"), ticker("A"), ticker("B")], None, None, None);
         assert_eq!(filter.tickers, Some(vec!["A".to_owned(), "B".to_owned()]));

@@ -1,7 +1,7 @@
-//! What a bundle says of itself.
+//! The manifest of a bundle.
 //!
-//! The manifest is JSON, a partition a line, in one form only: the same facts give the same bytes, and bytes in any other form
-//! are refused. Its hash names the bundle.
+//! It is JSON in one canonical form, with one partition per line: the same facts always give the
+//! same bytes, and any other form is refused. Its hash identifies the bundle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::defect::BadManifest;
 use super::digest::is_sha256;
 use super::entry::{Entry, Totals};
 use super::filter::{Filter, Span};
@@ -16,36 +17,36 @@ use crate::model::Timestamp;
 use crate::store::lake::guard::{PARTITION_BYTES_MAX, PARTITION_ROWS_MAX};
 use crate::store::{CommitMark, SCHEMA_VERSION};
 
-/// The form of bundles that this program writes and reads.
+/// The format that this program writes and reads.
 pub const SCHEMA: &str = "backfill.bundle/1";
-/// What every form of ours begins with.
+/// The beginning of `SCHEMA` in every version.
 const SCHEMA_NAME: &str = "backfill.bundle/";
-/// A manifest's bytes at most: a line a partition, of about 600 bytes.
+/// The most bytes of a manifest. A partition takes about 600.
 pub(super) const MANIFEST_BYTES_MAX: u64 = 64 << 20;
-/// The highest commit that a store can have: a row's commit is a signed number.
+/// The highest commit number: rows keep it as a signed integer.
 const COMMIT_SEQ_MAX: u64 = i64::MAX as u64;
 
-/// What a bundle says of itself.
+/// What a bundle contains, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// [`SCHEMA`].
     pub schema: String,
-    /// The store that it was made from.
+    /// The source store.
     pub store_id: Uuid,
-    /// That store's format.
+    #[allow(missing_docs)]
     pub store_schema_version: u32,
-    /// The store's last commit: the bundle holds what was staged up to it.
+    /// The source store's last commit.
     pub commit: Option<Commit>,
-    /// Which part of the store it holds.
+    /// Which part of the store the bundle holds.
     pub filter: Filter,
-    /// The bundle that it goes on from, for one that holds only what came after.
+    /// The bundle given by `--since`; `None` for a full bundle.
     pub base: Option<Base>,
-    /// What the filter's dates mean, by exchange; empty without dates.
+    /// The instants of the filter's dates, by exchange; empty without dates.
     pub spans: BTreeMap<String, Span>,
-    /// The partitions, in the order of their paths.
+    /// Sorted by path.
     pub partitions: Vec<Entry>,
-    /// What they add up to.
+    #[allow(missing_docs)]
     pub totals: Totals,
 }
 
@@ -53,42 +54,22 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Commit {
-    /// Its place in the store's order.
+    /// The commit number; the first is 1.
     pub seq: u64,
-    /// Its id.
+    #[allow(missing_docs)]
     pub id: Uuid,
-    /// When the run began that made it.
+    /// When its run began.
     pub at: Option<String>,
 }
 
-/// The bundle that a delta goes on from.
+/// The bundle that a later one builds on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Base {
-    /// Its manifest's hash.
+    #[allow(missing_docs)]
     pub manifest_sha256: String,
-    /// How far it reaches.
+    /// The last commit in it.
     pub commit: Option<Commit>,
-}
-
-/// Why bytes are no manifest that this program would write.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadManifest {
-    /// It is no JSON of a manifest's form.
-    #[error("it cannot be read: {0}")]
-    Unreadable(String),
-    /// A newer program wrote it.
-    #[error("it has the form {0:?}, and this program knows {SCHEMA:?}")]
-    Newer(String),
-    /// A newer program wrote the store that it was made from.
-    #[error("its store has format {0}, and this program knows formats up to {SCHEMA_VERSION}")]
-    NewerStore(u32),
-    /// It says the same in other bytes.
-    #[error("it is not in the form in which it is written")]
-    Form,
-    /// It contradicts itself.
-    #[error("{0}")]
-    Contradiction(String),
 }
 
 impl From<CommitMark> for Commit {
@@ -112,7 +93,7 @@ impl fmt::Display for Commit {
 }
 
 impl Manifest {
-    /// The one form in which this manifest is written.
+    /// The canonical form.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -120,10 +101,10 @@ impl Manifest {
         bytes
     }
 
-    /// Gives that form out part by part: a manifest of many partitions need not stand in memory twice.
+    /// Passes the canonical form to `out` part by part, so that a long manifest isn't in memory twice.
     fn write(&self, mut out: impl FnMut(&[u8])) {
         fn json(value: &impl Serialize) -> String {
-            // Texts and numbers and lists of them: this cannot fail.
+            // Strings, numbers and lists of them: this can't fail.
             serde_json::to_string(value).unwrap_or_default()
         }
         let mut before = "{\n";
@@ -155,17 +136,17 @@ impl Manifest {
         left.is_some_and(<[u8]>::is_empty)
     }
 
-    /// Reads a manifest; bytes that [`to_bytes`](Self::to_bytes) would not give are refused.
+    /// Reads a manifest; refuses bytes that [`to_bytes`](Self::to_bytes) wouldn't return.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadManifest> {
         #[derive(Deserialize)]
         struct Head {
             schema: String,
         }
-        // It may repeat what stands there, and that is not for a terminal.
+        // The text may quote the input, which may contain escape sequences.
         let unreadable = |error: serde_json::Error| {
             BadManifest::Unreadable(error.to_string().replace(char::is_control, "?"))
         };
-        // First which form it has: a newer one may have keys that this program does not know.
+        // The version comes first: a newer manifest may have unknown keys.
         let head: Head = serde_json::from_slice(bytes).map_err(unreadable)?;
         if head.schema != SCHEMA {
             return Err(if head.schema.starts_with(SCHEMA_NAME) {
@@ -182,7 +163,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// What can be checked without the partitions.
+    /// Checks everything that doesn't need the partitions.
     pub(super) fn check(&self) -> Result<(), BadManifest> {
         let wrong = |what: String| Err(BadManifest::Contradiction(what));
         if self.store_schema_version > SCHEMA_VERSION {
@@ -192,7 +173,7 @@ impl Manifest {
         if let Some(base) = &self.base
             && !is_sha256(&base.manifest_sha256)
         {
-            return wrong("its base is named by no hash".to_owned());
+            return wrong("its base's hash is malformed".to_owned());
         }
         let base_commit = self.base.as_ref().and_then(|base| base.commit.as_ref());
         for at in self
@@ -202,28 +183,28 @@ impl Manifest {
             .filter_map(|c| c.at.as_ref())
         {
             if chrono::DateTime::parse_from_rfc3339(at).is_err() {
-                return wrong("a commit's time is no time".to_owned());
+                return wrong("a commit's time can't be read".to_owned());
             }
         }
-        let through = self.commit.as_ref().map_or(0, |commit| commit.seq);
-        if through > COMMIT_SEQ_MAX {
-            return wrong(format!("no store reaches commit {through}"));
+        let last = self.last_seq();
+        if last > COMMIT_SEQ_MAX {
+            return wrong(format!("commit {last} is out of range"));
         }
-        if self.after_seq() > through {
-            return wrong("its base reaches further than it does itself".to_owned());
+        if self.after_seq() > last {
+            return wrong("its base reaches further than the bundle".to_owned());
         }
-        let mut before: Option<&str> = None;
+        let mut previous: Option<&str> = None;
         for entry in &self.partitions {
             let Some(key) = entry.key() else {
-                return wrong(format!("{:?} is no partition's path", entry.path));
+                return wrong(format!("{:?} isn't a partition's path", entry.path));
             };
             if entry.rows > PARTITION_ROWS_MAX || entry.bytes > PARTITION_BYTES_MAX {
-                return wrong(format!("{} is larger than any partition", entry.path));
+                return wrong(format!("{} is larger than a partition can be", entry.path));
             }
-            if before.is_some_and(|before| before >= entry.path.as_str()) {
-                return wrong(format!("{} stands twice or out of order", entry.path));
+            if previous.is_some_and(|previous| previous >= entry.path.as_str()) {
+                return wrong(format!("{} is listed twice or out of order", entry.path));
             }
-            before = Some(&entry.path);
+            previous = Some(&entry.path);
             if !self.filter.has(&key.series) {
                 return wrong(format!("{} is outside its filter", entry.path));
             }
@@ -234,10 +215,10 @@ impl Manifest {
             if self.filter.has_dates()
                 && span.is_none_or(|span| !span.contains(&entry.first, &entry.last))
             {
-                return wrong(format!("{} holds bars outside its dates", entry.path));
+                return wrong(format!("{} has bars outside its dates", entry.path));
             }
-            if entry.commit_seq_first <= self.after_seq() || entry.commit_seq_last > through {
-                return wrong(format!("{} holds commits that it should not", entry.path));
+            if entry.commit_seq_first <= self.after_seq() || entry.commit_seq_last > last {
+                return wrong(format!("{} has commits outside its range", entry.path));
             }
         }
         self.check_spans()?;
@@ -251,12 +232,12 @@ impl Manifest {
             return wrong("it mixes demo bars with real ones".to_owned());
         }
         if self.totals != Totals::of(&self.partitions) {
-            return wrong("its totals are not those of its partitions".to_owned());
+            return wrong("its totals don't match its partitions".to_owned());
         }
         Ok(())
     }
 
-    /// Each exchange's dates once, in the form in which instants are written.
+    /// Checks that each exchange's dates are listed once, as instants in canonical form.
     fn check_spans(&self) -> Result<(), BadManifest> {
         let exchanges: BTreeSet<&String> = self
             .partitions
@@ -268,25 +249,31 @@ impl Manifest {
         } else {
             BTreeSet::new()
         };
-        let sound = |text: &String| {
+        let is_canonical = |text: &String| {
             let read = chrono::DateTime::parse_from_rfc3339(text);
             read.is_ok_and(|at| Timestamp::from(at.to_utc()).to_string() == *text)
         };
-        let whole = |span: &Span| {
+        let is_complete = |span: &Span| {
             span.start.is_some() == self.filter.start.is_some()
                 && span.end.is_some() == self.filter.end.is_some()
-                && span.start.iter().chain(&span.end).all(sound)
+                && span.start.iter().chain(&span.end).all(is_canonical)
         };
-        if self.spans.keys().collect::<BTreeSet<_>>() != expected || !self.spans.values().all(whole)
+        if self.spans.keys().collect::<BTreeSet<_>>() != expected
+            || !self.spans.values().all(is_complete)
         {
             return Err(BadManifest::Contradiction(
-                "its dates are not those of its exchanges".to_owned(),
+                "its dates don't match its exchanges".to_owned(),
             ));
         }
         Ok(())
     }
 
-    /// Commits up to this one are in the base; 0 for a bundle that holds all.
+    /// The last commit of the bundle; 0 for that of an empty store.
+    pub(super) fn last_seq(&self) -> u64 {
+        self.commit.as_ref().map_or(0, |commit| commit.seq)
+    }
+
+    /// The last commit of the base; 0 for a full bundle.
     #[must_use]
     pub fn after_seq(&self) -> u64 {
         let base = self.base.as_ref().and_then(|base| base.commit.as_ref());
@@ -317,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_written_form_is_read() {
+    fn only_the_canonical_form_is_read() {
         let bytes = manifest().to_bytes();
         assert_eq!(Manifest::from_bytes(&bytes), Ok(manifest()));
         let text = String::from_utf8(bytes).unwrap();
@@ -330,7 +317,7 @@ mod tests {
             text.trim_end().to_owned(),
             text.clone() + "\n",
             format!("{}{}", "[".repeat(100_000), text),
-            // Lists that are long to fill memory, numbers that overflow, dates and times that are none.
+            // Lists too long for memory, numbers that overflow, invalid dates and times.
             text.replace(
                 "\"tickers\":null",
                 &format!("\"tickers\":[{}\"A\"]", "\"A\",".repeat(100_000)),
@@ -348,12 +335,12 @@ mod tests {
                 "{other:.300}"
             );
         }
-        // What is told of it is for a terminal.
+        // The message goes to a terminal.
         let escape = text.replace("\"base\":null", "\"\\u001b[2J\":null");
-        let told = Manifest::from_bytes(escape.as_bytes())
+        let message = Manifest::from_bytes(escape.as_bytes())
             .unwrap_err()
             .to_string();
-        assert!(!told.contains('\u{1b}'), "{told:?}");
+        assert!(!message.contains('\u{1b}'), "{message:?}");
         let newer = text.replace("bundle/1", "bundle/2");
         assert_eq!(
             Manifest::from_bytes(newer.as_bytes()),

@@ -1,24 +1,25 @@
-//! Use case: bars across an air gap, with the proof attached.
+//! Use case: move bars to another store in one file that can be verified.
 //!
 //! ```text
 //! store ─seal─> partitions ─(cut)─> check ─> tar: partitions, manifest, hash      create
 //!                                                     │
 //!                      every byte, row and fact <─────┤                           verify
 //!                                                     │
-//! store <─ ordinary commits, one record <── Sound <───┘                           apply
+//! store <─ ordinary commits, one record <─ VerifiedBundle                         apply
 //! ```
 //!
-//! **A bundle is a plain tar in one form only**: what `create` would not have written is refused, and nothing is written
-//! into a store before all of a bundle was read and found [`Sound`]. **Memory is bounded by partitions, not by bundles.**
+//! **A bundle is a plain tar in one canonical form**: what `create` wouldn't have written is
+//! refused. Nothing is written into a store before the whole bundle is verified
+//! ([`VerifiedBundle`]). Memory use depends on the size of partitions, not of bundles.
 
 mod apply;
 mod archive;
+mod bounded;
 mod create;
+mod defect;
 mod digest;
 mod entry;
 mod error;
-mod fault;
-mod few;
 mod filter;
 mod manifest;
 #[cfg(test)]
@@ -28,32 +29,31 @@ mod verify;
 pub use apply::{apply, check_base, check_order};
 pub use archive::Archive;
 pub use create::{Created, create};
+pub use defect::{BadManifest, Defect};
 pub use digest::grouped;
 pub use entry::{Entry, Totals};
 pub use error::Error;
-pub use fault::Fault;
 pub use filter::{Filter, Span};
-pub use manifest::{BadManifest, Base, Commit, Manifest, SCHEMA};
-pub use verify::{Sound, verify};
+pub use manifest::{Base, Commit, Manifest, SCHEMA};
+pub use verify::{VerifiedBundle, verify};
 
-/// Reads `bytes` as a bundle, from the first to the last: what `bundle verify` does with a file. For tests that feed it
-/// with anything.
+/// Verifies `bytes` as `bundle verify` verifies a file. For fuzzing and tests.
 pub fn verify_bytes(bytes: &[u8]) -> Result<Manifest, Error> {
     let archive = Archive::open(std::io::Cursor::new(bytes))?;
     let stop = crate::report::Stop::new();
-    let sound = verify(archive, &crate::report::Silent, &stop)?;
-    Ok(Manifest::clone(sound.manifest()))
+    let verified = verify(archive, &crate::report::Silent, &stop)?;
+    Ok(Manifest::clone(verified.manifest()))
 }
 
-/// Whether this thread decodes bytes from elsewhere just now. Parquet's reader answers some of them with a panic, which is caught
-/// and becomes a fault of the bundle; hooks for panics keep quiet about it.
+/// Whether this thread is decoding untrusted bytes. Parquet's reader panics at some of them; the
+/// panic is caught and becomes a defect of the bundle, so panic hooks shouldn't print it.
 #[must_use]
 pub fn is_guarded() -> bool {
     crate::store::lake::image::is_guarded()
 }
 
-/// Reads `bytes` as one partition of the year 2025, whatever hash they have: what a bundle made to deceive could hold.
-/// For tests that feed it with anything.
+/// Checks `bytes` as a partition of the year 2025, with any hash, as a forged bundle could contain
+/// it. For fuzzing and tests.
 pub fn verify_partition_bytes(bytes: &[u8]) -> Result<u64, String> {
     use crate::store::lake::image::Image;
     let path = std::path::Path::new("lake/interval=1m/ticker=A/year=2025/bars.parquet");

@@ -1,4 +1,4 @@
-//! Verify: every byte of a bundle is one that `create` would have written.
+//! Verify: checks that each byte of a bundle is one that `create` would have written.
 
 use std::io::{Read, Seek};
 
@@ -6,23 +6,23 @@ use bytes::Bytes;
 use rayon::prelude::*;
 
 use super::archive::Archive;
+use super::defect::Defect;
 use super::digest::sha256;
 use super::entry::Entry;
 use super::error::Error;
-use super::fault::Fault;
 use super::manifest::Manifest;
 use crate::report::{Event, Observer, Stop};
 use crate::store::lake::image::Image;
 
-/// Partitions in hand at once …
+/// The most partitions in memory at once …
 pub(super) const AT_ONCE: usize = 4;
-/// … and rows in them, unless one partition alone has more.
+/// … and the most rows, unless one partition alone has more.
 pub(super) const ROWS_AT_ONCE: u64 = 524_288;
 
-/// A bundle that was read whole and found without a fault. Only [`verify`] makes one, and only such a one can be applied.
-pub struct Sound<R>(pub(super) Archive<R>);
+/// A bundle without a defect. Only [`verify`] makes one, and only a verified bundle can be applied.
+pub struct VerifiedBundle<R>(pub(super) Archive<R>);
 
-impl<R> std::ops::Deref for Sound<R> {
+impl<R> std::ops::Deref for VerifiedBundle<R> {
     type Target = Archive<R>;
 
     fn deref(&self) -> &Archive<R> {
@@ -30,12 +30,12 @@ impl<R> std::ops::Deref for Sound<R> {
     }
 }
 
-/// Reads a bundle from its first byte to its last, once, and stops at the first fault.
+/// Reads a bundle once from its first byte to its last, and stops at the first defect.
 pub fn verify<R: Read + Seek>(
     mut archive: Archive<R>,
     observer: &dyn Observer,
     stop: &Stop,
-) -> Result<Sound<R>, Error> {
+) -> Result<VerifiedBundle<R>, Error> {
     observer.event(&Event::Planned {
         unit: "bytes",
         total: archive.manifest().totals.bytes,
@@ -50,35 +50,35 @@ pub fn verify<R: Read + Seek>(
         let mut rows = 0;
         while batch.len() < AT_ONCE && rows < ROWS_AT_ONCE {
             match archive.next_partition() {
-                Ok(Some((place, bytes))) => {
-                    rows += archive.manifest().partitions[place].rows;
-                    batch.push((place, bytes));
+                Ok(Some((index, bytes))) => {
+                    rows += archive.manifest().partitions[index].rows;
+                    batch.push((index, bytes));
                 }
                 Ok(None) => {
                     at_end = true;
                     break;
                 }
-                // What came before it may be the first fault.
-                Err(fault) => {
+                // A partition before it may have the first defect.
+                Err(defect) => {
                     check_all(archive.manifest(), batch, observer)?;
-                    return Err(fault.into());
+                    return Err(defect.into());
                 }
             }
         }
         check_all(archive.manifest(), batch, observer)?;
     }
-    Ok(Sound(archive))
+    Ok(VerifiedBundle(archive))
 }
 
 fn check_all(
     manifest: &Manifest,
     batch: Vec<(usize, Bytes)>,
     observer: &dyn Observer,
-) -> Result<(), Fault> {
-    let checked: Vec<Result<(), Fault>> = batch
+) -> Result<(), Defect> {
+    let checked: Vec<Result<(), Defect>> = batch
         .into_par_iter()
-        .map(|(place, bytes)| {
-            let entry = &manifest.partitions[place];
+        .map(|(index, bytes)| {
+            let entry = &manifest.partitions[index];
             check(entry, bytes)?;
             observer.event(&Event::Progress {
                 done: entry.bytes,
@@ -90,31 +90,31 @@ fn check_all(
     checked.into_iter().collect()
 }
 
-/// The partition whose bytes these are, which have the hash that the manifest says.
-pub(super) fn open(entry: &Entry, bytes: Bytes) -> Result<Image, Fault> {
+/// The partition in `bytes`, which must have the hash in the manifest.
+pub(super) fn open(entry: &Entry, bytes: Bytes) -> Result<Image, Defect> {
     if sha256(&bytes) != entry.sha256 {
-        return Err(Fault::Bytes(entry.path.clone()));
+        return Err(Defect::PartitionHash(entry.path.clone()));
     }
-    Image::open(bytes).map_err(|why| unsound(entry, why))
+    Image::open(bytes).map_err(|why| invalid(entry, why))
 }
 
-fn unsound(entry: &Entry, why: impl Into<String>) -> Fault {
-    Fault::Unsound {
+fn invalid(entry: &Entry, why: impl Into<String>) -> Defect {
+    Defect::Invalid {
         path: entry.path.clone(),
         why: why.into(),
     }
 }
 
-/// One partition: its hash, its structure, every row, and each fact of the manifest.
-fn check(entry: &Entry, bytes: Bytes) -> Result<(), Fault> {
+/// Checks a partition: its hash, its structure, each row, and each fact in the manifest.
+fn check(entry: &Entry, bytes: Bytes) -> Result<(), Defect> {
     let image = open(entry, bytes)?;
     let key = entry
         .key()
-        .ok_or_else(|| unsound(entry, "its path names no partition"))?;
-    let contents = image.check(&key).map_err(|why| unsound(entry, why))?;
+        .ok_or_else(|| invalid(entry, "its path doesn't name a partition"))?;
+    let contents = image.check(&key).map_err(|why| invalid(entry, why))?;
     let found = Entry::of(&key, &image, &contents, entry.sha256.clone());
     if let Some((fact, listed, found)) = entry.difference(&found) {
-        return Err(Fault::Differs {
+        return Err(Defect::Differs {
             path: entry.path.clone(),
             fact,
             listed,

@@ -1,4 +1,4 @@
-//! Bundles made to deceive: hashes and lengths are right, and what they hold is not.
+//! Forged bundles: their hashes and lengths are right, their contents aren't.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
-use super::{START, small, verdict};
+use super::{START, small, verify_text};
 use crate::bundle::archive::{MANIFEST, header, write_end, write_member};
 use crate::bundle::digest::sha256;
 use crate::bundle::entry::member_path;
@@ -22,8 +22,8 @@ use crate::store::columns::{bar_fields, bars_into_arrays};
 
 /// The bytes of the second member of [`small`]: the partition of A.
 fn partition() -> Vec<u8> {
-    let sound = small();
-    let manifest = verdict(&sound).unwrap();
+    let valid = small();
+    let manifest = verify_text(&valid).unwrap();
     let [first, second] = manifest.partitions.as_slice() else {
         panic!("{manifest:?}")
     };
@@ -31,12 +31,12 @@ fn partition() -> Vec<u8> {
     let start = header(&first.path, first.bytes).len()
         + padded(first.bytes)
         + header(&second.path, second.bytes).len();
-    sound[start..start + second.bytes as usize].to_vec()
+    valid[start..start + second.bytes as usize].to_vec()
 }
 
 /// A bundle whose only partition is `bytes`, all its hashes right.
 pub(super) fn bundle_around(path: &str, bytes: &[u8]) -> Vec<u8> {
-    let mut manifest = verdict(&small()).unwrap();
+    let mut manifest = verify_text(&small()).unwrap();
     manifest.partitions.remove(0);
     let entry = &mut manifest.partitions[0];
     path.clone_into(&mut entry.path);
@@ -80,7 +80,7 @@ fn forged(rows: i64, source: &str, properties: WriterProperties) -> Vec<u8> {
 }
 
 #[test]
-fn a_partition_that_would_unpack_to_very_much_is_refused_before_it_is_unpacked() {
+fn a_compression_bomb_is_refused_before_it_is_decompressed() {
     let zstd = parquet::basic::Compression::ZSTD(Default::default());
     let one_page = WriterProperties::builder()
         .set_compression(zstd)
@@ -91,7 +91,7 @@ fn a_partition_that_would_unpack_to_very_much_is_refused_before_it_is_unpacked()
         .build();
     let bomb = forged(20_000, &"x".repeat(1_000), one_page);
     assert!(bomb.len() < 1 << 18, "{} bytes for 20 MB", bomb.len());
-    let refused = verdict(&bundle_around(&path_of("A"), &bomb)).unwrap_err();
+    let refused = verify_text(&bundle_around(&path_of("A"), &bomb)).unwrap_err();
     assert!(refused.contains("would unpack to more"), "{refused}");
 
     // More rows than a year has minutes.
@@ -100,16 +100,16 @@ fn a_partition_that_would_unpack_to_very_much_is_refused_before_it_is_unpacked()
         "csv",
         WriterProperties::builder().set_compression(zstd).build(),
     );
-    let refused = verdict(&bundle_around(&path_of("A"), &many)).unwrap_err();
+    let refused = verify_text(&bundle_around(&path_of("A"), &many)).unwrap_err();
     assert!(refused.contains("more rows than a year"), "{refused}");
 
-    // A footer that is not a partition's.
+    // A footer without a partition's keys.
     let plain = forged(
         3,
         "csv",
         WriterProperties::builder().set_compression(zstd).build(),
     );
-    let refused = verdict(&bundle_around(&path_of("A"), &plain)).unwrap_err();
+    let refused = verify_text(&bundle_around(&path_of("A"), &plain)).unwrap_err();
     assert!(refused.contains("the footer lacks"), "{refused}");
 
     let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Int64, false)]));
@@ -125,17 +125,17 @@ fn a_partition_that_would_unpack_to_very_much_is_refused_before_it_is_unpacked()
         b"PAR1\xff\xff\xff\x7fPAR1".as_slice(),
         &[],
     ] {
-        let refused = verdict(&bundle_around(&path_of("A"), bytes)).unwrap_err();
+        let refused = verify_text(&bundle_around(&path_of("A"), bytes)).unwrap_err();
         assert!(refused.contains("is damaged"), "{refused}");
     }
 }
 
-/// The sound partition's rows, footer and order, written by `properties`.
+/// The valid partition's rows, written with changed properties.
 fn rewritten(
     change: impl FnOnce(WriterPropertiesBuilder, Vec<KeyValue>) -> WriterProperties,
 ) -> Vec<u8> {
-    let sound = bytes::Bytes::from(partition());
-    let reader = ParquetRecordBatchReaderBuilder::try_new(sound).unwrap();
+    let valid = bytes::Bytes::from(partition());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(valid).unwrap();
     let file = reader.metadata().file_metadata();
     let pairs: Vec<KeyValue> = file.key_value_metadata().unwrap().clone();
     let sorting = reader.metadata().row_group(0).sorting_columns().cloned();
@@ -157,10 +157,10 @@ fn rewritten(
 }
 
 #[test]
-fn a_partition_that_another_program_wrote_is_refused_though_its_bars_are_right() {
-    let verdict = |bytes: Vec<u8>| verdict(&bundle_around(&path_of("A"), &bytes));
-    // How the pages are encoded is an older program's own affair.
-    verdict(rewritten(|builder, pairs| {
+fn a_partition_by_another_program_is_refused_even_with_the_right_bars() {
+    let verify_text = |bytes: Vec<u8>| verify_text(&bundle_around(&path_of("A"), &bytes));
+    // Older versions may encode pages in another way.
+    verify_text(rewritten(|builder, pairs| {
         builder.set_key_value_metadata(Some(pairs)).build()
     }))
     .unwrap();
@@ -170,7 +170,7 @@ fn a_partition_that_another_program_wrote_is_refused_though_its_bars_are_right()
         "backfill fork",
         "",
     ] {
-        let refused = verdict(rewritten(|builder, pairs| {
+        let refused = verify_text(rewritten(|builder, pairs| {
             let builder = builder.set_key_value_metadata(Some(pairs));
             builder.set_created_by(name.to_owned()).build()
         }));
@@ -179,12 +179,12 @@ fn a_partition_that_another_program_wrote_is_refused_though_its_bars_are_right()
             "{name}"
         );
     }
-    let more = verdict(rewritten(|builder, mut pairs| {
+    let more = verify_text(rewritten(|builder, mut pairs| {
         pairs.push(KeyValue::new("pandas".to_owned(), "{}".to_owned()));
         builder.set_key_value_metadata(Some(pairs)).build()
     }));
     assert!(more.unwrap_err().contains("footer is not in the form"));
-    let unsorted = verdict(rewritten(|builder, pairs| {
+    let unsorted = verify_text(rewritten(|builder, pairs| {
         let builder = builder.set_key_value_metadata(Some(pairs));
         builder.set_sorting_columns(None).build()
     }));
@@ -192,9 +192,9 @@ fn a_partition_that_another_program_wrote_is_refused_though_its_bars_are_right()
 }
 
 #[test]
-fn a_partition_of_another_place_is_refused_though_all_hashes_are_right() {
-    let sound = partition();
-    verdict(&bundle_around(&path_of("A"), &sound)).unwrap();
+fn a_partition_at_another_path_is_refused_even_with_the_right_hashes() {
+    let valid = partition();
+    verify_text(&bundle_around(&path_of("A"), &valid)).unwrap();
     for path in [
         path_of("B"),
         path_of("A").replace("2025", "2024"),
@@ -207,7 +207,10 @@ fn a_partition_of_another_place_is_refused_though_all_hashes_are_right() {
         "a/".repeat(200) + "bars.parquet",
         "manifest.sha256".to_owned(),
     ] {
-        assert!(verdict(&bundle_around(&path, &sound)).is_err(), "{path}");
+        assert!(
+            verify_text(&bundle_around(&path, &valid)).is_err(),
+            "{path}"
+        );
     }
 }
 
@@ -215,15 +218,15 @@ type ChangeEntry<'a> = &'a dyn Fn(&mut Entry);
 type ChangeManifest<'a> = &'a dyn Fn(&mut Manifest);
 
 #[test]
-fn facts_that_the_manifest_gets_wrong_are_named() {
-    let sound = small();
-    let manifest = verdict(&sound).unwrap();
-    let members = sound.len() - bundle_end(&manifest).len();
+fn wrong_facts_in_the_manifest_are_named() {
+    let valid = small();
+    let manifest = verify_text(&valid).unwrap();
+    let members = valid.len() - bundle_end(&manifest).len();
     let with = |change: ChangeManifest| {
         let mut other = manifest.clone();
         change(&mut other);
         other.totals = Totals::of(&other.partitions);
-        verdict(&[&sound[..members], &bundle_end(&other)].concat())
+        verify_text(&[&valid[..members], &bundle_end(&other)].concat())
     };
     assert!(with(&|_| {}).is_ok());
     let entry: [(&str, ChangeEntry); 12] = [
@@ -258,12 +261,12 @@ fn facts_that_the_manifest_gets_wrong_are_named() {
         &|manifest| manifest.filter.start = chrono::NaiveDate::from_ymd_opt(2025, 1, 3),
         &|manifest| manifest.partitions[0].sources = vec!["demo".into()],
     ];
-    for (place, change) in whole.into_iter().enumerate() {
-        assert!(with(change).is_err(), "change {place}");
+    for (index, change) in whole.into_iter().enumerate() {
+        assert!(with(change).is_err(), "change {index}");
     }
     let mut totals = manifest.clone();
     totals.totals.rows += 1;
-    assert!(verdict(&[&sound[..members], &bundle_end(&totals)].concat()).is_err());
+    assert!(verify_text(&[&valid[..members], &bundle_end(&totals)].concat()).is_err());
 }
 
 pub(super) fn bundle_end(manifest: &Manifest) -> Vec<u8> {
@@ -273,41 +276,41 @@ pub(super) fn bundle_end(manifest: &Manifest) -> Vec<u8> {
 }
 
 #[test]
-fn members_that_do_not_belong_are_named_before_anything_is_read() {
-    let sound = small();
-    let manifest = verdict(&sound).unwrap();
+fn unexpected_members_are_named() {
+    let valid = small();
+    let manifest = verify_text(&valid).unwrap();
     let path = path_of("A");
     let front = |make: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = Vec::new();
         make(&mut bytes);
-        bytes.write_all(&sound).unwrap();
-        verdict(&bytes).unwrap_err()
+        bytes.write_all(&valid).unwrap();
+        verify_text(&bytes).unwrap_err()
     };
     let twice = front(&|out| write_member(out, &manifest.partitions[0].path, b"x").unwrap());
-    assert!(twice.contains("stands there twice"), "{twice}");
+    assert!(twice.contains("duplicate member"), "{twice}");
     let order = front(&|out| write_member(out, &path_of("Z"), b"x").unwrap());
-    assert!(order.contains("stands behind"), "{order}");
-    let stranger = front(&|out| write_member(out, "README", b"x").unwrap());
-    assert!(stranger.contains("does not belong"), "{stranger}");
+    assert!(order.contains("is after"), "{order}");
+    let unexpected = front(&|out| write_member(out, "README", b"x").unwrap());
+    assert!(unexpected.contains("doesn't belong"), "{unexpected}");
     let outside = front(&|out| write_member(out, "../../etc/passwd", b"x").unwrap());
     assert!(outside.contains("leads out"), "{outside}");
-    // Eight gigabytes and more, in a file of a few kilobytes.
+    // A header that claims eight gigabytes in a small file.
     let huge = front(&|out| out.extend(header(&path, (1 << 33) - 1)));
-    assert!(huge.contains("is said to have"), "{huge}");
+    assert!(huge.contains("; the limit is "), "{huge}");
     let huge = front(&|out| out.extend(header(MANIFEST, (1 << 33) - 1)));
-    assert!(huge.contains("is said to have"), "{huge}");
+    assert!(huge.contains("; the limit is "), "{huge}");
     let cut = front(&|out| out.extend(header(&path, 60 << 20)));
     assert!(cut.contains("cut off"), "{cut}");
     for kind in [b'1', b'2', b'5', b'x', b'g', b'K', 0] {
         let link = front(&|out| {
             let mut head = header(&path, 0);
             head[156] = kind;
-            // With a checksum that is right.
+            // With the right checksum.
             head[148..156].copy_from_slice(b"        ");
             let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
             head[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
             out.extend(head);
         });
-        assert!(link.contains("it is no bundle"), "{kind}: {link}");
+        assert!(link.contains("not a bundle: "), "{kind}: {link}");
     }
 }

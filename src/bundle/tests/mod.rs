@@ -1,4 +1,4 @@
-//! Bundles on bytes: what verify lets through is what create wrote, and nothing else.
+//! Bundles in memory: verify accepts what create wrote, and nothing else.
 
 mod forged;
 
@@ -83,9 +83,9 @@ fn bundle_of(store: &Store) -> Vec<u8> {
     out
 }
 
-/// Two partitions, one of two sources, and a name of more than a hundred bytes.
+/// Two partitions: one with bars of two sources, one with a path of more than 100 bytes.
 fn small() -> Vec<u8> {
-    // Once: every store has an id of its own, and every commit.
+    // Made once: store and commit ids differ each time.
     static SMALL: OnceLock<Vec<u8>> = OnceLock::new();
     let made = SMALL.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
@@ -98,13 +98,13 @@ fn small() -> Vec<u8> {
     made.clone()
 }
 
-fn verdict(bytes: &[u8]) -> Result<Manifest, String> {
+fn verify_text(bytes: &[u8]) -> Result<Manifest, String> {
     verify_bytes(bytes).map_err(|error| error.to_string())
 }
 
 #[test]
-fn a_bundle_says_what_it_holds() {
-    let manifest = verdict(&small()).unwrap();
+fn a_manifest_lists_what_the_bundle_holds() {
+    let manifest = verify_text(&small()).unwrap();
     let [first, second] = manifest.partitions.as_slice() else {
         panic!("{manifest:?}")
     };
@@ -121,7 +121,7 @@ fn a_bundle_says_what_it_holds() {
 }
 
 #[test]
-fn dates_stand_in_the_manifest_as_instants() {
+fn dates_are_in_the_manifest_as_instants() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     commit(&store, "A", "csv", bars(0..3_000, 10.0));
@@ -138,7 +138,7 @@ fn dates_stand_in_the_manifest_as_instants() {
         &Stop::new(),
     )
     .unwrap();
-    let manifest = verdict(&out).unwrap();
+    let manifest = verify_text(&out).unwrap();
     let span = &manifest.spans["NASDAQ"];
     assert_eq!(span.start.as_deref(), Some("2025-01-03T05:00:00Z"));
     assert_eq!(span.end.as_deref(), Some("2025-01-04T05:00:00Z"));
@@ -159,12 +159,12 @@ fn dates_stand_in_the_manifest_as_instants() {
         &|manifest| span_of(manifest).end = Some("2025-01-04T04:59:00Z".into()),
         &|manifest| span_of(manifest).end = Some("2025-01-04T05:00:00+00:00".into()),
     ];
-    for (place, change) in changes.into_iter().enumerate() {
+    for (index, change) in changes.into_iter().enumerate() {
         let mut other = manifest.clone();
         change(&mut other);
         assert!(
             Manifest::from_bytes(&other.to_bytes()).is_err(),
-            "change {place}"
+            "change {index}"
         );
     }
 }
@@ -175,40 +175,40 @@ fn span_of(manifest: &mut Manifest) -> &mut Span {
 
 #[test]
 fn every_flipped_bit_is_refused() {
-    let sound = small();
-    assert!(verdict(&sound).is_ok());
-    let passed: Vec<usize> = (0..sound.len())
+    let valid = small();
+    assert!(verify_text(&valid).is_ok());
+    let passed: Vec<usize> = (0..valid.len())
         .into_par_iter()
-        .filter(|place| {
-            let mut bytes = sound.clone();
-            bytes[*place] ^= 1 << (place % 8);
-            verdict(&bytes).is_ok()
+        .filter(|index| {
+            let mut bytes = valid.clone();
+            bytes[*index] ^= 1 << (index % 8);
+            verify_text(&bytes).is_ok()
         })
         .collect();
-    assert_eq!(passed, Vec::<usize>::new(), "of {} bytes", sound.len());
+    assert_eq!(passed, Vec::<usize>::new(), "of {} bytes", valid.len());
 }
 
 #[test]
-fn every_cut_and_whatever_follows_the_end_is_refused() {
-    let sound = small();
-    let passed: Vec<usize> = (0..sound.len())
+fn cut_and_extended_bundles_are_refused() {
+    let valid = small();
+    let passed: Vec<usize> = (0..valid.len())
         .into_par_iter()
-        .filter(|length| length % 512 == 0 || length % 61 == 0 || sound.len() - length < 64)
-        .filter(|length| verdict(&sound[..*length]).is_ok())
+        .filter(|length| length % 512 == 0 || length % 61 == 0 || valid.len() - length < 64)
+        .filter(|length| verify_text(&valid[..*length]).is_ok())
         .collect();
     assert_eq!(passed, Vec::<usize>::new());
     for more in [1, 512, 1_024, 10_240] {
-        let mut longer = sound.clone();
-        longer.resize(sound.len() + more, 0);
-        assert!(verdict(&longer).is_err(), "{more} zeros more");
+        let mut longer = valid.clone();
+        longer.resize(valid.len() + more, 0);
+        assert!(verify_text(&longer).is_err(), "{more} more zero bytes");
     }
-    assert!(verdict(&[sound.as_slice(), sound.as_slice()].concat()).is_err());
+    assert!(verify_text(&[valid.as_slice(), valid.as_slice()].concat()).is_err());
 }
 
-/// Numbers that look random and are the same on every run.
-struct Dice(u64);
+/// A pseudo-random sequence that only depends on the seed.
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn below(&mut self, end: usize) -> usize {
         self.0 = self
             .0
@@ -218,19 +218,19 @@ impl Dice {
     }
 }
 
-/// Bytes changed as a fuzzer would: set, swapped, cut out, doubled.
-fn mutate(sound: &[u8], dice: &mut Dice) -> Vec<u8> {
-    let mut bytes = sound.to_vec();
-    for _ in 0..=dice.below(4) {
-        let at = dice.below(bytes.len());
-        let length = dice.below(600).min(bytes.len() - at);
-        match dice.below(6) {
-            0 => bytes[at] = [0, 0x7f, 0x80, 0xff][dice.below(4)],
-            1 => bytes[at] = dice.below(256) as u8,
+/// Changes bytes as a fuzzer does: sets, reverses, cuts out and doubles some.
+fn mutate(valid: &[u8], rng: &mut Rng) -> Vec<u8> {
+    let mut bytes = valid.to_vec();
+    for _ in 0..=rng.below(4) {
+        let at = rng.below(bytes.len());
+        let length = rng.below(600).min(bytes.len() - at);
+        match rng.below(6) {
+            0 => bytes[at] = [0, 0x7f, 0x80, 0xff][rng.below(4)],
+            1 => bytes[at] = rng.below(256) as u8,
             2 => drop(bytes.drain(at..at + length)),
             3 => {
                 let part = bytes[at..at + length].to_vec();
-                let to = dice.below(bytes.len());
+                let to = rng.below(bytes.len());
                 bytes.splice(to..to, part);
             }
             4 => bytes[at..at + length].reverse(),
@@ -243,20 +243,19 @@ fn mutate(sound: &[u8], dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
-/// Fixed, and few: `BUNDLE_SEEDS=1000000` tries more of them.
+/// A few fixed seeds. `BUNDLE_SEEDS=1000000` tries more.
 fn seeds() -> std::ops::Range<u64> {
-    let asked = std::env::var("BUNDLE_SEEDS").ok();
-    0..asked.map_or(1_500, |seeds| seeds.parse().unwrap())
+    let wanted = std::env::var("BUNDLE_SEEDS").ok();
+    0..wanted.map_or(1_500, |seeds| seeds.parse().unwrap())
 }
 
-/// A bundle as the program of November 2026 wrote it, and a partition of it: what a later one must still read, and
-/// the same bytes on every run.
+/// A bundle of November 2026 and one of its partitions: later versions must still read them.
 const WRITTEN: &[u8] = include_bytes!("../../../fuzz/corpus/bundle/small.tar");
 const WRITTEN_PARTITION: &[u8] = include_bytes!("../../../fuzz/corpus/bundle/bars.parquet");
 
 #[test]
 fn a_bundle_of_an_older_program_is_still_read() {
-    let manifest = verdict(WRITTEN).unwrap();
+    let manifest = verify_text(WRITTEN).unwrap();
     let tickers: Vec<&str> = manifest
         .partitions
         .iter()
@@ -267,27 +266,30 @@ fn a_bundle_of_an_older_program_is_still_read() {
 }
 
 #[test]
-fn mutated_bundles_neither_pass_nor_panic() {
-    let sound = WRITTEN;
+fn mutated_bundles_are_refused_without_a_panic() {
+    let valid = WRITTEN;
     seeds().into_par_iter().for_each(|seed| {
-        let bytes = mutate(sound, &mut Dice(seed));
-        assert!(bytes == sound || verdict(&bytes).is_err(), "seed {seed}");
+        let bytes = mutate(valid, &mut Rng(seed));
+        assert!(
+            bytes == valid || verify_text(&bytes).is_err(),
+            "seed {seed}"
+        );
     });
 }
 
 #[test]
-fn mutated_partitions_do_not_pass_for_others() {
+fn mutated_partitions_have_the_right_rows_or_are_refused() {
     seeds().into_par_iter().for_each(|seed| {
-        let bytes = mutate(WRITTEN_PARTITION, &mut Dice(seed));
-        // A change where nothing is read, as in a statistic, may pass: then its rows are those of the footer's hash.
+        let bytes = mutate(WRITTEN_PARTITION, &mut Rng(seed));
+        // A change in bytes that aren't read, as in a statistic, may pass: the rows have the right hash.
         if let Ok(rows) = verify_partition_bytes(&bytes) {
             assert_eq!(rows, 3, "seed {seed}");
         }
     });
-    // Some of those at which Parquet's reader panics.
+    // Parquet's reader panics at these.
     for seed in [22_774, 36_675, 44_907, 45_934, 55_993, 56_204] {
-        let bytes = mutate(WRITTEN_PARTITION, &mut Dice(seed));
-        let refused = verdict(&bundle_around(&path_of("A"), &bytes)).unwrap_err();
+        let bytes = mutate(WRITTEN_PARTITION, &mut Rng(seed));
+        let refused = verify_text(&bundle_around(&path_of("A"), &bytes)).unwrap_err();
         assert!(refused.contains("is damaged: "), "{refused}");
         assert!(!is_guarded());
     }
@@ -302,7 +304,7 @@ fn applied(
     observer: &dyn Observer,
 ) -> Result<RunReport, Error> {
     let archive = Archive::open(Cursor::new(bytes.to_vec())).unwrap();
-    let sound = verify(archive, &Silent, &Stop::new()).unwrap();
+    let valid = verify(archive, &Silent, &Stop::new()).unwrap();
     let run = target
         .begin_run("apply", Timestamp::from_micros(START))
         .unwrap();
@@ -310,7 +312,7 @@ fn applied(
     apply(
         target,
         &run,
-        sound,
+        valid,
         "b",
         on_conflict,
         at,
@@ -320,29 +322,29 @@ fn applied(
 }
 
 #[test]
-fn a_bundle_that_claims_to_reach_far_keeps_no_true_one_out() {
+fn a_forged_commit_number_does_not_block_true_bundles() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = open(&from);
     commit(&store, "A", "csv", bars(0..10, 10.0));
     let first = bundle_of(&store);
     commit(&store, "B", "csv", bars(0..10, 10.0));
     let second = bundle_of(&store);
-    let manifest = verdict(&first).unwrap();
+    let manifest = verify_text(&first).unwrap();
     let forged = |seq: u64| {
         let mut claims = manifest.clone();
         claims.commit.as_mut().unwrap().seq = seq;
         let members = first.len() - forged::bundle_end(&manifest).len();
         [&first[..members], &forged::bundle_end(&claims)].concat()
     };
-    let refused = verdict(&forged(1 << 63)).unwrap_err();
-    assert!(refused.contains("no store reaches commit"), "{refused}");
+    let refused = verify_text(&forged(1 << 63)).unwrap_err();
+    assert!(refused.contains("is out of range"), "{refused}");
 
     let target = open(&to);
     let update = |bytes: &[u8], time: i64| {
         applied(&target, bytes, OnConflict::Update, time, &Silent).unwrap()
     };
     let is_refused = |bytes: &[u8]| {
-        let order = check_order(&target.reader().unwrap(), &verdict(bytes).unwrap());
+        let order = check_order(&target.reader().unwrap(), &verify_text(bytes).unwrap());
         matches!(order, Err(Error::Superseded { .. }))
     };
     update(&first, 0);
@@ -356,7 +358,7 @@ fn a_bundle_that_claims_to_reach_far_keeps_no_true_one_out() {
 }
 
 #[test]
-fn a_bundle_applied_is_the_store_again() {
+fn an_applied_bundle_gives_the_same_store() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = open(&from);
     commit(&store, "A", "csv", bars(0..500, 10.0));

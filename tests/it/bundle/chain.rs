@@ -1,4 +1,4 @@
-//! Bundles that hold only what came after another.
+//! Bundles made with `--since`.
 
 use super::{bars, dump, stage};
 use crate::support::TestEnv;
@@ -36,7 +36,7 @@ fn a_chain_of_deltas_ends_with_the_same_bars() {
         env.typed(&format!("bundle verify {file}")).ok();
     }
 
-    // Out of turn: refused with the name of what is missing, and nothing is written.
+    // In the wrong order: refused, the missing bundle is named, and nothing is written.
     let early = env.typed("bundle apply 2.tar --store other").code(1);
     assert!(
         early.stderr.contains("its base was not applied"),
@@ -65,7 +65,7 @@ fn a_chain_of_deltas_ends_with_the_same_bars() {
     env.typed("bundle apply 3.tar --store other --on-conflict update")
         .code(1);
     env.typed("bundle apply 2.tar --store other").ok();
-    // The bars that were updated there are restated here.
+    // Bars that were updated in the source store conflict here.
     env.typed("bundle apply 3.tar --store other").code(4);
     env.typed("bundle apply 4.tar --store other").code(1);
     env.typed("bundle apply 3.tar --store other --on-conflict update")
@@ -74,7 +74,7 @@ fn a_chain_of_deltas_ends_with_the_same_bars() {
     assert_eq!(bars(&env, "other"), bars(&env, "data/staging"));
     env.typed("verify --store other").ok();
 
-    // Out of turn once more: the first bundle must not put back what the third has updated.
+    // The first bundle must not undo updates of the third.
     let late = env
         .typed("bundle apply 1.tar --store other --on-conflict update")
         .code(1);
@@ -85,7 +85,7 @@ fn a_chain_of_deltas_ends_with_the_same_bars() {
 }
 
 #[test]
-fn a_delta_repeats_the_filter_of_its_base() {
+fn a_delta_has_the_filter_of_its_base() {
     let env = TestEnv::new();
     stage(&env, &["A", "B"]);
     env.typed("bundle create 1.tar --tickers A --start 2025-01-01")
@@ -116,7 +116,7 @@ fn a_delta_repeats_the_filter_of_its_base() {
             .typed(&format!("bundle create 4.tar --since 1.tar {other}"))
             .code(2);
         assert!(
-            refused.stderr.contains("otherwise than the base"),
+            refused.stderr.contains("differs from the base's"),
             "{}",
             refused.stderr
         );
@@ -125,7 +125,7 @@ fn a_delta_repeats_the_filter_of_its_base() {
 }
 
 #[test]
-fn a_base_of_another_store_or_another_past_is_refused() {
+fn a_base_of_another_store_or_history_is_refused() {
     let env = TestEnv::new();
     stage(&env, &["A"]);
     for file in env.files("data/staging") {
@@ -135,12 +135,12 @@ fn a_base_of_another_store_or_another_past_is_refused() {
     dump(&env, "B", 0..100, 10);
     env.typed("inject-csv B.csv --exchange CRYPTO").ok();
     env.typed("bundle create 1.tar").ok();
-    // The copy has the same id; its second commit is another one.
+    // The copy has the same store id, but another second commit.
     let unknown = env
         .typed("bundle create 2.tar --since 1.tar --store copy")
         .code(1);
     assert!(
-        unknown.stderr.contains("does not know"),
+        unknown.stderr.contains("doesn't have"),
         "{}",
         unknown.stderr
     );
@@ -154,9 +154,13 @@ fn a_base_of_another_store_or_another_past_is_refused() {
     let other = env
         .typed("bundle create 2.tar --since 1.tar --store third")
         .code(1);
-    assert!(other.stderr.contains("from the store"), "{}", other.stderr);
     assert!(
-        other.stderr.contains("hint: make a bundle of all"),
+        other.stderr.contains("was made from store"),
+        "{}",
+        other.stderr
+    );
+    assert!(
+        other.stderr.contains("hint: make a full bundle"),
         "{}",
         other.stderr
     );
@@ -164,7 +168,49 @@ fn a_base_of_another_store_or_another_past_is_refused() {
 }
 
 #[test]
-fn a_copy_of_the_store_takes_deltas_without_a_first_bundle() {
+fn the_base_of_a_base_is_not_overwritten() {
+    let env = TestEnv::new();
+    stage(&env, &["A"]);
+    env.typed("bundle create 1.tar").ok();
+    for number in 2..4 {
+        dump(&env, "A", 600 * number..600 * number + 100, 11);
+        env.typed("inject-csv A.csv --exchange CRYPTO").ok();
+        let since = number - 1;
+        env.typed(&format!("bundle create {number}.tar --since {since}.tar"))
+            .ok();
+    }
+    std::fs::copy(env.path("1.tar"), env.path("copied.tar")).unwrap();
+    for (file, since) in [
+        ("1.tar", "2.tar"),
+        ("copied.tar", "2.tar"),
+        ("2.tar", "3.tar"),
+    ] {
+        let before = std::fs::read(env.path(file)).unwrap();
+        let refused = env
+            .typed(&format!("bundle create {file} --since {since}"))
+            .code(2);
+        assert!(
+            refused.stderr.contains("builds on this one"),
+            "{}",
+            refused.stderr
+        );
+        assert!(std::fs::read(env.path(file)).unwrap() == before);
+    }
+    // Other files may be replaced: by the same command again, or by the next week's bundles.
+    env.write("notes.tar", "not a bundle");
+    for line in [
+        "bundle create 3.tar --since 2.tar",
+        "bundle create notes.tar --since 3.tar",
+        "bundle create 1.tar",
+        "bundle create 2.tar --since 1.tar",
+        "bundle create 3.tar --since 2.tar",
+    ] {
+        env.typed(line).ok();
+    }
+}
+
+#[test]
+fn a_copy_of_the_store_accepts_a_delta_without_its_base() {
     let env = TestEnv::new();
     stage(&env, &["A"]);
     env.typed("bundle create 1.tar").ok();
@@ -180,13 +226,13 @@ fn a_copy_of_the_store_takes_deltas_without_a_first_bundle() {
 }
 
 #[test]
-fn dropped_bars_stay_on_the_other_side() {
+fn a_bundle_removes_no_bars() {
     let env = TestEnv::new();
     stage(&env, &["A", "B", "C"]);
     env.typed("bundle create 1.tar").ok();
     env.typed("bundle apply 1.tar --store other").ok();
     let before = bars(&env, "other");
-    // The end of one partition, a whole one, and all of a ticker: nothing of that is newer than the first bundle.
+    // Part of a partition and a whole ticker: no bar is newer than the first bundle.
     env.typed("drop --tickers A --start 2025-01-01 --yes").ok();
     env.typed("drop --tickers C --yes").ok();
     let delta = env.typed("bundle create 2.tar --since 1.tar").ok();
@@ -197,7 +243,7 @@ fn dropped_bars_stay_on_the_other_side() {
     );
     env.typed("bundle apply 2.tar --store other").ok();
     assert_eq!(bars(&env, "other"), before);
-    // A bundle of all that is left is sound all the same, and so is what comes back.
+    // A full bundle of the rest is valid, and so is one with bars that were stored again.
     dump(&env, "C", 100..300, 10);
     env.typed("inject-csv C.csv --exchange CRYPTO").ok();
     env.typed("drop --tickers B --start 2024-12-31 --end 2024-12-31 --yes")
@@ -212,16 +258,16 @@ fn dropped_bars_stay_on_the_other_side() {
 }
 
 #[test]
-fn a_repaired_store_begins_a_new_chain() {
+fn a_repaired_store_starts_a_new_chain() {
     let env = TestEnv::new();
     stage(&env, &["A"]);
     env.typed("bundle create 1.tar").ok();
     std::fs::remove_file(env.path("data/staging/staging.duckdb")).unwrap();
     env.typed("verify --repair").ok();
-    // It has another id: what it holds may be less than what it held.
+    // A repair may lose bars, so the store gets a new id.
     let refused = env.typed("bundle create 2.tar --since 1.tar").code(1);
     assert!(
-        refused.stderr.contains("from the store"),
+        refused.stderr.contains("was made from store"),
         "{}",
         refused.stderr
     );
@@ -233,7 +279,7 @@ fn a_repaired_store_begins_a_new_chain() {
     env.typed("bundle apply 3.tar --store other").ok();
     assert_eq!(bars(&env, "other"), bars(&env, "data/staging"));
 
-    // A catalog that is lost on the other side has forgotten what was applied; the base again, and it goes on.
+    // A target that lost its catalog needs the base again.
     std::fs::remove_file(env.path("other/staging.duckdb")).unwrap();
     env.typed("verify --repair --store other").ok();
     env.typed("bundle apply 3.tar --store other").code(1);

@@ -1,5 +1,5 @@
-//! The program ended at each point of bundles, in turn: a bundle is there whole or not at all, and a store has what was
-//! committed; the same command again ends well.
+//! Kills at each crash point of bundles: a bundle is complete or missing, a store has what was
+//! committed, and the same command succeeds afterwards.
 
 use super::{bars, dump, stage};
 use crate::support::TestEnv;
@@ -18,7 +18,7 @@ fn killed(env: &TestEnv, point: &str, line: &str) {
 }
 
 #[test]
-fn a_bundle_is_whole_or_not_there() {
+fn a_killed_create_leaves_no_half_bundle() {
     let env = TestEnv::new();
     stage(&env, &["A", "B"]);
     env.typed("bundle create whole.tar --store data/staging")
@@ -30,7 +30,7 @@ fn a_bundle_is_whole_or_not_there() {
         "bundle.create.before-rename",
         "bundle.create.after-rename",
     ] {
-        // Over an older file, which stays whatever happens before the rename.
+        // An older file stays until the rename.
         env.write("out.tar", "older");
         killed(&env, point, "bundle create out.tar");
         let found = std::fs::read(env.path("out.tar")).unwrap();
@@ -49,9 +49,9 @@ fn a_bundle_is_whole_or_not_there() {
 }
 
 #[test]
-fn an_apply_converges() {
+fn a_killed_apply_can_be_repeated() {
     let env = TestEnv::new();
-    // More partitions than go into one commit: 260 tickers of a few bars.
+    // More partitions than fit into one commit: 260 tickers with a few bars each.
     let mut text = String::from("ticker,timestamp,open,high,low,close,volume\n");
     for ticker in 0..260 {
         for minute in 10..14 {
@@ -66,7 +66,7 @@ fn an_apply_converges() {
     env.typed("inject-csv A.csv --exchange CRYPTO").ok();
     env.typed("bundle create 2.tar --since 1.tar").ok();
     let truth = bars(&env, "data/staging");
-    for (place, point) in [
+    for (index, point) in [
         "bundle.apply.between-commits",
         "bundle.apply.before-record",
         "bundle.apply.after-record",
@@ -75,9 +75,9 @@ fn an_apply_converges() {
     .into_iter()
     .enumerate()
     {
-        let store = format!("s{place}");
+        let store = format!("s{index}");
         killed(&env, point, &format!("bundle apply 1.tar --store {store}"));
-        // What goes on from it is refused until all of it was applied.
+        // The next bundle is refused until this one was applied as a whole.
         let next = env.typed(&format!("bundle apply 2.tar --store {store}"));
         let expected = if point == "bundle.apply.after-record" {
             0

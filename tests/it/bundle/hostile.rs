@@ -1,4 +1,4 @@
-//! Archives made to harm, and bundles that did not arrive whole: refused with 1, and nothing is written.
+//! Hostile archives and damaged bundles: refused with 1, and nothing is written.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use crate::support::TestEnv;
 
 fn file(builder: &mut tar::Builder<Vec<u8>>, name: &[u8], kind: EntryType, content: &[u8]) {
     let mut header = tar::Header::new_gnu();
-    // Not by set_path, which refuses what is wanted here.
+    // Not by set_path, which refuses these paths.
     header.as_old_mut().name[..name.len()].copy_from_slice(name);
     header.set_entry_type(kind);
     header.set_mode(0o644);
@@ -24,7 +24,7 @@ fn file(builder: &mut tar::Builder<Vec<u8>>, name: &[u8], kind: EntryType, conte
     builder.append(&header, content).unwrap();
 }
 
-/// Why it is refused, and the first member: its name, its kind, its content.
+/// Part of the expected message, and the first member: its name, kind and content.
 type Hostile = (&'static str, &'static [u8], EntryType, &'static [u8]);
 
 const HOSTILE: [Hostile; 9] = [
@@ -34,14 +34,14 @@ const HOSTILE: [Hostile; 9] = [
     ("is a link", b"lake/x", EntryType::Link, b""),
     ("is a folder", b"lake/", EntryType::Directory, b""),
     (
-        "no plain file",
+        "isn't a plain file",
         b"pax",
         EntryType::XHeader,
         b"30 path=../../../../etc/passwd\n",
     ),
-    ("no plain file", b"dev", EntryType::Block, b""),
+    ("isn't a plain file", b"dev", EntryType::Block, b""),
     (
-        "does not belong",
+        "doesn't belong",
         b"bars.parquet",
         EntryType::Regular,
         b"PAR1",
@@ -58,16 +58,16 @@ const HOSTILE: [Hostile; 9] = [
 fn hostile_archives_write_nothing() {
     let env = TestEnv::new();
     stage(&env, &["A"]);
-    env.typed("bundle create sound.tar").ok();
-    let sound = std::fs::read(env.path("sound.tar")).unwrap();
+    env.typed("bundle create valid.tar").ok();
+    let valid = std::fs::read(env.path("valid.tar")).unwrap();
     let before = bars(&env, "data/staging");
     for (why, name, kind, content) in HOSTILE {
         let mut builder = tar::Builder::new(Vec::new());
         file(&mut builder, name, kind, content);
-        // The end of one archive is cut off, so that a sound bundle follows.
+        // Cut off the end of the archive, so that a valid bundle follows.
         let mut bytes = builder.into_inner().unwrap();
         bytes.truncate(bytes.len() - 1_024);
-        bytes.write_all(&sound).unwrap();
+        bytes.write_all(&valid).unwrap();
         env.write("hostile.tar", bytes);
         let refused = env.typed("bundle verify hostile.tar").code(1);
         assert!(refused.stderr.contains(why), "{why}: {}", refused.stderr);
@@ -95,33 +95,36 @@ fn hostile_archives_write_nothing() {
 }
 
 #[test]
-fn a_bundle_that_did_not_arrive_whole_writes_nothing() {
+fn a_damaged_bundle_writes_nothing() {
     let env = TestEnv::new();
     stage(&env, &["A", "B"]);
-    env.typed("bundle create sound.tar").ok();
-    let sound = std::fs::read(env.path("sound.tar")).unwrap();
+    env.typed("bundle create valid.tar").ok();
+    let valid = std::fs::read(env.path("valid.tar")).unwrap();
     let apply = |bytes: &[u8]| {
         env.write("arrived.tar", bytes);
         let refused = env.typed("bundle apply arrived.tar --store new").code(1);
         assert!(!env.path("new").exists());
         refused.stderr
     };
-    for length in [0, 1, 511, 512, 4_096, sound.len() - 1_025, sound.len() - 1] {
-        let said = apply(&sound[..length]);
-        assert!(said.starts_with("error: arrived.tar: "), "{length}: {said}");
+    for length in [0, 1, 511, 512, 4_096, valid.len() - 1_025, valid.len() - 1] {
+        let message = apply(&valid[..length]);
+        assert!(
+            message.starts_with("error: arrived.tar: "),
+            "{length}: {message}"
+        );
     }
-    let mut flipped = sound.clone();
+    let mut flipped = valid.clone();
     flipped[1_000] ^= 4;
-    let said = apply(&flipped);
+    let message = apply(&flipped);
     assert!(
-        said.contains("ticker=A/year=2024/bars.parquet fails its hash"),
-        "{said}"
+        message.contains("ticker=A/year=2024/bars.parquet fails its hash"),
+        "{message}"
     );
-    assert!(said.contains("hint: carry it over again"), "{said}");
-    let said = apply(b"ticker,timestamp,open\n");
-    assert!(said.contains("it is no bundle"), "{said}");
-    let said = apply(&[sound.as_slice(), b"\n"].concat());
-    assert!(said.contains("behind its end"), "{said}");
-    // A folder is no bundle either.
+    assert!(message.contains("hint: copy it again"), "{message}");
+    let message = apply(b"ticker,timestamp,open\n");
+    assert!(message.contains("not a bundle"), "{message}");
+    let message = apply(&[valid.as_slice(), b"\n"].concat());
+    assert!(message.contains("after the end"), "{message}");
+    // A folder.
     env.typed("bundle verify data").code(1);
 }

@@ -1,4 +1,4 @@
-//! Bars across an air gap: `bundle create`, `verify` and `apply` as their users meet them.
+//! `bundle create`, `verify` and `apply`, run as a user runs them.
 
 mod chain;
 #[cfg(feature = "crash-points")]
@@ -10,7 +10,8 @@ use std::fmt::Write as _;
 
 use crate::support::TestEnv;
 
-/// Minutes of one ticker from 2024-12-31T20:00:00Z on, over the turn of the year: two partitions.
+/// Writes minutes of one ticker from 2024-12-31T20:00:00Z. The first 600 are in two years: two
+/// partitions.
 fn dump(env: &TestEnv, ticker: &str, rows: std::ops::Range<i64>, price: u32) {
     let mut text = String::from("timestamp,open,high,low,close,volume\n");
     let start = chrono::DateTime::from_timestamp(1_735_675_200, 0).unwrap();
@@ -27,7 +28,7 @@ fn dump(env: &TestEnv, ticker: &str, rows: std::ops::Range<i64>, price: u32) {
     env.write(&format!("{ticker}.csv"), text);
 }
 
-/// Stages 600 minutes of each ticker, in the folder that is the store by default.
+/// Stages 600 minutes of each ticker in the default store.
 fn stage(env: &TestEnv, tickers: &[&str]) {
     for ticker in tickers {
         dump(env, ticker, 0..600, 10);
@@ -36,7 +37,7 @@ fn stage(env: &TestEnv, tickers: &[&str]) {
     }
 }
 
-/// Every bar of a store, without the commit that wrote it, which is the store's own.
+/// All bars of a store, without their commits, which differ between stores.
 fn bars(env: &TestEnv, store: &str) -> String {
     let sql = "SELECT interval, ticker, timestamp, open, high, low, close, volume, vwap, trades, source FROM bars \
                ORDER BY interval, ticker, timestamp";

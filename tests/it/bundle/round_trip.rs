@@ -1,13 +1,13 @@
-//! A store carried over whole, and what is printed on the way.
+//! Whole stores moved by a bundle, and what is printed.
 
 use super::{bars, dump, stage};
 use crate::support::TestEnv;
 
 #[test]
-fn a_store_is_carried_over_bar_by_bar_with_its_sources() {
+fn bars_and_their_sources_arrive_unchanged() {
     let env = TestEnv::new();
     stage(&env, &["A", "BTC/USD".replace('/', "_").as_str()]);
-    // Bars of another source and interval beside them, with vwap and trades.
+    // Bars of another source and interval, with vwap and trades.
     env.typed("specific --provider demo --store demo --tickers AAPL --start 060125 --end 070125 --interval 5 -q")
         .ok();
     for store in ["data/staging", "demo"] {
@@ -37,7 +37,7 @@ fn a_store_is_carried_over_bar_by_bar_with_its_sources() {
         assert_eq!(summary["bundle"]["rows"], summary["totals"]["committed"]);
         assert_eq!(summary["files"][0]["file"], "out.tar");
 
-        // Twice changes nothing, under each mode.
+        // A second time changes nothing in any mode.
         for mode in ["fail", "ignore", "update"] {
             let again = env
                 .typed(&format!(
@@ -65,7 +65,7 @@ fn the_same_store_gives_the_same_bytes() {
     let env = TestEnv::new();
     stage(&env, &["A", "B"]);
     std::fs::create_dir(env.path("copied")).unwrap();
-    // Copied while bars are hot: the copy seals for itself.
+    // A copy made while bars are hot seals them itself.
     for file in env.files("data/staging") {
         let to = file.replacen("data/staging", "copied", 1);
         env.write(&to, std::fs::read(env.path(&file)).unwrap());
@@ -78,11 +78,11 @@ fn the_same_store_gives_the_same_bytes() {
     let bytes = std::fs::read(env.path("first.tar")).unwrap();
     assert!(bytes == std::fs::read(env.path("second.tar")).unwrap());
     assert!(bytes == std::fs::read(env.path("copied.tar")).unwrap());
-    // To standard output too; what is told goes to standard error then.
+    // On standard output too; the messages are on standard error then.
     let piped = env.typed("bundle create -").ok();
     assert!(bytes == piped.stdout);
     assert!(piped.stderr.contains("manifest: "), "{}", piped.stderr);
-    // Cut by dates and by tickers: written anew, and the same each time.
+    // Limited by dates and tickers: the partitions are encoded again, with the same result each time.
     let cut = "--tickers B --interval 1 --start 2025-01-01 --end 2025-01-01";
     for file in ["cut1.tar", "cut2.tar"] {
         env.typed(&format!("bundle create {file} {cut}")).ok();
@@ -101,7 +101,7 @@ fn the_same_store_gives_the_same_bytes() {
 }
 
 #[test]
-fn any_tar_lists_and_unpacks_it() {
+fn tar_lists_and_unpacks_a_bundle() {
     let env = TestEnv::new();
     stage(&env, &["A"]);
     env.typed("bundle create out.tar").ok();
@@ -133,7 +133,7 @@ fn any_tar_lists_and_unpacks_it() {
         .output()
         .unwrap();
     assert!(check.status.success());
-    // The hash that is printed is the manifest's.
+    // The printed hash is that of the manifest.
     let printed = env.typed("bundle verify out.tar").ok();
     let line = printed.out().lines().nth(1).unwrap();
     let hash: String = line
@@ -153,11 +153,11 @@ fn any_tar_lists_and_unpacks_it() {
 }
 
 #[test]
-fn restated_bars_are_a_conflict_that_the_mode_settles() {
+fn restated_bars_conflict_as_the_mode_says() {
     let env = TestEnv::new();
     stage(&env, &["A", "B"]);
     env.typed("bundle create out.tar").ok();
-    // The other side has A with other prices.
+    // The other store has other prices for A.
     dump(&env, "A", 100..200, 77);
     env.typed("inject-csv A.csv --exchange CRYPTO --store other")
         .ok();
@@ -188,7 +188,7 @@ fn restated_bars_are_a_conflict_that_the_mode_settles() {
 }
 
 #[test]
-fn demo_bars_stay_among_themselves() {
+fn real_bars_are_refused_in_a_demo_store() {
     let env = TestEnv::new();
     stage(&env, &["A"]);
     env.typed("bundle create real.tar").ok();
@@ -205,7 +205,7 @@ fn demo_bars_stay_among_themselves() {
 }
 
 #[test]
-fn what_cannot_be_bundled_is_said() {
+fn what_cannot_be_bundled_is_reported() {
     let env = TestEnv::new();
     let none = env.typed("bundle create out.tar").code(1);
     assert!(none.stderr.contains("there is no store"), "{}", none.stderr);
@@ -226,7 +226,7 @@ fn what_cannot_be_bundled_is_said() {
     env.typed("bundle apply none.tar --store new").code(1);
     assert!(!env.path("new").exists());
 
-    // A damaged partition does not travel.
+    // A damaged partition doesn't go into a bundle.
     let path = env.path("data/staging/lake/interval=1m/ticker=A/year=2025/bars.parquet");
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[100] ^= 1;

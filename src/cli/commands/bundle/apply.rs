@@ -1,4 +1,4 @@
-//! `bundle apply`: the bars of a bundle into the store.
+//! `bundle apply`: commits the bars of a bundle to the store.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,10 @@ use crate::model::OnConflict;
 use crate::report::{Fatal, RunKind, RunReport};
 use crate::store::{OpenOptions, is_there};
 
-/// Stage the bars of a bundle, each with its source, once all of it is verified. Example: backfill bundle apply bars.tar
+/// Verify a bundle and store its bars, each with its source
 ///
-/// Interrupted, it goes on when it is run again; run twice, it changes nothing: bars that are staged with the same values are
-/// skipped and counted, under --on-conflict fail too. A bundle made with --since needs the one before it.
+/// If it was interrupted, run it again. Bars that are stored with the same values are skipped and
+/// counted, under --on-conflict fail too. A bundle made with --since needs the one before it.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill bundle apply monday.tar
@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// What to do with bars that are staged with other values: fail, ignore or update. Example: --on-conflict update
+    /// What to do with bars that are stored with other values: fail, ignore or update
     #[arg(
         long,
         value_name = "MODE",
@@ -50,10 +50,10 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let archive = super::open(file)?;
     let stop = context.stop();
     let observer = context.observer();
-    let sound = bundle::verify(archive, &observer, &stop).map_err(failed)?;
+    let verified = bundle::verify(archive, &observer, &stop).map_err(failed)?;
     drop(observer);
-    context.describe(|info| super::describe(info, file, sound.manifest(), sound.hash()));
-    for line in super::told("verified", sound.manifest(), sound.hash()).lines() {
+    context.describe(|info| super::describe(info, file, verified.manifest(), verified.hash()));
+    for line in super::result_lines("verified", verified.manifest(), verified.hash()).lines() {
         tracing::info!(target: LINE, "{line}");
     }
 
@@ -61,16 +61,16 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         memory_limit_mib: super::STORE_MEMORY_MIB,
         ..context.store_options(&dir)?
     };
-    // Before anything is written, the store's folder included.
+    // Before anything is written, even the store's folder.
     if !is_there(&dir)? {
-        bundle::check_base(None, sound.manifest()).map_err(failed)?;
-    } else if sound.manifest().base.is_some() {
+        bundle::check_base(None, verified.manifest()).map_err(failed)?;
+    } else if verified.manifest().base.is_some() {
         let reader = context.open_reader_with(&dir, &options)?;
-        bundle::check_base(Some(&reader), sound.manifest()).map_err(failed)?;
+        bundle::check_base(Some(&reader), verified.manifest()).map_err(failed)?;
     }
     let store = context.open_store(&dir, &options)?;
     if args.on_conflict == OnConflict::Update && !args.allow_older {
-        bundle::check_order(&store.reader()?, sound.manifest()).map_err(failed)?;
+        bundle::check_order(&store.reader()?, verified.manifest()).map_err(failed)?;
     }
     let run = store.begin_run("bundle apply", context.started_at())?;
     let name = file.display().to_string();
@@ -78,7 +78,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let result = bundle::apply(
         &store,
         &run,
-        sound,
+        verified,
         &name,
         args.on_conflict,
         context.started_at(),

@@ -1,9 +1,10 @@
-//! `bundle create`: what is staged, or what came since another bundle, as one file.
+//! `bundle create`: writes staged bars, or those since another bundle, into one file.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use crate::bundle::{self, Created, Error, Filter};
+use crate::bundle::{self, Archive, Created, Error, Filter};
 use crate::cli::args::{OutputArg, RangeArgs, TypedTickers};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
@@ -12,10 +13,10 @@ use crate::export::{Draft, OutputFile};
 use crate::model::Interval;
 use crate::store::OpenOptions;
 
-/// Write what is staged as one tar file, hot bars sealed first. Example: backfill bundle create bars.tar
+/// Write the staged bars into one tar file
 ///
-/// The same store gives the same bytes. The manifest's hash is printed at the end, in groups of four: whoever has it can
-/// tell that the file arrived as it was written.
+/// Hot bars are sealed first. The same store always gives the same bytes. At the end the manifest's
+/// hash is printed: compare it with the hash that `bundle verify` prints on the other side.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill bundle create bars.tar
@@ -27,8 +28,10 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     file: OutputArg,
 
-    /// Only what came after another bundle of this store, by its commits; the same tickers, interval and dates as there.
-    /// Bars that were dropped meanwhile stay on the other side. Example: --since monday.tar
+    /// Only bars committed after another bundle of this store. Example: --since monday.tar
+    ///
+    /// Tickers, interval and dates are those of that bundle. A bundle removes nothing: bars dropped
+    /// since then stay in the other store.
     #[arg(long, value_name = "BUNDLE", help_heading = "Range")]
     since: Option<PathBuf>,
 
@@ -57,6 +60,9 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let base = match &args.since {
         Some(since) => {
             let base = super::open(since)?;
+            if replaces_base(&base, output.as_ref()) {
+                return Err(super::failure(file, Error::ReplacesBase));
+            }
             Some((base.manifest().clone(), base.hash().to_owned()))
         }
         None => None,
@@ -94,16 +100,25 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let created = into(file, output.as_ref(), &mut stdout, write)?;
     drop(observer);
     context.describe(|info| super::describe(info, file, &created.manifest, &created.hash));
-    let told = super::told("bundled", &created.manifest, &created.hash);
+    let lines = super::result_lines("bundled", &created.manifest, &created.hash);
     if output.as_ref().is_none_or(OutputFile::is_stdout) {
-        for line in told.lines() {
+        for line in lines.lines() {
             tracing::info!(target: LINE, "{line}");
         }
     } else {
-        writeln!(stdout, "{told}")?;
+        writeln!(stdout, "{lines}")?;
     }
     stdout.flush()?;
     Ok(Outcome::Done)
+}
+
+/// Whether FILE is the bundle that `base` was made with `--since` of.
+fn replaces_base<R: Read + Seek>(base: &Archive<R>, output: Option<&OutputFile>) -> bool {
+    let existing = output
+        .filter(|output| output.special().is_none())
+        .and_then(|output| File::open(output.real()).ok())
+        .and_then(|file| Archive::open(BufReader::new(file)).ok());
+    existing.is_some_and(|existing| base.builds_on(&existing))
 }
 
 /// Writes to standard output, or to FILE.

@@ -1,4 +1,4 @@
-//! `bundle`: bars across an air gap, as one file with its proof.
+//! `bundle`: moves bars to another store in one file that can be verified.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -13,13 +13,14 @@ mod apply;
 mod create;
 mod verify;
 
-/// Memory for DuckDB in MiB: a bundle asks little of it.
+/// Memory for DuckDB in MiB: bundles need little.
 const STORE_MEMORY_MIB: u64 = 96;
 
-/// Carry staged bars across an air gap, as one tar file with its proof. Example: backfill bundle create bars.tar
+/// Move bars to another machine without a network, in one verified file
 ///
-/// `create` writes the sealed partitions and a manifest, and prints the manifest's hash; read it out over the phone. On the
-/// other side `verify` checks every byte and prints the hash that it found, and `apply` commits the bars.
+/// `create` writes the sealed partitions and a manifest, and prints the manifest's hash. On the
+/// other side `verify` checks each byte and prints the hash that it found, and `apply` stores the
+/// bars. If both hashes are equal (compare them over the phone), the file arrived unchanged.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill bundle create monday.tar
@@ -56,33 +57,33 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
 }
 
-/// Opens a bundle and checks its frame and its manifest, not its partitions yet.
+/// Opens a bundle and checks its manifest and member headers, but not its partitions yet.
 fn open(file: &Path) -> Result<Archive<BufReader<File>>, CliError> {
     let opened = File::open(file)
         .map_err(|error| CliError::failed(format!("{}: {error}", file.display())))?;
     Archive::open(BufReader::with_capacity(1 << 18, opened))
-        .map_err(|fault| failure(file, fault.into()))
+        .map_err(|defect| failure(file, defect.into()))
 }
 
 /// An error about the bundle in `file`.
 fn failure(file: &Path, error: Error) -> CliError {
     let hint = error.hint().map(str::to_owned);
     let code = match &error {
-        Error::OtherFilter { .. } => ExitStatus::Usage,
+        Error::OtherFilter { .. } | Error::ReplacesBase => ExitStatus::Usage,
         Error::Interrupted => ExitStatus::Interrupted,
         _ => ExitStatus::Failed,
     };
     if let Error::Store(error) = error {
         return error.into();
     }
-    let told = CliError::of(code, &error).maybe_hint(hint);
+    let failed = CliError::of(code, &error).maybe_hint(hint);
     CliError {
-        message: format!("{}: {}", file.display(), told.message),
-        ..told
+        message: format!("{}: {}", file.display(), failed.message),
+        ..failed
     }
 }
 
-/// Tells the summary which bundle it is.
+/// Adds the bundle to the summary.
 fn describe(info: &mut RunInfo, file: &Path, manifest: &Manifest, hash: &str) {
     info.bundle = Some(BundleInfo {
         file: file.display().to_string(),
@@ -98,8 +99,8 @@ fn describe(info: &mut RunInfo, file: &Path, manifest: &Manifest, hash: &str) {
     });
 }
 
-/// What a bundle holds, and its manifest's hash for the phone: two lines.
-fn told(verb: &str, manifest: &Manifest, hash: &str) -> String {
+/// What a bundle holds, and its manifest's hash: two lines.
+fn result_lines(verb: &str, manifest: &Manifest, hash: &str) -> String {
     let totals = &manifest.totals;
     let since = manifest.base.as_ref().map_or_else(String::new, |base| {
         format!(

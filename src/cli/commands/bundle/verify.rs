@@ -1,4 +1,4 @@
-//! `bundle verify`: is every byte of a bundle one that `bundle create` wrote?
+//! `bundle verify`: checks a bundle without a store.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use crate::bundle;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 
-/// Check every byte, row and fact of a bundle; 1 at the first difference, which is named. Example: backfill bundle verify bars.tar
+/// Check each byte, row and fact of a bundle
 ///
-/// Prints the hash of the manifest that it found: it must be the one that was read out where the bundle was made. No store is
-/// needed.
+/// Ends with 1 at the first defect. Prints the manifest's hash, which must be the one that
+/// `bundle create` printed. Needs no store.
 #[derive(clap::Args)]
 pub struct Args {
     /// The bundle. Example: bars.tar
@@ -23,12 +23,12 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
     let archive = super::open(file)?;
     let observer = context.observer();
-    let sound = bundle::verify(archive, &observer, &context.stop())
+    let verified = bundle::verify(archive, &observer, &context.stop())
         .map_err(|error| super::failure(file, error))?;
     drop(observer);
-    let (manifest, hash) = (sound.manifest(), sound.hash());
+    let (manifest, hash) = (verified.manifest(), verified.hash());
     context.describe(|info| super::describe(info, file, manifest, hash));
-    writeln!(out, "{}", super::told("verified", manifest, hash))?;
+    writeln!(out, "{}", super::result_lines("verified", manifest, hash))?;
     out.flush()?;
     Ok(Outcome::Done)
 }
