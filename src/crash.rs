@@ -1,4 +1,5 @@
-//! Named points at which the tests kill the program, or hold it. Without the feature `crash-points` they are nothing.
+//! Named points at which the tests kill or hold the program. Without the feature `crash-points`
+//! they compile to nothing.
 
 /// Marks a step between two durable states.
 #[macro_export]
@@ -9,16 +10,15 @@ macro_rules! crash_point {
     };
 }
 
-/// Ends the process at once when the environment names this point: `BACKFILL_CRASH=name` or `name@3`, the third time.
-/// Where it stands in `BACKFILL_HOLD` instead, this thread waits here for as long as the file `BACKFILL_HOLD_FILE` is
-/// there.
+/// Kills the process if `BACKFILL_CRASH` names this point: `name`, or `name@3` for the third time.
+/// If `BACKFILL_HOLD` names it, the thread waits until the file `BACKFILL_HOLD_FILE` is gone.
 #[cfg(feature = "crash-points")]
 pub fn reach(name: &str) {
     use std::sync::atomic::AtomicU64;
     static CRASHES: AtomicU64 = AtomicU64::new(0);
     static HOLDS: AtomicU64 = AtomicU64::new(0);
     if is_named("BACKFILL_CRASH", name, &CRASHES) {
-        // Not by SIGABRT: the program has a handler for it.
+        // Not SIGABRT: the program handles it.
         #[cfg(unix)]
         let _ =
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);

@@ -1,4 +1,4 @@
-//! `backfill` gets OHLCV bars onto your own disk first and anywhere else second.
+//! `backfill` downloads, stores and queries intraday market bars on your own machine.
 //!
 //! ```text
 //! provider/fmp ─┐                                                       ┌─> export   (Parquet, CSV, Arrow)
@@ -8,11 +8,11 @@
 //!                                     └─> coverage, conflicts, runs
 //! ```
 //!
-//! A bar flows one way, and each module knows only those below it: [`cli`] composes the use cases, the use cases
-//! compose [`store`], [`calendar`] and their like, and [`model`] knows nothing but itself. Only [`cli`] prints, reads
-//! the environment and the clock, and exits. ARCHITECTURE.md walks through the house.
+//! Each module uses only modules below it: [`cli`] calls the use cases, the use cases call [`store`],
+//! [`calendar`], [`provider`] and others, and [`model`] uses none. Only [`cli`] prints, reads the
+//! environment and the clock, and exits. ARCHITECTURE.md describes all of it.
 
-// Tests make their files as they like.
+// Tests write files without the store's functions.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod backfill;

@@ -1,9 +1,9 @@
-//! Secrets, and what may be printed of the settings that hold one.
+//! Secrets, and what can be printed of settings that contain one.
 //!
-//! A password can hold any character, so that a URL with a mistake in it can be misread, and any
-//! part of it can be part of the password. **Whatever can't be read without doubt isn't printed at
-//! all.** All that comes from outside and may repeat a secret (a server's answer, a mistyped
-//! command line) goes through here before it is printed.
+//! A password can contain any character, so any part of a mistyped URL may be part of a password.
+//! **A URL that can be parsed in more than one way isn't printed at all.** Text from outside that
+//! may repeat a secret (a server's response, a mistyped command line) is cleaned here before it is
+//! printed.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -12,42 +12,40 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
-/// What is printed in place of a secret.
+/// Printed in place of a secret.
 const STARS: &str = "***";
-/// What is printed in place of a setting that can't be read.
+/// Printed in place of a setting that can't be parsed safely.
 pub(crate) const HIDDEN: &str = "…";
-/// The longest spelling of one byte of a secret that [`spellings`] knows: `\u0041` and `&quot;`.
+/// The longest encoding of one byte that [`spellings`] knows: `\u0041` and `&quot;`.
 const SPELLING_BYTES_MAX: usize = 6;
 
-/// A key or a password. It never prints: not by `Debug`, and there is no `Display`.
+/// A key or a password. `Debug` doesn't print it, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The secret of `typed`, trimmed; `None` where nothing is left.
+    /// Trims `typed`; `None` if nothing is left.
     #[must_use]
     pub fn new(typed: &str) -> Option<Self> {
         let secret = typed.trim();
         (!secret.is_empty()).then(|| Self(secret.to_owned()))
     }
 
-    /// Sixteen hexadecimal digits that differ from those of other secrets, and don't lead back to
-    /// this one.
+    /// Sixteen hexadecimal digits of the secret's hash, to tell secrets apart.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         use sha2::{Digest, Sha256};
         format!("{:x}", Sha256::digest(self.0.as_bytes()))[..16].to_owned()
     }
 
-    /// The secret itself, for where it is used and nothing else.
+    /// The secret itself. Only for its use; never print it.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The bytes of `text` from its start that spell this secret.
+    /// The length of the prefix of `text` that spells this secret in any encoding.
     fn spelled_at(&self, text: &str) -> Option<usize> {
-        // Every place at which the part of the secret so far can end: one character can be spelled
-        // in several ways.
+        // Each offset at which the secret's beginning can end: a character has several encodings.
         let mut ends = vec![0];
         for c in self.0.chars() {
             let mut next = Vec::new();
@@ -71,7 +69,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secrets that a server was sent, and may repeat.
+/// The secrets that were sent to a server, which may repeat them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Secrets(Vec<Secret>);
 
@@ -80,30 +78,29 @@ impl Secrets {
         Self(secrets.into_iter().collect())
     }
 
-    /// `text` with stars wherever one of the secrets is in it, plain or encoded as in URLs, JSON or
-    /// HTML.
+    /// Replaces each secret in `text` by stars, also if encoded as in URLs, JSON or HTML.
     pub(crate) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.redact_start(text, text.len())
     }
 
-    /// The first `bytes` of a body as one printable line, without the secrets.
+    /// The first `bytes` bytes of a body as one printable line, without the secrets.
     pub(crate) fn excerpt(&self, body: &[u8], bytes: usize) -> String {
-        // A secret that begins before the cut is redacted whole, and may end after it.
+        // A secret that begins before the cut may end after it.
         let longest = self
             .0
             .iter()
             .map(|secret| secret.0.len())
             .max()
             .unwrap_or(0);
-        let looked = body.len().min(bytes + longest * SPELLING_BYTES_MAX);
-        let text = String::from_utf8_lossy(&body[..looked]);
+        let searched = body.len().min(bytes + longest * SPELLING_BYTES_MAX);
+        let text = String::from_utf8_lossy(&body[..searched]);
         let text = self.redact_start(&text, bytes);
         let cut = text.floor_char_boundary(bytes);
         let line = text[..cut].replace(char::is_control, " ");
         line.trim().to_owned()
     }
 
-    /// What is left of `text`, where only what begins in its first `bytes` counts.
+    /// Redacts the secrets that begin in the first `bytes` bytes of `text`, and drops the rest.
     fn redact_start<'a>(&self, text: &'a str, bytes: usize) -> Cow<'a, str> {
         let mut redacted = String::new();
         let (mut at, mut kept) = (0, 0);
@@ -127,7 +124,7 @@ impl Secrets {
     }
 }
 
-/// Calls `found` with the length of each spelling of `c` with which `text` begins.
+/// Calls `found` with the length of each encoding of `c` that `text` begins with.
 fn spellings(c: char, text: &str, mut found: impl FnMut(usize)) {
     if text.starts_with(c) {
         found(c.len_utf8());
@@ -158,7 +155,7 @@ fn spellings(c: char, text: &str, mut found: impl FnMut(usize)) {
     }
 }
 
-/// The bytes of `text` from its start that are `units`, each as a prefix and hexadecimal digits.
+/// The length of the prefix of `text` that is `units`, each as `prefix` and hexadecimal digits.
 fn encoded(
     prefix: &str,
     digits: usize,
@@ -177,13 +174,13 @@ fn encoded(
     Some(at)
 }
 
-/// An address as it was typed, with whatever user, password or key is in it. It prints without
-/// them, and as `…` where it can't be read as a web address without doubt.
+/// A URL as typed, possibly with a user, password or key. It prints without them, and as `…` if it
+/// isn't [plain](is_plain).
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretUrl(String);
 
 impl SecretUrl {
-    /// The address as it was typed, for where it is used and nothing else.
+    /// The URL as typed. Only for its use; never print it.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -224,8 +221,8 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
-/// Whether a web address can be read in one way alone. A `?`, `#` or `/` in a password ends the
-/// host too early, and what follows has the `@` that should have ended the password.
+/// Whether a web URL can be parsed in one way only. With a `?`, `#` or `/` in a password, the host
+/// ends too early and the `@` that ends the password is in a later part.
 pub(crate) fn is_plain(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https")
         && url.has_host()
@@ -234,18 +231,18 @@ pub(crate) fn is_plain(url: &Url) -> bool {
         && !url.path().contains('@')
 }
 
-/// A web address that was built on a [plain](is_plain) one, without user and password.
+/// A URL that was built on a [plain](is_plain) one, without user and password.
 pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     if !url.username().is_empty() || url.password().is_some() {
-        // Both fail only for URLs without a host, which http has not.
+        // Both fail only for URLs without a host; http URLs have one.
         let _ = url.set_username("");
         let _ = url.set_password(None);
     }
     url.to_string()
 }
 
-/// Whether a value may be an address with a password in it, or part of one.
+/// Whether a value may be a URL with a password, or a part of one.
 pub(crate) fn may_hold_password(value: &str) -> bool {
     let has_user = |(before, _): (&str, &str)| before.contains(':');
     value.contains("://")
@@ -253,8 +250,8 @@ pub(crate) fn may_hold_password(value: &str) -> bool {
         || value.rsplit_once('@').is_some_and(has_user)
 }
 
-/// `text` without the user parts of addresses that hold a password: whatever a person typed in the
-/// wrong place, or another program says, may hold one.
+/// Replaces the user part of each URL with a password by stars, in text that a user typed or another
+/// program printed.
 #[must_use]
 pub fn without_passwords(text: &str) -> Cow<'_, str> {
     if !text.contains('@') {
@@ -267,7 +264,7 @@ pub fn without_passwords(text: &str) -> Cow<'_, str> {
             continue;
         };
         let start = before.find("://").map_or(0, |at| at + 3);
-        // An opening quote or bracket is not part of it.
+        // An opening quote or bracket isn't part of the URL.
         let start = match start {
             0 => before.find(|c: char| c.is_alphanumeric()).unwrap_or(0),
             start => start,
@@ -325,7 +322,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_two_ways_is_hidden() {
+    fn ambiguous_urls_are_hidden() {
         for (typed, shown) in [
             ("https://host/stable", "https://host/stable"),
             (" https://me:hunter2@host:8/x ", "https://host:8/x"),
@@ -349,7 +346,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn user_parts_with_a_password_are_taken_out_of_sentences() {
+    fn urls_with_a_password_are_redacted_in_sentences() {
         for (text, clean) in [
             ("no address", "no address"),
             (
@@ -367,7 +364,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A password of two words that nothing else holds, with special characters around them.
+    /// A password of two unusual words with special characters around them.
     pub(crate) fn password() -> impl Strategy<Value = String> {
         let special = "[-?@/#:%&= '\"\\\\+.,;!\\[\\]a0é]{0,4}";
         (special, "(hunter2|4711)", special, "(Zebra|0815)", special)
@@ -384,7 +381,7 @@ pub(crate) mod tests {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
-        fn no_spelling_of_a_secret_is_left(
+        fn no_encoding_of_a_secret_is_left(
             secret in "[ -~é€😀]{4,12}",
             before in "[ -~]{0,8}",
             kinds in proptest::collection::vec(0..3_u8, 12),
@@ -407,14 +404,14 @@ pub(crate) mod tests {
             let redacted = secrets.redact(&text);
             prop_assert!(redacted.ends_with(STARS) || redacted.contains(STARS), "{text} -> {redacted}");
             prop_assert!(!redacted.contains(&spelled), "{text} -> {redacted}");
-            // A cut shows what is before the secret, and nothing of it.
+            // An excerpt shows the text before the secret, and nothing of the secret.
             let excerpt = secrets.excerpt(text.as_bytes(), cut);
             let shows = redacted.replace(char::is_control, " ");
             prop_assert!(shows.trim().starts_with(excerpt.trim()), "{text} -> {excerpt}");
         }
 
         #[test]
-        fn no_part_of_a_password_is_shown_of_an_address(
+        fn no_part_of_a_password_is_shown(
             password in password(),
             form in 0..6_usize,
         ) {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::shared;
 use crate::bundle;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
@@ -46,19 +47,19 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         info.kind = RunKind::Files;
         info.on_conflict = Some(args.on_conflict);
     });
-    let failed = |error| super::failure(file, error);
-    let archive = super::open(file)?;
+    let failed = |error| shared::failure(file, error);
+    let archive = shared::open(file)?;
     let stop = context.stop();
     let observer = context.observer();
     let verified = bundle::verify(archive, &observer, &stop).map_err(failed)?;
     drop(observer);
-    context.describe(|info| super::describe(info, file, verified.manifest(), verified.hash()));
-    for line in super::result_lines("verified", verified.manifest(), verified.hash()).lines() {
+    context.describe(|info| shared::describe(info, file, verified.manifest(), verified.hash()));
+    for line in shared::result_lines("verified", verified.manifest(), verified.hash()).lines() {
         tracing::info!(target: LINE, "{line}");
     }
 
     let options = OpenOptions {
-        memory_limit_mib: super::STORE_MEMORY_MIB,
+        memory_limit_mib: shared::STORE_MEMORY_MIB,
         ..context.store_options(&dir)?
     };
     // Before anything is written, even the store's folder.

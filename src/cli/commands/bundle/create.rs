@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use super::shared;
 use crate::bundle::{self, Archive, Created, Error, Filter};
 use crate::cli::args::{OutputArg, RangeArgs, TypedTickers};
 use crate::cli::context::{Context, Outcome};
@@ -59,16 +60,16 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let mut stdout = context.stdout()?;
     let base = match &args.since {
         Some(since) => {
-            let base = super::open(since)?;
+            let base = shared::open(since)?;
             if replaces_base(&base, output.as_ref()) {
-                return Err(super::failure(file, Error::ReplacesBase));
+                return Err(shared::failure(file, Error::ReplacesBase));
             }
             Some((base.manifest().clone(), base.hash().to_owned()))
         }
         None => None,
     };
     let options = OpenOptions {
-        memory_limit_mib: super::STORE_MEMORY_MIB,
+        memory_limit_mib: shared::STORE_MEMORY_MIB,
         ..context.store_options(&dir)?
     };
     let store = context.open_existing_store(&dir, &options)?;
@@ -99,8 +100,8 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     };
     let created = into(file, output.as_ref(), &mut stdout, write)?;
     drop(observer);
-    context.describe(|info| super::describe(info, file, &created.manifest, &created.hash));
-    let lines = super::result_lines("bundled", &created.manifest, &created.hash);
+    context.describe(|info| shared::describe(info, file, &created.manifest, &created.hash));
+    let lines = shared::result_lines("bundled", &created.manifest, &created.hash);
     if output.as_ref().is_none_or(OutputFile::is_stdout) {
         for line in lines.lines() {
             tracing::info!(target: LINE, "{line}");
@@ -128,7 +129,7 @@ fn into(
     stdout: &mut dyn Write,
     write: impl FnOnce(&mut dyn Write) -> Result<Created, Error>,
 ) -> Result<Created, CliError> {
-    let failed = |error| super::failure(file, error);
+    let failed = |error| shared::failure(file, error);
     let Some(output) = output else {
         return write(stdout).map_err(failed);
     };

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use super::shared;
 use crate::bundle;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
@@ -21,14 +22,14 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let file = args.file.as_path();
     let mut out = context.stdout()?;
-    let archive = super::open(file)?;
+    let archive = shared::open(file)?;
     let observer = context.observer();
     let verified = bundle::verify(archive, &observer, &context.stop())
-        .map_err(|error| super::failure(file, error))?;
+        .map_err(|error| shared::failure(file, error))?;
     drop(observer);
     let (manifest, hash) = (verified.manifest(), verified.hash());
-    context.describe(|info| super::describe(info, file, manifest, hash));
-    writeln!(out, "{}", super::result_lines("verified", manifest, hash))?;
+    context.describe(|info| shared::describe(info, file, manifest, hash));
+    writeln!(out, "{}", shared::result_lines("verified", manifest, hash))?;
     out.flush()?;
     Ok(Outcome::Done)
 }
