@@ -1,110 +1,114 @@
-//! Values of a result as text and as JSON.
+//! Values of a column as text and as JSON.
 
 use std::io::Write;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Decimal256Type, DecimalType, Float32Type, Float64Type,
-    Int8Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    DataType, Date32Type, Float32Type, Float64Type, IntervalMonthDayNanoType, IntervalUnit,
+    TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::{DateTime, Days, NaiveDate};
+use chrono::{DateTime, NaiveDate, TimeDelta};
 
 use crate::export::write_number;
 
-/// Writes the value at `row` as text, nothing for a null: floats in the shortest form that reads back the same, instants
-/// as `2025-01-02T14:30:00Z`, lists and structs as JSON.
-pub fn write_text(out: &mut Vec<u8>, array: &dyn Array, row: usize) {
-    if array.is_null(row) {
-        return;
-    }
-    match array.data_type() {
-        DataType::Null => {}
-        DataType::Boolean => put(out, array.as_boolean().value(row)),
-        DataType::Float64 => write_number(out, array.as_primitive::<Float64Type>().value(row)),
-        DataType::Float32 => put(out, array.as_primitive::<Float32Type>().value(row)),
-        DataType::Utf8 => out.extend_from_slice(array.as_string::<i32>().value(row).as_bytes()),
-        DataType::LargeUtf8 => {
-            out.extend_from_slice(array.as_string::<i64>().value(row).as_bytes());
-        }
-        DataType::Utf8View => out.extend_from_slice(array.as_string_view().value(row).as_bytes()),
-        DataType::Dictionary(..) => {
-            let dictionary = array.as_any_dictionary();
-            let key = dictionary.normalized_keys()[row];
-            write_text(out, dictionary.values().as_ref(), key);
-        }
-        DataType::Timestamp(unit, zone) => {
-            write_instant(out, *unit, zone.is_some(), array, row);
-        }
-        DataType::Date32 => write_date(out, array.as_primitive::<Date32Type>().value(row)),
-        DataType::List(_)
-        | DataType::LargeList(_)
-        | DataType::FixedSizeList(..)
-        | DataType::Struct(_)
-        | DataType::Map(..) => write_json(out, array, row),
-        _ => {
-            if !write_integer(out, array, row) {
-                write_other(out, array, row);
-            }
-        }
-    }
+/// The values of one column.
+pub struct Values<'a> {
+    array: &'a dyn Array,
+    /// For the types that Arrow formats as wanted.
+    formatter: Option<ArrayFormatter<'a>>,
 }
 
-/// Writes the value at `row` as JSON: numbers and booleans bare, all else as text in quotes.
-pub fn write_json(out: &mut Vec<u8>, array: &dyn Array, row: usize) {
-    if array.is_null(row) {
-        out.extend_from_slice(b"null");
-        return;
+impl<'a> Values<'a> {
+    /// The values of `array`.
+    #[must_use]
+    pub fn new(array: &'a ArrayRef) -> Self {
+        const OPTIONS: FormatOptions<'_> = FormatOptions::new();
+        Self {
+            array,
+            formatter: ArrayFormatter::try_new(array, &OPTIONS).ok(),
+        }
     }
-    match array.data_type() {
-        DataType::Null => out.extend_from_slice(b"null"),
-        DataType::Boolean => put(out, array.as_boolean().value(row)),
-        DataType::Float64 if array.as_primitive::<Float64Type>().value(row).is_finite() => {
-            write_number(out, array.as_primitive::<Float64Type>().value(row));
+
+    /// Whether the value at `row` is null.
+    #[must_use]
+    pub fn is_null(&self, row: usize) -> bool {
+        self.array.is_null(row)
+    }
+
+    /// Writes the value at `row` as text, nothing for a null: floats in the shortest form that reads
+    /// back the same, instants as `2025-01-02T14:30:00Z`, lists and structs as JSON.
+    pub fn write_text(&self, out: &mut Vec<u8>, row: usize) {
+        let array = self.array;
+        if array.is_null(row) {
+            return;
         }
-        DataType::Float32 if array.as_primitive::<Float32Type>().value(row).is_finite() => {
-            put(out, array.as_primitive::<Float32Type>().value(row));
-        }
-        // JSON knows no NaN.
-        DataType::Float64 | DataType::Float32 => out.extend_from_slice(b"null"),
-        DataType::Dictionary(..) => {
-            let dictionary = array.as_any_dictionary();
-            let key = dictionary.normalized_keys()[row];
-            write_json(out, dictionary.values().as_ref(), key);
-        }
-        DataType::List(_) => write_list(out, array.as_list::<i32>().value(row).as_ref()),
-        DataType::LargeList(_) => write_list(out, array.as_list::<i64>().value(row).as_ref()),
-        DataType::FixedSizeList(..) => {
-            write_list(out, array.as_fixed_size_list().value(row).as_ref());
-        }
-        DataType::Struct(fields) => {
-            let columns = array.as_struct().columns();
-            out.push(b'{');
-            for (index, (field, column)) in fields.iter().zip(columns).enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write_json_text(out, field.name());
-                out.push(b':');
-                write_json(out, column.as_ref(), row);
+        match array.data_type() {
+            DataType::Float64 => write_number(out, array.as_primitive::<Float64Type>().value(row)),
+            DataType::Float32 => put(out, array.as_primitive::<Float32Type>().value(row)),
+            DataType::Timestamp(unit, zone) => {
+                write_instant(out, *unit, zone.is_some(), array, row);
             }
-            out.push(b'}');
-        }
-        DataType::Map(..) => write_list(out, &array.as_map().value(row)),
-        _ => {
-            if write_integer(out, array, row) {
-                return;
+            DataType::Date32 => write_date(out, array.as_primitive::<Date32Type>().value(row)),
+            DataType::Interval(IntervalUnit::MonthDayNano) => {
+                let value = array.as_primitive::<IntervalMonthDayNanoType>().value(row);
+                write_interval(out, value.months, value.days, value.nanoseconds);
             }
-            let mut text = Vec::new();
-            match array.data_type() {
-                // A decimal is a number, whatever its digits.
-                DataType::Decimal128(..) | DataType::Decimal256(..) => write_text(out, array, row),
-                _ => {
-                    write_text(&mut text, array, row);
-                    write_json_text(out, &String::from_utf8_lossy(&text));
+            kind if kind.is_nested() && !matches!(kind, DataType::Dictionary(..)) => {
+                self.write_json(out, row);
+            }
+            _ => {
+                if let Some(formatter) = &self.formatter {
+                    put(out, formatter.value(row));
                 }
+            }
+        }
+    }
+
+    /// Writes the value at `row` as JSON: numbers and booleans bare, everything else as quoted text.
+    pub fn write_json(&self, out: &mut Vec<u8>, row: usize) {
+        let array = self.array;
+        let is_finite = match array.data_type() {
+            DataType::Float64 => array.as_primitive::<Float64Type>().value(row).is_finite(),
+            DataType::Float32 => array.as_primitive::<Float32Type>().value(row).is_finite(),
+            _ => true,
+        };
+        // JSON has no NaN.
+        if array.is_null(row) || !is_finite {
+            out.extend_from_slice(b"null");
+            return;
+        }
+        match array.data_type() {
+            DataType::Null => out.extend_from_slice(b"null"),
+            DataType::List(_) => write_list(out, &array.as_list::<i32>().value(row)),
+            DataType::LargeList(_) => write_list(out, &array.as_list::<i64>().value(row)),
+            DataType::FixedSizeList(..) => {
+                write_list(out, &array.as_fixed_size_list().value(row));
+            }
+            DataType::Map(..) => {
+                let entries: ArrayRef = std::sync::Arc::new(array.as_map().value(row));
+                write_list(out, &entries);
+            }
+            DataType::Struct(fields) => {
+                out.push(b'{');
+                for (index, (field, column)) in
+                    fields.iter().zip(array.as_struct().columns()).enumerate()
+                {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    write_json_text(out, field.name());
+                    out.push(b':');
+                    Values::new(column).write_json(out, row);
+                }
+                out.push(b'}');
+            }
+            kind if kind.is_numeric() || *kind == DataType::Boolean => self.write_text(out, row),
+            _ => {
+                let mut text = Vec::new();
+                self.write_text(&mut text, row);
+                write_json_text(out, &String::from_utf8_lossy(&text));
             }
         }
     }
@@ -112,73 +116,24 @@ pub fn write_json(out: &mut Vec<u8>, array: &dyn Array, row: usize) {
 
 /// Writes a text as JSON.
 pub fn write_json_text(out: &mut Vec<u8>, text: &str) {
-    // Writing into memory does not fail.
+    // Writing to memory does not fail.
     let _ = serde_json::to_writer(out, text);
-}
-
-/// Whether values of a type stand to the right in a table.
-#[must_use]
-pub fn is_number(kind: &DataType) -> bool {
-    kind.is_numeric()
 }
 
 fn put(out: &mut Vec<u8>, value: impl std::fmt::Display) {
     let _ = write!(out, "{value}");
 }
 
-fn write_list(out: &mut Vec<u8>, values: &dyn Array) {
+fn write_list(out: &mut Vec<u8>, values: &ArrayRef) {
+    let column = Values::new(values);
     out.push(b'[');
     for row in 0..values.len() {
         if row > 0 {
             out.push(b',');
         }
-        write_json(out, values, row);
+        column.write_json(out, row);
     }
     out.push(b']');
-}
-
-fn write_integer(out: &mut Vec<u8>, array: &dyn Array, row: usize) -> bool {
-    match array.data_type() {
-        DataType::Int8 => put(out, array.as_primitive::<Int8Type>().value(row)),
-        DataType::Int16 => put(out, array.as_primitive::<Int16Type>().value(row)),
-        DataType::Int32 => put(out, array.as_primitive::<Int32Type>().value(row)),
-        DataType::Int64 => put(out, array.as_primitive::<Int64Type>().value(row)),
-        DataType::UInt8 => put(out, array.as_primitive::<UInt8Type>().value(row)),
-        DataType::UInt16 => put(out, array.as_primitive::<UInt16Type>().value(row)),
-        DataType::UInt32 => put(out, array.as_primitive::<UInt32Type>().value(row)),
-        DataType::UInt64 => put(out, array.as_primitive::<UInt64Type>().value(row)),
-        _ => return false,
-    }
-    true
-}
-
-fn write_other(out: &mut Vec<u8>, array: &dyn Array, row: usize) {
-    match array.data_type() {
-        DataType::Decimal128(precision, scale) => {
-            let value = array.as_primitive::<Decimal128Type>().value(row);
-            put(
-                out,
-                Decimal128Type::format_decimal(value, *precision, *scale),
-            );
-        }
-        DataType::Decimal256(precision, scale) => {
-            let value = array.as_primitive::<Decimal256Type>().value(row);
-            put(
-                out,
-                Decimal256Type::format_decimal(value, *precision, *scale),
-            );
-        }
-        DataType::Interval(IntervalUnit::MonthDayNano) => {
-            let value = array.as_primitive::<IntervalMonthDayNanoType>().value(row);
-            write_interval(out, value.months, value.days, value.nanoseconds);
-        }
-        _ => {
-            let options = FormatOptions::default();
-            if let Ok(formatter) = ArrayFormatter::try_new(array, &options) {
-                put(out, formatter.value(row));
-            }
-        }
-    }
 }
 
 /// Writes an interval as DuckDB does: `1 year 2 months 3 days 04:05:06.5`, leaving out what is zero.
@@ -229,7 +184,7 @@ fn write_instant(out: &mut Vec<u8>, unit: TimeUnit, utc: bool, array: &dyn Array
     };
     let nanos = ticks.rem_euclid(second) * (1_000_000_000 / second);
     match DateTime::from_timestamp(ticks.div_euclid(second), nanos as u32) {
-        // DuckDB's infinities lie beyond every date.
+        // DuckDB's infinities are outside the range of dates.
         None if ticks < 0 => out.extend_from_slice(b"-infinity"),
         None => out.extend_from_slice(b"infinity"),
         Some(instant) => {
@@ -242,14 +197,7 @@ fn write_instant(out: &mut Vec<u8>, unit: TimeUnit, utc: bool, array: &dyn Array
 }
 
 fn write_date(out: &mut Vec<u8>, days: i32) {
-    let epoch = NaiveDate::default();
-    let distance = Days::new(u64::from(days.unsigned_abs()));
-    let date = if days < 0 {
-        epoch.checked_sub_days(distance)
-    } else {
-        epoch.checked_add_days(distance)
-    };
-    match date {
+    match NaiveDate::default().checked_add_signed(TimeDelta::days(days.into())) {
         Some(date) => put(out, date),
         None => out.extend_from_slice(if days < 0 { b"-infinity" } else { b"infinity" }),
     }
@@ -267,17 +215,19 @@ mod tests {
 
     use super::*;
 
-    fn both(array: &dyn Array, row: usize) -> (String, String) {
+    fn both(array: &ArrayRef, row: usize) -> (String, String) {
         let (mut text, mut json) = (Vec::new(), Vec::new());
-        write_text(&mut text, array, row);
-        write_json(&mut json, array, row);
+        let values = Values::new(array);
+        values.write_text(&mut text, row);
+        values.write_json(&mut json, row);
         (
             String::from_utf8(text).unwrap(),
             String::from_utf8(json).unwrap(),
         )
     }
 
-    fn check(array: impl Array, expected: &[(&str, &str)]) {
+    fn check(array: impl Array + 'static, expected: &[(&str, &str)]) {
+        let array: ArrayRef = Arc::new(array);
         for (row, (text, json)) in expected.iter().enumerate() {
             assert_eq!(both(&array, row), ((*text).to_owned(), (*json).to_owned()));
         }

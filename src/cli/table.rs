@@ -1,17 +1,19 @@
 //! Tables for people: columns two spaces apart, numbers to the right.
+//!
+//! Rows are printed as they come, however many; only the first thousand decide the widths.
 
 use std::io::{self, Write};
 
-/// Rows that are looked at before the first is printed; longer values further down stand out of line.
+/// Rows that decide the widths of the columns. A longer value further down shifts its line.
 const LOOKAHEAD_ROWS: usize = 1_000;
 
 /// A column of a table.
 #[derive(Clone, Debug)]
 pub struct Column {
-    /// Its heading.
+    /// The heading.
     pub name: String,
-    /// Whether its values stand to the right, as numbers do.
-    pub right: bool,
+    /// Whether the values are numbers, which are aligned to the right.
+    pub is_number: bool,
 }
 
 impl Column {
@@ -20,7 +22,7 @@ impl Column {
     pub fn text(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            right: false,
+            is_number: false,
         }
     }
 
@@ -29,12 +31,12 @@ impl Column {
     pub fn number(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            right: true,
+            is_number: true,
         }
     }
 }
 
-/// Prints rows as they come, however many; the first thousand settle how wide the columns are.
+/// Prints rows as they come.
 pub struct Table<W: Write> {
     out: W,
     columns: Vec<Column>,
@@ -53,7 +55,7 @@ impl<W: Write> Table<W> {
         }
     }
 
-    /// Adds a row: one value a column.
+    /// Adds a row, one value per column.
     pub fn row(&mut self, mut values: Vec<String>) -> io::Result<()> {
         for value in &mut values {
             if value.contains(char::is_control) {
@@ -65,20 +67,20 @@ impl<W: Write> Table<W> {
         }
         self.waiting.push(values);
         if self.waiting.len() >= LOOKAHEAD_ROWS {
-            self.settle()?;
+            self.print_waiting()?;
         }
         Ok(())
     }
 
-    /// Prints what waits, and the headings where there was no row.
+    /// Prints the rest. A table without rows still has its headings.
     pub fn finish(mut self) -> io::Result<()> {
         if self.widths.is_none() {
-            self.settle()?;
+            self.print_waiting()?;
         }
         self.out.flush()
     }
 
-    fn settle(&mut self) -> io::Result<()> {
+    fn print_waiting(&mut self) -> io::Result<()> {
         let headings: Vec<String> = self.columns.iter().map(|c| c.name.clone()).collect();
         let widths: Vec<usize> = (0..self.columns.len())
             .map(|column| {
@@ -105,48 +107,17 @@ fn print(
     values: &[String],
 ) -> io::Result<()> {
     let mut line = String::new();
-    for (place, ((column, width), value)) in columns.iter().zip(widths).zip(values).enumerate() {
-        if place > 0 {
+    for (index, ((column, width), value)) in columns.iter().zip(widths).zip(values).enumerate() {
+        if index > 0 {
             line.push_str("  ");
         }
-        if column.right {
+        if column.is_number {
             line.push_str(&format!("{value:>width$}"));
         } else {
             line.push_str(&format!("{value:<width$}"));
         }
     }
     writeln!(out, "{}", line.trim_end())
-}
-
-/// A whole number with commas between the thousands: `1,234,567`.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// Bytes in the unit that suits them: `12.3 MiB`.
-#[must_use]
-pub fn bytes(number: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut amount = number as f64;
-    let mut unit = 0;
-    while amount >= 1024.0 && unit + 1 < UNITS.len() {
-        amount /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 {
-        format!("{number} B")
-    } else {
-        format!("{amount:.1} {}", UNITS[unit])
-    }
 }
 
 #[cfg(test)]
@@ -173,17 +144,8 @@ mod tests {
     }
 
     #[test]
-    fn long_tables_come_whole() {
+    fn long_tables_are_printed_whole() {
         let rows = vec![["a", "1"]; 2_500];
         assert_eq!(table(&rows).lines().count(), 2_501);
-    }
-
-    #[test]
-    fn numbers_are_readable() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(bytes(1023), "1023 B");
-        assert_eq!(bytes(12_900_000), "12.3 MiB");
     }
 }

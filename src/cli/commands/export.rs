@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use indicatif::HumanCount;
+
 use crate::calendar::{Calendar, Overrides};
 use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::table::grouped;
 use crate::export::{Format, Grid, PartitionBy, Plan, SeriesPlan, Staged, Target, export};
 use crate::model::{Interval, Ticker};
 use crate::report::{Event, ExitStatus, Observer};
@@ -102,7 +103,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     drop(observer);
     tracing::info!(
         "{} bars of {} series in {} file{}, in {:.2}s",
-        grouped(done.rows),
+        HumanCount(done.rows),
         count,
         done.files,
         if done.files == 1 { "" } else { "s" },

@@ -1,6 +1,5 @@
 //! `gaps`: the sessions that are missing or short, and why.
 
-use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use crate::cli::args::{RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::fetch::{self, FillSettings, Filled, Service, ServiceArgs, Width};
+use crate::cli::rows::{FormatArg, RowFormat};
 use crate::gaps::{Scope, Survey, survey};
 use crate::model::{Interval, OnConflict};
 use crate::report::{ExitStatus, RunKind};
@@ -35,14 +35,8 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// For people, or for programs. Example: --format json
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "table",
-        help_heading = "Output"
-    )]
-    format: GapsFormat,
+    #[command(flatten)]
+    output: FormatArg,
 
     /// End with code 3 when complete ÷ expected sessions is below SHARE, from 0 to 1. Example: --min-completeness 0.99
     #[arg(long, value_name = "SHARE", help_heading = "Output", value_parser = share)]
@@ -81,15 +75,6 @@ pub struct Args {
 
     #[command(flatten)]
     service: ServiceArgs,
-}
-
-/// What the gaps are written as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum GapsFormat {
-    /// Columns for people.
-    Table,
-    /// One object.
-    Json,
 }
 
 fn share(typed: &str) -> Result<f64, String> {
@@ -133,13 +118,20 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
             },
             service,
         };
-        return fill(context, &dir, &settings, args.format, &mut book, enough);
+        return fill(
+            context,
+            &dir,
+            &settings,
+            args.output.format,
+            &mut book,
+            enough,
+        );
     }
-    let mut out = context.stdout()?;
+    let out = context.stdout()?;
     let reader = context.open_reader(&dir)?;
     let survey = survey(&reader, &scope, &mut book)?;
     tell(&survey);
-    write(&mut out, args.format, &survey)?;
+    show::write(out, args.output.format, &survey)?;
     Ok(match enough(&survey) {
         true => Outcome::Done,
         false => Outcome::Ended(ExitStatus::Partial),
@@ -151,7 +143,7 @@ fn fill(
     context: &Context,
     dir: &Path,
     settings: &FillSettings,
-    format: GapsFormat,
+    format: RowFormat,
     book: &mut Book,
     enough: impl Fn(&Survey) -> bool,
 ) -> Result<Outcome, CliError> {
@@ -165,8 +157,8 @@ fn fill(
         Filled::Planned(outcome) => Ok(outcome),
         Filled::Report(mut report, survey) => {
             tell(&survey);
-            if let Some(mut out) = out {
-                write(&mut out, format, &survey)?;
+            if let Some(out) = out {
+                show::write(out, format, &survey)?;
             }
             report.incomplete |= !enough(&survey);
             Ok(Outcome::Run(report))
@@ -182,12 +174,4 @@ fn tell(survey: &Survey) {
     for ticker in &survey.unknown_tickers {
         tracing::warn!("nothing of {ticker} is staged, and nothing was ever asked for");
     }
-}
-
-fn write(out: &mut impl Write, format: GapsFormat, survey: &Survey) -> Result<(), CliError> {
-    match format {
-        GapsFormat::Table => show::table(out, survey)?,
-        GapsFormat::Json => show::json(out, survey)?,
-    }
-    Ok(out.flush()?)
 }

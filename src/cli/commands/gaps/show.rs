@@ -1,13 +1,17 @@
-//! Gaps for people and for programs.
+//! The list of gaps.
 
 use std::io::{self, Write};
 
+use indicatif::HumanCount;
 use serde::Serialize;
 
-use crate::cli::table::{Column, Table, grouped};
+use crate::cli::listing::{self, Kind};
+use crate::cli::output::Stdout;
+use crate::cli::rows::RowFormat;
+use crate::cli::table::{Column, Table};
 use crate::gaps::{Gap, Reason, Survey};
 
-/// The name and version of the list's form.
+/// Name and version of the JSON document.
 const SCHEMA: &str = "backfill.gaps/1";
 
 /// Reasons in the order of their totals.
@@ -19,7 +23,7 @@ const REASONS: [Reason; 5] = [
     Reason::Short,
 ];
 
-pub(super) fn table(out: &mut impl Write, survey: &Survey) -> io::Result<()> {
+fn table(out: &mut impl Write, survey: &Survey) -> io::Result<()> {
     let mut table = Table::new(
         &mut *out,
         vec![
@@ -57,8 +61,8 @@ fn totals(survey: &Survey) -> String {
     let (complete, expected) = survey.completeness();
     let sessions = format!(
         "{}/{} sessions complete",
-        grouped(complete),
-        grouped(expected)
+        HumanCount(complete),
+        HumanCount(expected)
     );
     let gaps = survey.gaps().count() as u64;
     if gaps == 0 {
@@ -67,14 +71,14 @@ fn totals(survey: &Survey) -> String {
     let of = |reason| survey.gaps().filter(|gap| gap.reason == reason).count() as u64;
     let reasons: Vec<String> = (REASONS.iter())
         .filter(|reason| of(**reason) > 0)
-        .map(|reason| format!("{} {reason}", grouped(of(*reason))))
+        .map(|reason| format!("{} {reason}", HumanCount(of(*reason))))
         .collect();
     let with = (survey.series.iter())
         .filter(|series| !series.gaps.is_empty())
         .count();
     format!(
         "{} {} in {with} of {} series ({}), {sessions}",
-        grouped(gaps),
+        HumanCount(gaps),
         if gaps == 1 { "gap" } else { "gaps" },
         survey.series.len(),
         reasons.join(", ")
@@ -114,12 +118,28 @@ impl<'a> Entry<'a> {
     }
 }
 
-pub(super) fn json(out: &mut impl Write, survey: &Survey) -> io::Result<()> {
-    let gaps = survey.gaps().map(Entry::of).collect();
+/// The columns of the flat formats.
+fn columns() -> Vec<listing::Column> {
+    [
+        ("interval", "/interval_minutes", Kind::Integer),
+        ("ticker", "/ticker", Kind::Text),
+        ("session", "/session", Kind::Date),
+        ("expected", "/expected", Kind::Integer),
+        ("bars", "/bars", Kind::Integer),
+        ("first_missing", "/first_missing", Kind::Timestamp),
+        ("last_missing", "/last_missing", Kind::Timestamp),
+        ("reason", "/reason", Kind::Text),
+    ]
+    .map(|(name, pointer, kind)| listing::Column::new(name, pointer, kind))
+    .into()
+}
+
+pub(super) fn write(out: Stdout, format: RowFormat, survey: &Survey) -> io::Result<()> {
     let document = Document {
         schema: SCHEMA,
-        gaps,
+        gaps: survey.gaps().map(Entry::of).collect(),
     };
-    serde_json::to_writer_pretty(&mut *out, &document)?;
-    writeln!(out)
+    listing::write(out, format, &document, "gaps", &columns(), |out| {
+        table(out, survey)
+    })
 }

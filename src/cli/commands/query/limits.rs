@@ -3,7 +3,6 @@
 use bytesize::ByteSize;
 
 use crate::cli::error::CliError;
-use crate::cli::table::bytes;
 
 /// DuckDB can't open the store and sort a few rows with less.
 const MEMORY_MIN: u64 = 64 << 20;
@@ -105,7 +104,7 @@ pub(super) fn is_out_of_memory(error: &duckdb::Error) -> bool {
 
 /// `1 GiB`, not `1.0 GiB`.
 fn shown(size: u64) -> String {
-    bytes(size).replace(".0 ", " ")
+    ByteSize::b(size).to_string().replace(".0 ", " ")
 }
 
 fn size(typed: &str) -> Result<u64, String> {

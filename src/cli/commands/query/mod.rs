@@ -1,27 +1,27 @@
 //! `query`: SQL over what is staged. Reads, and cannot do anything else.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use duckdb::Connection;
 
 use crate::cli::args::OutputArg;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
+use crate::cli::rows::{Out, RowFormat, RowWriter};
 use crate::cli::system;
 use crate::export::Draft;
 use crate::store::{OpenOptions, Reader, Spill};
 
 mod limits;
 mod readonly;
-mod render;
 mod watch;
 
 use limits::Limits;
 use readonly::Refusal;
-use render::Rows;
 use watch::Watch;
 
 /// The views that only the catalog can fill.
@@ -40,7 +40,7 @@ pub struct Args {
 
     /// How the rows are written [default: by the ending of --to, else table]. Example: --format csv
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
-    format: Option<QueryFormat>,
+    format: Option<RowFormat>,
 
     /// Write to FILE instead of standard output, which appears when it is whole. Example: --to highs.parquet
     #[arg(long, value_name = "FILE", help_heading = "Output")]
@@ -48,19 +48,6 @@ pub struct Args {
 
     #[command(flatten)]
     limits: Limits,
-}
-
-/// What the rows are written as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum QueryFormat {
-    /// Columns for people.
-    Table,
-    /// Comma-separated, with a header line.
-    Csv,
-    /// An array of objects.
-    Json,
-    /// Parquet.
-    Parquet,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
@@ -85,12 +72,21 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     };
     watch.over(|| {
         session.check(&sql)?;
-        let out = match (&draft, stdout) {
-            (Some(draft), _) => draft.out()?,
-            (None, Some(out)) => Box::new(out),
+        let (out, name): (Out, _) = match (&draft, stdout) {
+            (Some(draft), _) => (draft.out()?, Some(draft.target())),
+            (None, Some(out)) => (Box::new(out), None),
             (None, None) => return Ok(()),
         };
-        session.answer(&sql, format, limits, out)
+        let failed = |error: io::Error| match name {
+            Some(file) => CliError::failed(format!("{}: {error}", file.display())),
+            None => error.into(),
+        };
+        session.answer(
+            &sql,
+            limits,
+            |schema| RowWriter::new(format, schema, out),
+            failed,
+        )
     })?;
     if let Some(draft) = draft {
         draft.publish()?;
@@ -112,15 +108,16 @@ pub(super) fn typed(arg: OsString) -> OsString {
     }
 }
 
-fn format_of(path: Option<&Path>) -> QueryFormat {
+fn format_of(path: Option<&Path>) -> RowFormat {
     let ending = path
         .and_then(Path::extension)
         .and_then(|ending| ending.to_str());
     match ending.map(str::to_ascii_lowercase).as_deref() {
-        Some("csv") => QueryFormat::Csv,
-        Some("json") => QueryFormat::Json,
-        Some("parquet" | "pq") => QueryFormat::Parquet,
-        _ => QueryFormat::Table,
+        Some("csv") => RowFormat::Csv,
+        Some("json") => RowFormat::Json,
+        Some("parquet" | "pq") => RowFormat::Parquet,
+        Some("arrow") => RowFormat::Arrow,
+        _ => RowFormat::Table,
     }
 }
 
@@ -217,13 +214,13 @@ impl Session {
     fn answer(
         &self,
         sql: &str,
-        format: QueryFormat,
         limits: Limits,
-        out: Box<dyn Write + Send>,
+        writer: impl FnOnce(&SchemaRef) -> io::Result<RowWriter>,
+        not_written: impl Fn(io::Error) -> CliError,
     ) -> Result<(), CliError> {
         let failed = |error: duckdb::Error| limits.failed(&error);
         let mut statement = self.connection.prepare(sql).map_err(|error| {
-            // Constants are computed here already.
+            // DuckDB computes constants here already.
             if limits::is_out_of_memory(&error) {
                 failed(error)
             } else {
@@ -231,11 +228,12 @@ impl Session {
             }
         })?;
         let schema = statement.stream_arrow([]).map_err(failed)?.get_schema();
-        let mut rows = Rows::begin(format, &schema, out)?;
+        let mut rows = writer(&schema).map_err(&not_written)?;
         while let Some(batch) = statement.step().map_err(failed)? {
-            rows.write(&RecordBatch::from(&batch))?;
+            rows.write(&RecordBatch::from(&batch))
+                .map_err(&not_written)?;
         }
-        Ok(rows.finish()?)
+        rows.finish().map_err(not_written)
     }
 }
 

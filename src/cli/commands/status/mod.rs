@@ -8,6 +8,7 @@ use crate::calendar::Book;
 use crate::cli::args::TickerArgs;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
+use crate::cli::rows::FormatArg;
 use crate::model::{Interval, Ticker};
 
 mod overview;
@@ -24,14 +25,8 @@ use overview::Overview;
 /// was last seen.
 #[derive(clap::Args)]
 pub struct Args {
-    /// For people, or for programs. Example: --format json
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "table",
-        help_heading = "Output"
-    )]
-    format: StatusFormat,
+    #[command(flatten)]
+    output: FormatArg,
 
     /// List the runs instead, oldest first. Example: --runs
     #[arg(long, help_heading = "Output")]
@@ -49,15 +44,6 @@ pub struct Args {
     tickers: TickerArgs,
 }
 
-/// What the status is written as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum StatusFormat {
-    /// Columns for people.
-    Table,
-    /// One object.
-    Json,
-}
-
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = args.tickers.resolve()?;
     let mut out = context.stdout()?;
@@ -65,12 +51,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let reader = context.open_reader(&dir)?;
     let mut book = Book::new(context.calendars(&dir)?);
     if args.runs {
-        let runs = reader.runs()?;
-        match args.format {
-            StatusFormat::Table => runs::table(&mut out, &runs)?,
-            StatusFormat::Json => runs::json(&mut out, &runs)?,
-        }
-        out.flush()?;
+        runs::write(out, args.output.format, &reader.runs()?)?;
         return Ok(Outcome::Done);
     }
     if let Some(ticker) = args.calendar {
@@ -107,11 +88,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
                 .is_none_or(|interval| row.key.interval == interval)
     };
     let overview = Overview::read(&reader, keep, &mut book, bytes_below(&dir))?;
-    match args.format {
-        StatusFormat::Table => show::table(&mut out, &overview)?,
-        StatusFormat::Json => show::json(&mut out, &overview)?,
-    }
-    out.flush()?;
+    show::write(out, args.output.format, &overview)?;
     Ok(Outcome::Done)
 }
 

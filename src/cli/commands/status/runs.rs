@@ -1,62 +1,76 @@
-//! The runs of a store.
+//! The list of runs.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
+use indicatif::HumanCount;
 use serde_json::{Value, json};
 
-use super::show::without_fraction;
-use crate::cli::table::{Column, Table, grouped};
+use crate::cli::listing::{self, Kind};
+use crate::cli::output::Stdout;
+use crate::cli::rows::RowFormat;
+use crate::cli::table::{Column, Table};
 use crate::report::clock;
 use crate::store::RunRow;
 
-pub(super) fn table(out: &mut impl Write, runs: &[RunRow]) -> io::Result<()> {
-    let mut table = Table::new(
-        out,
-        vec![
-            Column::text("started"),
-            Column::text("command"),
-            Column::text("status"),
-            Column::number("elapsed"),
-            Column::number("inserted"),
-            Column::number("skipped"),
-            Column::text("run"),
-        ],
-    );
+/// The table has no column for the start: a run's name begins with it.
+fn table(out: &mut impl Write, runs: &[RunRow]) -> io::Result<()> {
+    let columns = vec![
+        Column::text("run"),
+        Column::text("command"),
+        Column::text("status"),
+        Column::number("elapsed"),
+        Column::number("inserted"),
+        Column::number("skipped"),
+    ];
+    let mut table = Table::new(out, columns);
     for run in runs {
         let summary = summary(run);
         let total = |key: &str| summary["totals"][key].as_u64();
-        let skipped = total("skipped_identical")
-            .zip(total("skipped_restated"))
-            .map(|(a, b)| a + b);
+        let skipped = total("skipped_identical").zip(total("skipped_restated"));
+        let count = |number: Option<u64>| {
+            number.map_or_else(|| "-".to_owned(), |number| HumanCount(number).to_string())
+        };
         table.row(vec![
-            without_fraction(run.started_at).to_string(),
+            run.run.clone(),
             run.command.clone(),
             run.status.clone(),
             elapsed(run).map_or_else(|| "-".to_owned(), clock),
-            total("committed").map_or_else(|| "-".to_owned(), grouped),
-            skipped.map_or_else(|| "-".to_owned(), grouped),
-            run.run.clone(),
+            count(total("committed")),
+            count(skipped.map(|(identical, restated)| identical + restated)),
         ])?;
     }
     table.finish()
 }
 
-fn elapsed(run: &RunRow) -> Option<std::time::Duration> {
+fn elapsed(run: &RunRow) -> Option<Duration> {
     let micros = run.finished_at?.micros() - run.started_at.micros();
-    Some(std::time::Duration::from_micros(
-        u64::try_from(micros).ok()?,
-    ))
+    Some(Duration::from_micros(u64::try_from(micros).ok()?))
 }
 
 fn summary(run: &RunRow) -> Value {
-    run.summary
-        .as_deref()
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or(Value::Null)
+    let text = run.summary.as_deref();
+    let parsed = text.and_then(|text| serde_json::from_str(text).ok());
+    parsed.unwrap_or(Value::Null)
 }
 
-pub(super) fn json(out: &mut impl Write, runs: &[RunRow]) -> io::Result<()> {
-    let runs: Vec<Value> = runs
+/// The columns of the flat formats.
+fn columns() -> Vec<listing::Column> {
+    [
+        ("run", "/run", Kind::Text),
+        ("command", "/command", Kind::Text),
+        ("started_at", "/started_at", Kind::Timestamp),
+        ("finished_at", "/finished_at", Kind::Timestamp),
+        ("status", "/status", Kind::Text),
+        ("committed", "/summary/totals/committed", Kind::Integer),
+        ("summary", "/summary", Kind::Json),
+    ]
+    .map(|(name, pointer, kind)| listing::Column::new(name, pointer, kind))
+    .into()
+}
+
+pub(super) fn write(out: Stdout, format: RowFormat, runs: &[RunRow]) -> io::Result<()> {
+    let entries: Vec<Value> = runs
         .iter()
         .map(|run| {
             json!({
@@ -69,9 +83,8 @@ pub(super) fn json(out: &mut impl Write, runs: &[RunRow]) -> io::Result<()> {
             })
         })
         .collect();
-    serde_json::to_writer_pretty(
-        &mut *out,
-        &json!({"schema": "backfill.runs/1", "runs": runs}),
-    )?;
-    writeln!(out)
+    let document = json!({"schema": "backfill.runs/1", "runs": entries});
+    listing::write(out, format, &document, "runs", &columns(), |out| {
+        table(out, runs)
+    })
 }

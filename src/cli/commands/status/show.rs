@@ -1,14 +1,19 @@
-//! The overview for people and for programs.
+//! The list of series.
 
 use std::io::{self, Write};
 
+use bytesize::ByteSize;
+use indicatif::HumanCount;
 use serde_json::{Value, json};
 
 use super::overview::{Overview, Sessions};
-use crate::cli::table::{Column, Table, bytes, grouped};
+use crate::cli::listing::{self, Kind};
+use crate::cli::output::Stdout;
+use crate::cli::rows::RowFormat;
+use crate::cli::table::{Column, Table};
 use crate::model::Timestamp;
 
-pub(super) fn table(out: &mut impl Write, overview: &Overview) -> io::Result<()> {
+fn table(out: &mut impl Write, overview: &Overview) -> io::Result<()> {
     let mut columns = vec![
         Column::text("interval"),
         Column::text("ticker"),
@@ -29,14 +34,14 @@ pub(super) fn table(out: &mut impl Write, overview: &Overview) -> io::Result<()>
             row.key.interval.to_string(),
             row.key.ticker.to_string(),
             row.provenance.exchange.clone(),
-            grouped(row.rows),
-            row.first.to_string(),
-            row.last.to_string(),
+            count(row.rows),
+            date(row.first),
+            date(row.last),
             series.sessions.map_or_else(|| "-".to_owned(), ratio),
-            grouped(row.hot_rows),
+            count(row.hot_rows),
         ];
         for unsynced in &series.unsynced {
-            values.push(unsynced.map_or_else(|| "-".to_owned(), |unsynced| grouped(unsynced.rows)));
+            values.push(unsynced.map_or_else(|| "-".to_owned(), |unsynced| count(unsynced.rows)));
         }
         table.row(values)?;
     }
@@ -45,11 +50,11 @@ pub(super) fn table(out: &mut impl Write, overview: &Overview) -> io::Result<()>
     writeln!(
         out,
         "\n{} series, {} rows ({} hot), {} sessions complete, {} in {}",
-        grouped(overview.series.len() as u64),
-        grouped(rows),
-        grouped(hot),
+        HumanCount(overview.series.len() as u64),
+        HumanCount(rows),
+        HumanCount(hot),
         ratio(sessions),
-        bytes(overview.bytes),
+        ByteSize::b(overview.bytes),
         overview.store.display()
     )?;
     for (index, target) in overview.targets.iter().enumerate() {
@@ -60,7 +65,11 @@ pub(super) fn table(out: &mut impl Write, overview: &Overview) -> io::Result<()>
             .map(|unsynced| unsynced.rows)
             .sum();
         let seen = seen_at(overview, index);
-        writeln!(out, "{} rows unsynced in {target}{seen}", grouped(unsynced))?;
+        writeln!(
+            out,
+            "{} rows unsynced in {target}{seen}",
+            HumanCount(unsynced)
+        )?;
     }
     Ok(())
 }
@@ -76,7 +85,16 @@ fn seen_at(overview: &Overview, index: usize) -> String {
         .unwrap_or_default()
 }
 
-/// An instant to the second, for people.
+fn count(number: u64) -> String {
+    HumanCount(number).to_string()
+}
+
+/// The UTC date: instants would make the table wider than a terminal.
+fn date(at: Timestamp) -> String {
+    at.to_utc().date_naive().to_string()
+}
+
+/// An instant to the second.
 pub(super) fn without_fraction(at: Timestamp) -> Timestamp {
     Timestamp::from_micros(at.micros().div_euclid(1_000_000) * 1_000_000)
 }
@@ -84,12 +102,12 @@ pub(super) fn without_fraction(at: Timestamp) -> Timestamp {
 fn ratio(sessions: Sessions) -> String {
     format!(
         "{}/{}",
-        grouped(sessions.complete),
-        grouped(sessions.expected)
+        HumanCount(sessions.complete),
+        HumanCount(sessions.expected)
     )
 }
 
-pub(super) fn json(out: &mut impl Write, overview: &Overview) -> io::Result<()> {
+fn document(overview: &Overview) -> Value {
     let series: Vec<Value> = overview
         .series
         .iter()
@@ -124,7 +142,7 @@ pub(super) fn json(out: &mut impl Write, overview: &Overview) -> io::Result<()> 
         })
         .collect();
     let (rows, hot_rows, sessions) = overview.totals();
-    let whole = json!({
+    json!({
         "schema": "backfill.status/1",
         "store": overview.store.display().to_string(),
         "lake_only": overview.lake_only,
@@ -137,7 +155,32 @@ pub(super) fn json(out: &mut impl Write, overview: &Overview) -> io::Result<()> 
             "sessions_expected": sessions.expected,
         },
         "series": series,
-    });
-    serde_json::to_writer_pretty(&mut *out, &whole)?;
-    writeln!(out)
+    })
+}
+
+/// The columns of the flat formats.
+fn columns() -> Vec<listing::Column> {
+    [
+        ("interval", "/interval_minutes", Kind::Integer),
+        ("ticker", "/ticker", Kind::Text),
+        ("exchange", "/exchange", Kind::Text),
+        ("basis", "/basis", Kind::Text),
+        ("hours", "/hours", Kind::Text),
+        ("rows", "/rows", Kind::Integer),
+        ("hot_rows", "/hot_rows", Kind::Integer),
+        ("first", "/first", Kind::Timestamp),
+        ("last", "/last", Kind::Timestamp),
+        ("sessions_complete", "/sessions_complete", Kind::Integer),
+        ("sessions_expected", "/sessions_expected", Kind::Integer),
+        ("unsynced", "/unsynced", Kind::Json),
+    ]
+    .map(|(name, pointer, kind)| listing::Column::new(name, pointer, kind))
+    .into()
+}
+
+pub(super) fn write(out: Stdout, format: RowFormat, overview: &Overview) -> io::Result<()> {
+    let document = document(overview);
+    listing::write(out, format, &document, "series", &columns(), |out| {
+        table(out, overview)
+    })
 }
