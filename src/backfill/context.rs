@@ -58,7 +58,7 @@ impl RunContext {
     }
 
     pub(super) fn gate(&self) -> &Arc<Gate> {
-        self.fetcher.asker.gate()
+        self.fetcher.client.gate()
     }
 
     /// How many windows of one ticker are requested ahead: enough to use all requests in flight, and

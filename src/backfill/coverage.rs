@@ -7,7 +7,7 @@ use super::evidence::Evidence;
 use super::fetcher::WindowFetcher;
 use super::windows::{Window, date_range};
 use crate::model::{DateRange, Hours, Ticker, Timestamp};
-use crate::provider::Gave;
+use crate::provider::FetchError;
 use crate::store::{CoverageEntry, CoverageStatus};
 
 /// What came for the days of a window.
@@ -78,10 +78,10 @@ pub(super) fn failed(
     fetcher: &WindowFetcher,
     ticker: &Ticker,
     dates: DateRange,
-    error: &Gave,
+    error: &FetchError,
     requested_at: Timestamp,
 ) -> Option<CoverageEntry> {
-    let Gave::Error(error) = error else {
+    let FetchError::Failed(error) = error else {
         return None;
     };
     Some(CoverageEntry {
@@ -125,7 +125,7 @@ fn entry(
     status: CoverageStatus,
     requested_at: Timestamp,
 ) -> CoverageEntry {
-    let source = &fetcher.asker.provider().capabilities().source;
+    let source = &fetcher.client.provider().info().source;
     CoverageEntry {
         series: fetcher.series(ticker),
         provider: source.as_str().to_owned(),

@@ -23,7 +23,7 @@ use super::fetcher::WindowFetcher;
 use super::position::PositionCheck;
 use super::windows::{Window, date_range};
 use crate::model::{Bars, DateRange, Ticker, Timestamp};
-use crate::provider::{Gave, Rows};
+use crate::provider::{FetchError, Rows};
 
 /// The date ranges requested for one ticker so far, so that none is requested twice.
 #[derive(Default)]
@@ -101,12 +101,12 @@ impl WindowFetch<'_> {
     }
 
     /// The first request failed: nothing of the window came.
-    fn fail_whole(mut self, error: Gave) -> FetchedWindow {
+    fn fail_whole(mut self, error: FetchError) -> FetchedWindow {
         if !self.window.is_comparison() {
             self.fail(self.window.keep, error);
             return self.fetched;
         }
-        if let Gave::Error(error) = &error
+        if let FetchError::Failed(error) = &error
             && !error.is_quota()
         {
             // Not a failure: the user's plan may not have that session. The series gets a warning,
@@ -168,7 +168,7 @@ impl WindowFetch<'_> {
             );
             match self.fetcher.rows(self.ticker, request).await {
                 Ok(answer) => self.add_kept(answer),
-                Err(error @ Gave::Error(_)) => self.fail(session, error),
+                Err(error @ FetchError::Failed(_)) => self.fail(session, error),
                 // Not sent, but the bars that did come are stored.
                 Err(error) => {
                     self.fetched.error = Some(error);
@@ -217,13 +217,13 @@ impl WindowFetch<'_> {
         let coverage = coverage(self.fetcher, self.ticker, &days, self.requested_at);
         self.fetched.coverage.extend(coverage);
         if self.fetched.error.is_none() {
-            self.fetched.error = evidence.error.map(Gave::Error);
+            self.fetched.error = evidence.error.map(FetchError::Failed);
         }
         self.fetched
     }
 
     /// Records that some dates of the window could not be requested.
-    fn fail(&mut self, dates: DateRange, error: Gave) {
+    fn fail(&mut self, dates: DateRange, error: FetchError) {
         let entry = failed(self.fetcher, self.ticker, dates, &error, self.requested_at);
         self.fetched.coverage.extend(entry);
         self.fetched.error = Some(error);

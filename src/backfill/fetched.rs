@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::model::{Bars, Timestamp};
-use crate::provider::{BadRow, Gave, Rows};
+use crate::provider::{BadRow, FetchError, Rows};
 use crate::store::CoverageEntry;
 
 /// What the requests of one window returned.
@@ -18,7 +18,7 @@ pub struct FetchedWindow {
     /// How each of the window's days was answered.
     pub coverage: Vec<CoverageEntry>,
     /// Why not all of the window could be requested.
-    pub error: Option<Gave>,
+    pub error: Option<FetchError>,
     /// Extra bars in the answer, outside the window: used only to detect restated history.
     pub context_bars: Bars,
 }

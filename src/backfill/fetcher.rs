@@ -7,7 +7,7 @@ use crate::calendar::Calendar;
 use crate::model::{
     Basis, DAY_MICROS, DateRange, Hours, Interval, Provenance, SeriesKey, Ticker, Timestamp,
 };
-use crate::provider::{Asker, Gave, Query, Rows};
+use crate::provider::{FetchError, Request, RetryingClient, Rows};
 
 /// Returns the current time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -15,7 +15,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// Fetches windows: the provider, and what all windows of a run have in common.
 pub struct WindowFetcher {
     /// Sends the requests.
-    pub asker: Asker,
+    pub client: RetryingClient,
     /// The sessions of the exchange.
     pub calendar: Calendar,
     /// Length of the bars.
@@ -50,13 +50,14 @@ impl WindowFetcher {
 
     /// Dates that one request may span.
     pub fn span_max(&self) -> u16 {
-        let capabilities = self.asker.provider().capabilities();
-        capabilities.window_days(self.interval)
+        let info = self.client.provider().info();
+        // An interval that isn't offered is refused before a run.
+        info.window_days(self.interval).unwrap_or(1)
     }
 
     /// How long after its end a bar can still change.
     pub(super) fn settle_micros(&self) -> i64 {
-        let settles = self.asker.provider().capabilities().settles_after;
+        let settles = self.client.provider().info().settles_after;
         i64::try_from(settles.as_micros()).unwrap_or(i64::MAX / 4)
     }
 
@@ -73,28 +74,18 @@ impl WindowFetcher {
     }
 
     /// Requests all pages of a date range.
-    pub(super) async fn rows(&self, ticker: &Ticker, dates: DateRange) -> Result<Rows, Gave> {
-        let mut query = Query {
+    pub(super) async fn rows(&self, ticker: &Ticker, dates: DateRange) -> Result<Rows, FetchError> {
+        let request = Request {
             tickers: vec![ticker.clone()],
             interval: self.interval,
             dates,
             tz: self.calendar.tz(),
             basis: self.basis,
-            hours: self.hours,
+            hours: (self.client.provider().info()).hours_to_request(self.hours),
             latest: Timestamp::from_micros((self.clock)().micros() + DAY_MICROS),
             page: None,
         };
-        let mut rows = Rows::default();
-        loop {
-            let page = self.asker.ask(&Arc::new(query.clone())).await?;
-            for (_, more) in page.series.into_iter().filter(|(of, _)| of == ticker) {
-                rows.bars.append(more.bars);
-                rows.rejects.extend(more.rejects);
-            }
-            match page.next {
-                Some(next) => query.page = Some(next),
-                None => return Ok(rows),
-            }
-        }
+        let mut series = self.client.fetch(request).await?;
+        Ok(series.remove(ticker).unwrap_or_default())
     }
 }

@@ -52,7 +52,7 @@ pub struct Job {
 impl Job {
     /// Requests everything the plan has and stores it. Errors are in the report.
     pub async fn run(self, stop: &Stop) -> RunReport {
-        let gate = self.fetcher.asker.gate().clone();
+        let gate = self.fetcher.client.gate().clone();
         // One gate can serve several jobs, one after another.
         let (sent_before, retried_before) = (gate.sent(), gate.retried());
         let writer_context = WriterContext {
@@ -60,7 +60,7 @@ impl Job {
             output: self.output,
             on_conflict: self.on_conflict,
             provenance: self.fetcher.provenance(),
-            source: self.fetcher.asker.provider().capabilities().source.clone(),
+            source: self.fetcher.client.provider().info().source.clone(),
             spending: self.spending,
             calendar: self.fetcher.calendar.clone(),
             observer: self.observer.clone(),

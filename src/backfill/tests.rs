@@ -1,5 +1,6 @@
 //! One window at a time, against a vendor whose habits a test sets.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,20 +15,20 @@ use super::fetcher::WindowFetcher;
 use super::windows::{DayState, windows};
 use crate::calendar::Calendar;
 use crate::model::{
-    Bar, Basis, DateRange, Hours, Interval, MINUTE_MICROS, Reason, Reject, Source, Ticker,
+    Bar, Basis, DateRange, Grid, Hours, Interval, MINUTE_MICROS, Reason, Reject, Source, Ticker,
     Timestamp, TypedDate,
 };
 use crate::provider::wrap::Recording;
 use crate::provider::{
-    Asker, BadRow, Capabilities, Error, Gate, GateOptions, Gave, Page, Provider, Query, Reply,
-    RetryOptions, Rows, Zone,
+    BadRow, Error, ErrorKind, FetchError, Gate, GateOptions, Page, Provider, ProviderInfo, Reply,
+    Request, RetryOptions, RetryingClient, Rows, Truncation,
 };
 use crate::store::{CoverageEntry, CoverageStatus};
 
 /// A vendor with every bar of every session, and these habits.
 #[derive(Clone)]
 struct Vendor {
-    capabilities: Capabilities,
+    info: ProviderInfo,
     /// Silently answers only so many dates up to the last.
     cuts_to: u64,
     /// Silently answers only so many bars, the newest.
@@ -51,14 +52,17 @@ const UNDATED: NaiveDate = NaiveDate::MIN;
 impl Vendor {
     fn new() -> Self {
         Self {
-            capabilities: Capabilities {
+            info: ProviderInfo {
                 source: Source::new("vendor"),
+                exchange: "NASDAQ",
+                probe: "AAPL",
+                window_days: [3, 6, 29, 28, 85].map(Some),
                 tickers_per_request: 1,
-                window_days: [3, 6, 29, 28, 85],
-                requests_per_minute: 300,
+                truncation: Truncation::KeepsNewest,
                 basis: &[Basis::SplitAdjusted],
-                hours: &[Hours::Regular],
-                zone: Zone::Exchange,
+                hours: &[Hours::Regular, Hours::Extended],
+                grid: Grid::of,
+                rate_default: NonZeroU32::MIN,
                 settles_after: Duration::from_secs(300),
             },
             cuts_to: u64::MAX,
@@ -71,16 +75,16 @@ impl Vendor {
         }
     }
 
-    fn bars(&self, query: &Query) -> Vec<Bar> {
+    fn bars(&self, request: &Request) -> Vec<Bar> {
         let calendar = Calendar::for_exchange("NASDAQ").unwrap();
-        let cut = (query.dates.last())
+        let cut = (request.dates.last())
             .checked_sub_days(Days::new(self.cuts_to.min(5000) - 1))
             .unwrap();
-        let first = query.dates.first().max(cut);
+        let first = request.dates.first().max(cut);
         let sessions = calendar
-            .sessions(DateRange::new(first, query.dates.last()).unwrap())
+            .sessions(DateRange::new(first, request.dates.last()).unwrap())
             .unwrap();
-        let alone = query.dates.days() == 1;
+        let alone = request.dates.days() == 1;
         let mut bars = Vec::new();
         for session in sessions
             .iter()
@@ -89,7 +93,7 @@ impl Vendor {
             let skipped = usize::from(self.opens_late && alone);
             bars.extend(
                 session
-                    .grid(query.interval)
+                    .grid(request.interval)
                     .into_iter()
                     .skip(skipped)
                     .map(|timestamp| Bar::new(timestamp, [1.0, 1.0, 1.0, 1.0], 1.0)),
@@ -100,16 +104,13 @@ impl Vendor {
 }
 
 impl Provider for Vendor {
-    fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
+    fn info(&self) -> &ProviderInfo {
+        &self.info
     }
 
-    fn ask<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Reply, Error>> {
-        std::future::ready(if self.fails_from == Some(query.dates.first()) {
-            Err(Error::NotBars {
-                window: query.to_string(),
-                said: String::new(),
-            })
+    fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Error>> {
+        std::future::ready(if self.fails_from == Some(request.dates.first()) {
+            Err(Error::new(ErrorKind::Unexpected, "not bars").in_window(request))
         } else {
             Ok(Reply {
                 origin: "memory:".into(),
@@ -119,8 +120,8 @@ impl Provider for Vendor {
         .boxed()
     }
 
-    fn read(&self, query: &Query, _: &Reply) -> Result<Page, Error> {
-        let mut bars = self.bars(query);
+    fn parse(&self, request: &Request, _: &Reply) -> Result<Page, Error> {
+        let mut bars = self.bars(request);
         let mut rejects = Vec::new();
         let mut reject = |at: Option<Timestamp>, raw: String| {
             rejects.push(BadRow {
@@ -162,7 +163,7 @@ impl Provider for Vendor {
             rejects,
         };
         Ok(Page {
-            series: vec![(query.tickers[0].clone(), rows)],
+            series: vec![(request.tickers[0].clone(), rows)],
             next: None,
         })
     }
@@ -186,7 +187,7 @@ async fn fetch_all(
     last: &str,
     interval: Interval,
     now: &str,
-) -> (Vec<FetchedWindow>, Vec<Query>) {
+) -> (Vec<FetchedWindow>, Vec<Request>) {
     fetch_forming(vendor, first, last, interval, now, false).await
 }
 
@@ -197,11 +198,11 @@ async fn fetch_forming(
     interval: Interval,
     now: &str,
     include_forming: bool,
-) -> (Vec<FetchedWindow>, Vec<Query>) {
+) -> (Vec<FetchedWindow>, Vec<Request>) {
     let now = at(now);
     let recording = Arc::new(Recording::new(vendor));
     let fetcher = WindowFetcher {
-        asker: Asker::new(
+        client: RetryingClient::new(
             Arc::new(recording.clone()),
             Arc::new(Gate::new(GateOptions::default())),
             RetryOptions::default(),
@@ -225,7 +226,7 @@ async fn fetch_forming(
     for window in windows(&days, fetcher.span_max()) {
         fetched.push(fetcher.fetch(&ticker, &window, &asked).await);
     }
-    (fetched, recording.asked())
+    (fetched, recording.requests())
 }
 
 fn bars(fetched: &[FetchedWindow]) -> usize {
@@ -263,10 +264,10 @@ async fn whatever_is_cut_off_is_found_by_position_and_asked_for_again() {
             );
         }
         let mut unique = asked.clone();
-        unique.sort_by_key(|query| (query.dates.first(), query.dates.last()));
+        unique.sort_by_key(|request| (request.dates.first(), request.dates.last()));
         unique.dedup();
         assert_eq!(unique.len(), asked.len(), "no question is asked twice");
-        assert!(asked.iter().all(|query| query.dates.days() <= 3));
+        assert!(asked.iter().all(|request| request.dates.days() <= 3));
     }
     let vendor = Vendor {
         cuts_to: 10,
@@ -337,7 +338,7 @@ async fn a_lone_session_never_loses_its_opening_bar() {
         opens_late: true,
         ..Vendor::new()
     };
-    vendor.capabilities.window_days = [1; 5];
+    vendor.info.window_days = [Some(1); 5];
     let (fetched, asked) = fetch_all(vendor, "2025-02-04", "2025-02-04", Interval::M1, LATER).await;
     assert_eq!((bars(&fetched), asked.len()), (389, 1));
 }
@@ -351,7 +352,7 @@ async fn a_head_that_fails_keeps_what_came_and_is_remembered_as_failed() {
         ..Vendor::new()
     };
     let mut vendor = vendor;
-    vendor.capabilities.window_days = [6; 5];
+    vendor.info.window_days = [Some(6); 5];
     let (fetched, _) = fetch_all(vendor, "2025-02-03", "2025-02-05", Interval::M1, LATER).await;
     assert_eq!(bars(&fetched), 780);
     assert!(fetched[0].error.is_some());
@@ -436,7 +437,7 @@ async fn judged(rejects: &[(NaiveDate, usize)]) -> (Vec<String>, bool, usize) {
     };
     let (fetched, asked) = fetch_all(vendor, "2025-02-03", "2025-02-05", Interval::M1, LATER).await;
     assert_eq!(asked.len(), 1, "rejects show how far an answer reaches");
-    let failed = matches!(fetched[0].error, Some(Gave::Error(Error::Rejects { .. })));
+    let failed = matches!(fetched[0].error, Some(FetchError::Failed(ref error)) if error.kind() == ErrorKind::Rejects);
     assert_eq!(failed, fetched[0].error.is_some());
     (answers(&fetched), failed, bars(&fetched))
 }
@@ -499,7 +500,7 @@ async fn rows_without_a_date_may_be_those_of_an_empty_day() {
         answers(&fetched),
         ["2025-02-03..2025-02-04 rows 780", "2025-02-05 failed 0"]
     );
-    assert!(matches!(fetched[0].error, Some(Gave::Error(_))));
+    assert!(matches!(fetched[0].error, Some(FetchError::Failed(_))));
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use super::fetch_window::RequestedRanges;
 use super::fetched::FetchedWindow;
 use super::plan::TickerPlan;
 use crate::causes::with_causes;
-use crate::provider::{Error, Gave, Retry, Scope};
+use crate::provider::{ErrorKind, FetchError, Retry, Scope};
 use crate::report::{Counts, Event, Fatal, UnitReport, UnitStatus};
 use crate::store::Refusal;
 
@@ -235,25 +235,25 @@ impl<'a> TickerRun<'a> {
         })
     }
 
-    fn on_fetch_error(&mut self, error: Gave) {
+    fn on_fetch_error(&mut self, error: FetchError) {
         let error = match error {
-            Gave::Closed => {
+            FetchError::Closed => {
                 self.windows_done -= 1;
                 self.ended = true;
                 return;
             }
-            Gave::Spent(spent) => {
+            FetchError::Spent(spent) => {
                 self.windows_done -= 1;
                 self.ended = true;
                 self.context.end_by_quota(spent.to_string());
                 return;
             }
-            Gave::Error(error) => error,
+            FetchError::Failed(error) => error,
         };
         self.windows_failed += 1;
         self.failed_in_a_row += 1;
         let never_connected =
-            matches!(error, Error::Connect { .. }) && !self.context.gate().was_heard();
+            error.kind() == ErrorKind::Connect && !self.context.gate().was_reached();
         let mut message = with_causes(&error);
         let mut hint = error.hint().map(str::to_owned);
         if error.is_quota() {
@@ -269,7 +269,7 @@ impl<'a> TickerRun<'a> {
             self.ended = true;
         } else if error.scope() == Scope::Ticker
             || (self.failed_in_a_row >= FAILED_IN_A_ROW_MAX
-                && (error.retry() != Retry::Never || matches!(error, Error::Rejects { .. })))
+                && (error.retry() != Retry::Never || error.kind() == ErrorKind::Rejects))
         {
             self.ended = true;
         }

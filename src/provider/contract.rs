@@ -1,6 +1,7 @@
 //! What every provider must hold, as one suite; and a second vendor of another kind, which shows that the trait has
 //! room for it.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +10,24 @@ use futures_util::future::BoxFuture;
 
 use super::wrap::{Faulty, Recording, Throttled};
 use super::*;
-use crate::model::{Bar, Source, Timestamp, TypedDate};
+use crate::model::{
+    Bar, Basis, DateRange, Grid, Hours, Interval, Source, Ticker, Timestamp, TypedDate,
+};
+use crate::secret::Secret;
 
-/// A question in New York time.
-pub(crate) fn query(ticker: &str, first: &str, last: &str) -> Query {
+/// How to reach a server with a key.
+pub(crate) fn access(key: &str, url: &str) -> Access {
+    Access {
+        credentials: Credentials::new(vec![Secret::new(key).unwrap()]),
+        base_url: Some(url.into()),
+        clock: Arc::new(|| Timestamp::from(chrono::Utc::now())),
+    }
+}
+
+/// A request with dates of New York.
+pub(crate) fn request(ticker: &str, first: &str, last: &str) -> Request {
     let date = |typed: &str| typed.parse::<TypedDate>().unwrap().0;
-    Query {
+    Request {
         tickers: vec![Ticker::new(ticker).unwrap()],
         interval: Interval::M1,
         dates: DateRange::new(date(first), date(last)).unwrap(),
@@ -26,13 +39,16 @@ pub(crate) fn query(ticker: &str, first: &str, last: &str) -> Query {
     }
 }
 
-/// All pages of a question.
-async fn all(provider: &dyn Provider, query: &Query) -> Result<Vec<(Ticker, Rows)>, Error> {
-    let mut query = query.clone();
+/// All pages of a request.
+async fn all(provider: &dyn Provider, request: &Request) -> Result<Vec<(Ticker, Rows)>, Error> {
+    let mut request = request.clone();
     let mut series: Vec<(Ticker, Rows)> = Vec::new();
     loop {
-        let reply = provider.ask(&query).await?;
-        let page = provider.read(&query, &reply)?;
+        let reply = provider.fetch(&request).await?;
+        let page = provider.parse(&request, &reply)?;
+        if provider.info().truncation == Truncation::Never {
+            assert_eq!(page.next, None, "pages, though nothing is ever left out");
+        }
         for (ticker, rows) in page.series {
             match series.iter_mut().find(|(known, _)| *known == ticker) {
                 Some((_, known)) => known.bars.append(rows.bars),
@@ -40,35 +56,44 @@ async fn all(provider: &dyn Provider, query: &Query) -> Result<Vec<(Ticker, Rows
             }
         }
         match page.next {
-            Some(next) => query.page = Some(next),
+            Some(next) => request.page = Some(next),
             None => return Ok(series),
         }
     }
 }
 
-/// The suite. `query` must span at least two sessions that the provider has bars of.
-pub(crate) async fn every_provider_holds(provider: &dyn Provider, query: &Query) {
-    let capabilities = provider.capabilities();
-    assert!(capabilities.tickers_per_request >= 1);
-    assert!(query.dates.days() <= i64::from(capabilities.window_days(query.interval)));
+/// The suite. `request` must span at least two sessions that the provider has bars of.
+pub(crate) async fn every_provider_holds(provider: &dyn Provider, request: &Request) {
+    let info = provider.info();
+    assert!(info.tickers_per_request >= 1);
+    let days_max = info.window_days(request.interval).unwrap();
+    assert!(request.dates.days() <= i64::from(days_max));
 
     // Bars of the ticker asked, oldest first, valid, on the dates asked.
-    let series = all(provider, query).await.unwrap();
+    let series = all(provider, request).await.unwrap();
     let (ticker, rows) = &series[0];
-    assert_eq!(*ticker, query.tickers[0]);
-    assert!(rows.bars.len() > 1, "no bars at {query}");
+    assert_eq!(*ticker, request.tickers[0]);
+    assert!(rows.bars.len() > 1, "no bars at {request}");
     assert!(rows.bars.timestamps().is_sorted());
     for bar in rows.bars.iter() {
         assert_eq!(bar.check(), Ok(()));
-        let date = bar.timestamp.to_utc().with_timezone(&query.tz).date_naive();
-        assert!(query.dates.contains(date), "{date} outside {query}");
+        let date = bar
+            .timestamp
+            .to_utc()
+            .with_timezone(&request.tz)
+            .date_naive();
+        assert!(request.dates.contains(date), "{date} outside {request}");
     }
 
     // The same question has the same answer, and a part of it a part of the answer.
-    assert_eq!(all(provider, query).await.unwrap(), series);
-    let part = Query {
-        dates: DateRange::new(query.dates.first().succ_opt().unwrap(), query.dates.last()).unwrap(),
-        ..query.clone()
+    assert_eq!(all(provider, request).await.unwrap(), series);
+    let part = Request {
+        dates: DateRange::new(
+            request.dates.first().succ_opt().unwrap(),
+            request.dates.last(),
+        )
+        .unwrap(),
+        ..request.clone()
     };
     let part = all(provider, &part).await.unwrap();
     let first = rows.bars.len() - part[0].1.bars.len();
@@ -76,76 +101,74 @@ pub(crate) async fn every_provider_holds(provider: &dyn Provider, query: &Query)
     assert_eq!(part[0].1.bars, rows.bars.slice(first..rows.bars.len()));
 
     // What the provider has never heard of has no bars, and is no error.
-    let unknown = Query {
+    let unknown = Request {
         tickers: vec![Ticker::new("NOSUCHTICKER").unwrap()],
-        ..query.clone()
+        ..request.clone()
     };
     let unknown = all(provider, &unknown).await.unwrap();
     assert!(unknown.iter().all(|(_, rows)| rows.bars.is_empty()));
 
     // More than the provider can answer is refused before it is asked.
-    let days = u64::from(capabilities.window_days(query.interval));
-    let last = query.dates.first() + chrono::Days::new(days);
-    let wide = Query {
-        dates: DateRange::new(query.dates.first(), last).unwrap(),
-        ..query.clone()
+    let days = u64::from(days_max);
+    let last = request.dates.first() + chrono::Days::new(days);
+    let wide = Request {
+        dates: DateRange::new(request.dates.first(), last).unwrap(),
+        ..request.clone()
     };
-    let refused = provider.ask(&wide).await.unwrap_err();
-    assert!(matches!(refused, Error::BadQuery { .. }), "{refused}");
-    let mut many = query.clone();
-    many.tickers = vec![many.tickers[0].clone(); capabilities.tickers_per_request + 1];
-    assert!(matches!(
-        provider.ask(&many).await,
-        Err(Error::BadQuery { .. })
-    ));
+    let refused = provider.fetch(&wide).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::BadRequest, "{refused}");
+    let mut many = request.clone();
+    many.tickers = vec![many.tickers[0].clone(); info.tickers_per_request + 1];
+    let refused = provider.fetch(&many).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::BadRequest, "{refused}");
 }
 
 /// A vendor of another kind: many symbols a call, pages by token, times in UTC.
-pub(crate) struct Paged(Capabilities);
+pub(crate) struct Paged(ProviderInfo);
 
 impl Paged {
     pub(crate) fn new() -> Self {
-        Self(Capabilities {
+        Self(ProviderInfo {
             source: Source::new("paged"),
+            exchange: "NASDAQ",
+            probe: "AAPL",
+            window_days: [Some(7); 5],
             tickers_per_request: 3,
-            window_days: [7; 5],
-            requests_per_minute: 200,
+            truncation: Truncation::Announces { page_bars: 2 },
             basis: &[Basis::Unadjusted],
             hours: &[Hours::Extended],
-            zone: Zone::Utc,
+            grid: |_, _| Grid::Clock,
+            rate_default: NonZeroU32::new(200).unwrap(),
             settles_after: Duration::ZERO,
         })
     }
 }
 
 impl Provider for Paged {
-    fn capabilities(&self) -> &Capabilities {
+    fn info(&self) -> &ProviderInfo {
         &self.0
     }
 
-    fn ask<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Reply, Error>> {
-        let fits = query.tickers.len() <= 3 && query.dates.days() <= 7;
+    fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Error>> {
+        let fits = request.tickers.len() <= 3 && request.dates.days() <= 7;
         std::future::ready(if fits {
             Ok(Reply {
                 origin: "memory:".to_owned(),
-                body: (query.page.as_ref())
+                body: (request.page.as_ref())
                     .map_or_else(|| b"0".to_vec(), |p| p.0.clone().into_bytes()),
             })
         } else {
-            Err(Error::BadQuery {
-                window: query.to_string(),
-                why: "too much",
-            })
+            Err(Error::new(ErrorKind::BadRequest, "too much"))
         })
         .boxed()
     }
 
     /// A page is one date; each has two bars a symbol.
-    fn read(&self, query: &Query, reply: &Reply) -> Result<Page, Error> {
+    fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error> {
         let page: u64 = std::str::from_utf8(&reply.body).unwrap().parse().unwrap();
-        let date = query.dates.first() + chrono::Days::new(page);
+        let date = request.dates.first() + chrono::Days::new(page);
         let noon = crate::model::date_micros(date) + 12 * 3_600_000_000;
-        let known = query
+        let known = request
             .tickers
             .iter()
             .filter(|t| t.as_str() != "NOSUCHTICKER");
@@ -160,21 +183,21 @@ impl Provider for Paged {
         };
         Ok(Page {
             series: known.map(|ticker| (ticker.clone(), rows.clone())).collect(),
-            next: (date < query.dates.last()).then(|| PageToken((page + 1).to_string())),
+            next: (date < request.dates.last()).then(|| PageToken((page + 1).to_string())),
         })
     }
 }
 
 #[tokio::test]
 async fn a_paged_vendor_holds_the_contract_bare_and_wrapped() {
-    let query = query("AAPL", "2025-02-03", "2025-02-05");
-    every_provider_holds(&Paged::new(), &query).await;
+    let request = request("AAPL", "2025-02-03", "2025-02-05");
+    every_provider_holds(&Paged::new(), &request).await;
     let wrapped = Recording::new(Throttled {
         inner: Faulty::new(Paged::new(), |_, _| None),
         latency: Duration::from_millis(1),
     });
-    every_provider_holds(&wrapped, &query).await;
-    assert!(wrapped.asked().len() > 6);
+    every_provider_holds(&wrapped, &request).await;
+    assert!(wrapped.requests().len() > 6);
 }
 
 #[tokio::test]
@@ -182,15 +205,11 @@ async fn fmp_holds_the_contract_over_http() {
     let clock = Arc::new(|| Timestamp::from(chrono::Utc::now()));
     let simulator =
         crate::simulator::Simulator::start(crate::simulator::Config::default(), clock).unwrap();
-    let fmp = super::fmp::Fmp::new(super::fmp::FmpOptions {
-        base_url: simulator.url().into(),
-        key: ApiKey::new("contract").unwrap(),
-        source: Source::new("fmp"),
-    })
-    .unwrap();
-    let three_days = query("AAPL", "2025-02-03", "2025-02-05");
+    let access = access("contract", &simulator.url());
+    let fmp = super::fmp::Fmp::new(&access, Source::new("fmp")).unwrap();
+    let three_days = request("AAPL", "2025-02-03", "2025-02-05");
     every_provider_holds(&fmp, &three_days).await;
-    let hours = Query {
+    let hours = Request {
         interval: crate::model::Interval::M60,
         dates: DateRange::new(
             three_days.dates.first(),
@@ -202,30 +221,22 @@ async fn fmp_holds_the_contract_over_http() {
     every_provider_holds(&fmp, &hours).await;
 }
 
-mod asking {
-    //! The asker's patience, against a vendor whose faults are known.
+mod retrying {
+    //! Retries, against a provider whose faults are known.
 
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
     fn server(status: u16, retry_after: Option<Duration>) -> Error {
-        Error::Server {
-            status,
-            retry_after,
-            window: String::new(),
-            said: String::new(),
-        }
+        Error::new(ErrorKind::Transient, format!("status {status}")).after(retry_after)
     }
 
     fn limit() -> Error {
-        Error::Limit {
-            retry_after: None,
-            said: "Limit Reach . ".to_owned(),
-        }
+        Error::new(ErrorKind::Limit, "too many").saying("Limit Reach . ")
     }
 
-    fn asker(provider: impl Provider) -> Asker {
+    fn client(provider: impl Provider) -> RetryingClient {
         let gate = Gate::new(GateOptions {
             in_flight: 8,
             pause_first: Duration::from_millis(5),
@@ -238,61 +249,58 @@ mod asking {
             time_max: Duration::from_secs(1),
             ..RetryOptions::default()
         };
-        Asker::new(Arc::new(provider), Arc::new(gate), retry)
+        RetryingClient::new(Arc::new(provider), Arc::new(gate), retry)
     }
 
-    fn question() -> Arc<Query> {
-        Arc::new(query("AAPL", "2025-02-03", "2025-02-03"))
+    fn question() -> Arc<Request> {
+        Arc::new(request("AAPL", "2025-02-03", "2025-02-03"))
     }
 
     #[tokio::test]
     async fn a_passing_fault_is_asked_again_and_counted() {
-        let asker = asker(Faulty::new(Paged::new(), |call, _| {
+        let client = client(Faulty::new(Paged::new(), |call, _| {
             (call < 2).then(|| server(500, None))
         }));
-        let page = asker.ask(&question()).await;
+        let page = client.fetch_page(&question()).await;
         assert_eq!(page.unwrap().series.len(), 1);
-        assert_eq!((asker.gate().sent(), asker.gate().retried()), (3, 2));
+        assert_eq!((client.gate().sent(), client.gate().retried()), (3, 2));
     }
 
     #[tokio::test]
     async fn a_lasting_fault_ends_with_the_budget() {
-        let asker = asker(Faulty::new(Paged::new(), |_, _| Some(server(500, None))));
-        let asked = asker.ask(&question()).await;
-        assert!(matches!(asked, Err(Gave::Error(Error::Server { .. }))));
-        assert_eq!((asker.gate().sent(), asker.gate().retried()), (4, 3));
+        let client = client(Faulty::new(Paged::new(), |_, _| Some(server(500, None))));
+        let asked = client.fetch_page(&question()).await;
+        assert!(matches!(asked, Err(FetchError::Failed(_))));
+        assert_eq!((client.gate().sent(), client.gate().retried()), (4, 3));
     }
 
     #[tokio::test]
     async fn a_retry_after_beyond_the_budget_is_not_waited_for() {
         let hour = Some(Duration::from_secs(3600));
-        let asker = asker(Faulty::new(Paged::new(), move |_, _| {
+        let client = client(Faulty::new(Paged::new(), move |_, _| {
             Some(server(503, hour))
         }));
-        assert!(asker.ask(&question()).await.is_err());
-        assert_eq!(asker.gate().sent(), 1);
+        assert!(client.fetch_page(&question()).await.is_err());
+        assert_eq!(client.gate().sent(), 1);
     }
 
     #[tokio::test]
     async fn what_cannot_change_is_asked_once() {
-        let asker = asker(Faulty::new(Paged::new(), |_, _| {
-            Some(Error::NotBars {
-                window: String::new(),
-                said: String::new(),
-            })
+        let client = client(Faulty::new(Paged::new(), |_, _| {
+            Some(Error::new(ErrorKind::Unexpected, "x"))
         }));
-        assert!(asker.ask(&question()).await.is_err());
-        assert_eq!(asker.gate().sent(), 1);
+        assert!(client.fetch_page(&question()).await.is_err());
+        assert_eq!(client.gate().sent(), 1);
     }
 
     #[tokio::test]
     async fn a_limit_spares_the_budget_until_the_minute_is_over() {
-        let passing = asker(Faulty::new(Paged::new(), |call, _| (call < 3).then(limit)));
-        assert!(passing.ask(&question()).await.is_ok());
+        let passing = client(Faulty::new(Paged::new(), |call, _| (call < 3).then(limit)));
+        assert!(passing.fetch_page(&question()).await.is_ok());
 
         // Eight at once: nobody loops on its own, and all learn of the end.
         let calls = Arc::new(AtomicUsize::new(0));
-        let lasting = asker(Faulty::new(Paged::new(), {
+        let lasting = client(Faulty::new(Paged::new(), {
             let calls = calls.clone();
             move |_, _| {
                 calls.fetch_add(1, Ordering::SeqCst);
@@ -300,37 +308,41 @@ mod asking {
             }
         }));
         let questions = (0..8).map(|_| {
-            let asker = lasting.clone();
-            async move { asker.ask(&question()).await }
+            let client = lasting.clone();
+            async move { client.fetch_page(&question()).await }
         });
         let outcomes = futures_util::future::join_all(questions).await;
-        let spent = |outcome: &&Result<Page, Gave>| {
-            matches!(outcome, Err(Gave::Spent(Spent::Quota { .. })))
+        let spent = |outcome: &&Result<Page, FetchError>| {
+            matches!(outcome, Err(FetchError::Spent(Spent::Quota { .. })))
         };
         assert!(outcomes.iter().filter(spent).count() >= 1);
         // Whoever did not see it finds the gate shut.
-        let shut =
-            |outcome: &Result<Page, Gave>| matches!(outcome, Err(Gave::Spent(_) | Gave::Closed));
+        let shut = |outcome: &Result<Page, FetchError>| {
+            matches!(outcome, Err(FetchError::Spent(_) | FetchError::Closed))
+        };
         assert!(outcomes.iter().all(shut) && lasting.gate().is_closed());
         assert!(calls.load(Ordering::SeqCst) < 80);
     }
 
     #[tokio::test]
     async fn a_shut_gate_ends_waits_and_requests() {
-        let asker = asker(Throttled {
+        let client = client(Throttled {
             inner: Paged::new(),
             latency: Duration::from_millis(50),
         });
-        let gate = asker.gate().clone();
+        let gate = client.gate().clone();
         let under_way = tokio::spawn({
-            let asker = asker.clone();
-            async move { asker.ask(&question()).await }
+            let client = client.clone();
+            async move { client.fetch_page(&question()).await }
         });
         tokio::time::sleep(Duration::from_millis(10)).await;
         gate.close();
         // In flight: answered within the grace. Not yet sent: never sent.
         assert!(under_way.await.unwrap().is_ok());
-        assert!(matches!(asker.ask(&question()).await, Err(Gave::Closed)));
+        assert!(matches!(
+            client.fetch_page(&question()).await,
+            Err(FetchError::Closed)
+        ));
         assert_eq!(gate.sent(), 1);
     }
 }

@@ -1,18 +1,20 @@
-//! Everything that can go wrong between a question and its bars, and what to do about it.
+//! Everything that can fail between a request and its bars.
 
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::BadRow;
-use crate::model::Ticker;
+use super::request::BadRow;
 
-/// Whether to ask again.
+/// Whether to send the request again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// The server said when.
+    /// After the time that the server named.
     After(Duration),
-    /// Later, and later still each time.
+    /// After a wait that grows with each attempt.
     Backoff,
-    /// Asking again changes nothing.
+    /// Not at all: the answer would be the same.
     Never,
 }
 
@@ -27,193 +29,73 @@ pub enum Scope {
     Run,
 }
 
-/// What can go wrong. No variant, and no source of one, holds a key.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
+/// What failed, as far as callers react to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The base URL can't be used.
+    BaseUrl,
+    /// The client can't be set up.
+    Client,
+    /// The server's certificate isn't trusted.
+    Certificate,
     /// The key is missing, wrong or expired.
-    #[error("the provider refuses the key (status {status}): {said}")]
-    Key {
-        /// HTTP status.
-        status: u16,
-        /// What the server said.
-        said: String,
-    },
-    /// The plan behind the key does not hold what the run asks for.
-    #[error("the plan behind the key does not allow this request: {said}")]
-    Plan {
-        /// What the server said.
-        said: String,
-    },
-    /// The account may ask nothing at all, or nothing here.
-    #[error("the provider forbids the request (status 403): {said}")]
-    Forbidden {
-        /// What the server said.
-        said: String,
-    },
-    /// The plan behind the key does not hold this symbol.
-    #[error("the plan behind the key does not hold {ticker}: {said}")]
-    PlanTicker {
-        /// The symbol.
-        ticker: Ticker,
-        /// What the server said.
-        said: String,
-    },
-    /// The server cannot make sense of this symbol.
-    #[error("the provider refuses {ticker} (status {status}): {said}")]
-    RefusedTicker {
-        /// The symbol.
-        ticker: Ticker,
-        /// HTTP status.
-        status: u16,
-        /// What the server said.
-        said: String,
-    },
-    /// Too many requests: the rate of a minute, or the quota of a day under the same words.
-    #[error("too many requests: {said}")]
-    Limit {
-        /// How long to wait, where the server said so.
-        retry_after: Option<Duration>,
-        /// What the server said.
-        said: String,
-    },
-    /// The bytes of a month are spent.
-    #[error("the bandwidth of the plan is spent: {said}")]
-    Bandwidth {
-        /// What the server said.
-        said: String,
-    },
-    /// The server failed.
-    #[error("the provider failed with status {status} at {window}: {said}")]
-    Server {
-        /// HTTP status.
-        status: u16,
-        /// How long to wait, where the server said so.
-        retry_after: Option<Duration>,
-        /// Ticker, interval and dates asked.
-        window: String,
-        /// What the server said.
-        said: String,
-    },
-    /// A status that the provider is not known to send.
-    #[error("an unexpected status {status} at {window}: {said}")]
-    Status {
-        /// HTTP status.
-        status: u16,
-        /// Ticker, interval and dates asked.
-        window: String,
-        /// What the server said.
-        said: String,
-    },
-    /// No connection came about.
-    #[error("no connection to the provider at {window}")]
-    Connect {
-        /// Ticker, interval and dates asked.
-        window: String,
-        /// Why, without the URL.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// The server shows a certificate that is not trusted.
-    #[error("the certificate of the provider's server is not trusted at {window}")]
-    Certificate {
-        /// Ticker, interval and dates asked.
-        window: String,
-        /// Why, without the URL.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// The server let us wait too long.
-    #[error("the provider took too long at {window}")]
-    Timeout {
-        /// Ticker, interval and dates asked.
-        window: String,
-        /// Why, without the URL.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// The connection broke, or the body ended early.
-    #[error("the answer broke off at {window}")]
-    Broken {
-        /// Ticker, interval and dates asked.
-        window: String,
-        /// Why, without the URL.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// The body is no JSON: cut short, or a page of HTML.
-    #[error("the answer is not JSON at {window}: {said}")]
-    NotJson {
-        /// Ticker, interval and dates asked.
-        window: String,
-        /// First bytes of the body.
-        said: String,
-        /// Where reading stopped.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// The body is JSON, but no bars and no error that is known.
-    #[error("the answer is not an array of bars at {window}: {said}")]
-    NotBars {
-        /// Ticker, interval and dates asked.
-        window: String,
-        /// First bytes of the body.
-        said: String,
-    },
-    /// Rows came, but most of them are not bars: the provider may have changed its format.
-    #[error(
-        "{rejects} of {rows} rows are not bars at {window}, the first because of {reason}: {said}"
-    )]
-    Rejects {
-        /// Ticker, interval and dates asked.
-        window: String,
-        /// Rows that came.
-        rows: usize,
-        /// How many of them are not bars.
-        rejects: usize,
-        /// The word for what is wrong with the first.
-        reason: &'static str,
-        /// The first, as it came.
-        said: String,
-    },
-    /// The body is longer than any answer can be.
-    #[error("the answer is longer than {limit_bytes} bytes at {window}")]
-    TooLong {
-        /// Ticker, interval and dates asked.
-        window: String,
-        /// The limit.
-        limit_bytes: usize,
-    },
-    /// The base URL cannot be one.
-    #[error("the base URL of the provider cannot be used: {why}")]
-    BaseUrl {
-        /// What is wrong with it. The URL itself may hold a password that nothing can tell from the
-        /// rest.
-        why: &'static str,
-    },
-    /// The key holds what no header can carry.
-    #[error("the key holds a character that no HTTP header can carry")]
-    KeyCharacters,
-    /// The query asks for more than the vendor's [`Capabilities`](super::Capabilities) say.
-    #[error("the provider cannot be asked for {window}: {why}")]
-    BadQuery {
-        /// Ticker, interval and dates asked.
-        window: String,
-        /// What it cannot do.
-        why: &'static str,
-    },
-    /// The HTTP client could not be set up.
-    #[error("the HTTP client could not be set up")]
-    Client(#[source] reqwest::Error),
-    /// TLS could not be set up.
-    #[error("TLS could not be set up")]
-    Tls(#[source] rustls::Error),
+    Key,
+    /// The key is valid and doesn't allow any request of the run.
+    Forbidden,
+    /// Too many requests. The gate pauses all workers, because the limit is the key's.
+    Limit,
+    /// A quota is spent that no wait of this run restores.
+    Quota,
+    /// The provider refuses this ticker.
+    Ticker,
+    /// The request is beyond what [`ProviderInfo`](super::ProviderInfo) offers.
+    BadRequest,
+    /// No connection.
+    Connect,
+    /// A failure that another attempt may not have: a server error, a timeout, a torn answer.
+    Transient,
+    /// An answer that isn't bars and isn't a known error either.
+    Unexpected,
+    /// Rows came, but most of them aren't bars: the provider may have changed its format.
+    Rejects,
+}
+
+use ErrorKind as K;
+
+/// A failed request. Neither the error nor its source holds a key.
+#[derive(Clone, Debug)]
+pub struct Error(Box<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
+    kind: ErrorKind,
+    message: String,
+    window: Option<String>,
+    said: Option<String>,
+    retry_after: Option<Duration>,
+    hint: Option<&'static str>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// How much of a row a message shows.
 const ROW_BYTES: usize = 200;
 
 impl Error {
-    /// Most of so many `rows` at `window` are these `rejects`.
+    /// An error with a message: a lower-case fragment.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            kind,
+            message: message.into(),
+            window: None,
+            said: None,
+            retry_after: None,
+            hint: None,
+            source: None,
+        }))
+    }
+
+    /// Most of `rows` rows of `window` are these `rejects`.
     #[must_use]
     pub fn of_rejects<'a>(
         window: &str,
@@ -221,27 +103,78 @@ impl Error {
         mut rejects: impl Iterator<Item = &'a BadRow>,
     ) -> Self {
         let first = rejects.next().map(|row| &row.reject);
-        let said = first.map_or("", |reject| &reject.raw);
-        Self::Rejects {
-            window: window.to_owned(),
-            rows,
-            rejects: rejects.count() + usize::from(first.is_some()),
-            reason: first.map_or("", |reject| reject.reason.as_str()),
-            said: said[..said.floor_char_boundary(ROW_BYTES)].replace(char::is_control, " "),
-        }
+        let count = rejects.count() + usize::from(first.is_some());
+        let reason = first.map_or("", |reject| reject.reason.as_str());
+        let raw = first.map_or("", |reject| &reject.raw);
+        let said = raw[..raw.floor_char_boundary(ROW_BYTES)].replace(char::is_control, " ");
+        Self::new(
+            K::Rejects,
+            format!("{count} of {rows} rows are not bars, the first because of {reason},"),
+        )
+        .in_window(window)
+        .saying(said)
     }
 
-    /// Whether to ask again. A [`Limit`](Self::Limit) is everybody's: the gate pauses all workers for it.
+    /// The same error, with the request that failed.
+    #[must_use]
+    pub fn in_window(mut self, window: impl fmt::Display) -> Self {
+        self.0.window = Some(window.to_string());
+        self
+    }
+
+    /// The same error, with the server's words. They must not hold a secret.
+    #[must_use]
+    pub fn saying(mut self, said: impl Into<String>) -> Self {
+        self.0.said = Some(said.into());
+        self
+    }
+
+    /// The same error, with the wait that the server asked for.
+    #[must_use]
+    pub fn after(mut self, retry_after: Option<Duration>) -> Self {
+        self.0.retry_after = retry_after;
+        self
+    }
+
+    /// The same error, with the provider's own hint in place of the usual one.
+    #[must_use]
+    pub fn hinting(mut self, hint: &'static str) -> Self {
+        self.0.hint = Some(hint);
+        self
+    }
+
+    /// The same error, with its cause.
+    #[must_use]
+    pub fn because(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Arc::new(source));
+        self
+    }
+
+    /// What failed.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The server's words.
+    #[must_use]
+    pub fn said(&self) -> &str {
+        self.0.said.as_deref().unwrap_or_default()
+    }
+
+    /// The wait that the server asked for.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Whether to send the request again.
     #[must_use]
     pub fn retry(&self) -> Retry {
-        match self {
-            Self::Limit { retry_after, .. } | Self::Server { retry_after, .. } => {
-                retry_after.map_or(Retry::Backoff, Retry::After)
+        match self.0.kind {
+            K::Limit | K::Connect | K::Transient => {
+                self.0.retry_after.map_or(Retry::Backoff, Retry::After)
             }
-            Self::Connect { .. }
-            | Self::Timeout { .. }
-            | Self::Broken { .. }
-            | Self::NotJson { .. } => Retry::Backoff,
             _ => Retry::Never,
         }
     }
@@ -249,73 +182,67 @@ impl Error {
     /// How much this stops.
     #[must_use]
     pub fn scope(&self) -> Scope {
-        match self {
-            Self::Key { .. }
-            | Self::Plan { .. }
-            | Self::Forbidden { .. }
-            | Self::Limit { .. }
-            | Self::Bandwidth { .. }
-            | Self::BaseUrl { .. }
-            | Self::Certificate { .. }
-            | Self::KeyCharacters
-            | Self::Client(_)
-            | Self::Tls(_) => Scope::Run,
-            Self::PlanTicker { .. }
-            | Self::RefusedTicker { .. }
-            | Self::Status { .. }
-            | Self::BadQuery { .. } => Scope::Ticker,
-            Self::Server { .. }
-            | Self::Connect { .. }
-            | Self::Timeout { .. }
-            | Self::Broken { .. }
-            | Self::NotJson { .. }
-            | Self::NotBars { .. }
-            | Self::Rejects { .. }
-            | Self::TooLong { .. } => Scope::Window,
+        match self.0.kind {
+            K::BaseUrl
+            | K::Client
+            | K::Certificate
+            | K::Key
+            | K::Forbidden
+            | K::Limit
+            | K::Quota => Scope::Run,
+            K::Ticker | K::BadRequest => Scope::Ticker,
+            K::Connect | K::Transient | K::Unexpected | K::Rejects => Scope::Window,
         }
     }
 
-    /// Whether this says that a quota is spent, so that going on is a matter of another day.
+    /// Whether a quota is spent, so that the run can continue another day.
     #[must_use]
     pub fn is_quota(&self) -> bool {
-        matches!(self, Self::Limit { .. } | Self::Bandwidth { .. })
+        matches!(self.0.kind, K::Limit | K::Quota)
     }
 
-    /// What a person can do about it.
+    /// What the user can do.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Key { .. } | Self::KeyCharacters => {
-                Some("set FMP_API_KEY in the environment or in .env; `--provider demo` needs none")
-            }
-            Self::Plan { .. } => {
-                Some("intraday bars need a larger plan; `backfill check` asks what yours allows")
-            }
-            Self::Forbidden { .. } => Some("look at the account's state on the provider's site"),
-            Self::PlanTicker { .. } => Some("leave the ticker out, or take a larger plan"),
-            Self::Bandwidth { .. } => {
-                Some("the quota counts the last 30 days; --resume goes on when it allows")
-            }
-            Self::Limit { .. } => {
-                Some("--resume goes on when the quota allows, a lower --rate spares it")
-            }
-            Self::Connect { .. } => {
-                Some("check the network and --provider-url, then go on with --resume")
-            }
-            Self::Certificate { .. } => Some(
-                "is the clock right, and --provider-url? SSL_CERT_FILE=FILE.pem names the certificates to trust in place of the system's",
+        self.0.hint.or(match self.0.kind {
+            K::BaseUrl => Some(
+                "write the base URL as http(s)://host/path, with %-codes for special characters in user and password",
             ),
-            Self::Server { .. }
-            | Self::Timeout { .. }
-            | Self::Broken { .. }
-            | Self::NotJson { .. } => Some("--resume asks again for what failed"),
-            Self::Rejects { .. } => {
-                Some("look at the rows in the rejects file; --resume asks again for what failed")
+            K::Key => Some("check the provider's key; `--provider demo` needs none"),
+            K::Forbidden => Some("check the state of the account on the provider's site"),
+            K::Quota => Some("--resume continues when the quota allows"),
+            K::Limit => {
+                Some("--resume continues when the quota allows; a lower --rate spends less of it")
             }
-            Self::BaseUrl { .. } => Some(
-                "give --provider-url or FMP_BASE_URL as http(s)://host/path, with %-codes for special characters in user and password",
+            K::Connect => Some("check the network and --provider-url, then continue with --resume"),
+            K::Certificate => Some(
+                "check the clock and --provider-url; SSL_CERT_FILE=FILE.pem names the certificates to trust instead of the system's",
             ),
-            _ => None,
+            K::Transient => Some("--resume requests again what failed"),
+            K::Rejects => {
+                Some("look at the rows in the rejects file; --resume requests again what failed")
+            }
+            K::Client | K::Ticker | K::BadRequest | K::Unexpected => None,
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        if let Some(window) = &self.0.window {
+            write!(f, " at {window}")?;
         }
+        match &self.0.said {
+            Some(said) => write!(f, ": {said}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        let source = self.0.source.as_deref()?;
+        Some(source)
     }
 }

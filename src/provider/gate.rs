@@ -87,7 +87,7 @@ pub struct Gate {
     pause: Mutex<Pause>,
     sent: AtomicU64,
     retried: AtomicU64,
-    heard: AtomicBool,
+    reached: AtomicBool,
     closed: watch::Sender<bool>,
     options: GateOptions,
 }
@@ -122,7 +122,7 @@ impl Gate {
             }),
             sent: AtomicU64::new(0),
             retried: AtomicU64::new(0),
-            heard: AtomicBool::new(false),
+            reached: AtomicBool::new(false),
             closed: watch::Sender::new(false),
             options,
         }
@@ -142,12 +142,12 @@ impl Gate {
 
     /// Whether the provider ever answered anything at all.
     #[must_use]
-    pub fn was_heard(&self) -> bool {
-        self.heard.load(Ordering::Relaxed)
+    pub fn was_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
     }
 
-    pub(super) fn hear(&self) {
-        self.heard.store(true, Ordering::Relaxed);
+    pub(super) fn set_reached(&self) {
+        self.reached.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn count_retry(&self) {

@@ -1,4 +1,4 @@
-//! Providers around a provider, for tests: slower, faultier, or watched.
+//! Wrappers around a provider, for tests: slower, failing, or recording.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Capabilities, Error, Page, Provider, Query, Reply};
+use super::{Error, Page, Provider, ProviderInfo, Reply, Request};
 
 /// Answers after `latency`.
 pub(crate) struct Throttled<P> {
@@ -16,20 +16,20 @@ pub(crate) struct Throttled<P> {
 }
 
 impl<P: Provider> Provider for Throttled<P> {
-    fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
+    fn info(&self) -> &ProviderInfo {
+        self.inner.info()
     }
 
-    fn ask<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Reply, Error>> {
+    fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Error>> {
         async move {
             tokio::time::sleep(self.latency).await;
-            self.inner.ask(query).await
+            self.inner.fetch(request).await
         }
         .boxed()
     }
 
-    fn read(&self, query: &Query, reply: &Reply) -> Result<Page, Error> {
-        self.inner.read(query, reply)
+    fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error> {
+        self.inner.parse(request, reply)
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Faulty<P, F> {
 
 impl<P, F> Faulty<P, F>
 where
-    F: Fn(usize, &Query) -> Option<Error>,
+    F: Fn(usize, &Request) -> Option<Error>,
 {
     pub(crate) fn new(inner: P, fault: F) -> Self {
         Self {
@@ -56,70 +56,70 @@ where
 impl<P, F> Provider for Faulty<P, F>
 where
     P: Provider,
-    F: Fn(usize, &Query) -> Option<Error> + Send + Sync + 'static,
+    F: Fn(usize, &Request) -> Option<Error> + Send + Sync + 'static,
 {
-    fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
+    fn info(&self) -> &ProviderInfo {
+        self.inner.info()
     }
 
-    fn ask<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Reply, Error>> {
+    fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Error>> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
-        match (self.fault)(call, query) {
+        match (self.fault)(call, request) {
             Some(error) => std::future::ready(Err(error)).boxed(),
-            None => self.inner.ask(query),
+            None => self.inner.fetch(request),
         }
     }
 
-    fn read(&self, query: &Query, reply: &Reply) -> Result<Page, Error> {
-        self.inner.read(query, reply)
+    fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error> {
+        self.inner.parse(request, reply)
     }
 }
 
-/// Remembers what was asked.
+/// Remembers the requests.
 pub(crate) struct Recording<P> {
     inner: P,
-    asked: Mutex<Vec<Query>>,
+    requests: Mutex<Vec<Request>>,
 }
 
 impl<P> Recording<P> {
     pub(crate) fn new(inner: P) -> Self {
         Self {
             inner,
-            asked: Mutex::new(Vec::new()),
+            requests: Mutex::new(Vec::new()),
         }
     }
 
-    /// The questions so far, in the order in which they were asked.
-    pub(crate) fn asked(&self) -> Vec<Query> {
-        self.asked.lock().unwrap().clone()
+    /// The requests so far, in order.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
 impl<P: Provider> Provider for Recording<P> {
-    fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
+    fn info(&self) -> &ProviderInfo {
+        self.inner.info()
     }
 
-    fn ask<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Reply, Error>> {
-        self.asked.lock().unwrap().push(query.clone());
-        self.inner.ask(query)
+    fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Error>> {
+        self.requests.lock().unwrap().push(request.clone());
+        self.inner.fetch(request)
     }
 
-    fn read(&self, query: &Query, reply: &Reply) -> Result<Page, Error> {
-        self.inner.read(query, reply)
+    fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error> {
+        self.inner.parse(request, reply)
     }
 }
 
 impl<P: Provider> Provider for std::sync::Arc<P> {
-    fn capabilities(&self) -> &Capabilities {
-        (**self).capabilities()
+    fn info(&self) -> &ProviderInfo {
+        (**self).info()
     }
 
-    fn ask<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Reply, Error>> {
-        (**self).ask(query)
+    fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Error>> {
+        (**self).fetch(request)
     }
 
-    fn read(&self, query: &Query, reply: &Reply) -> Result<Page, Error> {
-        (**self).read(query, reply)
+    fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error> {
+        (**self).parse(request, reply)
     }
 }

@@ -8,16 +8,12 @@ use chrono::Days;
 use crate::calendar::Calendar;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::fetch::ProviderName;
-use crate::cli::fetch::source::{self, Opened};
+use crate::cli::fetch::{ProviderChoice, provider_url_help};
 use crate::model::{Basis, DateRange, Hours, Interval, Ticker};
-use crate::provider::{self, Provider, Query};
+use crate::provider::{self, Request};
 use crate::report::ExitStatus;
 use crate::secret::SecretUrl;
 use crate::sync::Address;
-
-/// The symbol that the provider is asked for: every plan that has intraday bars at all has it.
-const TICKER: &str = "AAPL";
 
 /// Check the store, the provider's key (by one request) and the database. Example: backfill check
 #[derive(clap::Args)]
@@ -26,13 +22,14 @@ pub struct Args {
     #[arg(
         long,
         value_name = "NAME",
-        default_value = "fmp",
+        default_value_t = ProviderChoice::default(),
+        value_parser = ProviderChoice::parser(),
         help_heading = "Provider"
     )]
-    provider: ProviderName,
+    provider: ProviderChoice,
 
-    /// Base URL of the provider [env: FMP_BASE_URL] [default: the provider's own]. Example: --provider-url http://127.0.0.1:8080/stable
-    #[arg(long, value_name = "URL", help_heading = "Provider")]
+    /// Base URL of the provider
+    #[arg(long, value_name = "URL", help_heading = "Provider", long_help = provider_url_help())]
     provider_url: Option<SecretUrl>,
 
     /// Bar length in minutes that the plan should allow: 1, 5, 15, 30 or 60. Example: --interval 5
@@ -107,7 +104,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
 }
 
 fn store(context: &Context, args: &Args) -> Result<Finding, CliError> {
-    let dir = context.store_dir(args.provider == ProviderName::Demo);
+    let dir = context.store_dir(args.provider.is_demo());
     let Some(reader) = context.open_reader_if_any(&dir)? else {
         let detail = format!(
             "{} doesn't exist yet; the first run creates it",
@@ -133,11 +130,11 @@ fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
     let failed = |error: &(dyn std::error::Error + 'static), hint: Option<&str>| {
         CliError::of(ExitStatus::Failed, error).maybe_hint(hint.map(str::to_owned))
     };
-    let Opened { fmp, simulator, .. } =
-        source::open(context, args.provider, args.provider_url.as_ref())?;
-    let calendars = context.calendars(&context.store_dir(args.provider == ProviderName::Demo))?;
-    let calendar =
-        Calendar::for_exchange_with("NASDAQ", &calendars).map_err(|error| failed(&error, None))?;
+    let opened = (args.provider).open(context, args.provider_url.as_ref())?;
+    let info = opened.provider.info();
+    let calendars = context.calendars(&context.store_dir(args.provider.is_demo()))?;
+    let calendar = Calendar::for_exchange_with(info.exchange, &calendars)
+        .map_err(|error| failed(&error, None))?;
     let today = calendar.session_date(context.now());
     let recent = DateRange::new(today - Days::new(10), today - Days::new(1))?;
     let sessions = calendar
@@ -146,13 +143,13 @@ fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
     let last = sessions
         .last()
         .map_or(recent.last(), |session| session.date);
-    let query = Query {
-        tickers: vec![Ticker::new(TICKER)?],
+    let request = Request {
+        tickers: vec![Ticker::new(info.probe)?],
         interval: args.interval,
         dates: DateRange::new(last - Days::new(1), last)?,
         tz: calendar.tz(),
-        basis: Basis::SplitAdjusted,
-        hours: Hours::Regular,
+        basis: info.basis.first().copied().unwrap_or(Basis::Unknown),
+        hours: info.hours_to_request(Hours::Regular),
         latest: context.now(),
         page: None,
     };
@@ -161,23 +158,22 @@ fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
         .build()
         .map_err(|error| failed(&error, None))?;
     let start = Instant::now();
-    let page = (runtime.block_on(fmp.ask(&query)))
-        .and_then(|reply| fmp.read(&query, &reply))
+    let page = (runtime.block_on(opened.provider.fetch(&request)))
+        .and_then(|reply| opened.provider.parse(&request, &reply))
         .map_err(|error| failed(&error, error.hint()))?;
-    drop(simulator);
     let bars: usize = page.series.iter().map(|(_, rows)| rows.bars.len()).sum();
     let rejects = || page.series.iter().flat_map(|(_, rows)| &rows.rejects);
     if rejects().count() > bars {
         let rows = bars + rejects().count();
-        let error = provider::Error::of_rejects(&query.to_string(), rows, rejects());
+        let error = provider::Error::of_rejects(&request.to_string(), rows, rejects());
         return Err(failed(&error, None));
     }
     Ok(Finding::good(
         "provider",
         "ok",
         format!(
-            "{} takes the key: {bars} bars for {query} in {:.2} s",
-            fmp.capabilities().source,
+            "{} takes the key: {bars} bars for {request} in {:.2} s",
+            info.source,
             start.elapsed().as_secs_f64()
         ),
     ))

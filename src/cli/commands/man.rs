@@ -7,6 +7,7 @@ use clap_mangen::Man;
 
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
+use crate::provider::registry;
 use crate::report::ExitStatus;
 
 /// Print the manual page. Example: backfill man | man -l -
@@ -21,22 +22,37 @@ pub fn run(context: &Context, _: Args) -> Result<Outcome, CliError> {
 }
 
 /// Variables of the environment that the program reads.
-const ENVIRONMENT: [(&str, &str); 5] = [
-    ("BACKFILL_STORE", "Folder of the staging store, as --store."),
-    ("FMP_API_KEY", "Key for the provider fmp. Never printed."),
-    (
-        "FMP_BASE_URL",
-        "Base address of the provider, as --provider-url.",
-    ),
-    (
-        "DATABASE_URL",
-        "Where sync writes to, as --database-url; else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and PGSSLMODE.",
-    ),
-    (
-        "HTTPS_PROXY, NO_PROXY",
-        "A proxy on the way to the provider.",
-    ),
-];
+fn environment() -> Vec<(String, String)> {
+    let providers = registry::PROVIDERS.iter().filter(|entry| !entry.hidden);
+    let of_providers = providers.flat_map(|entry| {
+        let keys = entry.keys.iter().map(|names| {
+            let meaning = format!("Key of the provider {}. Never printed.", entry.name);
+            (names.join(", "), meaning)
+        });
+        let url = entry.base_url_env.map(|name| {
+            let meaning = format!(
+                "Base URL of the provider {}, as --provider-url.",
+                entry.name
+            );
+            (name.to_owned(), meaning)
+        });
+        keys.chain(url)
+    });
+    let fixed = |(name, meaning): (&str, &str)| (name.to_owned(), meaning.to_owned());
+    let mut all = vec![fixed((
+        "BACKFILL_STORE",
+        "Folder of the store, as --store.",
+    ))];
+    all.extend(of_providers);
+    all.extend([
+        (
+            "DATABASE_URL",
+            "Database that sync writes to, as --database-url; else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and PGSSLMODE.",
+        ),
+        ("HTTPS_PROXY, NO_PROXY", "A proxy for requests to the provider."),
+    ].map(fixed));
+    all
+}
 
 const FILES: [(&str, &str); 4] = [
     (
@@ -100,8 +116,8 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
         entry(&mut page, &status.code().to_string(), status.meaning())?;
     }
     writeln!(page, ".SH ENVIRONMENT")?;
-    for (name, meaning) in ENVIRONMENT {
-        entry(&mut page, name, meaning)?;
+    for (name, meaning) in environment() {
+        entry(&mut page, &name, &meaning)?;
     }
     writeln!(page, ".SH FILES")?;
     for (name, meaning) in FILES {

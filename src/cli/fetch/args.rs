@@ -4,8 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::ValueEnum;
-
+use super::source::{ProviderChoice, of_each};
 use crate::cli::args::OutputArg;
 use crate::cli::push::PushArgs;
 use crate::model::{Interval, OnConflict, TypedDate};
@@ -113,13 +112,14 @@ pub struct ServiceArgs {
     #[arg(
         long,
         value_name = "NAME",
-        default_value = "fmp",
+        default_value_t = ProviderChoice::default(),
+        value_parser = ProviderChoice::parser(),
         help_heading = "Provider"
     )]
-    pub provider: ProviderName,
+    pub provider: ProviderChoice,
 
-    /// Base URL of the provider [env: FMP_BASE_URL] [default: the provider's own]. Example: --provider-url http://127.0.0.1:8080/stable
-    #[arg(long, value_name = "URL", help_heading = "Provider")]
+    /// Base URL of the provider
+    #[arg(long, value_name = "URL", help_heading = "Provider", long_help = provider_url_help())]
     pub provider_url: Option<SecretUrl>,
 
     /// Pre- and post-market bars too. Example: --extended-hours
@@ -130,13 +130,13 @@ pub struct ServiceArgs {
     #[arg(long, help_heading = "Provider")]
     pub unadjusted: bool,
 
-    /// Also stage bars still forming, or closed less than 300 s ago. Example: --include-forming
-    #[arg(long, help_heading = "Provider")]
+    /// Also store bars that may still change
+    #[arg(long, help_heading = "Provider", long_help = include_forming_help())]
     pub include_forming: bool,
 
-    /// Requests a minute at most. Example: --rate 750
-    #[arg(long, value_name = "N", default_value_t = RATE_DEFAULT, help_heading = "Quota")]
-    pub rate: NonZeroU32,
+    /// Maximum requests per minute
+    #[arg(long, value_name = "N", help_heading = "Quota", long_help = rate_help())]
+    pub rate: Option<NonZeroU32>,
 
     /// Stop cleanly (code 5) when so many requests were sent. Example: --max-requests 100
     #[arg(long, value_name = "N", help_heading = "Quota")]
@@ -152,28 +152,36 @@ impl ServiceArgs {
     pub(in crate::cli) fn is_default(&self) -> bool {
         *self
             == Self {
-                provider: ProviderName::Fmp,
+                provider: ProviderChoice::default(),
                 provider_url: None,
                 extended_hours: false,
                 unadjusted: false,
                 include_forming: false,
-                rate: RATE_DEFAULT,
+                rate: None,
                 max_requests: None,
                 daily_quota: None,
             }
     }
 }
 
-/// Requests a minute at most, unless told otherwise.
-const RATE_DEFAULT: NonZeroU32 = NonZeroU32::new(300).unwrap();
+/// Help of `--provider-url`, with each provider's variable.
+pub(in crate::cli) fn provider_url_help() -> String {
+    let variables = of_each(|entry| entry.base_url_env.map(str::to_owned));
+    format!(
+        "Base URL of the provider\n\nAlso read from the environment: {variables}. Example: --provider-url http://127.0.0.1:8080/stable"
+    )
+}
 
-/// Who is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ProviderName {
-    /// Financial Modeling Prep; needs FMP_API_KEY.
-    Fmp,
-    /// The built-in simulator.
-    Demo,
+fn rate_help() -> String {
+    let rates = of_each(|entry| Some((entry.info)().rate_default.to_string()));
+    format!("Maximum requests per minute\n\nDefault: {rates}. Example: --rate 750")
+}
+
+fn include_forming_help() -> String {
+    let seconds = of_each(|entry| Some(format!("{} s", (entry.info)().settles_after.as_secs())));
+    format!(
+        "Also store bars that may still change\n\nThose are bars that still form, or closed too short a time ago: {seconds}. Without it they are held back and counted. Example: --include-forming"
+    )
 }
 
 /// A bar length typed as a number of minutes.

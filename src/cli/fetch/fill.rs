@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::settings::{Service, Settings};
 use super::wire::Wire;
-use super::{Width, plan_view, quota_left, record_end, source};
+use super::{Width, plan_view, quota_left, record_end};
 use crate::backfill::{Job, Plan, Planner};
 use crate::calendar::{Book, Calendar};
 use crate::cli::context::{Context, Outcome};
@@ -73,7 +73,7 @@ pub(in crate::cli) fn fill_gaps(
         return Ok(Filled::Report(Box::default(), work.survey));
     }
     let service = &settings.service;
-    let opened = source::open(context, service.provider, service.provider_url.as_ref())?;
+    let opened = (service.provider).open(context, service.provider_url.as_ref())?;
     let left = quota_left(context, service, Some(&store.reader()?))?;
     let wire = Wire::new(opened, service, settings.width, left)?;
     let run = store.begin_run(&context.info().command, context.started_at())?;
@@ -183,7 +183,7 @@ impl Work {
         as_what: Option<&Provenance>,
     ) -> Result<Self, CliError> {
         let survey = survey(reader, &settings.scope, book)?;
-        let in_vain = reader.refills(source::source(settings.service.provider).as_str())?;
+        let in_vain = reader.refills(settings.service.info.source.as_str())?;
         let service = &settings.service;
         let provenance = |staged: &Provenance| match as_what {
             Some(provenance) => provenance.clone(),
@@ -275,7 +275,7 @@ impl Work {
         }
         let reader = store.reader()?;
         let after = survey(&reader, &settings.scope, book)?;
-        let provider = source::source(settings.service.provider);
+        let provider = &settings.service.info.source;
         let mut outcomes = BTreeMap::new();
         let mut coverage = reader.all_coverage()?;
         for asked in &self.asked {
@@ -320,7 +320,7 @@ fn plan_of(
         calendar: &calendar,
         dates: DateRange::new(*first, *last)?,
         hours: kind.provenance.hours,
-        span_max: source::capabilities(service.provider).window_days(kind.interval),
+        span_max: service.window_days(kind.interval, kind.provenance.hours)?,
         now: context.now(),
         since: None,
         overlap: 0,

@@ -21,10 +21,12 @@ use crate::model::{Ticker, Timestamp};
 use crate::report::{ExitStatus, RunKind, RunReport};
 use crate::store::{OpenOptions, Reader, RunId, Store};
 
-pub use args::{FetchArgs, ProviderName, ServiceArgs};
+pub(super) use args::provider_url_help;
+pub use args::{FetchArgs, ServiceArgs};
 pub(super) use fill::{FillSettings, Filled, fill_gaps};
 pub(super) use settings::Service;
 use settings::{Settings, Staged};
+pub use source::ProviderChoice;
 use wire::Wire;
 
 /// Windows from which on asking for one at a time is worth a hint.
@@ -53,7 +55,7 @@ impl Width {
 
 /// Runs `specific` or `concurrent`.
 pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, CliError> {
-    let dir = context.store_dir(args.service.provider == ProviderName::Demo);
+    let dir = context.store_dir(args.service.provider.is_demo());
     let output = args.output_filename.as_ref();
     let output = output.map(|file| context.output_file(file)).transpose()?;
     let settings = Settings::resolve(args, context.calendars(&dir)?, output)?;
@@ -85,11 +87,8 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
         let left = quota_left(context, &settings.service, known.as_ref())?;
         return plan_view::print(out, &plan, &everything, &settings, left);
     }
-    let opened = source::open(
-        context,
-        settings.service.provider,
-        settings.service.provider_url.as_ref(),
-    )?;
+    let service = &settings.service;
+    let opened = (service.provider).open(context, service.provider_url.as_ref())?;
     let mut report = if settings.dry_run {
         let looks =
             settings.resume || settings.looks_at_staged() || settings.service.daily_quota.is_some();
@@ -163,14 +162,14 @@ fn plan(
     known: Option<&Reader>,
     resumes: bool,
 ) -> Result<Plan, CliError> {
-    let capabilities = source::capabilities(settings.service.provider);
+    let service = &settings.service;
     let provenance = settings.provenance();
     let mut staged = match known.filter(|_| settings.looks_at_staged()) {
         Some(reader) => staged(reader, settings, context.now())?,
         None => Staged::new(),
     };
     let mut answers = match known.filter(|_| resumes || settings.since_last) {
-        Some(reader) => reader.coverage_of(capabilities.source.as_str(), settings.interval)?,
+        Some(reader) => reader.coverage_of(service.info.source.as_str(), settings.interval)?,
         None => HashMap::new(),
     };
     let first_partial = |ticker: &Ticker| {
@@ -183,7 +182,7 @@ fn plan(
         calendar: &settings.calendar,
         dates,
         hours: settings.service.hours(),
-        span_max: capabilities.window_days(settings.interval),
+        span_max: service.window_days(settings.interval, service.hours())?,
         now: context.now(),
         since: settings.since(),
         overlap: settings.overlap,
@@ -222,7 +221,7 @@ fn quota_left(
     let Some(quota) = service.daily_quota else {
         return Ok(None);
     };
-    let spent = match known.zip(source::fingerprint(context, service.provider)) {
+    let spent = match known.zip(service.provider.fingerprint(context)) {
         Some((reader, fingerprint)) => {
             reader.requests_spent(&fingerprint, context.now().to_utc().date_naive())?
         }

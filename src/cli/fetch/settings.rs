@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 
 use chrono::NaiveDate;
 
-use super::args::{FetchArgs, ProviderName, ServiceArgs};
+use super::args::{FetchArgs, ServiceArgs};
+use super::source::ProviderChoice;
 use super::tickers;
 use crate::backfill::{Since, shard};
 use crate::calendar::{Calendar, Overrides, foreign_suffix};
@@ -13,6 +14,7 @@ use crate::cli::error::CliError;
 use crate::cli::push::PushArgs;
 use crate::export::OutputFile;
 use crate::model::{Basis, DateRange, Hours, Interval, OnConflict, Provenance, Ticker, Timestamp};
+use crate::provider::ProviderInfo;
 use crate::report::ExitStatus;
 use crate::secret::SecretUrl;
 
@@ -22,7 +24,8 @@ pub(super) type Staged = HashMap<Ticker, Vec<NaiveDate>>;
 /// Who is asked, for what kind of bars, and how much.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Service {
-    pub provider: ProviderName,
+    pub provider: ProviderChoice,
+    pub info: ProviderInfo,
     pub provider_url: Option<SecretUrl>,
     pub extended_hours: bool,
     pub unadjusted: bool,
@@ -35,11 +38,25 @@ pub(in crate::cli) struct Service {
 impl Service {
     /// Settles what was typed, or says what is wrong with it (code 2).
     pub(in crate::cli) fn resolve(args: ServiceArgs) -> Result<Self, CliError> {
-        if args.provider == ProviderName::Demo && args.provider_url.is_some() {
-            return Err(CliError::usage(
-                "--provider demo starts its own simulator and takes no --provider-url",
-            )
-            .hint("--provider fmp asks whatever stands at --provider-url"));
+        let name = args.provider.name();
+        if args.provider_url.is_some() && !args.provider.takes_url() {
+            return Err(CliError::usage(format!(
+                "--provider {name} starts its own server and takes no --provider-url"
+            ))
+            .hint("choose the provider that the server stands for with --provider"));
+        }
+        let info = args.provider.info();
+        if args.unadjusted && !info.basis.contains(&Basis::Unadjusted) {
+            return Err(
+                CliError::usage(format!("--provider {name} has no unadjusted prices"))
+                    .hint("leave out --unadjusted"),
+            );
+        }
+        if args.extended_hours && !info.hours.contains(&Hours::Extended) {
+            return Err(CliError::usage(format!(
+                "--provider {name} has no bars outside the session"
+            ))
+            .hint("leave out --extended-hours"));
         }
         Ok(Self {
             provider: args.provider,
@@ -47,20 +64,22 @@ impl Service {
             extended_hours: args.extended_hours,
             unadjusted: args.unadjusted,
             include_forming: args.include_forming,
-            rate: args.rate,
+            rate: args.rate.unwrap_or(info.rate_default),
+            info,
             max_requests: args.max_requests.map(Into::into),
             daily_quota: args.daily_quota.map(Into::into),
         })
     }
 
     pub(in crate::cli) fn is_demo(&self) -> bool {
-        self.provider == ProviderName::Demo
+        self.provider.is_demo()
     }
 
     pub(super) fn basis(&self) -> Basis {
         match self.unadjusted {
             true => Basis::Unadjusted,
-            false => Basis::SplitAdjusted,
+            // The usual one comes first.
+            false => self.info.basis.first().copied().unwrap_or(Basis::Unknown),
         }
     }
 
@@ -69,6 +88,27 @@ impl Service {
             true => Hours::Extended,
             false => Hours::Regular,
         }
+    }
+
+    /// Dates that a request for such bars may span; an error (code 2) if the provider doesn't have them.
+    pub(super) fn window_days(&self, interval: Interval, hours: Hours) -> Result<u16, CliError> {
+        let name = self.provider.name();
+        let minutes = interval.minutes();
+        let days = self.info.window_days(interval).ok_or_else(|| {
+            let offered: Vec<String> = (Interval::ALL.into_iter())
+                .filter(|interval| self.info.window_days(*interval).is_some())
+                .map(|interval| interval.minutes().to_string())
+                .collect();
+            CliError::usage(format!("--provider {name} has no {minutes}-minute bars"))
+                .hint(format!("it has bars of {} minutes", offered.join(", ")))
+        })?;
+        if self.info.fits_grid(interval, hours) {
+            return Ok(days);
+        }
+        let error = CliError::usage(format!(
+            "the {minutes}-minute bars of --provider {name} do not start where those of a store do"
+        ));
+        Err(error.hint("--interval 30 fits"))
     }
 }
 

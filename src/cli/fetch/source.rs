@@ -1,98 +1,166 @@
-//! Who is asked: the real service, or the simulator started for this run.
+//! The provider of a run: chosen by name, opened with the key and address of the environment.
 
+use std::fmt;
 use std::sync::Arc;
 
-use super::args::ProviderName;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
 use crate::cli::clock;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::model::Source;
-use crate::provider::fmp::{BASE_URL, Fmp, FmpOptions};
-use crate::provider::{ApiKey, Capabilities};
+use crate::provider::{
+    Access, Credentials, ErrorKind, Provider, ProviderEntry, ProviderInfo, registry,
+};
 use crate::report::ExitStatus;
-use crate::secret::SecretUrl;
-use crate::simulator::{Config, Running, Simulator};
+use crate::secret::{Secret, SecretUrl};
 
-/// The key that the simulator of a demo run is asked with.
-const DEMO_KEY: &str = "backfill-demo-run";
+/// A provider by its name on the command line.
+#[derive(Clone, Copy)]
+pub struct ProviderChoice(&'static ProviderEntry);
 
-/// A provider, and the simulator behind it, where there is one.
+/// A provider, ready to use.
 pub(in crate::cli) struct Opened {
-    pub fmp: Fmp,
+    pub provider: Arc<dyn Provider>,
+    /// Under which its requests of a day are counted.
     pub fingerprint: String,
-    pub simulator: Option<Running>,
 }
 
-/// The time of day, for those who must not read the clock themselves.
+/// The current time, for those who must not read the clock themselves.
 pub(in crate::cli) fn clock() -> crate::backfill::Clock {
     Arc::new(clock::now)
 }
 
-/// The name under which the provider's bars are stored.
-pub(in crate::cli) fn source(name: ProviderName) -> Source {
-    match name {
-        ProviderName::Fmp => Source::new("fmp"),
-        ProviderName::Demo => Source::demo(),
+impl ProviderChoice {
+    /// Reads `--provider`.
+    pub(in crate::cli) fn parser() -> impl TypedValueParser<Value = Self> {
+        let names = registry::PROVIDERS.iter().map(|entry| {
+            PossibleValue::new(entry.name)
+                .help(entry.help)
+                .hide(entry.hidden)
+        });
+        PossibleValuesParser::new(names)
+            .map(|name| registry::find(&name).map_or_else(Self::default, Self))
+    }
+
+    /// The name.
+    pub(in crate::cli) fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// What it offers. Nothing is started or read.
+    pub(in crate::cli) fn info(self) -> ProviderInfo {
+        (self.0.info)()
+    }
+
+    /// The name under which its bars are stored.
+    pub(in crate::cli) fn source(self) -> Source {
+        self.info().source
+    }
+
+    /// Whether it is the simulator, whose bars go to a store of their own.
+    pub(in crate::cli) fn is_demo(self) -> bool {
+        self.source().is_demo()
+    }
+
+    /// Whether its base URL can be changed.
+    pub(in crate::cli) fn takes_url(self) -> bool {
+        self.0.base_url_env.is_some()
+    }
+
+    /// The fingerprint of its key; `None` if the key isn't set.
+    pub(in crate::cli) fn fingerprint(self, context: &Context) -> Option<String> {
+        let credentials = self.credentials(context).ok()?;
+        Some(credentials.fingerprint(self.name()))
+    }
+
+    fn credentials(self, context: &Context) -> Result<Credentials, CliError> {
+        let part = |names: &&[&str]| {
+            names
+                .iter()
+                .find_map(|name| Secret::new(&context.env(name)?))
+                .ok_or_else(|| {
+                    let name = names.first().copied().unwrap_or_default();
+                    CliError::failed(format!("{name} is not set")).hint(format!(
+                        "set {} in the environment or in .env; `--provider demo` needs none",
+                        self.needed()
+                    ))
+                })
+        };
+        let parts = self.0.keys.iter().map(part).collect::<Result<_, _>>()?;
+        Ok(Credentials::new(parts))
+    }
+
+    /// The variables of its key, in words.
+    fn needed(self) -> String {
+        let names: Vec<&str> = self
+            .0
+            .keys
+            .iter()
+            .filter_map(|names| names.first().copied())
+            .collect();
+        names.join(" and ")
+    }
+
+    /// The provider, ready to use.
+    pub(in crate::cli) fn open(
+        self,
+        context: &Context,
+        url: Option<&SecretUrl>,
+    ) -> Result<Opened, CliError> {
+        let credentials = self.credentials(context)?;
+        let fingerprint = credentials.fingerprint(self.name());
+        let from_env = || Some(SecretUrl::from(context.env(self.0.base_url_env?)?));
+        let access = Access {
+            credentials,
+            base_url: url.cloned().or_else(from_env),
+            clock: clock(),
+        };
+        let provider = (self.0.open)(access).map_err(|error| {
+            let code = match error.kind() {
+                ErrorKind::BaseUrl => ExitStatus::Usage,
+                _ => ExitStatus::Failed,
+            };
+            CliError::of(code, &error).maybe_hint(error.hint().map(str::to_owned))
+        })?;
+        Ok(Opened {
+            provider,
+            fingerprint,
+        })
     }
 }
 
-/// What the provider offers; nothing is started or read for it.
-pub(in crate::cli) fn capabilities(name: ProviderName) -> Capabilities {
-    Fmp::capabilities_of(source(name))
+impl Default for ProviderChoice {
+    fn default() -> Self {
+        Self(registry::PROVIDERS[0])
+    }
 }
 
-/// The fingerprint of the key that the provider would be asked with, if there is one.
-pub(in crate::cli) fn fingerprint(context: &Context, name: ProviderName) -> Option<String> {
-    let key = match name {
-        ProviderName::Fmp => context.env("FMP_API_KEY")?,
-        ProviderName::Demo => DEMO_KEY.to_owned(),
-    };
-    ApiKey::new(&key).map(|key| key.fingerprint())
+impl PartialEq for ProviderChoice {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
 }
 
-/// The provider, ready to be asked.
-pub(in crate::cli) fn open(
-    context: &Context,
-    name: ProviderName,
-    url: Option<&SecretUrl>,
-) -> Result<Opened, CliError> {
-    let (key, base_url, simulator) = match name {
-        ProviderName::Fmp => {
-            let key = (context.env("FMP_API_KEY").as_deref())
-                .and_then(ApiKey::new)
-                .ok_or_else(|| {
-                    CliError::failed("FMP_API_KEY is not set").hint(
-                    "set FMP_API_KEY in the environment or in .env; `--provider demo` needs none",
-                )
-                })?;
-            let set = || context.env("FMP_BASE_URL").map(SecretUrl::from);
-            let url = url.cloned().or_else(set);
-            (key, url.unwrap_or_else(|| BASE_URL.into()), None)
-        }
-        ProviderName::Demo => {
-            let running = Simulator::start(Config::default(), clock())
-                .map_err(|error| CliError::of(ExitStatus::Failed, &error))?;
-            let key =
-                ApiKey::new(DEMO_KEY).ok_or_else(|| CliError::failed("the demo has no key"))?;
-            (key, running.url().into(), Some(running))
-        }
-    };
-    let fingerprint = key.fingerprint();
-    let options = FmpOptions {
-        base_url,
-        key,
-        source: source(name),
-    };
-    let fmp = Fmp::new(options).map_err(|error| {
-        let code = match error {
-            crate::provider::Error::BaseUrl { .. } => ExitStatus::Usage,
-            _ => ExitStatus::Failed,
-        };
-        CliError::of(code, &error).maybe_hint(error.hint().map(str::to_owned))
-    })?;
-    Ok(Opened {
-        fmp,
-        fingerprint,
-        simulator,
-    })
+impl Eq for ProviderChoice {}
+
+impl fmt::Debug for ProviderChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for ProviderChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One line of help per provider: its name and what `fact` says of it.
+pub(in crate::cli) fn of_each(fact: impl Fn(&ProviderEntry) -> Option<String>) -> String {
+    let facts: Vec<String> = (registry::PROVIDERS.iter())
+        .filter(|entry| !entry.hidden)
+        .filter_map(|entry| Some(format!("{} {}", entry.name, fact(entry)?)))
+        .collect();
+    facts.join(", ")
 }

@@ -10,20 +10,18 @@ use crate::calendar::Calendar;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::model::{Interval, Provenance};
-use crate::provider::{Asker, Daily, Gate, GateOptions, RetryOptions};
+use crate::provider::{Daily, Gate, GateOptions, RetryOptions, RetryingClient};
 use crate::report::RunReport;
-use crate::simulator::Running;
 use crate::store::Store;
 
 /// The way to the provider.
 pub(super) struct Wire {
-    asker: Asker,
+    client: RetryingClient,
     clock: Clock,
     fingerprint: String,
     include_forming: bool,
     pub width: Width,
     runtime: Option<tokio::runtime::Runtime>,
-    _simulator: Option<Running>,
 }
 
 impl Wire {
@@ -43,11 +41,7 @@ impl Wire {
             daily,
             ..GateOptions::default()
         });
-        let asker = Asker::new(
-            Arc::new(opened.fmp),
-            Arc::new(gate),
-            RetryOptions::default(),
-        );
+        let client = RetryingClient::new(opened.provider, Arc::new(gate), RetryOptions::default());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             // Two read answers at a time; many more would each keep memory of their own.
@@ -57,13 +51,12 @@ impl Wire {
             .build()
             .map_err(|error| CliError::failed(format!("no threads to fetch with: {error}")))?;
         Ok(Self {
-            asker,
+            client,
             clock,
             fingerprint: opened.fingerprint,
             include_forming: service.include_forming,
             width,
             runtime: Some(runtime),
-            _simulator: opened.simulator,
         })
     }
 
@@ -75,7 +68,7 @@ impl Wire {
         provenance: &Provenance,
     ) -> WindowFetcher {
         WindowFetcher {
-            asker: self.asker.clone(),
+            client: self.client.clone(),
             calendar,
             interval,
             basis: provenance.basis,
@@ -87,7 +80,7 @@ impl Wire {
 
     /// Writes down what the next job spends.
     pub(super) fn spending(&self, store: &Arc<Store>) -> Spending {
-        let sent = self.asker.gate().sent();
+        let sent = self.client.gate().sent();
         Spending::new(
             store.clone(),
             self.fingerprint.clone(),

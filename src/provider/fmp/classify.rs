@@ -1,14 +1,15 @@
-//! What a status and a body mean.
+//! What a status and an error text mean.
 //!
-//! Texts are matched by the words that tell the rows apart. `upgrade your plan` is none of them: it stands in answers
-//! that stop the run, fail a ticker, and ask for patience alike.
-
-use std::time::Duration;
+//! Texts are matched by the words that tell them apart. `upgrade your plan` is not one of them: it is in
+//! answers that stop the run, that fail a ticker, and that ask to wait.
 
 use serde::Deserialize;
 
-use crate::model::Ticker;
-use crate::provider::{Error, Query};
+use crate::provider::{Error, ErrorKind, Request};
+
+/// What to do about a key.
+pub(super) const KEY_HINT: &str =
+    "set FMP_API_KEY in the environment or in .env; `--provider demo` needs none";
 
 /// The form of the service's own errors.
 #[derive(Deserialize)]
@@ -17,121 +18,103 @@ struct ErrorObject {
     message: String,
 }
 
-/// What the service says in an error object; `None` where the body is none.
+/// The message of an error object; `None` if the body isn't one.
 pub(super) fn error_message(body: &[u8]) -> Option<String> {
     serde_json::from_slice::<ErrorObject>(body)
         .ok()
         .map(|error| error.message)
 }
 
-/// An answer without bars, ready to be judged.
-pub(super) struct Judged<'a> {
-    pub(super) status: u16,
-    pub(super) retry_after: Option<Duration>,
-    /// The words to match: the error object's message, or the body's text.
-    pub(super) text: &'a str,
-    /// The same, short and without the key, to be shown.
-    pub(super) said: String,
-}
-
-/// The error that an answer other than 200 is.
-pub(super) fn of_status(query: &Query, judged: Judged<'_>) -> Error {
-    let Judged {
-        status,
-        retry_after,
-        text,
-        said,
-    } = judged;
+/// The error of an answer with a status other than 200. `text` is the error object's message, or the body.
+pub(super) fn of_status(request: &Request, status: u16, text: &str) -> Error {
+    // One ticker a request: a request without one is never sent.
+    let ticker = &request.tickers[0];
     match status {
-        429 if is_bandwidth(text) => Error::Bandwidth { said },
-        429 => Error::Limit { retry_after, said },
-        401 => Error::Key { status, said },
-        403 => Error::Forbidden { said },
-        402 if text.contains("Restricted Endpoint") => Error::Plan { said },
-        402 => Error::PlanTicker {
-            ticker: ticker(query),
-            said,
-        },
-        400 => Error::RefusedTicker {
-            ticker: ticker(query),
-            status,
-            said,
-        },
-        408 | 425 | 500.. => Error::Server {
-            status,
-            retry_after,
-            window: query.to_string(),
-            said,
-        },
-        _ => Error::Status {
-            status,
-            window: query.to_string(),
-            said,
-        },
+        429 if is_bandwidth(text) => bandwidth(),
+        429 => limit(),
+        401 => bad_key(status),
+        403 => Error::new(
+            ErrorKind::Forbidden,
+            "the provider forbids the request (status 403)",
+        ),
+        402 if text.contains("Restricted Endpoint") => plan_lacks_interval(),
+        402 => Error::new(
+            ErrorKind::Ticker,
+            format!("the plan of the key does not include {ticker}"),
+        )
+        .hinting("leave the ticker out, or take a larger plan"),
+        400 => Error::new(
+            ErrorKind::Ticker,
+            format!("the provider refuses {ticker} (status {status})"),
+        ),
+        408 | 425 | 500.. => Error::new(
+            ErrorKind::Transient,
+            format!("the provider failed with status {status}"),
+        )
+        .in_window(request),
+        _ => {
+            Error::new(ErrorKind::Ticker, format!("unexpected status {status}")).in_window(request)
+        }
     }
 }
 
-/// The error that an error object under 200 is; `None` where its words are not known.
-pub(super) fn of_message(text: &str, said: &str) -> Option<Error> {
-    let said = said.to_owned();
+/// The error of an error object that came with status 200; `None` if its words aren't known.
+pub(super) fn of_message(text: &str) -> Option<Error> {
     if is_bandwidth(text) {
-        Some(Error::Bandwidth { said })
+        Some(bandwidth())
     } else if text.contains("Limit Reach") {
-        Some(Error::Limit {
-            retry_after: None,
-            said,
-        })
+        Some(limit())
     } else if text.contains("Invalid API KEY") {
-        Some(Error::Key { status: 200, said })
+        Some(bad_key(200))
     } else if text.contains("Restricted Endpoint") {
-        Some(Error::Plan { said })
+        Some(plan_lacks_interval())
     } else if text.contains("Legacy Endpoint") || text.to_lowercase().contains("suspended") {
-        Some(Error::Forbidden { said })
+        let message = "the provider forbids the request";
+        Some(Error::new(ErrorKind::Forbidden, message))
     } else {
         None
     }
 }
 
-/// Told from the other limit by its first word alone.
+/// Only its first word differs from the other limit's text.
 fn is_bandwidth(text: &str) -> bool {
     text.contains("Bandwidth Limit Reach")
 }
 
-/// One symbol a call; an empty query never gets this far.
-fn ticker(query: &Query) -> Ticker {
-    query.tickers[0].clone()
+fn bandwidth() -> Error {
+    Error::new(ErrorKind::Quota, "the bandwidth of the plan is spent")
+        .hinting("the quota counts the last 30 days; --resume continues when it allows")
 }
 
-/// The wait that `Retry-After` names: seconds, or an instant, reckoned from the server's own clock in `date`.
-pub(super) fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = chrono::DateTime::parse_from_rfc2822(value).ok()?;
-    let now = chrono::DateTime::parse_from_rfc2822(date?.trim()).ok()?;
-    Some((at - now).to_std().unwrap_or(Duration::ZERO))
+/// The rate of a minute, or the quota of a day: the words are the same.
+fn limit() -> Error {
+    Error::new(ErrorKind::Limit, "too many requests")
+}
+
+fn bad_key(status: u16) -> Error {
+    let message = format!("the provider refuses the key (status {status})");
+    Error::new(ErrorKind::Key, message).hinting(KEY_HINT)
+}
+
+fn plan_lacks_interval() -> Error {
+    let message = "the plan of the key does not allow this request";
+    Error::new(ErrorKind::Forbidden, message)
+        .hinting("intraday bars need a larger plan; `backfill check` shows what yours allows")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::provider::{Retry, Scope};
 
     /// Every row of the service's error table: status, body, what it becomes.
     #[test]
     fn every_row_of_the_error_table_has_its_own_meaning() {
-        let query = crate::provider::contract::query("AAPL", "2025-02-03", "2025-02-05");
+        let request = crate::provider::contract::request("AAPL", "2025-02-03", "2025-02-05");
         let of = |status: u16, retry_after: Option<Duration>, text: &str| {
-            of_status(
-                &query,
-                Judged {
-                    status,
-                    retry_after,
-                    text,
-                    said: text.to_owned(),
-                },
-            )
+            of_status(&request, status, text).after(retry_after)
         };
         let after = Duration::from_secs(7);
         let cases: &[(u16, &str, Scope, Retry, bool)] = &[
@@ -196,26 +179,9 @@ mod tests {
             assert_eq!(error.is_quota(), *quota, "{error}");
         }
         assert_eq!(of(429, None, "Limit Reach . ").retry(), Retry::Backoff);
-        assert!(matches!(
-            of_message("Limit Reach . Please", "x"),
-            Some(Error::Limit { .. })
-        ));
-        assert!(matches!(
-            of_message("Bandwidth Limit Reach . ", "x"),
-            Some(Error::Bandwidth { .. })
-        ));
-        assert!(of_message("something else: upgrade your plan", "x").is_none());
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now = Some("Thu, 02 Jan 2025 14:30:00 GMT");
-        assert_eq!(retry_after(" 7 ", now), Some(Duration::from_secs(7)));
-        let date = "Thu, 02 Jan 2025 14:30:09 GMT";
-        assert_eq!(retry_after(date, now), Some(Duration::from_secs(9)));
-        let past = "Thu, 02 Jan 2025 14:29:00 GMT";
-        assert_eq!(retry_after(past, now), Some(Duration::ZERO));
-        assert_eq!(retry_after("soon", now), None);
-        assert_eq!(retry_after(date, None), None);
+        let kind = |text| of_message(text).map(|error| error.kind());
+        assert_eq!(kind("Limit Reach . Please"), Some(ErrorKind::Limit));
+        assert_eq!(kind("Bandwidth Limit Reach . "), Some(ErrorKind::Quota));
+        assert_eq!(kind("something else: upgrade your plan"), None);
     }
 }

@@ -14,7 +14,7 @@ use super::local_time::read_local_time;
 use crate::model::{
     Bar, Bars, Interval, Local, Reason, Reject, Repeated, Timestamp, Zone, resolve_repeated,
 };
-use crate::provider::{BadRow, Query, Rows};
+use crate::provider::{BadRow, Request, Rows};
 
 /// Bytes that a row takes in the service's own spelling, for a first guess at how many there are.
 const ROW_BYTES: usize = 110;
@@ -52,11 +52,11 @@ struct Row<'a> {
 type NotBar = (Reason, Option<i64>);
 
 /// Reads the rows of `body`.
-pub(super) fn rows(body: &[u8], query: &Query, origin: &str) -> Result<Rows, NotRows> {
+pub(super) fn rows(body: &[u8], request: &Request, origin: &str) -> Result<Rows, NotRows> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let table = reader
         .deserialize_seq(TableVisitor {
-            table: Table::new(query, origin, body.len() / ROW_BYTES + 1),
+            table: Table::new(request, origin, body.len() / ROW_BYTES + 1),
         })
         .and_then(|table| reader.end().map(|()| table))
         .map_err(|error| match serde_json::from_slice::<&RawValue>(body) {
@@ -66,7 +66,7 @@ pub(super) fn rows(body: &[u8], query: &Query, origin: &str) -> Result<Rows, Not
     if table.strange {
         return Err(NotRows::OtherJson);
     }
-    Ok(table.finish(query.interval))
+    Ok(table.finish(request.interval))
 }
 
 struct TableVisitor<'q> {
@@ -105,12 +105,12 @@ struct Table<'q> {
 }
 
 impl<'q> Table<'q> {
-    fn new(query: &'q Query, origin: &'q str, capacity: usize) -> Self {
+    fn new(request: &'q Request, origin: &'q str, capacity: usize) -> Self {
         Self {
-            zone: Zone::of(query.tz),
-            dates: [query.dates.first(), query.dates.last()].map(|date| date.to_string()),
-            latest: query.latest.micros(),
-            ticker: query.tickers.first().map_or("", |ticker| ticker.as_str()),
+            zone: Zone::of(request.tz),
+            dates: [request.dates.first(), request.dates.last()].map(|date| date.to_string()),
+            latest: request.latest.micros(),
+            ticker: request.tickers.first().map_or("", |ticker| ticker.as_str()),
             origin,
             seen: 0,
             bars: Bars::with_capacity(capacity),
@@ -246,11 +246,11 @@ fn number(raw: Option<&RawValue>) -> Result<f64, Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::contract::query;
+    use crate::provider::contract::request;
 
     fn read(body: &str) -> Rows {
-        let query = query("AAPL", "2025-01-01", "2025-12-31");
-        rows(body.as_bytes(), &query, "http://x/").unwrap_or_else(|e| panic!("{body}: {e:?}"))
+        let request = request("AAPL", "2025-01-01", "2025-12-31");
+        rows(body.as_bytes(), &request, "http://x/").unwrap_or_else(|e| panic!("{body}: {e:?}"))
     }
 
     /// The short form of the fuzz target `fmp`: its corpus, changed a little by fixed numbers; by others, and for longer,
@@ -267,7 +267,7 @@ mod tests {
             .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
             .collect();
         seeds.sort();
-        let query = query("AAPL", "2025-02-03", "2025-02-05");
+        let request = request("AAPL", "2025-02-03", "2025-02-05");
         let mut state = number("FUZZ_SEED", 1);
         let mut roll = move |limit: usize| {
             state = state
@@ -298,7 +298,7 @@ mod tests {
                     _ => drop(bytes.drain(place..(place + roll(10)).min(bytes.len()))),
                 }
             }
-            if let Ok(rows) = rows(&bytes, &query, "http://x/") {
+            if let Ok(rows) = rows(&bytes, &request, "http://x/") {
                 read += 1;
                 assert!(
                     rows.bars.iter().all(|bar| bar.check().is_ok()),
@@ -397,14 +397,14 @@ mod tests {
         let row = |date: &str, symbol: &str| {
             format!(r#"{{"date":"{date}","open":2,"low":1,"high":3,"close":2,"volume":1{symbol}}}"#)
         };
-        let query = Query {
+        let request = Request {
             latest: "2025-02-06T00:00:00Z"
                 .parse::<chrono::DateTime<chrono::Utc>>()
                 .unwrap()
                 .into(),
-            ..query("BRK-B", "2025-02-03", "2025-02-06")
+            ..request("BRK-B", "2025-02-03", "2025-02-06")
         };
-        let rows_of = |row: String| rows(format!("[{row}]").as_bytes(), &query, "").unwrap();
+        let rows_of = |row: String| rows(format!("[{row}]").as_bytes(), &request, "").unwrap();
         let noon = "2025-02-04 12:00:00";
         for symbol in [
             "",
@@ -481,8 +481,8 @@ mod tests {
 
     #[test]
     fn what_is_no_array_of_bars_is_told_apart() {
-        let query = query("AAPL", "2025-02-03", "2025-02-05");
-        let kind = |body: &str| rows(body.as_bytes(), &query, "").map(|rows| rows.bars.len());
+        let request = request("AAPL", "2025-02-03", "2025-02-05");
+        let kind = |body: &str| rows(body.as_bytes(), &request, "").map(|rows| rows.bars.len());
         assert_eq!(kind("[]").unwrap(), 0);
         assert_eq!(kind(" [ ] \n").unwrap(), 0);
         for body in [
@@ -508,7 +508,7 @@ mod tests {
             assert!(matches!(kind(body), Err(NotRows::NotJson(_))), "{body}");
         }
         assert!(matches!(
-            rows(b"[\xff]", &query, ""),
+            rows(b"[\xff]", &request, ""),
             Err(NotRows::NotJson(_))
         ));
     }

@@ -1,17 +1,31 @@
-//! Financial Modeling Prep, and whatever speaks as it does (the built-in simulator).
+//! Financial Modeling Prep, and the built-in simulator, which answers as it does.
 //!
-//! On the wire: one symbol a call, dates both inside, bars newest first and labelled by the exchange's wall time at
-//! their open, and silence about whatever a request that spans too much loses.
+//! One ticker a request; both dates are included; bars come newest first, with the exchange's local time
+//! of their open. A request that spans too much loses its oldest bars without a word.
 
 mod classify;
 mod client;
 mod decode;
+pub mod demo;
 mod local_time;
 
-pub use client::{Fmp, FmpOptions};
+use std::sync::Arc;
 
-/// Where the service stands unless the user says otherwise.
-pub const BASE_URL: &str = "https://financialmodelingprep.com/stable";
+use super::registry::ProviderEntry;
+use crate::model::Source;
+
+pub use client::{BASE_URL, Fmp};
+
+/// The service.
+pub const ENTRY: ProviderEntry = ProviderEntry {
+    name: "fmp",
+    help: "Financial Modeling Prep; needs FMP_API_KEY",
+    hidden: false,
+    keys: &[&["FMP_API_KEY"]],
+    base_url_env: Some("FMP_BASE_URL"),
+    info: || client::info(Source::new("fmp")),
+    open: |access| Ok(Arc::new(Fmp::new(&access, Source::new("fmp"))?)),
+};
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,72 @@
+//! What a provider offers, as data: the rest of the program asks these facts, never for a name.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::model::{Basis, Grid, Hours, Interval, Source};
+
+/// What happens to the bars that don't fit into one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truncation {
+    /// Nothing: an answer always has all bars of its request.
+    Never,
+    /// An answer has at most so many bars, over all its tickers, and says where the next page starts.
+    Announces {
+        /// Bars of one page.
+        page_bars: u32,
+    },
+    /// The oldest bars are left out without a word, so every answer must be checked by its position.
+    KeepsNewest,
+}
+
+/// What a provider offers.
+#[derive(Clone, Debug)]
+pub struct ProviderInfo {
+    /// The name under which its bars and its coverage are stored.
+    pub source: Source,
+    /// Exchange of the tickers if the user names none.
+    pub exchange: &'static str,
+    /// A ticker that every plan includes, to try a key with.
+    pub probe: &'static str,
+    /// Dates that one request may span, for each interval in the order of [`Interval::ALL`]; `None` if
+    /// the interval isn't offered.
+    pub window_days: [Option<u16>; 5],
+    /// Tickers that one request may name, at least 1.
+    pub tickers_per_request: usize,
+    /// What happens to the bars that don't fit into one answer.
+    pub truncation: Truncation,
+    /// Price bases on offer, the usual one first.
+    pub basis: &'static [Basis],
+    /// Hours on offer. If only [`Hours::Extended`] is, regular hours are cut out of its answers.
+    pub hours: &'static [Hours],
+    /// Where the bars of an interval start.
+    pub grid: fn(Interval, Hours) -> Grid,
+    /// Requests a minute if the user says nothing.
+    pub rate_default: NonZeroU32,
+    /// How long after its close a bar can still change.
+    pub settles_after: Duration,
+}
+
+impl ProviderInfo {
+    /// Dates that one request of this interval may span; `None` if the interval isn't offered.
+    #[must_use]
+    pub fn window_days(&self, interval: Interval) -> Option<u16> {
+        let index = Interval::ALL.iter().position(|i| *i == interval)?;
+        self.window_days[index].map(|days| days.max(1))
+    }
+
+    /// The hours to request to get bars of `hours`.
+    #[must_use]
+    pub fn hours_to_request(&self, hours: Hours) -> Hours {
+        match self.hours {
+            [only] => *only,
+            _ => hours,
+        }
+    }
+
+    /// Whether the bars of `hours` start where the store expects them ([`Grid::of`]).
+    #[must_use]
+    pub fn fits_grid(&self, interval: Interval, hours: Hours) -> bool {
+        (self.grid)(interval, hours) == Grid::of(interval, hours)
+    }
+}

@@ -1,0 +1,111 @@
+//! The contract between the program and a provider: requests, answers and the trait.
+
+use std::fmt;
+
+use chrono_tz::Tz;
+use futures_util::future::BoxFuture;
+
+use super::error::Error;
+use super::info::ProviderInfo;
+use crate::model::{Bars, Basis, DateRange, Hours, Interval, Reject, Ticker, Timestamp};
+
+/// A provider of bars.
+///
+/// Fetching and parsing are two steps, so that the next request can be sent while an answer is parsed.
+pub trait Provider: Send + Sync + 'static {
+    /// What this provider offers.
+    fn info(&self) -> &ProviderInfo;
+
+    /// Sends one request and returns the whole answer, unparsed. An answer that refuses the request is
+    /// an error of this step.
+    fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Error>>;
+
+    /// Parses an answer into bars. Takes processor time only; called outside the async threads.
+    ///
+    /// Returns every ticker of the request that has rows on this page. A ticker that is on no page has no
+    /// bars, which is no error.
+    fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error>;
+}
+
+/// What one request asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Request {
+    /// At most [`ProviderInfo::tickers_per_request`].
+    pub tickers: Vec<Ticker>,
+    /// Length of the bars.
+    pub interval: Interval,
+    /// Local dates of the exchange, both included; at most [`ProviderInfo::window_days`]. The provider
+    /// converts them into its own bounds.
+    pub dates: DateRange,
+    /// The zone of `dates`.
+    pub tz: Tz,
+    /// Price basis.
+    pub basis: Basis,
+    /// The regular session only, or more.
+    pub hours: Hours,
+    /// No bar opens later than this; a row that does is a reject. A day after now allows for clocks that
+    /// differ.
+    pub latest: Timestamp,
+    /// Where the last page ended.
+    pub page: Option<PageToken>,
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, ticker) in self.tickers.iter().enumerate() {
+            write!(f, "{}{ticker}", if index == 0 { "" } else { "," })?;
+        }
+        write!(f, " {} {}", self.interval, self.dates)
+    }
+}
+
+/// A provider's own mark of where its next page starts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PageToken(pub String);
+
+/// An answer as it was received.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The URL of the request, without any key.
+    pub origin: String,
+    /// The body, decompressed.
+    pub body: Vec<u8>,
+}
+
+/// A parsed answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// The rows of each ticker.
+    pub series: Vec<(Ticker, Rows)>,
+    /// Where the next page starts, if there is one.
+    pub next: Option<PageToken>,
+}
+
+/// The rows of one ticker.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    /// Valid bars, oldest first. A timestamp can occur twice if the provider sent it twice.
+    pub bars: Bars,
+    /// Rows that aren't bars.
+    pub rejects: Vec<BadRow>,
+}
+
+impl Rows {
+    /// Sorts bars that came page by page in another order. Bars of one timestamp stay in order.
+    pub(super) fn sort(&mut self) {
+        if !self.bars.timestamps().is_sorted() {
+            let mut order: Vec<usize> = (0..self.bars.len()).collect();
+            order.sort_by_key(|&row| self.bars.timestamps()[row]);
+            self.bars = self.bars.select(&order);
+        }
+    }
+}
+
+/// A row of an answer that isn't a bar of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// When it opens, if the row says so and its date was requested.
+    pub at: Option<Timestamp>,
+    /// The row and the reason.
+    pub reject: Reject,
+}

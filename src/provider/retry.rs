@@ -1,0 +1,235 @@
+//! Sends a request until it is answered, or until another attempt makes no sense.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::time::Instant;
+
+use super::error::{Error, ErrorKind, Retry, Scope};
+use super::gate::{Gate, Permit, Refused, Spent};
+use super::request::{Page, Provider, Request, Rows};
+use crate::causes::with_causes;
+use crate::model::Ticker;
+
+/// How long a request in flight may still take once the gate is shut.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Retries at most while no request of the run has reached the server.
+const UNREACHED_RETRIES_MAX: usize = 2;
+
+/// No answer has more pages. A provider that sends more repeats itself.
+const PAGES_MAX: usize = 10_000;
+
+/// The budget of one page.
+#[derive(Clone, Debug)]
+pub struct RetryOptions {
+    /// First wait; each later one is twice as long, and jitter makes each up to twice as long again.
+    pub first: Duration,
+    /// Longest wait, before jitter.
+    pub longest: Duration,
+    /// Retries at most.
+    pub count_max: usize,
+    /// How long failed attempts and the waits between them may take in all.
+    pub time_max: Duration,
+}
+
+impl Default for RetryOptions {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(30),
+            count_max: 5,
+            time_max: Duration::from_secs(180),
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug)]
+pub enum FetchError {
+    /// The request failed, and no further attempt is left or makes sense.
+    Failed(Error),
+    /// A quota is spent.
+    Spent(Spent),
+    /// The gate is shut.
+    Closed,
+}
+
+/// Sends the requests of one provider through one gate. Cheap to clone.
+#[derive(Clone)]
+pub struct RetryingClient {
+    provider: Arc<dyn Provider>,
+    gate: Arc<Gate>,
+    retry: RetryOptions,
+}
+
+impl RetryingClient {
+    /// A client that retries within the budget of `retry`.
+    #[must_use]
+    pub fn new(provider: Arc<dyn Provider>, gate: Arc<Gate>, retry: RetryOptions) -> Self {
+        Self {
+            provider,
+            gate,
+            retry,
+        }
+    }
+
+    /// The provider.
+    #[must_use]
+    pub fn provider(&self) -> &dyn Provider {
+        &*self.provider
+    }
+
+    /// The gate.
+    #[must_use]
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// Fetches all pages of a request, and returns the rows of each ticker, bars in order.
+    ///
+    /// Only a whole answer is returned: a ticker that isn't on the pages so far may be on the next.
+    pub async fn fetch(&self, mut request: Request) -> Result<HashMap<Ticker, Rows>, FetchError> {
+        let mut series: HashMap<Ticker, Rows> = HashMap::new();
+        for _ in 0..PAGES_MAX {
+            let page = self.fetch_page(&Arc::new(request.clone())).await?;
+            for (ticker, rows) in page.series {
+                let known = series.entry(ticker).or_default();
+                known.bars.append(rows.bars);
+                known.rejects.extend(rows.rejects);
+            }
+            if page.next.is_none() {
+                for rows in series.values_mut() {
+                    rows.sort();
+                }
+                return Ok(series);
+            }
+            if page.next == request.page {
+                break;
+            }
+            request.page = page.next;
+        }
+        let message = "the provider repeats a page instead of ending its answer";
+        let error = Error::new(ErrorKind::Unexpected, message).in_window(&request);
+        Err(FetchError::Failed(error))
+    }
+
+    /// Fetches one page.
+    ///
+    /// A 429 is not charged to the budget of the page: the limit is the run's, and [`Gate`] decides when
+    /// waiting is hopeless.
+    pub async fn fetch_page(&self, request: &Arc<Request>) -> Result<Page, FetchError> {
+        let mut waits = ExponentialBuilder::new()
+            .with_min_delay(self.retry.first)
+            .with_max_delay(self.retry.longest)
+            .with_max_times(self.retry.count_max)
+            .with_jitter()
+            .build();
+        let mut retries = 0;
+        let mut left = self.retry.time_max;
+        let mut was_sent = false;
+        loop {
+            let permit = self.gate.admit().await.map_err(|refused| match refused {
+                Refused::Closed => FetchError::Closed,
+                Refused::Spent(spent) => FetchError::Spent(spent),
+            })?;
+            if was_sent {
+                self.gate.count_retry();
+            }
+            was_sent = true;
+            let generation = permit.generation;
+            let start = Instant::now();
+            let error = match self.attempt(request, permit).await? {
+                Attempt::Page(page) => {
+                    self.gate.answered();
+                    return Ok(page);
+                }
+                Attempt::Failed(error) => error,
+            };
+            if error.kind() == ErrorKind::Limit {
+                if let Err(spent) = self
+                    .gate
+                    .limited(generation, error.retry_after(), error.said())
+                {
+                    self.gate.close();
+                    return Err(FetchError::Spent(spent));
+                }
+                continue;
+            }
+            if error.scope() == Scope::Run {
+                // Here, and not where the run learns of it: until then others would send requests.
+                self.gate.close();
+                return Err(FetchError::Failed(error));
+            }
+            retries += 1;
+            // If no server ever answered, the address is more likely wrong than the network slow.
+            let is_hopeless = error.kind() == ErrorKind::Connect
+                && !self.gate.was_reached()
+                && retries > UNREACHED_RETRIES_MAX;
+            let wait = match error.retry() {
+                _ if is_hopeless => None,
+                Retry::Never => None,
+                Retry::After(wait) => (retries <= self.retry.count_max).then_some(wait),
+                Retry::Backoff => waits.next(),
+            };
+            left = left.saturating_sub(start.elapsed());
+            let Some(wait) = wait.filter(|wait| *wait <= left) else {
+                return Err(FetchError::Failed(error));
+            };
+            left -= wait;
+            tracing::debug!(
+                "retrying in {:.1} s: {}",
+                wait.as_secs_f64(),
+                with_causes(&error)
+            );
+            tokio::select! {
+                () = self.gate.closed() => return Err(FetchError::Closed),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// One attempt: sent under the permit, parsed after the permit is returned.
+    async fn attempt(
+        &self,
+        request: &Arc<Request>,
+        permit: Permit<'_>,
+    ) -> Result<Attempt, FetchError> {
+        let reply = tokio::select! {
+            biased;
+            reply = self.provider.fetch(request) => reply,
+            () = self.closed_for(GRACE) => return Err(FetchError::Closed),
+        };
+        drop(permit);
+        if !matches!(&reply, Err(error) if error.kind() == ErrorKind::Connect) {
+            self.gate.set_reached();
+        }
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => return Ok(Attempt::Failed(error)),
+        };
+        let (provider, request) = (self.provider.clone(), request.clone());
+        match tokio::task::spawn_blocking(move || provider.parse(&request, &reply)).await {
+            Ok(Ok(page)) => Ok(Attempt::Page(page)),
+            Ok(Err(error)) => Ok(Attempt::Failed(error)),
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(FetchError::Closed),
+            },
+        }
+    }
+
+    /// Returns when the gate has been shut for `grace`.
+    async fn closed_for(&self, grace: Duration) {
+        self.gate.closed().await;
+        tokio::time::sleep(grace).await;
+    }
+}
+
+/// How one attempt ended.
+enum Attempt {
+    Page(Page),
+    Failed(Error),
+}
