@@ -43,11 +43,12 @@ impl Context {
         }
     }
 
-    /// Opens the store in `dir` for reading both tiers. Hot bars can't be read while another process
-    /// writes, so a short write is waited for, and a longer one is an error.
-    pub fn open_reader_of_both_tiers(&self, dir: &Path) -> Result<Reader, CliError> {
+    /// Opens the store in `dir` for reading for long: writers don't wait for this reader. Hot bars
+    /// can't be read while another process writes, so a short write is waited for, and a longer one
+    /// is an error.
+    pub fn open_detached_reader(&self, dir: &Path) -> Result<Reader, CliError> {
         let reader = wait_for_writer(|| {
-            let reader = Reader::open(dir, &OpenOptions::default())?;
+            let reader = Reader::open_detached(dir, &OpenOptions::default())?;
             match reader.is_lake_only() {
                 None => Ok(reader),
                 Some(pid) => Err(Error::WriterRuns {

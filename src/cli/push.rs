@@ -96,13 +96,11 @@ impl Push {
             interval: staged.interval,
             ..self.settings
         };
-        let outcome = context
-            .open_reader_of_both_tiers(staged.dir)
-            .and_then(|reader| {
-                let source = StoreSource::new(reader);
-                let outcome = sync::run(&source, &settings, &context.stop(), &Lines);
-                outcome.map_err(error)
-            });
+        let outcome = context.open_detached_reader(staged.dir).and_then(|reader| {
+            let source = StoreSource::new(reader);
+            let outcome = sync::run(&source, &settings, &context.stop(), &Lines);
+            outcome.map_err(error)
+        });
         let mut seen = Vec::new();
         match outcome {
             Ok(outcome) => {

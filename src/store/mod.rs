@@ -19,6 +19,7 @@ mod durable;
 mod error;
 mod folder;
 mod handle;
+mod held_dir;
 pub mod lake;
 mod layout;
 mod lock;
@@ -37,6 +38,7 @@ mod seal;
 mod segment;
 mod series_locks;
 mod sessions;
+mod snapshot;
 mod spill;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@ use super::publish::{self, Pending};
 use super::quarantine;
 use super::segment;
 use super::series_locks::SeriesLocks;
+use super::snapshot;
 use super::spill;
 
 /// Opens the store in `dir` for writing.
@@ -47,6 +48,7 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
     // Only now is it certain that no recorded publish needs them.
     remove_temporaries(&layout)?;
     spill::sweep(&layout.tmp());
+    snapshot::sweep(&layout);
 
     let known = inner.catalog.max_commit_seq()?;
     let is_older = lock.acknowledged() > known || log.as_ref().is_some_and(|log| !log.broke_off);

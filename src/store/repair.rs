@@ -25,6 +25,7 @@ use super::publish::{self, Pending};
 use super::recover::{self, Place};
 use super::segment;
 use super::sessions;
+use super::snapshot;
 use super::spill;
 use super::verify::check_partition;
 
@@ -516,6 +517,7 @@ fn quarantine_temporaries(layout: &Layout, out: &mut Repaired) -> Result<(), Err
         return Ok(());
     }
     spill::sweep(&tmp);
+    snapshot::sweep(layout);
     for entry in std::fs::read_dir(&tmp).at(&tmp)? {
         let path = entry.at(&tmp)?.path();
         if path.is_file() {

@@ -322,6 +322,23 @@ fn a_sync() {
     }
 }
 
+/// A reader ended with a snapshot of its own: the next writer removes it.
+#[test]
+fn a_snapshot_of_a_reader() {
+    let env = TestEnv::new();
+    dump(&env, "A", 10);
+    env.typed(INJECT_A).ok();
+    let whole = content(&env);
+    let killed = run_to(&env, "snapshot.after-copy", "export --to out/");
+    assert_eq!(killed.code, None, "{}", killed.snapshot());
+    assert_ne!(env.files("data/staging/tmp"), Vec::<String>::new());
+    assert_eq!(content(&env), whole);
+    dump(&env, "B", 20);
+    env.typed(INJECT_B).ok();
+    assert_eq!(env.files("data/staging/tmp"), Vec::<String>::new());
+    env.typed("verify").ok();
+}
+
 /// Every point that stands in the sources.
 pub fn all() -> Vec<String> {
     fn walk(dir: &std::path::Path, points: &mut Vec<String>) {

@@ -11,7 +11,7 @@ use crate::cli::error::CliError;
 use crate::export::{Format, Grid, PartitionBy, Plan, SeriesPlan, Staged, Target, export};
 use crate::model::{Interval, Ticker};
 use crate::report::{Event, ExitStatus, Observer};
-use crate::store::{self, SeriesRow};
+use crate::store::SeriesRow;
 
 /// Longest bars that can be made from one-minute bars, in minutes: a day.
 const RESAMPLE_MINUTES_MAX: u16 = 1440;
@@ -67,10 +67,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
     let dir = context.store_dir(false);
     let calendars = context.calendars(&dir)?;
-    let reader = context.open_reader(&dir)?;
-    if let Some(pid) = reader.is_lake_only() {
-        return Err(store::Error::CatalogBusy { dir, pid }.into());
-    }
+    let reader = context.open_detached_reader(&dir)?;
     let series = reader.series()?;
     let tickers = tickers.among(|| Ok(series.clone()))?;
     let staged = chosen(series, &tickers, interval)?;

@@ -121,7 +121,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         info.on_conflict = Some(settings.on_conflict);
         info.target = Some(settings.address.label().to_owned());
     });
-    let source = StoreSource::new(context.open_reader_of_both_tiers(&dir)?);
+    let source = StoreSource::new(context.open_detached_reader(&dir)?);
     settings.tickers = tickers.among(|| Ok(source.reader().series()?))?;
     let observer = context.observer();
     let outcome = sync::run(&source, &settings, &context.stop(), &observer).map_err(push::error)?;

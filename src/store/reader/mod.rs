@@ -1,10 +1,11 @@
 //! Reading a store: both tiers as one, each key once.
 
+mod detach;
 mod prefetch;
 mod records;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ use super::layout::{Layout, PartitionKey};
 use super::lock::{ReadAccess, ReadLock, read_access};
 use super::recover::{self, Overlay, Place};
 use super::scan::{Part, Scan};
+use super::snapshot::Snapshot;
+use super::spill::Spill;
 use prefetch::Prefetch;
 pub use records::{ConflictRow, RunRow, TargetRow};
 
@@ -29,6 +32,9 @@ pub use records::{ConflictRow, RunRow, TargetRow};
 ///
 /// While another process writes, a reader sees the lake alone ([`is_lake_only`](Self::is_lake_only)).
 pub struct Reader {
+    /// The store's folder.
+    dir: PathBuf,
+    /// Where the catalog, partitions and segments are: in the store, or in a snapshot.
     pub(super) layout: Layout,
     store_id: Uuid,
     pub(super) catalog: Option<Mutex<Catalog>>,
@@ -38,7 +44,10 @@ pub struct Reader {
     max_commit_seq: u64,
     notices: Vec<String>,
     /// Keeps writers out.
-    _lock: Option<ReadLock>,
+    lock: Option<ReadLock>,
+    /// Keeps the files of `layout` if they are a snapshot's. Declared after the catalog, which is
+    /// closed first.
+    snapshot: Option<Snapshot>,
     /// Keeps the writer in this process from removing segments.
     _pin: Option<Arc<()>>,
     prefetch: Mutex<Prefetch>,
@@ -90,6 +99,7 @@ impl Store {
         use_utc(&catalog.connection).map_err(|error| catalog.failed(error))?;
         let max_commit_seq = catalog.max_commit_seq()?;
         let reader = Reader {
+            dir: self.layout.root().to_path_buf(),
             layout: self.layout.clone(),
             store_id: self.store_id,
             catalog: Some(Mutex::new(catalog)),
@@ -98,7 +108,8 @@ impl Store {
             writer: None,
             max_commit_seq,
             notices: Vec::new(),
-            _lock: None,
+            lock: None,
+            snapshot: None,
             _pin: Some(Arc::clone(&self.readers)),
             prefetch: Mutex::default(),
         };
@@ -205,6 +216,7 @@ impl Reader {
             notices.extend(recover::missing_commits(acknowledged, max_commit_seq));
         }
         Ok(Self {
+            dir: layout.root().to_path_buf(),
             layout,
             store_id: opened.store_id,
             catalog: Some(Mutex::new(opened.catalog)),
@@ -213,7 +225,8 @@ impl Reader {
             writer: None,
             max_commit_seq,
             notices,
-            _lock: lock,
+            lock,
+            snapshot: None,
             _pin: None,
             prefetch: Mutex::default(),
         })
@@ -265,6 +278,7 @@ impl Reader {
             .max()
             .unwrap_or(0);
         Ok(Self {
+            dir: layout.root().to_path_buf(),
             layout,
             store_id,
             catalog: None,
@@ -273,7 +287,8 @@ impl Reader {
             writer: Some(pid),
             max_commit_seq,
             notices,
-            _lock: None,
+            lock: None,
+            snapshot: None,
             _pin: None,
             prefetch: Mutex::default(),
         })
@@ -288,7 +303,21 @@ impl Reader {
     /// The store's folder.
     #[must_use]
     pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The folder that has the lake and the segments as this reader sees them: the store's, or
+    /// that of a snapshot.
+    #[must_use]
+    pub fn files_dir(&self) -> &Path {
         self.layout.root()
+    }
+
+    /// Makes a folder for a query to spill into, and removes those that killed queries left. It is
+    /// in the store; if the store can't be written, it is in `elsewhere`. `None` if neither can be.
+    #[must_use]
+    pub fn spill(&self, elsewhere: &Path) -> Option<Spill> {
+        Spill::make(&Layout::new(&self.dir), elsewhere)
     }
 
     /// What opening found and mended, in words for a person.
@@ -313,7 +342,7 @@ impl Reader {
         match &self.catalog {
             Some(catalog) => Ok(catalog.lock().unwrap_or_else(PoisonError::into_inner)),
             None => Err(Error::CatalogBusy {
-                dir: self.layout.root().to_path_buf(),
+                dir: self.dir.clone(),
                 pid: self.writer.flatten(),
             }),
         }

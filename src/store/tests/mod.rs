@@ -9,6 +9,7 @@ mod model;
 mod places;
 mod power;
 mod segments;
+mod snapshots;
 mod threads;
 
 use std::collections::BTreeMap;

@@ -168,7 +168,7 @@ impl Session {
     /// Leaves the connection the files of bars to read, the folder of temporary files, and nothing else: no other file, no
     /// network, no extension, and no way to change that.
     fn lock(&self, limits: Limits) -> Result<(), CliError> {
-        let dir = self.reader.dir();
+        let dir = self.reader.files_dir();
         let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
         let literal = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', "''"));
         let bars: Vec<String> = ([dir, &real].into_iter())

@@ -1,0 +1,104 @@
+//! Readers that hold no lock: what they see stays as it was, whatever writers do meanwhile.
+
+use super::*;
+
+fn rows(minutes: std::ops::Range<i64>, close: f64) -> Vec<(i64, f64)> {
+    minutes.map(|minute| (minute, close)).collect()
+}
+
+fn commit(store: &Store, tickers: &[(&str, Vec<(i64, f64)>)]) {
+    let run = store.begin_run("test", Timestamp::from_micros(0)).unwrap();
+    let offers = (tickers.iter())
+        .map(|(ticker, rows)| offer(ticker, rows, OnConflict::Update))
+        .collect();
+    for answer in store.commit(&run, offers).unwrap() {
+        answer.unwrap();
+    }
+}
+
+/// Bars of every kind: a sealed partition of two years, rows in the hot table, a segment.
+fn filled(dir: &std::path::Path) -> Store {
+    let store = Store::open(dir, &small()).unwrap();
+    commit(&store, &[("A", rows(0..120, 1.0))]);
+    commit(
+        &store,
+        &[("A", rows(120..123, 1.0)), ("B", rows(0..2, 1.0))],
+    );
+    commit(&store, &[("C", rows(0..4, 1.0)), ("D", rows(0..4, 1.0))]);
+    let hot = store.reader().unwrap().series().unwrap();
+    let hot: Vec<u64> = hot.iter().map(|row| row.hot_rows).collect();
+    assert_eq!(hot, [3, 2, 4, 4]);
+    assert_eq!(std::fs::read_dir(dir.join("segments")).unwrap().count(), 1);
+    store
+}
+
+/// Rewrites, seals, removes and adds, in a way that replaces every file of [`filled`].
+fn change_everything(store: &Store) {
+    commit(store, &[("A", rows(0..130, 2.0)), ("B", rows(0..30, 2.0))]);
+    commit(store, &[("E", rows(0..3, 2.0))]);
+    store.drop_bars(&key("D"), TimeRange::ALL).unwrap();
+    store.seal().unwrap();
+}
+
+fn folders_in_tmp(dir: &std::path::Path) -> usize {
+    std::fs::read_dir(dir.join("tmp")).unwrap().count()
+}
+
+#[test]
+fn a_detached_reader_keeps_its_state_and_keeps_no_writer_waiting() {
+    let dir = scratch();
+    drop(filled(dir.path()));
+    let reader = Reader::open_detached(dir.path(), &small()).unwrap();
+    let before = content(&reader);
+    assert_eq!(before.len(), 133);
+    assert_eq!(folders_in_tmp(dir.path()), 1);
+
+    let at_once = OpenOptions {
+        wait_for_readers: std::time::Duration::ZERO,
+        ..small()
+    };
+    let store = Store::open(dir.path(), &at_once).unwrap();
+    change_everything(&store);
+    let after = content(&store.reader().unwrap());
+    assert_ne!(after, before);
+    drop(store);
+
+    assert_eq!(content(&reader), before);
+    assert_eq!(sql_content(&reader), before);
+    assert_eq!(folders_in_tmp(dir.path()), 1);
+    drop(reader);
+    assert_eq!(folders_in_tmp(dir.path()), 0);
+    assert_eq!(content(&Reader::open(dir.path(), &small()).unwrap()), after);
+    assert_eq!(verify(dir.path(), &small()).unwrap().damage, []);
+}
+
+#[test]
+fn a_writer_removes_the_snapshots_of_killed_readers() {
+    let dir = scratch();
+    drop(filled(dir.path()));
+    let left = dir.path().join("tmp/snapshot-1-left/lake");
+    std::fs::create_dir_all(&left).unwrap();
+    let reader = Reader::open_detached(dir.path(), &small()).unwrap();
+    assert_eq!(folders_in_tmp(dir.path()), 1);
+    drop(Store::open(dir.path(), &small()).unwrap());
+    assert_eq!(folders_in_tmp(dir.path()), 1);
+    drop(reader);
+}
+
+/// Without a place for a snapshot, a reader reads the store itself, under its lock.
+#[test]
+fn a_reader_without_a_snapshot_holds_the_lock() {
+    let dir = scratch();
+    drop(filled(dir.path()));
+    std::fs::remove_dir(dir.path().join("tmp")).unwrap();
+    std::fs::write(dir.path().join("tmp"), "").unwrap();
+    let reader = Reader::open_detached(dir.path(), &small()).unwrap();
+    assert_eq!(content(&reader).len(), 133);
+    std::fs::remove_file(dir.path().join("tmp")).unwrap();
+    let at_once = OpenOptions {
+        wait_for_readers: std::time::Duration::ZERO,
+        ..small()
+    };
+    let refused = Store::open(dir.path(), &at_once).map(drop).unwrap_err();
+    assert!(matches!(refused, Error::ReadersStay { .. }), "{refused}");
+}
