@@ -162,8 +162,9 @@ impl RangeArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Range")]
 pub struct TickerArgs {
-    /// Tickers, with spaces or commas between them [default: all]. A ticker with a space in it goes between quotes, by
-    /// itself. Example: --tickers AAPL MSFT
+    /// Tickers, separated by spaces or commas [default: all]
+    ///
+    /// Quote a ticker that contains a space. Example: --tickers AAPL MSFT
     #[arg(long, value_name = "TICKER", num_args = 1..)]
     pub tickers: Vec<String>,
 }
@@ -175,17 +176,25 @@ impl TickerArgs {
     }
 }
 
-/// Tickers as they were typed. An argument that as a whole is a staged ticker is that ticker, else a list of tickers: so a
-/// ticker with a space or a comma in it can be named.
+/// Splits a list of tickers at commas and blanks.
+pub fn split_tickers(list: &str) -> impl Iterator<Item = &str> {
+    list.split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|word| !word.is_empty())
+}
+
+/// Tickers as they were typed. An argument that is a stored ticker as a whole is that ticker, so that
+/// a ticker with a space or a comma can be named. Any other argument is a list.
 #[derive(Clone, Debug, Default)]
 pub struct TypedTickers(Vec<TypedTicker>);
 
 #[derive(Clone, Debug)]
 struct TypedTicker {
-    /// `None` where all of the argument is no ticker.
+    /// `None` if the argument as a whole can't be a ticker.
     whole: Option<Ticker>,
+    /// Split at commas and blanks.
     listed: Vec<Ticker>,
-    has_blank: bool,
+    /// Split at commas only.
+    between_commas: Vec<Ticker>,
 }
 
 impl TypedTickers {
@@ -193,12 +202,13 @@ impl TypedTickers {
     pub fn new(typed: &[String]) -> Result<Self, CliError> {
         let mut arguments = Vec::new();
         for typed in typed {
-            let words = typed.split(|c: char| c == ',' || c.is_whitespace());
-            let listed = words.filter(|word| !word.is_empty()).map(str::parse);
+            let parts = typed.split(',').filter(|part| !part.trim().is_empty());
             arguments.push(TypedTicker {
                 whole: typed.parse().ok(),
-                listed: listed.collect::<Result<_, _>>()?,
-                has_blank: typed.trim().contains(char::is_whitespace),
+                listed: split_tickers(typed)
+                    .map(str::parse)
+                    .collect::<Result<_, _>>()?,
+                between_commas: parts.map(str::parse).collect::<Result<_, _>>()?,
             });
         }
         if !arguments.is_empty() && arguments.iter().all(|typed| typed.listed.is_empty()) {
@@ -224,12 +234,12 @@ impl TypedTickers {
         }))
     }
 
-    /// The tickers meant where a mistake cannot be undone: an argument with a space in it is one ticker, staged or not, and
-    /// never a list.
+    /// The tickers of a command whose mistakes can't be undone: only commas separate the tickers of
+    /// one argument. So the command that deletes `A B`, repeated, doesn't delete `A` and `B`.
     pub fn among_exactly(&self, is_staged: impl Fn(&Ticker) -> bool) -> Vec<Ticker> {
         self.each(|typed| match &typed.whole {
-            Some(whole) if typed.has_blank || is_staged(whole) => std::slice::from_ref(whole),
-            _ => &typed.listed,
+            Some(whole) if is_staged(whole) => std::slice::from_ref(whole),
+            _ => &typed.between_commas,
         })
     }
 

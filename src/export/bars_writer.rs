@@ -83,6 +83,12 @@ impl BarsWriter {
         Ok(())
     }
 
+    /// Whether no bars were added.
+    pub fn is_empty(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.blocks.is_empty()
+    }
+
     /// Writes the file and puts it in its place. Returns the number of bars in it.
     pub fn finish(self) -> Result<u64, Error> {
         let State {

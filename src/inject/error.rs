@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::date::DateOrder;
 use super::evidence::{Contrary, Written};
+use super::filename::Packing;
 use super::number::Decimal;
 use crate::model::Reason;
 use crate::{calendar, export, store};
@@ -59,9 +60,14 @@ pub enum FileError {
     /// Its bytes are no text.
     #[error("is not text{0}")]
     Binary(&'static str),
-    /// Its name says gzip or zstd and its bytes do not.
-    #[error("is named like a {0} file and is none")]
-    NotPacked(&'static str),
+    /// Its content isn't packed as its name says.
+    #[error("is named like {} but is {}", named.name(), packing.name())]
+    Packing {
+        /// By the end of its name.
+        named: Packing,
+        /// By its first bytes.
+        packing: Packing,
+    },
     /// A line that no dump has.
     #[error("line {line} is longer than {bytes} bytes; the rows before are taken")]
     LongLine {
@@ -206,6 +212,11 @@ impl FileError {
                 Written::Number(_) => {
                     "with --decimal point|comma, rows in another form are rejects"
                 }
+            }),
+            Self::Packing { packing, .. } => Some(match packing {
+                Packing::Plain => "remove the .gz or .zst from its name",
+                Packing::Gzip => "name it .csv.gz",
+                Packing::Zstd => "name it .csv.zst",
             }),
             Self::Changed => Some("inject it again when nothing writes to it any more"),
             _ => None,

@@ -13,12 +13,25 @@ pub(super) struct FromName {
     pub(super) histdata: bool,
 }
 
-/// How a dump is packed, by the end of its name.
+/// How a file is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packing {
+pub enum Packing {
+    /// Not at all.
     Plain,
+    /// `.gz`
     Gzip,
+    /// `.zst`
     Zstd,
+}
+
+impl Packing {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain text",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
 }
 
 /// Splits a file's name into its stem and how it is packed; `None` when it is no dump.

@@ -44,7 +44,7 @@ pub use commit::Sink;
 pub use date::DateOrder;
 pub use error::{Error, FileError, NoInterval};
 pub use evidence::{Contrary, Written};
-pub use filename::is_dump_name;
+pub use filename::{Packing, is_dump_name};
 pub use number::Decimal;
 pub use run::run;
 pub use settings::{

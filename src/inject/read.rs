@@ -67,24 +67,24 @@ impl Blocks {
         let mut file = source.open()?;
         let mut magic = Vec::with_capacity(4);
         file.by_ref().take(4).read_to_end(&mut magic)?;
-        let gzip = magic.starts_with(&GZIP_MAGIC);
-        let zstd = magic.starts_with(&ZSTD_MAGIC);
-        let whole = io::Cursor::new(magic.clone()).chain(file);
-        let input: Box<dyn Read + Send> = match source.packing {
-            _ if magic.is_empty() => Box::new(io::empty()),
-            Packing::Gzip if gzip => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(
-                64 * 1024,
-                whole,
-            ))),
-            Packing::Zstd if zstd => Box::new(zstd::stream::read::Decoder::new(whole)?),
-            Packing::Gzip => return Err(FileError::NotPacked("gzip")),
-            Packing::Zstd => return Err(FileError::NotPacked("zstd")),
-            Packing::Plain if gzip => {
-                return Err(FileError::Binary(" but gzip: it should be named .csv.gz"));
+        let packing = if magic.starts_with(&GZIP_MAGIC) {
+            Packing::Gzip
+        } else if magic.starts_with(&ZSTD_MAGIC) {
+            Packing::Zstd
+        } else {
+            Packing::Plain
+        };
+        let named = source.packing.unwrap_or(packing);
+        if named != packing && !magic.is_empty() {
+            return Err(FileError::Packing { named, packing });
+        }
+        let whole = io::Cursor::new(magic).chain(file);
+        let input: Box<dyn Read + Send> = match packing {
+            Packing::Gzip => {
+                let whole = io::BufReader::with_capacity(64 * 1024, whole);
+                Box::new(MultiGzDecoder::new(whole))
             }
-            Packing::Plain if zstd => {
-                return Err(FileError::Binary(" but zstd: it should be named .csv.zst"));
-            }
+            Packing::Zstd => Box::new(zstd::stream::read::Decoder::new(whole)?),
             Packing::Plain => Box::new(whole),
         };
         Ok(Self {

@@ -208,9 +208,12 @@ fn conclude(shared: Shared<'_>, files: Vec<UnitReport>) -> RunReport {
         .fatal
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
+    // A run without bars because its files failed leaves an existing file as it is.
+    let is_failed = files.iter().any(|file| file.status == UnitStatus::Failed);
     if fatal.is_none()
         && !interrupted
         && let Some(output) = shared.output
+        && !(is_failed && output.is_empty())
         && let Err(error) = output.finish()
     {
         fatal = Some(error.into());

@@ -52,7 +52,8 @@ fn is_pipe(_: &Metadata) -> bool {
 /// One dump, which can be opened more than once.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
-    pub(super) packing: Packing,
+    /// As the name says; `None` if the content decides.
+    pub(super) packing: Option<Packing>,
     from: From,
 }
 
@@ -81,7 +82,7 @@ impl State {
 
 impl Source {
     /// A file, as it is now.
-    pub(super) fn file(path: &Path, packing: Packing) -> io::Result<Self> {
+    pub(super) fn file(path: &Path, packing: Option<Packing>) -> io::Result<Self> {
         Ok(Self {
             packing,
             from: From::File {
@@ -91,10 +92,10 @@ impl Source {
         })
     }
 
-    /// The copy of a pipe.
-    pub(super) fn copy(file: Arc<File>, packing: Packing) -> Self {
+    /// The copy of a pipe, whose name says nothing about its content.
+    pub(super) fn copy(file: Arc<File>) -> Self {
         Self {
-            packing,
+            packing: None,
             from: From::Copy(file),
         }
     }
@@ -144,18 +145,22 @@ pub(super) fn not_a_file() -> io::Error {
     io::Error::other("it is neither a file nor a pipe")
 }
 
-/// Reads a pipe to its end into an anonymous temporary file that no other user can open.
+/// Copies a pipe to its end, or standard input, into an anonymous temporary file that no other user can open.
 pub(super) fn copy_of(pipe: &Path, stop: &Stop) -> io::Result<File> {
     let file = tempfile::tempfile()?;
     let mut into = file.try_clone()?;
     let pipe = pipe.to_path_buf();
     let (done, ended) = channel();
-    // On a thread of its own: nothing ends a read of a pipe whose other end says nothing. When the run is stopped, the
-    // thread waits on until the program ends.
+    // On its own thread: a read of a pipe without a writer can't be ended. When the run is stopped, the
+    // thread waits until the program ends.
     std::thread::Builder::new()
         .name("pipe".into())
         .spawn(move || {
-            let copied = File::open(pipe).and_then(|mut from| io::copy(&mut from, &mut into));
+            let copied = if is_stdin(&pipe) {
+                io::copy(&mut io::stdin().lock(), &mut into)
+            } else {
+                File::open(pipe).and_then(|mut from| io::copy(&mut from, &mut into))
+            };
             let _ = done.send(copied);
         })?;
     loop {
@@ -170,6 +175,17 @@ pub(super) fn copy_of(pipe: &Path, stop: &Stop) -> io::Result<File> {
             }
         }
     }
+}
+
+/// Whether a path typed is `-`, which is standard input.
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Whether a path typed leads to a file without a name: `-`, `/dev/stdin`, `/dev/fd/63`.
+pub(super) fn is_nameless(path: &Path) -> bool {
+    let is_below = |folder| path.starts_with(folder);
+    is_stdin(path) || ["/dev/stdin", "/dev/fd", "/proc"].into_iter().any(is_below)
 }
 
 /// A reader of a shared file with a position of its own.
@@ -201,7 +217,7 @@ mod tests {
         let path = dir.path().join("A.csv");
         for after in [Some("1\n"), Some("1\n2\n3\n"), None] {
             std::fs::write(&path, "1\n2\n").unwrap();
-            let source = Source::file(&path, Packing::Plain).unwrap();
+            let source = Source::file(&path, Some(Packing::Plain)).unwrap();
             source.check_unchanged().unwrap();
             match after {
                 Some(text) => std::fs::write(&path, text).unwrap(),
@@ -216,7 +232,7 @@ mod tests {
         use std::io::Write;
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"0123456789").unwrap();
-        let source = Source::copy(Arc::new(file), Packing::Plain);
+        let source = Source::copy(Arc::new(file));
         let (mut one, mut other) = (source.open().unwrap(), source.open().unwrap());
         let mut half = [0; 5];
         one.read_exact(&mut half).unwrap();

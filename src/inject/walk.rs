@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::error::{Error, plain};
 use super::filename::{Packing, stem_of};
 use super::settings::Input;
-use super::source::{Kind, Source, copy_of, not_a_file};
+use super::source::{Kind, Source, copy_of, is_nameless, is_stdin, not_a_file};
 use crate::report::{Event, Observer, Stop};
 
 /// Folders within folders, at most; a loop of links ends before.
@@ -52,11 +52,16 @@ impl Dump {
     /// Its stem, and its bytes as they are now.
     pub(super) fn source(&self) -> io::Result<(String, Source)> {
         let file = self.path.file_name().unwrap_or_default().to_string_lossy();
-        // A file that was named is taken with any ending.
-        let (stem, packing) = stem_of(&file).unwrap_or((&file, Packing::Plain));
+        let (stem, packing) = if is_nameless(&self.path) {
+            ("", None)
+        } else {
+            // A file named on the command line may have any ending.
+            let (stem, packing) = stem_of(&file).unwrap_or((&file, Packing::Plain));
+            (stem, Some(packing))
+        };
         let source = match &self.content {
             Content::File => Source::file(&self.path, packing)?,
-            Content::Copy(copy) => Source::copy(Arc::clone(copy), packing),
+            Content::Copy(copy) => Source::copy(Arc::clone(copy)),
             Content::Unreadable(error) => {
                 return Err(io::Error::new(error.kind(), error.to_string()));
             }
@@ -89,15 +94,19 @@ pub(super) struct Found {
 pub fn collect(input: &Input, observer: &dyn Observer, stop: &Stop) -> Result<Dumps, Error> {
     let mut found = find(input)?;
     for dump in &mut found.dumps {
-        let Ok(metadata) = fs::metadata(&dump.path) else {
+        let kind = if is_stdin(&dump.path) {
+            Kind::Pipe
+        } else if let Ok(metadata) = fs::metadata(&dump.path) {
+            Kind::of(&metadata)
+        } else {
             continue;
         };
-        dump.content = match Kind::of(&metadata) {
+        dump.content = match kind {
             Kind::File | Kind::Folder => continue,
             Kind::Other => Content::Unreadable(not_a_file()),
             Kind::Pipe => {
                 observer.event(&Event::Note(&format!(
-                    "[{}] is a pipe: it is read to its end into a temporary file, then taken from there",
+                    "[{}] isn't a file: copying it to a temporary file first",
                     dump.name
                 )));
                 match copy_of(&dump.path, stop) {
@@ -108,7 +117,7 @@ pub fn collect(input: &Input, observer: &dyn Observer, stop: &Stop) -> Result<Du
                     Err(error) => Content::Unreadable(io::Error::new(
                         error.kind(),
                         format!(
-                            "its copy in a temporary file failed: {}; TMPDIR says where that is",
+                            "copying it to a temporary file (in TMPDIR) failed: {}",
                             plain(&error)
                         ),
                     )),

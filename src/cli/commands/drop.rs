@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use crate::calendar::Calendar;
-use crate::cli::args::{RangeArgs, TickerArgs};
+use crate::cli::args::{RangeArgs, TickerArgs, split_tickers};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::model::{Interval, SeriesKey, Ticker};
@@ -13,8 +13,8 @@ use crate::store::{Error, Reader};
 
 /// Remove staged bars and their coverage, as after a wrong time zone. Example: backfill drop --tickers AAPL --start 040325 --end 050325
 ///
-/// Files that were exported and tables that were synced keep what they have. An argument with a space in it is one ticker, never
-/// a list: --tickers 'A B' drops the ticker A B alone.
+/// Files that were exported and tables that were synced keep what they have. An argument
+/// with a space and no comma is one ticker: --tickers 'A B' deletes the ticker A B.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -49,7 +49,12 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = typed.among_exactly(is_known);
     for ticker in &tickers {
         if !is_known(ticker) {
-            tracing::warn!("no bars or coverage of {ticker} are stored");
+            let listed: Vec<&str> = split_tickers(ticker.as_str()).collect();
+            let hint = match &listed[..] {
+                [_] => String::new(),
+                _ => format!("; as a list: --tickers {}", listed.join(",")),
+            };
+            tracing::warn!("no bars or coverage of {ticker} are stored{hint}");
         }
     }
     chosen.retain(|one| {

@@ -37,7 +37,7 @@ pub struct Args {
     )]
     csv_dir: Option<PathBuf>,
 
-    /// Dumps, instead of a folder. Example: SPY.csv QQQ.csv.gz
+    /// CSV files, instead of a folder; - for standard input. Example: SPY.csv QQQ.csv.gz
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::args::FetchArgs;
+use crate::cli::args::split_tickers;
 use crate::cli::error::CliError;
 use crate::model::Ticker;
 
@@ -14,7 +15,7 @@ const DEFAULT_FILE: &str = "tickers.json";
 /// The tickers that the options name, each once, in the order given.
 pub(super) fn resolve(args: &FetchArgs) -> Result<Vec<Ticker>, CliError> {
     if !args.tickers.is_empty() {
-        let typed = args.tickers.iter().flat_map(|word| split(word));
+        let typed = args.tickers.iter().flat_map(|list| split_tickers(list));
         return unique(typed, "--tickers");
     }
     if let Some(file) = &args.tickers_file {
@@ -60,18 +61,13 @@ fn read(text: std::io::Result<String>, file: &Path) -> Result<Vec<Ticker>, CliEr
 fn listed(text: &str) -> Result<Vec<String>, String> {
     let text = text.trim_start_matches('\u{feff}').trim();
     if !text.starts_with(['[', '{', '"']) {
-        return Ok(text.lines().flat_map(split).map(str::to_owned).collect());
+        return Ok(split_tickers(text).map(str::to_owned).collect());
     }
     let json = |text: &str| serde_json::from_str::<Vec<String>>(text);
     // Python's spelling is taken too: ['AAPL', 'MSFT'].
     json(text)
         .or_else(|error| json(&text.replace('\'', "\"")).map_err(|_| error))
         .map_err(|error| format!("it is not a JSON list of tickers: {error}"))
-}
-
-fn split(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| c == ',' || c.is_whitespace())
-        .filter(|word| !word.is_empty())
 }
 
 fn unique<W: AsRef<str>>(

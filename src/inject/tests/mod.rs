@@ -60,7 +60,7 @@ fn read_as(
         ..Settings::new(Input::Files(Vec::new()))
     };
     let sniffer = Sniffer::new(&settings).unwrap();
-    let source = Source::file(file.path(), packing).unwrap();
+    let source = Source::file(file.path(), Some(packing)).unwrap();
     let opened = open(&sniffer, &settings, &source, &read(stem), stem, || false)?;
     let Some(Opened { plan, blocks, .. }) = opened else {
         return Ok(Default::default());

@@ -42,7 +42,7 @@ fn a_binary_file() {
     assert!(said.contains("UTF-16"), "{said}");
     let said = beside("bad.csv.gz", GOOD, 3);
     assert!(
-        said.contains("named like a gzip file and is none"),
+        said.contains("is named like gzip but is plain text"),
         "{said}"
     );
 }

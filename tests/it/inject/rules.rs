@@ -246,6 +246,26 @@ fn layouts_bring_their_exchange_and_another_is_refused() {
 }
 
 #[test]
+fn an_output_file_without_bars_because_files_failed_is_left_as_it_was() {
+    let env = TestEnv::new();
+    env.write("bad.csv", "prose, prose\nno bars,\n");
+    for flags in ["--dry-run", "--store s"] {
+        env.write("old.csv", "as it was\n");
+        for output in ["old.csv", "new.csv"] {
+            let line = format!("inject-csv bad.csv {flags} --output-filename {output}");
+            env.typed(&line).code(3);
+        }
+        assert_eq!(env.read("old.csv"), "as it was\n");
+        assert!(!env.path("new.csv").exists());
+    }
+    // A file without rows has not failed.
+    env.write("empty.csv", "timestamp,open,high,low,close,volume\n");
+    env.typed("inject-csv empty.csv --dry-run --output-filename new.csv")
+        .ok();
+    assert!(env.path("new.csv").exists());
+}
+
+#[test]
 fn a_dry_run_writes_nothing() {
     let env = TestEnv::new();
     let text = plain(9, 30) + "\n" + &plain(9, 31) + "\nbad\n";

@@ -1,6 +1,6 @@
 //! What is a dump and what is not: pipes, stores, and what else a folder holds.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::Command;
 
 use super::{dry, lines, minutes};
@@ -25,14 +25,58 @@ fn a_pipe_as_file_is_read_to_its_end() {
         .run()
         .ok();
     assert!(
-        run.stderr
-            .contains("[/dev/stdin] is a pipe: it is read to its end"),
+        run.stderr.contains("[/dev/stdin] isn't a file: copying it"),
         "{}",
         run.stderr
     );
     assert!(
         run.stderr.contains("[/dev/stdin] Inserted")
             && run.stderr.contains("(ins=40 skip=0 rejects=0)"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn standard_input_is_read_by_its_content_plain_or_packed() {
+    let text = minutes(40, 5, row);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text.as_bytes()).unwrap();
+    let zstd = zstd::encode_all(text.as_bytes(), 1).unwrap();
+    for bytes in [text.into_bytes(), gzip.finish().unwrap(), zstd] {
+        for path in ["-", "/dev/stdin"] {
+            let env = TestEnv::new();
+            let line = format!("inject-csv {path} --ticker A --store s");
+            let run = env.program(line.split(' ')).stdin(bytes.clone()).run().ok();
+            let inserted = format!("[{path}] Inserted");
+            assert!(run.stderr.contains(&inserted), "{}", run.stderr);
+            assert!(run.stderr.contains("(ins=40 skip=0"), "{}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn standard_input_has_no_name_to_take_a_ticker_from() {
+    let env = TestEnv::new();
+    let text = minutes(40, 5, row);
+    for path in ["-", "/dev/stdin"] {
+        let line = format!("inject-csv {path} --dry-run");
+        let run = env
+            .program(line.split(' '))
+            .stdin(text.clone())
+            .run()
+            .code(3);
+        let hinted =
+            run.stderr.contains("gives no ticker") && run.stderr.contains("hint: --ticker");
+        assert!(hinted, "{}", run.stderr);
+    }
+    let header = "ticker,timestamp,open,high,low,close,volume\n";
+    let rows = text.lines().map(|row| format!("A,{row}\n"));
+    let text: String = std::iter::once(header.to_owned()).chain(rows).collect();
+    let run = env.program("inject-csv - --dry-run".split(' '));
+    let run = run.stdin(text).run().ok();
+    assert!(
+        run.stderr.contains("tickers=1 prepared=40"),
         "{}",
         run.stderr
     );
@@ -48,7 +92,7 @@ fn one_interrupt_ends_the_wait_for_a_pipe() {
     let mut said = String::new();
     let stderr = running.child().stderr.take().unwrap();
     BufReader::new(stderr).read_line(&mut said).unwrap();
-    assert!(said.contains("[A.csv] is a pipe"), "{said}");
+    assert!(said.contains("[A.csv] isn't a file"), "{said}");
     running.signal("INT");
     running.wait().code(130);
     // Nobody who writes to the store had to wait meanwhile.

@@ -101,10 +101,27 @@ fn a_drop_never_takes_an_argument_with_a_space_for_a_list() {
         "{}",
         missing.stderr
     );
+    assert!(missing.stderr.contains("as a list: --tickers B,A"));
     env.run(["drop", "--yes", "--tickers", "A,B"]).ok();
     assert_eq!(staged(&env), ["A", "B", "C D"]);
-    env.run(["drop", "--yes", "--tickers", "B,A", "C D"]).ok();
-    assert_eq!(staged(&env), Vec::<String>::new());
+    env.run(["drop", "--yes", "--tickers", "B, C D"]).ok();
+    assert_eq!(staged(&env), ["A"]);
+}
+
+#[test]
+fn a_list_in_one_argument_is_split_at_its_commas_by_every_command() {
+    let env = store();
+    for command in ["export --to -", "status", "gaps"] {
+        let line = command.split(' ').chain(["--tickers", "B, A"]);
+        let run = env.run(line).ok();
+        assert!(!run.stderr.contains("no bars of"), "{}", run.stderr);
+    }
+    let dropped = env.run(["drop", "--yes", "--tickers", "B, A"]).ok();
+    assert_eq!(
+        dropped.out(),
+        "dropped: A 1m rows=3\ndropped: B 1m rows=3\n"
+    );
+    assert_eq!(staged(&env), ["A B", "A,B", "C D"]);
 }
 
 #[test]
