@@ -17,7 +17,7 @@ use super::verify::{AT_ONCE, ROWS_AT_ONCE};
 use crate::calendar::Overrides;
 use crate::report::{Event, Observer, Stop};
 use crate::store::lake::guard::PARTITION_BYTES_MAX;
-use crate::store::lake::image::Image;
+use crate::store::lake::untrusted::UntrustedPartition;
 use crate::store::lake::write::{Stamp, partition_bytes};
 use crate::store::{PartitionFile, Reader, SCHEMA_VERSION, Store};
 
@@ -175,7 +175,7 @@ fn read_partition(
     if format!("{:032x}", xxh3_128(&bytes)) != file.checksum {
         return Err(damaged("its bytes fail their checksum".to_owned()));
     }
-    let image = Image::open(bytes.into()).map_err(damaged)?;
+    let image = UntrustedPartition::open(bytes.into()).map_err(damaged)?;
     let contents = image.check(&file.key).map_err(damaged)?;
     let range = manifest
         .filter
@@ -201,7 +201,7 @@ fn read_partition(
         provenance: &footer.provenance,
     };
     let bytes = Bytes::from(partition_bytes(&file.key, rows, &stamp)?);
-    let cut = Image::open(bytes).map_err(damaged)?;
+    let cut = UntrustedPartition::open(bytes).map_err(damaged)?;
     let contents = cut.check(&file.key).map_err(damaged)?;
     let entry = Entry::of(&file.key, &cut, &contents, sha256(cut.bytes()));
     Ok(Some((entry, cut.bytes().clone())))

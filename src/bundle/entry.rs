@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::bounded::bounded_list;
 use crate::model::Provenance;
-use crate::store::lake::image::{Contents, Image, SOURCES_MAX};
+use crate::store::lake::untrusted::{PartitionSummary, SOURCES_MAX, UntrustedPartition};
 use crate::store::{Layout, PartitionKey};
 
 /// One partition.
@@ -63,29 +63,29 @@ impl Entry {
     /// The entry of a partition that was read.
     pub(super) fn of(
         key: &PartitionKey,
-        image: &Image,
-        contents: &Contents,
+        partition: &UntrustedPartition,
+        summary: &PartitionSummary,
         sha256: String,
     ) -> Self {
-        let footer = &image.footer;
+        let footer = &partition.footer;
         Self {
             path: member_path(key),
-            bytes: image.bytes().len() as u64,
+            bytes: partition.bytes().len() as u64,
             sha256,
             interval_minutes: key.series.interval.minutes(),
             ticker: key.series.ticker.as_str().to_owned(),
             year: key.year,
             rows: footer.rows,
-            first: contents.first.to_string(),
-            last: contents.last.to_string(),
-            commit_seq_first: contents.commits.0,
-            commit_seq_last: contents.commits.1,
+            first: summary.first.to_string(),
+            last: summary.last.to_string(),
+            commit_seq_first: summary.commits.0,
+            commit_seq_last: summary.commits.1,
             footer_commit_seq: footer.commit_seq,
             footer_commit_id: footer.commit_id,
             store_id: footer.store_id,
             schema_version: footer.schema_version,
             row_hash: footer.row_hash.clone(),
-            sources: contents.sources.iter().cloned().collect(),
+            sources: summary.sources.iter().cloned().collect(),
             exchange: footer.provenance.exchange.clone(),
             basis: footer.provenance.basis.to_string(),
             hours: footer.provenance.hours.to_string(),

@@ -49,16 +49,16 @@ pub fn verify_bytes(bytes: &[u8]) -> Result<Manifest, Error> {
 /// panic is caught and becomes a defect of the bundle, so panic hooks shouldn't print it.
 #[must_use]
 pub fn is_guarded() -> bool {
-    crate::store::lake::image::is_guarded()
+    crate::store::lake::untrusted::is_guarded()
 }
 
 /// Checks `bytes` as a partition of the year 2025, with any hash, as a forged bundle could contain
 /// it. For fuzzing and tests.
 pub fn verify_partition_bytes(bytes: &[u8]) -> Result<u64, String> {
-    use crate::store::lake::image::Image;
+    use crate::store::lake::untrusted::UntrustedPartition;
     let path = std::path::Path::new("lake/interval=1m/ticker=A/year=2025/bars.parquet");
     let key = crate::store::Layout::parse_partition(path).ok_or("no path")?;
-    let image = Image::open(bytes::Bytes::copy_from_slice(bytes))?;
+    let image = UntrustedPartition::open(bytes::Bytes::copy_from_slice(bytes))?;
     image.check(&key)?;
     Ok(image.footer.rows)
 }

@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::error::Error;
 use super::manifest::Manifest;
 use crate::report::{Event, Observer, Stop};
-use crate::store::lake::image::Image;
+use crate::store::lake::untrusted::UntrustedPartition;
 
 /// The most partitions in memory at once …
 pub(super) const AT_ONCE: usize = 4;
@@ -91,11 +91,11 @@ fn check_all(
 }
 
 /// The partition in `bytes`, which must have the hash in the manifest.
-pub(super) fn open(entry: &Entry, bytes: Bytes) -> Result<Image, Defect> {
+pub(super) fn open(entry: &Entry, bytes: Bytes) -> Result<UntrustedPartition, Defect> {
     if sha256(&bytes) != entry.sha256 {
         return Err(Defect::PartitionHash(entry.path.clone()));
     }
-    Image::open(bytes).map_err(|why| invalid(entry, why))
+    UntrustedPartition::open(bytes).map_err(|why| invalid(entry, why))
 }
 
 fn invalid(entry: &Entry, why: impl Into<String>) -> Defect {

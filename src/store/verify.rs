@@ -15,6 +15,7 @@ use super::error::{Damage, Error};
 use super::handle::OpenOptions;
 use super::lake::hash::RowHasher;
 use super::lake::read::Partition;
+use super::lake::untrusted::UntrustedPartition;
 use super::layout::{Layout, PartitionKey};
 use super::publish;
 use super::reader::Reader;
@@ -163,7 +164,11 @@ fn lake_alone(layout: &Layout) -> Result<Verified, Error> {
     let keys: Vec<PartitionKey> = found.into_keys().collect();
     let checked: Vec<Result<Partition, Damage>> = keys
         .par_iter()
-        .map(|key| check_partition(layout, key, None))
+        .map(|key| {
+            let partition = check_partition(layout, key, None)?;
+            check_structure(layout, key)?;
+            Ok(partition)
+        })
         .collect();
     for result in checked {
         match result {
@@ -226,6 +231,15 @@ pub(super) fn check_partition(
         }
     }
     Ok(partition)
+}
+
+/// Checks that no byte of a partition's file is outside its parts. Without a catalog there is no
+/// checksum of the file, and the row hash covers the values only.
+fn check_structure(layout: &Layout, key: &PartitionKey) -> Result<(), Damage> {
+    let unreadable = |why: String| Damage::PartitionUnreadable(key.clone(), why);
+    let bytes = std::fs::read(layout.partition(key)).map_err(|e| unreadable(e.to_string()))?;
+    UntrustedPartition::open(bytes.into()).map_err(unreadable)?;
+    Ok(())
 }
 
 /// A series as its readers see it: each key once, as many rows and sessions as counted.

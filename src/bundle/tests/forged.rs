@@ -15,7 +15,7 @@ use super::{START, small, verify_text};
 use crate::bundle::archive::{MANIFEST, header, write_end, write_member};
 use crate::bundle::digest::sha256;
 use crate::bundle::entry::member_path;
-use crate::bundle::{Entry, Manifest, Totals};
+use crate::bundle::{Entry, Manifest, Totals, verify_partition_bytes};
 use crate::model::{Bar, Bars, Interval, SeriesKey, Ticker, Timestamp};
 use crate::store::PartitionKey;
 use crate::store::columns::{bar_fields, bars_into_arrays};
@@ -312,5 +312,44 @@ fn unexpected_members_are_named() {
             out.extend(head);
         });
         assert!(link.contains("not a bundle: "), "{kind}: {link}");
+    }
+}
+
+/// A partition with `bytes` inserted at `at`, and its footer lengthened by those that are in it.
+fn with_inserted(sound: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut out = [&sound[..at], bytes, &sound[at..]].concat();
+    let tail = out.len() - 8;
+    let footer = u32::from_le_bytes(sound[sound.len() - 8..][..4].try_into().unwrap());
+    if at > sound.len() - 8 - footer as usize {
+        let longer = footer + bytes.len() as u32;
+        out[tail..tail + 4].copy_from_slice(&longer.to_le_bytes());
+    }
+    out
+}
+
+#[test]
+fn bytes_outside_the_parts_of_a_partition_are_found() {
+    let sound = partition();
+    assert!(verify_partition_bytes(&sound).is_ok());
+    let footer = u32::from_le_bytes(sound[sound.len() - 8..][..4].try_into().unwrap()) as usize;
+    let footer_start = sound.len() - 8 - footer;
+    let metadata = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(sound.clone()));
+    let metadata = metadata.unwrap().metadata().clone();
+    let columns = metadata.row_group(0).columns();
+    let indexes = columns[0].offset_index_offset().unwrap() as usize;
+    let between_indexes = columns[1].offset_index_offset().unwrap() as usize;
+    for at in [4, indexes, between_indexes, footer_start, sound.len() - 8] {
+        let refused = verify_partition_bytes(&with_inserted(&sound, at, b"stray"));
+        assert!(refused.is_err(), "bytes inserted at {at} pass");
+    }
+    // Every bit of the index of pages counts.
+    let length = columns[0].offset_index_length().unwrap() as usize;
+    for at in indexes..indexes + length {
+        for bit in 0..8 {
+            let mut flipped = sound.clone();
+            flipped[at] ^= 1 << bit;
+            let refused = verify_partition_bytes(&flipped);
+            assert!(refused.is_err(), "bit {bit} of byte {at}");
+        }
     }
 }

@@ -7,9 +7,9 @@ pub mod encoding;
 pub mod footer;
 pub(crate) mod guard;
 pub mod hash;
-pub(crate) mod image;
 pub(crate) mod read;
 mod thrift;
+pub(crate) mod untrusted;
 pub(crate) mod write;
 
 pub use footer::{Footer, SCHEMA_VERSION};

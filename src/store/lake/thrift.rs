@@ -1,11 +1,12 @@
-//! Just enough of Thrift's compact protocol to look a Parquet file over before a decoder believes what it says.
+//! The part of Thrift's compact protocol that is needed to check a Parquet file before it is decoded.
 //!
-//! A decoder reserves memory for as many elements as a list declares, and descends as deep as a schema nests. Files that
-//! came from elsewhere are walked here first: every length lies inside the bytes, lists are short, nothing nests deep.
+//! A decoder allocates memory for as many elements as a list declares, and recurses as deep as a schema
+//! nests. Untrusted files are walked here first: every length must be within the bytes, lists must be
+//! short, and nothing may nest deep.
 
-/// Elements in a list at most; a partition's longest list is its row groups' columns.
+/// The most elements in a list. A partition's longest list is the columns of a row group.
 const LIST_ELEMENTS_MAX: u64 = 1_024;
-/// Structs and lists inside one another at most.
+/// The deepest nesting of structs and lists.
 const DEPTH_MAX: u32 = 12;
 
 /// A walk over the bytes of one struct.
@@ -14,7 +15,7 @@ pub(super) struct Thrift<'a> {
     at: usize,
 }
 
-/// What a field or an element is.
+/// The type of a field or an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Bool,
@@ -30,7 +31,7 @@ pub(super) enum Kind {
 pub(super) type Refused = &'static str;
 
 impl Kind {
-    /// Sets and maps are none: Parquet has none of them.
+    /// Parquet uses no sets and no maps.
     fn of(nibble: u8) -> Result<Self, Refused> {
         Ok(match nibble {
             1 | 2 => Self::Bool,
@@ -50,7 +51,7 @@ impl<'a> Thrift<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// Bytes walked over so far.
+    /// Number of bytes read so far.
     pub fn walked(&self) -> usize {
         self.at
     }
@@ -63,12 +64,12 @@ impl<'a> Thrift<'a> {
 
     fn varint(&mut self) -> Result<u64, Refused> {
         let mut value = 0_u64;
-        for place in 0..10 {
+        for index in 0..10 {
             let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << (7 * place);
+            value |= u64::from(byte & 0x7f) << (7 * index);
             if byte & 0x80 == 0 {
-                // The tenth byte holds one bit alone.
-                return if place == 9 && byte > 1 {
+                // The tenth byte holds one bit only.
+                return if index == 9 && byte > 1 {
                     Err("a number that is too long")
                 } else {
                     Ok(value)
@@ -84,16 +85,17 @@ impl<'a> Thrift<'a> {
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
-    fn pass(&mut self, bytes: u64) -> Result<(), Refused> {
+    fn skip_bytes(&mut self, bytes: u64) -> Result<(), Refused> {
         let left = (self.bytes.len() - self.at) as u64;
         if bytes > left {
-            return Err("a text or number that ends behind the end");
+            return Err("a text or number that extends beyond the end");
         }
         self.at += bytes as usize;
         Ok(())
     }
 
-    /// The next field of a struct; `None` at its end. `last` is the number of the one before, 0 at the beginning.
+    /// The next field of a struct; `None` at its end. `last` is the number of the previous field, 0 at
+    /// the start.
     pub fn field(&mut self, last: &mut i16) -> Result<Option<(i16, Kind)>, Refused> {
         let byte = self.byte()?;
         if byte == 0 {
@@ -109,7 +111,7 @@ impl<'a> Thrift<'a> {
         Ok(Some((*last, Kind::of(byte & 0x0f)?)))
     }
 
-    /// The beginning of a list: how many elements, and of which kind.
+    /// The head of a list: the number of its elements, and their type.
     pub fn list(&mut self) -> Result<(u64, Kind), Refused> {
         let byte = self.byte()?;
         let elements = match byte >> 4 {
@@ -117,14 +119,14 @@ impl<'a> Thrift<'a> {
             short => u64::from(short),
         };
         let kind = Kind::of(byte & 0x0f)?;
-        // Decoders do not agree on how long a list of truth values is; a partition holds none.
+        // Decoders disagree on the length of a list of Booleans; a partition has no such list.
         if elements > LIST_ELEMENTS_MAX || kind == Kind::Bool {
             return Err("a list that no partition has");
         }
         Ok((elements, kind))
     }
 
-    /// Walks over a value.
+    /// Skips a value.
     pub fn skip(&mut self, kind: Kind) -> Result<(), Refused> {
         self.skip_at(kind, 0)
     }
@@ -135,12 +137,12 @@ impl<'a> Thrift<'a> {
         }
         match kind {
             Kind::Bool => Ok(()),
-            Kind::Byte => self.pass(1),
+            Kind::Byte => self.skip_bytes(1),
             Kind::Int => self.varint().map(drop),
-            Kind::Double => self.pass(8),
+            Kind::Double => self.skip_bytes(8),
             Kind::Binary => {
                 let bytes = self.varint()?;
-                self.pass(bytes)
+                self.skip_bytes(bytes)
             }
             Kind::List => {
                 let (elements, kind) = self.list()?;
@@ -162,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_behind_the_end_long_lists_and_deep_nests_are_refused() {
+    fn lengths_beyond_the_end_long_lists_and_deep_nesting_are_refused() {
         let walk = |bytes: &[u8]| Thrift::new(bytes).skip(Kind::Struct);
         assert_eq!(walk(&[0]), Ok(()));
         // Field 1, a number; field 2, a text of two bytes.

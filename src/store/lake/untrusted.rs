@@ -1,4 +1,4 @@
-//! A partition's file in memory, as a bundle carries it: looked over, read, believed only then.
+//! A partition from an untrusted file, such as a bundle: nothing in it is used before it is checked.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -21,21 +21,21 @@ use super::guard::{self, PARTITION_BYTES_MAX};
 use super::hash::RowHasher;
 use super::read::BATCH_ROWS;
 
-/// The longest name of a source or an exchange that is taken.
+/// The longest name of a source or an exchange.
 const NAME_BYTES_MAX: usize = 64;
-/// Sources in one partition at most.
+/// The most sources in one partition.
 pub(crate) const SOURCES_MAX: usize = 16;
 
-/// The bytes of a partition whose structure is sound. Its values are not looked at yet: [`check`](Self::check).
-pub(crate) struct Image {
+/// The bytes of a partition whose structure is checked. Its values aren't: see [`check`](Self::check).
+pub(crate) struct UntrustedPartition {
     bytes: Bytes,
     metadata: ArrowReaderMetadata,
     pub footer: Footer,
 }
 
-/// What a partition holds, found by reading all of it.
+/// What a partition holds, from reading all of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Contents {
+pub(crate) struct PartitionSummary {
     pub first: Timestamp,
     pub last: Timestamp,
     /// The lowest and the highest commit among the rows.
@@ -43,30 +43,30 @@ pub(crate) struct Contents {
     pub sources: BTreeSet<String>,
 }
 
-/// Why bytes are no sound partition.
-pub(crate) type Unsound = String;
+/// Why bytes are not a valid partition.
+pub(crate) type Invalid = String;
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread decodes bytes from elsewhere just now: a panic then is Parquet's answer to them, not a fault of the
-/// program.
+/// Whether this thread is decoding untrusted bytes. A panic then is how the Parquet reader reports
+/// invalid bytes, and not an internal error.
 pub(crate) fn is_guarded() -> bool {
     GUARDED.get()
 }
 
-/// Parquet's reader finds some faults by a panic, in bytes that were made to provoke one. That is an answer too.
-fn guarded<T>(read: impl FnOnce() -> Result<T, Unsound>) -> Result<T, Unsound> {
+/// Runs `read`, and turns a panic of the Parquet reader into an error. Forged bytes can provoke one.
+fn guarded<T>(read: impl FnOnce() -> Result<T, Invalid>) -> Result<T, Invalid> {
     GUARDED.set(true);
     let answer = catch_unwind(AssertUnwindSafe(read));
     GUARDED.set(false);
-    answer.unwrap_or_else(|_| Err("the Parquet reader cannot make sense of it".to_owned()))
+    answer.unwrap_or_else(|_| Err("the Parquet reader cannot read it".to_owned()))
 }
 
-impl Image {
-    /// Looks the bytes over and reads the footer.
-    pub fn open(bytes: Bytes) -> Result<Self, Unsound> {
+impl UntrustedPartition {
+    /// Checks the structure of the bytes and reads the footer.
+    pub fn open(bytes: Bytes) -> Result<Self, Invalid> {
         if bytes.len() as u64 > PARTITION_BYTES_MAX {
             return Err("it is larger than any partition".to_owned());
         }
@@ -97,16 +97,16 @@ impl Image {
         })
     }
 
-    /// The file as it stands.
+    /// The bytes of the file.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// Reads every row batch by batch.
+    /// Reads all rows, batch by batch.
     fn each(
         &self,
-        mut take: impl FnMut(&RecordBatch) -> Result<(), Unsound>,
-    ) -> Result<(), Unsound> {
+        mut take: impl FnMut(&RecordBatch) -> Result<(), Invalid>,
+    ) -> Result<(), Invalid> {
         guarded(|| {
             let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(
                 self.bytes.clone(),
@@ -122,8 +122,9 @@ impl Image {
         })
     }
 
-    /// Reads all of it: valid bars of the partition's year, each key once and in order, values as the footer's hash says.
-    pub fn check(&self, key: &PartitionKey) -> Result<Contents, Unsound> {
+    /// Reads and checks all rows: valid bars of the partition's year, each key once and in order, with
+    /// the row hash of the footer.
+    pub fn check(&self, key: &PartitionKey) -> Result<PartitionSummary, Invalid> {
         let year = crate::store::publish::year_range(key.year);
         let mut hasher = RowHasher::default();
         let (mut first, mut last) = (None, i64::MIN);
@@ -131,9 +132,7 @@ impl Image {
         let mut sources = BTreeSet::new();
         self.each(|batch| {
             let (bars, seqs) = columns(batch)?;
-            hasher
-                .update(batch)
-                .ok_or("its columns are of other types")?;
+            hasher.update(batch).ok_or("its columns have other types")?;
             for timestamp in bars.timestamps() {
                 if *timestamp <= last || !year.contains(*timestamp) {
                     return Err("its rows are not in order, unique and of its year".to_owned());
@@ -145,10 +144,13 @@ impl Image {
                 .iter()
                 .find_map(|bar| bar.check().err().map(|why| (bar, why)))
             {
-                return Err(format!("the row {} is no bar: {}", bad.0.timestamp, bad.1));
+                return Err(format!(
+                    "the row {} isn't a valid bar: {}",
+                    bad.0.timestamp, bad.1
+                ));
             }
             for seq in seqs {
-                let seq = u64::try_from(*seq).map_err(|_| "a row names no commit")?;
+                let seq = u64::try_from(*seq).map_err(|_| "a row has no valid commit number")?;
                 commits = (commits.0.min(seq), commits.1.max(seq));
             }
             sources_of(batch, &mut sources)
@@ -159,15 +161,15 @@ impl Image {
         if hasher.rows() != self.footer.rows || hasher.finish() != self.footer.row_hash {
             return Err("its values fail its hash".to_owned());
         }
-        // The footer's commit may be later than every row's: its rows may have been dropped since.
+        // The footer's commit may be later than those of all rows: dropped bars leave it there.
         if commits.0 == 0 || commits.1 > self.footer.commit_seq {
-            return Err("a row is of a commit that its footer does not know".to_owned());
+            return Err("a row has a later commit than its footer".to_owned());
         }
         let provenance = &self.footer.provenance;
         if !is_name(&provenance.exchange) {
-            return Err("its footer names no exchange".to_owned());
+            return Err("its footer has no valid exchange".to_owned());
         }
-        Ok(Contents {
+        Ok(PartitionSummary {
             first: Timestamp::from_micros(first),
             last: Timestamp::from_micros(last),
             commits,
@@ -176,18 +178,18 @@ impl Image {
     }
 
     /// The rows inside `range` of commits after `after_seq`.
-    pub fn rows(&self, range: TimeRange, after_seq: u64) -> Result<StagedRows, Unsound> {
+    pub fn rows(&self, range: TimeRange, after_seq: u64) -> Result<StagedRows, Invalid> {
         let mut rows = StagedRows::default();
         self.each(|batch| {
-            let part = StagedRows::from_batch(batch).ok_or("its columns are of other types")?;
+            let part = StagedRows::from_batch(batch).ok_or("its columns have other types")?;
             let timestamps = part.bars.timestamps();
             let end = timestamps.partition_point(|ts| *ts < range.end);
             let mut at = timestamps.partition_point(|ts| *ts < range.start);
             while at < end {
-                // Whole runs at a time: rows of one commit stand together.
-                let wanted = |place: usize| part.commit_seq[place] as u64 > after_seq;
+                // Whole runs at once: rows of one commit are next to each other.
+                let wanted = |row: usize| part.commit_seq[row] as u64 > after_seq;
                 let run = (at..end)
-                    .take_while(|place| wanted(*place) == wanted(at))
+                    .take_while(|row| wanted(*row) == wanted(at))
                     .count();
                 if wanted(at) {
                     rows.extend_from(&part, at..at + run);
@@ -200,34 +202,34 @@ impl Image {
     }
 }
 
-/// A name that may stand in a catalog and on a terminal.
+/// Whether a name may be in a catalog and on a terminal.
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(char::is_control)
 }
 
-/// Bars and commits of a batch whose columns are all there and full.
-fn columns(batch: &RecordBatch) -> Result<(Bars, &[i64]), Unsound> {
+/// Bars and commits of a batch that has a value wherever every bar must have one.
+fn columns(batch: &RecordBatch) -> Result<(Bars, &[i64]), Invalid> {
     let schema = scan_schema();
     let mut columns = schema.fields().iter().zip(batch.columns());
     let full = columns.all(|(field, array)| field.is_nullable() || array.logical_null_count() == 0);
     match (bars_from_batch(batch), commit_seqs(batch)) {
         (Some(bars), Some(seqs)) if full => Ok((bars, seqs)),
-        _ => Err("its columns are of other types".to_owned()),
+        _ => Err("its columns have other types".to_owned()),
     }
 }
 
-/// Adds the sources that rows of the batch have.
-fn sources_of(batch: &RecordBatch, sources: &mut BTreeSet<String>) -> Result<(), Unsound> {
-    let types = "its columns are of other types";
+/// Adds the sources of the batch's rows to `sources`.
+fn sources_of(batch: &RecordBatch, sources: &mut BTreeSet<String>) -> Result<(), Invalid> {
+    let types = "its columns have other types";
     let (keys, names) = crate::store::columns::sources(batch).ok_or(types)?;
     for run in keys.chunk_by(|a, b| a == b) {
         let name = names.value(usize::try_from(run[0]).map_err(|_| types)?);
         if !is_name(name) {
-            return Err("a row names no source".to_owned());
+            return Err("a row has no valid source".to_owned());
         }
         if !sources.contains(name) {
             if sources.len() == SOURCES_MAX {
-                return Err("it names more sources than any partition".to_owned());
+                return Err("it has more sources than a partition can have".to_owned());
             }
             sources.insert(name.to_owned());
         }
