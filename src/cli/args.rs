@@ -16,21 +16,22 @@ use super::log::{LogFormat, LogLevel};
 use crate::model::{DateRange, Ticker, TypedDate};
 use crate::store::SeriesRow;
 
-/// Options that stand before or after the command.
+/// Options that can be given before or after the command.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Globals {
-    /// Folder of the staging store [default: data/staging, and data/demo with --provider demo]. Example: --store /data/bars
+    /// Folder of the store [default: data/staging, or data/demo for demo bars]
     #[arg(long, global = true, value_name = "DIR", env = "BACKFILL_STORE", hide_env_values = true,
           value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub store: Option<PathBuf>,
 
-    /// Folder of calendar files laid over the built-in ones, after those in the folder calendars of the store. Example:
-    /// --calendar-dir ./calendars
+    /// Folder of calendar files that replace built-in ones
+    ///
+    /// Calendars in the store's folder `calendars` are always read; these win over them.
     #[arg(long, global = true, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub calendar_dir: Option<PathBuf>,
 
-    /// How much is told: DEBUG, INFO, WARNING or ERROR, in any case. Example: --log-level debug
+    /// Log level: DEBUG, INFO, WARNING or ERROR
     #[arg(
         long,
         global = true,
@@ -41,25 +42,29 @@ pub struct Globals {
     )]
     pub log_level: LogLevel,
 
-    /// Lines for people, or one JSON object a line. Example: --log-format json
+    /// Log lines as text, or as one JSON object per line
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
-    /// Writes the run's summary as JSON to FILE, or to standard output without =FILE. Example: --summary-json=run.json
+    /// Write a summary of the command as JSON, to FILE or standard output
+    ///
+    /// Failed and interrupted runs write it too. Example: --summary-json=run.json
     #[arg(long, global = true, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     pub summary_json: Option<SummaryTarget>,
 
-    /// No progress bars (there are none without a terminal anyway). Example: --no-progress
+    /// Hide progress bars
+    ///
+    /// Without a terminal there are none.
     #[arg(long, global = true)]
     pub no_progress: bool,
 
-    /// No progress bars; only warnings and errors. Example: -q
+    /// Print only warnings and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
 }
 
 impl Globals {
-    /// How much is logged, `-q` taken into account.
+    /// The log level, with `--quiet` taken into account.
     #[must_use]
     pub fn level(&self) -> LogLevel {
         if self.quiet {
@@ -69,7 +74,7 @@ impl Globals {
         }
     }
 
-    /// Whether progress bars are wanted.
+    /// Whether progress bars may be shown.
     #[must_use]
     pub fn progress(&self) -> bool {
         !self.quiet && !self.no_progress && self.level() <= LogLevel::Info
@@ -96,7 +101,7 @@ impl FromStr for SummaryTarget {
     }
 }
 
-/// A file or folder that the command writes. Every other path on the command line is one that it reads.
+/// A file or folder that the command writes. It reads every other path on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputArg(pub PathBuf);
 
@@ -116,7 +121,8 @@ impl ValueParserFactory for OutputArg {
     }
 }
 
-/// Files and folders that a command line reads: every path typed but the store's, and those that are read unasked.
+/// The files and folders that a command reads: every path typed except the store's and outputs, and
+/// those that are read by default.
 pub(super) fn inputs(matches: &ArgMatches) -> Vec<PathBuf> {
     let mut inputs = vec![PathBuf::from(".env")];
     if matches!(matches.subcommand_name(), Some("specific" | "concurrent")) {
@@ -125,7 +131,7 @@ pub(super) fn inputs(matches: &ArgMatches) -> Vec<PathBuf> {
     let mut level = Some(matches);
     while let Some(matches) = level {
         for id in matches.ids().filter(|id| *id != "store") {
-            // Ids of other types, those of groups of options among them, are no paths.
+            // An id of another type fails here, as those of groups of options do.
             let paths = matches.try_get_many::<PathBuf>(id.as_str());
             inputs.extend(paths.ok().flatten().into_iter().flatten().cloned());
         }
@@ -134,21 +140,25 @@ pub(super) fn inputs(matches: &ArgMatches) -> Vec<PathBuf> {
     inputs
 }
 
-/// Which part of what is staged a command works on.
+/// The dates that a command works on.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Range")]
 pub struct RangeArgs {
-    /// First day, inclusive, exchange-local: DDMMYY or YYYY-MM-DD [default: the first there is]. Example: --start 040325
+    /// First day, inclusive and exchange-local [default: the first with bars]
+    ///
+    /// Formats: YYYY-MM-DD or DDMMYY. Example: --start 2025-03-04
     #[arg(long, value_name = "DATE")]
     pub start: Option<TypedDate>,
 
-    /// Last day, inclusive, exchange-local: DDMMYY or YYYY-MM-DD [default: the last there is]. Example: --end 2025-03-31
+    /// Last day, inclusive and exchange-local [default: the last with bars]
+    ///
+    /// Formats: YYYY-MM-DD or DDMMYY. Example: --end 2025-03-31
     #[arg(long, value_name = "DATE")]
     pub end: Option<TypedDate>,
 }
 
 impl RangeArgs {
-    /// The dates typed, checked to be in order (code 2). Either end may be open.
+    /// The dates typed, refused if they are out of order. Either end may be open.
     pub fn resolve(&self) -> Result<(Option<NaiveDate>, Option<NaiveDate>), CliError> {
         let (start, end) = (self.start.map(|date| date.0), self.end.map(|date| date.0));
         if let (Some(start), Some(end)) = (start, end) {
@@ -158,7 +168,7 @@ impl RangeArgs {
     }
 }
 
-/// Which tickers a command works on.
+/// The tickers that a command works on.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Range")]
 pub struct TickerArgs {
@@ -170,7 +180,7 @@ pub struct TickerArgs {
 }
 
 impl TickerArgs {
-    /// The tickers typed, checked (code 2) and not looked up yet.
+    /// The tickers typed, refused if one isn't valid. The store isn't needed yet.
     pub fn resolve(&self) -> Result<TypedTickers, CliError> {
         TypedTickers::new(&self.tickers)
     }
@@ -198,7 +208,7 @@ struct TypedTicker {
 }
 
 impl TypedTickers {
-    /// Reads the arguments of `--tickers`.
+    /// Parses the arguments of `--tickers`.
     pub fn new(typed: &[String]) -> Result<Self, CliError> {
         let mut arguments = Vec::new();
         for typed in typed {
@@ -212,13 +222,13 @@ impl TypedTickers {
             });
         }
         if !arguments.is_empty() && arguments.iter().all(|typed| typed.listed.is_empty()) {
-            return Err(CliError::usage("--tickers names no ticker"));
+            return Err(CliError::usage("--tickers is empty"));
         }
         Ok(Self(arguments))
     }
 
-    /// The tickers meant, each once, in the order typed; empty where none was typed. `staged` is asked only where an
-    /// argument can be read in two ways.
+    /// The tickers meant, each once, in the order typed; empty if none was typed. `staged` is called
+    /// only if an argument has two meanings.
     pub fn among(
         &self,
         staged: impl FnOnce() -> Result<Vec<SeriesRow>, CliError>,
@@ -243,7 +253,7 @@ impl TypedTickers {
         })
     }
 
-    /// Every ticker that an argument can mean: for bars that are not staged yet.
+    /// Every ticker that an argument can mean, for bars that aren't stored yet.
     #[must_use]
     pub fn either(&self) -> Vec<Ticker> {
         let mut tickers = self.each(|typed| &typed.listed);

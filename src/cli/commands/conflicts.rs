@@ -1,4 +1,4 @@
-//! `conflicts`: the ledger of bars that were offered with other values than the staged ones.
+//! `conflicts`: lists bars that were offered with other values than the stored ones.
 
 use std::io::{self, Write};
 
@@ -13,15 +13,19 @@ use crate::cli::table::{self, Table};
 use crate::model::{Bar, Interval};
 use crate::store::ConflictRow;
 
-/// Show bars that were offered with other values than the staged ones. Example: backfill conflicts --tickers AAPL
+/// List bars that were offered with other values than the stored ones
 ///
-/// A line a bar and run: what differed, from the staged to the offered value, and what came of it.
+/// One row per bar and run, with what was done about it. The table shows only values that differ, the
+/// other formats all of them.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill conflicts --tickers AAPL
+  backfill conflicts --format parquet > conflicts.parquet")]
 pub struct Args {
     #[command(flatten)]
     output: FormatArg,
 
-    /// Only bars of N minutes. Example: --interval 1
+    /// List only bars of N minutes
     #[arg(long, value_name = "N", help_heading = "Range")]
     interval: Option<Interval>,
 

@@ -1,4 +1,4 @@
-//! `drop`: staged bars and their coverage, removed on purpose.
+//! `drop`: deletes stored bars and their coverage.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -11,11 +11,14 @@ use crate::model::{Interval, SeriesKey, Ticker};
 use crate::report::ExitStatus;
 use crate::store::{Error, Reader};
 
-/// Remove staged bars and their coverage, as after a wrong time zone. Example: backfill drop --tickers AAPL --start 040325 --end 050325
+/// Delete stored bars and their coverage
 ///
-/// Files that were exported and tables that were synced keep what they have. An argument
-/// with a space and no comma is one ticker: --tickers 'A B' deletes the ticker A B.
+/// For bars that were stored by mistake, as with a wrong time zone. Exported files and synced tables
+/// keep their bars. An argument with a space and no comma is one ticker: --tickers 'A B' deletes the
+/// ticker A B.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill drop --tickers AAPL --start 2025-03-04 --end 2025-03-05")]
 pub struct Args {
     #[command(flatten)]
     tickers: TickerArgs,
@@ -23,11 +26,11 @@ pub struct Args {
     #[command(flatten)]
     range: RangeArgs,
 
-    /// Only bars of N minutes. Example: --interval 1
+    /// Delete only bars of N minutes
     #[arg(long, value_name = "N", help_heading = "Range")]
     interval: Option<Interval>,
 
-    /// Do not ask. Example: --yes
+    /// Skip the confirmation prompt
     #[arg(long)]
     yes: bool,
 }
@@ -36,7 +39,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let typed = args.tickers.resolve()?;
     if typed.is_empty() {
         return Err(
-            CliError::usage("drop needs --tickers").hint("name the tickers whose bars are to go")
+            CliError::usage("drop needs --tickers").hint("name the tickers to delete")
         );
     }
     let (start, end) = args.range.resolve()?;
@@ -64,7 +67,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
                 .is_none_or(|interval| one.key.interval == interval)
     });
     if chosen.is_empty() {
-        tracing::warn!("no bars or coverage of these tickers are stored; nothing was removed");
+        tracing::warn!("no bars or coverage of these tickers are stored; nothing was deleted");
         return Ok(Outcome::Done);
     }
     // All ranges before the first removal: an unknown exchange removes nothing.
@@ -74,7 +77,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| CliError::of(ExitStatus::Failed, &error))?;
     if !args.yes && !confirmed(&chosen)? {
-        return Err(CliError::failed("nothing was removed"));
+        return Err(CliError::failed("nothing was deleted"));
     }
     let run = store.begin_run("drop", context.started_at())?;
     for (one, range) in chosen.into_iter().zip(ranges) {
@@ -86,14 +89,14 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// A series that has bars, or was asked for.
+/// A series that has bars or coverage.
 struct Known {
     key: SeriesKey,
     exchange: String,
     rows: u64,
 }
 
-/// The series that have bars, and those that have only coverage.
+/// Every series that has bars or coverage.
 fn known(reader: &Reader) -> Result<Vec<Known>, Error> {
     let mut known: Vec<Known> = (reader.series()?.into_iter())
         .map(|row| Known {
@@ -121,12 +124,12 @@ fn confirmed(chosen: &[Known]) -> Result<bool, CliError> {
     let rows: u64 = chosen.iter().map(|one| one.rows).sum();
     if !io::stdin().is_terminal() {
         return Err(CliError::usage(
-            "drop asks before it removes bars, and there is no terminal to ask on",
+            "drop asks for confirmation, and standard input isn't a terminal",
         )
-        .hint("--yes removes them without asking"));
+        .hint("--yes skips the confirmation"));
     }
     eprint!(
-        "remove staged bars of {} series ({rows} rows at most)? [y/N] ",
+        "delete stored bars of {} series (at most {rows} rows)? [y/N] ",
         chosen.len()
     );
     let mut answer = String::new();

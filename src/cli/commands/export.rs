@@ -1,4 +1,4 @@
-//! `export`: staged bars to files.
+//! `export`: writes stored bars to files.
 
 use std::collections::BTreeSet;
 
@@ -13,36 +13,50 @@ use crate::model::{Interval, Ticker};
 use crate::report::{Event, ExitStatus, Observer};
 use crate::store::SeriesRow;
 
-/// Longest bars that can be made from one-minute bars, in minutes: a day.
+/// The longest bars that can be made from one-minute bars, in minutes: one day.
 const RESAMPLE_MINUTES_MAX: u16 = 1440;
 
-/// Write staged bars to files. Example: backfill export --to exports/ --partition-by ticker,year
+/// Write stored bars to files
 ///
-/// Files hold ticker, timestamp, open, high, low, close, volume, vwap and trades (a CSV the last two only where any bar has
-/// them), sorted by ticker and timestamp. They are written beside their place and renamed: a reader never sees half a file.
-/// An export to a folder replaces what an earlier export wrote there, and nothing else; a second one at the same time is refused.
+/// Files hold ticker, timestamp, open, high, low, close, volume, vwap and trades (in CSV, the last two
+/// only if any bar has them), sorted by ticker and timestamp. They are written under another name and
+/// renamed, so a reader never sees half a file. An export to a folder replaces the files of an earlier
+/// export there, and nothing else. Two exports to one folder at the same time are refused.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill export --to bars.parquet
+  backfill export --to exports/ --partition-by ticker,year
+  backfill export --to - --tickers AAPL --resample 15 | head")]
 pub struct Args {
-    /// A folder, a file (.parquet, .csv or .arrow), or - for standard output; a pipe or a device is written to directly.
-    /// Example: --to bars.parquet
+    /// File or folder to write, or - for standard output
+    ///
+    /// A file ends in .parquet, .csv or .arrow. A name without an ending, or that ends in a slash, is a
+    /// folder. Example: --to bars.parquet
     #[arg(long, value_name = "DIR|FILE|-", help_heading = "Output")]
     to: OutputArg,
 
-    /// parquet, csv or arrow [default: by the ending of FILE; parquet in a folder, csv to standard output]. Example: --format csv
+    /// File format: parquet, csv or arrow
+    ///
+    /// By default the ending of FILE decides; parquet in a folder, csv to standard output.
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     format: Option<Format>,
 
-    /// Divide a folder's files, hive-style, by ticker, year (UTC) or ticker,year; none makes one file [default: none].
-    /// Example: --partition-by ticker,year
+    /// Split a folder into Hive partitions: ticker, year, ticker,year or none [default: none]
+    ///
+    /// Years are UTC years. Example: --partition-by ticker,year
     #[arg(long, value_name = "KEYS", help_heading = "Output")]
     partition_by: Option<PartitionBy>,
 
-    /// Make bars of N minutes from the one-minute bars, from each session's open on. Bars outside sessions are made too, on
-    /// a grid that ends at the open and starts again at the close. Example: --resample 15
+    /// Combine one-minute bars into bars of N minutes
+    ///
+    /// Bars start at each session's open. Outside sessions the grid ends at the open and starts again at
+    /// the close.
     #[arg(long, value_name = "N", help_heading = "Output", value_parser = clap::value_parser!(u16).range(2..=i64::from(RESAMPLE_MINUTES_MAX)))]
     resample: Option<u16>,
 
-    /// Length of the bars in minutes: 1, 5, 15, 30 or 60; needed where several are staged. Example: --interval 1
+    /// Export bars of N minutes: 1, 5, 15, 30 or 60
+    ///
+    /// Required if the store has several.
     #[arg(long, value_name = "N", help_heading = "Range")]
     interval: Option<Interval>,
 
@@ -109,8 +123,8 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// What `--to` names: standard output, a pipe or a device, a folder (one that exists, ends in a slash, or has no ending), or
-/// a file.
+/// What `--to` names: standard output, a folder (it exists, ends in a slash, or has no ending), or a
+/// file, which can be a pipe or a device.
 fn target(
     context: &Context,
     to: &OutputArg,
@@ -130,26 +144,26 @@ fn target(
     let file = context.output_file(to)?;
     let format = format.map_or_else(|| file.format(), Ok).map_err(|error| {
         CliError::from(error)
-            .hint("--format tells the format of a file; a folder's name ends in a slash")
+            .hint("--format sets the format of a file; the name of a folder ends in a slash")
     })?;
     Ok((Target::File(file), format))
 }
 
-/// The interval to read: longer bars are made from one-minute bars only.
+/// The interval to read: one-minute bars if longer ones are made from them.
 fn staged_interval(
     interval: Option<Interval>,
     resample: Option<u16>,
 ) -> Result<Option<Interval>, CliError> {
     match (interval, resample) {
         (Some(interval), Some(_)) if interval != Interval::M1 => Err(CliError::usage(
-            "--resample makes longer bars from one-minute bars, not from longer ones",
+            "--resample combines one-minute bars, not longer ones",
         )),
         (_, Some(_)) => Ok(Some(Interval::M1)),
         (interval, None) => Ok(interval),
     }
 }
 
-/// The series asked for, all of one interval.
+/// The series to export, all of one interval.
 fn chosen(
     mut series: Vec<SeriesRow>,
     tickers: &[Ticker],
@@ -164,10 +178,10 @@ fn chosen(
                 let listed: Vec<String> =
                     intervals.iter().map(|i| i.minutes().to_string()).collect();
                 return Err(CliError::usage(format!(
-                    "bars of {} minutes are staged",
+                    "the store has bars of {} minutes",
                     listed.join(" and ")
                 ))
-                .hint("--interval N says which"));
+                .hint("--interval N selects one"));
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::store::{OpenOptions, is_there};
   backfill bundle apply monday.tar
   backfill bundle apply tuesday.tar --on-conflict update")]
 pub struct Args {
-    /// The bundle. Example: bars.tar
+    /// The bundle
     #[arg(value_name = "FILE")]
     file: PathBuf,
 

@@ -25,22 +25,24 @@ use crate::store::OpenOptions;
   backfill bundle create tuesday.tar --since monday.tar
   backfill bundle create - | ssh gate 'cat > bars.tar'")]
 pub struct Args {
-    /// The file, or - for standard output. Example: bars.tar
+    /// File to write, or - for standard output
     #[arg(value_name = "FILE")]
     file: OutputArg,
 
-    /// Only bars committed after another bundle of this store. Example: --since monday.tar
+    /// Include only bars committed after another bundle of this store
     ///
     /// Tickers, interval and dates are those of that bundle. A bundle removes nothing: bars dropped
-    /// since then stay in the other store.
+    /// since then stay in the other store. Example: --since monday.tar
     #[arg(long, value_name = "BUNDLE", help_heading = "Range")]
     since: Option<PathBuf>,
 
-    /// Tickers, with commas between them [default: all]. Example: --tickers AAPL,MSFT
+    /// Tickers, separated by commas [default: all]
+    ///
+    /// Example: --tickers AAPL,MSFT
     #[arg(long, value_name = "TICKERS", num_args = 1, help_heading = "Range")]
     tickers: Vec<String>,
 
-    /// Only bars of N minutes. Example: --interval 1
+    /// Include only bars of N minutes
     #[arg(long, value_name = "N", help_heading = "Range")]
     interval: Option<Interval>,
 

@@ -14,7 +14,7 @@ use crate::cli::error::CliError;
 /// `bundle create` printed. Needs no store.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The bundle. Example: bars.tar
+    /// The bundle
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
