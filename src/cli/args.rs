@@ -48,7 +48,9 @@ pub struct Globals {
 
     /// Write a summary of the command as JSON, to FILE or standard output
     ///
-    /// Failed and interrupted runs write it too. Example: --summary-json=run.json
+    /// Failed and interrupted runs write it too.
+    ///
+    /// Example: --summary-json=run.json
     #[arg(long, global = true, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     pub summary_json: Option<SummaryTarget>,
 
@@ -146,13 +148,17 @@ pub(super) fn inputs(matches: &ArgMatches) -> Vec<PathBuf> {
 pub struct RangeArgs {
     /// First day, inclusive and exchange-local [default: the first with bars]
     ///
-    /// Formats: YYYY-MM-DD or DDMMYY. Example: --start 2025-03-04
+    /// Formats: YYYY-MM-DD or DDMMYY.
+    ///
+    /// Example: --start 2025-03-04
     #[arg(long, value_name = "DATE")]
     pub start: Option<TypedDate>,
 
     /// Last day, inclusive and exchange-local [default: the last with bars]
     ///
-    /// Formats: YYYY-MM-DD or DDMMYY. Example: --end 2025-03-31
+    /// Formats: YYYY-MM-DD or DDMMYY.
+    ///
+    /// Example: --end 2025-03-31
     #[arg(long, value_name = "DATE")]
     pub end: Option<TypedDate>,
 }
@@ -174,7 +180,9 @@ impl RangeArgs {
 pub struct TickerArgs {
     /// Tickers, separated by spaces or commas [default: all]
     ///
-    /// Quote a ticker that contains a space. Example: --tickers AAPL MSFT
+    /// Quote a ticker that contains a space.
+    ///
+    /// Example: --tickers AAPL MSFT
     #[arg(long, value_name = "TICKER", num_args = 1..)]
     pub tickers: Vec<String>,
 }

@@ -54,9 +54,9 @@ impl From<LogLevel> for LevelFilter {
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain lines
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line
     Json,
 }
 

@@ -1,4 +1,4 @@
-//! The command line: the only part that prints, reads the environment and the clock, and exits.
+//! The command line, the only part that prints, reads the environment and the clock, and exits.
 //!
 //! ```text
 //! .env, environment, flags ─> Args ─> command ─> use case ─> RunReport ─┐
@@ -42,7 +42,7 @@ use crate::report::ExitStatus;
 use context::Context;
 use terminal::Terminal;
 
-/// Get OHLCV bars onto your own disk first, and anywhere else second.
+/// Download, store and query intraday market bars on your own machine
 #[derive(Parser)]
 #[command(name = "backfill", version = "", max_term_width = 100, after_help = after_help())]
 pub struct Args {
@@ -58,7 +58,7 @@ fn after_help() -> String {
     let codes =
         ExitStatus::ALL.map(|status| format!("  {:>3}  {}", status.code(), status.meaning()));
     format!(
-        "Settings come from options, then the environment, then .env in the working folder.\n\
+        "Settings come from options, then the environment, then the file .env.\n\
          Data goes to standard output, everything else to standard error.\n\n\
          Exit codes (the first of 130, 1, 5, 3, 4 wins):\n{}",
         codes.join("\n")
@@ -70,7 +70,7 @@ fn after_help() -> String {
 pub fn main() -> ExitCode {
     system::prepare();
     std::panic::set_hook(Box::new(|fault| {
-        // Caught where it happens, and told there as what it is: bytes that are no partition.
+        // Already handled where the partition is decoded, as an invalid partition: don't print it.
         if crate::bundle::is_guarded() {
             tracing::debug!("{fault}");
             return;
@@ -87,18 +87,19 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> ExitStatus {
-    // Before anything reads the environment, and before any thread begins.
+    // Before anything reads the environment, and before any thread starts.
     let env_file = load_env_file();
     let typed = commands::typed(std::env::args_os());
-    let matches = match Args::command().try_get_matches_from(typed) {
+    let mut parser = Args::command();
+    let matches = match parser.try_get_matches_from_mut(&typed) {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => return version::print(),
-        Err(error) => return usage::report(&error),
+        Err(error) => return usage::report(&error, &parser, &typed),
     };
     let command = matches.subcommand_name().unwrap_or_default().to_owned();
     let args = match Args::from_arg_matches(&matches) {
         Ok(args) => args,
-        Err(error) => return usage::report(&error),
+        Err(error) => return usage::report(&error, &parser, &typed),
     };
     let terminal = Arc::new(Terminal::new(args.globals.progress()));
     log::start(
@@ -119,7 +120,7 @@ fn run() -> ExitStatus {
     exit::finish(&context, result)
 }
 
-/// Adds what `.env` in the working folder says to the environment, where that does not say otherwise.
+/// Adds the variables of `.env` in the working folder to the environment. Variables that are set win.
 fn load_env_file() -> Result<(), String> {
     match dotenvy::from_path(".env") {
         Ok(()) => Ok(()),
@@ -127,7 +128,7 @@ fn load_env_file() -> Result<(), String> {
         Err(dotenvy::Error::Io(error)) => Err(format!(".env could not be read: {error}")),
         // Not the line itself: it may hold a key.
         Err(_) => {
-            Err(".env has a line that is not NAME=value; it and what follows it is not read".into())
+            Err(".env has a line that isn't NAME=value; this line and the rest aren't read".into())
         }
     }
 }

@@ -17,7 +17,9 @@ use crate::sync::{self, Address, Error, Seen, Settings, StoreSource};
 /// The option, for commands that stage bars.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct PushArgs {
-    /// Push what was staged to Postgres when the run ends, by DATABASE_URL and with the run's --on-conflict. Example: --sync
+    /// Sync to Postgres when the run ends
+    ///
+    /// The database is that of DATABASE_URL, the policy the run's --on-conflict.
     #[arg(long, help_heading = "Output")]
     pub sync: bool,
 }

@@ -1,88 +1,118 @@
-//! Wrong command lines, in the same two lines as every other error.
+//! Wrong command lines, reported in two lines like every other error.
 
+use std::error::Error;
+use std::ffi::OsString;
 use std::io::Write;
 
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::report::ExitStatus;
 use crate::secret::{HIDDEN, may_hold_password};
 
-/// Prints what clap made of the command line, and returns the exit status: help goes to standard output, errors to
-/// standard error.
-pub(super) fn report(error: &clap::Error) -> ExitStatus {
+/// Prints the help that was asked for, or why the command line `typed` is wrong. Help goes to standard
+/// output, errors to standard error.
+pub(super) fn report(error: &clap::Error, command: &Command, typed: &[OsString]) -> ExitStatus {
     match error.kind() {
         ErrorKind::DisplayHelp => {
             let _ = error.print();
-            ExitStatus::Ok
+            return ExitStatus::Ok;
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
-            ExitStatus::Usage
         }
         _ => {
-            let (message, hint) = split(&without_secrets(error));
+            let (message, hint) = (message(error), hint(error, &path(command, typed)));
             let _ = writeln!(std::io::stderr(), "error: {message}\nhint: {hint}");
-            ExitStatus::Usage
+        }
+    }
+    ExitStatus::Usage
+}
+
+fn message(error: &clap::Error) -> String {
+    let of = |kind| shown(error, kind);
+    let argument = of(ContextKind::InvalidArg).unwrap_or_default();
+    let value = of(ContextKind::InvalidValue).unwrap_or_default();
+    match error.kind() {
+        ErrorKind::UnknownArgument => format!("unexpected argument '{argument}' found"),
+        ErrorKind::InvalidSubcommand => {
+            let name = of(ContextKind::InvalidSubcommand).unwrap_or_default();
+            format!("unknown command '{name}'")
+        }
+        ErrorKind::MissingRequiredArgument => format!("missing {argument}"),
+        ErrorKind::ArgumentConflict => match of(ContextKind::PriorArg) {
+            Some(prior) if prior != argument => {
+                format!("'{argument}' cannot be used with '{prior}'")
+            }
+            _ => format!("'{argument}' is given more than once"),
+        },
+        ErrorKind::InvalidValue if value.is_empty() => format!("'{argument}' needs a value"),
+        ErrorKind::InvalidValue => {
+            let valid = of(ContextKind::ValidValue).unwrap_or_default();
+            format!("invalid value '{value}' for '{argument}' (valid: {valid})")
+        }
+        ErrorKind::ValueValidation => {
+            let reason = error.source().map(ToString::to_string).unwrap_or_default();
+            let reason = without_secret(error, &reason);
+            format!("invalid value '{value}' for '{argument}': {reason}")
+        }
+        ErrorKind::NoEquals => format!("'{argument}' needs an equals sign before its value"),
+        kind => {
+            let reason = kind.as_str().unwrap_or("wrong command line");
+            match argument.is_empty() {
+                true => reason.to_owned(),
+                false => format!("{reason}: '{argument}'"),
+            }
         }
     }
 }
 
-/// What clap says, without the values typed that may hold a password: an address in the wrong
-/// place.
-fn without_secrets(error: &clap::Error) -> String {
-    let mut rendered = error.to_string();
-    let typed = [
-        ContextKind::InvalidArg,
-        ContextKind::InvalidSubcommand,
-        ContextKind::InvalidValue,
+fn hint(error: &clap::Error, path: &str) -> String {
+    let suggested = [
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedValue,
     ];
-    for value in typed.into_iter().filter_map(|kind| error.get(kind)) {
-        let ContextValue::String(value) = value else {
-            continue;
-        };
-        if may_hold_password(value) {
-            // Our own messages quote it once more.
-            let quoted = format!("{value:?}");
-            rendered = rendered.replace(quoted.trim_matches('"'), HIDDEN);
-            rendered = rendered.replace(value.as_str(), HIDDEN);
-        }
+    if let Some(suggested) = suggested.into_iter().find_map(|kind| shown(error, kind)) {
+        return format!("did you mean '{suggested}'?");
     }
-    rendered
+    if error.kind() == ErrorKind::UnknownArgument && path == "backfill query" {
+        return "SQL that begins with a comment is given after `--`".to_owned();
+    }
+    format!("`{path} --help` lists the options")
 }
 
-/// One line why and one line what to do, out of clap's paragraphs.
-fn split(rendered: &str) -> (String, String) {
-    let mut message = String::new();
-    let mut hint = None;
-    let mut usage = None;
-    for line in rendered.lines() {
-        let text = line.trim();
-        if let Some(first) = text.strip_prefix("error: ") {
-            first.clone_into(&mut message);
-        } else if let Some(tip) = text.strip_prefix("tip: ") {
-            hint.get_or_insert_with(|| tip.to_owned());
-        } else if let Some(line) = text.strip_prefix("Usage: ") {
-            usage.get_or_insert_with(|| line.to_owned());
-        } else if text.is_empty() || text.starts_with("For more information") || usage.is_some() {
-        } else if hint.is_none() {
-            // Continuations: missing arguments one a line, or the list of possible values.
-            message.push(' ');
-            message.push_str(text);
+/// What clap knows of the error, without values that may hold a password.
+fn shown(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind)? {
+        ContextValue::String(text) if may_hold_password(text) => Some(HIDDEN.to_owned()),
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(texts) => Some(texts.join(", ")),
+        _ => None,
+    }
+}
+
+/// A message that may quote the value, without the value if that may hold a password.
+fn without_secret(error: &clap::Error, message: &str) -> String {
+    match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) if may_hold_password(value) => {
+            let quoted = format!("{value:?}");
+            let message = message.replace(quoted.trim_matches('"'), HIDDEN);
+            message.replace(value.as_str(), HIDDEN)
+        }
+        _ => message.to_owned(),
+    }
+}
+
+/// The command and its subcommand as typed: `backfill bundle create`.
+fn path(command: &Command, typed: &[OsString]) -> String {
+    let mut path = command.get_name().to_owned();
+    let mut level = command;
+    for word in typed.iter().skip(1) {
+        if let Some(command) = level.find_subcommand(word) {
+            path = format!("{path} {}", command.get_name());
+            level = command;
         }
     }
-    let command = usage.as_deref().map_or("backfill", |usage| {
-        let end = usage.find(['[', '<', '-']).unwrap_or(usage.len());
-        // `backfill inject-csv …`: a command's name may hold a hyphen, an option begins with one.
-        let end = usage
-            .find(" -")
-            .unwrap_or(usage.len())
-            .min(if usage[..end].ends_with(' ') {
-                end
-            } else {
-                usage.len()
-            });
-        usage[..end].trim()
-    });
-    let help = format!("`{command} --help` tells what can be given");
-    (message, hint.unwrap_or(help))
+    path
 }

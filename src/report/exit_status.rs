@@ -35,11 +35,7 @@ impl ExitStatus {
     const fn row(self) -> (u8, &'static str, &'static str) {
         match self {
             Self::Ok => (0, "ok", "done, even if some tickers had no data"),
-            Self::Failed => (
-                1,
-                "failed",
-                "could not continue (store, provider key, database), or a verification failed",
-            ),
+            Self::Failed => (1, "failed", "could not continue, or a verification failed"),
             Self::Usage => (2, "failed", "the command line is wrong"),
             Self::Partial => (
                 3,

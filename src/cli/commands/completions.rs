@@ -1,4 +1,4 @@
-//! `completions`: what a shell needs to complete this program's command lines.
+//! `completions`: a shell's script that completes command lines.
 
 use std::io::Write;
 
@@ -8,10 +8,12 @@ use clap_complete::Shell;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 
-/// Print completions for a shell. Example: backfill completions bash > /etc/bash_completion.d/backfill
+/// Print a completion script for a shell
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill completions bash > /etc/bash_completion.d/backfill")]
 pub struct Args {
-    /// The shell
+    /// Shell to complete for
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }

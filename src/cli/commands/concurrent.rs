@@ -1,4 +1,4 @@
-//! `concurrent`: a range of dates, many tickers at once.
+//! `concurrent`: downloads a range of dates, several requests at a time.
 
 use std::num::NonZeroUsize;
 
@@ -6,13 +6,16 @@ use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::fetch::{self, FetchArgs, Width};
 
-/// Backfill a range of dates, many tickers at once. Example: backfill concurrent --start 010125 --end 310125 --threads 8
+/// Download a range of dates, several requests at a time
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill concurrent --start 2025-01-01 --end 2025-01-31 --tickers-file sp500.json --threads 8
+  backfill concurrent --since-last --rate 750")]
 pub struct Args {
     #[command(flatten)]
     fetch: FetchArgs,
 
-    /// Requests in flight at most, over as many tickers. Example: --threads 8
+    /// Maximum requests in flight, for as many tickers
     #[arg(long, value_name = "N", default_value = "6", help_heading = "Provider")]
     threads: NonZeroUsize,
 }

@@ -38,9 +38,7 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let typed = args.tickers.resolve()?;
     if typed.is_empty() {
-        return Err(
-            CliError::usage("drop needs --tickers").hint("name the tickers to delete")
-        );
+        return Err(CliError::usage("drop needs --tickers").hint("name the tickers to delete"));
     }
     let (start, end) = args.range.resolve()?;
     let mut out = context.stdout()?;

@@ -31,7 +31,9 @@ pub struct Args {
     /// File or folder to write, or - for standard output
     ///
     /// A file ends in .parquet, .csv or .arrow. A name without an ending, or that ends in a slash, is a
-    /// folder. Example: --to bars.parquet
+    /// folder.
+    ///
+    /// Example: --to bars.parquet
     #[arg(long, value_name = "DIR|FILE|-", help_heading = "Output")]
     to: OutputArg,
 
@@ -43,7 +45,9 @@ pub struct Args {
 
     /// Split a folder into Hive partitions: ticker, year, ticker,year or none [default: none]
     ///
-    /// Years are UTC years. Example: --partition-by ticker,year
+    /// Years are UTC years.
+    ///
+    /// Example: --partition-by ticker,year
     #[arg(long, value_name = "KEYS", help_heading = "Output")]
     partition_by: Option<PartitionBy>,
 

@@ -1,4 +1,4 @@
-//! `backfill inject-csv`: CSV dumps into the store.
+//! `inject-csv`: stores the bars of CSV files.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,19 +16,20 @@ use crate::model::{Bar, DateRange, Interval, OnConflict, Ticker, Timestamp};
 use crate::report::{ExitStatus, RunKind, RunReport};
 use crate::store::OpenOptions;
 
-/// Stage bars from CSV dumps: a folder of any vendors' files, mixed, plain or packed.
+/// Store bars from CSV files
 ///
-/// Delimiter, header, columns, time format, ticker and interval of each file are found out from its first lines and its
-/// name. Known are the dumps of FirstRate, Kibot, Alpaca and pandas, Polygon, Databento, MetaTrader, Stooq, Dukascopy,
-/// HistData, TradingView, Yahoo, Binance and FMP, and what `export` and --output-filename write. Rows that are no bars
-/// go to rejects/<run>.csv in the store, with their line and reason.
+/// A folder may mix the files of several vendors, plain or compressed. Delimiter, header, columns, time
+/// format, ticker and interval of each file are detected from its first lines and its name. Known
+/// layouts: FirstRate, Kibot, Alpaca and pandas, Polygon, Databento, MetaTrader, Stooq, Dukascopy,
+/// HistData, TradingView, Yahoo, Binance, FMP, and the files of `export` and --output-filename. Rows
+/// that aren't valid bars go to rejects/<run>.csv in the store, with their line and reason.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   backfill inject-csv --csv-dir ./historical_csv --threads 8
   backfill inject-csv --csv-dir ./fx --timezone Europe/Athens --exchange FOREX --interval 1
   backfill inject-csv odd.csv --columns ts=Zeit,open=Erster,high=Hoch,low=Tief,close=Schluss --ticker SAP")]
 pub struct Args {
-    /// Folder of dumps; the folders in it are searched too. Example: --csv-dir ./historical_csv
+    /// Folder of CSV files, searched recursively
     #[arg(
         long,
         value_name = "DIR",
@@ -37,11 +38,11 @@ pub struct Args {
     )]
     csv_dir: Option<PathBuf>,
 
-    /// CSV files, instead of a folder; - for standard input. Example: SPY.csv QQQ.csv.gz
+    /// CSV files, instead of a folder; - for standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// Files worked on at once, at most; at least 1. Example: --threads 8
+    /// Maximum number of files read at once
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     threads: u16,
 
@@ -54,7 +55,9 @@ pub struct Args {
     #[command(flatten)]
     tickers: TickerArgs,
 
-    /// What to do with bars that are staged already: fail, ignore or update. Example: --on-conflict ignore
+    /// What to do with bars that are stored already
+    ///
+    /// fail refuses the file's batch, ignore keeps the stored bars, update replaces them.
     #[arg(
         long,
         value_name = "MODE",
@@ -63,11 +66,13 @@ pub struct Args {
     )]
     on_conflict: OnConflict,
 
-    /// Read and check everything, write nothing to the store, rejects neither. Example: --dry-run
+    /// Read and check everything, but write nothing to the store
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
 
-    /// Also write every valid bar to one .csv or .parquet file, sorted by ticker and timestamp. Example: --output-filename all.parquet
+    /// Also write every valid bar to one .csv or .parquet file
+    ///
+    /// Sorted by ticker and timestamp.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     output_filename: Option<OutputArg>,
 
@@ -75,27 +80,35 @@ pub struct Args {
     push: PushArgs,
 }
 
-/// What the dumps do not say themselves.
+/// What the files don't show themselves.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Layout")]
 struct LayoutArgs {
-    /// Exchange of every dump: its calendar and time zone [default: NASDAQ; for Binance CRYPTO, for HistData and Dukascopy FOREX]. Example: --exchange XETRA
+    /// Exchange of the files, which sets calendar and time zone
+    ///
+    /// Default: NASDAQ; CRYPTO for Binance, FOREX for HistData and Dukascopy.
+    ///
+    /// Example: --exchange XETRA
     #[arg(long, value_name = "CODE")]
     exchange: Option<String>,
 
-    /// Length of the bars in minutes: 1, 5, 15, 30 or 60 [default: what each dump says or shows]. Example: --interval 5
+    /// Length of the bars in minutes: 1, 5, 15, 30 or 60 [default: detected]
     #[arg(long, value_name = "N")]
     interval: Option<Interval>,
 
-    /// Ticker of every dump [default: the ticker column, else the file's name]. Example: --ticker SPY
+    /// Ticker of the files [default: the ticker column, else the file's name]
     #[arg(long, value_name = "NAME", value_parser = Ticker::of_new_bars)]
     ticker: Option<Ticker>,
 
-    /// Zone of times that name none [default: the layout's, else the exchange's]. Example: --timezone America/New_York
+    /// Time zone of timestamps without an offset
+    ///
+    /// Default: the vendor's, else the exchange's.
+    ///
+    /// Example: --timezone America/New_York
     #[arg(long, value_name = "ZONE")]
     timezone: Option<Tz>,
 
-    /// What timestamps stand for: the open of a bar or its close. Example: --timestamp-label close
+    /// Whether timestamps are the open or the close of a bar
     #[arg(
         long,
         value_name = "open|close",
@@ -104,23 +117,36 @@ struct LayoutArgs {
     )]
     timestamp_label: LabelArg,
 
-    /// Order of day and month in dates that end with the year: dmy, mdy or ymd (there are none) [default: what the rows of each dump show]. Example: --date-order dmy
+    /// Order of day, month and year in dates like 03/04/2025 [default: detected]
+    ///
+    /// ymd: the files have no such dates.
     #[arg(long, value_name = "dmy|mdy|ymd", hide_possible_values = true)]
     date_order: Option<DateOrderArg>,
 
-    /// What separates the decimals of numbers, the other mark grouping thousands: point or comma [default: what the rows of each dump show]. Example: --decimal comma
+    /// Decimal separator of numbers [default: detected]
+    ///
+    /// The other mark groups thousands.
     #[arg(long, value_name = "point|comma", hide_possible_values = true)]
     decimal: Option<DecimalArg>,
 
-    /// Take a last line without a line end, which is a reject otherwise: the file may be cut short or still being written. Example: --accept-last-line
+    /// Accept a last line without a line end
+    ///
+    /// By default it is rejected, because the file may be cut off or still being written.
     #[arg(long)]
     accept_last_line: bool,
 
-    /// Columns of dumps that nothing recognises, by number from 1 or by header: ts (or date and time), ticker, open, high, low, close, volume, vwap, trades. Example: --columns ts=2,open=3,high=4,low=5,close=6
+    /// Map columns by header or 1-based number
+    ///
+    /// For files that no known layout fits. Columns: ts (or date and time), ticker, open, high, low,
+    /// close, volume, vwap, trades.
+    ///
+    /// Example: --columns ts=2,open=3,high=4,low=5,close=6
     #[arg(long, value_name = "COLUMN=WHERE,…")]
     columns: Option<String>,
 
-    /// Taken off the end of tickers. Example: --strip-suffix .US
+    /// Remove this suffix from tickers
+    ///
+    /// Example: --strip-suffix .US
     #[arg(long, value_name = "SUFFIX")]
     strip_suffix: Option<String>,
 }
@@ -150,7 +176,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let output = output.map(|file| context.output_file(file)).transpose()?;
     let settings = Settings {
         output,
-        ..settle(&args, context.calendars(&store_dir)?, context.now())?
+        ..resolve(&args, context.calendars(&store_dir)?, context.now())?
     };
     settings.check().map_err(failure)?;
     let push = Push::resolve(context, args.push, settings.on_conflict, false)?;
@@ -210,8 +236,8 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Run(Box::new(report)))
 }
 
-/// Every default and every contradiction of the arguments settled.
-fn settle(args: &Args, calendars: Overrides, now: Timestamp) -> Result<Settings, CliError> {
+/// Resolves the defaults and contradictions of the arguments.
+fn resolve(args: &Args, calendars: Overrides, now: Timestamp) -> Result<Settings, CliError> {
     let layout = &args.layout;
     let input = match &args.csv_dir {
         Some(dir) => Input::Folder(dir.clone()),

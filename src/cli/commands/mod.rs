@@ -1,6 +1,6 @@
-//! One command, one file: its arguments, whose doc comments are its help, and `run`, which reads as a plan.
+//! One file per command: its arguments, whose doc comments are the help, and `run`.
 
-// A command owns its arguments, whether or not it has to.
+// Every command owns its arguments.
 #![allow(clippy::needless_pass_by_value)]
 
 use std::ffi::OsString;
@@ -26,7 +26,7 @@ mod status;
 mod sync;
 mod verify;
 
-/// Lists the commands. One that is not listed here does not exist.
+/// The list of commands, in the order of the help.
 macro_rules! commands {
     ($($name:ident => $module:ident,)*) => {
         /// The commands.
@@ -45,7 +45,7 @@ macro_rules! commands {
     };
 }
 
-/// The command line as it is parsed: SQL of `query` may begin with a comment, which would be taken for an option.
+/// The command line to parse: the SQL of `query` may begin with a comment, which looks like an option.
 pub(super) fn typed(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut is_query = false;
     args.map(|arg| {

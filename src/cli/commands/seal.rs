@@ -1,4 +1,4 @@
-//! `seal`: hot rows into the lake.
+//! `seal`: moves hot rows into the lake.
 
 use std::io::Write;
 
@@ -6,8 +6,14 @@ use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::store::OpenOptions;
 
-/// Move all hot rows into the lake, where any tool that reads Parquet sees them. Example: backfill seal
+/// Move hot bars into the lake
+///
+/// Sealed bars are Parquet files that any tool can read. Bars are sealed automatically when enough have
+/// gathered; this seals the rest now.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill seal
+  backfill seal --store /data/bars")]
 pub struct Args {}
 
 pub fn run(context: &Context, _: Args) -> Result<Outcome, CliError> {

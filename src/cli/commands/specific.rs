@@ -1,11 +1,14 @@
-//! `specific`: a range of dates, one ticker after another.
+//! `specific`: downloads a range of dates, one request at a time.
 
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::fetch::{self, FetchArgs, Width};
 
-/// Backfill a range of dates, one ticker after another. Example: backfill specific --start 010125 --end 310125 --tickers AAPL
+/// Download a range of dates, one request at a time
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill specific --start 2025-01-01 --end 2025-01-31 --tickers AAPL
+  backfill specific --since-last --tickers AAPL MSFT")]
 pub struct Args {
     #[command(flatten)]
     fetch: FetchArgs,

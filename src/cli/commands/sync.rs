@@ -1,4 +1,4 @@
-//! `sync`: staged bars into Postgres.
+//! `sync`: sends stored bars to Postgres.
 
 use std::time::Duration;
 
@@ -15,41 +15,55 @@ use crate::secret::SecretUrl;
 use crate::store::OpenOptions;
 use crate::sync::{self, Receipt, Settings, StoreSource};
 
-/// Push staged bars into a Postgres table, exactly once. Example: backfill sync --database-url postgres://me@db/bars --create-table
+/// Send stored bars to a Postgres table, exactly once
 ///
-/// Only what the table lacks is sent: the table backfill_sync next to it keeps how far each series came. A sync that was
-/// cut short, wherever it was, continues where it stopped. A table that was emptied or created again is filled again;
-/// rows deleted from its middle come back with --full.
+/// Only missing bars are sent: the table backfill_sync next to it records the progress of each series.
+/// An interrupted sync continues where it stopped. A table that was emptied or created again is filled
+/// again; --full also restores single deleted rows.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  backfill sync --create-table
+  backfill sync --database-url postgres://me@db/bars --create-table
   backfill sync --table prices.bars --interval 1 --on-conflict update --receipt checksum")]
 pub struct Args {
-    /// The database [env: DATABASE_URL, else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE, …]. Example: --database-url postgres://me@db:5432/bars?sslmode=verify-full
+    /// Database to write to [env: DATABASE_URL, else PGHOST, PGUSER, …]
+    ///
+    /// Example: --database-url postgres://me@db:5432/bars?sslmode=verify-full
     #[arg(long, value_name = "URL", help_heading = "Target")]
     database_url: Option<SecretUrl>,
 
-    /// The table, with its schema where needed [default: market_data for 1-minute bars, market_data_5m … for others]. Example: --table prices.bars
+    /// Table to write to [default: market_data, market_data_5m, …]
+    ///
+    /// The default depends on the interval.
+    ///
+    /// Example: --table prices.bars
     #[arg(long, value_name = "NAME", help_heading = "Target")]
     table: Option<String>,
 
-    /// Create the table where it is missing; a hypertable where TimescaleDB is installed. Example: --create-table
+    /// Create the table if it doesn't exist
+    ///
+    /// As a hypertable if TimescaleDB is installed.
     #[arg(long, help_heading = "Target")]
     create_table: bool,
 
-    /// Time zone of a timestamp column that has none. The first sync of the table records it; later ones, and --sync, use it without this option [default: UTC]. Example: --target-timezone America/New_York
+    /// Time zone of a timestamp column without time zone [default: UTC]
+    ///
+    /// The first sync of a table records it, and later ones use it without this option.
+    ///
+    /// Example: --target-timezone America/New_York
     #[arg(long, value_name = "ZONE", help_heading = "Target")]
     target_timezone: Option<Tz>,
 
-    /// Round volumes for an integer column. Example: --round-volume
+    /// Round volumes for an integer column
     #[arg(long, help_heading = "Target")]
     round_volume: bool,
 
-    /// Give up when the server, or a connection pooler, doesn't answer a statement within SECONDS; 0 waits without limit. Example: --statement-timeout 60
+    /// Give up if the server doesn't answer a statement within SECONDS
+    ///
+    /// 0 waits without limit.
     #[arg(long, value_name = "SECONDS", default_value_t = sync::STATEMENT_TIMEOUT_SECONDS_DEFAULT, help_heading = "Target")]
     statement_timeout: u64,
 
-    /// Connections at once. Example: --threads 8
+    /// Number of connections
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Target")]
     threads: u16,
 
@@ -59,11 +73,13 @@ pub struct Args {
     #[command(flatten)]
     range: RangeArgs,
 
-    /// Only bars of N minutes. Example: --interval 1
+    /// Send only bars of N minutes
     #[arg(long, value_name = "N", help_heading = "Range")]
     interval: Option<Interval>,
 
-    /// What to do where the table holds other values: fail refuses the chunk, ignore leaves them, update replaces them. Example: --on-conflict update
+    /// What to do if the table has other values
+    ///
+    /// fail refuses the chunk, ignore keeps the table's values, update replaces them.
     #[arg(
         long,
         value_name = "MODE",
@@ -72,11 +88,11 @@ pub struct Args {
     )]
     on_conflict: OnConflict,
 
-    /// Ignore the recorded progress and compare every row. Example: --full
+    /// Ignore the recorded progress and compare every row
     #[arg(long, help_heading = "Conflicts")]
     full: bool,
 
-    /// How arrival is checked: the server's counts, also a checksum computed on both sides, or not at all. Example: --receipt checksum
+    /// How to confirm delivery: row counts, counts and checksum, or none
     #[arg(
         long,
         value_name = "counts|checksum|none",
@@ -86,11 +102,11 @@ pub struct Args {
     )]
     receipt: ReceiptArg,
 
-    /// Compare and count, write nothing. Example: --dry-run
+    /// Compare and count, but write nothing
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
 
-    /// Sync the simulator's bars too, which no market ever saw. Example: --allow-demo
+    /// Also send the simulator's bars
     #[arg(long, help_heading = "Output")]
     allow_demo: bool,
 

@@ -1,4 +1,4 @@
-//! `verify`: is what the store says it has there, value by value; and `--repair`, which makes it so again.
+//! `verify`: checks every value of the store; `--repair` restores what it can.
 
 use std::io::Write;
 
@@ -7,13 +7,19 @@ use crate::cli::error::CliError;
 use crate::report::ExitStatus;
 use crate::store;
 
-/// Check every hash, count and order, and the catalog against the lake; 1 on any difference. Example: backfill verify
+/// Check the whole store
 ///
-/// --repair rebuilds the catalog from the lake, moves what fails its hash to quarantine/, gives the store a new id and
-/// lists what is lost. Nothing is deleted.
+/// Checks every hash, row count, order and key, and compares the catalog with the lake. Any difference
+/// ends with code 1.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill verify
+  backfill verify --repair")]
 pub struct Args {
-    /// Mend what can be mended, and list what is lost. Example: backfill verify --repair
+    /// Repair the store, and list what is lost
+    ///
+    /// Rebuilds the catalog from the lake, moves partitions that fail their hash to quarantine/, and
+    /// gives the store a new id. Nothing is deleted.
     #[arg(long)]
     repair: bool,
 }
@@ -61,6 +67,6 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
                 dir.display()
             ),
         )
-        .hint("verify --repair mends what can be mended and lists what is lost")),
+        .hint("verify --repair restores what it can and lists what is lost")),
     }
 }

@@ -174,7 +174,7 @@ fn several_intervals_need_a_choice() {
     let run = env.typed("export --to out.csv").code(2);
     assert_eq!(
         run.stderr,
-        "error: bars of 1 and 5 minutes are staged\nhint: --interval N says which\n"
+        "error: the store has bars of 1 and 5 minutes\nhint: --interval N selects one\n"
     );
     assert_eq!(
         env.typed("export --to - --interval 5")

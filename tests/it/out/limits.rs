@@ -210,7 +210,7 @@ fn temporary_files_have_a_limit() {
             "much",
             "it isn't a size like 512MiB or 2GB",
         ),
-        ("--memory-limit", "1MiB", "the least is 64 MiB"),
+        ("--memory-limit", "1MiB", "the minimum is 64 MiB"),
         ("--temp-limit", "-1", "it isn't a size"),
     ] {
         let run = env

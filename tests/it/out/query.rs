@@ -217,6 +217,13 @@ fn a_statement_may_begin_with_a_comment() {
             assert_eq!(run.out(), "n\n1\n", "{args:?}");
         }
     }
+    // A word alone could be an option.
+    let run = env.run(["query", "--note"]).code(2);
+    assert!(
+        run.stderr.contains("hint: SQL that begins with a comment"),
+        "{}",
+        run.stderr
+    );
     // A misspelt option is still one, also with a space in its value.
     for (option, name) in [("--formt", "--formt"), ("--tto=my file.csv", "--tto")] {
         let run = env.run(["query", option, "select 1"]).code(2);

@@ -35,7 +35,9 @@ pub struct Args {
 
     /// With --on-conflict update, apply the bundle although a newer one of the same store was applied
     ///
-    /// Its values replace newer ones where both bundles have a bar. Example: --allow-older
+    /// Its values replace newer ones where both bundles have a bar.
+    ///
+    /// Example: --allow-older
     #[arg(long, help_heading = "Conflicts")]
     allow_older: bool,
 }

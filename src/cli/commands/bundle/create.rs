@@ -32,7 +32,9 @@ pub struct Args {
     /// Include only bars committed after another bundle of this store
     ///
     /// Tickers, interval and dates are those of that bundle. A bundle removes nothing: bars dropped
-    /// since then stay in the other store. Example: --since monday.tar
+    /// since then stay in the other store.
+    ///
+    /// Example: --since monday.tar
     #[arg(long, value_name = "BUNDLE", help_heading = "Range")]
     since: Option<PathBuf>,
 

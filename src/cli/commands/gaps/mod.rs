@@ -1,4 +1,4 @@
-//! `gaps`: the sessions that are missing or short, and why.
+//! `gaps`: lists sessions that are missing or incomplete.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -16,33 +16,39 @@ use crate::report::{ExitStatus, RunKind};
 mod show;
 
 const AFTER_HELP: &str = "\
-A session is listed when it holds fewer than 0.9 of the median bars of the ticker's ten nearest
-sessions, and when it is known to lack its end. Why: never_asked (nobody was asked for it, as with
-bars from CSV dumps), empty (the provider was asked, and had nothing), partial (it was asked for
-before it had ended), failed (the provider failed), short (it was asked for or injected, and has
-fewer bars than usual).
+A session is listed if it has fewer than 0.9 of the median bars of the ticker's ten nearest
+sessions, or if its last bars are known to be missing. Reasons:
+  never_asked  no provider was asked for it, as for bars from CSV files
+  empty        the provider had no bars
+  partial      it was requested before it had ended
+  failed       the request failed
+  short        it has fewer bars than usual
 
---fill asks the provider for them, in the fewest requests, and then lists what is left. What two
-fills asked for in vain is left out of the next, unless --again. Each series is asked for as what
-it is staged; where that is not known, as with CSV dumps, as split-adjusted regular hours.
+--fill requests these sessions in as few requests as possible, then lists what is still missing.
+Each series is requested with the price basis and hours of its stored bars; if these are unknown,
+as for CSV files, split-adjusted and regular hours.
 
 Examples:
   backfill gaps --tickers AAPL --start 2025-01-01 --end 2025-03-31
   backfill gaps --format json --min-completeness 0.99
   backfill gaps --fill --rate 750 --threads 8";
 
-/// List the sessions that are missing whole or short, and why. Example: backfill gaps --tickers AAPL MSFT
+/// List missing or incomplete sessions
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
     #[command(flatten)]
     output: FormatArg,
 
-    /// End with code 3 when complete ÷ expected sessions is below SHARE, from 0 to 1. Example: --min-completeness 0.99
+    /// Exit with code 3 if fewer sessions than this share are complete
+    ///
+    /// From 0 to 1.
+    ///
+    /// Example: --min-completeness 0.99
     #[arg(long, value_name = "SHARE", help_heading = "Output", value_parser = share)]
     min_completeness: Option<f64>,
 
-    /// Only bars of N minutes [default: all]. Example: --interval 1
+    /// List only bars of N minutes
     #[arg(long, value_name = "N", help_heading = "Range")]
     interval: Option<Interval>,
 
@@ -52,24 +58,26 @@ pub struct Args {
     #[command(flatten)]
     range: RangeArgs,
 
-    /// Ask the provider for what is listed, and list what is left. Example: --fill
+    /// Request the sessions from the provider, then list what is still missing
     #[arg(long, help_heading = "Fill")]
     fill: bool,
 
-    /// With --fill: also what two fills asked for in vain. Example: --again
+    /// Also request sessions that two fills returned empty
     #[arg(long, requires = "fill", help_heading = "Fill")]
     again: bool,
 
-    /// With --fill: print windows, requests and least time, and ask nothing. Example: --plan
+    /// Print the requests that --fill would make, then exit
     #[arg(long, requires = "fill", help_heading = "Fill")]
     plan: bool,
 
-    /// With --fill: requests in flight at most, over as many tickers [default: 1]. Example: --threads 8
+    /// Maximum requests in flight of --fill [default: 1]
     #[arg(long, value_name = "N", requires = "fill", help_heading = "Fill")]
     threads: Option<NonZeroUsize>,
 
-    /// With --fill: what to do with bars that are staged with other values: fail, ignore or update [default: fail]. Bars
-    /// staged with the same values are no conflict. Example: --on-conflict ignore
+    /// What --fill does with bars that are stored with other values [default: fail]
+    ///
+    /// fail refuses the batch, ignore keeps the stored bars, update replaces them. Bars that are stored
+    /// with the same values don't conflict.
     #[arg(long, value_name = "MODE", requires = "fill", help_heading = "Fill")]
     on_conflict: Option<OnConflict>,
 
@@ -80,7 +88,7 @@ pub struct Args {
 fn share(typed: &str) -> Result<f64, String> {
     match typed.parse::<f64>() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err("it is a share from 0 to 1, as in 0.99".to_owned()),
+        _ => Err("it isn't a number from 0 to 1".to_owned()),
     }
 }
 
@@ -88,10 +96,10 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = args.tickers.resolve()?;
     let (start, end) = args.range.resolve()?;
     if !args.fill && !args.service.is_default() {
-        return Err(CliError::usage(
-            "nothing is asked without --fill, and its options mean nothing",
-        )
-        .hint("add --fill"));
+        return Err(
+            CliError::usage("options of the provider have no effect without --fill")
+                .hint("add --fill"),
+        );
     }
     let service = Service::resolve(args.service)?;
     let dir = context.store_dir(service.is_demo());
@@ -130,7 +138,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let out = context.stdout()?;
     let reader = context.open_reader(&dir)?;
     let survey = survey(&reader, &scope, &mut book)?;
-    tell(&survey);
+    warn(&survey);
     show::write(out, args.output.format, &survey)?;
     Ok(match enough(&survey) {
         true => Outcome::Done,
@@ -138,7 +146,8 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     })
 }
 
-/// Asks for what is lacking, and lists what is left; where the summary goes to standard output, the list does not.
+/// Requests the missing sessions, and lists what is still missing. If the summary goes to standard
+/// output, the list isn't printed.
 fn fill(
     context: &Context,
     dir: &Path,
@@ -156,7 +165,7 @@ fn fill(
     match fetch::fill_gaps(context, dir, settings, book)? {
         Filled::Planned(outcome) => Ok(outcome),
         Filled::Report(mut report, survey) => {
-            tell(&survey);
+            warn(&survey);
             if let Some(out) = out {
                 show::write(out, format, &survey)?;
             }
@@ -166,12 +175,12 @@ fn fill(
     }
 }
 
-/// Says what the list cannot show.
-fn tell(survey: &Survey) {
+/// Prints the warnings of a survey.
+fn warn(survey: &Survey) {
     for notice in &survey.notices {
         tracing::warn!("{notice}");
     }
     for ticker in &survey.unknown_tickers {
-        tracing::warn!("nothing of {ticker} is staged, and nothing was ever asked for");
+        tracing::warn!("{ticker}: no bars stored and never requested");
     }
 }

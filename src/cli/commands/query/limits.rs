@@ -4,32 +4,39 @@ use bytesize::ByteSize;
 
 use crate::cli::error::CliError;
 
-/// DuckDB can't open the store and sort a few rows with less.
+/// With less, DuckDB can't open the store and sort a few rows.
 const MEMORY_MIN: u64 = 64 << 20;
-/// Memory for each thread. With less, every thread gets too little to work on.
+/// Memory per thread. With less, no thread can work well.
 const MEMORY_PER_THREAD: u64 = 64 << 20;
 
-/// Memory for what DuckDB doesn't count, as far as that isn't more than half of all.
+/// Memory for what DuckDB doesn't count, but never more than half of the limit.
 const REST_MIN: u64 = 128 << 20;
 
 /// The options of `query` that limit what it uses.
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
-    /// Memory that the query may use; what doesn't fit is kept on the disk if possible. At least 64MiB.
+    /// Memory that the query may use
+    ///
+    /// At least 64MiB. What doesn't fit is kept on disk if possible.
+    ///
     /// Example: --memory-limit 4GiB
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = memory)]
     pub memory_limit: u64,
 
-    /// Disk space that the query may use for what doesn't fit into memory. It is used in the store's folder; if that can't
-    /// be written, in the system's folder for temporary files. 0 uses none. Example: --temp-limit 100GB
+    /// Disk space that the query may use for what doesn't fit into memory
+    ///
+    /// The files are in the store's folder or, if that can't be written, in the system's folder for
+    /// temporary files. 0 uses no disk.
+    ///
+    /// Example: --temp-limit 100GB
     #[arg(long, value_name = "SIZE", default_value = "16GiB", value_parser = size)]
     pub temp_limit: u64,
 }
 
 impl Limits {
-    /// The same, with no more memory than half of the address space that is left: DuckDB and its
-    /// libraries reserve more than they use, and end the process when they can't.
+    /// The same, with at most half of the free address space: DuckDB and its libraries reserve more than
+    /// they use, and end the process if they can't.
     pub fn within(self, room: Option<u64>) -> Self {
         let memory_limit = room.map_or(self.memory_limit, |room| {
             self.memory_limit.min((room / 2).max(MEMORY_MIN))
@@ -40,20 +47,21 @@ impl Limits {
         }
     }
 
-    /// DuckDB's own limit in MiB. It counts what it keeps in its buffers, and neither strings, lists and results, nor what
-    /// its allocator holds back, nor the row group of a Parquet file that is being written. The rest is for those.
+    /// DuckDB's own limit in MiB. DuckDB counts only its buffers. The rest of the limit is for strings,
+    /// lists and results, for what its allocator keeps, and for the row group of a Parquet file being
+    /// written.
     pub fn duckdb_mib(self) -> u64 {
         let rest = (self.memory_limit / 4).max(REST_MIN.min(self.memory_limit / 2));
         (self.memory_limit - rest) >> 20
     }
 
-    /// How many of the machine's threads have enough memory.
+    /// The number of threads that have enough memory.
     pub fn threads(self, available: u16) -> u16 {
         let fed = (self.memory_limit / MEMORY_PER_THREAD).max(1);
         u16::try_from(fed).unwrap_or(u16::MAX).min(available)
     }
 
-    /// The memory limit is reached.
+    /// The error for a query that reached its memory limit.
     pub fn memory_reached(self) -> CliError {
         CliError::failed(format!(
             "the query needs more than its memory limit of {}",
@@ -71,12 +79,12 @@ impl Limits {
         .hint("--temp-limit SIZE and --memory-limit SIZE set other limits")
     }
 
-    /// What DuckDB reported while the statement ran.
+    /// The error for what DuckDB reported while the statement ran.
     pub fn failed(self, error: &duckdb::Error) -> CliError {
         let text = error.to_string();
         if text.starts_with("INTERRUPT Error") {
-            // An interrupt of ours has its own message. DuckDB interrupts its other threads when one
-            // of them fails, and sometimes reports only that.
+            // Our own interrupts have another message. If a thread of DuckDB fails, DuckDB interrupts
+            // its others, and sometimes reports only that.
             CliError::failed("DuckDB stopped the query, most likely for lack of memory")
                 .hint("--memory-limit with a smaller SIZE lets the query use the disk earlier")
         } else if !is_out_of_memory(error) {
@@ -85,7 +93,7 @@ impl Limits {
             .iter()
             .any(|sign| text.contains(sign))
         {
-            CliError::failed("the system gives the query no more memory")
+            CliError::failed("the system has no more memory for the query")
                 .hint("--memory-limit with a smaller SIZE lets the query use the disk earlier")
         } else if text.contains("max_temp_directory_size") && self.temp_limit > 0 {
             self.temp_reached()
@@ -95,10 +103,10 @@ impl Limits {
     }
 }
 
-/// Whether DuckDB needed more memory, or more room for temporary files.
+/// Whether DuckDB needed more memory, or more disk space for temporary files.
 pub(super) fn is_out_of_memory(error: &duckdb::Error) -> bool {
     let text = error.to_string();
-    // The first of these can be inside the message of an error that follows from it.
+    // The first can be quoted in the message of a later error.
     text.contains("Out of Memory Error") || text.contains("std::bad_alloc")
 }
 
@@ -118,7 +126,7 @@ fn size(typed: &str) -> Result<u64, String> {
 fn memory(typed: &str) -> Result<u64, String> {
     match size(typed)? {
         size if size >= MEMORY_MIN => Ok(size),
-        _ => Err(format!("the least is {}", shown(MEMORY_MIN))),
+        _ => Err(format!("the minimum is {}", shown(MEMORY_MIN))),
     }
 }
 
@@ -143,7 +151,7 @@ mod tests {
             assert!(size(typed).is_err(), "{typed}");
         }
         assert_eq!(memory("64MiB"), Ok(64 << 20));
-        assert_eq!(memory("63MiB"), Err("the least is 64 MiB".into()));
+        assert_eq!(memory("63MiB"), Err("the minimum is 64 MiB".into()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `query`: SQL over what is staged. Reads, and cannot do anything else.
+//! `query`: SQL over the stored bars, read-only.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -24,25 +24,33 @@ use limits::Limits;
 use readonly::Refusal;
 use watch::Watch;
 
-/// The views that only the catalog can fill.
+/// The views that need the catalog.
 const CATALOG_VIEWS: [&str; 3] = ["coverage", "conflicts", "runs"];
 
-/// Run SQL over what is staged. Example: backfill query "select ticker, count(*) from bars group by ticker"
+/// Run SQL over the stored bars
 ///
-/// The views are bars (ticker, timestamp, open, high, low, close, volume, vwap, trades, source, commit_seq, and interval
-/// in minutes), coverage, conflicts and runs. It is DuckDB's SQL; the time zone is UTC. Only statements that read are run,
-/// and nothing is ever downloaded.
+/// Views: bars (ticker, timestamp, open, high, low, close, volume, vwap, trades, source, commit_seq, and
+/// interval in minutes), coverage, conflicts and runs. The dialect is DuckDB's, the time zone UTC. Only
+/// statements that read are allowed, and nothing is downloaded.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill query \"select ticker, count(*) from bars group by ticker\"
+  backfill query \"from bars where ticker = 'AAPL'\" --to aapl.parquet
+  backfill query - < report.sql")]
 pub struct Args {
-    /// The statement, or - to read it from standard input. Example: "select max(timestamp) from bars where ticker = 'AAPL'"
+    /// SQL statement, or - to read it from standard input
     #[arg(value_name = "SQL")]
     sql: String,
 
-    /// How the rows are written [default: by the ending of --to, else table]. Example: --format csv
+    /// Output format [default: by the ending of --to, else table]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     format: Option<RowFormat>,
 
-    /// Write to FILE instead of standard output, which appears when it is whole. Example: --to highs.parquet
+    /// Write to FILE instead of standard output
+    ///
+    /// The file appears when it is complete.
+    ///
+    /// Example: --to highs.parquet
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     to: Option<OutputArg>,
 
@@ -94,7 +102,8 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// SQL may begin with a comment. No option has white space after its dashes, and a space in front changes no SQL.
+/// SQL may begin with a comment, which looks like an option. No option has white space in its name, and
+/// a space in front of a statement has no effect.
 pub(super) fn typed(arg: OsString) -> OsString {
     let comment = arg.to_str().and_then(|text| text.strip_prefix("--"));
     let name_ends = |c: char| c == '=' || c.is_whitespace();
@@ -121,7 +130,7 @@ fn format_of(path: Option<&Path>) -> RowFormat {
     }
 }
 
-/// The statement typed, or the one that standard input holds.
+/// The statement typed, or the one on standard input.
 fn statement(typed: String) -> Result<String, CliError> {
     if typed != "-" {
         return Ok(typed);
@@ -133,7 +142,8 @@ fn statement(typed: String) -> Result<String, CliError> {
     Ok(sql)
 }
 
-/// The store open for one statement. Fields are dropped in this order: DuckDB closes before its temporary files go.
+/// The store, open for one statement. Fields are dropped in this order: DuckDB must be closed before its
+/// temporary files are removed.
 struct Session {
     connection: Connection,
     reader: Reader,
@@ -150,7 +160,7 @@ impl Session {
         };
         let reader = context.open_reader_with(&context.store_dir(false), &options)?;
         let connection = reader.sql()?;
-        // From here on there is something to remove: Ctrl-C no longer ends the program at once.
+        // From here on there are files to remove, so Ctrl-C must not end the program at once.
         let _ = context.stop();
         let spill = match limits.temp_limit {
             0 => None,
@@ -165,7 +175,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Leaves the connection the files of bars to read, the folder of temporary files, and nothing else: no other file, no
+    /// Restricts the connection to the files of bars and the folder of temporary files: no other file, no
     /// network, no extension, and no way to change that.
     fn lock(&self, limits: Limits) -> Result<(), CliError> {
         let dir = self.reader.files_dir();
@@ -175,7 +185,7 @@ impl Session {
             .flat_map(|dir| ["lake", "segments"].map(|inside| literal(&dir.join(inside))))
             .collect();
         let bars = bars.join(", ");
-        // Without a folder DuckDB keeps everything in memory.
+        // If the folder is empty, DuckDB keeps everything in memory.
         let spill = self.spill.as_ref().map_or(Path::new(""), Spill::path);
         let spill = literal(spill);
         let temp_limit = limits.temp_limit;
@@ -192,7 +202,7 @@ impl Session {
             .map_err(|error| CliError::failed(one_line(&error)))
     }
 
-    /// Lets only a statement through that reads, and reads what is there.
+    /// Refuses a statement that does more than read, or that needs the catalog while it can't be read.
     fn check(&self, sql: &str) -> Result<(), CliError> {
         let passed = readonly::check(&self.connection, sql).map_err(refused)?;
         if let Some(pid) = self.reader.is_lake_only() {
@@ -204,7 +214,7 @@ impl Session {
                 return Err(busy(&self.reader, pid));
             }
             tracing::warn!(
-                "another process writes into the store: bars not yet sealed are left out"
+                "another process is writing to the store: bars not in the lake yet are left out"
             );
         }
         Ok(())

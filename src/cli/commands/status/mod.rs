@@ -1,4 +1,4 @@
-//! `status`: what is staged, a line a series.
+//! `status`: lists the series of the store.
 
 use std::fs;
 use std::io::Write;
@@ -18,25 +18,30 @@ mod years;
 
 use overview::Overview;
 
-/// Show what is staged, a line a series. Example: backfill status
+/// Show what is stored, one line per series
 ///
-/// A session is complete when it holds at least 0.9 of what the ten nearest sessions of the ticker hold; expected are the
-/// exchange's sessions from the first to the last staged one. Unsynced rows are those that a sync target lacked when it
-/// was last seen.
+/// Sessions are complete / expected. A session is complete if it has at least 0.9 of the median bars of
+/// the ticker's ten nearest sessions; the exchange's sessions from the first to the last stored one are
+/// expected. Unsynced rows are those that a sync target lacked when it was last seen.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill status
+  backfill status --runs
+  backfill status --calendar AAPL
+  backfill status --format csv > series.csv")]
 pub struct Args {
     #[command(flatten)]
     output: FormatArg,
 
-    /// List the runs instead, oldest first. Example: --runs
+    /// List the runs instead, oldest first
     #[arg(long, help_heading = "Output")]
     runs: bool,
 
-    /// Draw a ticker's years as grids of days instead. Example: --calendar AAPL
+    /// Draw the years of a ticker as grids of days instead
     #[arg(long, value_name = "TICKER", help_heading = "Output", conflicts_with_all = ["runs", "format"])]
     calendar: Option<Ticker>,
 
-    /// Only bars of N minutes. Example: --interval 1
+    /// Show only bars of N minutes
     #[arg(long, value_name = "N", help_heading = "Range")]
     interval: Option<Interval>,
 
@@ -92,7 +97,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// Bytes of all files in a folder. What goes away meanwhile is not counted.
+/// The bytes of all files below a folder. Files that vanish meanwhile aren't counted.
 fn bytes_below(dir: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(dir) else {
         return 0;
