@@ -15,6 +15,7 @@
 // Tests write files without the store's functions.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
+pub mod advice;
 pub mod backfill;
 pub mod bundle;
 pub mod calendar;

@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "advice",
             "backfill",
             "bundle",
             "calendar",
@@ -41,25 +42,38 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gaps", &["backfill", "calendar", "model", "store"]),
     (
         "backfill",
-        &["calendar", "export", "model", "provider", "report", "store"],
+        &[
+            "advice", "calendar", "causes", "export", "model", "provider", "report", "store",
+        ],
     ),
     (
         "inject",
-        &["calendar", "export", "model", "report", "store"],
+        &[
+            "advice", "calendar", "causes", "export", "model", "report", "store",
+        ],
     ),
     (
         "sync",
-        &["calendar", "causes", "model", "report", "secret", "store"],
+        &[
+            "advice", "calendar", "causes", "model", "report", "secret", "store",
+        ],
     ),
-    ("export", &["calendar", "model", "report", "store"]),
-    ("bundle", &["calendar", "model", "report", "store"]),
-    ("report", &["model"]),
-    ("store", &["calendar", "model"]),
+    (
+        "export",
+        &["advice", "calendar", "model", "report", "store"],
+    ),
+    (
+        "bundle",
+        &["advice", "calendar", "model", "report", "store"],
+    ),
+    ("report", &["advice", "model"]),
+    ("store", &["advice", "calendar", "model"]),
     ("provider", &["causes", "model", "secret"]),
     ("simulator", &["calendar", "model"]),
     ("calendar", &["model"]),
-    ("causes", &[]),
+    ("advice", &["model"]),
     ("secret", &[]),
+    ("causes", &[]),
     ("model", &[]),
 ];
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::quota::Spending;
+use crate::advice::Advice;
 use crate::calendar::Calendar;
 use crate::export::BarsWriter;
 use crate::model::{Bars, DateRange, OnConflict, Provenance, Reject, SeriesKey, Source};
@@ -34,13 +35,13 @@ pub(super) enum BatchOutcome {
     Refused {
         refusal: Refusal,
         error: String,
-        hint: String,
+        hint: Option<Advice>,
     },
     /// Not offered: the series would have had bars of two price bases.
     SplitSuspected {
         restated: u64,
         error: String,
-        hint: String,
+        hint: Option<Advice>,
     },
     /// Not offered: an earlier batch of its ticker was refused.
     SkippedAfterRefusal,

@@ -10,7 +10,6 @@
 //! window is one batch, and the store commits many batches at once. A ticker that fails doesn't stop
 //! the others.
 
-mod advice;
 mod batch;
 mod comparison;
 mod context;

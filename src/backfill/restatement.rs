@@ -19,7 +19,9 @@ use chrono::NaiveDate;
 use super::Error;
 use super::batch::{Batch, BatchOutcome, QueuedBatch, WriterContext};
 use super::days::local_date;
-use crate::model::{Bars, Basis, BasisChange, Hours, OnConflict, SeriesKey, Timestamp};
+use super::windows::date_range;
+use crate::advice::{Advice, FetchAgain};
+use crate::model::{Bars, BasisChange, OnConflict, SeriesKey, Timestamp};
 use crate::report::Event;
 use crate::store::Store;
 
@@ -177,39 +179,29 @@ impl Restatement {
             error: format!(
                 "{self}: stored bars have the old price basis, and new ones would have the new one"
             ),
-            hint: self.refetch_hint(store, context, batch),
+            hint: Some(self.fetch_again(store, context, batch)),
         }
     }
 
-    /// The command that requests all of a series again.
-    pub(super) fn refetch_hint(
+    /// Advises to request all of a series again.
+    pub(super) fn fetch_again(
         &self,
         store: &Store,
         context: &WriterContext,
         batch: &Batch,
-    ) -> String {
+    ) -> Advice {
         let date = |at: i64| local_date(&context.calendar, at);
         let bounds = store.time_bounds(&batch.series);
         let first = bounds.map_or(self.last_old, |(first, _)| date(first.micros()));
         let last = (batch.bars.timestamps().last().copied())
             .max(bounds.map(|(_, last)| last.micros()))
             .map_or(self.last_old, date);
-        let mut command = format!(
-            "backfill specific --store {} --tickers {} --exchange {} --interval {} --start {first} --end {last} --on-conflict update",
-            store.dir().display(),
-            batch.series.ticker,
-            context.provenance.exchange,
-            batch.series.interval.minutes(),
-        );
-        if context.source.is_demo() {
-            command += " --provider demo";
-        }
-        if context.provenance.hours == Hours::Extended {
-            command += " --extended-hours";
-        }
-        if context.provenance.basis == Basis::Unadjusted {
-            command += " --unadjusted";
-        }
-        format!("`{command}` requests all of it again")
+        Advice::FetchAgain(Box::new(FetchAgain {
+            store: store.dir().to_owned(),
+            series: batch.series.clone(),
+            provenance: context.provenance.clone(),
+            source: context.source.clone(),
+            dates: date_range(first, last),
+        }))
     }
 }

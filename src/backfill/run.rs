@@ -15,6 +15,7 @@ use super::quota::Spending;
 use super::ticker::TickerRun;
 use super::worker::WriterResult;
 use super::writer::StoreWriter;
+use crate::advice::{Advice, Continuation};
 use crate::causes::with_causes;
 use crate::export::BarsWriter;
 use crate::model::OnConflict;
@@ -45,8 +46,8 @@ pub struct Job {
     pub spending: Option<Spending>,
     /// Gets the events of the run.
     pub observer: Arc<dyn Observer>,
-    /// What the user continues with after a quota ended the run: `--resume`.
-    pub continue_with: &'static str,
+    /// What continues the run after a quota ended it.
+    pub continue_with: Continuation,
 }
 
 impl Job {
@@ -97,15 +98,11 @@ impl Job {
         };
         if let Some(reason) = ending.quota {
             observer.event(&Event::Warning(&reason));
-            let not_started = match self.plan.tickers.len() - tickers.len() {
-                0 => String::new(),
-                1 => "; 1 ticker was not started".to_owned(),
-                left => format!("; {left} tickers were not started"),
-            };
-            report.hints.push(format!(
-                "{} continues where this run stopped, and will send {unanswered} requests{not_started}",
-                self.continue_with
-            ));
+            report.hints.push(Advice::Continue {
+                with: self.continue_with,
+                requests: unanswered,
+                tickers_not_started: self.plan.tickers.len() - tickers.len(),
+            });
         }
         report.tickers = tickers;
         if let Err(error) = written.and_then(|written| finish(written, &report, &*observer)) {

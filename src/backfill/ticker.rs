@@ -16,10 +16,10 @@ use super::context::RunContext;
 use super::fetch_window::RequestedRanges;
 use super::fetched::FetchedWindow;
 use super::plan::TickerPlan;
+use crate::advice::Advice;
 use crate::causes::with_causes;
 use crate::provider::{ErrorKind, FetchError, Retry, Scope};
 use crate::report::{Counts, Event, Fatal, UnitReport, UnitStatus};
-use crate::store::Refusal;
 
 /// Batches of one ticker that may wait for the store.
 const OFFERED_MAX: usize = 32;
@@ -62,7 +62,7 @@ impl Offered {
 struct Problem {
     status: UnitStatus,
     error: String,
-    hint: Option<String>,
+    hint: Option<Advice>,
 }
 
 /// One ticker, as far as it has come.
@@ -255,7 +255,7 @@ impl<'a> TickerRun<'a> {
         let never_connected =
             error.kind() == ErrorKind::Connect && !self.context.gate().was_reached();
         let mut message = with_causes(&error);
-        let mut hint = error.hint().map(str::to_owned);
+        let mut hint = error.hint().map(Advice::from);
         if error.is_quota() {
             self.context.end_by_quota(message.clone());
             self.ended = true;
@@ -316,29 +316,21 @@ impl<'a> TickerRun<'a> {
                 error,
                 hint,
             } => {
-                let mut status = UnitStatus::Failed;
-                if let Refusal::Conflicts {
-                    identical,
-                    restated,
-                    ..
-                } = &refusal
-                {
-                    self.counts.conflicts += identical + restated;
-                    status = UnitStatus::Conflict;
-                }
-                self.stop(status, error, hint);
+                let conflicts = refusal.conflicts();
+                self.counts.conflicts += conflicts.unwrap_or_default();
+                self.stop(UnitStatus::refused(conflicts), error, hint);
             }
         }
     }
 
     /// Ends the ticker because of a refused batch. It outweighs a window that failed: the user has
     /// to resolve it first.
-    fn stop(&mut self, status: UnitStatus, error: String, hint: String) {
+    fn stop(&mut self, status: UnitStatus, error: String, hint: Option<Advice>) {
         self.ended = true;
         self.problem = Some(Problem {
             status,
             error,
-            hint: Some(hint),
+            hint,
         });
     }
 

@@ -8,11 +8,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::Error;
-use super::advice::advice;
-use super::batch::{BatchOutcome, QueuedBatch, WriterContext};
+use super::batch::{Batch, BatchOutcome, QueuedBatch, WriterContext};
 use super::quota::RECORD_EVERY;
 use super::rejects::Rejects;
 use super::restatement::{BasisCheck, Restatement};
+use crate::advice::{Advice, Hint};
 use crate::export::BarsWriter;
 use crate::model::{Bars, SeriesKey};
 use crate::provider::Gate;
@@ -332,12 +332,9 @@ impl Worker {
         let (error, hint) = match found {
             Some(found) => (
                 format!("{refusal}: {found}"),
-                found.refetch_hint(store, &self.context, &window.batch),
+                Some(found.fetch_again(store, &self.context, &window.batch)),
             ),
-            None => (
-                refusal.to_string(),
-                advice(store, refusal, &window.batch.coverage),
-            ),
+            None => (refusal.to_string(), advice(store, refusal, &window.batch)),
         };
         self.refused.insert(window.batch.series.clone());
         window.finish(BatchOutcome::Refused {
@@ -346,4 +343,32 @@ impl Worker {
             hint,
         });
     }
+}
+
+/// What the user can do about a refused batch.
+fn advice(store: &Store, refusal: &Refusal, batch: &Batch) -> Option<Advice> {
+    match refusal.hint() {
+        Some(Advice::OnConflict { .. }) => Some(Advice::OnConflict {
+            can_resume: is_covered(store, batch),
+        }),
+        other => other,
+    }
+}
+
+/// Whether coverage shows all of a batch as answered, so that a resumed run leaves it out.
+fn is_covered(store: &Store, batch: &Batch) -> bool {
+    let Some(provider) = batch.coverage.first().map(|entry| &entry.provider) else {
+        return false;
+    };
+    let known = (store.reader()).and_then(|reader| reader.coverage(provider, &batch.series));
+    known.is_ok_and(|known| {
+        batch.coverage.iter().all(|entry| {
+            known.iter().any(|known| {
+                known.status.is_answered()
+                    && known.provenance == entry.provenance
+                    && known.dates.first() <= entry.dates.first()
+                    && entry.dates.last() <= known.dates.last()
+            })
+        })
+    })
 }

@@ -11,6 +11,7 @@ use super::defect::Defect;
 use super::error::Error;
 use super::manifest::Manifest;
 use super::verify::{VerifiedBundle, open};
+use crate::advice::Hint;
 use crate::model::{OnConflict, SeriesKey, TimeRange, Timestamp};
 use crate::report::{Counts, Event, Observer, RunReport, Stop, UnitReport, UnitStatus};
 use crate::store::{AppliedBundle, Offer, Reader, Refusal, RunId, Store};
@@ -316,25 +317,12 @@ impl ApplyState {
         let Some(unit) = self.units.get_mut(ticker) else {
             return;
         };
-        if let Refusal::Conflicts {
-            identical,
-            restated,
-            ..
-        } = refusal
-        {
-            unit.counts.conflicts += identical + restated;
-            if unit.status == UnitStatus::Ok {
-                unit.status = UnitStatus::Conflict;
-            }
-            unit.hint = Some(
-                "--on-conflict update takes the bundle's values, --on-conflict ignore keeps the staged ones"
-                    .to_owned(),
-            );
-        } else {
-            unit.status = UnitStatus::Failed;
-            unit.hint =
-                Some("`drop` removes the staged bars; another --store keeps both".to_owned());
+        let conflicts = refusal.conflicts();
+        unit.counts.conflicts += conflicts.unwrap_or_default();
+        if unit.status != UnitStatus::Failed {
+            unit.status = UnitStatus::refused(conflicts);
         }
+        unit.hint = refusal.hint();
         unit.error.get_or_insert_with(|| refusal.to_string());
     }
 

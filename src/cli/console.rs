@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::log::{HINT, LINE};
 use super::terminal::Terminal;
+use crate::advice::Advice;
 use crate::report::{Event, Observer, UnitReport, UnitStatus, Wording};
 
 /// Prints what a run tells. Dropping it removes the progress bar.
@@ -17,7 +18,7 @@ pub struct Console {
     terminal: Arc<Terminal>,
     bar: Mutex<Option<ProgressBar>>,
     bars: AtomicU64,
-    hints: Mutex<HashSet<String>>,
+    hints: Mutex<HashSet<Advice>>,
 }
 
 impl Console {
@@ -93,9 +94,9 @@ impl Console {
     }
 
     /// A hint that helps many tickers is printed once.
-    fn hint(&self, hint: &str) {
+    fn hint(&self, hint: &Advice) {
         let mut told = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.insert(hint.to_owned()) {
+        if told.insert(hint.clone()) {
             tracing::warn!(target: HINT, "{hint}");
         }
     }
@@ -110,7 +111,6 @@ impl Observer for Console {
             Event::TickerDone(unit) | Event::FileDone(unit) => self.unit(unit),
             Event::Warning(text) => tracing::warn!("{text}"),
             Event::Note(text) => tracing::info!(target: LINE, "{text}"),
-            Event::Hint(text) => self.hint(text),
         }
     }
 }

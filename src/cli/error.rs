@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::advice::Advice;
 use crate::causes;
 use crate::report::{ExitStatus, Fatal};
 use crate::secret::without_passwords;
@@ -15,7 +16,7 @@ pub struct CliError {
     /// Why, a lower-case fragment on one line.
     pub message: String,
     /// What could be done.
-    pub hint: Option<String>,
+    pub hint: Option<Advice>,
     /// The chain of causes, outermost first, shown at DEBUG.
     pub causes: Vec<String>,
 }
@@ -56,15 +57,15 @@ impl CliError {
 
     /// The same error with what could be done about it.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<Advice>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// The same error with a hint where there is one.
     #[must_use]
-    pub fn maybe_hint(mut self, hint: Option<String>) -> Self {
-        self.hint = hint.or(self.hint);
+    pub fn maybe_hint(mut self, hint: Option<impl Into<Advice>>) -> Self {
+        self.hint = hint.map(Into::into).or(self.hint);
         self
     }
 }
@@ -139,6 +140,6 @@ mod tests {
         let error = CliError::of(ExitStatus::Failed, &Outer(Inner)).hint("chmod +r a.csv");
         assert_eq!(error.message, "a.csv could not be read: permission denied");
         assert_eq!(error.causes, ["permission denied"]);
-        assert_eq!(error.hint.as_deref(), Some("chmod +r a.csv"));
+        assert_eq!(error.hint, Some("chmod +r a.csv".into()));
     }
 }

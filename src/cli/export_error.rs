@@ -20,7 +20,7 @@ impl From<Error> for CliError {
             Error::Interrupted => (ExitStatus::Interrupted, None),
             _ => (ExitStatus::Failed, None),
         };
-        Self::of(code, &error).maybe_hint(hint.map(str::to_owned))
+        Self::of(code, &error).maybe_hint(hint)
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
+mod advice;
 pub mod args;
 mod clock;
 pub mod commands;

@@ -178,9 +178,8 @@ pub(super) fn address(context: &Context, typed: Option<&SecretUrl>) -> Result<Ad
     let variable = |name: &str| context.env(name);
     let set = || variable("DATABASE_URL").map(SecretUrl::from);
     let url = typed.cloned().or_else(set);
-    Address::resolve(url.as_ref(), &variable).map_err(|error| {
-        CliError::of(ExitStatus::Usage, &error).maybe_hint(error.hint().map(str::to_owned))
-    })
+    Address::resolve(url.as_ref(), &variable)
+        .map_err(|error| CliError::of(ExitStatus::Usage, &error).maybe_hint(error.hint()))
 }
 
 /// A sync that could not begin.

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::piece::{Group, Piece};
 use super::run::Shared;
 use crate::model::{Basis, Hours, Interval, Provenance, SeriesKey, Source, Ticker};
-use crate::report::{Counts, Event, UnitStatus};
+use crate::report::{Counts, Event};
 use crate::store::{Committed, Offer, Refusal, RunId, Store, Tally};
 
 /// Where bars go.
@@ -144,15 +144,10 @@ pub(super) fn commit(
                 shared.add_ticker(&ticker, counts, None);
             }
             Err(refusal) => {
-                let mut counts = Counts::default();
-                if let Refusal::Conflicts {
-                    identical,
-                    restated,
-                    ..
-                } = &refusal
-                {
-                    counts.conflicts = identical + restated;
-                }
+                let counts = Counts {
+                    conflicts: refusal.conflicts().unwrap_or_default(),
+                    ..Counts::default()
+                };
                 outcome.counts += counts;
                 shared.add_ticker(&ticker, counts, Some(&refusal));
                 outcome.refused.insert(ticker);
@@ -161,20 +156,6 @@ pub(super) fn commit(
         }
     }
     Ok(())
-}
-
-/// How refusals end a ticker or a file: the status, and what could be done.
-pub(super) fn verdict(refusal: &Refusal) -> (UnitStatus, &'static str) {
-    match refusal {
-        Refusal::Conflicts { .. } => (
-            UnitStatus::Conflict,
-            "--on-conflict ignore skips what is staged, --on-conflict update replaces what is restated",
-        ),
-        _ => (
-            UnitStatus::Failed,
-            "--exchange says where these bars were traded; `drop` removes what is staged",
-        ),
-    }
 }
 
 /// One line for all refusals of a file.

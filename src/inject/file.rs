@@ -3,7 +3,7 @@
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
-use super::commit::{Outcome, Ready, commit, summed_up, verdict};
+use super::commit::{Outcome, Ready, commit, summed_up};
 use super::error::{Error, FileError};
 use super::filename;
 use super::interval::Judge;
@@ -20,6 +20,7 @@ use super::settings::Label;
 use super::shape::shape;
 use super::source::Source;
 use super::walk::Dump;
+use crate::advice::{Advice, Hint};
 use crate::model::{Interval, Reason};
 use crate::report::{Event, UnitReport, UnitStatus};
 
@@ -48,14 +49,13 @@ pub(super) fn inject(shared: &Shared<'_>, index: usize, dump: &Dump) -> UnitRepo
     });
     let mut unit = UnitReport::done(&dump.name, job.outcome.counts, began.elapsed());
     if let Some(first) = job.outcome.refusals.first() {
-        let (status, hint) = verdict(first);
-        unit.status = status;
+        unit.status = UnitStatus::refused(first.conflicts());
         unit.error = Some(summed_up(&job.outcome.refusals));
-        unit.hint = Some(hint.to_owned());
+        unit.hint = first.hint();
     }
     if let Err(error) = result {
         unit.status = UnitStatus::Failed;
-        unit.hint = error.hint().map(str::to_owned);
+        unit.hint = error.hint().map(Advice::from);
         unit.error = Some(error.to_string());
     }
     unit

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::commit::{Sink, verdict};
+use super::commit::Sink;
 use super::error::{Error, plain};
 use super::file;
 use super::gate::Gate;
@@ -15,6 +15,7 @@ use super::plan::Sniffer;
 use super::rejects::Rejects;
 use super::settings::Settings;
 use super::walk::{Dump, Dumps, Found};
+use crate::advice::Hint;
 use crate::export::BarsWriter;
 use crate::model::Ticker;
 use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport, UnitStatus};
@@ -60,10 +61,9 @@ impl Shared<'_> {
         let unit = entry(&mut tickers, ticker);
         unit.counts += counts;
         if let Some(refusal) = refusal {
-            let (status, hint) = verdict(refusal);
-            unit.status = status;
+            unit.status = UnitStatus::refused(refusal.conflicts());
             unit.error = Some(refusal.to_string());
-            unit.hint = Some(hint.to_owned());
+            unit.hint = refusal.hint();
         }
     }
 

@@ -29,8 +29,6 @@ pub enum Event<'a> {
     Warning(&'a str),
     /// A line of information, printed as it is.
     Note(&'a str),
-    /// What the user could do.
-    Hint(&'a str),
 }
 
 /// Who listens to a run. Called from many threads.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{Counts, RunKind, RunReport, UnitReport, UnitStatus};
+use crate::advice::Advice;
 
 /// Which words a run's lines use.
 #[derive(Clone, Copy, Debug)]
@@ -85,14 +86,10 @@ impl Wording {
 
     /// What the user could do next, in the order it is printed.
     #[must_use]
-    pub fn hints(&self, report: &RunReport) -> Vec<String> {
+    pub fn hints(&self, report: &RunReport) -> Vec<Advice> {
         let mut hints = report.hints.clone();
         if self.kind == RunKind::Fetch && report.all_empty() {
-            hints.insert(
-                0,
-                "no ticker had any data: check --interval, --start and --end, and what your plan with the provider covers"
-                    .into(),
-            );
+            hints.insert(0, Advice::CheckRange);
         }
         hints
     }
@@ -280,9 +277,9 @@ mod tests {
             ..RunReport::default()
         };
         let hints = FETCH.hints(&report);
-        assert!(hints[0].contains("--interval"), "{hints:?}");
-        assert_eq!(hints[1], "second");
-        assert_eq!(FILES.hints(&report), ["second"]);
+        assert_eq!(hints[0], Advice::CheckRange);
+        assert_eq!(hints[1], "second".into());
+        assert_eq!(FILES.hints(&report), ["second".into()]);
     }
 
     #[test]

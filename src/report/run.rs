@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Counts, ExitStatus};
+use crate::advice::Advice;
 
 /// How a ticker or file ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +45,19 @@ pub struct UnitReport {
     /// Why it failed, a lower-case fragment.
     pub error: Option<String>,
     /// What could be done.
-    pub hint: Option<String>,
+    pub hint: Option<Advice>,
+}
+
+impl UnitStatus {
+    /// The status of a unit of which the store refused a batch. `conflicts` is how many of its rows
+    /// conflict, `None` if it was refused for another reason.
+    #[must_use]
+    pub const fn refused(conflicts: Option<u64>) -> Self {
+        match conflicts {
+            Some(_) => Self::Conflict,
+            None => Self::Failed,
+        }
+    }
 }
 
 impl UnitReport {
@@ -73,7 +86,7 @@ pub struct Fatal {
     /// Why, a lower-case fragment.
     pub error: String,
     /// What could be done.
-    pub hint: Option<String>,
+    pub hint: Option<Advice>,
 }
 
 /// What became of a run.
@@ -94,7 +107,7 @@ pub struct RunReport {
     /// Why it could not go on.
     pub fatal: Option<Fatal>,
     /// What the user could do next; printed after the Summary line.
-    pub hints: Vec<String>,
+    pub hints: Vec<Advice>,
 }
 
 impl RunReport {

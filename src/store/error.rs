@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::advice::{Advice, Hint};
 use crate::model::{Provenance, SeriesKey};
 
 use super::layout::PartitionKey;
@@ -260,6 +261,63 @@ impl Error {
             path: path.to_path_buf(),
             source,
         }
+    }
+}
+
+impl Hint for Error {
+    fn hint(&self) -> Option<Advice> {
+        Some(match self {
+            Self::Missing { .. } => Advice::NameStore,
+            Self::NotAFolder { .. } => Advice::NameStoreFolder,
+            Self::NoEntry { .. } => {
+                "run this as the user who owns the store, or let this user read the folder and everything in it".into()
+            }
+            Self::BadPath { .. } => "move the store to a folder with another name".into(),
+            Self::NoLock { .. } => {
+                "copy the store to a folder where this user may write, or create an empty file store.lock in it".into()
+            }
+            Self::Newer { .. } => "update the program".into(),
+            Self::Damaged { .. } => Advice::RepairStore,
+            Self::Unreadable { .. } => Advice::VerifyStore,
+            Self::ReadersStay { .. } => {
+                "an export, a query or a sync may still be running; try again when it has ended".into()
+            }
+            Self::WriterRuns { .. } | Self::CatalogBusy { .. } => "try again when it has ended".into(),
+            Self::Catalog { source, .. } | Self::InDoubt { source, .. }
+                if source.to_string().contains("Out of Memory Error") =>
+            {
+                "the system or ulimit -v gives the program too little memory".into()
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Refusal {
+    /// How many rows conflict; `None` if the batch was refused for another reason.
+    #[must_use]
+    pub fn conflicts(&self) -> Option<u64> {
+        match self {
+            Self::Conflicts {
+                identical,
+                restated,
+                ..
+            } => Some(identical + restated),
+            Self::Mismatch { .. } => None,
+        }
+    }
+}
+
+impl Hint for Refusal {
+    fn hint(&self) -> Option<Advice> {
+        Some(match self {
+            Self::Conflicts { .. } => Advice::OnConflict { can_resume: false },
+            Self::Mismatch {
+                recorded, offered, ..
+            } => Advice::OtherProvenance {
+                is_exchange: recorded.exchange != offered.exchange,
+            },
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use super::series::Worker;
 use super::settings::Settings;
 use super::source::{SeriesInfo, Source};
 use super::target::Target;
+use crate::advice::Advice;
 use crate::model::{Interval, OnConflict, SeriesKey, Ticker, TimeRange};
 use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport, UnitStatus};
 
@@ -193,12 +194,15 @@ pub fn run(
     outcome.report.interrupted = stop.is_set();
     let kept = outcome.report.totals.skipped_restated;
     if kept > 0 {
-        outcome.report.hints.push(format!(
+        outcome.report.hints.push(Advice::from(format!(
             "{kept} rows of the target keep other values than the staged ones; --on-conflict update --full replaces them"
-        ));
+        )));
     }
     if settings.on_conflict == OnConflict::Update {
-        outcome.report.hints.extend(kept_before(&outcome.seen));
+        outcome
+            .report
+            .hints
+            .extend(kept_before(&outcome.seen).map(Advice::from));
     }
     Ok(outcome)
 }
@@ -257,7 +261,7 @@ async fn run_unit(
         }
         let fatal = error.is_fatal().then(|| Fatal {
             error: error.to_string(),
-            hint: error.hint(),
+            hint: error.hint().map(Advice::from),
         });
         let status = match error {
             Error::Restated { .. } => UnitStatus::Conflict,
@@ -269,7 +273,7 @@ async fn run_unit(
             counts,
             elapsed: began.elapsed(),
             error: Some(error.to_string()),
-            hint: error.hint(),
+            hint: error.hint().map(Advice::from),
         };
         return (Some(report), fatal, seen);
     }

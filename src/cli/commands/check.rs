@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Days;
 
+use crate::advice::Advice;
 use crate::calendar::Calendar;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
@@ -52,7 +53,7 @@ struct Finding {
     what: &'static str,
     word: &'static str,
     detail: String,
-    hint: Option<String>,
+    hint: Option<Advice>,
 }
 
 impl Finding {
@@ -127,8 +128,8 @@ fn store(context: &Context, args: &Args) -> Result<Finding, CliError> {
 }
 
 fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
-    let failed = |error: &(dyn std::error::Error + 'static), hint: Option<&str>| {
-        CliError::of(ExitStatus::Failed, error).maybe_hint(hint.map(str::to_owned))
+    let failed = |error: &(dyn std::error::Error + 'static), hint: Option<&'static str>| {
+        CliError::of(ExitStatus::Failed, error).maybe_hint(hint)
     };
     let opened = (args.provider).open(context, args.provider_url.as_ref())?;
     let info = opened.provider.info();
@@ -191,9 +192,8 @@ fn database(context: &Context, args: &Args) -> Result<Finding, CliError> {
             "DATABASE_URL is not set".into(),
         ));
     }
-    let address = Address::resolve(url.as_ref(), &|name| context.env(name)).map_err(|error| {
-        CliError::of(ExitStatus::Failed, &error).maybe_hint(error.hint().map(str::to_owned))
-    })?;
+    let address = Address::resolve(url.as_ref(), &|name| context.env(name))
+        .map_err(|error| CliError::of(ExitStatus::Failed, &error).maybe_hint(error.hint()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

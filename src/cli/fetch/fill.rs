@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::settings::{Service, Settings};
 use super::wire::Wire;
 use super::{Width, plan_view, quota_left, record_end};
+use crate::advice::Continuation;
 use crate::backfill::{Job, Plan, Planner};
 use crate::calendar::{Book, Calendar};
 use crate::cli::context::{Context, Outcome};
@@ -263,7 +264,7 @@ impl Work {
                 tickers_at_once: settings.width.requests(),
                 spending: Some(wire.spending(store)),
                 observer: Arc::new(context.observer()),
-                continue_with: "the same command",
+                continue_with: Continuation::SameCommand,
             };
             let of_kind = wire.run(context, job);
             report.tickers.extend(of_kind.tickers);

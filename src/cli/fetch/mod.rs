@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::context::{Context, Outcome};
 use super::error::CliError;
 use super::push::{self, Push};
+use crate::advice::Continuation;
 use crate::backfill::{History, Job, Plan, Planner, partial_dates};
 use crate::export::BarsWriter;
 use crate::model::{Ticker, Timestamp};
@@ -150,7 +151,7 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
     if width == Width::One && report.totals.requests > WINDOWS_FOR_CONCURRENT {
         let hint =
             "`backfill concurrent` takes the same options and asks for several windows at once";
-        report.hints.push(hint.to_owned());
+        report.hints.push(hint.into());
     }
     Ok(Outcome::Run(Box::new(report)))
 }
@@ -262,7 +263,7 @@ fn go(
         on_conflict: settings.on_conflict,
         tickers_at_once: wire.width.requests(),
         observer: Arc::new(context.observer()),
-        continue_with: "--resume",
+        continue_with: Continuation::Resume,
     };
     Ok(wire.run(context, job))
 }

@@ -121,7 +121,7 @@ impl ProviderChoice {
                 ErrorKind::BaseUrl => ExitStatus::Usage,
                 _ => ExitStatus::Failed,
             };
-            CliError::of(code, &error).maybe_hint(error.hint().map(str::to_owned))
+            CliError::of(code, &error).maybe_hint(error.hint())
         })?;
         Ok(Opened {
             provider,

@@ -106,7 +106,7 @@ fn the_same_command_twice_under_each_mode() {
         again.snapshot()
     );
     assert!(
-        again.stderr.contains("hint: --resume skips what is staged"),
+        again.stderr.contains("hint: --resume skips what is stored"),
         "{}",
         again.snapshot()
     );

@@ -167,8 +167,9 @@ fn fractional_volumes_need_round_volume_for_an_integer_column() {
     assert!(
         report.tickers[0]
             .hint
-            .as_deref()
+            .as_ref()
             .unwrap()
+            .to_string()
             .contains("--round-volume")
     );
     let rounding = Settings {

@@ -48,8 +48,9 @@ fn fail_rolls_the_chunk_back_and_goes_on_with_the_others() {
     assert!(message.contains("2025-01-02T15:20:00Z"), "{message}");
     assert!(
         aapl.hint
-            .as_deref()
+            .as_ref()
             .unwrap()
+            .to_string()
             .contains("--on-conflict update")
     );
     assert_eq!(report.tickers[1].counts.committed, 10);
@@ -92,7 +93,7 @@ fn ignore_leaves_the_targets_values_and_full_update_takes_ours() {
         let report = sync_ok(&ours, &updating);
         assert_eq!(
             (report.totals.prepared, report.hints),
-            (0, vec![hint.to_owned()])
+            (0, vec![hint.into()])
         );
     }
     let full = Settings {
@@ -119,7 +120,7 @@ fn rows_that_ignore_left_are_counted_in_an_older_progress_table() {
     };
     sync_ok(&ours, &ignoring);
     let hints = sync_ok(&ours, &updating(&db.url())).hints;
-    assert!(hints[0].contains("left 3 rows"), "{hints:?}");
+    assert!(hints[0].to_string().contains("left 3 rows"), "{hints:?}");
 }
 
 #[test]
@@ -197,7 +198,7 @@ fn values_that_ignore_left_alone_come_with_a_hint() {
     assert_eq!(
         report.hints,
         [
-            "2 rows of the target keep other values than the staged ones; --on-conflict update --full replaces them"
+            "2 rows of the target keep other values than the staged ones; --on-conflict update --full replaces them".into()
         ]
     );
     let updating = Settings {

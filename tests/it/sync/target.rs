@@ -230,8 +230,9 @@ fn missing_rights_are_told_with_the_grant_that_mends_them() {
     assert!(
         report.tickers[0]
             .hint
-            .as_deref()
+            .as_ref()
             .unwrap()
+            .to_string()
             .contains("INSERT"),
         "{report:#?}"
     );

@@ -21,7 +21,7 @@ pub(super) fn open(file: &Path) -> Result<Archive<BufReader<File>>, CliError> {
 
 /// An error about the bundle in `file`.
 pub(super) fn failure(file: &Path, error: Error) -> CliError {
-    let hint = error.hint().map(str::to_owned);
+    let hint = error.hint();
     let code = match &error {
         Error::OtherFilter { .. } | Error::ReplacesBase => ExitStatus::Usage,
         Error::Interrupted => ExitStatus::Interrupted,

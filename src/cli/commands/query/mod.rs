@@ -253,7 +253,7 @@ fn refused(refusal: Refusal) -> CliError {
         Refusal::Function(_) => Some("a query sees the views bars, coverage, conflicts and runs"),
         Refusal::Nothing | Refusal::Several | Refusal::Sql(_) => None,
     };
-    CliError::usage(refusal.to_string()).maybe_hint(hint.map(str::to_owned))
+    CliError::usage(refusal.to_string()).maybe_hint(hint)
 }
 
 fn busy(reader: &Reader, pid: Option<u32>) -> CliError {

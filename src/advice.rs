@@ -1,0 +1,90 @@
+//! What a user can do about an error or a refusal.
+//!
+//! **The modules decide what can be done; only `cli/advice.rs` words it**, because only the command
+//! line knows its options. `Advice` prints as those words.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use crate::model::{DateRange, Provenance, SeriesKey, Source};
+
+/// An error or refusal that can come with advice.
+pub trait Hint {
+    /// What the user can do about it, if anything.
+    fn hint(&self) -> Option<Advice>;
+}
+
+/// What the user can do. A variant for everything that names a command or an option.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Advice {
+    /// Words that name no command and no option, as SQL or a setting of a server.
+    Words(Cow<'static, str>),
+    /// There is no store here: name another folder, or create a store.
+    NameStore,
+    /// Name the folder of a store.
+    NameStoreFolder,
+    /// Check the whole store.
+    VerifyStore,
+    /// Repair the store.
+    RepairStore,
+    /// Skip what is stored, or choose a policy for conflicts.
+    OnConflict {
+        /// Whether coverage shows all of the refused batch as answered, so that a resumed run
+        /// leaves it out.
+        can_resume: bool,
+    },
+    /// Bars can't join a series with other provenance.
+    OtherProvenance {
+        /// Whether the exchanges differ; else price basis or hours do.
+        is_exchange: bool,
+    },
+    /// Request all of a series again.
+    FetchAgain(Box<FetchAgain>),
+    /// Continue a run that a quota ended.
+    Continue {
+        /// What continues it.
+        with: Continuation,
+        /// Requests that it will send.
+        requests: u64,
+        /// Tickers of which nothing was requested.
+        tickers_not_started: usize,
+    },
+    /// No ticker had data: check what was requested.
+    CheckRange,
+}
+
+/// All of a series, to be requested again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FetchAgain {
+    /// The store's folder.
+    pub store: PathBuf,
+    /// The series.
+    pub series: SeriesKey,
+    /// As what it is stored.
+    pub provenance: Provenance,
+    /// The provider.
+    pub source: Source,
+    /// From the first to the last date that is stored or was requested.
+    pub dates: DateRange,
+}
+
+/// What continues a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Continuation {
+    /// The same command with `--resume`.
+    Resume,
+    /// The same command.
+    SameCommand,
+}
+
+impl From<&'static str> for Advice {
+    fn from(words: &'static str) -> Self {
+        Self::Words(Cow::Borrowed(words))
+    }
+}
+
+impl From<String> for Advice {
+    fn from(words: String) -> Self {
+        Self::Words(Cow::Owned(words))
+    }
+}
