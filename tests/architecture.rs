@@ -48,9 +48,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "inject",
-        &[
-            "advice", "calendar", "causes", "export", "model", "report", "store",
-        ],
+        &["advice", "calendar", "export", "model", "report", "store"],
     ),
     (
         "sync",
@@ -58,10 +56,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "advice", "calendar", "causes", "model", "report", "secret", "store",
         ],
     ),
-    (
-        "export",
-        &["advice", "calendar", "model", "report", "store"],
-    ),
+    ("export", &["calendar", "model", "report", "store"]),
     (
         "bundle",
         &["advice", "calendar", "model", "report", "store"],

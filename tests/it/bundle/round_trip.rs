@@ -173,7 +173,7 @@ fn restated_bars_conflict_as_the_mode_says() {
         refused.stderr
     );
     assert!(
-        refused.stderr.contains("hint: --on-conflict update"),
+        refused.stderr.contains("hint: --on-conflict ignore"),
         "{}",
         refused.stderr
     );
