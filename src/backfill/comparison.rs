@@ -15,6 +15,7 @@
 use chrono::NaiveDate;
 
 use super::days::Day;
+use super::limits::RequestLimits;
 use super::windows::{DayState, Window, date_range, windows};
 
 /// The windows with a stored session to compare in, or in front of, the first. `stored` is sorted.
@@ -23,7 +24,7 @@ pub(super) fn with_comparison(
     planned: &[Window],
     days: &[(Day, DayState)],
     stored: &[NaiveDate],
-    span_max: u16,
+    limits: &RequestLimits,
 ) -> Option<Vec<Window>> {
     let first = planned.first()?;
     let requests_stored = |window: &Window| {
@@ -37,13 +38,13 @@ pub(super) fn with_comparison(
     let before = after.checked_sub(1).map(|at| stored[at]);
     let nearest = before.or_else(|| stored.get(after).copied())?;
     if let Some(before) = before {
-        let fits = (first.request.last() - before).num_days() < i64::from(span_max);
+        let fits = (first.request.last() - before).num_days() < i64::from(limits.span_max);
         if fits {
             let mut widened = planned.to_vec();
             widened[0].request = date_range(before, first.request.last());
             return Some(widened);
         }
-        if let Some(recut) = recut(planned, days, before, span_max) {
+        if let Some(recut) = recut(planned, days, before, limits) {
             return Some(recut);
         }
     }
@@ -60,12 +61,12 @@ fn recut(
     planned: &[Window],
     days: &[(Day, DayState)],
     stored: NaiveDate,
-    span_max: u16,
+    limits: &RequestLimits,
 ) -> Option<Vec<Window>> {
     let mut marked = days.to_vec();
     let at = (marked.binary_search_by_key(&stored, |(day, _)| day.date)).ok()?;
     marked[at].1 = DayState::New;
-    let mut cut = windows(&marked, span_max);
+    let mut cut = windows(&marked, limits);
     let first = cut.first_mut()?;
     let wanted: Vec<Day> = (first.days.iter().copied())
         .filter(|day| day.date != stored)

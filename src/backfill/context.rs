@@ -10,7 +10,7 @@ use super::writer::StoreWriter;
 use crate::provider::Gate;
 use crate::report::{Fatal, Observer};
 
-/// Windows per request in flight that may be requested and not yet committed: one that is
+/// Windows per request in flight, and ticker of a request, that may be requested and not yet committed: one that is
 /// requested, one that is being committed, one that waits for that, and one for a commit that takes
 /// longer than its requests. A run that is killed has to request at most these again.
 const WINDOWS_PER_REQUEST: usize = 4;
@@ -24,6 +24,8 @@ pub(super) struct RunContext {
     /// more windows than this are ever open**.
     pub window_permits: Arc<Semaphore>,
     pub tickers_at_once: usize,
+    /// Tickers that one request names at most.
+    pub group_size: usize,
     active_tickers: AtomicUsize,
     windows_answered: AtomicU64,
     ending: Mutex<Ending>,
@@ -44,13 +46,16 @@ impl RunContext {
         writer: StoreWriter,
         observer: Arc<dyn Observer>,
         tickers_at_once: usize,
+        group_size: usize,
     ) -> Self {
+        let windows = tickers_at_once * group_size * WINDOWS_PER_REQUEST;
         Self {
             fetcher,
             writer,
             observer,
-            window_permits: Arc::new(Semaphore::new(tickers_at_once * WINDOWS_PER_REQUEST)),
+            window_permits: Arc::new(Semaphore::new(windows)),
             tickers_at_once,
+            group_size,
             active_tickers: AtomicUsize::new(0),
             windows_answered: AtomicU64::new(0),
             ending: Mutex::default(),
@@ -65,7 +70,8 @@ impl RunContext {
     /// always one more than is being read.
     pub(super) fn windows_ahead(&self) -> usize {
         let active = self.active_tickers.load(Ordering::Relaxed).max(1);
-        self.tickers_at_once.div_ceil(active).max(2)
+        let active_groups = active.div_ceil(self.group_size);
+        self.tickers_at_once.div_ceil(active_groups).max(2)
     }
 
     pub(super) fn ticker_started(&self) {

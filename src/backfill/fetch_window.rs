@@ -20,6 +20,7 @@ use super::days::{Day, midnight};
 use super::evidence::Evidence;
 use super::fetched::{FetchedWindow, opens, retain};
 use super::fetcher::WindowFetcher;
+use super::group::TickerGroup;
 use super::position::PositionCheck;
 use super::windows::{Window, date_range};
 use crate::model::{Bars, DateRange, Ticker, Timestamp};
@@ -38,15 +39,22 @@ impl RequestedRanges {
 }
 
 impl WindowFetcher {
-    /// Fetches what the provider has of one window. `requested` is shared by all windows of the
-    /// ticker.
+    /// Fetches what the provider has of the window `index` of a ticker. `group` and `requested` are
+    /// shared by all windows of the ticker.
     pub async fn fetch(
         &self,
         ticker: &Ticker,
-        window: &Window,
+        (index, window): (usize, &Window),
+        group: &TickerGroup,
         requested: &RequestedRanges,
     ) -> FetchedWindow {
-        let requested_at = (self.clock)();
+        requested.add(window.request);
+        let now = (self.clock)();
+        let answer = group.rows(self, ticker, index, window.request).await;
+        let (answer, requested_at) = match answer {
+            Ok((rows, requested_at)) => (Ok(rows), requested_at),
+            Err(error) => (Err(error), now),
+        };
         let fetch = WindowFetch {
             fetcher: self,
             check: self.position_check(requested_at),
@@ -59,14 +67,15 @@ impl WindowFetcher {
             failed: Vec::new(),
             partial: Vec::new(),
         };
-        fetch.run().await
+        fetch.run(answer).await
     }
 }
 
 /// A window that is being fetched.
 struct WindowFetch<'a> {
     fetcher: &'a WindowFetcher,
-    check: PositionCheck<'a>,
+    /// `None` if no answer of the provider needs the check.
+    check: Option<PositionCheck<'a>>,
     ticker: &'a Ticker,
     window: &'a Window,
     requested: &'a RequestedRanges,
@@ -81,22 +90,23 @@ struct WindowFetch<'a> {
 }
 
 impl WindowFetch<'_> {
-    async fn run(mut self) -> FetchedWindow {
-        let request = self.window.request;
-        self.requested.add(request);
-        let answer = match self.fetcher.rows(self.ticker, request).await {
+    async fn run(mut self, answer: Result<Rows, FetchError>) -> FetchedWindow {
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return self.fail_whole(error),
         };
         let opens = opens(&answer.bars, &answer.rejects);
-        let truncated = self.check.truncated_session(self.window, &opens);
-        self.truncated.extend(truncated);
         let (rows, context_bars) = self.split(self.window.keep, answer);
         self.fetched.context_bars = context_bars;
         self.fetched.add(rows);
-        self.fetch_missing_head(opens.first().copied()).await;
-        self.fetch_truncated_sessions().await;
-        self.fetch_missing_opening().await;
+        if let Some(check) = self.check.take() {
+            let truncated = check.truncated_session(self.window, &opens);
+            self.truncated.extend(truncated);
+            self.fetch_missing_head(&check, opens.first().copied())
+                .await;
+            self.fetch_truncated_sessions(&check).await;
+            self.fetch_missing_opening(&check).await;
+        }
         self.finish()
     }
 
@@ -119,9 +129,9 @@ impl WindowFetch<'_> {
     }
 
     /// Requests the start of the window alone until an answer reaches it or is empty.
-    async fn fetch_missing_head(&mut self, mut oldest: Option<i64>) {
-        while let Some(head) = self.check.missing_head(self.window, oldest) {
-            let request = self.check.widened(head);
+    async fn fetch_missing_head(&mut self, check: &PositionCheck<'_>, mut oldest: Option<i64>) {
+        while let Some(head) = check.missing_head(self.window, oldest) {
+            let request = check.widened(head);
             if !self.requested.add(request) {
                 return;
             }
@@ -135,7 +145,7 @@ impl WindowFetch<'_> {
                     let (rows, _) = self.split(head, answer);
                     let opens = opens(&rows.bars, &rows.rejects);
                     oldest = opens.first().copied();
-                    let truncated = self.check.truncated_session(self.window, &opens);
+                    let truncated = check.truncated_session(self.window, &opens);
                     self.truncated.extend(truncated);
                     self.fetched.add(rows);
                 }
@@ -145,12 +155,12 @@ impl WindowFetch<'_> {
     }
 
     /// Requests the sessions once more inside which an answer began.
-    async fn fetch_truncated_sessions(&mut self) {
+    async fn fetch_truncated_sessions(&mut self, check: &PositionCheck<'_>) {
         for day in std::mem::take(&mut self.truncated) {
             let session = date_range(day.date, day.date);
-            let request = self.check.widened(session);
+            let request = check.widened(session);
             let has_opening = self.fetched.opens().contains(&day.open.micros());
-            if has_opening || !self.check.has_first_bar(&day) {
+            if has_opening || !check.has_first_bar(&day) {
                 continue;
             }
             if !self.failed.is_empty() {
@@ -179,12 +189,12 @@ impl WindowFetch<'_> {
     }
 
     /// Requests a session that came alone and without its opening bar once more.
-    async fn fetch_missing_opening(&mut self) {
+    async fn fetch_missing_opening(&mut self, check: &PositionCheck<'_>) {
         if !self.failed.is_empty() || !self.partial.is_empty() {
             return;
         }
         let opens = self.fetched.opens();
-        let Some(request) = self.check.missing_opening(self.window, &opens) else {
+        let Some(request) = check.missing_opening(self.window, &opens) else {
             return;
         };
         if !self.requested.add(request) {
@@ -246,8 +256,16 @@ impl WindowFetch<'_> {
         let skipped: Vec<_> = (self.window.skip.iter())
             .map(|date| instants(date_range(*date, *date)))
             .collect();
-        let keeps =
-            |at: &i64| kept.contains(at) && !skipped.iter().any(|skipped| skipped.contains(at));
+        let cuts_hours = self.fetcher.cuts_hours();
+        let in_session = |at: &i64| {
+            (self.window.days.iter())
+                .any(|day| (day.open.micros()..day.close.micros()).contains(at))
+        };
+        let keeps = |at: &i64| {
+            kept.contains(at)
+                && !skipped.iter().any(|skipped| skipped.contains(at))
+                && (!cuts_hours || in_session(at))
+        };
         let mut context_bars = Bars::default();
         if !rows.bars.timestamps().iter().all(keeps) {
             context_bars = retain(&rows.bars, |at| !keeps(at));

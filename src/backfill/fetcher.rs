@@ -1,7 +1,9 @@
 //! How a run requests bars: the provider, and what all windows have in common.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::limits::RequestLimits;
 use super::position::PositionCheck;
 use crate::calendar::Calendar;
 use crate::model::{
@@ -48,11 +50,15 @@ impl WindowFetcher {
         }
     }
 
-    /// Dates that one request may span.
-    pub fn span_max(&self) -> u16 {
-        let info = self.client.provider().info();
-        // An interval that isn't offered is refused before a run.
-        info.window_days(self.interval).unwrap_or(1)
+    /// What the provider allows a request to ask for; `None` if it doesn't offer the interval.
+    pub fn limits(&self) -> Option<RequestLimits> {
+        RequestLimits::of(self.client.provider().info(), self.interval, self.hours)
+    }
+
+    /// Whether answers have bars outside the session that the run doesn't want.
+    pub(super) fn cuts_hours(&self) -> bool {
+        self.hours == Hours::Regular
+            && self.client.provider().info().hours_to_request(self.hours) != Hours::Regular
     }
 
     /// How long after its end a bar can still change.
@@ -61,22 +67,35 @@ impl WindowFetcher {
         i64::try_from(settles.as_micros()).unwrap_or(i64::MAX / 4)
     }
 
-    /// The check of answers that were requested at `now`.
-    pub(super) fn position_check(&self, now: Timestamp) -> PositionCheck<'_> {
-        PositionCheck {
+    /// The check of answers that were requested at `now`; `None` if the provider never leaves out bars
+    /// without a word.
+    pub(super) fn position_check(&self, now: Timestamp) -> Option<PositionCheck<'_>> {
+        let limits = self.limits().filter(RequestLimits::loses_oldest)?;
+        Some(PositionCheck {
             calendar: &self.calendar,
             interval: self.interval,
             hours: self.hours,
-            span_max: self.span_max(),
+            span_max: limits.span_max,
             settle_micros: self.settle_micros(),
             now,
-        }
+        })
     }
 
-    /// Requests all pages of a date range.
+    /// Requests all that the provider has of a ticker on these dates.
     pub(super) async fn rows(&self, ticker: &Ticker, dates: DateRange) -> Result<Rows, FetchError> {
+        let mut series = self.rows_of(vec![ticker.clone()], dates).await?;
+        Ok(series.remove(ticker).unwrap_or_default())
+    }
+
+    /// Requests all that the provider has of these tickers on these dates, in one request and its
+    /// further pages.
+    pub(super) async fn rows_of(
+        &self,
+        tickers: Vec<Ticker>,
+        dates: DateRange,
+    ) -> Result<HashMap<Ticker, Rows>, FetchError> {
         let request = Request {
-            tickers: vec![ticker.clone()],
+            tickers,
             interval: self.interval,
             dates,
             tz: self.calendar.tz(),
@@ -85,7 +104,6 @@ impl WindowFetcher {
             latest: Timestamp::from_micros((self.clock)().micros() + DAY_MICROS),
             page: None,
         };
-        let mut series = self.client.fetch(request).await?;
-        Ok(series.remove(ticker).unwrap_or_default())
+        self.client.fetch(request).await
     }
 }

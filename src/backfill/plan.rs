@@ -8,16 +8,21 @@ use chrono::{Days, NaiveDate};
 
 use super::comparison::with_comparison;
 use super::days::{Day, days};
+use super::limits::RequestLimits;
 use super::windows::{DayState, Window, windows};
 use crate::calendar::{self, Calendar};
 use crate::model::{DateRange, Hours, Provenance, Ticker, Timestamp};
 use crate::store::{CoverageEntry, CoverageStatus};
 
 /// The windows of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
-    /// The tickers in the order in which they are asked for, each with its windows.
+    /// The tickers in the order in which they are requested, each with its windows.
     pub tickers: Vec<TickerPlan>,
+    /// How many neighbouring tickers are requested together, in the order of the tickers.
+    pub groups: Vec<usize>,
+    /// Requests that it takes, with a page for each that the bars can fill.
+    pub requests: u64,
 }
 
 /// The windows of one ticker.
@@ -41,8 +46,8 @@ pub struct Planner<'a> {
     pub dates: DateRange,
     /// The regular session, or more.
     pub hours: Hours,
-    /// Dates that one request may span.
-    pub span_max: u16,
+    /// What the provider allows a request to ask for.
+    pub limits: RequestLimits,
     /// The time of day: what lies ahead is not asked for.
     pub now: Timestamp,
     /// Leave out what lies between a ticker's first and last staged session, and, of [`Since::Last`], what lies before.
@@ -84,7 +89,7 @@ impl Planner<'_> {
         provenance: &Provenance,
     ) -> Result<Plan, E> {
         let days = self.days()?;
-        let all: Arc<[Window]> = windows(&days, self.span_max).into();
+        let all: Arc<[Window]> = windows(&days, &self.limits).into();
         let mut plans = Vec::with_capacity(tickers.len());
         // Tickers of which the same is known share their windows.
         let mut shared: HashMap<Vec<DayState>, (Arc<[Window]>, usize)> = HashMap::new();
@@ -95,7 +100,7 @@ impl Planner<'_> {
                 && history.sessions.is_empty()
                 && !self.begins_early()
             {
-                let windows = compared.with(&all, &days, &history.comparable, self.span_max);
+                let windows = compared.with(&all, &days, &history.comparable, &self.limits);
                 (windows, 0)
             } else {
                 let mut days = days.clone();
@@ -109,10 +114,10 @@ impl Planner<'_> {
                         *known == DayState::Done && self.dates.contains(day.date)
                     };
                     let count = days.iter().filter(answered).count();
-                    (windows(&days, self.span_max).into(), count)
+                    (windows(&days, &self.limits).into(), count)
                 });
                 let (windows, count) = planned.clone();
-                let windows = compared.with(&windows, &days, &history.comparable, self.span_max);
+                let windows = compared.with(&windows, &days, &history.comparable, &self.limits);
                 (windows, count)
             };
             plans.push(TickerPlan {
@@ -122,7 +127,7 @@ impl Planner<'_> {
                 full_range: (days_answered == 0).then_some(self.dates),
             });
         }
-        Ok(Plan { tickers: plans })
+        Ok(Plan::of(plans, &self.limits))
     }
 
     /// The plan for single days: of each ticker the local dates to ask for again, in order, in as few windows as there
@@ -144,16 +149,16 @@ impl Planner<'_> {
                     Err(_) => (*day, DayState::Done),
                 })
                 .collect();
-            let windows: Arc<[Window]> = windows(&marked, self.span_max).into();
+            let windows: Arc<[Window]> = windows(&marked, &self.limits).into();
             let stored = comparable.get(ticker).map_or(&[][..], Vec::as_slice);
             plans.push(TickerPlan {
                 ticker: ticker.clone(),
-                windows: compared.with(&windows, &marked, stored, self.span_max),
+                windows: compared.with(&windows, &marked, stored, &self.limits),
                 days_answered: 0,
                 full_range: None,
             });
         }
-        Ok(Plan { tickers: plans })
+        Ok(Plan::of(plans, &self.limits))
     }
 
     /// Whether the run's dates begin before the start that counts for a ticker without stored bars.
@@ -206,7 +211,7 @@ impl Planner<'_> {
     /// The days of the range, and as answered ones some before it: a lone first session is asked for with another.
     fn days(&self) -> Result<Vec<(Day, DayState)>, calendar::Error> {
         let first = self.dates.first();
-        let mut early = first - Days::new(u64::from(self.span_max));
+        let mut early = first - Days::new(u64::from(self.limits.span_max));
         if let Some(span) = self.calendar.span() {
             early = early.max(span.first()).min(first);
         }
@@ -224,6 +229,39 @@ impl Planner<'_> {
 }
 
 impl Plan {
+    fn of(tickers: Vec<TickerPlan>, limits: &RequestLimits) -> Self {
+        let mut groups = Vec::new();
+        let mut requests = 0;
+        let mut rest = tickers.as_slice();
+        while let Some(first) = rest.first() {
+            let days = || first.windows.iter().map(|window| window.days.as_slice());
+            let size_max = limits.group_size(days());
+            let has_same_windows = |ticker: &&TickerPlan| {
+                Arc::ptr_eq(&ticker.windows, &first.windows) || ticker.windows == first.windows
+            };
+            let size = rest
+                .iter()
+                .take(size_max)
+                .take_while(has_same_windows)
+                .count();
+            requests += days().map(|days| limits.requests(days, size)).sum::<u64>();
+            groups.push(size);
+            rest = &rest[size..];
+        }
+        Self {
+            tickers,
+            groups,
+            requests,
+        }
+    }
+
+    /// Adds the windows of another plan after its own.
+    pub fn append(&mut self, mut other: Self) {
+        self.tickers.append(&mut other.tickers);
+        self.groups.append(&mut other.groups);
+        self.requests += other.requests;
+    }
+
     /// How many windows there are.
     #[must_use]
     pub fn windows(&self) -> u64 {
@@ -236,7 +274,7 @@ impl Plan {
     /// The least time that its requests take at so many a minute.
     #[must_use]
     pub fn least_time(&self, per_minute: u32) -> Duration {
-        let minutes = self.windows() as f64 / f64::from(per_minute.max(1));
+        let minutes = self.requests as f64 / f64::from(per_minute.max(1));
         Duration::from_secs_f64(minutes * 60.0)
     }
 }
@@ -286,9 +324,9 @@ impl Compared {
         planned: &Arc<[Window]>,
         days: &[(Day, DayState)],
         stored: &[NaiveDate],
-        span_max: u16,
+        limits: &RequestLimits,
     ) -> Arc<[Window]> {
-        match with_comparison(planned, days, stored, span_max) {
+        match with_comparison(planned, days, stored, limits) {
             None => planned.clone(),
             Some(windows) => (self.0.entry(windows))
                 .or_insert_with_key(|windows| windows.as_slice().into())

@@ -10,6 +10,7 @@ use super::Error;
 use super::batch::WriterContext;
 use super::context::RunContext;
 use super::fetcher::WindowFetcher;
+use super::group::TickerGroup;
 use super::plan::{Plan, TickerPlan};
 use super::quota::Spending;
 use super::ticker::TickerRun;
@@ -72,15 +73,16 @@ impl Job {
             Err(error) => return failed(&error),
         };
         self.observer.event(&Event::Planned {
-            unit: "requests",
+            unit: "windows",
             total: self.plan.windows(),
         });
         let observer = self.observer.clone();
-        let context = RunContext::new(self.fetcher, writer, self.observer, at_once);
+        let group_size = self.plan.groups.iter().copied().max().unwrap_or(1);
+        let context = RunContext::new(self.fetcher, writer, self.observer, at_once, group_size);
         let context = Arc::new(context);
         let tickers = run_until_stopped(&context, &self.plan, stop).await;
         let ending = context.take_ending();
-        let unanswered = (self.plan.windows()).saturating_sub(context.windows_answered());
+        let unanswered = requests_left(&self.plan, context.windows_answered());
         // The thread ends when the last way to it is dropped; aborted windows can hold one a moment
         // longer.
         drop(context);
@@ -110,6 +112,13 @@ impl Job {
         }
         report
     }
+}
+
+/// The requests that a plan still needs when so many of its windows are answered.
+fn requests_left(plan: &Plan, answered: u64) -> u64 {
+    let windows = plan.windows();
+    let left = windows.saturating_sub(answered);
+    (plan.requests * left).div_ceil(windows.max(1))
 }
 
 /// Finishes the output file and names the file with the rejects.
@@ -153,14 +162,16 @@ async fn run_until_stopped(context: &Arc<RunContext>, plan: &Plan, stop: &Stop) 
 /// The reports of all tickers that were started, in the plan's order.
 async fn run_tickers(context: &Arc<RunContext>, plan: &Plan) -> Vec<UnitReport> {
     let at_once = context.tickers_at_once;
+    let active = at_once * context.group_size;
     let (active_max, uncommitted_max) = match at_once {
         1 => (1, 1),
-        _ => (at_once + TICKERS_SPARE, at_once + TICKERS_UNCOMMITTED_MAX),
+        _ => (active + TICKERS_SPARE, active + TICKERS_UNCOMMITTED_MAX),
     };
     let slots = &Semaphore::new(active_max);
-    let mut reports: Vec<(usize, UnitReport)> = stream::iter(plan.tickers.iter().enumerate())
-        .map(|(index, plan)| async move {
-            let report = run_ticker(context, plan, slots).await?;
+    let tickers = plan.tickers.iter().zip(groups(plan)).enumerate();
+    let mut reports: Vec<(usize, UnitReport)> = stream::iter(tickers)
+        .map(|(index, (plan, group))| async move {
+            let report = run_ticker(context, plan, group, slots).await?;
             Some((index, report))
         })
         .buffer_unordered(uncommitted_max)
@@ -171,10 +182,22 @@ async fn run_tickers(context: &Arc<RunContext>, plan: &Plan) -> Vec<UnitReport> 
     reports.into_iter().map(|(_, report)| report).collect()
 }
 
+/// The group of each ticker, in the plan's order.
+fn groups(plan: &Plan) -> impl Iterator<Item = Arc<TickerGroup>> {
+    let mut start = 0;
+    plan.groups.iter().flat_map(move |&size| {
+        let tickers = &plan.tickers[start..start + size];
+        start += size;
+        let tickers = tickers.iter().map(|plan| plan.ticker.clone()).collect();
+        std::iter::repeat_n(Arc::new(TickerGroup::new(tickers)), size)
+    })
+}
+
 /// Runs one ticker; `None` if the run ended before its turn.
 async fn run_ticker(
     context: &Arc<RunContext>,
     plan: &TickerPlan,
+    group: Arc<TickerGroup>,
     slots: &Semaphore,
 ) -> Option<UnitReport> {
     let slot = slots.acquire().await.ok()?;
@@ -185,7 +208,7 @@ async fn run_ticker(
         .observer
         .event(&Event::Started(plan.ticker.as_str()));
     context.ticker_started();
-    let report = TickerRun::new(context, plan).run(slot).await;
+    let report = TickerRun::new(context, plan, group).run(slot).await;
     context.ticker_ended();
     context.observer.event(&Event::TickerDone(&report));
     Some(report)

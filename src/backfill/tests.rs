@@ -12,6 +12,7 @@ use super::days::days;
 use super::fetch_window::RequestedRanges;
 use super::fetched::FetchedWindow;
 use super::fetcher::WindowFetcher;
+use super::group::TickerGroup;
 use super::windows::{DayState, windows};
 use crate::calendar::Calendar;
 use crate::model::{
@@ -223,8 +224,13 @@ async fn fetch_forming(
     let ticker = Ticker::new("AAPL").unwrap();
     let asked = RequestedRanges::default();
     let mut fetched = Vec::new();
-    for window in windows(&days, fetcher.span_max()) {
-        fetched.push(fetcher.fetch(&ticker, &window, &asked).await);
+    let group = TickerGroup::new(vec![ticker.clone()]);
+    for (index, window) in windows(&days, &fetcher.limits().unwrap())
+        .iter()
+        .enumerate()
+    {
+        let window = fetcher.fetch(&ticker, (index, window), &group, &asked);
+        fetched.push(window.await);
     }
     (fetched, recording.requests())
 }

@@ -15,6 +15,7 @@ use super::batch::{Batch, BatchOutcome};
 use super::context::RunContext;
 use super::fetch_window::RequestedRanges;
 use super::fetched::FetchedWindow;
+use super::group::TickerGroup;
 use super::plan::TickerPlan;
 use crate::advice::Advice;
 use crate::causes::with_causes;
@@ -69,6 +70,7 @@ struct Problem {
 pub(super) struct TickerRun<'a> {
     context: &'a Arc<RunContext>,
     plan: &'a TickerPlan,
+    group: Arc<TickerGroup>,
     requested: Arc<RequestedRanges>,
     counts: Counts,
     started_at: Instant,
@@ -84,10 +86,15 @@ pub(super) struct TickerRun<'a> {
 }
 
 impl<'a> TickerRun<'a> {
-    pub(super) fn new(context: &'a Arc<RunContext>, plan: &'a TickerPlan) -> Self {
+    pub(super) fn new(
+        context: &'a Arc<RunContext>,
+        plan: &'a TickerPlan,
+        group: Arc<TickerGroup>,
+    ) -> Self {
         Self {
             context,
             plan,
+            group,
             requested: Arc::default(),
             counts: Counts::default(),
             started_at: Instant::now(),
@@ -154,13 +161,15 @@ impl<'a> TickerRun<'a> {
         let context = self.context.clone();
         let ticker = self.plan.ticker.clone();
         let windows = self.plan.windows.clone();
-        let requested = self.requested.clone();
+        let (group, requested) = (self.group.clone(), self.requested.clone());
         let index = self.next_window;
         self.next_window += 1;
         FetchTask(tokio::spawn(async move {
             let _in_flight = context.writer.in_flight();
             let fetcher = &context.fetcher;
-            let fetched = fetcher.fetch(&ticker, &windows[index], &requested).await;
+            let fetched = fetcher
+                .fetch(&ticker, (index, &windows[index]), &group, &requested)
+                .await;
             (fetched, permit)
         }))
     }

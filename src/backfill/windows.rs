@@ -3,6 +3,7 @@
 use chrono::{Days, NaiveDate};
 
 use super::days::Day;
+use super::limits::RequestLimits;
 use crate::model::DateRange;
 
 /// One request: its dates, and those of them whose bars are kept.
@@ -57,13 +58,13 @@ pub enum DayState {
     Done,
 }
 
-/// Windows of at most `span_max` dates over those of `days` that are not done.
+/// The windows over those of `days` that are not done, as few as `limits` allow.
 ///
-/// There are as few windows as possible. Of the ways to cut that few, the one is chosen in which no
-/// window has one session only, because an answer for one session alone can lack its opening bar.
-/// Where that needs another date, it is taken from before the window, and its bars are left out.
-pub fn windows(days: &[(Day, DayState)], span_max: u16) -> Vec<Window> {
-    let span_max = i64::from(span_max.max(1));
+/// If answers can lose their oldest bars, the cut is chosen in which no window has one session only,
+/// because an answer for one session alone can lack its opening bar. Where that needs another date, it
+/// is taken from before the window, and its bars are left out.
+pub fn windows(days: &[(Day, DayState)], limits: &RequestLimits) -> Vec<Window> {
+    let span_max = i64::from(limits.span_max.max(1));
     let wanted: Vec<usize> = (0..days.len())
         .filter(|&index| days[index].1 != DayState::Done)
         .collect();
@@ -83,7 +84,12 @@ pub fn windows(days: &[(Day, DayState)], span_max: u16) -> Vec<Window> {
     }
     // A range of one day takes the last day of the range before it, if that has days to spare and
     // both days fit into one window.
-    for index in 1..ranges.len() {
+    let pairs = if limits.loses_oldest() {
+        1..ranges.len()
+    } else {
+        0..0
+    };
+    for index in pairs {
         let (before, this) = (ranges[index - 1], ranges[index]);
         if this.1 - this.0 == 1 && before.1 - before.0 > 2 && fits(before.1 - 1, this.0) {
             ranges[index - 1].1 -= 1;
@@ -100,7 +106,10 @@ pub fn windows(days: &[(Day, DayState)], span_max: u16) -> Vec<Window> {
                 .iter()
                 .partition(|(_, state)| *state == DayState::Done);
             Window {
-                request: widened(&trading_dates, keep, span_max),
+                request: match limits.loses_oldest() {
+                    true => widened(&trading_dates, keep, span_max),
+                    false => keep,
+                },
                 keep,
                 refetch: wanted.iter().any(|(_, state)| *state == DayState::Refetch),
                 days: wanted.into_iter().map(|(day, _)| day).collect(),
@@ -139,11 +148,42 @@ pub(super) fn date_range(first: NaiveDate, last: NaiveDate) -> DateRange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Timestamp, TypedDate};
+    use crate::model::{Hours, Interval, Timestamp, TypedDate};
+    use crate::provider::Truncation;
     use proptest::prelude::*;
 
     fn date(typed: &str) -> NaiveDate {
         typed.parse::<TypedDate>().unwrap().0
+    }
+
+    fn limits(span_max: u16) -> RequestLimits {
+        RequestLimits {
+            interval: Interval::M1,
+            hours: Hours::Regular,
+            span_max,
+            tickers_max: 1,
+            truncation: Truncation::KeepsNewest,
+        }
+    }
+
+    /// A provider that says when an answer is not complete needs no neighbours.
+    #[test]
+    fn a_session_is_requested_alone_if_nothing_can_be_lost() {
+        let limits = RequestLimits {
+            truncation: Truncation::Announces { page_bars: 100 },
+            ..limits(3)
+        };
+        let requests: Vec<DateRange> = (windows(&january("6 7 8 13"), &limits).iter())
+            .map(|window| window.request)
+            .collect();
+        let january = |first, last| DateRange::new(date(first), date(last)).unwrap();
+        assert_eq!(
+            requests,
+            [
+                january("2025-01-06", "2025-01-08"),
+                january("2025-01-13", "2025-01-13")
+            ]
+        );
     }
 
     fn day(date: NaiveDate) -> Day {
@@ -178,7 +218,7 @@ mod tests {
                 range.last().format("%-d")
             )
         };
-        (windows(&january(list), span_max).iter())
+        (windows(&january(list), &limits(span_max)).iter())
             .map(|w| {
                 let skip: String = w
                     .skip
@@ -251,7 +291,7 @@ mod tests {
                 };
                 days.push((day(at), known));
             }
-            let windows = windows(&days, span_max);
+            let windows = windows(&days, &limits(span_max));
             for (day, known) in &days {
                 let kept = windows.iter().filter(|w| w.keeps(day.date)).count();
                 prop_assert_eq!(kept, usize::from(*known != DayState::Done), "{}", day.date);

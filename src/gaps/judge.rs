@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use super::Reason;
 use crate::backfill::local_date;
 use crate::calendar::{Calendar, Session, complete};
-use crate::model::{DateRange, Hours, Interval, Timestamp};
+use crate::model::{DateRange, Grid, Hours, Interval, Timestamp};
 use crate::store::{CoverageEntry, CoverageStatus, SessionCount};
 
 /// The count of each session, in the order of the sessions; counts of other dates are left out.
@@ -100,14 +100,13 @@ fn misses_last_bar(
     count.is_none_or(|count| last.is_some_and(|last| count.last < last))
 }
 
-/// The opens of a session's bars as the provider lays them out: at 60 minutes the grid of extended hours stands on whole
-/// hours, whenever trading begins.
+/// The opens of a session's bars, on the grid of the store.
 pub(super) fn expected_opens(
     session: &Session,
     interval: Interval,
     hours: Hours,
 ) -> Vec<Timestamp> {
-    if hours != Hours::Extended || interval != Interval::M60 {
+    if Grid::of(interval, hours) == Grid::Session {
         return session.grid(interval);
     }
     let hour = interval.micros();

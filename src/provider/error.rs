@@ -106,13 +106,10 @@ impl Error {
         let count = rejects.count() + usize::from(first.is_some());
         let reason = first.map_or("", |reject| reject.reason.as_str());
         let raw = first.map_or("", |reject| &reject.raw);
-        let said = raw[..raw.floor_char_boundary(ROW_BYTES)].replace(char::is_control, " ");
-        Self::new(
-            K::Rejects,
-            format!("{count} of {rows} rows are not bars, the first because of {reason},"),
-        )
-        .in_window(window)
-        .saying(said)
+        let raw = raw[..raw.floor_char_boundary(ROW_BYTES)].replace(char::is_control, " ");
+        Self::new(K::Rejects, format!("{count} of {rows} rows are not bars"))
+            .in_window(window)
+            .saying(format!("the first because of {reason}: {raw}"))
     }
 
     /// The same error, with the request that failed.

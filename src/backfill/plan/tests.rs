@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::{Basis, Interval, SeriesKey, TypedDate};
+use crate::provider::Truncation;
 use crate::store::CoverageStatus;
 use proptest::prelude::*;
 
@@ -64,7 +65,13 @@ fn planner(calendar: &Calendar, dates: DateRange, span_max: u16) -> Planner<'_> 
         calendar,
         dates,
         hours: Hours::Regular,
-        span_max,
+        limits: RequestLimits {
+            interval: Interval::M1,
+            hours: Hours::Regular,
+            span_max,
+            tickers_max: 1,
+            truncation: Truncation::KeepsNewest,
+        },
         since: None,
         overlap: 0,
         resumes: true,

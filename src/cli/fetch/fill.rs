@@ -48,12 +48,16 @@ pub(in crate::cli) fn fill_gaps(
     let reader = context.open_reader(dir)?;
     if settings.plan {
         let work = Work::find(&reader, settings, book, None)?;
-        let mut all = Plan {
-            tickers: Vec::new(),
-        };
+        let mut all = Plan::default();
         for (kind, asked) in work.by_request_kind() {
-            all.tickers
-                .extend(plan_of(context, &reader, &settings.service, book, &kind, &asked)?.tickers);
+            all.append(plan_of(
+                context,
+                &reader,
+                &settings.service,
+                book,
+                &kind,
+                &asked,
+            )?);
         }
         let left = super::quota_left(context, &settings.service, Some(&reader))?;
         plan_view::windows(context.stdout()?, &all, settings.service.rate, left)?;
@@ -313,15 +317,13 @@ fn plan_of(
     let calendar = calendar_of(book, &kind.provenance)?;
     let dates = asked.iter().flat_map(|asked| &asked.dates);
     let (Some(first), Some(last)) = (dates.clone().min(), dates.max()) else {
-        return Ok(Plan {
-            tickers: Vec::new(),
-        });
+        return Ok(Plan::default());
     };
     let planner = Planner {
         calendar: &calendar,
         dates: DateRange::new(*first, *last)?,
         hours: kind.provenance.hours,
-        span_max: service.window_days(kind.interval, kind.provenance.hours)?,
+        limits: service.limits(kind.interval, kind.provenance.hours)?,
         now: context.now(),
         since: None,
         overlap: 0,

@@ -183,7 +183,7 @@ fn plan(
         calendar: &settings.calendar,
         dates,
         hours: settings.service.hours(),
-        span_max: service.window_days(settings.interval, service.hours())?,
+        limits: service.limits(settings.interval, service.hours())?,
         now: context.now(),
         since: settings.since(),
         overlap: settings.overlap,

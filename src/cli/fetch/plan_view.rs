@@ -20,7 +20,7 @@ pub(super) fn print(
     quota_left: Option<u64>,
 ) -> Result<Outcome, CliError> {
     windows(out, plan, settings.service.rate, quota_left)?;
-    let (all, left) = (without_coverage.windows(), plan.windows());
+    let (all, left) = (without_coverage.requests, plan.requests);
     if all > left && !settings.resume {
         tracing::info!(
             target: HINT,
@@ -63,8 +63,9 @@ pub(super) fn windows(
     let quota = quota_left.map_or_else(String::new, |left| format!(" quota_left={left}"));
     writeln!(
         out,
-        "Plan: tickers={} windows={windows} requests={windows} least={least}{quota}",
-        plan.tickers.len()
+        "Plan: tickers={} windows={windows} requests={} least={least}{quota}",
+        plan.tickers.len(),
+        plan.requests
     )?;
     Ok(out.flush()?)
 }

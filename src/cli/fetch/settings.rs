@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 use super::args::{FetchArgs, ServiceArgs};
 use super::source::ProviderChoice;
 use super::tickers;
-use crate::backfill::{Since, shard};
+use crate::backfill::{RequestLimits, Since, shard};
 use crate::calendar::{Calendar, Overrides, foreign_suffix};
 use crate::cli::error::CliError;
 use crate::cli::push::PushArgs;
@@ -90,20 +90,24 @@ impl Service {
         }
     }
 
-    /// Dates that a request for such bars may span; an error (code 2) if the provider doesn't have them.
-    pub(super) fn window_days(&self, interval: Interval, hours: Hours) -> Result<u16, CliError> {
+    /// The limits of requests for such bars; an error (code 2) if the provider doesn't have them.
+    pub(super) fn limits(
+        &self,
+        interval: Interval,
+        hours: Hours,
+    ) -> Result<RequestLimits, CliError> {
         let name = self.provider.name();
         let minutes = interval.minutes();
-        let days = self.info.window_days(interval).ok_or_else(|| {
+        let Some(limits) = RequestLimits::of(&self.info, interval, hours) else {
             let offered: Vec<String> = (Interval::ALL.into_iter())
                 .filter(|interval| self.info.window_days(*interval).is_some())
                 .map(|interval| interval.minutes().to_string())
                 .collect();
-            CliError::usage(format!("--provider {name} has no {minutes}-minute bars"))
-                .hint(format!("it has bars of {} minutes", offered.join(", ")))
-        })?;
+            let error = CliError::usage(format!("--provider {name} has no {minutes}-minute bars"));
+            return Err(error.hint(format!("it has bars of {} minutes", offered.join(", "))));
+        };
         if self.info.fits_grid(interval, hours) {
-            return Ok(days);
+            return Ok(limits);
         }
         let error = CliError::usage(format!(
             "the {minutes}-minute bars of --provider {name} do not start where those of a store do"

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::model::{
-    Bar, Bars, Basis, BasisChange, Hours, Interval, OnConflict, Provenance, SeriesKey, TimeRange,
-    Timestamp,
+    Bar, Bars, Basis, BasisChange, Grid, Hours, Interval, OnConflict, Provenance, SeriesKey,
+    TimeRange, Timestamp,
 };
 use crate::store::catalog::{ConflictRecord, HotYear, SeriesMeta};
 use crate::store::error::{Error, Refusal};
@@ -294,8 +294,8 @@ pub(in crate::store) fn merge_provenance(
     let hours = match (recorded.hours, offered.hours) {
         (Hours::Unknown, other) | (other, Hours::Unknown) => other,
         (a, b) if a == b => a,
-        // At 60 minutes the grids of regular and extended hours differ; below, extended hours only add bars.
-        _ if interval == Interval::M60 => return None,
+        // One series has one grid. On the same grid, extended hours only add bars.
+        (a, b) if Grid::of(interval, a) != Grid::of(interval, b) => return None,
         _ => Hours::Extended,
     };
     Some(Provenance {
