@@ -6,7 +6,7 @@ use super::args::SummaryTarget;
 use super::context::{Context, Outcome};
 use super::error::CliError;
 use super::log::{HINT, LINE};
-use crate::export::Draft;
+use crate::export::AtomicFile;
 use crate::report::{ExitStatus, Fatal, RunReport};
 
 /// Reports how the command ended, writes the summary, and returns the exit status.
@@ -92,7 +92,7 @@ fn summarise(context: &Context, report: &RunReport, status: ExitStatus) -> ExitS
             Ok(out.flush()?)
         }),
         (SummaryTarget::File(_), Some(file)) => {
-            Draft::write(&file, json.as_bytes()).map_err(|error| {
+            AtomicFile::write(&file, json.as_bytes()).map_err(|error| {
                 // Not `Usage`: the path was checked, and the command is done.
                 CliError::failed(format!("the summary could not be written to {error}"))
             })

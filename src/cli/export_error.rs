@@ -12,6 +12,10 @@ impl From<Error> for CliError {
                 ExitStatus::Failed,
                 Some("export into another folder, or move the file away"),
             ),
+            Error::InsideExport { .. } => (
+                ExitStatus::Usage,
+                Some("export into another folder, or remove the files of the other export first"),
+            ),
             Error::Busy { .. } => (
                 ExitStatus::Failed,
                 Some("wait until it has ended, or export into another folder"),

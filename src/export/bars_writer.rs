@@ -1,4 +1,4 @@
-//! One sorted file of bars that arrive in any order: what `--output-filename` writes.
+//! One sorted file of bars that arrive in any order: the `--output-filename`.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -8,57 +8,55 @@ use std::sync::{Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
+use super::atomic_file::AtomicFile;
 use super::chunks::Chunks;
-use super::columns::{Piece, sort_unique};
-use super::csv::Layout;
-use super::draft::Draft;
+use super::columns::{Piece, join, sort_unique};
+use super::format::FileOptions;
 use super::output::OutputFile;
 use super::pipeline::{in_order, worker_count};
-use super::sink::{Recipe, Sink};
 use super::spill::{Block, Spill};
 use super::{Error, Format};
 use crate::model::{Bars, OnConflict, Ticker};
 use crate::store::columns::{BAR_SCHEMA, bar_batch};
 
-/// Writes bars into one `.csv`, `.parquet` or `.arrow` file, sorted by ticker and timestamp, which takes its place when
-/// [`finish`](Self::finish) returns.
+/// Writes bars into one file, sorted by ticker and timestamp. [`finish`](Self::finish) puts it in place.
 ///
 /// ```text
-/// let writer = BarsWriter::create(&file, on_conflict)?;  // at the start: a bad name or folder shows before any request
+/// let writer = BarsWriter::create(&file, on_conflict)?;  // at the start: reports a bad name or folder before any request
 /// writer.add(&ticker, bars)?;                            // from any thread, in any order, any number of times
 /// let rows = writer.finish()?;                           // once, at the end of the run
 /// ```
 ///
-/// Dropped without `finish`, it leaves the old file as it was. Every call blocks. A key that comes twice stands in the
-/// file once: the bar added first, or under `update` the one added last. Memory stays bounded: beyond 64 MiB bars wait in
-/// a nameless file next to the target.
+/// Dropped without `finish`, it leaves the old file unchanged. Every call blocks. Of bars with the same
+/// key the file has one: the one added first, or under `update` the one added last. Beyond 64 MiB of
+/// memory, bars go into an unnamed temporary file next to the target.
 pub struct BarsWriter {
     path: PathBuf,
     format: Format,
     keep_last: bool,
-    draft: Draft,
+    file: AtomicFile,
     state: Mutex<State>,
 }
 
 struct State {
     spill: Spill,
     blocks: BTreeMap<Ticker, Vec<Block>>,
-    extras: bool,
+    has_optional: bool,
 }
 
 impl BarsWriter {
-    /// Begins the file `target`, whose ending says the format.
+    /// Begins the file `target`; its extension is the format.
     pub fn create(target: &OutputFile, on_conflict: OnConflict) -> Result<Self, Error> {
         let format = target.format()?;
         Ok(Self {
             path: target.typed().to_owned(),
             format,
             keep_last: on_conflict == OnConflict::Update,
-            draft: Draft::create(target)?,
+            file: AtomicFile::create(target)?,
             state: Mutex::new(State {
                 spill: Spill::next_to(target),
                 blocks: BTreeMap::new(),
-                extras: false,
+                has_optional: false,
             }),
         })
     }
@@ -68,12 +66,12 @@ impl BarsWriter {
         if bars.is_empty() {
             return Ok(());
         }
-        let extras = bars.has_optional_values();
+        let has_optional = bars.has_optional_values();
         let bars = bar_batch(bars).map_err(Error::arrow(&self.path))?;
         let bars = sort_unique(&bars, self.keep_last).map_err(Error::arrow(&self.path))?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let block = state.spill.park(bars)?;
-        state.extras |= extras;
+        state.has_optional |= has_optional;
         match state.blocks.get_mut(ticker) {
             Some(blocks) => blocks.push(block),
             None => {
@@ -89,27 +87,23 @@ impl BarsWriter {
         state.blocks.is_empty()
     }
 
-    /// Writes the file and puts it in its place. Returns the number of bars in it.
+    /// Writes the file and puts it in place. Returns the number of bars in it.
     pub fn finish(self) -> Result<u64, Error> {
         let State {
             mut spill,
             blocks,
-            extras,
+            has_optional,
         } = self
             .state
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        let recipe = match self.format {
-            Format::Parquet => Recipe::Parquet {
-                ticker_folders: false,
-                mark: None,
-            },
-            Format::Csv => Recipe::Csv(Layout { extras }),
-            Format::Arrow => Recipe::ArrowFile { mark: None },
-        };
+        let format = self.format.with(FileOptions {
+            has_optional_values: has_optional,
+            ..FileOptions::default()
+        });
         let path = &self.path;
         let keep_last = self.keep_last;
-        let mut sink = Sink::begin(&recipe, path, self.draft.out()?)?;
+        let mut writer = format.begin(path, self.file.out()?)?;
         let mut rows = 0;
         in_order(
             worker_count(),
@@ -135,21 +129,22 @@ impl BarsWriter {
             },
             |pieces: Vec<Piece>| {
                 let rows: usize = pieces.iter().map(|piece| piece.bars.num_rows()).sum();
-                Ok((recipe.encode(&pieces, path)?, rows as u64))
+                let joined = join(&pieces).map_err(Error::arrow(path))?;
+                Ok((format.encode(&joined, path)?, rows as u64))
             },
             |(encoded, more)| {
                 rows += more;
-                sink.append(encoded)
+                writer.append(encoded)
             },
         )?;
-        sink.finish()?;
-        self.draft.publish()?;
+        writer.finish()?;
+        self.file.publish()?;
         Ok(rows)
     }
 }
 
-/// Groups blocks, given in the order they were added, so that no two groups overlap in time; groups come in time order,
-/// the blocks of a group in the order they were added.
+/// Groups blocks so that no two groups overlap in time. The groups are in order of time, the blocks of a
+/// group in the order in which they were added.
 fn clusters(blocks: Vec<Block>) -> Vec<Vec<Block>> {
     let mut order: Vec<(usize, Block)> = blocks.into_iter().enumerate().collect();
     order.sort_by_key(|(_, block)| block.first);
@@ -228,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_stand_sorted_and_once_however_they_came() {
+    fn bars_are_sorted_and_unique_in_whatever_order_they_are_added() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.csv");
         for (mode, third, fifth) in [
@@ -256,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_never_finished_leaves_the_old_file() {
+    fn a_writer_that_does_not_finish_leaves_the_old_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.csv");
         std::fs::write(&path, "old").unwrap();
@@ -287,7 +282,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.parquet");
         let writer = BarsWriter::create(&output(&path), OnConflict::Fail).unwrap();
-        // 2.4 million bars of 58 bytes, newest first, as providers answer.
+        // 2.4 million bars of 58 bytes, newest first, as providers send them.
         let block = 100_000;
         for start in (0..24).rev() {
             let minutes: Vec<i64> = (start * block..(start + 1) * block).rev().collect();

@@ -1,11 +1,11 @@
-//! Cuts a stream of bars into row groups.
+//! Cuts a stream of bars into chunks of one size: the row groups of a Parquet file.
 
 use std::ops::ControlFlow;
 
 use super::columns::Piece;
-use super::row_group::ROW_GROUP_ROWS;
+use super::format::CHUNK_ROWS;
 
-/// Gathers pieces until a row group is full; many small series share one.
+/// Collects pieces until a chunk is full; many small series share one.
 #[derive(Default)]
 pub(super) struct Chunks {
     pieces: Vec<Piece>,
@@ -13,7 +13,7 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    /// Adds bars, handing every full chunk to `emit`; breaks off where that does.
+    /// Adds bars, and passes every full chunk to `emit`; breaks if that breaks.
     pub fn push(
         &mut self,
         mut piece: Piece,
@@ -21,7 +21,7 @@ impl Chunks {
     ) -> ControlFlow<()> {
         loop {
             let rows = piece.bars.num_rows();
-            let room = ROW_GROUP_ROWS - self.rows;
+            let room = CHUNK_ROWS - self.rows;
             if rows < room {
                 if rows > 0 {
                     self.rows += rows;
@@ -38,7 +38,7 @@ impl Chunks {
         }
     }
 
-    /// What is left, and begins anew.
+    /// Removes and returns the rest.
     pub fn take(&mut self) -> Vec<Piece> {
         self.rows = 0;
         std::mem::take(&mut self.pieces)

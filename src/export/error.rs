@@ -1,4 +1,4 @@
-//! What can go wrong on the way out.
+//! Errors of an export.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,30 +9,38 @@ use parquet::errors::ParquetError;
 use super::BadOutput;
 use crate::model::SeriesKey;
 
-/// What can go wrong while bars are written to files.
+/// Why bars could not be written to files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file system refused.
+    /// The file system reported an error.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The name's ending says no format.
-    #[error("{} ends in none of .parquet, .csv and .arrow", path.display())]
+    /// The extension isn't that of a format.
+    #[error("{} does not end in .parquet, .csv or .arrow", path.display())]
     UnknownFormat {
         /// The name.
         path: PathBuf,
     },
-    /// A file stands where one of the export's would, and no export wrote it.
-    #[error("{} stands there already, and no export wrote it", path.display())]
+    /// A file that no export wrote has the name of one of the export's files.
+    #[error("{} exists already, and no export wrote it", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
     },
-    /// Another export has the folder.
+    /// The folder is inside the folder of another export, which would remove or read what is written.
+    #[error("{} is inside {}, which has the files of another export", path.display(), outer.display())]
+    InsideExport {
+        /// The folder.
+        path: PathBuf,
+        /// The folder of the other export.
+        outer: PathBuf,
+    },
+    /// Another export is writing into the folder.
     #[error("another export is writing into {}", path.display())]
     Busy {
         /// The folder.
@@ -44,20 +52,20 @@ pub enum Error {
     /// The bars could not be read.
     #[error("{series}: {source}")]
     Read {
-        /// Whose bars.
+        /// The series.
         series: SeriesKey,
-        /// Why.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The program was told to stop.
+    /// The user stopped the export.
     #[error("interrupted; nothing was replaced")]
     Interrupted,
-    /// Arrow or Parquet could not be written.
+    /// The Arrow or Parquet writer reported an error.
     #[error("{}: {source}", path.display())]
     Encode {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: ParquetError,
     },
 }

@@ -1,41 +1,34 @@
-//! A folder that an export fills: what it finds there of an earlier export, and only that, it replaces.
+//! A folder that an export fills. It replaces the files of an earlier export, and nothing else.
 //!
-//! No list of files is kept in the folder: a reader that takes a whole folder (Polars does) refuses one that holds
-//! anything but bars. The files themselves tell: they are called `bars.parquet`, `bars.csv` or `bars.arrow`, stand in
-//! the folder or in `ticker=` and `year=` folders, and carry the mark of an export in their footers (a CSV file: its header
-//! line). A partition of a store's lake is called the same and carries no such mark.
+//! The folder holds no list of files, because readers that take a whole folder (Polars does) refuse one
+//! with anything but bars in it. The files identify themselves: they are named `bars.parquet`,
+//! `bars.csv` or `bars.arrow`, are in the folder or in `ticker=` and `year=` folders, and carry the mark
+//! of an export (a CSV file: its header line). A partition of a lake has the same name and no mark.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use arrow::ipc::reader::FileReader;
-use parquet::file::reader::FileReader as _;
-use parquet::file::serialized_reader::SerializedFileReader;
-
-use super::csv::Layout;
-use super::draft::is_part_name;
-use super::sink::EXPORT_KEY;
+use super::atomic_file::{is_part_name, remove_abandoned};
 use super::{BadOutput, Error, Format};
 use crate::store::is_store;
 
-/// A file that an export left half written this long ago belongs to no running program.
-const STALE_PART: Duration = Duration::from_secs(3600);
+/// The deepest hive folders: `ticker=…/year=…`.
+const DEPTH_MAX: usize = 2;
 
-/// What stands in a folder of an earlier export.
+/// The files of a folder that are named like those of an export.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// Files that an earlier export wrote.
-    pub ours: BTreeSet<PathBuf>,
-    /// Files called like ours that somebody else wrote.
+    pub exported: BTreeSet<PathBuf>,
+    /// Other files with such a name.
     pub foreign: BTreeSet<PathBuf>,
-    /// Files that a killed export left half written.
+    /// Files that an export is writing or left half written.
     parts: Vec<PathBuf>,
 }
 
-/// Looks through `folder`; finds nothing where there is no folder.
+/// Looks through `folder`, which may be missing.
 pub(super) fn survey(folder: &Path) -> Result<Found, Error> {
     let mut found = Found::default();
     visit(folder, 0, &mut found)?;
@@ -54,82 +47,79 @@ fn visit(folder: &Path, depth: usize, found: &mut Found) -> Result<(), Error> {
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         let kind = entry.file_type().map_err(Error::io(&path))?;
-        if kind.is_dir() {
-            let hive = name.starts_with("ticker=") || name.starts_with("year=");
-            if hive && depth < 2 {
-                if is_store(&path) {
-                    return Err(BadOutput::HoldsStore { store: path }.into());
-                }
-                visit(&path, depth + 1, found)?;
+        if kind.is_dir() && is_hive(name) && depth < DEPTH_MAX {
+            if is_store(&path) {
+                return Err(BadOutput::HoldsStore { store: path }.into());
             }
-        } else if kind.is_file() {
-            if is_part_name(name) && is_stale(&path) {
-                found.parts.push(path);
-            } else if let Some(format) = format_of_name(name) {
-                if is_ours(&path, format) {
-                    found.ours.insert(path);
-                } else {
-                    found.foreign.insert(path);
-                }
+            visit(&path, depth + 1, found)?;
+        } else if kind.is_file() && is_part_name(name) {
+            found.parts.push(path);
+        } else if let Some(format) = format_of_name(name).filter(|_| kind.is_file()) {
+            if is_exported(&path, format) {
+                found.exported.insert(path);
+            } else {
+                found.foreign.insert(path);
             }
         }
     }
     Ok(())
 }
 
+fn is_hive(name: &str) -> bool {
+    name.starts_with("ticker=") || name.starts_with("year=")
+}
+
 fn format_of_name(name: &str) -> Option<Format> {
     name.strip_prefix("bars.")?.parse().ok()
 }
 
-/// Whether the file carries the mark of an export.
-fn is_ours(path: &Path, format: Format) -> bool {
-    let Ok(mut file) = File::open(path) else {
-        return false;
-    };
-    match format {
-        Format::Parquet => SerializedFileReader::new(file).is_ok_and(|reader| {
-            reader
-                .metadata()
-                .file_metadata()
-                .key_value_metadata()
-                .is_some_and(|pairs| pairs.iter().any(|pair| pair.key == EXPORT_KEY))
-        }),
-        Format::Csv => [false, true].into_iter().any(|extras| {
-            let header = Layout { extras }.header().into_bytes();
-            let mut start = vec![0; header.len()];
-            io::Seek::rewind(&mut file).is_ok()
-                && file.read_exact(&mut start).is_ok()
-                && start == header
-        }),
-        Format::Arrow => FileReader::try_new(file, None)
-            .is_ok_and(|reader| reader.custom_metadata().contains_key(EXPORT_KEY)),
-    }
+fn is_exported(path: &Path, format: Format) -> bool {
+    File::open(path).is_ok_and(|file| format.is_exported(file))
 }
 
-fn is_stale(path: &Path) -> bool {
-    fs::metadata(path)
-        .and_then(|metadata| metadata.modified())
-        .ok()
-        .and_then(|modified| modified.elapsed().ok())
-        .is_some_and(|age| age > STALE_PART)
+/// The nearest folder above `folder` that has files of another export. That export owns its subfolders:
+/// it would remove what is written there, and readers of its folder would read it.
+pub(super) fn outer_export(folder: &Path) -> Option<&Path> {
+    let mut above = folder.ancestors().skip(1);
+    above.find(|above| has_export(above, folder, 0))
 }
 
-/// Removes what an earlier export wrote and this one did not, and the folders that this leaves empty.
+/// Whether an export wrote a file into `dir` or its hive folders, `except` not counted. A folder that
+/// can't be read has none.
+fn has_export(dir: &Path, except: &Path, depth: usize) -> bool {
+    let mut entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.any(|entry| {
+        let path = entry.path();
+        let name = entry.file_name();
+        let (Some(name), Ok(kind)) = (name.to_str(), entry.file_type()) else {
+            return false;
+        };
+        if kind.is_dir() {
+            let is_inside = is_hive(name) && depth < DEPTH_MAX && path != except;
+            return is_inside && has_export(&path, except, depth + 1);
+        }
+        let format = format_of_name(name).filter(|_| kind.is_file());
+        format.is_some_and(|format| is_exported(&path, format))
+    })
+}
+
+/// Removes what an earlier export wrote and this one didn't, what a killed one left half written, and
+/// the folders that are empty then.
 pub(super) fn clear(
     folder: &Path,
     found: &Found,
     written: &BTreeSet<PathBuf>,
 ) -> Result<(), Error> {
-    let gone = found.ours.difference(written).chain(&found.parts);
-    for path in gone {
-        match fs::remove_file(path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::io(path)(error)),
-        }
+    for path in found.exported.difference(written) {
+        crate::store::remove_file(path).map_err(Error::io(path))?;
+    }
+    for path in &found.parts {
+        remove_abandoned(path).map_err(Error::io(path))?;
+    }
+    for path in found.exported.difference(written).chain(&found.parts) {
         let mut empty = path.parent();
         while let Some(dir) = empty.filter(|dir| *dir != folder) {
-            // Refused while anything stands in it.
+            // Fails if anything is in it.
             if fs::remove_dir(dir).is_err() {
                 break;
             }

@@ -1,7 +1,8 @@
-//! One export per folder.
+//! One export per folder at a time.
 //!
-//! The lock is the operating system's, on the folder itself, so that no file is left in it and the lock dies with its
-//! process. Where a folder cannot be locked (Windows, NFS) it is on the hidden file `.backfill-export.lock`, which stays.
+//! The lock is one of the operating system, on the folder itself: it leaves no file there, and ends with
+//! the process. If a folder can't be locked (Windows, NFS), the hidden file `.backfill-export.lock` is,
+//! and stays.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -9,17 +10,17 @@ use std::path::Path;
 
 use super::Error;
 
-/// The file that is locked where a folder cannot be.
+/// The file that is locked if the folder can't be.
 const LOCK_FILE: &str = ".backfill-export.lock";
 
-/// The hold of one export on its folder, released when dropped.
+/// The lock of one export on its folder, released when dropped.
 #[derive(Debug)]
 pub(super) struct FolderLock {
     _file: File,
 }
 
 impl FolderLock {
-    /// Takes the lock, or says that another export has it.
+    /// Takes the lock; [`Error::Busy`] if another export has it.
     pub fn take(folder: &Path) -> Result<Self, Error> {
         let on_file = || {
             OpenOptions::new()

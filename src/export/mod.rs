@@ -1,20 +1,19 @@
 //! Use case: bars to files.
 //!
 //! ```text
-//! shelf ─> (longer bars) ─> chunks of 131,072 rows ─> encode (all cores) ─> append in order ─> file beside ─> rename
+//! source ─> (longer bars) ─> chunks of 131,072 rows ─> encode (all cores) ─> append in order ─> part file ─> rename
 //! ```
 //!
-//! [`export()`] writes staged bars into a file, a pipe or a folder of files. [`BarsWriter`] writes bars that arrive in any
-//! order, from many threads, into one sorted file: what `--output-filename` asks for.
+//! [`export()`] writes stored bars into a file, a pipe or a folder of files. [`BarsWriter`] writes bars
+//! that arrive in any order, from many threads, into one sorted file: the `--output-filename`.
 //!
-//! **A reader never sees half a file**, and what an error leaves is what was there before. Files hold `ticker, timestamp,
-//! open, high, low, close, volume, vwap, trades`, sorted by ticker and timestamp.
+//! **A reader never sees half a file**, and after an error everything is as it was before. Files hold
+//! the ticker, the timestamp and the columns of a bar, sorted by ticker and timestamp.
 
+mod atomic_file;
 mod bars_writer;
 mod chunks;
 mod columns;
-mod csv;
-mod draft;
 mod error;
 mod folder;
 mod format;
@@ -23,21 +22,19 @@ mod output;
 mod pipeline;
 mod plan;
 mod resample;
-mod row_group;
 mod run;
-mod shelf;
-mod sink;
 mod spill;
+mod store_source;
 
+pub(crate) use atomic_file::AtomicFile;
 pub use bars_writer::BarsWriter;
-pub(crate) use csv::{quoted, write_number};
-pub(crate) use draft::Draft;
 pub use error::Error;
+pub(crate) use format::csv::{quoted, write_number};
 pub use format::{Format, NotAFormat};
 pub use output::{BadOutput, Guard, OutputFile, OutputFolder};
 pub use plan::{Grid, NoPartition, PartitionBy, SeriesPlan};
-pub use run::{Batches, Exported, Plan, Shelf, Target, export};
-pub use shelf::Staged;
+pub use run::{BarSource, Batches, Exported, Plan, Target, export};
+pub use store_source::StoreBars;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Where a command may write: the one guard in front of every output file and folder.
 //!
-//! [`Draft`](super::Draft) and the exports take an [`OutputFile`] or an [`OutputFolder`], and only a [`Guard`] makes these:
+//! [`AtomicFile`](super::AtomicFile) and the exports take an [`OutputFile`] or an [`OutputFolder`], and only a [`Guard`] makes these:
 //! **what writes can't be called with an unchecked path.** A link is followed, so that the file it points to is
 //! replaced and the link stays.
 
@@ -203,6 +203,11 @@ impl OutputFolder {
     #[must_use]
     pub fn typed(&self) -> &Path {
         &self.typed
+    }
+
+    /// The path with links followed.
+    pub(super) fn real(&self) -> &Path {
+        &self.real
     }
 
     /// A file of the folder. Links and stores inside the folder are looked for here.

@@ -1,40 +1,39 @@
-//! The export itself: files planned, read, encoded and put in place.
+//! The export itself: plans files, reads bars, encodes them and puts the files in place.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::thread;
 
 use arrow::array::{Array, RecordBatch};
+use rayon::ThreadPoolBuilder;
+use rayon::prelude::*;
 
+use super::atomic_file::AtomicFile;
 use super::chunks::Chunks;
-use super::columns::Piece;
-use super::csv::Layout;
-use super::draft::Draft;
+use super::columns::{Piece, join};
 use super::folder;
+use super::format::{Encoded, FileFormat, FileOptions, FileWriter};
 use super::lock::FolderLock;
 use super::output::{OutputFile, OutputFolder};
 use super::pipeline::{in_order, worker_count};
 use super::plan::{FilePlan, Grid, PartitionBy, SeriesPlan, divide};
 use super::resample::Resampler;
-use super::sink::{Encoded, Recipe, Sink};
 use super::{Error, Format};
 use crate::model::columns::COLUMNS;
 use crate::model::{Bars, TimeRange};
 use crate::report::{Event, Observer, Stop};
 use crate::store::columns::{BAR_COLUMNS, FIRST_VALUE, bar_batch, bars_from_batch};
 
-/// Threads that flush and rename finished files; each mostly waits for the disk.
+/// Threads that flush and rename finished files; they mostly wait for the disk.
 const PUBLISHERS: usize = 8;
 
-/// Where an export goes.
+/// The destination of an export.
 pub enum Target {
-    /// A pipe: standard output.
+    /// Standard output.
     Stream(Box<dyn Write + Send>),
-    /// One file, which is replaced; a pipe or a device is written to as it is.
+    /// One file, which is replaced; a pipe or a device is written to directly.
     File(OutputFile),
     /// A folder of files.
     Folder(OutputFolder),
@@ -42,60 +41,61 @@ pub enum Target {
 
 /// What to export, and how.
 pub struct Plan {
-    /// The series; one interval, each ticker once.
+    /// The series: of one interval, each ticker once.
     pub series: Vec<SeriesPlan>,
     /// Minutes of the exported bars.
     pub minutes: u16,
-    /// The format.
+    /// The format of the files.
     pub format: Format,
-    /// How a folder's files are divided.
+    /// How a folder is divided into files.
     pub partition_by: PartitionBy,
-    /// Where to.
+    /// The destination.
     pub target: Target,
 }
 
 /// What an export wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exported {
-    /// Files.
+    /// Number of files.
     pub files: u64,
-    /// Bars.
+    /// Number of bars.
     pub rows: u64,
 }
 
-/// Batches of staged bars of one series, sorted by timestamp: the columns of a bar first, others behind them.
+/// Batches of bars of one series, sorted by timestamp. The columns of a bar are first; others may follow.
 pub type Batches<'a> = Box<dyn Iterator<Item = Result<RecordBatch, Error>> + 'a>;
 
-/// Where bars are read.
-pub trait Shelf: Sync {
-    /// The bars of a series that open inside `range`.
+/// A source of bars.
+pub trait BarSource: Sync {
+    /// The bars of a series that open within `range`.
     fn scan(&self, series: &SeriesPlan, range: TimeRange) -> Result<Batches<'_>, Error>;
 }
 
-/// Exports. Nothing is replaced before all files are written, and what an error leaves is what was there before.
+/// Exports. No file is replaced before all files are written; after an error everything is as it was.
 ///
-/// Where a folder is divided, only files with bars are written. Tells `observer` of progress in bars.
+/// A divided folder gets only files with bars. Reports progress in bars to `observer`.
 pub fn export(
-    shelf: &dyn Shelf,
+    source: &dyn BarSource,
     plan: Plan,
     stop: &Stop,
     observer: &dyn Observer,
 ) -> Result<Exported, Error> {
+    let options = file_options(source, &plan)?;
     let Plan {
         series,
-        minutes,
         format,
         partition_by,
         target,
+        ..
     } = plan;
-    let recipe = recipe(shelf, &series, minutes, format, partition_by, &target)?;
+    let file_format = format.with(options);
     let mut job = Job {
-        shelf,
-        recipe: &recipe,
+        source,
+        format: file_format.as_ref(),
         stop,
         observer,
         exported: Exported::default(),
-        drafts: Vec::new(),
+        files: Vec::new(),
     };
     match target {
         Target::Stream(out) => {
@@ -105,41 +105,49 @@ pub fn export(
                 let out = out.take().ok_or_else(|| {
                     Error::io(path)(std::io::Error::other("a pipe takes one file"))
                 })?;
-                let sink = Sink::begin(&recipe, Path::new("standard output"), out)?;
-                Ok((sink, None))
+                let writer = file_format.begin(Path::new("standard output"), out)?;
+                Ok((writer, None))
             })?;
         }
         Target::File(file) => {
             let files = divide(series, PartitionBy::None, format);
-            job.write(&files, &mut |_| begin(&recipe, &file))?;
-            publish(job.drafts)?;
+            job.write(&files, &mut |_| begin(file_format.as_ref(), &file))?;
+            publish(job.files)?;
         }
         Target::Folder(folder) => {
             let files = divide(series, partition_by, format);
             let path = folder.typed();
+            if let Some(outer) = folder::outer_export(folder.real()) {
+                return Err(Error::InsideExport {
+                    path: path.to_owned(),
+                    outer: outer.to_owned(),
+                });
+            }
             fs::create_dir_all(path).map_err(Error::io(path))?;
             let _lock = FolderLock::take(path)?;
             fill(&mut job, &folder, &files)?;
             let written: BTreeSet<PathBuf> = job
-                .drafts
+                .files
                 .iter()
-                .map(|draft| draft.target().to_owned())
+                .map(|file| file.target().to_owned())
                 .collect();
             let found = folder::survey(path)?;
-            publish(job.drafts)?;
+            publish(job.files)?;
             folder::clear(path, &found, &written)?;
         }
     }
     Ok(job.exported)
 }
 
-fn begin(recipe: &Recipe, target: &OutputFile) -> Result<(Sink, Option<Draft>), Error> {
-    let draft = Draft::create(target)?;
-    let sink = Sink::begin(recipe, target.typed(), draft.out()?)?;
-    Ok((sink, Some(draft)))
+type Begun = (Box<dyn FileWriter>, Option<AtomicFile>);
+
+fn begin(format: &dyn FileFormat, target: &OutputFile) -> Result<Begun, Error> {
+    let file = AtomicFile::create(target)?;
+    let writer = format.begin(target.typed(), file.out()?)?;
+    Ok((writer, Some(file)))
 }
 
-/// Writes the files of a folder, each next to its place.
+/// Writes the files of a folder as part files.
 fn fill(job: &mut Job<'_>, folder: &OutputFolder, files: &[FilePlan]) -> Result<(), Error> {
     let path = folder.typed();
     let found = folder::survey(path)?;
@@ -150,10 +158,10 @@ fn fill(job: &mut Job<'_>, folder: &OutputFolder, files: &[FilePlan]) -> Result<
                 path: path.join(&file.path),
             });
         }
-        // All of them before any is written.
+        // All targets are checked before any is written.
         targets.insert(file.path.clone(), folder.file(&file.path)?);
     }
-    let recipe = job.recipe;
+    let format = job.format;
     job.write(files, &mut |relative| {
         let target = match targets.remove(relative) {
             Some(target) => target,
@@ -162,44 +170,36 @@ fn fill(job: &mut Job<'_>, folder: &OutputFolder, files: &[FilePlan]) -> Result<
         if let Some(parent) = target.real().parent() {
             fs::create_dir_all(parent).map_err(Error::io(parent))?;
         }
-        begin(recipe, &target)
+        begin(format, &target)
     })
 }
 
-/// The way the files are written; a CSV has the columns vwap and trades where any bar has either.
-fn recipe(
-    shelf: &dyn Shelf,
-    series: &[SeriesPlan],
-    minutes: u16,
-    format: Format,
-    partition_by: PartitionBy,
-    target: &Target,
-) -> Result<Recipe, Error> {
-    let mark = Some(minutes);
-    Ok(match (format, target) {
-        (Format::Parquet, target) => Recipe::Parquet {
-            ticker_folders: matches!(target, Target::Folder(_)) && partition_by.by_ticker(),
-            mark,
-        },
-        (Format::Csv, _) => Recipe::Csv(Layout {
-            extras: any_extras(shelf, series)?,
-        }),
-        (Format::Arrow, Target::Stream(_)) => Recipe::ArrowStream,
-        (Format::Arrow, Target::File(file)) if file.special().is_some() => Recipe::ArrowStream,
-        (Format::Arrow, _) => Recipe::ArrowFile { mark },
+fn file_options(source: &dyn BarSource, plan: &Plan) -> Result<FileOptions, Error> {
+    let (is_folder, is_stream) = match &plan.target {
+        Target::Folder(_) => (true, false),
+        Target::File(file) => (false, file.special().is_some()),
+        Target::Stream(_) => (false, true),
+    };
+    Ok(FileOptions {
+        minutes: Some(plan.minutes),
+        in_ticker_folder: is_folder && plan.partition_by.by_ticker(),
+        has_optional_values: plan.format.omits_empty_columns()
+            && any_optional(source, &plan.series)?,
+        is_stream,
     })
 }
 
-fn any_extras(shelf: &dyn Shelf, series: &[SeriesPlan]) -> Result<bool, Error> {
-    let has_extras = |batch: &RecordBatch| {
+/// Whether any bar has a value in an optional column.
+fn any_optional(source: &dyn BarSource, series: &[SeriesPlan]) -> Result<bool, Error> {
+    let has_optional = |batch: &RecordBatch| {
         let mut columns = COLUMNS.iter().zip(&batch.columns()[FIRST_VALUE..]);
         columns.any(|(column, array)| column.optional && array.null_count() < array.len())
     };
-    // Most series that have them have them from the start.
+    // The first batches of all series first: a series that has such values has them from its start.
     for batches in [1, usize::MAX] {
         for plan in series {
-            for batch in shelf.scan(plan, plan.range)?.take(batches) {
-                if has_extras(&batch?) {
+            for batch in source.scan(plan, plan.range)?.take(batches) {
+                if has_optional(&batch?) {
                     return Ok(true);
                 }
             }
@@ -208,52 +208,54 @@ fn any_extras(shelf: &dyn Shelf, series: &[SeriesPlan]) -> Result<bool, Error> {
     Ok(false)
 }
 
-enum Step<R> {
+enum FileEvent<R> {
     Begin(usize),
     Rows(R),
     End,
 }
 
-type Opener<'a> = dyn FnMut(&Path) -> Result<(Sink, Option<Draft>), Error> + 'a;
+type Opener<'a> = dyn FnMut(&Path) -> Result<Begun, Error> + 'a;
 
-/// What an export works with, and what it has done.
+/// A running export.
 struct Job<'a> {
-    shelf: &'a dyn Shelf,
-    recipe: &'a Recipe,
+    source: &'a dyn BarSource,
+    format: &'a dyn FileFormat,
     stop: &'a Stop,
     observer: &'a dyn Observer,
     exported: Exported,
-    drafts: Vec<Draft>,
+    files: Vec<AtomicFile>,
 }
 
 impl Job<'_> {
     /// Writes the files one after another; many threads encode.
     fn write(&mut self, files: &[FilePlan], open: &mut Opener<'_>) -> Result<(), Error> {
-        let (shelf, recipe, stop) = (self.shelf, self.recipe, self.stop);
-        let mut current: Option<(Sink, Option<Draft>)> = None;
+        let (source, format, stop) = (self.source, self.format, self.stop);
+        let mut current: Option<Begun> = None;
         in_order(
             worker_count(),
-            |emit| read(shelf, files, stop, emit),
-            |step: Step<Vec<Piece>>| {
-                Ok(match step {
-                    Step::Begin(file) => Step::Begin(file),
-                    Step::End => Step::End,
-                    Step::Rows(pieces) => {
+            |emit| read(source, files, stop, emit),
+            |event: FileEvent<Vec<Piece>>| {
+                Ok(match event {
+                    FileEvent::Begin(file) => FileEvent::Begin(file),
+                    FileEvent::End => FileEvent::End,
+                    FileEvent::Rows(pieces) => {
                         let rows: usize = pieces.iter().map(|piece| piece.bars.num_rows()).sum();
-                        let encoded = recipe.encode(&pieces, Path::new("bars"))?;
-                        Step::Rows((encoded, rows as u64))
+                        let path = Path::new("bars");
+                        let joined = join(&pieces).map_err(Error::arrow(path))?;
+                        let encoded = format.encode(&joined, path)?;
+                        FileEvent::Rows((encoded, rows as u64))
                     }
                 })
             },
-            |step: Step<(Encoded, u64)>| {
-                match step {
-                    Step::Begin(file) => {
+            |event: FileEvent<(Encoded, u64)>| {
+                match event {
+                    FileEvent::Begin(file) => {
                         current = Some(open(&files[file].path)?);
                         self.exported.files += 1;
                     }
-                    Step::Rows((encoded, rows)) => {
-                        if let Some((sink, _)) = current.as_mut().filter(|_| rows > 0) {
-                            sink.append(encoded)?;
+                    FileEvent::Rows((encoded, rows)) => {
+                        if let Some((writer, _)) = current.as_mut().filter(|_| rows > 0) {
+                            writer.append(encoded)?;
                         }
                         self.exported.rows += rows;
                         self.observer.event(&Event::Progress {
@@ -261,10 +263,10 @@ impl Job<'_> {
                             bars: rows,
                         });
                     }
-                    Step::End => {
-                        if let Some((sink, draft)) = current.take() {
-                            sink.finish()?;
-                            self.drafts.extend(draft);
+                    FileEvent::End => {
+                        if let Some((writer, file)) = current.take() {
+                            writer.finish()?;
+                            self.files.extend(file);
                         }
                     }
                 }
@@ -278,25 +280,27 @@ impl Job<'_> {
     }
 }
 
-/// Reads the bars of every file in turn. A file begins with its first bars; one that nothing divides, also without.
+/// Reads the bars of every file in turn. A file begins with its first bars; an undivided export has its
+/// file even without bars.
 fn read(
-    shelf: &dyn Shelf,
+    source: &dyn BarSource,
     files: &[FilePlan],
     stop: &Stop,
-    emit: &mut dyn FnMut(Step<Vec<Piece>>) -> ControlFlow<()>,
+    emit: &mut dyn FnMut(FileEvent<Vec<Piece>>) -> ControlFlow<()>,
 ) -> Result<(), Error> {
     for (number, file) in files.iter().enumerate() {
         let mut chunks = Chunks::default();
         let mut begun = false;
-        let mut rows = |pieces: Vec<Piece>, emit: &mut dyn FnMut(Step<_>) -> ControlFlow<()>| {
-            if !begun {
-                begun = true;
-                emit(Step::Begin(number))?;
-            }
-            emit(Step::Rows(pieces))
-        };
+        let mut rows =
+            |pieces: Vec<Piece>, emit: &mut dyn FnMut(FileEvent<_>) -> ControlFlow<()>| {
+                if !begun {
+                    begun = true;
+                    emit(FileEvent::Begin(number))?;
+                }
+                emit(FileEvent::Rows(pieces))
+            };
         for plan in &file.series {
-            let mut give = |bars: RecordBatch| {
+            let mut add = |bars: RecordBatch| {
                 let piece = Piece {
                     ticker: plan.key.ticker.clone(),
                     bars,
@@ -304,8 +308,8 @@ fn read(
                 chunks.push(piece, &mut |pieces| rows(pieces, emit))
             };
             let flow = match &plan.grid {
-                None => read_as_staged(shelf, plan, stop, &mut give)?,
-                Some(grid) => read_resampled(shelf, plan, grid, stop, &mut give)?,
+                None => read_as_stored(source, plan, stop, &mut add)?,
+                Some(grid) => read_resampled(source, plan, grid, stop, &mut add)?,
             };
             if flow.is_break() {
                 return Ok(());
@@ -318,48 +322,48 @@ fn read(
         } else {
             ControlFlow::Continue(())
         };
-        if flow.is_break() || (begun && emit(Step::End).is_break()) {
+        if flow.is_break() || (begun && emit(FileEvent::End).is_break()) {
             return Ok(());
         }
     }
     Ok(())
 }
 
-type Give<'a> = dyn FnMut(RecordBatch) -> ControlFlow<()> + 'a;
+type Emit<'a> = dyn FnMut(RecordBatch) -> ControlFlow<()> + 'a;
 
-fn read_as_staged(
-    shelf: &dyn Shelf,
+fn read_as_stored(
+    source: &dyn BarSource,
     plan: &SeriesPlan,
     stop: &Stop,
-    give: &mut Give<'_>,
+    emit: &mut Emit<'_>,
 ) -> Result<ControlFlow<()>, Error> {
     let columns: Vec<usize> = (0..BAR_COLUMNS).collect();
-    for batch in shelf.scan(plan, plan.range)? {
+    for batch in source.scan(plan, plan.range)? {
         let bars = batch?
             .project(&columns)
             .map_err(Error::arrow(Path::new("bars")))?;
-        if stop.is_set() || give(bars).is_break() {
+        if stop.is_set() || emit(bars).is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
     Ok(ControlFlow::Continue(()))
 }
 
-/// Longer bars that open inside the plan's range, each whole: the one-minute bars behind the range's end that belong to
-/// the last one are read too.
+/// Reads longer bars that open within the plan's range. Each is complete: the one-minute bars after the
+/// end of the range that belong to the last one are read too.
 fn read_resampled(
-    shelf: &dyn Shelf,
+    source: &dyn BarSource,
     plan: &SeriesPlan,
     grid: &Grid,
     stop: &Stop,
-    give: &mut Give<'_>,
+    emit: &mut Emit<'_>,
 ) -> Result<ControlFlow<()>, Error> {
     let path = Path::new("bars");
     let wider = TimeRange {
         start: plan.range.start,
         end: plan.range.end.saturating_add(grid.step()),
     };
-    let mut give_inside = |bars: Bars| {
+    let mut emit_inside = |bars: Bars| {
         let times = bars.timestamps();
         let from = times.partition_point(|at| *at < plan.range.start);
         let to = times.partition_point(|at| *at < plan.range.end);
@@ -367,51 +371,27 @@ fn read_resampled(
             return Ok(ControlFlow::Continue(()));
         }
         bar_batch(bars.slice(from..to))
-            .map(&mut *give)
+            .map(&mut *emit)
             .map_err(Error::arrow(path))
     };
     let mut resampler = Resampler::new(grid.calendar.clone(), grid.minutes);
-    for batch in shelf.scan(plan, wider)? {
+    for batch in source.scan(plan, wider)? {
         let bars = bars_from_batch(&batch?).expect("a scan has the columns of bars");
         if bars.is_empty() {
             continue;
         }
-        if stop.is_set() || give_inside(resampler.push(&bars))?.is_break() {
+        if stop.is_set() || emit_inside(resampler.push(&bars))?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
-    give_inside(resampler.finish())
+    emit_inside(resampler.finish())
 }
 
-/// Puts finished files in place, several at a time: each waits for the disk.
-fn publish(drafts: Vec<Draft>) -> Result<(), Error> {
-    let threads = PUBLISHERS.min(drafts.len());
-    let queue = Mutex::new(drafts.into_iter());
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    loop {
-                        let next = match queue.lock() {
-                            Ok(mut queue) => queue.next(),
-                            Err(_) => None,
-                        };
-                        match next {
-                            Some(draft) => draft.publish()?,
-                            None => return Ok(()),
-                        }
-                    }
-                })
-            })
-            .collect();
-        let mut outcome = Ok(());
-        for worker in workers {
-            let one = match worker.join() {
-                Ok(one) => one,
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
-            outcome = outcome.and(one);
-        }
-        outcome
-    })
+/// Renames finished files over their targets, several at a time.
+fn publish(files: Vec<AtomicFile>) -> Result<(), Error> {
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(PUBLISHERS.min(files.len()))
+        .build()
+        .map_err(|error| Error::io(Path::new("threads"))(std::io::Error::other(error)))?;
+    pool.install(|| files.into_par_iter().try_for_each(AtomicFile::publish))
 }

@@ -1,4 +1,4 @@
-//! Exports from a shelf in memory: what stands in the files, what is replaced, what is left alone.
+//! Exports of bars in memory: what the files hold, what is replaced, what is left alone.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,7 +24,7 @@ struct Memory {
     breaks: Option<Ticker>,
 }
 
-impl Shelf for Memory {
+impl BarSource for Memory {
     fn scan(&self, series: &SeriesPlan, range: TimeRange) -> Result<Batches<'_>, Error> {
         let ticker = series.key.ticker.clone();
         if self.breaks.as_ref() == Some(&ticker) {
@@ -67,7 +67,7 @@ fn minutes(from: &str, count: i64) -> Bars {
         .collect()
 }
 
-fn shelf(series: &[(&str, Bars)]) -> Memory {
+fn source(series: &[(&str, Bars)]) -> Memory {
     Memory {
         bars: series
             .iter()
@@ -77,8 +77,8 @@ fn shelf(series: &[(&str, Bars)]) -> Memory {
     }
 }
 
-fn plans(shelf: &Memory, grid: Option<&Grid>) -> Vec<SeriesPlan> {
-    shelf
+fn plans(source: &Memory, grid: Option<&Grid>) -> Vec<SeriesPlan> {
+    source
         .bars
         .iter()
         .map(|(ticker, bars)| {
@@ -102,20 +102,20 @@ fn plans(shelf: &Memory, grid: Option<&Grid>) -> Vec<SeriesPlan> {
 }
 
 fn run(
-    shelf: &Memory,
+    source: &Memory,
     format: Format,
     partition_by: PartitionBy,
     target: Target,
     grid: Option<&Grid>,
 ) -> Result<Exported, Error> {
     let plan = Plan {
-        series: plans(shelf, grid),
+        series: plans(source, grid),
         minutes: grid.map_or(1, |grid| grid.minutes),
         format,
         partition_by,
         target,
     };
-    export(shelf, plan, &Stop::new(), &Silent)
+    export(source, plan, &Stop::new(), &Silent)
 }
 
 fn files(folder: &Path) -> Vec<String> {
@@ -165,8 +165,8 @@ fn rows(batches: &[RecordBatch]) -> Vec<(String, i64, f64, f64)> {
     out
 }
 
-fn expected(shelf: &Memory) -> Vec<(String, i64, f64, f64)> {
-    shelf
+fn expected(source: &Memory) -> Vec<(String, i64, f64, f64)> {
+    source
         .bars
         .iter()
         .flat_map(|(ticker, bars)| {
@@ -187,7 +187,7 @@ fn folder_at(path: &Path) -> OutputFolder {
 }
 
 fn two_years() -> Memory {
-    shelf(&[
+    source(&[
         ("BTC/USD", minutes("2024-12-31T20:00:00Z", 600)),
         ("007", minutes("2025-03-03T14:30:00Z", 150_000)),
         ("A", minutes("2025-03-03T14:30:00Z", 1)),
@@ -196,7 +196,7 @@ fn two_years() -> Memory {
 
 #[test]
 fn every_way_to_divide_holds_every_bar_once() {
-    let shelf = two_years();
+    let source = two_years();
     for (partition_by, count) in [
         (PartitionBy::None, 1),
         (PartitionBy::Ticker, 3),
@@ -205,7 +205,7 @@ fn every_way_to_divide_holds_every_bar_once() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let target = Target::Folder(folder_at(&folder.path().join("out")));
-        let done = run(&shelf, Format::Parquet, partition_by, target, None).unwrap();
+        let done = run(&source, Format::Parquet, partition_by, target, None).unwrap();
         assert_eq!((done.files, done.rows), (count, 150_601));
         let mut all = Vec::new();
         for file in files(&folder.path().join("out")) {
@@ -217,13 +217,13 @@ fn every_way_to_divide_holds_every_bar_once() {
             all.extend(part);
         }
         all.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-        assert_eq!(all, expected(&shelf), "{partition_by}");
+        assert_eq!(all, expected(&source), "{partition_by}");
     }
 }
 
 #[test]
 fn types_need_no_cast() {
-    let shelf = two_years();
+    let source = two_years();
     let folder = tempfile::tempdir().unwrap();
     let types = |path: &Path| -> Vec<(String, String)> {
         read(path)[0]
@@ -235,7 +235,7 @@ fn types_need_no_cast() {
     };
     let file = folder.path().join("one.parquet");
     run(
-        &shelf,
+        &source,
         Format::Parquet,
         PartitionBy::None,
         Target::File(Guard::default().file(&file).unwrap()),
@@ -250,7 +250,7 @@ fn types_need_no_cast() {
     );
     assert_eq!(plain.len(), 9);
     let target = Target::Folder(folder_at(&folder.path().join("out")));
-    run(&shelf, Format::Parquet, PartitionBy::Ticker, target, None).unwrap();
+    run(&source, Format::Parquet, PartitionBy::Ticker, target, None).unwrap();
     let inside = types(&folder.path().join("out/ticker=007/bars.parquet"));
     assert_eq!(
         inside[0],
@@ -321,7 +321,7 @@ fn a_folder_keeps_what_no_export_wrote() {
 }
 
 #[test]
-fn somebody_elses_file_in_the_way_is_an_error() {
+fn a_file_that_no_export_wrote_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bars.csv");
     fs::write(&path, "ticker;time\n").unwrap();
@@ -335,15 +335,22 @@ fn somebody_elses_file_in_the_way_is_an_error() {
 fn an_error_half_way_leaves_all_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("out");
-    let mut shelf = two_years();
+    let mut source = two_years();
     let target = || Target::Folder(folder_at(&root));
-    run(&shelf, Format::Csv, PartitionBy::Ticker, target(), None).unwrap();
+    run(&source, Format::Csv, PartitionBy::Ticker, target(), None).unwrap();
     let before: Vec<(String, Vec<u8>)> = files(&root)
         .into_iter()
         .map(|file| (file.clone(), fs::read(root.join(file)).unwrap()))
         .collect();
-    shelf.breaks = Some(Ticker::new("BTC/USD").unwrap());
-    let error = run(&shelf, Format::Parquet, PartitionBy::Ticker, target(), None).unwrap_err();
+    source.breaks = Some(Ticker::new("BTC/USD").unwrap());
+    let error = run(
+        &source,
+        Format::Parquet,
+        PartitionBy::Ticker,
+        target(),
+        None,
+    )
+    .unwrap_err();
     assert_eq!(error.to_string(), "BTC/USD 1m: damaged");
     let after: Vec<(String, Vec<u8>)> = files(&root)
         .into_iter()
@@ -365,7 +372,7 @@ fn csv_has_vwap_and_trades_where_any_bar_has_either() {
         let out = Shared::default();
         let target = Target::Stream(Box::new(out.clone()));
         run(
-            &shelf(&[("^GSPC", bars)]),
+            &source(&[("^GSPC", bars)]),
             Format::Csv,
             PartitionBy::None,
             target,
@@ -389,7 +396,7 @@ fn csv_has_vwap_and_trades_where_any_bar_has_either() {
 
 #[test]
 fn longer_bars_are_the_same_however_they_are_divided() {
-    let shelf = shelf(&[("BTC/USD", minutes("2024-12-31T20:07:00Z", 900))]);
+    let source = source(&[("BTC/USD", minutes("2024-12-31T20:07:00Z", 900))]);
     // Seven hours from each midnight: one bar is cut by the year.
     let grid = Grid {
         calendar: Calendar::for_exchange("FOREX").unwrap(),
@@ -399,7 +406,7 @@ fn longer_bars_are_the_same_however_they_are_divided() {
     let read_all = |partition_by: PartitionBy| {
         let root = folder.path().join(partition_by.to_string());
         run(
-            &shelf,
+            &source,
             Format::Parquet,
             partition_by,
             Target::Folder(folder_at(&root)),
@@ -438,11 +445,11 @@ fn dates_bound_longer_bars_too() {
     // Pre-market bars of two days; the range is the second.
     let mut bars = minutes("2025-03-03T20:00:00Z", 240);
     bars.append(minutes("2025-03-04T09:00:00Z", 600));
-    let shelf = shelf(&[("A", bars.clone())]);
+    let source = source(&[("A", bars.clone())]);
     let calendar = Calendar::for_exchange("NASDAQ").unwrap();
     let day = chrono::NaiveDate::from_ymd_opt(2025, 3, 4).unwrap();
     let wanted = calendar.instants(DateRange::new(day, day).unwrap());
-    let mut plan = plans(&shelf, None).remove(0);
+    let mut plan = plans(&source, None).remove(0);
     let ends = (bars.get(0).timestamp, bars.get(bars.len() - 1).timestamp);
     plan = SeriesPlan::new(
         plan.key,
@@ -455,7 +462,7 @@ fn dates_bound_longer_bars_too() {
     );
     let out = Shared::default();
     let done = export(
-        &shelf,
+        &source,
         Plan {
             series: vec![plan],
             minutes: 60,
@@ -494,11 +501,11 @@ fn nothing_staged_still_makes_a_file_that_opens() {
 
 #[test]
 fn arrow_files_and_streams_hold_plain_tickers() {
-    let shelf = two_years();
+    let source = two_years();
     let folder = tempfile::tempdir().unwrap();
     let path: PathBuf = folder.path().join("out.arrow");
     run(
-        &shelf,
+        &source,
         Format::Arrow,
         PartitionBy::None,
         Target::File(Guard::default().file(&path).unwrap()),
@@ -509,14 +516,14 @@ fn arrow_files_and_streams_hold_plain_tickers() {
         arrow::ipc::reader::FileReader::try_new(fs::File::open(&path).unwrap(), None).unwrap();
     assert_eq!(reader.schema().field(0).data_type(), &DataType::Utf8);
     let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
-    assert_eq!(rows(&batches), expected(&shelf));
+    assert_eq!(rows(&batches), expected(&source));
     let out = Shared::default();
     let target = Target::Stream(Box::new(out.clone()));
-    run(&shelf, Format::Arrow, PartitionBy::None, target, None).unwrap();
+    run(&source, Format::Arrow, PartitionBy::None, target, None).unwrap();
     let bytes = out.0.lock().unwrap().clone();
     let reader = arrow::ipc::reader::StreamReader::try_new(io::Cursor::new(bytes), None).unwrap();
     let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
-    assert_eq!(rows(&batches), expected(&shelf));
+    assert_eq!(rows(&batches), expected(&source));
 }
 
 #[derive(Clone, Default)]
@@ -541,11 +548,11 @@ fn encoded(format: Format, extras: bool) -> Vec<u8> {
         bar.trades = (number % 5 != 0).then_some(number as i64);
     }
     let bars: Bars = bars.into_iter().collect();
-    let shelf = shelf(&[("A,B", bars), ("Z", minutes("2024-12-31T23:59:00Z", 2))]);
+    let source = source(&[("A,B", bars), ("Z", minutes("2024-12-31T23:59:00Z", 2))]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bars");
     let target = Target::File(Guard::default().file(&file).unwrap());
-    run(&shelf, format, PartitionBy::None, target, None).unwrap();
+    run(&source, format, PartitionBy::None, target, None).unwrap();
     fs::read(&file).unwrap()
 }
 
@@ -582,4 +589,61 @@ fn the_bytes_of_exported_files_do_not_change() {
             "f18a5b194cd2ed4c4d1831be63dbf5d6",
         ]
     );
+}
+
+#[test]
+fn a_folder_inside_another_export_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("out");
+    let export_to = |path: &Path, partition_by| {
+        let target = Target::Folder(folder_at(path));
+        run(&two_years(), Format::Csv, partition_by, target, None)
+    };
+    for partition_by in [PartitionBy::Ticker, PartitionBy::Year, PartitionBy::None] {
+        export_to(&root, partition_by).unwrap();
+        let before = files(&root);
+        for inside in [
+            "ticker=A",
+            "year=2024",
+            "2024",
+            "2024/deeper",
+            "ticker=A/year=2025",
+        ] {
+            let refused = export_to(&root.join(inside), PartitionBy::None).unwrap_err();
+            let Error::InsideExport { path, outer } = refused else {
+                panic!("{inside}: {refused}");
+            };
+            assert_eq!(path, root.join(inside));
+            assert!(outer.starts_with(&root));
+        }
+        assert_eq!(files(&root), before);
+        // The export's own folder, and one next to it, are not inside it.
+        export_to(&root, partition_by).unwrap();
+        export_to(&folder.path().join("next"), partition_by).unwrap();
+    }
+    // A folder with the name of a hive folder can be exported to again.
+    let alone = folder.path().join("alone/ticker=A");
+    export_to(&alone, PartitionBy::None).unwrap();
+    export_to(&alone, PartitionBy::None).unwrap();
+}
+
+#[test]
+fn part_files_of_ended_processes_are_removed_and_others_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("out");
+    let abandoned = root.join("ticker=Z/.bars.csv.1-0.part");
+    fs::create_dir_all(abandoned.parent().unwrap()).unwrap();
+    fs::write(&abandoned, "half").unwrap();
+    let other = folder_at(&root).file(Path::new("bars.parquet")).unwrap();
+    let written = AtomicFile::create(&other).unwrap();
+    let part = written.path().unwrap().to_owned();
+    let target = || Target::Folder(folder_at(&root));
+    run(&two_years(), Format::Csv, PartitionBy::None, target(), None).unwrap();
+    assert!(part.exists() && !abandoned.parent().unwrap().exists());
+    // As after a kill: the file stays, and its lock is gone.
+    let copy = part.with_file_name(".bars.parquet.2-0.part");
+    fs::copy(&part, &copy).unwrap();
+    written.publish().unwrap();
+    run(&two_years(), Format::Csv, PartitionBy::None, target(), None).unwrap();
+    assert!(!copy.exists());
 }

@@ -8,7 +8,7 @@ use crate::calendar::{Calendar, Overrides};
 use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::export::{Format, Grid, PartitionBy, Plan, SeriesPlan, Staged, Target, export};
+use crate::export::{Format, Grid, PartitionBy, Plan, SeriesPlan, StoreBars, Target, export};
 use crate::model::{Interval, Ticker};
 use crate::report::{Event, ExitStatus, Observer};
 use crate::store::SeriesRow;
@@ -114,7 +114,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         partition_by,
         target,
     };
-    let done = export(&Staged(&reader), plan, &context.stop(), &observer)?;
+    let done = export(&StoreBars(&reader), plan, &context.stop(), &observer)?;
     drop(observer);
     tracing::info!(
         "{} bars of {} series in {} file{}, in {:.2}s",

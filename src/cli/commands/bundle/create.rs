@@ -10,7 +10,7 @@ use crate::cli::args::{OutputArg, RangeArgs, TypedTickers};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::log::LINE;
-use crate::export::{Draft, OutputFile};
+use crate::export::{AtomicFile, OutputFile};
 use crate::model::Interval;
 use crate::store::OpenOptions;
 
@@ -137,7 +137,7 @@ fn into(
     let Some(output) = output else {
         return write(stdout).map_err(failed);
     };
-    let draft = Draft::create(output)?;
+    let draft = AtomicFile::create(output)?;
     let created = write(&mut draft.out()?).map_err(failed)?;
     crate::crash_point!("bundle.create.before-rename");
     draft.publish()?;

@@ -13,7 +13,7 @@ use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::rows::{Out, RowFormat, RowWriter};
 use crate::cli::system;
-use crate::export::Draft;
+use crate::export::AtomicFile;
 use crate::store::{OpenOptions, Reader, Spill};
 
 mod limits;
@@ -70,13 +70,13 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let limits = args.limits.within(system::room());
 
     let session = Session::open(context, limits)?;
-    let draft = to.as_ref().map(Draft::create).transpose()?;
+    let draft = to.as_ref().map(AtomicFile::create).transpose()?;
     let watch = Watch {
         context,
         limits,
         query: session.connection.interrupt_handle(),
         spill: session.spill.as_ref().map(|spill| spill.path().to_owned()),
-        draft: (draft.as_ref().and_then(Draft::path)).map(Path::to_owned),
+        draft: (draft.as_ref().and_then(AtomicFile::path)).map(Path::to_owned),
     };
     watch.over(|| {
         session.check(&sql)?;

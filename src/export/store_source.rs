@@ -1,14 +1,14 @@
-//! The staging store as a shelf.
+//! The staging store as a source of bars.
 
-use super::run::{Batches, Shelf};
+use super::run::{BarSource, Batches};
 use super::{Error, SeriesPlan};
 use crate::model::TimeRange;
 use crate::store::Reader;
 
-/// Staged bars of both tiers.
-pub struct Staged<'a>(pub &'a Reader);
+/// The stored bars, hot and sealed.
+pub struct StoreBars<'a>(pub &'a Reader);
 
-impl Shelf for Staged<'_> {
+impl BarSource for StoreBars<'_> {
     fn scan(&self, series: &SeriesPlan, range: TimeRange) -> Result<Batches<'_>, Error> {
         let key = series.key.clone();
         let failed = move |error: crate::store::Error| Error::Read {

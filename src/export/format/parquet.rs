@@ -1,10 +1,12 @@
-//! Row groups of a Parquet file, encoded apart from the file so that many threads can.
+//! Parquet: row groups are encoded apart from the file, so that many threads can do it.
 
+use std::fs::File;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float64Type, SchemaRef};
+use arrow::datatypes::Float64Type;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -13,18 +15,74 @@ use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{
     EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
 };
+use parquet::file::reader::FileReader as _;
+use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::TypePtr;
 
-use super::columns::ROW_SCHEMA;
+use super::{EXPORT_KEY, Encoded, FileFormat, FileOptions, FileWriter, Out};
+use crate::export::Error;
+use crate::export::columns::ROW_SCHEMA;
 use crate::model::columns::COLUMNS;
 use crate::store::columns::FIRST_VALUE;
 use crate::store::lake::encoding::{self, Choice};
 
-/// Rows of a row group.
-pub(super) const ROW_GROUP_ROWS: usize = 1 << 17;
-/// Bytes of a data page before compression; the prices of a row group fit one.
+/// Bytes of a data page before compression; the prices of a row group fit into one.
 const PAGE_BYTES: usize = 1 << 20;
+
+pub(super) struct Parquet {
+    options: FileOptions,
+}
+
+struct Writer {
+    path: PathBuf,
+    writer: SerializedFileWriter<Out>,
+}
+
+impl Parquet {
+    pub fn new(options: FileOptions) -> Self {
+        Self { options }
+    }
+}
+
+impl FileFormat for Parquet {
+    fn encode(&self, rows: &RecordBatch, path: &Path) -> Result<Encoded, Error> {
+        encode(rows)
+            .map(Encoded::ColumnChunks)
+            .map_err(Error::parquet(path))
+    }
+
+    fn begin(&self, path: &Path, out: Out) -> Result<Box<dyn FileWriter>, Error> {
+        let writer = begin(out, self.options).map_err(Error::parquet(path))?;
+        let path = path.to_owned();
+        Ok(Box::new(Writer { path, writer }))
+    }
+}
+
+impl FileWriter for Writer {
+    fn append(&mut self, rows: Encoded) -> Result<(), Error> {
+        let Encoded::ColumnChunks(chunks) = rows else {
+            unreachable!("rows are encoded by the format of the file");
+        };
+        append(&mut self.writer, chunks).map_err(Error::parquet(&self.path))
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), Error> {
+        self.writer
+            .close()
+            .map(|_| ())
+            .map_err(Error::parquet(&self.path))
+    }
+}
+
+/// Whether the file carries the mark of an export.
+pub(super) fn is_exported(file: File) -> bool {
+    SerializedFileReader::new(file).is_ok_and(|reader| {
+        let metadata = reader.metadata().file_metadata();
+        let mut pairs = metadata.key_value_metadata().into_iter().flatten();
+        pairs.any(|pair| pair.key == EXPORT_KEY)
+    })
+}
 
 static PARQUET_SCHEMA: LazyLock<Result<TypePtr, String>> = LazyLock::new(|| {
     ArrowSchemaConverter::new()
@@ -37,7 +95,7 @@ fn parquet_schema() -> Result<TypePtr, ParquetError> {
     PARQUET_SCHEMA.clone().map_err(ParquetError::General)
 }
 
-/// What holds for all row groups.
+/// The properties of every row group.
 fn properties() -> WriterPropertiesBuilder {
     let ascending = |column_idx| SortingColumn {
         column_idx,
@@ -61,21 +119,22 @@ fn properties() -> WriterPropertiesBuilder {
         .set_sorting_columns(Some(vec![ascending(0), ascending(1)]))
 }
 
-/// Begins a file in `out`. `arrow` is written into the footer where readers shall see other types than Parquet's own.
-pub(super) fn begin<W: io::Write + Send>(
-    out: W,
-    arrow: Option<&SchemaRef>,
-    metadata: Vec<KeyValue>,
-) -> Result<SerializedFileWriter<W>, ParquetError> {
-    let mut properties = properties().set_key_value_metadata(Some(metadata)).build();
-    if let Some(schema) = arrow {
-        add_encoded_arrow_schema_to_metadata(schema, &mut properties);
+fn begin(out: Out, options: FileOptions) -> Result<SerializedFileWriter<Out>, ParquetError> {
+    let pairs = options
+        .minutes
+        .map(|minutes| vec![KeyValue::new(EXPORT_KEY.to_owned(), minutes.to_string())]);
+    let mut properties = properties()
+        .set_key_value_metadata(Some(pairs.unwrap_or_default()))
+        .build();
+    // With an Arrow schema in the footer, readers see its types instead of Parquet's own.
+    if options.in_ticker_folder {
+        add_encoded_arrow_schema_to_metadata(&ROW_SCHEMA, &mut properties);
     }
     SerializedFileWriter::new(out, parquet_schema()?, Arc::new(properties))
 }
 
-/// Encodes one row group of [`ROW_SCHEMA`] columns, each the way its values ask for.
-pub(super) fn encode(batch: &RecordBatch) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+/// Encodes one row group, each column in the encoding that suits its values.
+fn encode(batch: &RecordBatch) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
     let mut builder = properties();
     for (column, array) in COLUMNS.iter().zip(&batch.columns()[1 + FIRST_VALUE..]) {
         let Some(values) = array.as_primitive_opt::<Float64Type>() else {
@@ -88,10 +147,10 @@ pub(super) fn encode(batch: &RecordBatch) -> Result<Vec<ArrowColumnChunk>, Parqu
         };
         builder = encoding::apply(builder, column.name, choice);
     }
-    // A writer into nowhere: the only way to a row group whose properties are not those of its file.
-    let nowhere =
+    // A writer that discards its bytes: only this way can a row group have other properties than its file.
+    let discarding =
         SerializedFileWriter::new(io::sink(), parquet_schema()?, Arc::new(builder.build()))?;
-    let factory = ArrowRowGroupWriterFactory::new(&nowhere, ROW_SCHEMA.clone());
+    let factory = ArrowRowGroupWriterFactory::new(&discarding, ROW_SCHEMA.clone());
     let writers = factory.create_column_writers(0)?;
     let mut chunks = Vec::with_capacity(writers.len());
     for ((mut writer, field), column) in writers
@@ -108,8 +167,8 @@ pub(super) fn encode(batch: &RecordBatch) -> Result<Vec<ArrowColumnChunk>, Parqu
 }
 
 /// Adds an encoded row group to a file.
-pub(super) fn append<W: io::Write + Send>(
-    writer: &mut SerializedFileWriter<W>,
+fn append(
+    writer: &mut SerializedFileWriter<Out>,
     chunks: Vec<ArrowColumnChunk>,
 ) -> Result<(), ParquetError> {
     let mut group = writer.next_row_group()?;

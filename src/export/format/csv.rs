@@ -1,20 +1,28 @@
 //! The program's own CSV layout: `ticker,timestamp`, then the columns of a bar. Prices have a decimal
 //! point, whole volumes have none.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch};
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 
+use super::{Encoded, FileFormat, FileOptions, FileWriter, Out};
+use crate::export::Error;
 use crate::model::columns::{COLUMNS, Column, Kind, Packing};
 use crate::model::{DAY_MICROS, MINUTE_MICROS, Timestamp};
 use crate::store::columns::{FIRST_VALUE, TIMESTAMP};
 
-/// Which columns the lines have.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Layout {
-    /// Whether the optional columns are written. They are left out if no bar has a value in them.
-    pub extras: bool,
+#[derive(Clone, Copy)]
+pub(super) struct Csv {
+    /// Whether the optional columns are written.
+    has_optional: bool,
+}
+
+struct Writer {
+    path: PathBuf,
+    out: Out,
 }
 
 /// One column of a batch.
@@ -46,13 +54,54 @@ impl<'a> Field<'a> {
     }
 }
 
-impl Layout {
+impl FileFormat for Csv {
+    fn encode(&self, rows: &RecordBatch, _: &Path) -> Result<Encoded, Error> {
+        Ok(Encoded::Bytes(self.lines(rows)))
+    }
+
+    fn begin(&self, path: &Path, mut out: Out) -> Result<Box<dyn FileWriter>, Error> {
+        out.write_all(self.header().as_bytes())
+            .map_err(Error::io(path))?;
+        let path = path.to_owned();
+        Ok(Box::new(Writer { path, out }))
+    }
+}
+
+impl FileWriter for Writer {
+    fn append(&mut self, rows: Encoded) -> Result<(), Error> {
+        let Encoded::Bytes(lines) = rows else {
+            unreachable!("rows are encoded by the format of the file");
+        };
+        self.out.write_all(&lines).map_err(Error::io(&self.path))
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), Error> {
+        self.out.flush().map_err(Error::io(&self.path))
+    }
+}
+
+/// Whether the file begins with a header line of this layout.
+pub(super) fn is_exported(mut file: File) -> bool {
+    [false, true].into_iter().any(|has_optional| {
+        let header = Csv { has_optional }.header().into_bytes();
+        let mut start = vec![0; header.len()];
+        file.rewind().is_ok() && file.read_exact(&mut start).is_ok() && start == header
+    })
+}
+
+impl Csv {
+    pub fn new(options: FileOptions) -> Self {
+        Self {
+            has_optional: options.has_optional_values,
+        }
+    }
+
     fn has(self, column: &Column) -> bool {
-        self.extras || !column.optional
+        self.has_optional || !column.optional
     }
 
     /// The first line.
-    pub fn header(self) -> String {
+    fn header(self) -> String {
         let mut line = "ticker,timestamp".to_owned();
         for column in COLUMNS.iter().filter(|column| self.has(column)) {
             line.push(',');
@@ -62,8 +111,7 @@ impl Layout {
         line
     }
 
-    /// The lines of a batch of [`ROW_SCHEMA`](super::columns::ROW_SCHEMA).
-    pub fn lines(self, batch: &RecordBatch) -> Vec<u8> {
+    fn lines(self, batch: &RecordBatch) -> Vec<u8> {
         let tickers = batch.column(0).as_dictionary::<Int32Type>();
         let names: Vec<String> = tickers
             .values()
@@ -96,7 +144,7 @@ impl Layout {
     }
 }
 
-/// A field in quotes where RFC 4180 asks for them.
+/// A field, in quotes if RFC 4180 requires them.
 pub(crate) fn quoted(field: &str) -> String {
     if field.contains(['"', ',', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
@@ -105,7 +153,7 @@ pub(crate) fn quoted(field: &str) -> String {
     }
 }
 
-/// Writes instants; remembers the day, which few bars change.
+/// Writes instants. Keeps the text of the day, because most bars have the day of the bar before.
 #[derive(Default)]
 struct Clock {
     day: Option<(i64, String)>,
@@ -137,8 +185,8 @@ impl Clock {
     }
 }
 
-/// Writes a price: the shortest form that reads back the same, with a decimal point even where it is whole. Readers that
-/// guess a column's type from its first lines then guess right.
+/// Writes a price: the shortest form that reads back as the same number, always with a decimal point,
+/// so that readers which guess a column's type from its first lines guess right.
 fn write_price(out: &mut Vec<u8>, value: f64) {
     let start = out.len();
     write_number(out, value);
@@ -147,10 +195,11 @@ fn write_price(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// Writes a double in the shortest form that reads back the same, integers bare.
+/// Writes a double in the shortest form that reads back as the same number, without a decimal point if
+/// it is whole.
 ///
-/// Prices and volumes have few decimals, and for those there is a short way: a number of at most fifteen digits is
-/// the only one so short that reads back as its double, so the quotient's digits are the shortest form.
+/// Numbers with few decimals take a fast path: a decimal number of at most fifteen digits is the only
+/// one of that length that reads back as its double, so the digits of the quotient are the shortest form.
 pub(crate) fn write_number(out: &mut Vec<u8>, value: f64) {
     const SCALE: f64 = 10_000.0;
     const SHORT_MAX: f64 = 1e14;
