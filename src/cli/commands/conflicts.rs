@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::cli::args::TickerArgs;
 use crate::cli::context::{Context, Outcome};
@@ -10,6 +10,7 @@ use crate::cli::error::CliError;
 use crate::cli::listing::{self, Column, Kind};
 use crate::cli::rows::FormatArg;
 use crate::cli::table::{self, Table};
+use crate::model::columns::{self, COLUMNS};
 use crate::model::{Bar, Interval};
 use crate::store::ConflictRow;
 
@@ -33,9 +34,6 @@ pub struct Args {
     tickers: TickerArgs,
 }
 
-/// The values of a bar, as columns are called.
-const VALUES: [&str; 7] = ["open", "high", "low", "close", "volume", "vwap", "trades"];
-
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = args.tickers.resolve()?;
     let out = context.stdout()?;
@@ -58,10 +56,14 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
 
 fn document(rows: &[ConflictRow]) -> Value {
     let side = |bar: &Bar, source: &str| {
-        json!({
-            "open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close,
-            "volume": bar.volume, "vwap": bar.vwap, "trades": bar.trades, "source": source,
-        })
+        let values = bar.values().map(|value| match value {
+            columns::Value::Double(_) => json!(value.as_double()),
+            columns::Value::Integer(_) => json!(value.as_integer()),
+        });
+        let names = COLUMNS.iter().map(|column| column.name.to_owned());
+        let mut side: Map<String, Value> = names.zip(values).collect();
+        side.insert("source".to_owned(), source.into());
+        Value::Object(side)
     };
     let rows: Vec<Value> = rows
         .iter()
@@ -88,12 +90,11 @@ fn columns() -> Vec<Column> {
         Column::new("timestamp", "/timestamp", Kind::Timestamp),
     ];
     for side in ["staged", "offered"] {
-        for name in VALUES.iter().chain(&["source"]) {
-            let kind = match *name {
-                "trades" => Kind::Integer,
-                "source" => Kind::Text,
-                _ => Kind::Float,
-            };
+        let values = COLUMNS.iter().map(|column| match column.kind {
+            columns::Kind::Double => (column.name, Kind::Float),
+            columns::Kind::Integer => (column.name, Kind::Integer),
+        });
+        for (name, kind) in values.chain([("source", Kind::Text)]) {
             columns.push(Column::new(
                 format!("{side}_{name}"),
                 format!("/{side}/{name}"),
@@ -119,15 +120,12 @@ fn table(out: &mut impl Write, conflicts: &Value) -> io::Result<()> {
     let mut table = Table::new(out, headings.map(table::Column::text).into());
     for row in conflicts.as_array().into_iter().flatten() {
         let (staged, offered) = (&row["staged"], &row["offered"]);
-        let differing: Vec<String> = VALUES
+        let differing: Vec<String> = COLUMNS
             .iter()
-            .filter(|name| staged[**name] != offered[**name])
-            .map(|name| {
-                format!(
-                    "{name} {} -> {}",
-                    shown(&staged[*name]),
-                    shown(&offered[*name])
-                )
+            .map(|column| (column.name, &staged[column.name], &offered[column.name]))
+            .filter(|(_, staged, offered)| staged != offered)
+            .map(|(name, staged, offered)| {
+                format!("{name} {} -> {}", shown(staged), shown(offered))
             })
             .collect();
         let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
