@@ -123,24 +123,6 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "store/snapshot.rs",
     ],
     &["store/commit/mod.rs", "store/commit/prepare.rs"],
-    &["sync/column/mod.rs", "sync/column/numeric.rs"],
-    &["sync/connect/hosts.rs", "sync/connect/mod.rs"],
-    &["sync/connect/error.rs", "sync/errors.rs"],
-    &[
-        "sync/link.rs",
-        "sync/plan.rs",
-        "sync/prepare.rs",
-        "sync/progress.rs",
-        "sync/read_back.rs",
-        "sync/receipt.rs",
-        "sync/run.rs",
-        "sync/series.rs",
-        "sync/settings.rs",
-        "sync/target/create.rs",
-        "sync/transfer.rs",
-        "sync/write.rs",
-        "sync/zone.rs",
-    ],
 ];
 
 /// What the source text of one file says.

@@ -12,7 +12,8 @@ use crate::model::{Interval, OnConflict, Ticker};
 use crate::report::{Event, ExitStatus, Fatal, Observer, RunKind, RunReport, Wording};
 use crate::secret::SecretUrl;
 use crate::store::{OpenOptions, Reader, RunId, Store};
-use crate::sync::{self, Address, Error, Seen, Settings, StoreSource};
+use crate::sync::postgres::{Address, Options, Postgres};
+use crate::sync::{self, Error, ErrorKind, Seen, Settings, StoreSource};
 
 /// The option, for commands that stage bars.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -39,6 +40,7 @@ pub struct Staged<'a> {
 /// A sync that waits for the run's end.
 pub struct Push {
     settings: Settings,
+    address: Address,
 }
 
 impl Push {
@@ -60,9 +62,10 @@ impl Push {
         }
         let settings = Settings {
             on_conflict,
-            ..Settings::new(address(context, None)?)
+            ..Settings::default()
         };
-        Ok(Some(Self { settings }))
+        let address = address(context, None)?;
+        Ok(Some(Self { settings, address }))
     }
 
     /// Records the run's end, closes the store, and sends what is staged of the report's tickers. Where that fails the run
@@ -98,9 +101,11 @@ impl Push {
             interval: staged.interval,
             ..self.settings
         };
+        let label = self.address.label().to_owned();
+        let target = Postgres::new(Options::new(self.address));
         let outcome = context.open_detached_reader(staged.dir).and_then(|reader| {
             let source = StoreSource::new(reader);
-            let outcome = sync::run(&source, &settings, &context.stop(), &Lines);
+            let outcome = sync::run(&source, &target, &settings, &context.stop(), &Lines);
             outcome.map_err(error)
         });
         let mut seen = Vec::new();
@@ -109,7 +114,7 @@ impl Push {
                 seen = outcome.seen;
                 report.interrupted |= outcome.report.interrupted;
                 report.hints.extend(outcome.report.hints.iter().cloned());
-                report.fatal = fatal(&settings, &outcome.report);
+                report.fatal = fatal(&label, &outcome.report);
             }
             Err(error) => {
                 report.fatal = Some(Fatal {
@@ -120,7 +125,7 @@ impl Push {
         }
         let reopened = context.reopen_store(staged.dir, staged.options);
         let recorded = reopened.and_then(|store| {
-            note(context, &store, &settings, &seen);
+            note(context, &store, &label, &seen);
             let (status, summary) = (report.status().as_str(), context.summary_json(&report));
             Ok(store.finish_run(staged.run, context.now(), status, &summary)?)
         });
@@ -132,7 +137,7 @@ impl Push {
 }
 
 /// Why the run failed, where its sync did not end well.
-fn fatal(settings: &Settings, report: &RunReport) -> Option<Fatal> {
+fn fatal(label: &str, report: &RunReport) -> Option<Fatal> {
     if let Some(fatal) = &report.fatal {
         return Some(fatal.clone());
     }
@@ -143,7 +148,7 @@ fn fatal(settings: &Settings, report: &RunReport) -> Option<Fatal> {
             "{} of {} tickers were not synced to {}, the first {}: {}",
             failed.count(),
             report.tickers.len(),
-            settings.address.label(),
+            label,
             first.name,
             first.error.as_deref().unwrap_or_default()
         ),
@@ -185,16 +190,16 @@ pub(super) fn address(context: &Context, typed: Option<&SecretUrl>) -> Result<Ad
 /// A sync that could not begin.
 #[allow(clippy::needless_pass_by_value)] // as map_err gives it
 pub(super) fn error(error: Error) -> CliError {
-    let code = match error {
-        Error::ManyIntervals => ExitStatus::Usage,
+    let code = match error.kind() {
+        ErrorKind::ManyIntervals => ExitStatus::Usage,
         _ => ExitStatus::Failed,
     };
-    let hint = error.hint();
+    let hint = error.hint().map(str::to_owned);
     CliError::of(code, &error).maybe_hint(hint)
 }
 
 /// What was seen of the target and is not noted in the store yet.
-pub(super) fn news(reader: &Reader, settings: &Settings, seen: &[Seen]) -> Vec<Seen> {
+pub(super) fn news(reader: &Reader, label: &str, seen: &[Seen]) -> Vec<Seen> {
     let known: HashMap<_, _> = reader
         .targets()
         .unwrap_or_default()
@@ -203,7 +208,7 @@ pub(super) fn news(reader: &Reader, settings: &Settings, seen: &[Seen]) -> Vec<S
         .collect();
     seen.iter()
         .filter(|seen| {
-            let key = (name(settings, seen), seen.series.clone());
+            let key = (name(label, seen), seen.series.clone());
             known.get(&key) != Some(&seen.base_seq)
         })
         .cloned()
@@ -211,9 +216,9 @@ pub(super) fn news(reader: &Reader, settings: &Settings, seen: &[Seen]) -> Vec<S
 }
 
 /// Notes how far the target is. It is for `status` alone: failing here fails nothing.
-pub(super) fn note(context: &Context, store: &Store, settings: &Settings, seen: &[Seen]) {
+pub(super) fn note(context: &Context, store: &Store, label: &str, seen: &[Seen]) {
     for seen in seen {
-        let target = name(settings, seen);
+        let target = name(label, seen);
         let noted = store.record_target_seen(&target, &seen.series, seen.base_seq, context.now());
         if let Err(error) = noted {
             tracing::debug!("how far the target is was not noted: {error}");
@@ -223,6 +228,6 @@ pub(super) fn note(context: &Context, store: &Store, settings: &Settings, seen: 
 }
 
 /// A target's name in the store: where the database is, without a password, and the table.
-fn name(settings: &Settings, seen: &Seen) -> String {
-    format!("{} {}", settings.address.label(), seen.table)
+fn name(label: &str, seen: &Seen) -> String {
+    format!("{label} {}", seen.table)
 }

@@ -1,55 +1,70 @@
-//! A chunk: so many bars of a series, as the target's columns will hold them.
+//! A chunk: the bars of a series that one transaction writes.
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 
-use super::column::{ColumnClock, Misfit, Repeated};
-use super::errors::Error;
+use super::error::Error;
 use super::source::{Batches, SourceError};
-use super::target::{NUMBER_NAMES, NumberColumn, Target, VOLUME};
 use crate::model::columns::Missing;
 use crate::model::{SeriesKey, Timestamp};
 
 const NO_TRADES: i64 = i64::MISSING;
 
-/// Bars of one series, sorted, column by column.
+/// The columns of [`Chunk::numbers`], in their order.
+pub(super) const NUMBER_NAMES: [&str; 5] = ["open", "high", "low", "close", "volume"];
+
+/// Bars of one series, sorted by timestamp, column by column.
 #[derive(Debug, Default)]
-pub(super) struct Chunk {
-    /// The instants.
+pub struct Chunk {
+    /// Timestamps in microseconds UTC, strictly increasing.
     pub instants: Vec<i64>,
-    /// The time column's values: they grow as the instants do.
-    pub times: Vec<i64>,
     /// Open, high, low, close, volume.
     pub numbers: [Vec<f64>; 5],
-    /// Empty, or NaN where missing.
+    /// Empty if no bar has a vwap, else NaN for those that have none.
     pub vwap: Vec<f64>,
-    /// Empty, or [`NO_TRADES`] where missing.
+    /// Empty if no bar has a number of trades, else [`i64::MISSING`] for those that have none.
     pub trades: Vec<i64>,
 }
 
 impl Chunk {
-    /// How many bars.
-    pub(super) fn len(&self) -> usize {
+    /// How many bars it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.instants.len()
     }
 
+    /// Whether it has no bars.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.instants.is_empty()
+    }
+
+    /// The instant of the last bar.
+    #[must_use]
+    pub fn last_instant(&self) -> Option<i64> {
+        self.instants.last().copied()
+    }
+
     /// The vwap of a bar.
-    pub(super) fn vwap(&self, row: usize) -> Option<f64> {
+    #[must_use]
+    pub fn vwap(&self, row: usize) -> Option<f64> {
         self.vwap.get(row).copied().filter(|v| !v.is_nan())
     }
 
     /// The number of trades of a bar.
-    pub(super) fn trades(&self, row: usize) -> Option<i64> {
+    #[must_use]
+    pub fn trades(&self, row: usize) -> Option<i64> {
         self.trades.get(row).copied().filter(|n| *n != NO_TRADES)
     }
 
-    /// The instant of a bar.
-    pub(super) fn at(&self, row: usize) -> Timestamp {
+    /// The timestamp of a bar.
+    #[must_use]
+    pub fn at(&self, row: usize) -> Timestamp {
         Timestamp::from_micros(self.instants[row])
     }
 
-    /// Takes all rows of `batch`.
+    /// Appends all rows of `batch`.
     fn append(&mut self, batch: &RecordBatch) -> Result<(), SourceError> {
         let column = |name: &str| {
             batch
@@ -90,59 +105,42 @@ impl Chunk {
         Ok(())
     }
 
-    /// Checks the order that everything after relies on, and converts the instants.
-    fn settle(&mut self, series: &SeriesKey, clock: ColumnClock) -> Result<(), Error> {
-        if !self.instants.windows(2).all(|pair| pair[0] < pair[1]) {
-            return Err(Error::Source {
-                series: series.clone(),
-                source: "its bars are not sorted by timestamp".into(),
-            });
+    /// Checks the order that everything after relies on.
+    fn check_order(&self, series: &SeriesKey) -> Result<(), Error> {
+        if self.instants.windows(2).all(|pair| pair[0] < pair[1]) {
+            return Ok(());
         }
-        self.times = clock
-            .convert(&self.instants)
-            .map_err(|Repeated(timestamp)| Error::RepeatedHour {
-                series: series.clone(),
-                timestamp,
-                zone: clock.zone_name().unwrap_or_default().to_owned(),
-            })?;
-        Ok(())
+        Err(Error::bars(
+            series,
+            &"they are not sorted by timestamp".into(),
+        ))
     }
 }
 
-/// Cuts a scan into chunks, and knows which is the last.
+/// Cuts a scan into chunks.
 pub(super) struct Chunks<'a> {
     batches: Batches<'a>,
-    /// What a batch had too much for the chunk before.
+    /// The rows of a batch that didn't fit into the chunk before.
     rest: Option<RecordBatch>,
     rows: usize,
     series: &'a SeriesKey,
-    clock: ColumnClock,
 }
 
 impl<'a> Chunks<'a> {
-    /// Chunks of `rows` bars, but the last.
-    pub(super) fn new(
-        batches: Batches<'a>,
-        rows: usize,
-        series: &'a SeriesKey,
-        clock: ColumnClock,
-    ) -> Self {
+    /// Chunks of `rows` bars; the last one may be smaller.
+    pub(super) fn new(batches: Batches<'a>, rows: usize, series: &'a SeriesKey) -> Self {
         Self {
             batches,
             rest: None,
             rows: rows.max(1),
             series,
-            clock,
         }
     }
 
-    /// The next chunk, and whether it is the last; `None` where there are no more bars.
+    /// The next chunk, and whether it is the last; `None` if there are no more bars.
     pub(super) fn next(&mut self) -> Result<Option<(Chunk, bool)>, Error> {
         let series = self.series;
-        let failed = |source| Error::Source {
-            series: series.clone(),
-            source,
-        };
+        let failed = |error| Error::bars(series, &error);
         let mut chunk = Chunk::default();
         while chunk.len() < self.rows {
             let Some(batch) = self.pull().map_err(failed)? else {
@@ -156,17 +154,17 @@ impl<'a> Chunks<'a> {
                 chunk.append(&batch).map_err(failed)?;
             }
         }
-        if chunk.len() == 0 {
+        if chunk.is_empty() {
             return Ok(None);
         }
-        chunk.settle(self.series, self.clock)?;
+        chunk.check_order(series)?;
         if self.rest.is_none() {
             self.rest = self.pull().map_err(failed)?;
         }
         Ok(Some((chunk, self.rest.is_none())))
     }
 
-    /// The next batch with anything in it.
+    /// The next batch that has rows.
     fn pull(&mut self) -> Result<Option<RecordBatch>, SourceError> {
         if let Some(rest) = self.rest.take() {
             return Ok(Some(rest));
@@ -178,33 +176,5 @@ impl<'a> Chunks<'a> {
             }
         }
         Ok(None)
-    }
-}
-
-/// The error of a value that does not fit its column.
-pub(super) fn misfit(
-    misfit: Misfit,
-    series: &SeriesKey,
-    target: &Target,
-    column: &NumberColumn,
-    timestamp: Timestamp,
-    value: f64,
-) -> Error {
-    match misfit {
-        Misfit::Overflow => Error::Overflow {
-            series: series.clone(),
-            timestamp,
-            column: column.name.clone(),
-            value: value.to_string(),
-            column_type: column.sql_type.clone(),
-        },
-        Misfit::Fraction => Error::Fraction {
-            series: series.clone(),
-            timestamp,
-            column: column.name.clone(),
-            value,
-            column_type: column.sql_type.clone(),
-            is_volume: column.name == target.numbers[VOLUME].name,
-        },
     }
 }

@@ -1,42 +1,39 @@
-//! Use case: staged bars into a Postgres table, exactly once, whatever breaks in between.
+//! Use case: staged bars into a database, exactly once, even if connections and programs fail in
+//! between.
 //!
 //! ```text
-//! Source ─> run ─> prepare: connect, target, progress, probe (one query)
-//!            └──> workers ─> series: plan a pass ─> chunk ─> transfer (one transaction) ─┐
-//!                              ^                                                        │
-//!                              └── progress, as the target has it <─────────────────────┘
+//! Source ─> run ─> prepare: tables, progress of every series
+//!            └──> workers ─> series: decide a pass ─> chunk ─> Session::write ─┐
+//!                              ^                                              │
+//!                              └──── progress, as the target has it <─────────┘
 //! ```
 //!
-//! The target keeps its own progress in `backfill_sync`, in the same transaction as the rows. **Nothing on this side
-//! remembers how far a sync came**: after a lost connection, a crash of either side, or another sync's work, what is to
-//! be done is read from the target again.
+//! The files here are the algorithm. It knows a database only as a [`Target`]: something that
+//! writes rows and progress in one atomic step. `postgres/` is the one target so far.
+//!
+//! **The target keeps the progress, this program doesn't.** After a lost connection, a crash of
+//! either side, or the work of another sync, what to do next is read from the target again.
 
 mod chunk;
-mod column;
-mod connect;
-mod copy;
-mod errors;
-mod link;
+mod context;
+mod error;
 mod plan;
+pub mod postgres;
 mod prepare;
-mod progress;
-mod read_back;
-mod receipt;
 mod run;
 mod series;
 mod settings;
 mod source;
 mod store_source;
 mod target;
-mod transfer;
-mod write;
-mod zone;
 
-pub use connect::{Address, AddressError, ConnectError, SslMode};
-pub use errors::Error;
-pub use receipt::Receipt;
-pub use run::{Outcome, Seen, run};
-pub use settings::{CHUNK_ROWS_DEFAULT, Patience, STATEMENT_TIMEOUT_SECONDS_DEFAULT, Settings};
+pub use chunk::Chunk;
+pub use error::{Error, ErrorKind, Retry};
+pub use run::{Seen, Synced, run};
+pub use settings::{CHUNK_ROWS_DEFAULT, DeliveryCheck, RetryPolicy, Settings};
 pub use source::{Batches, SeriesInfo, Source, SourceError};
 pub use store_source::StoreSource;
-pub use target::TargetError;
+pub use target::{
+    Epoch, Mark, Outcome, Probe, Progress, Session, Signals, Table, Tally, Target, TransactionId,
+    Write, Written,
+};

@@ -1,133 +1,129 @@
-//! What is to be done with a series next: read off its progress, whatever happened before.
+//! What to do next with a series: decided from its recorded progress, whatever happened before.
 
-use super::errors::Error;
-use super::progress::{Mark, Progress};
-use super::series::Worker;
-use super::source::SeriesInfo;
-use super::transfer::InDoubt;
+use super::error::{Error, ErrorKind};
+use super::target::{Epoch, Mark, Probe, Progress, Tally, TransactionId};
+use crate::model::SeriesKey;
 use crate::report::Counts;
 
-/// Times that a series starts from its beginning because its progress speaks of commits that the store does not have.
+/// How often a series starts again because its progress names commits that the store doesn't have.
 const RESETS_MAX: u32 = 4;
 
-/// What is known of the series while it is being synced.
+/// What is known of a series while it is synced.
 pub(super) struct State {
     pub counts: Counts,
-    /// The progress, where it is known to be current.
+    /// The recorded progress, if it is known to be current.
     pub progress: Option<Progress>,
     /// The progress when it was last known.
     pub last_seen: Progress,
-    /// Compare all, whatever the progress says; until a chunk of that pass is there.
+    /// Compare every row, whatever the progress says, until the first chunk is committed.
     pub full: bool,
-    /// The table's object id and file.
-    pub identity: (i64, i64),
-    /// The last instant that is there, of a run whose progress does not move.
-    pub narrow_through: Option<i64>,
-    pub narrow_done: bool,
-    pub in_doubt: Option<InDoubt>,
+    pub epoch: Epoch,
+    /// The last instant that is done, in a run that doesn't record progress.
+    pub unrecorded_through: Option<i64>,
+    /// Whether such a run has finished the series.
+    pub unrecorded_done: bool,
+    pub unknown: Option<UnknownCommit>,
     pub resets: u32,
+    /// Failures since the last committed chunk.
     pub failures: u32,
 }
 
-/// How the sync of a series ended.
-pub(super) struct Synced {
-    /// True even where it failed.
-    pub counts: Counts,
-    /// All commits up to this one were there when the target was last seen.
-    pub base_seq: u64,
-    /// Restated rows that earlier syncs left in the target.
-    pub kept: u64,
-    pub result: Result<(), Error>,
-}
-
-impl State {
-    pub(super) fn synced(self, result: Result<(), Error>) -> Synced {
-        Synced {
-            counts: self.counts,
-            base_seq: self.last_seen.base.seq,
-            kept: self.last_seen.kept.try_into().unwrap_or(0),
-            result,
-        }
-    }
-}
-
-/// A pass over the commits after `base` up to `pass`.
-pub(super) struct Pass {
-    pub base: Mark,
-    pub pass: Mark,
-    /// The last instant that is there already.
+/// A chunk whose commit was sent without a reply.
+#[derive(Clone, Copy)]
+pub(super) struct UnknownCommit {
+    pub transaction: TransactionId,
+    pub tally: Tally,
+    pub rows: u64,
+    pub next: Option<Progress>,
     pub through: Option<i64>,
 }
 
-impl Worker<'_> {
-    /// What is to be done next, if anything.
-    pub(super) fn plan(
-        &self,
-        info: &SeriesInfo,
+/// A pass over the commits after `base` up to `pass`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SyncPass {
+    pub base: Mark,
+    pub pass: Mark,
+    /// The last instant that is done already.
+    pub through: Option<i64>,
+}
+
+impl SyncPass {
+    /// Whether it compares every row and starts at the first.
+    pub(super) fn is_full_start(&self) -> bool {
+        self.base == Mark::default() && self.through.is_none()
+    }
+}
+
+impl State {
+    pub(super) fn new(probe: &Probe, epoch: Epoch, full: bool) -> Self {
+        let is_known = probe.progress.is_some_and(|progress| !progress.is_new());
+        Self {
+            counts: Counts::default(),
+            progress: probe.progress,
+            last_seen: probe.progress.unwrap_or_default(),
+            full: full || (is_known && probe.edges_changed),
+            epoch,
+            unrecorded_through: None,
+            unrecorded_done: false,
+            unknown: None,
+            resets: 0,
+            failures: 0,
+        }
+    }
+
+    /// The next pass, if there is anything to do.
+    ///
+    /// `is_ours` says whether the store has the commits that `progress` names. `newest` is the
+    /// newest commit of the series. `date_filtered` runs don't record progress.
+    pub(super) fn next_pass(
+        &mut self,
+        series: &SeriesKey,
         progress: &Progress,
-        state: &mut State,
-    ) -> Result<Option<Pass>, Error> {
-        if state.narrow_done || info.max_commit_seq == 0 {
+        is_ours: bool,
+        newest: Mark,
+        date_filtered: bool,
+    ) -> Result<Option<SyncPass>, Error> {
+        if self.unrecorded_done || newest.seq == 0 {
             return Ok(None);
         }
-        let is_ours =
-            |mark: Mark| -> Result<bool, Error> { Ok(self.shared.commit_id(mark.seq)? == mark.id) };
-        if !progress.is_new() && !state.full {
-            if !is_ours(progress.base)? || !is_ours(progress.pass)? {
-                // A copied, restored or repaired store: what the progress speaks of never happened here.
-                state.resets += 1;
-                if state.resets > RESETS_MAX {
-                    return Err(Error::Contended {
-                        series: info.key.clone(),
-                    });
+        if !progress.is_new() && !self.full {
+            if !is_ours {
+                // A copied, restored or repaired store.
+                self.resets += 1;
+                if self.resets > RESETS_MAX {
+                    return Err(contended(series));
                 }
-                state.full = true;
-            } else if (progress.oid, progress.filenode) != state.identity {
-                state.full = true;
+                self.full = true;
+            } else if progress.epoch != self.epoch {
+                self.full = true;
             }
         }
-        let newest = || -> Result<Mark, Error> {
-            Ok(Mark {
-                seq: info.max_commit_seq,
-                id: self.shared.commit_id(info.max_commit_seq)?,
-            })
-        };
-        if self.shared.settings.is_narrowed() {
-            let base = if state.full {
-                Mark::default()
-            } else {
-                progress.base
-            };
-            if base.seq >= info.max_commit_seq {
-                return Ok(None);
-            }
-            return Ok(Some(Pass {
-                base,
-                pass: newest()?,
-                through: state.narrow_through,
-            }));
-        }
-        if state.full {
-            return Ok(Some(Pass {
-                base: Mark::default(),
-                pass: newest()?,
-                through: None,
-            }));
-        }
-        if progress.is_under_way() {
-            return Ok(Some(Pass {
+        if progress.is_unfinished() && !self.full && !date_filtered {
+            return Ok(Some(SyncPass {
                 base: progress.base,
                 pass: progress.pass,
                 through: progress.through,
             }));
         }
-        if progress.base.seq >= info.max_commit_seq {
-            return Ok(None);
-        }
-        Ok(Some(Pass {
-            base: progress.base,
-            pass: newest()?,
-            through: None,
-        }))
+        let base = match self.full {
+            true => Mark::default(),
+            false => progress.base,
+        };
+        let pass = SyncPass {
+            base,
+            pass: newest,
+            through: self.unrecorded_through.filter(|_| date_filtered),
+        };
+        Ok(Some(pass).filter(|pass| pass.base.seq < newest.seq))
     }
+}
+
+fn contended(series: &SeriesKey) -> Error {
+    Error::new(
+        ErrorKind::Contended,
+        format!("a copy of the store, with other commits, is syncing {series} at the same time"),
+    )
+    .with_hint(
+        "sync one copy of the store at a time; `backfill verify --repair` gives a copy its own id",
+    )
 }

@@ -1,87 +1,24 @@
-//! A run: the probe, the workers, the report.
+//! A run: the preparation, the workers, the report.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
-use super::errors::Error;
-use super::prepare::{prepare, wanted};
-use super::progress::{Probed, ProgressTable};
+use super::context::{RunContext, Unit, lock};
+use super::error::{Error, ErrorKind};
+use super::prepare::{Prepared, prepare, wanted};
 use super::series::Worker;
 use super::settings::Settings;
-use super::source::{SeriesInfo, Source};
-use super::target::Target;
+use super::source::Source;
+use super::target::{Signals, Table, Target};
 use crate::advice::Advice;
-use crate::model::{Interval, OnConflict, SeriesKey, Ticker, TimeRange};
+use crate::model::{OnConflict, SeriesKey};
 use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport, UnitStatus};
 
-/// The way from one interval's series into one table.
-pub(super) struct Stream {
-    pub interval: Interval,
-    pub target: Target,
-    pub progress: ProgressTable,
-}
-
-/// What all workers share.
-pub(super) struct Shared<'a> {
-    pub settings: &'a Settings,
-    pub source: &'a dyn Source,
-    pub stop: &'a Stop,
-    pub observer: &'a dyn Observer,
-    aborted: AtomicBool,
-    /// When Ctrl-C was first seen.
-    pub stopped_at: OnceLock<tokio::time::Instant>,
-    /// What was reported of waits: each once.
-    pub waits: Mutex<HashSet<String>>,
-    /// Ids of commits that were looked up; nil where the store has no such commit.
-    commit_ids: Mutex<HashMap<u64, Uuid>>,
-}
-
-impl Shared<'_> {
-    /// The id of a commit; nil for none, and where the store has no such commit.
-    pub(super) fn commit_id(&self, seq: u64) -> Result<Uuid, Error> {
-        if seq == 0 {
-            return Ok(Uuid::nil());
-        }
-        if let Some(id) = lock(&self.commit_ids).get(&seq) {
-            return Ok(*id);
-        }
-        self.look_up(&[seq])?;
-        Ok(lock(&self.commit_ids)
-            .get(&seq)
-            .copied()
-            .unwrap_or_default())
-    }
-
-    /// Looks up many commits at once.
-    pub(super) fn look_up(&self, seqs: &[u64]) -> Result<(), Error> {
-        let found = self.source.commit_ids(seqs).map_err(Error::Store)?;
-        let mut known = lock(&self.commit_ids);
-        for seq in seqs {
-            known.insert(*seq, found.get(seq).copied().unwrap_or_default());
-        }
-        Ok(())
-    }
-
-    /// Whether another worker found that the run cannot go on.
-    pub(super) fn is_aborted(&self) -> bool {
-        self.aborted.load(Ordering::Relaxed)
-    }
-}
-
-/// A ticker's work: each of its series with what the probe found.
-pub(super) struct Unit {
-    pub ticker: Ticker,
-    pub series: Vec<(usize, SeriesInfo, TimeRange, Probed)>,
-}
-
-/// What a sync came to.
+/// The result of a sync.
 #[derive(Clone, Debug, Default)]
-pub struct Outcome {
-    /// Tickers, numbers, and why it could not go on where it could not.
+pub struct Synced {
+    /// Tickers and counts, and why the run ended early if it did.
     pub report: RunReport,
     /// How far the target was when it was last seen.
     pub seen: Vec<Seen>,
@@ -90,200 +27,204 @@ pub struct Outcome {
 /// How far a series was in the target when it was last seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// The table, qualified.
+    /// The full name of the table.
     pub table: String,
-    /// Which series.
+    /// The series.
     pub series: SeriesKey,
-    /// All its commits up to this one were there.
+    /// The table had all commits of the series up to this one.
     pub base_seq: u64,
-    /// Rows that syncs under `ignore` left there with other values, since all rows were last compared.
+    /// Rows that syncs under `ignore` left with other values since the last full comparison.
     pub kept: u64,
 }
 
 /// Brings staged bars to the target.
 ///
-/// Blocks; call it from a thread that may. The report holds whatever was done, also where the run could not go on. An
-/// error means that nothing was begun.
-pub fn run(
+/// Blocks, so it must not be called from an async task. The report has what was done, also if the
+/// run ended early. An error means that nothing was written.
+pub fn run<T: Target>(
     source: &dyn Source,
+    target: &T,
     settings: &Settings,
     stop: &Stop,
     observer: &dyn Observer,
-) -> Result<Outcome, Error> {
+) -> Result<Synced, Error> {
     let wanted = wanted(source, settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| Error::Store(Box::new(error)))?;
-    let shared = Shared {
-        settings,
-        source,
-        stop,
-        observer,
-        aborted: AtomicBool::new(false),
-        stopped_at: OnceLock::new(),
-        waits: Mutex::default(),
-        commit_ids: Mutex::default(),
+        .map_err(|error| Error::store(&error.into()))?;
+    let context = RunContext::new(source, settings, Signals { stop, observer });
+    let prepared = runtime.block_on(prepare(&context, target, wanted));
+    let result = match prepared {
+        Ok(prepared) => Ok(work(&context, target, prepared, &runtime)),
+        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Synced::default()),
+        Err(error) => Err(error),
     };
-    let prepared = match runtime.block_on(prepare(&shared, wanted)) {
-        Err(Error::Interrupted) => {
-            runtime.shutdown_background();
-            let mut outcome = Outcome::default();
-            outcome.report.interrupted = true;
-            return Ok(outcome);
-        }
-        other => other?,
-    };
-    let Some((streams, units, missing)) = prepared else {
-        let tickers = settings.tickers.iter();
-        return Ok(Outcome {
-            report: RunReport {
-                tickers: tickers.map(|ticker| empty(ticker, observer)).collect(),
-                ..RunReport::default()
-            },
-            ..Outcome::default()
-        });
-    };
+    runtime.shutdown_background();
+    let mut synced = result?;
+    let report = &mut synced.report;
+    report.tickers.sort_by(|a, b| a.name.cmp(&b.name));
+    report.interrupted = stop.is_set();
+    let kept = report.totals.skipped_restated;
+    if kept > 0 {
+        report.hints.push(Advice::from(format!(
+            "{kept} rows of the target keep other values than the staged ones; \
+             --on-conflict update --full replaces them"
+        )));
+    }
+    if settings.on_conflict == OnConflict::Update {
+        report
+            .hints
+            .extend(kept_before(&synced.seen).map(Advice::from));
+    }
+    Ok(synced)
+}
+
+/// Syncs all units, on as many threads as the settings allow.
+fn work<T: Target>(
+    context: &RunContext<'_>,
+    target: &T,
+    prepared: Prepared<T::Table>,
+    runtime: &tokio::runtime::Runtime,
+) -> Synced {
+    let observer = context.signals.observer;
+    let Prepared {
+        tables,
+        units,
+        missing,
+    } = prepared;
     let mut report = RunReport::default();
-    report
-        .tickers
-        .extend(missing.iter().map(|ticker| empty(ticker, observer)));
-    let threads = settings.threads.clamp(1, units.len().max(1));
-    observer.event(&Event::Planned {
-        unit: "tickers",
-        total: units.len() as u64,
-    });
+    for ticker in &missing {
+        let unit = UnitReport::done(ticker.as_str(), Counts::default(), Duration::ZERO);
+        observer.event(&Event::TickerDone(&unit));
+        report.tickers.push(unit);
+    }
+    let threads = context.settings.threads.min(units.len());
+    if threads > 0 {
+        observer.event(&Event::Planned {
+            unit: "tickers",
+            total: units.len() as u64,
+        });
+    }
     let queue = Mutex::new(VecDeque::from(units));
-    let done = Mutex::new(Outcome {
+    let done = Mutex::new(Synced {
         report,
-        ..Outcome::default()
+        seen: Vec::new(),
     });
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 let mut worker = Worker {
-                    shared: &shared,
+                    context,
+                    target,
                     session: None,
                 };
-                while !stop.is_set() && !shared.is_aborted() {
+                while !context.is_stopping() {
                     let Some(unit) = lock(&queue).pop_front() else {
                         break;
                     };
-                    let (unit, fatal, seen) =
-                        runtime.block_on(run_unit(&mut worker, &streams, &unit));
-                    lock(&done).seen.extend(seen);
-                    if let Some(fatal) = fatal {
-                        shared.aborted.store(true, Ordering::Relaxed);
-                        lock(&done).report.fatal.get_or_insert(fatal);
+                    let end = runtime.block_on(run_unit(&mut worker, &tables, &unit));
+                    if end.fatal.is_some() {
+                        context.abort();
                     }
-                    if let Some(unit) = unit {
-                        observer.event(&Event::TickerDone(&unit));
+                    if let Some(unit) = &end.report {
+                        observer.event(&Event::TickerDone(unit));
                         observer.event(&Event::Progress { done: 1, bars: 0 });
-                        let report = &mut lock(&done).report;
-                        report.totals += unit.counts;
-                        report.tickers.push(unit);
+                    }
+                    let mut done = lock(&done);
+                    done.seen.extend(end.seen);
+                    if let Some(fatal) = end.fatal {
+                        done.report.fatal.get_or_insert(fatal);
+                    }
+                    if let Some(unit) = end.report {
+                        done.report.totals += unit.counts;
+                        done.report.tickers.push(unit);
                     }
                 }
             });
         }
     });
-    runtime.shutdown_background();
-    let mut outcome = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    outcome.report.tickers.sort_by(|a, b| a.name.cmp(&b.name));
-    outcome.report.interrupted = stop.is_set();
-    let kept = outcome.report.totals.skipped_restated;
-    if kept > 0 {
-        outcome.report.hints.push(Advice::from(format!(
-            "{kept} rows of the target keep other values than the staged ones; --on-conflict update --full replaces them"
-        )));
-    }
-    if settings.on_conflict == OnConflict::Update {
-        outcome
-            .report
-            .hints
-            .extend(kept_before(&outcome.seen).map(Advice::from));
-    }
-    Ok(outcome)
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Progress is past rows that earlier syncs left with other values: only a full comparison finds them again.
+/// How the sync of a ticker ended.
+struct UnitEnd {
+    /// `None` if it was interrupted before it did anything.
+    report: Option<UnitReport>,
+    /// Why the whole run can't continue.
+    fatal: Option<Fatal>,
+    seen: Vec<Seen>,
+}
+
+/// Syncs the series of a ticker, until one fails.
+async fn run_unit<T: Target>(
+    worker: &mut Worker<'_, T>,
+    tables: &[T::Table],
+    unit: &Unit,
+) -> UnitEnd {
+    let began = Instant::now();
+    let mut counts = Counts::default();
+    let mut seen = Vec::new();
+    let mut error = None;
+    for task in &unit.series {
+        let table = &tables[task.table];
+        let synced = worker.sync(table, task).await;
+        counts += synced.counts;
+        seen.push(Seen {
+            table: table.name().to_owned(),
+            series: task.info.key.clone(),
+            base_seq: synced.progress.base.seq,
+            kept: synced.progress.kept,
+        });
+        error = synced.result.err();
+        if error.is_some() {
+            break;
+        }
+    }
+    let kind = error.as_ref().map(Error::kind);
+    let hint = error.as_ref().and_then(Error::hint);
+    let hint = hint.map(|hint| Advice::from(hint.to_owned()));
+    let fatal = error.as_ref().filter(|error| error.is_fatal());
+    let fatal = fatal.map(|error| Fatal {
+        error: error.to_string(),
+        hint: hint.clone(),
+    });
+    let report = UnitReport {
+        name: unit.ticker.to_string(),
+        status: match kind {
+            None => UnitStatus::Ok,
+            Some(ErrorKind::Restated { .. }) => UnitStatus::Conflict,
+            Some(_) => UnitStatus::Failed,
+        },
+        counts,
+        elapsed: began.elapsed(),
+        error: error.as_ref().map(ToString::to_string),
+        hint,
+    };
+    let untouched = kind == Some(ErrorKind::Interrupted) && counts == Counts::default();
+    UnitEnd {
+        report: Some(report).filter(|_| !untouched),
+        fatal,
+        seen,
+    }
+}
+
+/// A hint if the progress is past rows that earlier syncs left with other values: only a full
+/// comparison finds them again.
 fn kept_before(seen: &[Seen]) -> Option<String> {
-    let rows: u64 = seen.iter().map(|seen| seen.kept).sum();
-    let first = seen.iter().find(|seen| seen.kept > 0)?;
-    let others = seen.iter().filter(|seen| seen.kept > 0).count() - 1;
-    let others = match others {
+    let mut kept = seen.iter().filter(|seen| seen.kept > 0);
+    let first = kept.next()?;
+    let (more, rows) = kept.fold((0, first.kept), |(more, rows), seen| {
+        (more + 1, rows + seen.kept)
+    });
+    let others = match more {
         0 => String::new(),
         more => format!(" and {more} more series"),
     };
     Some(format!(
-        "syncs with --on-conflict ignore left {rows} rows of {}{others} with other values in the target; --full replaces them",
+        "syncs with --on-conflict ignore left {rows} rows of {}{others} with other values in the \
+         target; --full replaces them",
         first.series
     ))
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn empty(ticker: &Ticker, observer: &dyn Observer) -> UnitReport {
-    let unit = UnitReport::done(
-        ticker.as_str(),
-        Counts::default(),
-        std::time::Duration::ZERO,
-    );
-    observer.event(&Event::TickerDone(&unit));
-    unit
-}
-
-/// Syncs one ticker, series after series. Says also why the whole run cannot go on, if that is so.
-async fn run_unit(
-    worker: &mut Worker<'_>,
-    streams: &[Stream],
-    unit: &Unit,
-) -> (Option<UnitReport>, Option<Fatal>, Vec<Seen>) {
-    let began = Instant::now();
-    let mut counts = Counts::default();
-    let mut seen = Vec::new();
-    for (index, info, range, probed) in &unit.series {
-        let stream = &streams[*index];
-        let synced = worker.sync(stream, info, *range, *probed).await;
-        counts += synced.counts;
-        seen.push(Seen {
-            table: stream.target.table.clone(),
-            series: info.key.clone(),
-            base_seq: synced.base_seq,
-            kept: synced.kept,
-        });
-        let Err(error) = synced.result else { continue };
-        if matches!(error, Error::Interrupted) && counts == Counts::default() {
-            return (None, None, seen);
-        }
-        let fatal = error.is_fatal().then(|| Fatal {
-            error: error.to_string(),
-            hint: error.hint().map(Advice::from),
-        });
-        let status = match error {
-            Error::Restated { .. } => UnitStatus::Conflict,
-            _ => UnitStatus::Failed,
-        };
-        let report = UnitReport {
-            name: unit.ticker.to_string(),
-            status,
-            counts,
-            elapsed: began.elapsed(),
-            error: Some(error.to_string()),
-            hint: error.hint().map(Advice::from),
-        };
-        return (Some(report), fatal, seen);
-    }
-    let report = UnitReport {
-        name: unit.ticker.to_string(),
-        status: UnitStatus::Ok,
-        counts,
-        elapsed: began.elapsed(),
-        error: None,
-        hint: None,
-    };
-    (Some(report), None, seen)
 }

@@ -1,248 +1,261 @@
 //! One series: its passes, chunk by chunk, through lost connections and other syncs.
 //!
-//! What is to be done is decided anew from the target's progress whenever that may have changed, so that going on after
-//! a failure and starting are the same thing.
+//! The next step is decided from the target's progress whenever that may have changed, so that
+//! continuing after a failure and starting are the same thing.
 
 use std::time::Duration;
 
 use super::chunk::{Chunk, Chunks};
-use super::errors::{Class, Error, classify};
-use super::link::Link;
-use super::plan::{Pass, State, Synced};
-use super::progress::{self, Mark, Probed, Progress, ProgressTable};
-use super::read_back::{read_back, rows_that_are};
-use super::run::{Shared, Stream};
-use super::source::SeriesInfo;
-use super::target::Target;
-use super::transfer::{InDoubt, Job, Sent, Session, Tally};
-use super::write::refuse_restated;
+use super::context::{RunContext, SeriesTask};
+use super::error::{Error, ErrorKind, Retry};
+use super::plan::{State, SyncPass, UnknownCommit};
+use super::target::{Mark, Progress, Session, Table, Tally, Target, Write, Written};
 use crate::model::{OnConflict, TimeRange};
 use crate::report::{Counts, Event};
-use crate::sync::copy::Standing;
 
-/// A connection's worth of work: series after series over one session.
-pub(super) struct Worker<'a> {
-    pub shared: &'a Shared<'a>,
-    pub session: Option<Session<'a>>,
+/// A thread that syncs series after series over one session.
+pub(super) struct Worker<'a, T: Target + 'a> {
+    pub context: &'a RunContext<'a>,
+    pub target: &'a T,
+    pub session: Option<T::Session<'a>>,
 }
 
-impl<'a> Worker<'a> {
+/// How the sync of a series ended.
+pub(super) struct SeriesEnd {
+    /// What was done, also if it failed.
+    pub counts: Counts,
+    /// The progress when it was last known.
+    pub progress: Progress,
+    pub result: Result<(), Error>,
+}
+
+impl<T: Target> Worker<'_, T> {
     /// Brings a series to the target.
-    pub(super) async fn sync(
-        &mut self,
-        stream: &Stream,
-        info: &SeriesInfo,
-        range: TimeRange,
-        probed: Probed,
-    ) -> Synced {
-        let mut state = State {
-            counts: Counts::default(),
-            progress: probed.progress,
-            last_seen: probed.progress.unwrap_or_default(),
-            full: self.shared.settings.full
-                || (probed.edges_changed && probed.progress.is_some_and(|p| !p.is_new())),
-            identity: (stream.target.oid, stream.target.filenode),
-            narrow_through: None,
-            narrow_done: false,
-            in_doubt: None,
-            resets: 0,
-            failures: 0,
+    pub(super) async fn sync(&mut self, table: &T::Table, task: &SeriesTask) -> SeriesEnd {
+        let state = State::new(&task.probe, table.epoch(), self.context.settings.full);
+        let mut series = SeriesSync {
+            worker: self,
+            table,
+            task,
+            state,
         };
+        let result = series.run().await;
+        SeriesEnd {
+            counts: series.state.counts,
+            progress: series.state.last_seen,
+            result,
+        }
+    }
+}
+
+struct SeriesSync<'w, 'a, T: Target + 'a> {
+    worker: &'w mut Worker<'a, T>,
+    table: &'w T::Table,
+    task: &'w SeriesTask,
+    state: State,
+}
+
+impl<'a, T: Target> SeriesSync<'_, 'a, T> {
+    fn context(&self) -> &'a RunContext<'a> {
+        self.worker.context
+    }
+
+    /// The session; `connected` was called before.
+    fn session(&mut self) -> Result<&mut T::Session<'a>, Error> {
+        self.worker.session.as_mut().ok_or_else(Error::interrupted)
+    }
+
+    async fn connected(&mut self) -> Result<(), Error> {
+        if self.worker.session.is_none() {
+            let signals = self.context().signals;
+            self.worker.session = Some(self.worker.target.connect(signals).await?);
+        }
+        Ok(())
+    }
+
+    /// Attempts until one succeeds, or another isn't worth it.
+    async fn run(&mut self) -> Result<(), Error> {
         loop {
-            match self.attempt(stream, info, range, &mut state).await {
-                Ok(()) => return state.synced(Ok(())),
-                Err(error) => {
-                    let class = classify(&error);
-                    if class == Class::Never
-                        || state.failures >= self.shared.settings.patience.failures_max
-                        || self.shared.stop.is_set()
-                        || self.shared.is_aborted()
-                    {
-                        if let Error::Restated { restated, rows, .. } = &error {
-                            state.counts.conflicts += restated;
-                            state.counts.fetched += rows;
-                            state.counts.prepared += rows;
-                        }
-                        return state.synced(Err(error));
-                    }
-                    tracing::debug!("{}: {error}; trying again", info.key);
-                    self.recover(class, &mut state).await;
+            let Err(error) = self.attempt().await else {
+                return Ok(());
+            };
+            if error.retry() == Retry::Never
+                || self.state.failures >= self.context().settings.retry.failures_max
+                || self.context().is_stopping()
+            {
+                if let ErrorKind::Restated { restated, rows } = error.kind() {
+                    self.state.counts.conflicts += restated;
+                    self.state.counts.fetched += rows;
+                    self.state.counts.prepared += rows;
                 }
+                return Err(error);
             }
+            tracing::debug!("{}: {error}; trying again", self.task.info.key);
+            self.recover(error.retry()).await;
         }
     }
 
-    /// Waits, and leaves a connection behind that is lost.
-    async fn recover(&mut self, class: Class, state: &mut State) {
-        state.failures += 1;
-        state.counts.retries += 1;
-        if !self.shared.settings.dry_run {
-            state.progress = None;
+    /// Drops a lost connection, and waits before the next attempt.
+    async fn recover(&mut self, retry: Retry) {
+        self.state.failures += 1;
+        self.state.counts.retries += 1;
+        let settings = self.context().settings;
+        if !settings.dry_run {
+            self.state.progress = None;
         }
-        if let Some(session) = &mut self.session {
-            state.in_doubt = session.in_doubt.take().or(state.in_doubt);
+        if retry == Retry::NewConnection {
+            self.worker.session = None;
+        } else if let Some(session) = &mut self.worker.session {
+            session.reset().await;
         }
-        if class == Class::Reconnect {
-            self.session = None;
-        } else if let Some(session) = &self.session {
-            session.link.rollback().await;
-        }
-        let patience = self.shared.settings.patience;
-        let doubled = patience.wait_ms_min << (state.failures - 1).min(10);
-        let delay = Duration::from_millis(doubled.min(patience.wait_ms_max));
+        let doubled = settings.retry.wait_ms_min << (self.state.failures - 1).min(10);
+        let wait = Duration::from_millis(doubled.min(settings.retry.wait_ms_max));
         tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            () = self.shared.stop.wait() => {}
+            () = tokio::time::sleep(wait) => {}
+            () = self.context().signals.stop.wait() => {}
         }
     }
 
-    async fn attempt(
-        &mut self,
-        stream: &Stream,
-        info: &SeriesInfo,
-        range: TimeRange,
-        state: &mut State,
-    ) -> Result<(), Error> {
-        if self.session.is_none() {
-            let shared: &'a Shared<'a> = self.shared;
-            self.session = Some(Session::new(Link::connect(shared).await?));
-        }
-        if let Some(doubt) = state.in_doubt {
-            self.settle_doubt(stream, info, doubt, state).await?;
-            state.in_doubt = None;
-        }
+    /// Passes until the target has all commits.
+    async fn attempt(&mut self) -> Result<(), Error> {
+        self.connected().await?;
+        self.settle_unknown().await?;
+        let (context, info) = (self.context(), &self.task.info);
         loop {
-            let progress = match state.progress {
-                Some(progress) => progress,
-                None => self.read_progress(stream, info, state).await?,
-            };
-            let Some(mut pass) = self.plan(info, &progress, state)? else {
+            let progress = self.progress().await?;
+            let has = |mark: Mark| Ok::<_, Error>(context.mark(mark.seq)? == mark);
+            let is_ours = has(progress.base)? && has(progress.pass)?;
+            let newest = context.mark(info.max_commit_seq)?;
+            let date_filtered = context.settings.is_date_filtered();
+            let Some(mut pass) =
+                self.state
+                    .next_pass(&info.key, &progress, is_ours, newest, date_filtered)?
+            else {
                 return Ok(());
             };
-            if self.shared.settings.dry_run {
-                pass.through = pass.through.max(state.narrow_through);
+            if context.settings.dry_run {
+                pass.through = pass.through.max(self.state.unrecorded_through);
             }
-            self.pass(stream, info, range, progress, &pass, state)
-                .await?;
+            self.pass(progress, &pass).await?;
         }
     }
 
-    /// Sends the chunks of a pass, until it is through or the progress turns out to be elsewhere.
-    async fn pass(
-        &mut self,
-        stream: &Stream,
-        info: &SeriesInfo,
-        range: TimeRange,
-        mut expected: Progress,
-        pass: &Pass,
-        state: &mut State,
-    ) -> Result<(), Error> {
-        let settings = self.shared.settings;
-        let mut kept = expected.kept;
-        let start = pass.through.map_or(range.start, |at| at + 1);
-        let rest = TimeRange {
-            start: start.max(range.start),
-            end: range.end,
+    /// The recorded progress.
+    async fn progress(&mut self) -> Result<Progress, Error> {
+        if let Some(progress) = self.state.progress {
+            return Ok(progress);
+        }
+        if self.context().settings.dry_run {
+            return Ok(Progress::default());
+        }
+        let (table, series) = (self.table, &self.task.info.key);
+        let progress = self.session()?.progress(table, series).await?;
+        self.state.progress = Some(progress);
+        self.state.last_seen = progress;
+        Ok(progress)
+    }
+
+    /// Sends the chunks of a pass, until it is complete or the progress turns out to be elsewhere.
+    async fn pass(&mut self, mut expected: Progress, pass: &SyncPass) -> Result<(), Error> {
+        let context = self.context();
+        let (settings, info) = (context.settings, &self.task.info);
+        let records = !settings.is_date_filtered();
+        let start = pass.through.map_or(i64::MIN, |at| at + 1);
+        let range = TimeRange {
+            start: start.max(self.task.range.start),
+            end: self.task.range.end,
         };
-        let batches = self
-            .shared
+        let batches = context
             .source
-            .scan_since(&info.key, rest, pass.base.seq, pass.pass.seq)
-            .map_err(|source| Error::Source {
-                series: info.key.clone(),
-                source,
-            })?;
-        let mut chunks = Chunks::new(batches, settings.chunk_rows, &info.key, stream.target.clock);
+            .scan_since(&info.key, range, pass.base.seq, pass.pass.seq)
+            .map_err(|error| Error::bars(&info.key, &error))?;
+        let mut chunks = Chunks::new(batches, settings.chunk_rows, &info.key);
         let mut next_chunk = chunks.next()?;
-        if pass.base == Mark::default() && pass.through.is_none() {
-            // All rows are compared again: what earlier ones left is counted anew.
-            kept = 0;
-        }
+        let mut kept = match pass.is_full_start() {
+            true => 0,
+            false => expected.kept,
+        };
         loop {
-            if self.shared.stop.is_set() || self.shared.is_aborted() {
-                return Err(Error::Interrupted);
+            if context.is_stopping() {
+                return Err(Error::interrupted());
             }
-            let (chunk, last) = match next_chunk.take() {
-                Some((chunk, last)) => (chunk, last),
-                None => (Chunk::default(), true),
-            };
-            self.check_ticker(stream, info)?;
-            if chunk.len() == 0 && (settings.is_narrowed() || settings.dry_run) {
-                state.narrow_done = true;
+            let (chunk, last) = next_chunk.take().unwrap_or((Chunk::default(), true));
+            if chunk.is_empty() && (!records || settings.dry_run) {
+                self.state.unrecorded_done = true;
                 return Ok(());
             }
-            let through = chunk.instants.last().copied();
-            let mut next = (!settings.is_narrowed()).then(|| Progress {
+            let through = chunk.last_instant();
+            let next = records.then(|| Progress {
                 base: if last { pass.pass } else { pass.base },
                 pass: pass.pass,
                 through: through.filter(|_| !last),
-                oid: state.identity.0,
-                filenode: state.identity.1,
+                epoch: self.state.epoch,
                 kept,
             });
-            let job = Job {
-                target: &stream.target,
-                progress_table: &stream.progress,
+            let write = Write {
                 series: &info.key,
                 chunk: &chunk,
+                epoch: self.state.epoch,
                 expected,
                 next,
-                identity: state.identity,
                 on_conflict: settings.on_conflict,
-                receipt: settings.receipt,
+                check: settings.check,
             };
             if settings.dry_run {
-                self.compare_only(&job, state).await?;
+                self.compare(&write).await?;
             } else {
-                let Some(session) = self.session.as_mut() else {
-                    return Err(Error::Interrupted);
-                };
-                match session.send(&job).await? {
-                    Sent::Committed(tally) => {
-                        next = job.next_after(&tally);
-                        self.take(state, tally, chunk.len() as u64, next, through);
-                    }
-                    Sent::Moved(found) => {
-                        if found.is_none() {
-                            stream
-                                .make_rows(&session.link, &[info.key.ticker.as_str()])
-                                .await?;
-                        }
-                        state.progress = found;
-                        state.last_seen = found.unwrap_or_default();
-                        return Ok(());
-                    }
-                    Sent::Replaced { oid, filenode } => {
-                        if oid != stream.target.oid {
-                            return Err(Error::Replaced {
-                                table: stream.target.table.clone(),
-                            });
-                        }
-                        state.identity = (oid, filenode);
-                        state.full = true;
-                        return Ok(());
-                    }
+                match self.write(&write).await? {
+                    Some(next) => (expected, kept) = (next, next.kept),
+                    None => return Ok(()),
                 }
             }
             if last {
-                state.narrow_done = settings.is_narrowed() || settings.dry_run;
+                self.state.unrecorded_done = !records || settings.dry_run;
                 return Ok(());
             }
-            expected = next.unwrap_or(expected);
-            kept = expected.kept;
             next_chunk = chunks.next()?;
         }
     }
 
-    /// Counts a chunk that is there.
-    fn take(
-        &self,
-        state: &mut State,
-        tally: Tally,
-        rows: u64,
-        next: Option<Progress>,
-        through: Option<i64>,
-    ) {
+    /// Writes a chunk. Returns the progress after it; `None` if the next pass must be decided anew.
+    async fn write(&mut self, write: &Write<'_>) -> Result<Option<Progress>, Error> {
+        let table = self.table;
+        let (rows, through) = (write.chunk.len() as u64, write.chunk.last_instant());
+        match self.session()?.write(table, write).await? {
+            Written::Committed(tally) => {
+                let next = write.next_after(&tally);
+                self.count(tally, rows, next, through);
+                Ok(Some(next.unwrap_or(write.expected)))
+            }
+            Written::Moved(progress) => {
+                self.state.progress = progress;
+                Ok(None)
+            }
+            Written::Emptied(epoch) => {
+                self.state.epoch = epoch;
+                self.state.full = true;
+                Ok(None)
+            }
+            Written::Unknown {
+                transaction,
+                tally,
+                error,
+            } => {
+                self.state.unknown = Some(UnknownCommit {
+                    transaction,
+                    tally,
+                    rows,
+                    next: write.next_after(&tally),
+                    through,
+                });
+                Err(error)
+            }
+        }
+    }
+
+    /// Counts a committed chunk.
+    fn count(&mut self, tally: Tally, rows: u64, next: Option<Progress>, through: Option<i64>) {
+        let state = &mut self.state;
         state.counts += Counts {
             fetched: rows,
             prepared: rows,
@@ -258,126 +271,59 @@ impl<'a> Worker<'a> {
                 state.last_seen = next;
                 state.full = false;
             }
-            None => state.narrow_through = through.or(state.narrow_through),
+            None => state.unrecorded_through = through.or(state.unrecorded_through),
         }
         state.failures = 0;
-        self.shared.observer.event(&Event::Progress {
-            done: 0,
-            bars: rows,
-        });
+        self.report(rows);
     }
 
-    /// A dry run's chunk: compared, not written.
-    async fn compare_only(&mut self, job: &Job<'_>, state: &mut State) -> Result<(), Error> {
-        let Some(session) = &self.session else {
-            return Err(Error::Interrupted);
-        };
-        let standing = read_back(&session.link, job).await?;
-        refuse_restated(job, &standing)?;
-        let restated = rows_that_are(&standing, Standing::Restated).len() as u64;
-        let rows = standing.len() as u64;
-        let mut counts = Counts {
+    /// Compares a chunk in a dry run.
+    async fn compare(&mut self, write: &Write<'_>) -> Result<(), Error> {
+        let table = self.table;
+        let tally = self.session()?.compare(table, write).await?;
+        let rows = write.chunk.len() as u64;
+        self.state.counts += Counts {
             fetched: rows,
             prepared: rows,
-            skipped_identical: rows_that_are(&standing, Standing::Identical).len() as u64,
+            skipped_identical: tally.identical,
+            skipped_restated: match write.on_conflict {
+                OnConflict::Ignore => tally.restated,
+                OnConflict::Fail | OnConflict::Update => 0,
+            },
             ..Counts::default()
         };
-        if job.on_conflict == OnConflict::Ignore {
-            counts.skipped_restated = restated;
-        }
-        state.counts += counts;
-        state.narrow_through = job.chunk.instants.last().copied();
-        self.shared.observer.event(&Event::Progress {
+        self.state.unrecorded_through = write.chunk.last_instant();
+        self.report(rows);
+        Ok(())
+    }
+
+    fn report(&self, rows: u64) {
+        let observer = self.context().signals.observer;
+        observer.event(&Event::Progress {
             done: 0,
             bars: rows,
         });
-        Ok(())
     }
 
-    async fn read_progress(
-        &mut self,
-        stream: &Stream,
-        info: &SeriesInfo,
-        state: &mut State,
-    ) -> Result<Progress, Error> {
-        let Some(session) = &self.session else {
-            return Err(Error::Interrupted);
+    /// Finds out whether a commit whose reply was lost succeeded, and counts it if so.
+    async fn settle_unknown(&mut self) -> Result<(), Error> {
+        let Some(unknown) = self.state.unknown else {
+            return Ok(());
         };
-        if self.shared.settings.dry_run {
-            return Ok(Progress::default());
-        }
-        let sql = stream.progress.read_sql(&stream.target, &info.key);
-        let mut row = None;
-        for _ in 0..2 {
-            let found = session.link.opt(progress::READING, &sql, &[]).await;
-            row = found.map_err(|error| stream.progress.explain(error))?;
-            if row.is_some() {
-                break;
-            }
-            stream
-                .make_rows(&session.link, &[info.key.ticker.as_str()])
-                .await?;
-        }
-        let progress = row.as_ref().and_then(progress::read).unwrap_or_default();
-        state.progress = Some(progress);
-        state.last_seen = progress;
-        Ok(progress)
-    }
-
-    /// Finds out whether a COMMIT whose answer was lost took place. The lock waits for its ghost.
-    async fn settle_doubt(
-        &mut self,
-        stream: &Stream,
-        info: &SeriesInfo,
-        doubt: InDoubt,
-        state: &mut State,
-    ) -> Result<(), Error> {
-        let Some(session) = &self.session else {
-            return Err(Error::Interrupted);
-        };
-        let link = &session.link;
-        let doing = "finding out what became of a commit";
-        link.begin().await?;
-        let lock = stream.progress.lock_sql(&stream.target, &info.key);
-        let row = link.opt(doing, &lock, &[]).await;
-        let row = row.map_err(|error| stream.progress.explain(error))?;
-        let asked = format!("SELECT txid_status({})", doubt.txid);
-        let status: Option<String> = link.one(doing, &asked, &[]).await?.get(0);
-        link.rollback().await;
-        let progress = row.as_ref().and_then(progress::read);
-        let committed = match status.as_deref() {
-            Some("committed") => true,
-            Some(_) => false,
-            // So long ago that the server forgot: the progress tells.
-            None => doubt.next.is_some() && progress == doubt.next,
-        };
+        let (table, series) = (self.table, &self.task.info.key);
+        let outcome = self
+            .session()?
+            .outcome(table, series, unknown.transaction)
+            .await?;
+        // If the target has forgotten the transaction, its progress shows whether it took place.
+        let committed = outcome
+            .committed
+            .unwrap_or(unknown.next.is_some() && outcome.progress == unknown.next);
         if committed {
-            self.take(state, doubt.tally, doubt.rows, doubt.next, doubt.through);
+            self.count(unknown.tally, unknown.rows, unknown.next, unknown.through);
         }
-        state.progress = progress;
+        self.state.progress = outcome.progress;
+        self.state.unknown = None;
         Ok(())
-    }
-
-    fn check_ticker(&self, stream: &Stream, info: &SeriesInfo) -> Result<(), Error> {
-        let target: &Target = &stream.target;
-        let chars = info.key.ticker.as_str().chars().count();
-        match target.ticker_chars_max {
-            Some(max) if chars > max => Err(Error::TickerTooLong {
-                series: info.key.clone(),
-                column: target.ticker.clone(),
-                max,
-            }),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Stream {
-    /// Makes progress rows for tickers that have none.
-    pub(super) async fn make_rows(&self, link: &Link<'_>, tickers: &[&str]) -> Result<(), Error> {
-        let table: &ProgressTable = &self.progress;
-        table
-            .make_rows(link, &self.target, self.interval, tickers)
-            .await
     }
 }

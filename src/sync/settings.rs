@@ -1,78 +1,41 @@
-//! What a sync is told to do.
-
-use std::time::Duration;
+//! What a sync is to do, whatever the target is.
 
 use chrono::NaiveDate;
-use chrono_tz::Tz;
 
-use super::connect::Address;
-use super::receipt::Receipt;
 use super::source::SeriesInfo;
 use crate::calendar::Overrides;
 use crate::model::{Interval, OnConflict, Ticker};
 
-/// Bars in a chunk: one transaction.
+/// Bars in a chunk, which is one transaction.
 pub const CHUNK_ROWS_DEFAULT: usize = 131_072;
-/// How long one answer of the server is waited for.
-pub const STATEMENT_TIMEOUT_SECONDS_DEFAULT: u64 = 3_600;
-/// The table for 1-minute bars; those of other intervals have theirs behind it.
+/// The table for 1-minute bars. For other intervals their name is appended.
 const TABLE_DEFAULT: &str = "market_data";
 
-/// What a sync is to do.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where to.
-    pub address: Address,
-    /// Into which table; by interval where there is none.
-    pub table: Option<String>,
-    /// Create the table where it is missing.
-    pub create_table: bool,
-    /// Only these tickers; all where empty.
-    pub tickers: Vec<Ticker>,
-    /// Only this interval.
-    pub interval: Option<Interval>,
-    /// First trading date, inclusive.
-    pub start: Option<NaiveDate>,
-    /// Last trading date, inclusive.
-    pub end: Option<NaiveDate>,
-    /// The user's calendars, by which dates are instants.
-    pub calendars: Overrides,
-    /// What to do with rows that the target holds with other values.
-    pub on_conflict: OnConflict,
-    /// Connections at once.
-    pub threads: usize,
-    /// Ignore the recorded progress and compare all.
-    pub full: bool,
-    /// Compare, write nothing.
-    pub dry_run: bool,
-    /// How arrival is checked.
-    pub receipt: Receipt,
-    /// Let integer columns take rounded volumes.
-    pub round_volume: bool,
-    /// The zone of a `timestamp` column.
-    pub target_zone: Option<Tz>,
-    /// Sync the simulator's bars too.
-    pub allow_demo: bool,
-    /// How long one answer of the server is waited for; no limit where there is none.
-    pub statement_timeout: Option<Duration>,
-    /// Bars in a chunk.
-    pub chunk_rows: usize,
-    /// What a failure costs, and how many are borne.
-    pub patience: Patience,
+/// How the target checks that the rows of a chunk arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DeliveryCheck {
+    /// Compares the server's row counts with what was sent.
+    #[default]
+    Counts,
+    /// Also compares a hash over timestamp, open, high, low, close and volume.
+    Checksum,
+    /// Doesn't check.
+    None,
 }
 
-/// How failures that may pass are borne: lost connections, deadlocks, a server that restarts.
+/// How often and how fast failed attempts are repeated: after a lost connection, a deadlock, a
+/// restart of the server.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// Failures in a row, without a chunk between them, that one series may cost.
+pub struct RetryPolicy {
+    /// Failures of one series in a row, without a committed chunk between them.
     pub failures_max: u32,
-    /// The first wait; each further one is twice as long.
+    /// The first wait. Each further one is twice as long.
     pub wait_ms_min: u64,
     /// The longest wait.
     pub wait_ms_max: u64,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             failures_max: 8,
@@ -82,12 +45,44 @@ impl Default for Patience {
     }
 }
 
-impl Settings {
-    /// Settings as they are without any option.
-    #[must_use]
-    pub fn new(address: Address) -> Self {
+/// What a sync is to do.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The target table; by default one per interval.
+    pub table: Option<String>,
+    /// Create the table if it is missing.
+    pub create_table: bool,
+    /// Only these tickers; all if empty.
+    pub tickers: Vec<Ticker>,
+    /// Only this interval.
+    pub interval: Option<Interval>,
+    /// First trading date, inclusive.
+    pub start: Option<NaiveDate>,
+    /// Last trading date, inclusive.
+    pub end: Option<NaiveDate>,
+    /// The user's calendars, which turn the dates into instants.
+    pub calendars: Overrides,
+    /// What to do with rows that have other values in the target.
+    pub on_conflict: OnConflict,
+    /// Connections at the same time.
+    pub threads: usize,
+    /// Ignore the recorded progress and compare every row.
+    pub full: bool,
+    /// Compare, and write nothing.
+    pub dry_run: bool,
+    /// How delivery is checked.
+    pub check: DeliveryCheck,
+    /// Also sync the simulator's bars.
+    pub allow_demo: bool,
+    /// Bars in a chunk.
+    pub chunk_rows: usize,
+    /// How failures are retried.
+    pub retry: RetryPolicy,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
         Self {
-            address,
             table: None,
             create_table: false,
             tickers: Vec::new(),
@@ -99,21 +94,21 @@ impl Settings {
             threads: 4,
             full: false,
             dry_run: false,
-            receipt: Receipt::default(),
-            round_volume: false,
-            target_zone: None,
+            check: DeliveryCheck::default(),
             allow_demo: false,
-            statement_timeout: Some(Duration::from_secs(STATEMENT_TIMEOUT_SECONDS_DEFAULT)),
             chunk_rows: CHUNK_ROWS_DEFAULT,
-            patience: Patience::default(),
+            retry: RetryPolicy::default(),
         }
     }
+}
 
-    /// Whether dates narrow the run: its progress does not move then.
-    pub(super) fn is_narrowed(&self) -> bool {
+impl Settings {
+    /// Whether the run is limited to some dates. Such a run doesn't move the progress.
+    pub(super) fn is_date_filtered(&self) -> bool {
         self.start.is_some() || self.end.is_some()
     }
 
+    /// The name of the table for bars of `interval`.
     pub(super) fn table_for(&self, interval: Interval) -> String {
         match (&self.table, interval) {
             (Some(table), _) => table.clone(),
@@ -122,7 +117,8 @@ impl Settings {
         }
     }
 
-    pub(super) fn wants(&self, info: &SeriesInfo) -> bool {
+    /// Whether the run is about this series.
+    pub(super) fn includes(&self, info: &SeriesInfo) -> bool {
         (self.tickers.is_empty() || self.tickers.contains(&info.key.ticker))
             && self
                 .interval

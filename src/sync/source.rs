@@ -1,4 +1,4 @@
-//! Where the bars come from: the store, or bars in memory in the tests.
+//! Where the bars come from: the store, or memory in tests.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -8,44 +8,45 @@ use uuid::Uuid;
 
 use crate::model::{SeriesKey, TimeRange, Timestamp};
 
-/// What a source says went wrong.
+/// Why a source failed.
 pub type SourceError = Box<dyn StdError + Send + Sync>;
 
 /// Batches of one series in timestamp order.
 pub type Batches<'a> = Box<dyn Iterator<Item = Result<RecordBatch, SourceError>> + 'a>;
 
-/// What a sync needs to know of a staged series.
+/// A staged series.
 #[derive(Clone, Debug)]
 pub struct SeriesInfo {
-    /// Which series.
+    /// Interval and ticker.
     pub key: SeriesKey,
-    /// The exchange that it was recorded with.
+    /// The exchange that it is recorded with.
     pub exchange: String,
-    /// Bars in it.
+    /// How many bars it has.
     pub rows: u64,
-    /// The first bar's timestamp.
+    /// The timestamp of its first bar.
     pub first: Timestamp,
-    /// The highest commit sequence in it.
+    /// The highest commit sequence of its bars.
     pub max_commit_seq: u64,
     /// Whether its bars are the simulator's.
     pub demo: bool,
 }
 
-/// A consistent view of staged bars, read from many threads.
+/// A consistent view of staged bars that many threads read.
 pub trait Source: Sync {
-    /// The id that the store was made with.
+    /// The id that the store got when it was created.
     fn store_id(&self) -> Uuid;
 
     /// All series.
     fn series(&self) -> Result<Vec<SeriesInfo>, SourceError>;
 
-    /// The ids of commits; those that never happened here are missing.
+    /// The ids of commits. A sequence that the store doesn't know is missing from the result.
     fn commit_ids(&self, seqs: &[u64]) -> Result<HashMap<u64, Uuid>, SourceError>;
 
-    /// The bars of a series inside `range` with `after_seq < commit_seq <= through_seq`, never all at once.
+    /// The bars of a series inside `range` with `after_seq < commit_seq <= through_seq`, read in
+    /// batches.
     ///
-    /// The columns are those of a store's scan: `timestamp` in microseconds UTC, `open`, `high`, `low`, `close`,
-    /// `volume`, `vwap`, `trades`.
+    /// The columns are those of a store's scan: `timestamp` in microseconds UTC, `open`, `high`,
+    /// `low`, `close`, `volume`, `vwap`, `trades`.
     fn scan_since(
         &self,
         key: &SeriesKey,

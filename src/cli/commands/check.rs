@@ -14,7 +14,7 @@ use crate::model::{Basis, DateRange, Hours, Interval, Ticker};
 use crate::provider::{self, Request};
 use crate::report::ExitStatus;
 use crate::secret::SecretUrl;
-use crate::sync::Address;
+use crate::sync::postgres::Address;
 
 /// Check the store, the provider's key (by one request) and the database. Example: backfill check
 #[derive(clap::Args)]

@@ -13,7 +13,8 @@ use crate::model::{DateRange, Interval, OnConflict};
 use crate::report::RunKind;
 use crate::secret::SecretUrl;
 use crate::store::OpenOptions;
-use crate::sync::{self, Receipt, Settings, StoreSource};
+use crate::sync::postgres::{self, Options, Postgres};
+use crate::sync::{self, DeliveryCheck, Settings, StoreSource};
 
 /// Send stored bars to a Postgres table, exactly once
 ///
@@ -60,7 +61,7 @@ pub struct Args {
     /// Give up if the server doesn't answer a statement within SECONDS
     ///
     /// 0 waits without limit.
-    #[arg(long, value_name = "SECONDS", default_value_t = sync::STATEMENT_TIMEOUT_SECONDS_DEFAULT, help_heading = "Target")]
+    #[arg(long, value_name = "SECONDS", default_value_t = postgres::STATEMENT_TIMEOUT_SECONDS_DEFAULT, help_heading = "Target")]
     statement_timeout: u64,
 
     /// Number of connections
@@ -125,6 +126,14 @@ enum ReceiptArg {
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = args.tickers.resolve()?;
     let mut settings = settle(context, &args)?;
+    let options = Options {
+        statement_timeout: Some(Duration::from_secs(args.statement_timeout))
+            .filter(|limit| !limit.is_zero()),
+        round_volume: args.round_volume,
+        target_zone: args.target_timezone,
+        ..Options::new(push::address(context, args.database_url.as_ref())?)
+    };
+    let label = options.address.label().to_owned();
     let dir = context.store_dir(false);
     context.describe(|info| {
         info.kind = RunKind::Sync;
@@ -135,23 +144,25 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
             .and_then(|(start, end)| DateRange::new(start, end).ok());
         info.dry_run = settings.dry_run;
         info.on_conflict = Some(settings.on_conflict);
-        info.target = Some(settings.address.label().to_owned());
+        info.target = Some(label.clone());
     });
     let source = StoreSource::new(context.open_detached_reader(&dir)?);
     settings.tickers = tickers.among(|| Ok(source.reader().series()?))?;
     let observer = context.observer();
-    let outcome = sync::run(&source, &settings, &context.stop(), &observer).map_err(push::error)?;
+    let target = Postgres::new(options);
+    let outcome =
+        sync::run(&source, &target, &settings, &context.stop(), &observer).map_err(push::error)?;
     drop(observer);
     let at_once = OpenOptions {
         wait_for_readers: Duration::ZERO,
         ..OpenOptions::default()
     };
-    let news = push::news(source.reader(), &settings, &outcome.seen);
+    let news = push::news(source.reader(), &label, &outcome.seen);
     drop(source);
     if !settings.dry_run && !news.is_empty() {
         // Another sync may be reading the store; then its note will do.
         match context.open_store(&dir, &at_once) {
-            Ok(store) => push::note(context, &store, &settings, &news),
+            Ok(store) => push::note(context, &store, &label, &news),
             Err(error) => tracing::debug!("how far the target is was not noted: {error}"),
         }
     }
@@ -171,17 +182,13 @@ fn settle(context: &Context, args: &Args) -> Result<Settings, CliError> {
         threads: usize::from(args.threads),
         full: args.full,
         dry_run: args.dry_run,
-        receipt: match args.receipt {
-            ReceiptArg::Counts => Receipt::Counts,
-            ReceiptArg::Checksum => Receipt::Checksum,
-            ReceiptArg::None => Receipt::None,
+        check: match args.receipt {
+            ReceiptArg::Counts => DeliveryCheck::Counts,
+            ReceiptArg::Checksum => DeliveryCheck::Checksum,
+            ReceiptArg::None => DeliveryCheck::None,
         },
-        round_volume: args.round_volume,
-        target_zone: args.target_timezone,
         allow_demo: args.allow_demo,
-        statement_timeout: Some(Duration::from_secs(args.statement_timeout))
-            .filter(|limit| !limit.is_zero()),
         chunk_rows: args.chunk_rows,
-        ..Settings::new(push::address(context, args.database_url.as_ref())?)
+        ..Settings::default()
     })
 }

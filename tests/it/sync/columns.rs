@@ -2,10 +2,10 @@
 
 use backfill::model::{Bar, Timestamp};
 use backfill::report::UnitStatus;
-use backfill::sync::{Receipt, Settings};
 
-use super::memory::{MINUTE, Memory, START, bar, run, settings, sync_ok};
+use super::memory::{MINUTE, Memory, START, Settings, bar, run, settings, sync_ok};
 use crate::support::Database;
+use backfill::sync::DeliveryCheck;
 
 const KEY: &str = "ticker text NOT NULL, ts timestamptz NOT NULL, PRIMARY KEY (ticker, ts)";
 
@@ -63,7 +63,7 @@ fn every_type_takes_bars_and_finds_them_identical_again() {
             table(&db, price, volume, key);
             let memory = awkward();
             let summed = Settings {
-                receipt: Receipt::Checksum,
+                check: DeliveryCheck::Checksum,
                 ..settings(&db.url())
             };
             let first = sync_ok(&memory, &summed);
@@ -174,7 +174,7 @@ fn fractional_volumes_need_round_volume_for_an_integer_column() {
     );
     let rounding = Settings {
         round_volume: true,
-        receipt: Receipt::Checksum,
+        check: DeliveryCheck::Checksum,
         ..settings(&db.url())
     };
     sync_ok(&memory, &rounding);

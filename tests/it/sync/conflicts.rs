@@ -2,10 +2,10 @@
 
 use backfill::model::OnConflict;
 use backfill::report::UnitStatus;
-use backfill::sync::{Receipt, Settings};
 
-use super::memory::{Memory, bar, restated, run, settings, sync_ok, table, updating};
+use super::memory::{Memory, Settings, bar, restated, run, settings, sync_ok, table, updating};
 use crate::support::Database;
+use backfill::sync::DeliveryCheck;
 
 /// A target with AAPL 0..100, of which 50 and 99 have other values; a store with AAPL 0..120.
 fn scene() -> (Database, Memory) {
@@ -180,7 +180,7 @@ fn a_dry_run_ends_as_a_real_one_would() {
         assert_eq!((aapl.prepared, aapl.conflicts), (80, 1), "{report:#?}");
         let refused = report.tickers.iter().find_map(|unit| unit.error.as_deref());
         assert!(
-            refused.unwrap().contains("with other values"),
+            refused.unwrap().contains("have other values"),
             "{refused:?}"
         );
     }
@@ -295,7 +295,7 @@ fn a_trigger_that_changes_values_is_told_by_the_checksum() {
          CREATE TRIGGER bend BEFORE INSERT ON market_data FOR EACH ROW EXECUTE FUNCTION bend()",
     );
     let summed = Settings {
-        receipt: Receipt::Checksum,
+        check: DeliveryCheck::Checksum,
         ..settings(&db.url())
     };
     let report = run(&memory, &summed);

@@ -1,11 +1,13 @@
 //! Whatever breaks in between, the table ends equal to the store and the counts are true.
 
 use backfill::report::RunReport;
-use backfill::sync::{Patience, Settings};
 
-use super::memory::{Memory, bar, restated, settings, sync_ok, table, updating};
+use super::memory::{
+    Memory, Settings, bar, restated, settings, sync_ok, table, try_sync, updating,
+};
 use super::proxy::{Cut, Proxy};
 use crate::support::{Cluster, Database};
+use backfill::sync::RetryPolicy;
 
 /// Three tickers; some chunks are straight copies, some find rows that another store put there.
 fn memory() -> Memory {
@@ -68,7 +70,7 @@ fn a_connection_cut_at_any_message_is_made_good_in_the_same_run() {
             let proxy = Proxy::start(db.port(), cut, false);
             let settings = one_thread(&proxy.url(db.name()), cut);
             // What is found out before anything is written is not tried again: the first connection is the user's.
-            let first = backfill::sync::run(
+            let first = try_sync(
                 &memory,
                 &settings,
                 &backfill::report::Stop::new(),
@@ -96,14 +98,14 @@ fn a_connection_cut_for_good_at_any_message_is_made_good_by_the_next_run() {
             sync_ok(&others(), &one_thread(&db.url(), cut));
             let proxy = Proxy::start(db.port(), cut, true);
             let settings = Settings {
-                patience: Patience {
+                retry: RetryPolicy {
                     failures_max: 1,
                     wait_ms_min: 1,
                     wait_ms_max: 1,
                 },
                 ..one_thread(&proxy.url(db.name()), cut)
             };
-            let first = backfill::sync::run(
+            let first = try_sync(
                 &memory,
                 &settings,
                 &backfill::report::Stop::new(),
@@ -137,7 +139,7 @@ fn a_server_killed_in_the_middle_is_waited_for() {
     }
     let settings = Settings {
         chunk_rows: 20,
-        patience: Patience {
+        retry: RetryPolicy {
             failures_max: 100,
             wait_ms_min: 20,
             wait_ms_max: 300,

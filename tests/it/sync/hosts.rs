@@ -4,9 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use backfill::report::{Silent, Stop};
-use backfill::sync::{self, Settings};
 
-use super::memory::{Memory, address, bar, settings, sync_ok, table};
+use super::memory::{Memory, Settings, address, bar, settings, sync_ok, table, try_sync};
 use crate::support::{Database, TestEnv};
 
 fn memory() -> Memory {
@@ -59,12 +58,12 @@ fn when_none_answers_each_is_named_with_its_reason() {
         listener.local_addr().unwrap().port()
     });
     let url = format!("postgres://me@127.0.0.1:{one},127.0.0.1:{two}/bars?connect_timeout=1");
-    let error = sync::run(&memory(), &settings(&url), &Stop::new(), &Silent).unwrap_err();
+    let error = try_sync(&memory(), &settings(&url), &Stop::new(), &Silent).unwrap_err();
     let message = error.to_string();
     assert!(
         message.starts_with(&format!(
             "no server of postgresql://me@127.0.0.1:{one},127.0.0.1:{two}/bars can be reached: \
-             127.0.0.1:{one} did not answer within 1 s; 127.0.0.1:{two} cannot be reached: "
+             127.0.0.1:{one} did not answer within 1 s; 127.0.0.1:{two} can't be reached: "
         )),
         "{message}"
     );

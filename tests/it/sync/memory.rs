@@ -2,13 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use backfill::model::{Bar, Interval, OnConflict, SeriesKey, Ticker, TimeRange, Timestamp};
-use backfill::report::{RunReport, Silent, Stop};
-use backfill::sync::{self, Address, Batches, Patience, SeriesInfo, Settings, Source, SourceError};
+use backfill::report::{Observer, RunReport, Silent, Stop};
+use backfill::sync::postgres::{Address, Options, Postgres};
+use backfill::sync::{
+    self, Batches, DeliveryCheck, Error, RetryPolicy, SeriesInfo, Source, SourceError, Synced,
+};
+use chrono::NaiveDate;
+use chrono_tz::Tz;
 use uuid::Uuid;
 
 use crate::support::Database;
@@ -126,30 +132,104 @@ pub fn address(url: &str) -> Address {
     Address::resolve(Some(&url.into()), &|_| None).unwrap()
 }
 
-/// Settings of the tests: the table is made, chunks are small, failures do not take long.
+/// All settings of a sync to Postgres, in one struct.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub address: Address,
+    pub statement_timeout: Option<Duration>,
+    pub round_volume: bool,
+    pub target_zone: Option<Tz>,
+    pub table: Option<String>,
+    pub create_table: bool,
+    pub interval: Option<Interval>,
+    pub start: Option<NaiveDate>,
+    pub end: Option<NaiveDate>,
+    pub on_conflict: OnConflict,
+    pub threads: usize,
+    pub full: bool,
+    pub dry_run: bool,
+    pub check: DeliveryCheck,
+    pub allow_demo: bool,
+    pub chunk_rows: usize,
+    pub retry: RetryPolicy,
+}
+
+impl Settings {
+    /// The settings of the algorithm.
+    pub fn of_sync(&self) -> sync::Settings {
+        sync::Settings {
+            table: self.table.clone(),
+            create_table: self.create_table,
+            interval: self.interval,
+            start: self.start,
+            end: self.end,
+            on_conflict: self.on_conflict,
+            threads: self.threads,
+            full: self.full,
+            dry_run: self.dry_run,
+            check: self.check,
+            allow_demo: self.allow_demo,
+            chunk_rows: self.chunk_rows,
+            retry: self.retry,
+            ..sync::Settings::default()
+        }
+    }
+}
+
+/// Settings of the tests: the table is created, chunks are small, retries are fast.
 pub fn settings(url: &str) -> Settings {
+    let options = Options::new(address(url));
+    let defaults = sync::Settings::default();
     Settings {
         create_table: true,
         chunk_rows: 40,
         threads: 2,
-        patience: Patience {
+        retry: RetryPolicy {
             failures_max: 8,
             wait_ms_min: 10,
             wait_ms_max: 500,
         },
-        ..Settings::new(address(url))
+        address: options.address,
+        statement_timeout: options.statement_timeout,
+        round_volume: options.round_volume,
+        target_zone: options.target_zone,
+        table: defaults.table,
+        interval: defaults.interval,
+        start: defaults.start,
+        end: defaults.end,
+        on_conflict: defaults.on_conflict,
+        full: defaults.full,
+        dry_run: defaults.dry_run,
+        check: defaults.check,
+        allow_demo: defaults.allow_demo,
     }
 }
 
-/// A sync that has to begin; its report may tell of failures.
+/// A sync to Postgres.
+pub fn try_sync(
+    memory: &Memory,
+    settings: &Settings,
+    stop: &Stop,
+    observer: &dyn Observer,
+) -> Result<Synced, Error> {
+    let target = Postgres::new(Options {
+        address: settings.address.clone(),
+        statement_timeout: settings.statement_timeout,
+        round_volume: settings.round_volume,
+        target_zone: settings.target_zone,
+    });
+    sync::run(memory, &target, &settings.of_sync(), stop, observer)
+}
+
+/// A sync that must start; its report may have failures.
 #[track_caller]
 pub fn run(memory: &Memory, settings: &Settings) -> RunReport {
-    sync::run(memory, settings, &Stop::new(), &Silent)
+    try_sync(memory, settings, &Stop::new(), &Silent)
         .unwrap()
         .report
 }
 
-/// A sync that has to end well.
+/// A sync that must succeed.
 #[track_caller]
 pub fn sync_ok(memory: &Memory, settings: &Settings) -> RunReport {
     let report = run(memory, settings);

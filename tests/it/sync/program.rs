@@ -219,7 +219,7 @@ fn codes_are_those_of_the_contract() {
     assert!(
         conflict
             .stderr
-            .contains("1 of 10 rows stand in public.market_data with other values"),
+            .contains("1 of 10 rows have other values in public.market_data"),
         "{}",
         conflict.stderr
     );

@@ -1,9 +1,10 @@
 //! Several stores, several syncs, and tables that change behind the program's back.
 
-use backfill::sync::{Error, Settings};
-
-use super::memory::{Memory, bar, restated, run, settings, sync_ok, table, updating};
+use super::memory::{
+    Memory, Settings, bar, restated, run, settings, sync_ok, table, try_sync, updating,
+};
 use crate::support::Database;
+use backfill::sync::ErrorKind;
 
 #[test]
 fn a_second_sync_does_nothing_and_a_new_commit_is_all_that_goes() {
@@ -243,13 +244,13 @@ fn demo_bars_stay_at_home_unless_allowed() {
     let mut memory = Memory::new();
     memory.commit("AAPL", (0..5).map(bar));
     memory.demo = true;
-    let refused = backfill::sync::run(
+    let refused = try_sync(
         &memory,
         &settings(&db.url()),
         &backfill::report::Stop::new(),
         &backfill::report::Silent,
     );
-    assert!(matches!(refused, Err(Error::DemoBars { .. })));
+    assert!(refused.is_err_and(|error| error.kind() == ErrorKind::DemoBars));
     assert_eq!(db.sql("SELECT to_regclass('market_data') IS NULL"), "t");
     let allowed = Settings {
         allow_demo: true,

@@ -2,10 +2,10 @@
 
 use backfill::model::Interval;
 use backfill::report::{Silent, Stop};
-use backfill::sync::{self, Error, Settings};
 
-use super::memory::{Memory, address, bar, run, settings, sync_ok, table};
+use super::memory::{Memory, Settings, address, bar, run, settings, sync_ok, table, try_sync};
 use crate::support::Database;
+use backfill::sync::ErrorKind;
 
 fn memory() -> Memory {
     let mut memory = Memory::new();
@@ -16,8 +16,11 @@ fn memory() -> Memory {
 /// The error of a run that could not begin: message and hint.
 #[track_caller]
 fn refused(settings: &Settings) -> (String, String) {
-    let error = sync::run(&memory(), settings, &Stop::new(), &Silent).unwrap_err();
-    (error.to_string(), error.hint().unwrap_or_default())
+    let error = try_sync(&memory(), settings, &Stop::new(), &Silent).unwrap_err();
+    (
+        error.to_string(),
+        error.hint().unwrap_or_default().to_owned(),
+    )
 }
 
 #[test]
@@ -188,8 +191,8 @@ fn each_interval_has_its_table() {
         table: Some("bars".into()),
         ..settings(&db.url())
     };
-    let error = sync::run(&memory, &named, &Stop::new(), &Silent).unwrap_err();
-    assert!(matches!(error, Error::ManyIntervals));
+    let error = try_sync(&memory, &named, &Stop::new(), &Silent).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ManyIntervals);
     let five = Settings {
         interval: Some(Interval::M5),
         ..named
@@ -284,7 +287,7 @@ fn a_server_that_is_not_there_is_told_at_once_and_without_the_password() {
     let settings = settings("postgres://me:hunter2@127.0.0.1:1/bars");
     let (message, _) = refused(&settings);
     assert!(
-        message.starts_with("postgresql://me@127.0.0.1:1/bars cannot be reached"),
+        message.starts_with("postgresql://me@127.0.0.1:1/bars can't be reached"),
         "{message}"
     );
     assert!(!message.contains("hunter2"));

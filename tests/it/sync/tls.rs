@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use backfill::report::{Silent, Stop};
-use backfill::sync::{self, Settings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-use super::memory::{Memory, bar, settings, sync_ok};
+use super::memory::{Memory, Settings, bar, settings, sync_ok, try_sync};
 use crate::support::{Cluster, TestEnv};
 
 /// A certificate authority's certificate, and a certificate that it signed for `name`, with its key.
@@ -75,7 +74,7 @@ fn each_mode_checks_as_much_as_it_says() {
         )
     };
     let error_of = |settings: &Settings| {
-        sync::run(&memory, settings, &Stop::new(), &Silent)
+        try_sync(&memory, settings, &Stop::new(), &Silent)
             .map(|_| ())
             .map_err(|error| error.to_string())
     };

@@ -1,20 +1,23 @@
-//! Timestamps as the target's column holds them: with a time zone, in UTC without one, or in a zone's wall time.
+//! Timestamps as the time column stores them: with a time zone, or without one in UTC or in the wall
+//! time of a zone.
+
+use std::borrow::Cow;
 
 use chrono::{LocalResult, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
 use crate::model::Timestamp;
 
-/// The zone of a column that none was named for.
+/// The zone of a column if no other is requested or recorded.
 const UTC: &str = "UTC";
-/// Microseconds from 1970 to 2000, where Postgres counts from.
+/// Microseconds from 1970 to 2000, the epoch of Postgres.
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
-/// Clocks change at whole quarters of an hour, if not whole hours: one look-up serves a quarter.
+/// Clocks change at whole quarters of an hour, so one look-up is enough for each quarter.
 const QUARTER_MICROS: i64 = 15 * 60_000_000;
 
-/// How the time column holds an instant.
+/// How the time column stores an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ColumnClock {
+pub(in crate::sync::postgres) enum ColumnClock {
     /// `timestamp with time zone`: the instant itself.
     Instant,
     /// `timestamp`, in UTC.
@@ -23,14 +26,13 @@ pub enum ColumnClock {
     Wall(Tz),
 }
 
-/// An instant whose wall time comes a second time that day.
+/// The instant of a bar whose wall time occurs for the second time that day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Repeated(pub Timestamp);
+pub(in crate::sync::postgres) struct Repeated(pub Timestamp);
 
 impl ColumnClock {
-    /// The zone of the column's times, as it is recorded; none where the column has time zones itself.
-    #[must_use]
-    pub fn zone_name(self) -> Option<&'static str> {
+    /// The zone of the column's times, as it is recorded; none for a column with a time zone.
+    pub(in crate::sync::postgres) fn zone_name(self) -> Option<&'static str> {
         match self {
             Self::Instant => None,
             Self::Utc => Some(UTC),
@@ -40,9 +42,8 @@ impl ColumnClock {
         }
     }
 
-    /// The clock of a `timestamp` column whose zone has this name; `None` for a name that is not a zone's.
-    #[must_use]
-    pub fn of_zone(name: &str) -> Option<Self> {
+    /// The clock of a `timestamp` column in the zone of this name; `None` for an unknown name.
+    pub(in crate::sync::postgres) fn of_zone(name: &str) -> Option<Self> {
         match name {
             UTC => Some(Self::Utc),
             name => name.parse().ok().map(Self::Wall),
@@ -50,24 +51,26 @@ impl ColumnClock {
     }
 
     /// The column's type in SQL.
-    #[must_use]
-    pub const fn sql_type(self) -> &'static str {
+    pub(in crate::sync::postgres) const fn sql_type(self) -> &'static str {
         match self {
             Self::Instant => "timestamptz",
             Self::Utc | Self::Wall(_) => "timestamp",
         }
     }
 
-    /// The column's values for `instants`, in microseconds since 1970 as if they were UTC. They grow as the instants do,
-    /// and no two are equal: the second of two equal wall times is an error.
-    pub fn convert(self, instants: &[i64]) -> Result<Vec<i64>, Repeated> {
+    /// The column's values for `instants`, in microseconds since 1970 as if they were UTC. Increasing
+    /// instants give strictly increasing values: the second of two equal wall times is an error.
+    pub(in crate::sync::postgres) fn convert(
+        self,
+        instants: &[i64],
+    ) -> Result<Cow<'_, [i64]>, Repeated> {
         let Self::Wall(zone) = self else {
-            return Ok(instants.to_vec());
+            return Ok(Cow::Borrowed(instants));
         };
         let mut quarter = None;
         let mut shift = 0;
         let mut repeats = false;
-        instants
+        let converted: Result<Vec<i64>, _> = instants
             .iter()
             .map(|&micros| {
                 let this = micros.div_euclid(QUARTER_MICROS);
@@ -80,11 +83,12 @@ impl ColumnClock {
                 }
                 Ok(micros + shift)
             })
-            .collect()
+            .collect();
+        converted.map(Cow::Owned)
     }
 }
 
-/// What to add to an instant for the zone's wall time, and whether that wall time was there before.
+/// What to add to an instant for the zone's wall time, and whether that wall time occurred before.
 fn shift_at(zone: Tz, micros: i64) -> (i64, bool) {
     let utc = Timestamp::from_micros(micros).to_utc().naive_utc();
     let offset = zone.offset_from_utc_datetime(&utc).fix();
@@ -97,20 +101,19 @@ fn shift_at(zone: Tz, micros: i64) -> (i64, bool) {
 }
 
 /// Appends a column's value as a COPY field.
-pub(in crate::sync) fn put(column_micros: i64, out: &mut Vec<u8>) {
+pub(in crate::sync::postgres) fn put(column_micros: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&8i32.to_be_bytes());
     out.extend_from_slice(&(column_micros - EPOCH_MICROS).to_be_bytes());
 }
 
-/// The column's value from the wire; `None` for anything but eight bytes.
-pub(in crate::sync) fn get(held: &[u8]) -> Option<i64> {
-    let micros = i64::from_be_bytes(held.try_into().ok()?);
+/// The column's value from the wire; `None` if it isn't eight bytes.
+pub(in crate::sync::postgres) fn get(stored: &[u8]) -> Option<i64> {
+    let micros = i64::from_be_bytes(stored.try_into().ok()?);
     Some(micros.saturating_add(EPOCH_MICROS))
 }
 
-/// A column's value as text that the server casts to the column's type, whatever its settings.
-#[must_use]
-pub(in crate::sync) fn text(column_micros: i64, clock: ColumnClock) -> String {
+/// A column's value as text, which the server casts to the column's type under any settings.
+pub(in crate::sync::postgres) fn text(column_micros: i64, clock: ColumnClock) -> String {
     let text = Timestamp::from_micros(column_micros)
         .to_utc()
         .format("%Y-%m-%d %H:%M:%S%.6f");
@@ -121,8 +124,7 @@ pub(in crate::sync) fn text(column_micros: i64, clock: ColumnClock) -> String {
 }
 
 /// A column's value as a literal of the column's type.
-#[must_use]
-pub(in crate::sync) fn literal(column_micros: i64, clock: ColumnClock) -> String {
+pub(in crate::sync::postgres) fn literal(column_micros: i64, clock: ColumnClock) -> String {
     format!("'{}'::{}", text(column_micros, clock), clock.sql_type())
 }
 
@@ -137,17 +139,16 @@ mod tests {
     }
 
     #[test]
-    fn wall_times_are_those_of_the_zone_and_never_twice() {
+    fn wall_times_are_those_of_the_zone_and_each_occurs_once() {
         let clock = ColumnClock::Wall(chrono_tz::America::New_York);
-        let converted = clock
-            .convert(&[
-                micros("2025-01-02T14:30:00Z"),
-                micros("2025-07-02T13:30:00Z"),
-                micros("2025-11-02T05:59:00Z"),
-            ])
-            .unwrap();
+        let instants = [
+            micros("2025-01-02T14:30:00Z"),
+            micros("2025-07-02T13:30:00Z"),
+            micros("2025-11-02T05:59:00Z"),
+        ];
+        let converted = clock.convert(&instants).unwrap();
         assert_eq!(
-            converted,
+            *converted,
             [
                 micros("2025-01-02T09:30:00Z"),
                 micros("2025-07-02T09:30:00Z"),
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wall_time_grows_over_a_year_where_it_is_taken() {
+    fn accepted_wall_times_increase_over_a_year() {
         for zone in [
             chrono_tz::America::New_York,
             chrono_tz::Australia::Lord_Howe,
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_found_again_by_its_name() {
+    fn a_clock_is_found_by_the_name_of_its_zone() {
         for clock in [
             ColumnClock::Utc,
             ColumnClock::Wall(chrono_tz::America::New_York),
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wire_counts_from_2000() {
+    fn the_wire_format_counts_from_2000() {
         let mut out = Vec::new();
         put(EPOCH_MICROS + 5, &mut out);
         assert_eq!(out, [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 5]);

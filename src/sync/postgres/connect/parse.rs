@@ -1,13 +1,13 @@
 //! Connection strings: URLs and `key=value` lists, into settings by name.
 //!
-//! libpq's two forms are read here rather than by the client library, which knows neither `verify-full` nor
-//! `sslrootcert`, and whose messages may quote what was typed, password and all.
+//! The client library's own parser isn't used: it doesn't know `verify-full` and `sslrootcert`, reads
+//! `tcp_user_timeout` in another unit than libpq, and its messages may quote a password.
 
 use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 
-use super::AddressError;
+use super::error::AddressError;
 
 /// Settings by libpq's names: `host`, `port`, `user`, `password`, `dbname`, `sslmode`, …
 pub(super) type Settings = BTreeMap<String, String>;
@@ -29,9 +29,9 @@ pub(super) fn parse(text: &str) -> Result<Settings, AddressError> {
 
 fn parse_url(rest: &str) -> Result<Settings, AddressError> {
     let mut settings = Settings::new();
-    // A password may hold a bare slash, question mark or at sign that was never encoded: the last
-    // `@` ends the user part. Behind the `?` of a query it doesn't, and that follows a host, which
-    // follows an `@` or is followed by a slash.
+    // A password may have an unencoded slash, question mark or at sign, so the last `@` ends the user
+    // part. But an `@` after the `?` of a query doesn't. A `?` starts a query if an `@` or a slash is
+    // before it, because a query follows a host.
     let query_at = rest.find('?').unwrap_or(rest.len());
     let is_query = rest[..query_at].contains(['@', '/']);
     let user_end = match is_query {
@@ -78,7 +78,7 @@ fn parse_url(rest: &str) -> Result<Settings, AddressError> {
         let (key, value) = pair.split_once('=').ok_or(AddressError::Query)?;
         let key = known_key(&decode(key, "query")?)?;
         if key == "ssl" {
-            // JDBC's and Heroku's spelling.
+            // As JDBC and Heroku write it.
             if value == "true" {
                 settings.insert("sslmode".into(), "require".into());
             }
@@ -158,7 +158,8 @@ fn parse_pairs(text: &str) -> Result<Settings, AddressError> {
     }
 }
 
-/// The key, where it is one. A message never quotes what is not: it could be half a password.
+/// The key, if it is a known one. Messages don't quote an unknown key: it could be part of a
+/// password.
 fn known_key(key: &str) -> Result<String, AddressError> {
     const KNOWN: [&str; 25] = [
         "host",
@@ -187,7 +188,7 @@ fn known_key(key: &str) -> Result<String, AddressError> {
         "channel_binding",
         "client_encoding",
     ];
-    // Keys that libpq knows and that would change something.
+    // libpq knows these, and they would change something.
     const UNSUPPORTED: [&str; 6] = [
         "service",
         "sslpassword",
@@ -196,8 +197,8 @@ fn known_key(key: &str) -> Result<String, AddressError> {
         "requirepeer",
         "gsslib",
     ];
-    // Keys that libpq knows and that change nothing here.
-    const PASSED_OVER: [&str; 7] = [
+    // libpq knows these, and they change nothing here.
+    const IGNORED: [&str; 7] = [
         "gssencmode",
         "krbsrvname",
         "sslcompression",
@@ -211,7 +212,7 @@ fn known_key(key: &str) -> Result<String, AddressError> {
         "dbname" | "database" => "dbname",
         other => other,
     };
-    if KNOWN.contains(&key) || PASSED_OVER.contains(&key) {
+    if KNOWN.contains(&key) || IGNORED.contains(&key) {
         Ok(key.to_owned())
     } else if let Some(known) = UNSUPPORTED.into_iter().find(|known| *known == key) {
         Err(AddressError::Unsupported(known))
@@ -233,13 +234,13 @@ mod tests {
         parse(text).unwrap().into_iter().collect()
     }
 
-    fn own(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        let mut own: Vec<_> = pairs
+    fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        let mut owned: Vec<_> = pairs
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
-        own.sort();
-        own
+        owned.sort();
+        owned
     }
 
     #[test]
@@ -314,7 +315,7 @@ mod tests {
             ),
         ];
         for (text, expected) in cases {
-            assert_eq!(pairs(text), own(expected), "{text}");
+            assert_eq!(pairs(text), owned(expected), "{text}");
         }
     }
 

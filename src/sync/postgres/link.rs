@@ -1,15 +1,17 @@
-//! One connection, and how long an answer is waited for.
+//! One connection, and how long it waits for an answer.
 //!
-//! **Every answer of the server is waited for in [`Link::wait`]**: after a few seconds it reports what the wait is for,
-//! it gives up at the limit, and Ctrl-C ends it. Each of the two cancels the statement first.
+//! **Every answer of the server is awaited in [`Link::wait`]**: it reports a long wait and its
+//! reason, gives up at the limit, and ends at Ctrl-C. In both cases it cancels the statement first.
 //!
-//! **No statement has a name outside of a transaction.** A connection pooler may hand the next transaction to another of
-//! its connections, where the same name means another program's statement.
+//! **No statement has a name outside of a transaction.** A connection pooler may run the next
+//! transaction on another of its connections, where the same name means another program's
+//! statement.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -17,34 +19,38 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_postgres::types::{BorrowToSql, ToSql, Type};
 use tokio_postgres::{CancelToken, Client, Row};
 
-use super::errors::Error;
-use super::run::{Shared, lock};
+use super::connect::Address;
+use super::error::failed;
 use crate::report::Event;
+use crate::sync::context::lock;
+use crate::sync::error::{Error, ErrorKind};
+use crate::sync::target::Signals;
 
 /// A wait this long is reported.
 const REPORT_AFTER: Duration = Duration::from_secs(5);
 /// After this long the server is asked what blocks the statement, so that the report can name it.
 const LOOK_AFTER: Duration = Duration::from_secs(3);
-/// How long that question may take. It needs a connection too, which a full pooler doesn't have.
+/// How long that query may take. It needs a connection too, which a full pooler doesn't have.
 const LOOK_MAX: Duration = Duration::from_secs(5);
-/// How long a chunk that is under way may go on after Ctrl-C.
+/// How long a statement may continue after Ctrl-C.
 const STOP_GRACE: Duration = Duration::from_secs(2);
-/// The same for a COMMIT: without its answer, what it did is not counted.
+/// The same for a COMMIT: without its answer the chunk isn't counted.
 const STOP_GRACE_COMMIT: Duration = Duration::from_secs(5);
-/// How long asking the server to cancel a statement may take.
+/// How long the request to cancel a statement may take.
 const CANCEL_MAX: Duration = Duration::from_secs(2);
 
-/// What begins every transaction that writes.
+/// Begins every transaction that writes.
 ///
-/// A client that vanishes without a word must not hold its locks for hours: the server looks after it, and ends
-/// transactions that stay idle. Rows that row-level security hides must not count as missing: with this setting the
-/// server refuses the query. All of it ends with the transaction, so a pooler's other clients never see it.
+/// If this program vanishes, the server must not keep its locks for hours: it probes the connection
+/// and ends idle transactions. Rows hidden by row-level security must not count as missing: with
+/// this setting the server refuses the query instead. All settings end with the transaction, so
+/// other clients of a pooler never see them.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
      SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 10; \
      SET LOCAL tcp_keepalives_count = 3; \
      SET LOCAL idle_in_transaction_session_timeout = '120s'; SET LOCAL row_security = off";
 
-/// Sessions that block one of this program's, described.
+/// Sessions that block one of this program's sessions.
 const BLOCKERS: &str = "SELECT DISTINCT blocker.pid, b.usename::text, nullif(b.application_name, ''), b.state, \
      to_char(coalesce(b.xact_start, b.state_change) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
      FROM pg_stat_activity a CROSS JOIN LATERAL unnest(pg_blocking_pids(a.pid)) AS blocker(pid) \
@@ -52,31 +58,75 @@ const BLOCKERS: &str = "SELECT DISTINCT blocker.pid, b.usename::text, nullif(b.a
      WHERE a.usename = session_user AND a.datname = current_database() AND a.wait_event_type = 'Lock' \
      AND a.application_name = current_setting('application_name') ORDER BY blocker.pid LIMIT 3";
 
+/// The server of a run, and what its connections share.
+pub(super) struct Server {
+    pub address: Address,
+    /// How long to wait for an answer; without limit by default.
+    pub statement_timeout: Option<Duration>,
+    /// When Ctrl-C was first seen.
+    stopped_at: OnceLock<Instant>,
+    /// Warnings that were printed.
+    warned: Mutex<HashSet<String>>,
+}
+
 /// A connection of a run.
 pub(super) struct Link<'a> {
-    shared: &'a Shared<'a>,
+    server: &'a Server,
+    signals: Signals<'a>,
     client: Client,
     cancel: CancelToken,
-    /// Set when an answer was given up on: the next one would be that answer.
+    /// Set when the wait for an answer was given up: the next answer would be that one.
     given_up: AtomicBool,
-    /// What the wait under way is for, as far as it is known.
+    /// The sessions that the current wait is for, if known.
     waits_for: Mutex<Option<String>>,
 }
 
-/// Parameters of a statement with their types: nothing has to be asked about them first.
+/// Parameters of a statement with their types, which saves a query for the types.
 pub(super) type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 
+impl Server {
+    pub(super) fn new(address: Address, statement_timeout: Option<Duration>) -> Self {
+        Self {
+            address,
+            statement_timeout,
+            stopped_at: OnceLock::new(),
+            warned: Mutex::default(),
+        }
+    }
+
+    /// Prints a warning, unless the run has printed it before.
+    fn warn_once(&self, signals: Signals<'_>, text: &str) {
+        if lock(&self.warned).insert(text.to_owned()) {
+            signals.observer.event(&Event::Warning(text));
+        }
+    }
+
+    /// Waits for Ctrl-C and then for `grace`, counted from when it was first seen.
+    async fn stopped(&self, signals: Signals<'_>, grace: Duration) {
+        signals.stop.wait().await;
+        sleep_until(*self.stopped_at.get_or_init(Instant::now) + grace).await;
+    }
+
+    /// Reports that connecting takes long. Never returns.
+    async fn report_connecting(&self, signals: Signals<'_>) {
+        sleep(REPORT_AFTER).await;
+        self.warn_once(signals, &no_answer("connecting"));
+        std::future::pending::<()>().await;
+    }
+}
+
 impl<'a> Link<'a> {
-    /// Connects. Each server of the address has its own limit; Ctrl-C ends the wait at once.
-    pub(super) async fn connect(shared: &'a Shared<'a>) -> Result<Self, Error> {
+    /// Connects. Each server of the address has its own limit. Ctrl-C ends the wait immediately.
+    pub(super) async fn connect(server: &'a Server, signals: Signals<'a>) -> Result<Self, Error> {
         let client = tokio::select! {
             biased;
-            () = shared.stop.wait() => return Err(Error::Interrupted),
-            client = shared.settings.address.connect() => client?,
-            () = report_connecting(shared) => return Err(Error::Interrupted),
+            () = signals.stop.wait() => return Err(Error::interrupted()),
+            client = server.address.connect() => client?,
+            () = server.report_connecting(signals) => return Err(Error::interrupted()),
         };
         Ok(Self {
-            shared,
+            server,
+            signals,
             cancel: client.cancel_token(),
             client,
             given_up: AtomicBool::new(false),
@@ -89,13 +139,13 @@ impl<'a> Link<'a> {
         self.batch("beginning a transaction", BEGIN).await
     }
 
-    /// The same without waiting for the answer: for statements that are sent together.
-    pub(super) async fn begin_unwatched(&self) -> Result<(), Error> {
+    /// The same for statements that are sent together, which [`wait_all`](Self::wait_all) awaits.
+    pub(super) async fn begin_together(&self) -> Result<(), Error> {
         let begun = self.client.batch_execute(BEGIN).await;
-        begun.map_err(Error::database("beginning a transaction"))
+        begun.map_err(failed("beginning a transaction"))
     }
 
-    /// Rolls back what was begun. Nothing to do where the connection is lost: the server does it then.
+    /// Rolls back the transaction. On a lost connection the server does it.
     pub(super) async fn rollback(&self) {
         if !self.given_up.load(Ordering::Relaxed) {
             // A session without a transaction only warns.
@@ -141,7 +191,7 @@ impl<'a> Link<'a> {
             .await
     }
 
-    /// Gives each row of a query to `take`, as they come.
+    /// Calls `take` for each row of a query as it arrives.
     pub(super) async fn each<P, I>(
         &self,
         doing: &'static str,
@@ -174,8 +224,8 @@ impl<'a> Link<'a> {
             .await
     }
 
-    /// The connection itself, for statements that are sent together or streamed; their answers are for
-    /// [`wait`](Self::wait).
+    /// The connection itself, for statements that are sent together or streamed. Their answers must
+    /// be awaited in [`wait`](Self::wait) or [`wait_all`](Self::wait_all).
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
@@ -186,7 +236,7 @@ impl<'a> Link<'a> {
         doing: &'static str,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Error> {
-        let answer = async { answer.await.map_err(Error::database(doing)) };
+        let answer = async { answer.await.map_err(failed(doing)) };
         self.wait_for(doing, STOP_GRACE, answer).await
     }
 
@@ -214,33 +264,39 @@ impl<'a> Link<'a> {
         grace: Duration,
         answers: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let limit = self.shared.settings.statement_timeout;
+        let limit = self.server.statement_timeout;
+        *lock(&self.waits_for) = None;
         let error = tokio::select! {
             biased;
             result = answers => return result,
-            () = self.report(doing) => return Err(Error::Interrupted),
-            () = elapsed(limit) => Error::NoAnswer {
-                doing,
-                seconds: limit.unwrap_or_default().as_secs(),
-                waits_for: lock(&self.waits_for).take(),
-            },
-            () = self.shared.stopped(grace) => Error::Interrupted,
+            () = self.report(doing) => Error::interrupted(),
+            () = elapsed(limit) => self.timed_out(doing, limit.unwrap_or_default()),
+            () = self.server.stopped(self.signals, grace) => Error::interrupted(),
         };
         self.given_up.store(true, Ordering::Relaxed);
-        let address = &self.shared.settings.address;
-        let _ = timeout(CANCEL_MAX, address.cancel(&self.cancel)).await;
+        let _ = timeout(CANCEL_MAX, self.server.address.cancel(&self.cancel)).await;
         Err(error)
     }
 
-    /// Reports a long wait, each text once: after [`REPORT_AFTER`], with what blocks the statement if that is known
-    /// by then, else again when it is. Never returns.
+    /// The server didn't answer within the limit.
+    fn timed_out(&self, doing: &str, limit: Duration) -> Error {
+        let blockers = lock(&self.waits_for).take();
+        let blockers = blockers.map_or_else(String::new, |text| format!(", waiting for {text}"));
+        let message = format!("{doing}: no answer within {} s{blockers}", limit.as_secs());
+        Error::new(ErrorKind::NoAnswer, message).with_hint(
+            "--statement-timeout SECONDS waits longer; the next sync continues after this one",
+        )
+    }
+
+    /// Reports a long wait after [`REPORT_AFTER`], with the sessions that block the statement if
+    /// they are known by then, else again when they are. Never returns.
     async fn report(&self, doing: &'static str) {
         let report_at = Instant::now() + REPORT_AFTER;
         sleep(LOOK_AFTER).await;
         let mut look = pin!(timeout(LOOK_MAX, self.blockers()));
         let mut found = timeout_at(report_at, &mut look).await;
         if found.is_err() {
-            self.shared.warn_once(&no_answer(doing));
+            self.server.warn_once(self.signals, &no_answer(doing));
             found = Ok(look.await);
         } else {
             sleep_until(report_at).await;
@@ -251,14 +307,14 @@ impl<'a> Link<'a> {
             None => no_answer(doing),
         };
         *lock(&self.waits_for) = blockers;
-        self.shared.warn_once(&text);
+        self.server.warn_once(self.signals, &text);
         std::future::pending::<()>().await;
     }
 
-    /// The sessions that block this program's, asked over another connection. `None` where there are none, or none can be
-    /// seen.
+    /// The sessions that block this program's sessions, read over another connection. `None` if
+    /// there are none, or the user may not see them.
     async fn blockers(&self) -> Option<String> {
-        let client = self.shared.settings.address.connect().await.ok()?;
+        let client = self.server.address.connect().await.ok()?;
         let rows = client.query_typed(BLOCKERS, &[]).await.ok()?;
         let described: Vec<_> = rows.iter().map(describe_blocker).collect();
         (!described.is_empty()).then(|| described.join(", "))
@@ -294,32 +350,10 @@ fn no_answer(doing: &str) -> String {
     )
 }
 
-/// Reports that connecting takes long. Never returns.
-async fn report_connecting(shared: &Shared<'_>) {
-    sleep(REPORT_AFTER).await;
-    shared.warn_once(&no_answer("connecting"));
-    std::future::pending::<()>().await;
-}
-
-/// Waits for so long; for ever where there is no limit.
+/// Waits for `limit`; for ever if there is none.
 async fn elapsed(limit: Option<Duration>) {
     match limit {
         Some(limit) => sleep(limit).await,
         None => std::future::pending().await,
-    }
-}
-
-impl Shared<'_> {
-    /// Prints a warning, unless the run has printed it before.
-    fn warn_once(&self, text: &str) {
-        if lock(&self.waits).insert(text.to_owned()) {
-            self.observer.event(&Event::Warning(text));
-        }
-    }
-
-    /// Waits for Ctrl-C and then for `grace`, counted from when it was first seen.
-    async fn stopped(&self, grace: Duration) {
-        self.stop.wait().await;
-        sleep_until(*self.stopped_at.get_or_init(Instant::now) + grace).await;
     }
 }

@@ -1,14 +1,13 @@
 //! `--create-table`.
 
-use tokio_postgres::error::SqlState;
+use crate::sync::error::Error;
+use crate::sync::postgres::error::is_lost_race;
+use crate::sync::postgres::link::Link;
+use crate::sync::postgres::sql::{literal, quote};
 
-use super::quote;
-use crate::sync::errors::Error;
-use crate::sync::link::Link;
-
-/// Creates the table where it is missing, as a hypertable where the server has TimescaleDB. No error where it exists,
-/// nor when two do it at once.
-pub(in crate::sync) async fn create(link: &Link<'_>, name: &str) -> Result<(), Error> {
+/// Creates the table if it is missing; as a hypertable if the server has TimescaleDB. It isn't an
+/// error if the table exists, nor if two sessions create it at the same time.
+pub(in crate::sync::postgres) async fn create(link: &Link<'_>, name: &str) -> Result<(), Error> {
     let doing = "creating the table";
     let exists = "SELECT to_regclass($1) IS NOT NULL, \
                   (SELECT quote_ident(nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = extnamespace \
@@ -25,10 +24,10 @@ pub(in crate::sync) async fn create(link: &Link<'_>, name: &str) -> Result<(), E
     let table = table.join(".");
     let mut sql = format!("BEGIN; {}; ", ddl(&table, "IF NOT EXISTS "));
     if let Some(schema) = row.get::<_, Option<String>>(1) {
-        // The types are named, for newer versions have a second function of that name.
+        // With types, because newer versions have a second function of that name.
         sql.push_str(&format!(
             "SELECT {schema}.create_hypertable({}::regclass, 'timestamp'::name, if_not_exists => true); ",
-            super::literal(&table)
+            literal(&table)
         ));
     }
     sql.push_str("COMMIT");
@@ -37,25 +36,12 @@ pub(in crate::sync) async fn create(link: &Link<'_>, name: &str) -> Result<(), E
             return Ok(());
         };
         link.rollback().await;
-        // Two at once: IF NOT EXISTS looks before the other has committed. By then it has.
+        // IF NOT EXISTS doesn't see what another session hasn't committed yet. The next try does.
         if !is_lost_race(&error) {
             return Err(error);
         }
     }
     Ok(())
-}
-
-/// Whether `error` says that somebody else created the same thing at the same time.
-pub(in crate::sync) fn is_lost_race(error: &Error) -> bool {
-    let code = error
-        .database_source()
-        .and_then(tokio_postgres::Error::code);
-    code.is_some_and(|code| {
-        *code == SqlState::UNIQUE_VIOLATION
-            || *code == SqlState::DUPLICATE_TABLE
-            || *code == SqlState::DUPLICATE_OBJECT
-            || *code == SqlState::DUPLICATE_COLUMN
-    })
 }
 
 /// The statement that creates the table.

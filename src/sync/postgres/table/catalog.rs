@@ -1,18 +1,30 @@
-//! What the server's catalog says of the table.
+//! Finds the table and its columns in the server's catalog.
 
 use tokio_postgres::types::Type;
 
-use super::{
-    NUMBER_NAMES, NumberColumn, TICKER_NAMES, TIME_NAMES, Target, TargetError, TargetSpec, VOLUME,
-    create, quote,
-};
-use crate::sync::column::{ColumnClock, NumberType};
-use crate::sync::errors::Error;
-use crate::sync::link::Link;
+use super::create::ddl;
+use super::{BarTable, NumberColumn, TableSpec};
+use crate::sync::chunk::NUMBER_NAMES;
+use crate::sync::error::{Error, ErrorKind};
+use crate::sync::postgres::column::{ColumnClock, NumberType};
+use crate::sync::postgres::error::SEES_ALL_ROWS;
+use crate::sync::postgres::link::Link;
+use crate::sync::postgres::sql::quote;
 
-/// What reading the catalog is called in messages.
-const LOOKING: &str = "looking at the target table";
+/// The names that the ticker column may have, the preferred one first.
+const TICKER_NAMES: [&str; 2] = ["ticker", "symbol"];
+/// The same for the time column.
+const TIME_NAMES: [&str; 4] = ["timestamp", "ts", "time", "datetime"];
+/// The volume's index in [`NUMBER_NAMES`].
+const VOLUME: usize = 4;
 const NUMBER_TYPES: &str = "double precision, real, numeric, bigint or integer";
+/// What the queries are for, in messages.
+const READING: &str = "looking at the target table";
+
+/// The table can't take the bars.
+fn unusable(message: String) -> Error {
+    Error::new(ErrorKind::Table, message)
+}
 
 /// One column as the catalog has it.
 struct CatalogColumn {
@@ -26,34 +38,39 @@ struct CatalogColumn {
 }
 
 /// Finds the table, matches its columns and checks its key.
-pub(in crate::sync) async fn resolve(link: &Link<'_>, spec: &TargetSpec) -> Result<Target, Error> {
+pub(in crate::sync::postgres) async fn find(
+    link: &Link<'_>,
+    spec: &TableSpec<'_>,
+) -> Result<BarTable, Error> {
     let row = link
         .opt(
-            LOOKING,
+            READING,
             "SELECT c.oid::int8, coalesce(pg_relation_filenode(c.oid), 0)::int8, c.relkind::text, \
              quote_ident(n.nspname), quote_ident(n.nspname) || '.' || quote_ident(c.relname), \
              row_security_active(c.oid) \
-             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)",
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE c.oid = to_regclass($1)",
             &[(&spec.name, Type::TEXT)],
         )
         .await?
-        .ok_or_else(|| TargetError::Missing {
-            table: spec.name.clone(),
-            ddl: create::ddl(&spec.name, ""),
+        .ok_or_else(|| {
+            let hint = format!("--create-table creates it, or: {}", ddl(spec.name, ""));
+            unusable(format!("table {} does not exist", spec.name)).with_hint(hint)
         })?;
     let oid: i64 = row.get(0);
     let kind: String = row.get(2);
-    let table: String = row.get(4);
+    let name: String = row.get(4);
     if kind != "r" && kind != "p" {
-        return Err(TargetError::NotATable { table }.into());
+        return Err(unusable(format!("{name} is not a table")));
     }
     if row.get(5) {
-        return Err(TargetError::HiddenRows { table }.into());
+        let message = format!("row-level security of {name} hides rows from the user");
+        return Err(unusable(message).with_hint(SEES_ALL_ROWS));
     }
     let columns = columns(link, oid).await?;
     let keys = keys(link, oid).await?;
-    let matched = Matched::new(&table, &columns, &keys, spec)?;
-    Ok(Target {
+    let matched = Matched::new(&name, &columns, &keys, spec)?;
+    Ok(BarTable {
         schema: row.get(3),
         filenode: row.get(1),
         oid,
@@ -64,14 +81,14 @@ pub(in crate::sync) async fn resolve(link: &Link<'_>, spec: &TargetSpec) -> Resu
         numbers: matched.numbers,
         vwap: matched.vwap,
         trades: matched.trades,
-        table,
+        name,
     })
 }
 
 async fn columns(link: &Link<'_>, oid: i64) -> Result<Vec<CatalogColumn>, Error> {
     let rows = link
         .query(
-            LOOKING,
+            READING,
             "SELECT a.attname::text, coalesce(nullif(t.typbasetype, 0), a.atttypid)::int8, \
              CASE WHEN t.typbasetype <> 0 THEN t.typtypmod ELSE a.atttypmod END, \
              format_type(a.atttypid, a.atttypmod), \
@@ -95,11 +112,11 @@ async fn columns(link: &Link<'_>, oid: i64) -> Result<Vec<CatalogColumn>, Error>
         .collect())
 }
 
-/// The column numbers of each unique key that holds at once and for every row.
+/// The column numbers of each unique key that is checked immediately and for every row.
 async fn keys(link: &Link<'_>, oid: i64) -> Result<Vec<Vec<i16>>, Error> {
     let rows = link
         .query(
-            LOOKING,
+            READING,
             "SELECT indkey::text, indnkeyatts FROM pg_index WHERE indrelid = $1::int8::oid \
              AND indisunique AND indisvalid AND indimmediate AND indpred IS NULL AND indexprs IS NULL",
             &[(&oid, Type::INT8)],
@@ -137,14 +154,14 @@ impl<'a> Matched<'a> {
         table: &str,
         columns: &'a [CatalogColumn],
         keys: &[Vec<i16>],
-        spec: &TargetSpec,
-    ) -> Result<Self, TargetError> {
+        spec: &TableSpec<'_>,
+    ) -> Result<Self, Error> {
         let (ticker, time) = key_columns(table, columns, keys)?;
-        let wrong_type = |column: &CatalogColumn, wanted| TargetError::ColumnType {
-            table: table.to_owned(),
-            column: column.name.clone(),
-            column_type: column.sql_type.clone(),
-            wanted,
+        let wrong_type = |column: &CatalogColumn, wanted: &str| {
+            unusable(format!(
+                "column {} of {table} is {}; it has to be {wanted}",
+                column.name, column.sql_type
+            ))
         };
         let ticker_chars_max = match Type::from_oid(ticker.type_oid) {
             Some(Type::TEXT) => None,
@@ -159,7 +176,7 @@ impl<'a> Matched<'a> {
         let number = |column: &CatalogColumn, round| {
             let number_type = NumberType::from_catalog(column.type_oid, column.typmod)
                 .ok_or_else(|| wrong_type(column, NUMBER_TYPES))?;
-            Ok(NumberColumn {
+            Ok::<_, Error>(NumberColumn {
                 name: column.name.clone(),
                 number_type,
                 sql_type: column.sql_type.clone(),
@@ -168,16 +185,12 @@ impl<'a> Matched<'a> {
         };
         let required = |index: usize| {
             let name = NUMBER_NAMES[index];
-            let column = find(columns, name).ok_or_else(|| TargetError::NoColumn {
-                table: table.to_owned(),
-                role: name,
-                names: name.to_owned(),
-                ddl: format!("ALTER TABLE {table} ADD COLUMN {name} double precision"),
-            })?;
+            let column = named(columns, name)
+                .ok_or_else(|| no_column(table, name, name, name, "double precision"))?;
             number(column, index == VOLUME && spec.round_volume)
         };
         let optional = |name| {
-            find(columns, name)
+            named(columns, name)
                 .map(|column| number(column, false))
                 .transpose()
         };
@@ -200,46 +213,52 @@ impl<'a> Matched<'a> {
         Ok(matched)
     }
 
-    /// Every column that needs a value has to get one from every bar; vwap and trades may be missing from a bar.
-    fn check_values(&self, table: &str, columns: &[CatalogColumn]) -> Result<(), TargetError> {
+    /// Every column that needs a value must get one from every bar. A bar may lack vwap and trades.
+    fn check_values(&self, table: &str, columns: &[CatalogColumn]) -> Result<(), Error> {
         let always = |column: &CatalogColumn| {
             column.number == self.ticker.number
                 || column.number == self.time.number
                 || self.numbers.iter().any(|number| number.name == column.name)
         };
-        match columns
+        let column = columns
             .iter()
-            .find(|column| column.needs_value && !column.generated && !always(column))
-        {
-            None => Ok(()),
-            Some(column) => Err(TargetError::NoValue {
-                table: table.to_owned(),
-                column: column.name.clone(),
-            }),
-        }
+            .find(|column| column.needs_value && !column.generated && !always(column));
+        let Some(column) = column else {
+            return Ok(());
+        };
+        let message = format!(
+            "column {} of {table} is not null and has no default, and bars don't have a value for it",
+            column.name
+        );
+        Err(unusable(message).with_hint(format!(
+            "ALTER TABLE {table} ALTER COLUMN {} DROP NOT NULL; or give it a default",
+            quote(&column.name)
+        )))
     }
 }
 
-/// The ticker and time columns: of all pairs with fitting names, the first that is a key.
+/// The error of a column that is missing, with the DDL that adds it.
+fn no_column(table: &str, role: &str, names: &str, name: &str, sql_type: &str) -> Error {
+    unusable(format!(
+        "table {table} has no column for the {role}: {names}"
+    ))
+    .with_hint(format!("ALTER TABLE {table} ADD COLUMN {name} {sql_type}"))
+}
+
+/// The ticker and time columns: of all pairs with matching names, the first that is a key.
 fn key_columns<'a>(
     table: &str,
     columns: &'a [CatalogColumn],
     keys: &[Vec<i16>],
-) -> Result<(&'a CatalogColumn, &'a CatalogColumn), TargetError> {
+) -> Result<(&'a CatalogColumn, &'a CatalogColumn), Error> {
     let all = |names: &[&str]| -> Vec<&CatalogColumn> {
         names
             .iter()
-            .filter_map(|name| find(columns, name))
+            .filter_map(|name| named(columns, name))
             .collect()
     };
-    let missing = |role, names: &[&str], sql_type| TargetError::NoColumn {
-        table: table.to_owned(),
-        role,
-        names: names.join(" or "),
-        ddl: format!(
-            "ALTER TABLE {table} ADD COLUMN {} {sql_type}",
-            quote(names[0])
-        ),
+    let missing = |role, names: &[&str], sql_type| {
+        no_column(table, role, &names.join(" or "), &quote(names[0]), sql_type)
     };
     let (tickers, times) = (all(&TICKER_NAMES), all(&TIME_NAMES));
     let (Some(ticker), Some(time)) = (tickers.first(), times.first()) else {
@@ -258,20 +277,20 @@ fn key_columns<'a>(
             }
         }
     }
-    Err(TargetError::NoKey {
-        table: table.to_owned(),
-        ticker: ticker.name.clone(),
-        time: time.name.clone(),
-        ddl: format!(
-            "ALTER TABLE {table} ADD UNIQUE ({}, {})",
-            quote(&ticker.name),
-            quote(&time.name)
-        ),
-    })
+    let message = format!(
+        "table {table} has no unique key on exactly ({}, {})",
+        ticker.name, time.name
+    );
+    Err(unusable(message).with_hint(format!(
+        "ALTER TABLE {table} ADD UNIQUE ({}, {})",
+        quote(&ticker.name),
+        quote(&time.name)
+    )))
 }
 
-/// The column of that name: exactly, else in any case. Generated columns take no values.
-fn find<'a>(columns: &'a [CatalogColumn], name: &str) -> Option<&'a CatalogColumn> {
+/// The column with this name, else with this name in other case. Generated columns don't count:
+/// they can't be written.
+fn named<'a>(columns: &'a [CatalogColumn], name: &str) -> Option<&'a CatalogColumn> {
     let usable = || columns.iter().filter(|column| !column.generated);
     usable()
         .find(|column| column.name == name)

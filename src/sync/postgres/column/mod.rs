@@ -1,28 +1,21 @@
-//! The target's columns: how each type takes a value, and whether it holds one already.
+//! The table's columns: how each type stores a value, and whether it has it already.
 
 mod clock;
+mod misfit;
 mod numeric;
 
 use tokio_postgres::types::Type;
 
-pub use self::clock::{ColumnClock, Repeated};
 pub(super) use self::clock::{
-    get as get_time, literal as time_literal, put as put_time, text as time_text,
+    ColumnClock, Repeated, get as get_time, literal as time_literal, put as put_time,
+    text as time_text,
 };
-pub use self::numeric::Scale;
-
-/// Why a value cannot stand in a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Misfit {
-    /// Too large, or too small to be told from zero.
-    Overflow,
-    /// A fraction for an integer.
-    Fraction,
-}
+pub(super) use self::misfit::Misfit;
+use self::numeric::Scale;
 
 /// The type of a column of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NumberType {
+pub(super) enum NumberType {
     /// `double precision`.
     Float8,
     /// `real`.
@@ -36,9 +29,8 @@ pub enum NumberType {
 }
 
 impl NumberType {
-    /// The type of a catalog entry; `None` for one that is not supported.
-    #[must_use]
-    pub fn from_catalog(oid: u32, typmod: i32) -> Option<Self> {
+    /// The type with this oid in the server's catalog; `None` if it isn't supported.
+    pub(super) fn from_catalog(oid: u32, typmod: i32) -> Option<Self> {
         Some(match Type::from_oid(oid)? {
             Type::FLOAT8 => Self::Float8,
             Type::FLOAT4 => Self::Float4,
@@ -49,8 +41,8 @@ impl NumberType {
         })
     }
 
-    /// Appends `value` as a COPY field: length and bytes. `round` lets integers take fractions.
-    pub fn put(self, value: f64, round: bool, out: &mut Vec<u8>) -> Result<(), Misfit> {
+    /// Appends `value` as a COPY field: length and bytes. `round` rounds fractions for integers.
+    pub(super) fn put(self, value: f64, round: bool, out: &mut Vec<u8>) -> Result<(), Misfit> {
         match self {
             Self::Float8 => {
                 out.extend_from_slice(&8i32.to_be_bytes());
@@ -76,7 +68,7 @@ impl NumberType {
     }
 
     /// As [`put`](Self::put), for a whole number.
-    pub fn put_whole(self, value: i64, out: &mut Vec<u8>) -> Result<(), Misfit> {
+    pub(super) fn put_whole(self, value: i64, out: &mut Vec<u8>) -> Result<(), Misfit> {
         match self {
             Self::Int8 => {
                 out.extend_from_slice(&8i32.to_be_bytes());
@@ -87,33 +79,36 @@ impl NumberType {
         }
     }
 
-    /// Whether the column's bytes `held` are `value` as the column would hold it.
-    pub fn agrees(self, held: &[u8], value: f64, round: bool) -> Result<bool, Misfit> {
+    /// Whether the column's bytes `stored` are `value` as the column would store it.
+    pub(super) fn agrees(self, stored: &[u8], value: f64, round: bool) -> Result<bool, Misfit> {
         Ok(match self {
-            Self::Float8 => held
+            Self::Float8 => stored
                 .try_into()
                 .is_ok_and(|bytes| f64::from_be_bytes(bytes) == value),
             Self::Float4 => {
                 let ours = to_f32(value)?;
-                held.try_into()
+                stored
+                    .try_into()
                     .is_ok_and(|bytes| f32::from_be_bytes(bytes) == ours)
             }
-            Self::Numeric(scale) => numeric::agrees(held, value, scale)?,
+            Self::Numeric(scale) => numeric::agrees(stored, value, scale)?,
             Self::Int8 => {
                 let ours = to_i64(value, round)?;
-                held.try_into()
+                stored
+                    .try_into()
                     .is_ok_and(|bytes| i64::from_be_bytes(bytes) == ours)
             }
             Self::Int4 => {
                 let ours = to_i32(to_i64(value, round)?)?;
-                held.try_into()
+                stored
+                    .try_into()
                     .is_ok_and(|bytes| i32::from_be_bytes(bytes) == ours)
             }
         })
     }
 
-    /// The value as text that the server casts to the column's type without loss.
-    pub fn text(self, value: f64, round: bool) -> Result<String, Misfit> {
+    /// The value as text, which the server casts to the column's type without loss.
+    pub(super) fn text(self, value: f64, round: bool) -> Result<String, Misfit> {
         Ok(match self {
             Self::Float8 => value.to_string(),
             Self::Float4 => to_f32(value)?.to_string(),
@@ -123,10 +118,9 @@ impl NumberType {
         })
     }
 
-    /// SQL for the bytes of `expression` that a checksum is made of: equal values give equal bytes, whatever their
-    /// sign of zero or trailing zeros.
-    #[must_use]
-    pub fn canonical_sql(self, expression: &str) -> String {
+    /// SQL for the bytes of `expression` that go into a checksum. Equal values have equal bytes:
+    /// the sign of zero and trailing zeros don't count.
+    pub(super) fn canonical_sql(self, expression: &str) -> String {
         match self {
             Self::Float8 => format!("float8send({expression} + 0::float8)"),
             Self::Float4 => format!("float4send({expression} + 0::float4)"),
@@ -136,8 +130,14 @@ impl NumberType {
         }
     }
 
-    /// Appends the bytes that [`canonical_sql`](Self::canonical_sql) gives on the server for `value`.
-    pub fn put_canonical(self, value: f64, round: bool, out: &mut Vec<u8>) -> Result<(), Misfit> {
+    /// Appends the bytes that the server computes for `value` by
+    /// [`canonical_sql`](Self::canonical_sql).
+    pub(super) fn put_canonical(
+        self,
+        value: f64,
+        round: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Misfit> {
         let start = out.len();
         self.put(value + 0.0, round, out)?;
         out.drain(start..start + 4);
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn integers_refuse_fractions_unless_told_to_round() {
+    fn integers_refuse_fractions_unless_they_are_rounded() {
         let mut out = Vec::new();
         assert_eq!(
             NumberType::Int8.put(1.5, false, &mut out),

@@ -1,7 +1,7 @@
-//! The servers of an address, tried one after the other, each in its own time.
+//! The servers of an address, tried one after the other, each with its own time limit.
 //!
-//! The client library's limit covers a TCP connection alone: a server that accepts and then says nothing would keep the
-//! others from being tried.
+//! The client library's limit covers only the TCP connection: without this, a server that accepts
+//! the connection and stays silent would keep the others from being tried.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -10,24 +10,25 @@ use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tokio_postgres::config::{self, Host};
-use tokio_postgres::{CancelToken, Client, Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::{AddressError, ConnectError};
-use super::{Address, SslMode, passfile};
+use super::passfile;
+use super::tls::SslMode;
 
-/// Where servers put their sockets.
+/// Folders where servers create their sockets.
 const SOCKET_DIRS: [&str; 3] = ["/var/run/postgresql", "/run/postgresql", "/tmp"];
 const PORT_DEFAULT: u16 = 5432;
 
-/// Hosts as they were written: lists with commas.
+/// Hosts as the user wrote them: lists with commas.
 pub(super) struct Hosts<'a> {
     pub host: Option<&'a str>,
     pub hostaddr: Option<&'a str>,
     pub port: Option<&'a str>,
 }
 
-/// Who logs in, and where the password is.
+/// The user, the database, and the password or the file that has it.
 pub(super) struct Login<'a> {
     pub user: Option<&'a str>,
     pub dbname: Option<&'a str>,
@@ -38,12 +39,12 @@ pub(super) struct Login<'a> {
 /// One server.
 #[derive(Clone)]
 pub(super) struct Server {
-    /// Host and port as they are shown: without a port where none was given.
+    /// Host and port for messages; without a port if the user named none.
     pub name: String,
     config: Config,
 }
 
-/// The servers that `hosts` means, each with the settings of `common`.
+/// The servers of `hosts`, each with the settings of `common`.
 pub(super) fn servers(
     common: &Config,
     hosts: &Hosts<'_>,
@@ -106,7 +107,7 @@ pub(super) fn servers(
     Ok(servers)
 }
 
-/// The folder of a server's socket on this machine, else this machine by TCP.
+/// The folder of a server's socket on this machine, or this machine by TCP if there is none.
 fn default_host(port: u16) -> &'static str {
     SOCKET_DIRS
         .into_iter()
@@ -114,8 +115,8 @@ fn default_host(port: u16) -> &'static str {
         .unwrap_or("localhost")
 }
 
-/// Whether this is a socket's folder, an IPv6 address, or a name without a character that no host's
-/// name has: those show that a password was taken for a host.
+/// Whether this is a socket's folder, an IPv6 address, or a name of characters that host names have.
+/// Other characters mean that a part of a password was read as a host.
 pub(super) fn is_host(text: &str) -> bool {
     let in_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
     let address = text.split('%').next().unwrap_or(text);
@@ -125,12 +126,12 @@ pub(super) fn is_host(text: &str) -> bool {
 }
 
 impl Server {
-    /// Whether it is reached by a socket of this machine.
+    /// Whether it is reached through a socket of this machine.
     pub(super) fn is_socket(&self) -> bool {
         !matches!(self.config.get_hosts(), [Host::Tcp(_)])
     }
 
-    /// Sets how its connections are protected. As libpq does: a socket of this machine needs no TLS.
+    /// Sets how its connections are protected. As in libpq, a socket of this machine needs no TLS.
     pub(super) fn set_tls(&mut self, mode: SslMode) {
         self.config.ssl_mode(match mode {
             _ if self.is_socket() => config::SslMode::Disable,
@@ -140,15 +141,15 @@ impl Server {
         });
     }
 
-    /// What the client library is told.
+    /// The configuration for the client library.
     #[cfg(test)]
     pub(super) fn config(&self) -> &Config {
         &self.config
     }
 
-    /// A connection to the first of its addresses that lets one in within `limit`. Its background task ends with the
-    /// client.
-    async fn connect(
+    /// A connection to the first of its addresses that accepts one within `limit`. Its background
+    /// task ends with the client.
+    pub(super) async fn connect(
         &self,
         connector: &MakeRustlsConnect,
         limit: Duration,
@@ -173,11 +174,11 @@ impl Server {
         }
         Err(last.unwrap_or_else(|| ConnectError::Unresolved {
             label: label.to_owned(),
-            why: "no address belongs to it".to_owned(),
+            why: "it has no address".to_owned(),
         }))
     }
 
-    /// The addresses of its name; `None` for one that needs no look-up.
+    /// The addresses of its name; `None` for a server that needs no look-up.
     async fn addresses(
         &self,
         limit: Duration,
@@ -218,39 +219,4 @@ async fn connect(
     let (client, connection) = config.connect(connector.clone()).await?;
     tokio::spawn(connection);
     Ok(client)
-}
-
-impl Address {
-    /// A connection to the first server that lets one in. Each has its own time, TLS and password included.
-    pub async fn connect(&self) -> Result<Client, ConnectError> {
-        if let [server] = self.servers.as_slice() {
-            return server
-                .connect(&self.connector, self.timeout, &self.label)
-                .await;
-        }
-        let mut each = Vec::new();
-        for server in &self.servers {
-            let connected = server.connect(&self.connector, self.timeout, &server.name);
-            match connected.await {
-                Ok(client) => return Ok(client),
-                Err(error) => each.push(error),
-            }
-        }
-        Err(ConnectError::None {
-            label: self.label.clone(),
-            each,
-        })
-    }
-
-    /// Asks the server to cancel the statement that is under way on a connection.
-    pub(in crate::sync) async fn cancel(
-        &self,
-        token: &CancelToken,
-    ) -> Result<(), tokio_postgres::Error> {
-        if self.tls.mode == SslMode::Disable {
-            token.cancel_query(NoTls).await
-        } else {
-            token.cancel_query(self.connector.clone()).await
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! TLS by rustls, with libpq's modes.
+//! TLS with libpq's modes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use rustls::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::AddressError;
+use super::error::AddressError;
 
-/// How far the connection is protected, in libpq's words.
+/// How the connection is protected, by libpq's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SslMode {
-    /// Never by TLS.
+    /// Without TLS.
     Disable,
-    /// By TLS where the server offers it; anyone could be the server.
+    /// With TLS if the server offers it. The certificate isn't checked.
     Prefer,
-    /// By TLS or not at all; anyone could be the server, unless `sslrootcert` is given.
+    /// With TLS. The certificate is checked only if `sslrootcert` is set.
     Require,
-    /// The certificate's chain must end at a trusted root.
+    /// With TLS, and the certificate's chain must end at a trusted root.
     VerifyCa,
-    /// As before, and the certificate must name the host.
+    /// The same, and the certificate must name the host.
     VerifyFull,
 }
 
 impl SslMode {
-    /// The mode of `word`.
+    /// The mode with this name.
     pub(super) fn parse(word: &str) -> Result<Self, AddressError> {
         Ok(match word {
             "disable" => Self::Disable,
@@ -44,13 +44,13 @@ impl SslMode {
     }
 }
 
-/// What TLS is set up from.
+/// Settings for TLS.
 #[derive(Clone, Debug)]
 pub(super) struct TlsOptions {
     pub mode: SslMode,
-    /// Trusted roots; the system's where there is no file.
+    /// The file of trusted roots; the system's by default.
     pub root_cert: Option<PathBuf>,
-    /// A certificate and its key, for servers that ask for one.
+    /// A certificate and its key, for servers that require one.
     pub client_cert: Option<(PathBuf, PathBuf)>,
 }
 
@@ -84,7 +84,7 @@ impl TlsOptions {
         &self,
         provider: Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ServerCertVerifier>, AddressError> {
-        // As libpq does: whoever names a root certificate wants it checked.
+        // As in libpq: with a root certificate, the server's certificate is checked.
         let checked = match self.mode {
             SslMode::VerifyCa | SslMode::VerifyFull => true,
             SslMode::Require => self.root_cert.is_some(),
@@ -133,7 +133,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AddressErro
         })
 }
 
-/// Checks less than rustls would: the chain without the host's name, or nothing but the handshake's signature.
+/// Checks less than rustls does: the chain without the host's name, or only the signature of the
+/// handshake.
 #[derive(Debug)]
 struct Lenient {
     inner: Option<Arc<WebPkiServerVerifier>>,
@@ -152,7 +153,7 @@ impl ServerCertVerifier for Lenient {
         let Some(inner) = &self.inner else {
             return Ok(ServerCertVerified::assertion());
         };
-        // The name is the last thing that is checked: a wrong one means that the chain was good.
+        // The name is checked last: if it is wrong, the chain was right.
         match inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

@@ -1,17 +1,18 @@
-//! Postgres's `numeric` on the wire: from a double, rounded as a column of a precision and a scale holds it.
+//! Postgres's `numeric` on the wire, made from a double and rounded to a column's scale.
 //!
-//! A double stands for its shortest decimal that reads back the same: 0.1 is 0.1, not the 55 digits behind it. That is
-//! what a person, a CSV dump and Python's `Decimal(str(x))` mean, so rows written by others compare equal.
+//! A double means the shortest decimal that reads back as the same double: 0.1 is 0.1, not its 55
+//! binary digits. CSV files and Python's `Decimal(str(x))` mean the same, so rows that other
+//! programs wrote compare equal.
 
-use super::Misfit;
+use super::misfit::Misfit;
 
 /// Precision and scale of a `numeric(p, s)` column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scale {
+pub(in crate::sync::postgres) struct Scale {
     /// Digits in all.
-    pub precision: u16,
-    /// Digits after the point; negative ones round before it.
-    pub scale: i16,
+    precision: u16,
+    /// Digits after the point; a negative number rounds before it.
+    scale: i16,
 }
 
 impl Scale {
@@ -29,7 +30,7 @@ const SIGN_NEGATIVE: u16 = 0x4000;
 /// 17 significant digits spread over at most six groups of four.
 const GROUPS_MAX: usize = 8;
 
-/// A finite decimal as Postgres sends it: groups of four digits without zero groups at either end.
+/// A finite decimal as Postgres sends it: groups of four digits, without zero groups at either end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 struct Decimal {
     groups: [u16; GROUPS_MAX],
@@ -55,11 +56,12 @@ pub(super) fn put(value: f64, scale: Option<Scale>, out: &mut Vec<u8>) -> Result
     Ok(())
 }
 
-/// Whether the number that the column holds is `value` as the column would hold it. Trailing zeros do not count.
-pub(super) fn agrees(held: &[u8], value: f64, scale: Option<Scale>) -> Result<bool, Misfit> {
+/// Whether the column's number is `value` as the column would store it. Trailing zeros don't count.
+pub(super) fn agrees(stored: &[u8], value: f64, scale: Option<Scale>) -> Result<bool, Misfit> {
     let decimal = convert(value, scale)?;
     let word = |index: usize| {
-        held.get(2 * index..2 * index + 2)
+        stored
+            .get(2 * index..2 * index + 2)
             .map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
     };
     let (Some(len), Some(weight), Some(sign)) = (word(0), word(1), word(2)) else {
@@ -73,14 +75,14 @@ pub(super) fn agrees(held: &[u8], value: f64, scale: Option<Scale>) -> Result<bo
     Ok(sign_agrees
         && usize::from(len) == ours.len()
         && weight == decimal.weight as u16
-        && held.len() == 8 + 2 * ours.len()
+        && stored.len() == 8 + 2 * ours.len()
         && ours
             .iter()
             .enumerate()
             .all(|(index, group)| word(4 + index) == Some(*group)))
 }
 
-/// The text that Postgres would show, for values sent as text.
+/// The number as text, for values that are sent as text.
 pub(super) fn text(value: f64, scale: Option<Scale>) -> Result<String, Misfit> {
     let decimal = convert(value, scale)?;
     if decimal.len == 0 {
@@ -94,14 +96,15 @@ pub(super) fn text(value: f64, scale: Option<Scale>) -> Result<String, Misfit> {
     Ok(text)
 }
 
-/// Sets the scale of a number on the wire to what its digits need, as the server's `trim_scale` does.
+/// Sets the scale of a number on the wire to what its digits need, as the server's `trim_scale`
+/// does.
 pub(super) fn trim_scale(number: &mut [u8]) {
     let word = |index: usize| i16::from_be_bytes([number[2 * index], number[2 * index + 1]]);
     let (len, weight) = (word(0), word(1));
     let mut scale = 0;
     if len > 0 {
         let mut last = word(4 + len as usize - 1);
-        // Digits after the point up to the end of the last group, less its zeros.
+        // Digits after the point up to the end of the last group, without its trailing zeros.
         let mut digits = 4 * (i32::from(len) - 1 - i32::from(weight));
         while digits > 0 && last % 10 == 0 {
             last /= 10;
@@ -155,8 +158,8 @@ fn convert(value: f64, scale: Option<Scale>) -> Result<Decimal, Misfit> {
     Ok(decimal)
 }
 
-/// The digits of |value| without zeros at either end, how many there are, and where the point stands:
-/// 0.`digits` x 10^`point`.
+/// The digits of |value| without zeros at either end, their number, and the position of the point:
+/// |value| is 0.`digits` x 10^`point`.
 fn shortest_digits(value: f64) -> ([u8; 20], usize, i32) {
     use std::io::Write;
     let mut text = [0u8; 32];
@@ -193,7 +196,7 @@ fn shortest_digits(value: f64) -> ([u8; 20], usize, i32) {
     (digits, len, point)
 }
 
-/// Rounds to `scale` digits after the point, halves away from zero as Postgres does.
+/// Rounds to `scale` digits after the point; halves away from zero, as Postgres does.
 fn round(digits: &mut [u8; 20], len: &mut usize, point: &mut i32, scale: i32) {
     let keep = *point + scale;
     if keep >= *len as i32 {
@@ -209,7 +212,7 @@ fn round(digits: &mut [u8; 20], len: &mut usize, point: &mut i32, scale: i32) {
     if up {
         loop {
             if *len == 0 {
-                // 0.99 became 1.0: one digit more, before all others.
+                // 0.99 rounds to 1.0, which has one more digit before the others.
                 digits[0] = 1;
                 *len = 1;
                 *point += 1;

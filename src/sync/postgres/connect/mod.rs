@@ -1,7 +1,8 @@
-//! Reaching the server: what an address means, and one connection to it.
+//! Reads addresses of databases, and connects to them.
 //!
-//! An address comes from a URL or a `key=value` string, and what it leaves open from libpq's variables. **Nothing here
-//! ever puts a password into a message**: whatever is shown is put together from host, port, user and database.
+//! An address comes from a URL or a `key=value` string, and what it doesn't say from libpq's
+//! variables. **No message here has a password in it**: messages are made of host, port, user and
+//! database.
 
 mod error;
 mod hosts;
@@ -12,7 +13,7 @@ mod tls;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio_postgres::Config;
+use tokio_postgres::{CancelToken, Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use self::error::{AddressError, ConnectError};
@@ -22,12 +23,12 @@ pub use self::tls::SslMode;
 use self::tls::TlsOptions;
 use crate::secret::SecretUrl;
 
-/// How long reaching the server may take where the address does not say.
+/// How long connecting may take if the address doesn't say.
 const CONNECT_SECONDS_DEFAULT: u64 = 10;
-/// After so long without an answer from the machine at the other end, sent data counts as lost.
+/// Sent data counts as lost after this time without an answer from the other machine.
 const TCP_USER_TIMEOUT_SECONDS: u64 = 60;
 
-/// Where to connect to, and how: everything but the connection.
+/// Where and how to connect.
 #[derive(Clone)]
 pub struct Address {
     servers: Vec<Server>,
@@ -44,8 +45,8 @@ impl std::fmt::Debug for Address {
 }
 
 impl Address {
-    /// The address of `url`, if there is one, with the gaps filled from libpq's variables (`PGHOST`, `PGPASSWORD`, …),
-    /// which `variable` looks up.
+    /// The address of `url`, if there is one. What it doesn't say comes from libpq's variables
+    /// (`PGHOST`, `PGPASSWORD`, …), which `variable` looks up.
     pub fn resolve(
         url: Option<&SecretUrl>,
         variable: &dyn Fn(&str) -> Option<String>,
@@ -79,7 +80,7 @@ impl Address {
         }
         let dbname = get("dbname").or(user);
         if dbname.is_some_and(|name| name.contains("://") || name.contains("password=")) {
-            // An address in the place of a name: the server would repeat it in its errors.
+            // An address instead of a name: the server would repeat it in its errors.
             return Err(AddressError::Value("dbname"));
         }
         if let Some(dbname) = dbname {
@@ -153,7 +154,7 @@ impl Address {
         })
     }
 
-    /// Where it leads, without a password: `postgresql://me@db:5432/bars`.
+    /// The address without a password, for messages: `postgresql://me@db:5432/bars`.
     #[must_use]
     pub fn label(&self) -> &str {
         &self.label
@@ -163,6 +164,40 @@ impl Address {
     #[must_use]
     pub fn ssl_mode(&self) -> SslMode {
         self.tls.mode
+    }
+
+    /// A connection to the first server that accepts one. Each has its own time limit, which
+    /// includes TLS and the password.
+    pub async fn connect(&self) -> Result<Client, ConnectError> {
+        if let [server] = self.servers.as_slice() {
+            return server
+                .connect(&self.connector, self.timeout, &self.label)
+                .await;
+        }
+        let mut each = Vec::new();
+        for server in &self.servers {
+            let connected = server.connect(&self.connector, self.timeout, &server.name);
+            match connected.await {
+                Ok(client) => return Ok(client),
+                Err(error) => each.push(error),
+            }
+        }
+        Err(ConnectError::None {
+            label: self.label.clone(),
+            each,
+        })
+    }
+
+    /// Requests that the server cancel the current statement of a connection.
+    pub(in crate::sync::postgres) async fn cancel(
+        &self,
+        token: &CancelToken,
+    ) -> Result<(), tokio_postgres::Error> {
+        if self.tls.mode == SslMode::Disable {
+            token.cancel_query(NoTls).await
+        } else {
+            token.cancel_query(self.connector.clone()).await
+        }
     }
 }
 
@@ -184,7 +219,7 @@ fn fill_from_variables(settings: &mut Settings, variable: &dyn Fn(&str) -> Optio
         ("PGCONNECT_TIMEOUT", "connect_timeout"),
     ];
     for (name, key) in VARIABLES {
-        // A host that was named is not to be sought at the variable's address.
+        // The variable's address isn't that of a host that the user named.
         if settings.contains_key(key) || (key == "hostaddr" && settings.contains_key("host")) {
             continue;
         }
@@ -215,7 +250,7 @@ fn tls_options<'a>(
     let mut mode = mode.unwrap_or(SslMode::Prefer);
     let all_sockets = servers.iter().all(Server::is_socket);
     if all_sockets {
-        // As libpq does: a socket of this machine needs no TLS, and servers offer none there.
+        // As in libpq: a socket of this machine needs no TLS, and servers don't offer it there.
         mode = SslMode::Disable;
     }
     Ok(TlsOptions {
@@ -268,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_for_a_host_or_a_database_is_not_shown() {
+    fn a_password_that_was_read_as_a_host_or_database_is_not_shown() {
         for (url, variables) in [
             (Some("postgres://me:47?hunter2@db/bars"), &[][..]),
             (Some("host=me:hunter2@db"), &[]),
@@ -334,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_fill_what_a_url_leaves_open() {
+    fn variables_add_what_a_url_does_not_say() {
         let address = resolve(
             Some("postgres:///bars"),
             &[("PGHOST", "/run/pg"), ("PGPORT", "5500"), ("PGUSER", "me")],
@@ -352,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_name_there_is_no_address() {
+    fn an_address_needs_a_host_a_database_or_a_user() {
         assert!(matches!(
             resolve(None, &[("USER", "me")]),
             Err(AddressError::Unnamed)

@@ -1,9 +1,9 @@
-//! Password files: `host:port:database:user:password`, a line each.
+//! Password files, with lines `host:port:database:user:password`.
 
 use std::fs;
 use std::path::Path;
 
-/// The password that the file gives for a connection. A file that is missing, or that others may read, gives none.
+/// The password for a connection. A file that is missing, or that other users may read, is ignored.
 pub(super) fn password(
     path: &Path,
     host: &str,
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_line_that_fits_gives_the_password() {
+    fn the_first_matching_line_has_the_password() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pgpass");
         fs::write(

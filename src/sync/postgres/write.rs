@@ -1,0 +1,234 @@
+//! The rows of a chunk into the table: by COPY, or around the rows that it has already.
+
+use std::io::Cursor;
+use std::pin::pin;
+
+use futures_util::SinkExt;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::checksum;
+use super::column::time_text;
+use super::compare::{RowState, compare};
+use super::copy::Writer;
+use super::job::Job;
+use super::link::Link;
+use super::sql::quote;
+use super::table::NumberColumn;
+use crate::model::OnConflict;
+use crate::sync::error::{Error, ErrorKind};
+use crate::sync::settings::DeliveryCheck;
+use crate::sync::target::Tally;
+
+/// Bytes that are collected before they are passed to the connection.
+const COPY_BUFFER_BYTES: usize = 128 * 1024;
+
+/// Writes the rows of a chunk and checks that they arrived.
+///
+/// `occupied` says that the table has rows in the chunk's time range. `via_temp_table` inserts
+/// around rows that other writers add meanwhile.
+pub(super) async fn write(
+    link: &Link<'_>,
+    job: &Job<'_>,
+    occupied: bool,
+    via_temp_table: bool,
+) -> Result<Tally, Error> {
+    let all: Vec<usize> = (0..job.chunk().len()).collect();
+    if all.is_empty() {
+        return Ok(Tally::default());
+    }
+    if !occupied && !via_temp_table {
+        let inserted = copy(link, job, &all, &job.table.bars.name).await?;
+        check_sum(link, job, &all, true).await?;
+        return Ok(Tally {
+            inserted,
+            ..Tally::default()
+        });
+    }
+    let mut compared = compare(link, job).await?;
+    compared.check(job)?;
+    let mut inserted = compared.rows(RowState::New);
+    if via_temp_table {
+        let new = inserted;
+        inserted = insert_around(link, job, &new).await?;
+        if inserted.len() < new.len() {
+            // Another writer inserted some of them first: compare with its values.
+            compared = compare(link, job).await?;
+            compared.set_new(&inserted);
+            compared.check(job)?;
+        }
+    } else if !inserted.is_empty() {
+        copy(link, job, &inserted, &job.table.bars.name).await?;
+    }
+    let restated = compared.rows(RowState::Restated);
+    let mut tally = Tally {
+        inserted: inserted.len() as u64,
+        identical: compared.rows(RowState::Identical).len() as u64,
+        ..Tally::default()
+    };
+    if job.write.on_conflict == OnConflict::Update && !restated.is_empty() {
+        update(link, job, &restated).await?;
+        tally.updated = restated.len() as u64;
+    } else {
+        tally.restated = restated.len() as u64;
+    }
+    let skips = job.write.on_conflict == OnConflict::Ignore;
+    let summed: Vec<usize> = all
+        .into_iter()
+        .filter(|&row| !(skips && compared.state(row) == RowState::Restated))
+        .collect();
+    check_sum(link, job, &summed, false).await?;
+    Ok(tally)
+}
+
+async fn check_sum(
+    link: &Link<'_>,
+    job: &Job<'_>,
+    rows: &[usize],
+    alone: bool,
+) -> Result<(), Error> {
+    match job.write.check {
+        DeliveryCheck::Checksum => checksum::compare(link, job, rows, alone).await,
+        DeliveryCheck::Counts | DeliveryCheck::None => Ok(()),
+    }
+}
+
+/// Compares the number of rows that the server took with the number that was sent.
+fn check_count(job: &Job<'_>, rows: &[usize], took: u64) -> Result<(), Error> {
+    if took == rows.len() as u64 || job.write.check == DeliveryCheck::None {
+        return Ok(());
+    }
+    Err(job.undelivered(rows[0], rows.len(), took))
+}
+
+/// Copies rows of the chunk into `table`. Returns how many the server took.
+async fn copy(link: &Link<'_>, job: &Job<'_>, rows: &[usize], table: &str) -> Result<u64, Error> {
+    let sql = format!(
+        "COPY {table} ({}) FROM STDIN (FORMAT binary)",
+        job.table.bars.written_columns()
+    );
+    let doing = "copying rows in";
+    let client = link.client();
+    // The client library has no COPY without a statement name. This one is prepared inside the
+    // transaction, so on the server that the transaction is on, and if the name is taken there, that
+    // is an error: it can't mean another statement. It is dropped before the transaction ends.
+    let statement = link.wait(doing, client.prepare(&sql)).await?;
+    let sink = client.copy_in::<_, Cursor<Vec<u8>>>(&statement);
+    let mut sink = pin!(link.wait(doing, sink).await?);
+    let writer = Writer::new(job);
+    let buffer = || Vec::with_capacity(COPY_BUFFER_BYTES + 512);
+    let mut bytes = buffer();
+    Writer::header(&mut bytes);
+    // Returns whether the server still takes rows. If it doesn't, `finish` returns its reason.
+    let mut feed = async |rows: Vec<u8>| match link.wait(doing, sink.feed(Cursor::new(rows))).await
+    {
+        Err(error) if error.kind() == ErrorKind::Database => Ok(false),
+        fed => fed.map(|()| true),
+    };
+    let mut takes_more = true;
+    for &row in rows {
+        // An error here drops the sink, which makes the server forget the COPY.
+        writer.row(row, &mut bytes)?;
+        if bytes.len() >= COPY_BUFFER_BYTES {
+            takes_more = feed(std::mem::replace(&mut bytes, buffer())).await?;
+            if !takes_more {
+                break;
+            }
+        }
+    }
+    if takes_more {
+        Writer::trailer(&mut bytes);
+        feed(bytes).await?;
+    }
+    let took = link.wait(doing, sink.as_mut().finish()).await?;
+    check_count(job, rows, took)?;
+    Ok(took)
+}
+
+/// Inserts rows through a temporary table, except those that another writer inserted first. Returns
+/// which ones were inserted.
+async fn insert_around(
+    link: &Link<'_>,
+    job: &Job<'_>,
+    rows: &[usize],
+) -> Result<Vec<usize>, Error> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let doing = "inserting through a temporary table";
+    let bars = &job.table.bars;
+    let (table, columns) = (&bars.name, bars.written_columns());
+    let create = format!(
+        "CREATE TEMPORARY TABLE backfill_chunk ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA"
+    );
+    link.batch(doing, &create).await?;
+    copy(link, job, rows, "pg_temp.backfill_chunk").await?;
+    let (ticker, time) = (quote(&bars.ticker), quote(&bars.time));
+    let sql = format!(
+        "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.backfill_chunk ORDER BY {time} \
+         ON CONFLICT ({ticker}, {time}) DO NOTHING RETURNING (extract(epoch FROM {time}) * 1000000)::int8"
+    );
+    let returned = link.query(doing, &sql, &[]).await?;
+    let mut times: Vec<i64> = returned.iter().map(|row| row.get(0)).collect();
+    times.sort_unstable();
+    let is_inserted = |row: &usize| times.binary_search(&job.times[*row]).is_ok();
+    Ok(rows.iter().copied().filter(is_inserted).collect())
+}
+
+/// Updates restated rows in place.
+async fn update(link: &Link<'_>, job: &Job<'_>, rows: &[usize]) -> Result<(), Error> {
+    let (bars, chunk) = (&job.table.bars, job.chunk());
+    let times = rows.iter().map(|&row| job.times[row]);
+    let mut values: Vec<Vec<Option<String>>> = vec![
+        times
+            .map(|micros| Some(time_text(micros, bars.clock)))
+            .collect(),
+    ];
+    let mut sets = Vec::new();
+    let mut add = |column: &NumberColumn, value: &dyn Fn(usize) -> Option<f64>| {
+        let text = |&row: &usize| {
+            let Some(value) = value(row) else {
+                return Ok(None);
+            };
+            let text = column.number_type.text(value, column.round);
+            text.map(Some)
+                .map_err(|misfit| job.misfit(column, row, value, misfit))
+        };
+        sets.push(format!(
+            "{} = u.c{}::{}",
+            quote(&column.name),
+            values.len(),
+            column.sql_type
+        ));
+        values.push(rows.iter().map(text).collect::<Result<_, Error>>()?);
+        Ok::<_, Error>(())
+    };
+    for (column, numbers) in bars.numbers.iter().zip(&chunk.numbers) {
+        add(column, &|row| Some(numbers[row]))?;
+    }
+    if let Some(column) = &bars.vwap {
+        add(column, &|row| chunk.vwap(row))?;
+    }
+    if let Some(column) = &bars.trades {
+        add(column, &|row| chunk.trades(row).map(|trades| trades as f64))?;
+    }
+    let names: Vec<String> = (0..values.len()).map(|i| format!("c{i}")).collect();
+    let arrays: Vec<String> = (1..=values.len()).map(|i| format!("${i}")).collect();
+    let sql = format!(
+        "UPDATE {} t SET {} FROM unnest({}) AS u({}) WHERE t.{} AND t.{} = u.c0::{}",
+        bars.name,
+        sets.join(", "),
+        arrays.join(", "),
+        names.join(", "),
+        bars.ticker_sql(job.ticker()),
+        quote(&bars.time),
+        bars.clock.sql_type()
+    );
+    let parameters: Vec<(&(dyn ToSql + Sync), Type)> = values
+        .iter()
+        .map(|column| (column as &(dyn ToSql + Sync), Type::TEXT_ARRAY))
+        .collect();
+    let took = link
+        .execute("updating restated rows", &sql, &parameters)
+        .await?;
+    check_count(job, rows, took)
+}
