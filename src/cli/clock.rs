@@ -1,9 +1,10 @@
-//! The time of day, which nothing else reads.
+//! The time of day. Nothing else reads the clock.
 
 use crate::model::Timestamp;
 
-/// What time it is. With the feature `crash-points`, where the environment says `BACKFILL_NOW=2025-02-05T15:30:00Z`, the
-/// clock stands at that instant: so a test can be in the middle of a session, and behind its end later.
+/// The time of day. With the feature `crash-points`, the variable `BACKFILL_NOW=2025-02-05T15:30:00Z`
+/// stops the clock at that instant, so that a test can be in the middle of a session, and later after
+/// its end.
 #[must_use]
 pub fn now() -> Timestamp {
     #[cfg(feature = "crash-points")]

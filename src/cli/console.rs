@@ -12,7 +12,7 @@ use super::terminal::Terminal;
 use crate::advice::Advice;
 use crate::report::{Event, Observer, UnitReport, UnitStatus, Wording};
 
-/// Prints what a run tells. Dropping it removes the progress bar.
+/// Prints the events of a run. Dropping it removes the progress bar.
 pub struct Console {
     wording: Wording,
     terminal: Arc<Terminal>,
@@ -93,10 +93,10 @@ impl Console {
         }
     }
 
-    /// A hint that helps many tickers is printed once.
+    /// A hint that applies to many tickers is printed once.
     fn hint(&self, hint: &Advice) {
-        let mut told = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.insert(hint.clone()) {
+        let mut printed = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
+        if printed.insert(hint.clone()) {
             tracing::warn!(target: HINT, "{hint}");
         }
     }
@@ -106,7 +106,7 @@ impl Observer for Console {
     fn event(&self, event: &Event<'_>) {
         match *event {
             Event::Planned { unit, total } => self.planned(unit, total),
-            Event::Started(name) => tracing::debug!("{name} begins"),
+            Event::Started(name) => tracing::debug!("{name} starts"),
             Event::Progress { done, bars } => self.progress(done, bars),
             Event::TickerDone(unit) | Event::FileDone(unit) => self.unit(unit),
             Event::Warning(text) => tracing::warn!("{text}"),

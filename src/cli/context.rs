@@ -1,4 +1,4 @@
-//! What every command gets: the global settings, the clock, the ways out.
+//! What every command gets: global options, clock, environment, outputs.
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
@@ -18,9 +18,9 @@ use crate::export::{Guard, OutputFile, OutputFolder};
 use crate::model::Timestamp;
 use crate::report::{ExitStatus, RunInfo, RunReport, Stop, Summary, Wording};
 
-/// Where bars are staged unless told otherwise.
+/// The default store.
 pub const STORE_DEFAULT: &str = "data/staging";
-/// Where the simulator's bars are staged unless told otherwise.
+/// The default store of the simulator's bars.
 pub const STORE_DEMO: &str = "data/demo";
 
 /// What every command gets.
@@ -55,7 +55,7 @@ pub enum Outcome {
 }
 
 impl Context {
-    /// `inputs` is what the command reads; no output may be one of them.
+    /// `inputs` are the files that the command reads; no output may be one of them.
     pub(super) fn new(
         globals: Globals,
         terminal: Arc<Terminal>,
@@ -88,7 +88,7 @@ impl Context {
         }
     }
 
-    /// The store's folder: `--store`, `BACKFILL_STORE`, or the default, which is another one for demo bars.
+    /// The store's folder: `--store`, `BACKFILL_STORE`, or the default, which depends on `demo`.
     #[must_use]
     pub fn store_dir(&self, demo: bool) -> PathBuf {
         let fallback = if demo { STORE_DEMO } else { STORE_DEFAULT };
@@ -108,30 +108,30 @@ impl Context {
         clock::now()
     }
 
-    /// When the program began.
+    /// When the program started.
     #[must_use]
     pub fn started_at(&self) -> Timestamp {
         self.info().started_at
     }
 
-    /// How long the program has been running.
+    /// The time since the program started.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// A variable of the environment, or of `.env`; an empty one is none.
+    /// A variable of the environment or of `.env`; `None` if it is empty.
     #[must_use]
     pub fn env(&self, name: &str) -> Option<String> {
         std::env::var(name).ok().filter(|value| !value.is_empty())
     }
 
-    /// Says what is known of the run by now, for its lines and its summary: kind, dates, dry run and so on.
+    /// Records what is known of the run, for its lines and its summary: kind, dates, dry run and so on.
     pub fn describe(&self, change: impl FnOnce(&mut RunInfo)) {
         change(&mut self.info.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// What is known of the run by now.
+    /// What is known of the run.
     #[must_use]
     pub fn info(&self) -> RunInfo {
         self.info
@@ -140,8 +140,8 @@ impl Context {
             .clone()
     }
 
-    /// The observer that prints the run's events. [`describe`](Self::describe) the run before; drop the observer when
-    /// the run ends, for the progress bar goes with it.
+    /// The observer that prints the run's events. [`describe`](Self::describe) the run first. Drop the
+    /// observer when the run ends: that removes the progress bar.
     #[must_use]
     pub fn observer(&self) -> Console {
         Console::new(self.wording(), Arc::clone(&self.terminal))
@@ -216,7 +216,8 @@ impl Context {
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The switch that Ctrl-C turns. Whoever asks for it takes on to look at it; before that Ctrl-C ends the program.
+    /// The switch that Ctrl-C turns. Until the first call, Ctrl-C ends the program; after it, the caller
+    /// must watch the switch and stop.
     #[must_use]
     pub fn stop(&self) -> Stop {
         self.stop
@@ -228,13 +229,13 @@ impl Context {
             .clone()
     }
 
-    /// The summary of a finished run as JSON. The first call sets the time at which the run ended.
+    /// The summary of a finished run as JSON. The first call sets the time of its end.
     #[must_use]
     pub fn summary_json(&self, report: &RunReport) -> String {
         self.summary_json_with(report, report.status())
     }
 
-    /// The summary of a run that is not over yet as JSON: as if it ended now.
+    /// The summary of a run as JSON, as if it ended now.
     #[must_use]
     pub fn summary_so_far(&self, report: &RunReport) -> String {
         Summary {

@@ -1,4 +1,4 @@
-//! What a user is told when something cannot be done: one line why, one line what could be done.
+//! The error that ends a command: one line for the reason, one for what the user can do.
 
 use std::error::Error;
 use std::fmt;
@@ -13,22 +13,22 @@ use crate::secret::without_passwords;
 pub struct CliError {
     /// How the command ends.
     pub status: ExitStatus,
-    /// Why, a lower-case fragment on one line.
+    /// The reason, a lower-case fragment on one line.
     pub message: String,
-    /// What could be done.
+    /// What the user can do.
     pub hint: Option<Advice>,
-    /// The chain of causes, outermost first, shown at DEBUG.
+    /// The causes, outermost first, shown at DEBUG.
     pub causes: Vec<String>,
 }
 
 impl CliError {
-    /// The command line is wrong: code 2.
+    /// The command line is wrong.
     #[must_use]
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(ExitStatus::Usage, message)
     }
 
-    /// The run cannot go on: code 1.
+    /// The command can't continue.
     #[must_use]
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(ExitStatus::Failed, message)
@@ -45,7 +45,7 @@ impl CliError {
         }
     }
 
-    /// An error of one of the modules: its message, then those of its causes that it does not repeat itself.
+    /// An error of a module: its message, then those of its causes that it doesn't repeat.
     #[must_use]
     pub fn of(status: ExitStatus, error: &(dyn Error + 'static)) -> Self {
         let words = |cause: &(dyn Error + 'static)| without_advice(&cause.to_string()).to_owned();
@@ -55,14 +55,14 @@ impl CliError {
         }
     }
 
-    /// The same error with what could be done about it.
+    /// The same error with a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Advice>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same error with a hint where there is one.
+    /// The same error with a hint if there is one.
     #[must_use]
     pub fn maybe_hint(mut self, hint: Option<impl Into<Advice>>) -> Self {
         self.hint = hint.map(Into::into).or(self.hint);
@@ -93,7 +93,7 @@ impl From<&CliError> for Fatal {
     }
 }
 
-/// Writing to standard output failed. (A reader who went away is told from this by the frame, and is no error.)
+/// Writing to standard output failed. (If its reader closed it, the error isn't reported: see `exit`.)
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         Self::failed(format!("standard output could not be written: {error}"))
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_once() {
+    fn causes_are_shown_once() {
         let error = CliError::of(ExitStatus::Failed, &Outer(Inner)).hint("chmod +r a.csv");
         assert_eq!(error.message, "a.csv could not be read: permission denied");
         assert_eq!(error.causes, ["permission denied"]);

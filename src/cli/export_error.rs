@@ -1,4 +1,4 @@
-//! Errors of the ways out, with what can be done about them.
+//! Errors of exports and outputs, with hints.
 
 use super::error::CliError;
 use crate::export::{BadOutput, Error};
@@ -10,7 +10,7 @@ impl From<Error> for CliError {
             Error::UnknownFormat { .. } => (ExitStatus::Usage, None),
             Error::Foreign { .. } => (
                 ExitStatus::Failed,
-                Some("export into another folder, or move the file away"),
+                Some("export to another folder, or move the file away"),
             ),
             Error::InsideExport { .. } => (
                 ExitStatus::Usage,
@@ -18,7 +18,7 @@ impl From<Error> for CliError {
             ),
             Error::Busy { .. } => (
                 ExitStatus::Failed,
-                Some("wait until it has ended, or export into another folder"),
+                Some("wait until it has ended, or export to another folder"),
             ),
             Error::Output(_) => (ExitStatus::Usage, None),
             Error::Interrupted => (ExitStatus::Interrupted, None),

@@ -1,4 +1,4 @@
-//! Ctrl-C: once stops a run cleanly, twice ends the program at once.
+//! Ctrl-C: the first stops a run cleanly, the second ends the program at once.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use super::system;
 use super::terminal::Terminal;
 use crate::report::{ExitStatus, Stop};
 
-/// Turns `stop` at the first SIGINT or SIGTERM and exits at the second.
+/// Turns `stop` at the first SIGINT or SIGTERM, and exits at the second.
 ///
-/// Returns when it listens. Where signals cannot be listened to, they keep their usual effect.
+/// Returns when it listens. If it can't listen, signals keep their usual effect.
 pub(super) fn listen(stop: Stop, terminal: Arc<Terminal>) {
     let (ready, listening) = std::sync::mpsc::channel::<()>();
     let listener = std::thread::Builder::new().name("signals".into());
@@ -28,17 +28,17 @@ pub(super) fn listen(stop: Stop, terminal: Arc<Terminal>) {
             drop(ready);
             signals.next().await;
             stop.set();
-            tracing::warn!("stopping: what is in flight finishes; Ctrl-C again ends at once");
+            tracing::warn!("stopping after the current work; Ctrl-C again ends at once");
             signals.next().await;
             terminal.clear();
             system::exit_now(ExitStatus::Interrupted);
         });
     });
-    // Ends with the sender: when it listens, or when that went wrong.
+    // Returns when the sender is dropped: the thread listens, or it failed.
     let _ = listening.recv();
 }
 
-/// Tokio panics where no handles are left for its pipe, its poll and their copies: so as many are tried first.
+/// Opens as many file handles as tokio needs, and closes them: tokio panics if there are too few.
 #[cfg(unix)]
 fn spare_handles() -> std::io::Result<()> {
     let (one, other) = std::os::unix::net::UnixStream::pair()?;

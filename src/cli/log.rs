@@ -1,12 +1,12 @@
 //! The log: `tracing` events of this program as lines on standard error.
 //!
-//! As text an INFO line stands bare, the others say what they are: `warning: …`, `error: …`, `debug: …`. As JSON each
-//! is one object a line. Only this program's own events are shown; those of libraries could hold a key.
+//! As text, lines other than INFO have a prefix: `warning: …`, `error: …`, `debug: …`. As JSON, each line
+//! is one object. Only this program's own events are shown, because those of libraries could hold a key.
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use chrono::{SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -15,12 +15,13 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
+use super::clock;
 use super::terminal::Terminal;
 use crate::secret::without_passwords;
 
-/// Lines printed as they are, whatever their level.
+/// The target of lines without a prefix, at any level.
 pub(super) const LINE: &str = "backfill::line";
-/// Lines that begin with `hint: `.
+/// The target of lines that begin with `hint: `.
 pub(super) const HINT: &str = "backfill::hint";
 
 /// How much is logged.
@@ -29,13 +30,13 @@ pub enum LogLevel {
     /// Each request, each batch, every error's chain of causes.
     #[value(name = "DEBUG")]
     Debug,
-    /// A line a ticker or file, and the Summary.
+    /// A line per ticker or file, and the Summary.
     #[value(name = "INFO")]
     Info,
-    /// Warnings and errors alone.
+    /// Warnings and errors only.
     #[value(name = "WARNING", alias = "WARN")]
     Warning,
-    /// Errors alone.
+    /// Errors only.
     #[value(name = "ERROR")]
     Error,
 }
@@ -51,7 +52,7 @@ impl From<LogLevel> for LevelFilter {
     }
 }
 
-/// How a line of the log looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// Plain lines
@@ -64,7 +65,7 @@ pub enum LogFormat {
 pub(super) fn start(level: LogLevel, format: LogFormat, terminal: Arc<Terminal>) {
     let filter = Targets::new().with_target("backfill", LevelFilter::from(level));
     let layer = Lines { format, terminal }.with_filter(filter);
-    // Fails only where a log was started before, and then that one goes on.
+    // Fails only if a log was started before; that one continues.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
 }
 
@@ -116,7 +117,9 @@ fn json(target: &str, level: Level, fields: Fields) -> String {
         Level::INFO => "INFO",
         _ => "DEBUG",
     };
-    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let now = clock::now()
+        .to_utc()
+        .to_rfc3339_opts(SecondsFormat::Millis, true);
     let mut object = Map::new();
     object.insert("timestamp".into(), now.into());
     object.insert("level".into(), level.into());
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn text_lines_say_what_they_are_but_for_information() {
+    fn text_lines_have_a_prefix_unless_they_are_information() {
         let of = |target, level| text(target, level, &fields("a\nb"));
         assert_eq!(of("backfill::store", Level::INFO), "a b rows=3 url=/x");
         assert_eq!(

@@ -1,10 +1,10 @@
-//! Standard error: lines, and progress bars that lines never tear.
+//! Standard error: lines, and progress bars that lines don't break.
 
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::{MultiProgress, ProgressBar};
 
-/// Standard error, with bars where it is a terminal and they are wanted.
+/// Standard error, with progress bars if it is a terminal and they are wanted.
 pub(super) struct Terminal {
     bars: Option<MultiProgress>,
 }
@@ -17,7 +17,7 @@ impl Terminal {
         }
     }
 
-    /// Prints one line. A standard error that is gone is no reason to stop.
+    /// Prints one line. An error is ignored: standard error may be closed.
     pub(super) fn line(&self, text: &str) {
         let print = || {
             let mut line = String::with_capacity(text.len() + 1);
@@ -31,12 +31,12 @@ impl Terminal {
         }
     }
 
-    /// Shows a bar, where bars are shown.
+    /// Shows a bar, if bars are shown.
     pub(super) fn add(&self, bar: ProgressBar) -> Option<ProgressBar> {
         self.bars.as_ref().map(|bars| bars.add(bar))
     }
 
-    /// Removes all bars, before the program ends at once.
+    /// Removes all bars. Call it before the program ends at once.
     pub(super) fn clear(&self) {
         if let Some(bars) = &self.bars {
             let _ = bars.clear();

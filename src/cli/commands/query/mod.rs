@@ -204,9 +204,9 @@ impl Session {
 
     /// Refuses a statement that does more than read, or that needs the catalog while it can't be read.
     fn check(&self, sql: &str) -> Result<(), CliError> {
-        let passed = readonly::check(&self.connection, sql).map_err(refused)?;
+        let allowed = readonly::check(&self.connection, sql).map_err(refused)?;
         if let Some(pid) = self.reader.is_lake_only() {
-            if passed
+            if allowed
                 .tables
                 .iter()
                 .any(|table| CATALOG_VIEWS.contains(&table.as_str()))

@@ -1,12 +1,13 @@
-//! Lets one reading statement through and nothing else.
+//! Allows a single statement that only reads.
 //!
-//! The connection itself refuses the network, and files outside the lake; but inside the lake's folder DuckDB would write
-//! as readily as it reads. So DuckDB's own parser is asked what a statement is before it runs.
+//! The connection refuses the network and files outside the lake, but inside the lake's folder DuckDB
+//! could write. So every statement goes through DuckDB's own parser before it runs.
 
 use duckdb::Connection;
 use serde_json::Value;
 
-/// Table functions that only read. Others can switch settings, write logs, or run SQL that nobody has looked at.
+/// Table functions that only read. Others can change settings, write logs, or run SQL that wasn't
+/// checked.
 const TABLE_FUNCTIONS: [&str; 10] = [
     "generate_series",
     "glob",
@@ -19,12 +20,12 @@ const TABLE_FUNCTIONS: [&str; 10] = [
     "summary",
     "unnest",
 ];
-/// Beginnings of the names of others.
+/// Prefixes of more of them.
 const TABLE_FUNCTION_PREFIXES: [&str; 3] = ["duckdb_", "pragma_", "parquet_"];
-/// And the JSON functions that only read.
+/// JSON functions that only read.
 const JSON_FUNCTIONS: [&str; 2] = ["json_each", "json_tree"];
 
-/// Why a statement is not run.
+/// Why a statement isn't allowed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("there is no SQL to run")]
@@ -41,15 +42,15 @@ pub(super) enum Refusal {
     Sql(String),
 }
 
-/// What a statement that may run reads.
+/// What an allowed statement reads.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Passed {
-    /// Names of the tables and views, lower case.
+pub(super) struct Allowed {
+    /// The names of its tables and views, in lower case.
     pub tables: Vec<String>,
 }
 
-/// Looks at a statement; runs nothing.
-pub(super) fn check(connection: &Connection, sql: &str) -> Result<Passed, Refusal> {
+/// Checks a statement without running it.
+pub(super) fn check(connection: &Connection, sql: &str) -> Result<Allowed, Refusal> {
     let failed = |error: duckdb::Error| Refusal::Sql(error.to_string());
     let json: String = connection
         .query_row(
@@ -76,12 +77,12 @@ pub(super) fn check(connection: &Connection, sql: &str) -> Result<Passed, Refusa
         1 => {}
         _ => return Err(Refusal::Several),
     }
-    let mut passed = Passed::default();
-    walk(&tree, &mut passed)?;
-    Ok(passed)
+    let mut allowed = Allowed::default();
+    walk(&tree, &mut allowed)?;
+    Ok(allowed)
 }
 
-/// The statement that an EXPLAIN explains, or the statement itself.
+/// The statement without EXPLAIN in front.
 fn explained(sql: &str) -> &str {
     let after = |text: &'static str, sql: &'_ str| -> Option<usize> {
         let head = sql.get(..text.len())?;
@@ -100,9 +101,9 @@ fn explained(sql: &str) -> &str {
     }
 }
 
-fn walk(node: &Value, passed: &mut Passed) -> Result<(), Refusal> {
+fn walk(node: &Value, allowed: &mut Allowed) -> Result<(), Refusal> {
     match node {
-        Value::Array(nodes) => nodes.iter().try_for_each(|node| walk(node, passed)),
+        Value::Array(nodes) => nodes.iter().try_for_each(|node| walk(node, allowed)),
         Value::Object(fields) => {
             match fields.get("type").and_then(Value::as_str) {
                 Some("TABLE_FUNCTION") => {
@@ -117,12 +118,12 @@ fn walk(node: &Value, passed: &mut Passed) -> Result<(), Refusal> {
                 }
                 Some("BASE_TABLE") => {
                     if let Some(name) = fields.get("table_name").and_then(Value::as_str) {
-                        passed.tables.push(name.to_ascii_lowercase());
+                        allowed.tables.push(name.to_ascii_lowercase());
                     }
                 }
                 _ => {}
             }
-            fields.values().try_for_each(|node| walk(node, passed))
+            fields.values().try_for_each(|node| walk(node, allowed))
         }
         _ => Ok(()),
     }
@@ -140,12 +141,12 @@ fn reads_only(function: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn checked(sql: &str) -> Result<Passed, Refusal> {
+    fn checked(sql: &str) -> Result<Allowed, Refusal> {
         check(&Connection::open_in_memory().unwrap(), sql)
     }
 
     #[test]
-    fn reading_statements_pass() {
+    fn reading_statements_are_allowed() {
         for sql in [
             "select count(*) from bars",
             "FROM bars LIMIT 1",
@@ -164,8 +165,8 @@ mod tests {
         ] {
             assert!(checked(sql).is_ok(), "{sql}: {:?}", checked(sql));
         }
-        let passed = checked("select * from Runs join bars on true").unwrap();
-        assert_eq!(passed.tables, ["runs", "bars"]);
+        let allowed = checked("select * from Runs join bars on true").unwrap();
+        assert_eq!(allowed.tables, ["runs", "bars"]);
     }
 
     #[test]
