@@ -3,10 +3,13 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::advice::Advice;
+use crate::advice::{Advice, Hint};
 use crate::causes;
+use crate::export::{self, BadOutput};
+use crate::model::{BadDate, BadTicker};
 use crate::report::{ExitStatus, Fatal};
 use crate::secret::without_passwords;
+use crate::store;
 
 /// An error that ends a command.
 #[derive(Debug)]
@@ -100,15 +103,53 @@ impl From<std::io::Error> for CliError {
     }
 }
 
-impl From<crate::model::BadDate> for CliError {
-    fn from(error: crate::model::BadDate) -> Self {
+impl From<BadDate> for CliError {
+    fn from(error: BadDate) -> Self {
         Self::of(ExitStatus::Usage, &error)
     }
 }
 
-impl From<crate::model::BadTicker> for CliError {
-    fn from(error: crate::model::BadTicker) -> Self {
+impl From<BadTicker> for CliError {
+    fn from(error: BadTicker) -> Self {
         Self::of(ExitStatus::Usage, &error)
+    }
+}
+
+impl From<store::Error> for CliError {
+    fn from(error: store::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&store::Error> for CliError {
+    fn from(error: &store::Error) -> Self {
+        Self::of(ExitStatus::Failed, error).maybe_hint(error.hint())
+    }
+}
+
+impl From<export::Error> for CliError {
+    fn from(error: export::Error) -> Self {
+        use export::Error as E;
+        let status = match &error {
+            E::UnknownFormat { .. } | E::InsideExport { .. } | E::Output(_) => ExitStatus::Usage,
+            E::Interrupted => ExitStatus::Interrupted,
+            _ => ExitStatus::Failed,
+        };
+        let hint = match &error {
+            E::Foreign { .. } => Some("export to another folder, or move the file away"),
+            E::InsideExport { .. } => {
+                Some("export to another folder, or remove the files of the other export first")
+            }
+            E::Busy { .. } => Some("wait until it has ended, or export to another folder"),
+            _ => None,
+        };
+        Self::of(status, &error).maybe_hint(hint)
+    }
+}
+
+impl From<BadOutput> for CliError {
+    fn from(error: BadOutput) -> Self {
+        export::Error::Output(error).into()
     }
 }
 

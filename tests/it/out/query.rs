@@ -189,11 +189,7 @@ fn a_fault_in_the_middle_of_a_result_is_an_error() {
         "{}",
         run.stderr
     );
-    assert!(
-        !run.stderr.contains("internal error"),
-        "{}",
-        run.stderr
-    );
+    assert!(!run.stderr.contains("internal error"), "{}", run.stderr);
 }
 
 #[test]
