@@ -62,7 +62,7 @@ impl Vendor {
                 truncation: Truncation::KeepsNewest,
                 basis: &[Basis::SplitAdjusted],
                 hours: &[Hours::Regular, Hours::Extended],
-                grid: Grid::of,
+                hour_grid: |hours| Grid::of(Interval::M60, hours),
                 rate_default: NonZeroU32::MIN,
                 settles_after: Duration::from_secs(300),
             },

@@ -137,7 +137,7 @@ impl Paged {
             truncation: Truncation::Announces { page_bars: 2 },
             basis: &[Basis::Unadjusted],
             hours: &[Hours::Extended],
-            grid: |_, _| Grid::Clock,
+            hour_grid: |_| Grid::Clock,
             rate_default: NonZeroU32::new(200).unwrap(),
             settles_after: Duration::ZERO,
         })

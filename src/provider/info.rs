@@ -39,8 +39,8 @@ pub struct ProviderInfo {
     pub basis: &'static [Basis],
     /// Hours on offer. If only [`Hours::Extended`] is, regular hours are cut out of its answers.
     pub hours: &'static [Hours],
-    /// Where the bars of an interval start.
-    pub grid: fn(Interval, Hours) -> Grid,
+    /// Where its 60-minute bars start. Shorter bars start at the same minutes on either grid.
+    pub hour_grid: fn(Hours) -> Grid,
     /// Requests a minute if the user says nothing.
     pub rate_default: NonZeroU32,
     /// How long after its close a bar can still change.
@@ -67,6 +67,6 @@ impl ProviderInfo {
     /// Whether the bars of `hours` start where the store expects them ([`Grid::of`]).
     #[must_use]
     pub fn fits_grid(&self, interval: Interval, hours: Hours) -> bool {
-        (self.grid)(interval, hours) == Grid::of(interval, hours)
+        interval != Interval::M60 || (self.hour_grid)(hours) == Grid::of(interval, hours)
     }
 }

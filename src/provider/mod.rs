@@ -20,6 +20,8 @@ mod pace;
 pub mod registry;
 mod request;
 mod retry;
+#[cfg(feature = "crash-points")]
+mod toy;
 
 #[cfg(test)]
 pub(crate) mod contract;

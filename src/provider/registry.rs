@@ -27,7 +27,12 @@ pub struct ProviderEntry {
 }
 
 /// All providers, the default first.
-pub const PROVIDERS: &[&ProviderEntry] = &[&fmp::ENTRY, &fmp::demo::ENTRY];
+pub const PROVIDERS: &[&ProviderEntry] = &[
+    &fmp::ENTRY,
+    &fmp::demo::ENTRY,
+    #[cfg(feature = "crash-points")]
+    &super::toy::ENTRY,
+];
 
 /// The provider of this name.
 #[must_use]

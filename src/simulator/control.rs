@@ -1,4 +1,4 @@
-//! The tests' own door: the world's state, the request log, changes, and the truth.
+//! The control API of the tests: the world's state, the request log, changes, and the truth.
 
 use std::sync::{Arc, PoisonError};
 
@@ -7,8 +7,9 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::Response;
 use serde::{Deserialize, Serialize};
 
+use super::app::App;
 use super::reply::Reply;
-use super::server::{App, Counters};
+use super::request_log::Counters;
 use super::wire::Wire;
 use super::world::Change;
 
@@ -42,7 +43,7 @@ pub(super) async fn state(
             faults: world.faults.iter().map(ToString::to_string).collect(),
             latency_ms: world.latency.as_millis(),
             revision: world.revision,
-            counters: app.book().counters.clone(),
+            counters: app.log().counters.clone(),
         }
     };
     serialised(&summary).send(&wire).await
@@ -52,7 +53,7 @@ pub(super) async fn log(
     State(app): State<Arc<App>>,
     ConnectInfo(wire): ConnectInfo<Wire>,
 ) -> Response<Body> {
-    let reply = serialised(&app.book().log);
+    let reply = serialised(&app.log().entries);
     reply.send(&wire).await
 }
 
@@ -92,18 +93,5 @@ fn serialised(value: &impl Serialize) -> Reply {
     match serde_json::to_vec(value) {
         Ok(body) => Reply::json(body),
         Err(error) => Reply::misuse(error.to_string()),
-    }
-}
-
-impl App {
-    /// Makes one change.
-    pub(super) fn apply(&self, change: Change) -> Result<(), super::fault::BadFault> {
-        if matches!(change, Change::Reset) {
-            self.book().reset();
-        }
-        self.world
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .apply(change)
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::market::Row;
+use super::row::Row;
 
 /// Why a dump cannot be served.
 #[derive(Debug, thiserror::Error)]

@@ -251,35 +251,35 @@ impl fmt::Display for FaultRule {
 
 /// A request as the fault plan sees it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct RequestFacts<'a> {
     pub symbol: &'a str,
-    /// The same for requests that ask the same.
+    /// Equal for equal requests.
     pub fingerprint: u64,
-    /// How often this was asked before.
+    /// How many equal requests came before.
     pub repeats: u64,
-    /// How many requests came before, all together.
+    /// How many requests came before, in all.
     pub before: u64,
 }
 
 impl FaultRule {
     /// Whether it strikes. The same seed and the same requests give the same answer, in whatever order they come.
-    pub(super) fn strikes(&self, seed: u64, asked: &Asked<'_>) -> bool {
+    pub(super) fn strikes(&self, seed: u64, facts: &RequestFacts<'_>) -> bool {
         if self
             .symbol
             .as_deref()
-            .is_some_and(|symbol| symbol != asked.symbol)
+            .is_some_and(|symbol| symbol != facts.symbol)
         {
             return false;
         }
         match self.when {
             When::Probability(probability) => {
                 let mixed =
-                    mix(seed ^ mix(self.kind as u64) ^ mix(asked.fingerprint ^ mix(asked.repeats)));
+                    mix(seed ^ mix(self.kind as u64) ^ mix(facts.fingerprint ^ mix(facts.repeats)));
                 unit(mixed) < probability
             }
-            When::First(count) => asked.before < count,
-            When::Each(count) => asked.repeats < count,
-            When::After(count) => asked.before >= count,
+            When::First(count) => facts.before < count,
+            When::Each(count) => facts.repeats < count,
+            When::After(count) => facts.before >= count,
         }
     }
 
@@ -324,23 +324,23 @@ mod tests {
 
     #[test]
     fn counts_and_repeats_decide() {
-        let asked = |before, repeats| Asked {
+        let facts = |before, repeats| RequestFacts {
             symbol: "AAPL",
             fingerprint: 9,
             repeats,
             before,
         };
-        assert!(rule("500=2").strikes(1, &asked(1, 0)) && !rule("500=2").strikes(1, &asked(2, 0)));
+        assert!(rule("500=2").strikes(1, &facts(1, 0)) && !rule("500=2").strikes(1, &facts(2, 0)));
         assert!(
-            rule("500=each:2").strikes(1, &asked(50, 1))
-                && !rule("500=each:2").strikes(1, &asked(50, 2))
+            rule("500=each:2").strikes(1, &facts(50, 1))
+                && !rule("500=each:2").strikes(1, &facts(50, 2))
         );
         assert!(
-            !rule("500=after:5").strikes(1, &asked(4, 0))
-                && rule("500=after:5").strikes(1, &asked(5, 0))
+            !rule("500=after:5").strikes(1, &facts(4, 0))
+                && rule("500=after:5").strikes(1, &facts(5, 0))
         );
         assert!(
-            !rule("500@TSLA").strikes(1, &asked(0, 0)) && rule("500@aapl").strikes(1, &asked(0, 0))
+            !rule("500@TSLA").strikes(1, &facts(0, 0)) && rule("500@aapl").strikes(1, &facts(0, 0))
         );
     }
 
@@ -352,7 +352,7 @@ mod tests {
                 .map(|n| {
                     rule.strikes(
                         seed,
-                        &Asked {
+                        &RequestFacts {
                             symbol: "A",
                             fingerprint: n,
                             repeats: 0,

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use crate::model::{DAY_MICROS, MINUTE_MICROS, Zone};
 
-use super::market::Row;
+use super::row::Row;
 
 /// Bytes of one bar, roughly.
 const ROW_BYTES: usize = 112;

@@ -13,23 +13,7 @@ use crate::model::{MINUTE_MICROS, Timestamp};
 
 use super::dump::Dump;
 use super::instrument::{Instrument, Kind, Split, mix, normal, unit};
-
-/// A bar in UTC microseconds; also what an answer is made of.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Row {
-    /// The instant the bar opens.
-    pub at: i64,
-    /// First price.
-    pub open: f64,
-    /// Highest price.
-    pub high: f64,
-    /// Lowest price.
-    pub low: f64,
-    /// Last price.
-    pub close: f64,
-    /// Volume.
-    pub volume: f64,
-}
+use super::row::Row;
 
 /// How a day's bars are wanted.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,8 @@
 //! the service's bad habits too, silent truncation first. **Bars are a pure function of (seed, symbol, minute)**, faults
 //! of (seed, request, repeat), so that a failing run can be run again.
 
-mod asking;
+mod app;
+mod config;
 mod control;
 mod dump;
 mod fault;
@@ -20,6 +21,9 @@ mod market;
 mod query;
 mod quota;
 mod reply;
+mod request;
+mod request_log;
+mod row;
 mod server;
 mod wire;
 mod world;
@@ -28,69 +32,27 @@ mod world;
 mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use crate::model::Timestamp;
-
+pub use config::{Clock, Config};
 pub use dump::DumpError;
 pub use fault::{BadFault, FaultKind, FaultRule, When};
-pub use market::Row;
 pub use query::Query;
 pub use quota::{Limits, Tier, UnknownTier};
-pub use server::{Counters, FAULT_HEADER, LogEntry};
+pub use request::FAULT_HEADER;
+pub use request_log::{Counters, LogEntry};
+pub use row::Row;
 pub use world::Change;
 
+use app::App;
 use dump::Dump;
 use market::Market;
-use server::{App, Book};
+use request_log::RequestLog;
 use world::World;
-
-/// The time outside; the simulator adds what its tests let go by.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// How a simulator is set up.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Port on 127.0.0.1; 0 takes a free one.
-    pub port: u16,
-    /// The market, and the faults by probability, follow from it.
-    pub seed: u64,
-    /// The plan of every key; `None` has no limits.
-    pub tier: Option<Tier>,
-    /// Time that every answer takes.
-    pub latency: Duration,
-    /// The fault plan; the first rule that strikes counts.
-    pub faults: Vec<FaultRule>,
-    /// Bars to serve instead of made-up ones: a CSV file in own layout, of one-minute bars.
-    pub bars: Option<PathBuf>,
-    /// Valid keys; `None` takes any but `invalid` and, as suspended, `suspended`.
-    pub keys: Option<Vec<String>>,
-    /// Share of single-day answers that lack their opening bar.
-    pub late_opening: f64,
-    /// Threads that answer.
-    pub threads: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            port: 0,
-            seed: 1,
-            tier: None,
-            latency: Duration::ZERO,
-            faults: Vec::new(),
-            bars: None,
-            keys: None,
-            late_opening: 0.1,
-            threads: 2,
-        }
-    }
-}
 
 /// Why a simulator cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -132,7 +94,7 @@ impl Simulator {
             world: RwLock::new(World::new(&config)),
             market: Market::new(config.seed, dump),
             keys: config.keys,
-            book: Mutex::new(Book::default()),
+            log: Mutex::new(RequestLog::default()),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
@@ -236,13 +198,13 @@ impl Handle {
     /// The counters.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.0.book().counters.clone()
+        self.0.log().counters.clone()
     }
 
     /// The requests met, oldest first.
     #[must_use]
     pub fn log(&self) -> Vec<LogEntry> {
-        self.0.book().log.iter().cloned().collect()
+        self.0.log().entries.iter().cloned().collect()
     }
 
     /// All bars that the service has for a question, ascending, whatever it would answer.

@@ -9,7 +9,8 @@ use crate::model::{DAY_MICROS, DateRange, Interval, MINUTE_MICROS, Timestamp};
 
 use super::fault::FaultKind;
 use super::instrument::{Instrument, mix, unit};
-use super::market::{Market, Row, View, parts};
+use super::market::{Market, View, parts};
+use super::row::Row;
 use super::world::World;
 
 /// A bar's values still change for so long after its close.
@@ -34,7 +35,7 @@ pub struct Query {
 
 /// How a question is to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum AnswerMode {
     /// As the service does: with its look-back rule and its late openings.
     Service,
     /// All that the service has.
@@ -59,7 +60,7 @@ pub(super) fn answer(
     seed: u64,
     query: &Query,
     now: Timestamp,
-    manner: Manner,
+    mode: AnswerMode,
 ) -> Result<(Vec<Row>, Arc<Instrument>), calendar::Error> {
     let symbol = query.symbol.as_str();
     let instrument = market.instrument(symbol)?;
@@ -76,9 +77,9 @@ pub(super) fn answer(
     let earliest = to
         .checked_sub_days(Days::new(reach_days(query.interval) - 1))
         .unwrap_or(to);
-    let from = match (query.from, manner) {
-        (Some(from), Manner::Service) => from.max(earliest),
-        (Some(from), Manner::Truth) => from,
+    let from = match (query.from, mode) {
+        (Some(from), AnswerMode::Service) => from.max(earliest),
+        (Some(from), AnswerMode::Truth) => from,
         (None, _) => earliest,
     };
     let from = from.min(to);
@@ -110,7 +111,7 @@ pub(super) fn answer(
             minutes.retain(|row| (from..=to).contains(&local_date(row.at)));
         }
         if single_day
-            && manner == Manner::Service
+            && mode == AnswerMode::Service
             && query.interval == Interval::M1
             && !query.extended
         {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::model::{MINUTE_MICROS, Timestamp};
 
-use super::Config;
+use super::config::Config;
 use super::fault::{BadFault, FaultRule};
 use super::instrument::Split;
 use super::quota::{Limits, Tier};

@@ -112,7 +112,10 @@ impl Service {
         let error = CliError::usage(format!(
             "the {minutes}-minute bars of --provider {name} do not start where those of a store do"
         ));
-        Err(error.hint("--interval 30 fits"))
+        Err(error.hint(match hours {
+            Hours::Extended => "use a shorter --interval",
+            Hours::Regular | Hours::Unknown => "use a shorter --interval, or --extended-hours",
+        }))
     }
 }
 

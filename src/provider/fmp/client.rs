@@ -149,9 +149,9 @@ pub(super) fn info(source: Source) -> ProviderInfo {
         truncation: Truncation::KeepsNewest,
         basis: &[Basis::SplitAdjusted, Basis::Unadjusted],
         hours: &[Hours::Regular, Hours::Extended],
-        grid: |interval, hours| match (interval, hours) {
-            (Interval::M60, Hours::Extended) => Grid::Clock,
-            _ => Grid::Session,
+        hour_grid: |hours| match hours {
+            Hours::Extended => Grid::Clock,
+            Hours::Regular | Hours::Unknown => Grid::Session,
         },
         rate_default: NonZeroU32::new(300).unwrap_or(NonZeroU32::MIN),
         settles_after: Duration::from_secs(300),

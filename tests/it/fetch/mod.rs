@@ -3,6 +3,7 @@
 mod commands;
 mod evidence;
 mod faults;
+mod providers;
 mod reach;
 mod stops;
 mod truth;

@@ -7,11 +7,13 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::model::Interval;
 
 use super::query::Query;
-use super::server::FAULT_HEADER;
 
-/// A request for bars as far as it can be read.
+/// The header with which a test requests a fault for this one request.
+pub const FAULT_HEADER: &str = "x-simulator-fault";
+
+/// A request for bars, as far as it can be read.
 #[derive(Debug, Default)]
-pub(super) struct Asking {
+pub(super) struct BarRequest {
     pub key: Option<String>,
     pub symbol: String,
     pub interval: String,
@@ -22,7 +24,7 @@ pub(super) struct Asking {
     pub fault: Option<String>,
 }
 
-impl Asking {
+impl BarRequest {
     pub(super) fn read(uri: &Uri, headers: &HeaderMap) -> Self {
         let header = |name: &str| {
             headers
@@ -30,7 +32,7 @@ impl Asking {
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned)
         };
-        let mut asking = Self {
+        let mut request = Self {
             key: header("apikey"),
             interval: uri.path().rsplit('/').next().unwrap_or_default().to_owned(),
             fault: header(FAULT_HEADER),
@@ -39,20 +41,20 @@ impl Asking {
         for (name, value) in pairs(uri) {
             match name.as_str() {
                 "apikey" => {
-                    asking.key.get_or_insert(value);
+                    request.key.get_or_insert(value);
                 }
-                "symbol" => asking.symbol = value.trim().to_uppercase(),
-                "from" => asking.from = Some(value),
-                "to" => asking.to = Some(value),
-                "extended" => asking.extended = value == "true",
-                "nonadjusted" => asking.nonadjusted = value == "true",
+                "symbol" => request.symbol = value.trim().to_uppercase(),
+                "from" => request.from = Some(value),
+                "to" => request.to = Some(value),
+                "extended" => request.extended = value == "true",
+                "nonadjusted" => request.nonadjusted = value == "true",
                 _ => {}
             }
         }
-        asking
+        request
     }
 
-    /// The same for requests that ask the same.
+    /// Equal for equal requests.
     pub(super) fn fingerprint(&self) -> u64 {
         let Self {
             symbol,
@@ -67,7 +69,7 @@ impl Asking {
         xxh3_64(text.as_bytes())
     }
 
-    /// What is asked, or the parameter that cannot be read.
+    /// The query, or the parameter that cannot be read.
     pub(super) fn query(&self, interval: Interval) -> Result<Query, &'static str> {
         let date = |text: &Option<String>, name| match text.as_deref() {
             None | Some("") => Ok(None),

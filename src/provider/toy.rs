@@ -1,0 +1,163 @@
+//! A provider of the tests, unlike FMP in every fact: it takes many tickers a request, answers in pages,
+//! in UTC, unadjusted and outside the session too, and has a key of two parts. It shows that the rest of
+//! the program depends on no provider's habits. Not in releases.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{Days, NaiveTime};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use reqwest::header::{HeaderMap, HeaderName};
+use serde::Deserialize;
+
+use super::http::{Http, secret_header};
+use super::registry::ProviderEntry;
+use super::{
+    Access, Error, ErrorKind, Page, PageToken, Provider, ProviderInfo, Reply, Request, Truncation,
+};
+use crate::model::{Bar, Basis, Grid, Hours, Source, Ticker, Timestamp};
+
+/// Tickers that one request may name.
+const TICKERS_MAX: usize = 3;
+/// Dates that one request may span.
+const DAYS_MAX: u16 = 5;
+
+/// The provider of the tests; help doesn't list it.
+pub const ENTRY: ProviderEntry = ProviderEntry {
+    name: "toy",
+    help: "a provider of the tests",
+    hidden: true,
+    keys: &[&["TOY_KEY_ID", "TOY_KEY"], &["TOY_SECRET"]],
+    base_url_env: Some("TOY_BASE_URL"),
+    info,
+    open: |access| Ok(Arc::new(Toy::new(&access)?)),
+};
+
+fn info() -> ProviderInfo {
+    ProviderInfo {
+        source: Source::new("toy"),
+        exchange: "NASDAQ",
+        probe: "ACME",
+        window_days: [Some(DAYS_MAX), Some(DAYS_MAX), None, None, Some(DAYS_MAX)],
+        tickers_per_request: TICKERS_MAX,
+        truncation: Truncation::Announces { page_bars: 500 },
+        basis: &[Basis::Unadjusted],
+        hours: &[Hours::Extended],
+        hour_grid: |_| Grid::Clock,
+        rate_default: NonZeroU32::new(6_000).unwrap_or(NonZeroU32::MIN),
+        settles_after: Duration::from_secs(60),
+    }
+}
+
+struct Toy {
+    http: Http,
+    headers: HeaderMap,
+    info: ProviderInfo,
+}
+
+/// A body: rows of any order of tickers, and the next page.
+#[derive(Deserialize)]
+struct Body {
+    bars: Vec<(String, i64, f64, f64, f64, f64, f64)>,
+    next: Option<String>,
+}
+
+impl Toy {
+    fn new(access: &Access) -> Result<Self, Error> {
+        let url = (access.base_url.as_ref())
+            .ok_or_else(|| Error::new(ErrorKind::BaseUrl, "TOY_BASE_URL is not set"))?;
+        let names = ["x-key-id", "x-key-secret"].map(HeaderName::from_static);
+        let values = access.credentials.parts().iter().map(secret_header);
+        let headers = (names.into_iter().zip(values))
+            .map(|(name, value)| Ok((name, value?)))
+            .collect::<Result<HeaderMap, Error>>()?;
+        Ok(Self {
+            http: Http::new(url, &access.credentials)?,
+            headers,
+            info: info(),
+        })
+    }
+
+    async fn get(&self, request: &Request) -> Result<Reply, Error> {
+        if request.tickers.len() > TICKERS_MAX || request.dates.days() > i64::from(DAYS_MAX) {
+            return Err(Error::new(ErrorKind::BadRequest, "too much at once"));
+        }
+        let midnight = |date: chrono::NaiveDate| {
+            let local = date.and_time(NaiveTime::MIN).and_local_timezone(request.tz);
+            local.earliest().map_or(0, |at| at.timestamp_micros())
+        };
+        let tickers: Vec<&str> = request.tickers.iter().map(Ticker::as_str).collect();
+        let mut url = self
+            .http
+            .url(&["bars", &request.interval.minutes().to_string()]);
+        url.query_pairs_mut()
+            .append_pair("tickers", &tickers.join(","))
+            .append_pair("from", &midnight(request.dates.first()).to_string())
+            .append_pair(
+                "before",
+                &midnight(request.dates.last() + Days::new(1)).to_string(),
+            );
+        if let Some(PageToken(page)) = &request.page {
+            url.query_pairs_mut().append_pair("page", page);
+        }
+        let answer = self.http.get(request, url, self.headers.clone()).await?;
+        let said = || self.http.excerpt(&answer.reply.body);
+        match answer.status {
+            200 => Ok(answer.reply),
+            401 => Err(Error::new(ErrorKind::Key, "the provider refuses the key").saying(said())),
+            422 => {
+                Err(Error::new(ErrorKind::Ticker, "the provider refuses a ticker").saying(said()))
+            }
+            _ => Err(Error::new(ErrorKind::Transient, "the provider failed").saying(said())),
+        }
+    }
+}
+
+impl Provider for Toy {
+    fn info(&self) -> &ProviderInfo {
+        &self.info
+    }
+
+    fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Error>> {
+        self.get(request).boxed()
+    }
+
+    fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error> {
+        let body: Body = serde_json::from_slice(&reply.body).map_err(|error| {
+            Error::new(ErrorKind::Transient, "the answer is not JSON")
+                .in_window(request)
+                .because(error)
+        })?;
+        let mut page = Page {
+            series: Vec::new(),
+            next: body.next.map(PageToken),
+        };
+        for (name, at, open, high, low, close, volume) in body.bars {
+            let Some(ticker) = request
+                .tickers
+                .iter()
+                .find(|ticker| ticker.as_str() == name)
+            else {
+                continue;
+            };
+            let index = page.series.iter().position(|(known, _)| known == ticker);
+            let index = index.unwrap_or_else(|| {
+                page.series.push((ticker.clone(), super::Rows::default()));
+                page.series.len() - 1
+            });
+            page.series[index].1.bars.push(&Bar {
+                timestamp: Timestamp::from_micros(at),
+                open,
+                high,
+                low,
+                close,
+                volume,
+                vwap: None,
+                trades: None,
+            });
+        }
+        Ok(page)
+    }
+}
