@@ -30,5 +30,6 @@ pub mod provider;
 pub mod report;
 pub mod secret;
 pub mod simulator;
+pub mod status;
 pub mod store;
 pub mod sync;

@@ -35,11 +35,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "report",
             "secret",
             "simulator",
+            "status",
             "store",
             "sync",
         ],
     ),
-    ("gaps", &["backfill", "calendar", "model", "store"]),
+    ("status", &["calendar", "gaps", "model", "store"]),
+    (
+        "gaps",
+        &["backfill", "calendar", "model", "report", "store"],
+    ),
     (
         "backfill",
         &[

@@ -5,7 +5,6 @@
 //! array. **Outside its span a calendar answers with an error, never with a guess.**
 
 mod book;
-mod completeness;
 mod exchanges;
 mod overrides;
 mod session;
@@ -24,7 +23,6 @@ use chrono_tz::Tz;
 use crate::model::{DAY_MICROS, DateRange, MINUTE_MICROS, TimeRange, Timestamp, Zone, date_micros};
 
 pub use book::Book;
-pub use completeness::complete;
 pub use exchanges::{foreign_suffix, suffix_exchange};
 pub use overrides::Overrides;
 pub use session::Session;

@@ -1,78 +1,68 @@
-//! One series: its sessions, its counts and its coverage, judged. Pure.
+//! Judges one series by its sessions, its counts and its coverage. Pure.
 
 use chrono::NaiveDate;
 
 use super::Reason;
+use super::completeness::complete;
 use crate::backfill::local_date;
-use crate::calendar::{Calendar, Session, complete};
+use crate::calendar::{Calendar, Session};
 use crate::model::{DateRange, Grid, Hours, Interval, Timestamp};
 use crate::store::{CoverageEntry, CoverageStatus, SessionCount};
 
-/// The count of each session, in the order of the sessions; counts of other dates are left out.
+/// The count of each session, in the order of the sessions. Counts of other dates are left out.
 pub fn align<'a>(
     sessions: &'a [Session],
     counts: &'a [SessionCount],
 ) -> impl Iterator<Item = Option<&'a SessionCount>> {
-    let mut index = 0;
+    let mut counts = counts.iter().peekable();
     sessions.iter().map(move |session| {
         while counts
-            .get(index)
-            .is_some_and(|count| count.session < session.date)
-        {
-            index += 1;
-        }
-        counts
-            .get(index)
-            .filter(|count| count.session == session.date)
+            .next_if(|count| count.session < session.date)
+            .is_some()
+        {}
+        counts.next_if(|count| count.session == session.date)
     })
 }
 
-/// What coverage tells of a date: one good answer is enough, whatever came after it; else the last counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    Nothing,
-    Answered(CoverageStatus),
-}
-
-/// A session that lacks bars, by its place among the sessions judged.
+/// A session that lacks bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Incomplete {
+    /// Its index among the judged sessions.
     pub index: usize,
     pub reason: Reason,
 }
 
-/// Which of `sessions` (all over, in order) lack bars, and why. `answers` come oldest first.
+/// Which of `sessions` lack bars, and why. All of them are over and in order; `coverage` is in the
+/// order of its requests.
 pub(super) fn judge(
     sessions: &[Session],
     counts: &[Option<&SessionCount>],
-    answers: &[CoverageEntry],
+    coverage: &[CoverageEntry],
     calendar: &Calendar,
     interval: Interval,
     hours: Hours,
 ) -> Vec<Incomplete> {
-    let bars: Vec<u32> = (counts.iter())
+    let bars: Vec<u32> = counts
+        .iter()
         .map(|count| count.map_or(0, |count| count.regular))
         .collect();
-    let whole = complete(sessions, &bars, interval);
+    let complete = complete(sessions, &bars, interval);
     let mut incomplete = Vec::new();
     for (index, session) in sessions.iter().enumerate() {
-        let came_in_part = was_mostly_rejects(answers, calendar, session);
-        if whole[index]
-            && !came_in_part
-            && !(misses_last_bar(session, counts[index], interval, hours))
-        {
+        let mostly_rejects = was_mostly_rejects(coverage, calendar, session);
+        let misses_last = misses_last_bar(session, counts[index], interval, hours);
+        if complete[index] && !mostly_rejects && !misses_last {
             continue;
         }
-        let told = told(answers, calendar, session);
-        let reason = match (told, bars[index]) {
-            (Told::Answered(CoverageStatus::Partial), _) => Reason::Partial,
-            // As many bars as its neighbours: those came in part too.
-            (Told::Answered(CoverageStatus::Failed), _) if came_in_part => Reason::Failed,
-            // Enough bars, and nothing says that the last ones were not to be had.
-            _ if whole[index] => continue,
-            (Told::Answered(CoverageStatus::Failed), _) => Reason::Failed,
-            (Told::Nothing, 0) => Reason::NeverAsked,
-            (Told::Answered(CoverageStatus::Empty), 0) => Reason::Empty,
+        let reason = match (status(coverage, calendar, session), bars[index]) {
+            (Some(CoverageStatus::Partial), _) => Reason::Partial,
+            // It has as many bars as its neighbours: they lost rows too.
+            (Some(CoverageStatus::Failed), _) if mostly_rejects => Reason::Failed,
+            // It has enough bars, and no bars were held back: its last minutes had no trades.
+            _ if complete[index] => continue,
+            (Some(CoverageStatus::Failed), _) => Reason::Failed,
+            (None, 0) => Reason::NeverAsked,
+            (Some(CoverageStatus::Empty), 0) => Reason::Empty,
             _ => Reason::Short,
         };
         incomplete.push(Incomplete { index, reason });
@@ -80,16 +70,15 @@ pub(super) fn judge(
     incomplete
 }
 
-/// Whether a provider sent rows for a session of which most were not bars: a failed answer that
-/// brought bars.
-fn was_mostly_rejects(answers: &[CoverageEntry], calendar: &Calendar, session: &Session) -> bool {
+/// Whether most rows that came for a session were rejects: its request failed, and yet brought bars.
+fn was_mostly_rejects(coverage: &[CoverageEntry], calendar: &Calendar, session: &Session) -> bool {
     let date = local_date(calendar, session.open.micros());
-    (answers.iter()).any(|answer| {
-        answer.status == CoverageStatus::Failed && answer.rows > 0 && answer.dates.contains(date)
+    coverage.iter().any(|entry| {
+        entry.status == CoverageStatus::Failed && entry.rows > 0 && entry.dates.contains(date)
     })
 }
 
-/// Whether the last bar of a session's grid is not there.
+/// Whether the last bar of a session's grid is missing.
 fn misses_last_bar(
     session: &Session,
     count: Option<&SessionCount>,
@@ -118,56 +107,56 @@ pub(super) fn expected_opens(
         .collect()
 }
 
-/// What coverage tells of a session. One over midnight lies on two local dates: then the worse of both counts.
-fn told(answers: &[CoverageEntry], calendar: &Calendar, session: &Session) -> Told {
+/// How the requests of a session were answered; `None` if there were none. A session over midnight
+/// has two local dates: then the worse of both statuses counts.
+fn status(
+    coverage: &[CoverageEntry],
+    calendar: &Calendar,
+    session: &Session,
+) -> Option<CoverageStatus> {
     let first = local_date(calendar, session.open.micros());
     let last = local_date(calendar, session.close.micros() - 1);
-    let worse = |told: &Told| match told {
-        Told::Answered(CoverageStatus::Failed) => 0,
-        Told::Answered(CoverageStatus::Partial) => 1,
-        Told::Nothing => 2,
-        Told::Answered(CoverageStatus::Rows) => 3,
-        Told::Answered(CoverageStatus::Empty) => 4,
+    let from_worst = |status: &Option<CoverageStatus>| match status {
+        Some(CoverageStatus::Failed) => 0,
+        Some(CoverageStatus::Partial) => 1,
+        None => 2,
+        Some(CoverageStatus::Rows) => 3,
+        Some(CoverageStatus::Empty) => 4,
     };
-    (first.iter_days().take_while(|date| *date <= last))
-        .map(|date| told_of_date(answers, date))
-        .min_by_key(worse)
-        .unwrap_or(Told::Nothing)
+    first
+        .iter_days()
+        .take_while(|date| *date <= last)
+        .map(|date| status_of_date(coverage, date))
+        .min_by_key(from_worst)
+        .flatten()
 }
 
-fn told_of_date(answers: &[CoverageEntry], date: NaiveDate) -> Told {
-    let mut told = Told::Nothing;
-    for answer in answers.iter().filter(|answer| answer.dates.contains(date)) {
-        told = match (told, answer.status) {
-            (Told::Answered(CoverageStatus::Rows), _) => told,
-            (
-                Told::Answered(CoverageStatus::Empty),
-                CoverageStatus::Partial | CoverageStatus::Failed,
-            ) => told,
-            (_, status) => Told::Answered(status),
-        };
-    }
-    told
+/// How the requests of a date were answered. One good answer is enough, even if later requests
+/// failed; without one, the last counts.
+fn status_of_date(coverage: &[CoverageEntry], date: NaiveDate) -> Option<CoverageStatus> {
+    use CoverageStatus::{Empty, Failed, Partial, Rows};
+    let entries = coverage.iter().filter(|entry| entry.dates.contains(date));
+    entries.fold(None, |known, entry| match (known, entry.status) {
+        (Some(Rows), _) | (Some(Empty), Partial | Failed) => known,
+        (_, status) => Some(status),
+    })
 }
 
-/// First and last of the bars that `session` lacks; `held` are the timestamps staged inside it, sorted. Where all of the
-/// grid is there, or none of it is known, the whole of it.
-pub(super) fn missing(expected: &[Timestamp], held: &[i64]) -> Option<(Timestamp, Timestamp)> {
-    let lacks = |open: &&Timestamp| held.binary_search(&open.micros()).is_err();
-    let first = expected.iter().find(lacks).or(expected.first())?;
-    let last = expected.iter().rev().find(lacks).or(expected.last())?;
+/// The first and the last of the `expected` bars that are not in `stored`, which is sorted. If none
+/// is missing, the first and last of all.
+pub(super) fn missing(expected: &[Timestamp], stored: &[i64]) -> Option<(Timestamp, Timestamp)> {
+    let is_missing = |open: &&Timestamp| stored.binary_search(&open.micros()).is_err();
+    let first = expected.iter().find(is_missing).or(expected.first())?;
+    let last = expected.iter().rfind(is_missing).or(expected.last())?;
     Some((*first, *last))
 }
 
-/// The dates that answers and counts speak of, from the first to the last.
-pub(super) fn date_span(answers: &[CoverageEntry], counts: &[SessionCount]) -> Option<DateRange> {
-    let asked = answers
+/// From the first to the last date with coverage or bars.
+pub(super) fn date_span(coverage: &[CoverageEntry], counts: &[SessionCount]) -> Option<DateRange> {
+    let requested = coverage
         .iter()
-        .flat_map(|a| [a.dates.first(), a.dates.last()]);
-    let staged = counts.iter().map(|count| count.session);
-    let (first, last) = asked.chain(staged).fold(None, |ends, date| match ends {
-        None => Some((date, date)),
-        Some((first, last)) => Some((date.min(first), date.max(last))),
-    })?;
-    DateRange::new(first, last).ok()
+        .flat_map(|entry| [entry.dates.first(), entry.dates.last()]);
+    let stored = counts.iter().map(|count| count.session);
+    let dates = requested.chain(stored);
+    DateRange::new(dates.clone().min()?, dates.max()?).ok()
 }

@@ -1,15 +1,19 @@
-//! Use case: which sessions are missing or short, and why.
+//! Use case: which sessions are missing or incomplete, why, and how to fill them.
 //!
 //! ```text
-//! counts a session (store) ─┐
-//! sessions (calendar) ──────┼─> judge ─> Gap, one a session ─┬─> listed
-//! coverage (store) ─────────┘                                └─> fill: the fewest windows ─> backfill::Plan
+//! counts per session (store) ─┐
+//! sessions (calendar) ────────┼─> judge ─> Gap, one per session ─┬─> Survey, listed
+//! coverage (store) ───────────┘                                  └─> Fill ─> backfill::Plan ─> run
 //! ```
 //!
-//! Nothing is scanned but the timestamps of short sessions, for their first and last missing bar.
+//! No bars are scanned. Only the timestamps of short sessions are read, for their first and last
+//! missing bar.
 
-mod ask;
+mod completeness;
+mod error;
+mod fill;
 mod judge;
+mod refill;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -20,27 +24,30 @@ use chrono::NaiveDate;
 
 use crate::model::{SeriesKey, Timestamp};
 
-pub use ask::{EMPTY_REFILLS_MAX, RefillRequest, RequestKind, asked, outcome};
+pub use completeness::complete;
+pub use error::Error;
+pub use fill::{Fill, FillOptions};
 pub use judge::align;
+pub use refill::{EMPTY_REFILLS_MAX, RefillRequest, RequestKind, attempts_after, refill_requests};
 pub use survey::{Scope, SeriesGaps, Survey, survey};
 
 /// Why a session lacks bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// Nobody was ever asked for it.
+    /// It was never requested.
     NeverAsked,
-    /// The provider was asked, and had nothing.
+    /// It was requested, and the provider had nothing.
     Empty,
-    /// It was asked for before it had ended, or its last bars were held back.
+    /// It was requested before it had ended, or its last bars were held back.
     Partial,
-    /// The provider was asked, and failed.
+    /// The request failed.
     Failed,
-    /// It has bars, but fewer than 0.9 of what the ten nearest sessions have.
+    /// It has fewer than 0.9 of the bars that its ten nearest sessions have.
     Short,
 }
 
 impl Reason {
-    /// The word that is listed.
+    /// The word in lists.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -59,21 +66,21 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A session that is missing whole, or short.
+/// A missing or incomplete session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// Whose session.
+    /// The series.
     pub series: SeriesKey,
     /// The trading date.
     pub session: NaiveDate,
-    /// Bars that the session's grid has.
+    /// Bars of the session's grid.
     pub expected: u32,
-    /// Bars staged inside trading hours.
+    /// Bars stored inside trading hours.
     pub bars: u32,
-    /// The first bar of the grid that is missing.
+    /// The first missing bar of the grid.
     pub first_missing: Timestamp,
-    /// The last bar of the grid that is missing.
+    /// The last missing bar of the grid.
     pub last_missing: Timestamp,
-    /// Why.
+    /// Why it lacks bars.
     pub reason: Reason,
 }

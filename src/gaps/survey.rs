@@ -1,4 +1,4 @@
-//! All series of a store: what each lacks.
+//! All series of a store: what is missing from each.
 
 use std::collections::BTreeMap;
 
@@ -12,50 +12,50 @@ use crate::model::{
 };
 use crate::store::{CoverageEntry, Error, Reader, SessionCount, Wanted};
 
-/// What is looked at.
+/// Which sessions are judged.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// These tickers; all where there are none.
+    /// The tickers; empty for all.
     pub tickers: Vec<Ticker>,
-    /// Bars of this length; all where it is open.
+    /// The length of the bars; `None` for all.
     pub interval: Option<Interval>,
-    /// From this date; from the first session asked for or staged where it is open.
+    /// The first date; `None` for the first session that was requested or is stored.
     pub start: Option<NaiveDate>,
-    /// To this date; to the last session asked for or staged where it is open.
+    /// The last date; `None` for the last session that was requested or is stored.
     pub end: Option<NaiveDate>,
-    /// The time of day: a session that is not over lacks nothing yet.
+    /// The time. A session that isn't over has no gap.
     pub now: Timestamp,
 }
 
-/// What one series lacks.
+/// What is missing from one series.
 #[derive(Clone, Debug)]
 pub struct SeriesGaps {
-    /// Whose sessions.
+    /// The series.
     pub key: SeriesKey,
-    /// As what it is staged; where nothing is, as what it was last asked for.
+    /// Provenance of the stored bars, or of the last request if none are stored.
     pub provenance: Provenance,
     /// The sessions that lack bars, oldest first.
     pub gaps: Vec<Gap>,
-    /// Sessions looked at.
+    /// How many sessions were judged.
     pub expected: u64,
 }
 
 impl SeriesGaps {
-    /// Sessions that lack nothing.
+    /// How many sessions are complete.
     #[must_use]
     pub fn complete(&self) -> u64 {
         self.expected - self.gaps.len() as u64
     }
 }
 
-/// What all series lack.
+/// What is missing from all series.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
-    /// By interval and ticker; those that lack nothing too.
+    /// All judged series, by interval and ticker.
     pub series: Vec<SeriesGaps>,
-    /// Tickers that were named, and of which nothing is staged and nothing was ever asked.
+    /// Tickers of the scope that have no stored bars and were never requested.
     pub unknown_tickers: Vec<Ticker>,
-    /// What could not be judged, in words for a person.
+    /// What could not be judged, as text for the user.
     pub notices: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ impl Survey {
         self.series.iter().flat_map(|series| &series.gaps)
     }
 
-    /// Complete and expected sessions.
+    /// The numbers of complete and of expected sessions.
     #[must_use]
     pub fn completeness(&self) -> (u64, u64) {
         let complete = self.series.iter().map(SeriesGaps::complete).sum();
@@ -73,17 +73,17 @@ impl Survey {
         (complete, expected)
     }
 
-    /// Whether complete ÷ expected is at least `share`. A ticker that nothing is known of lacks everything.
+    /// Whether complete ÷ expected is at least `share`. An unknown ticker has no complete session.
     #[must_use]
     pub fn reaches(&self, share: f64) -> bool {
         let (complete, expected) = self.completeness();
-        let whole = expected == 0 || complete as f64 / expected as f64 >= share;
-        whole && (share <= 0.0 || self.unknown_tickers.is_empty())
+        let reaches = expected == 0 || complete as f64 / expected as f64 >= share;
+        reaches && (share <= 0.0 || self.unknown_tickers.is_empty())
     }
 }
 
 /// Judges every series of `scope`.
-pub fn survey(reader: &Reader, scope: &Scope, book: &mut Book) -> Result<Survey, Error> {
+pub fn survey(reader: &Reader, scope: &Scope, calendars: &mut Book) -> Result<Survey, Error> {
     let wanted = |key: &SeriesKey| {
         (scope.tickers.is_empty() || scope.tickers.contains(&key.ticker))
             && scope
@@ -91,8 +91,8 @@ pub fn survey(reader: &Reader, scope: &Scope, book: &mut Book) -> Result<Survey,
                 .is_none_or(|interval| key.interval == interval)
     };
     let mut counts = reader.sessions()?;
-    let mut answers = reader.all_coverage()?;
-    let mut known: BTreeMap<SeriesKey, Option<Provenance>> = (answers.keys())
+    let mut coverage = reader.all_coverage()?;
+    let mut known: BTreeMap<SeriesKey, Option<Provenance>> = (coverage.keys())
         .filter(|key| wanted(key))
         .map(|key| (key.clone(), None))
         .collect();
@@ -101,22 +101,24 @@ pub fn survey(reader: &Reader, scope: &Scope, book: &mut Book) -> Result<Survey,
     }
     let mut survey = Survey::default();
     let mut short_of: Vec<Vec<Short>> = Vec::new();
-    for (key, staged) in known {
-        let answers = answers.remove(&key).unwrap_or_default();
+    for (key, stored) in known {
+        let requested = coverage.remove(&key).unwrap_or_default();
         let counts = counts.remove(&key).unwrap_or_default();
-        let provenance = match staged.or_else(|| Some(answers.last()?.provenance.clone())) {
+        let provenance = match stored.or_else(|| Some(requested.last()?.provenance.clone())) {
             Some(provenance) => provenance,
             None => continue,
         };
-        let answers: Vec<CoverageEntry> = (answers.into_iter())
-            .filter(|answer| is_of(&answer.provenance, &provenance))
+        let coverage: Vec<CoverageEntry> = (requested.into_iter())
+            .filter(|entry| matches(&entry.provenance, &provenance))
             .collect();
         let notices = &mut survey.notices;
-        let (series, short) = of_series(scope, book, &key, provenance, &answers, &counts, notices);
+        let (series, short) = judge_series(
+            scope, calendars, &key, provenance, &coverage, &counts, notices,
+        );
         survey.series.push(series);
         short_of.push(short);
     }
-    look_up(reader, &mut survey.series, &short_of)?;
+    find_missing_bars(reader, &mut survey.series, &short_of)?;
     survey.notices.sort_unstable();
     survey.notices.dedup();
     survey.unknown_tickers = (scope.tickers.iter())
@@ -126,14 +128,14 @@ pub fn survey(reader: &Reader, scope: &Scope, book: &mut Book) -> Result<Survey,
     Ok(survey)
 }
 
-/// Judges one series. What its calendar does not reach is not judged, and said to `notices`.
+/// Judges one series. Dates outside its calendar are not judged; a notice names them.
 #[allow(clippy::too_many_arguments)]
-fn of_series(
+fn judge_series(
     scope: &Scope,
-    book: &mut Book,
+    calendars: &mut Book,
     key: &SeriesKey,
     provenance: Provenance,
-    answers: &[CoverageEntry],
+    coverage: &[CoverageEntry],
     counts: &[SessionCount],
     notices: &mut Vec<String>,
 ) -> (SeriesGaps, Vec<Short>) {
@@ -144,7 +146,7 @@ fn of_series(
         expected: 0,
     };
     let exchange = &found.provenance.exchange;
-    let Some(date_span) = date_span(answers, counts) else {
+    let Some(date_span) = date_span(coverage, counts) else {
         return (found, Vec::new());
     };
     let first = scope.start.unwrap_or(date_span.first());
@@ -152,9 +154,9 @@ fn of_series(
     let Ok(dates) = DateRange::new(first, last) else {
         return (found, Vec::new());
     };
-    let Some(calendar) = book.calendar(exchange).cloned() else {
+    let Some(calendar) = calendars.calendar(exchange).cloned() else {
         notices.push(format!(
-            "no calendar is known of {exchange}: its sessions are not judged"
+            "there is no calendar for {exchange}: its sessions are not judged"
         ));
         return (found, Vec::new());
     };
@@ -163,19 +165,19 @@ fn of_series(
         && (dates.first() < span.first() || dates.last().min(today) > span.last())
     {
         notices.push(format!(
-            "the calendar of {exchange} covers {span}: what lies outside is not judged"
+            "the calendar of {exchange} covers {span}: sessions outside it are not judged"
         ));
     }
-    // What is usual around a session is judged from all that is there, also outside the dates asked about.
+    // The usual number of bars is taken from all stored sessions, also those outside the scope.
     let (from, to) = (first.min(date_span.first()), last.max(date_span.last()));
-    let Some(sessions) = book.sessions(exchange, from, to.min(today)) else {
+    let Some(sessions) = calendars.sessions(exchange, from, to.min(today)) else {
         return (found, Vec::new());
     };
-    let over = sessions.partition_point(|session| session.close <= scope.now);
-    let sessions = &sessions[..over];
+    let ended = sessions.partition_point(|session| session.close <= scope.now);
+    let sessions = &sessions[..ended];
     let aligned: Vec<Option<&SessionCount>> = align(sessions, counts).collect();
     let (interval, hours) = (key.interval, found.provenance.hours);
-    let mut incomplete = judge(sessions, &aligned, answers, &calendar, interval, hours);
+    let mut incomplete = judge(sessions, &aligned, coverage, &calendar, interval, hours);
     incomplete.retain(|incomplete| dates.contains(sessions[incomplete.index].date));
     let inside = |session: &&Session| dates.contains(session.date);
     found.expected = sessions.iter().filter(inside).count() as u64;
@@ -206,21 +208,21 @@ fn of_series(
     (found, short)
 }
 
-/// Whether what was asked for is what is staged.
-fn is_of(asked: &Provenance, staged: &Provenance) -> bool {
-    asked.exchange == staged.exchange
-        && (asked.basis == staged.basis || staged.basis == Basis::Unknown)
+/// Whether a request was for bars like the stored ones.
+fn matches(requested: &Provenance, stored: &Provenance) -> bool {
+    requested.exchange == stored.exchange
+        && (requested.basis == stored.basis || stored.basis == Basis::Unknown)
 }
 
-/// A gap with some bars: which, only their timestamps tell.
+/// A gap with some bars: only their timestamps show which are missing.
 struct Short {
-    /// Its place among the gaps of its series.
+    /// Its index among the gaps of its series.
     gap: usize,
     session: Session,
 }
 
-/// Settles first and last missing bar of sessions that have some, for all series at once.
-fn look_up(
+/// Sets the first and last missing bar of the short sessions, for all series at once.
+fn find_missing_bars(
     reader: &Reader,
     series: &mut [SeriesGaps],
     short_of: &[Vec<Short>],
@@ -236,15 +238,15 @@ fn look_up(
             (index, (series[index].key.clone(), ranges))
         })
         .unzip();
-    for (index, held) in indices.into_iter().zip(reader.timestamps(&wanted)?) {
+    for (index, stored) in indices.into_iter().zip(reader.timestamps(&wanted)?) {
         let series = &mut series[index];
         for short in &short_of[index] {
             let TimeRange { start, end } = range(short);
-            let held = &held[held.partition_point(|at| *at < start)..];
-            let held = &held[..held.partition_point(|at| *at < end)];
+            let stored = &stored[stored.partition_point(|at| *at < start)..];
+            let stored = &stored[..stored.partition_point(|at| *at < end)];
             let (interval, hours) = (series.key.interval, series.provenance.hours);
             let expected = expected_opens(&short.session, interval, hours);
-            if let Some((first, last)) = missing(&expected, held) {
+            if let Some((first, last)) = missing(&expected, stored) {
                 series.gaps[short.gap].first_missing = first;
                 series.gaps[short.gap].last_missing = last;
             }

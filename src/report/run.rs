@@ -110,7 +110,53 @@ pub struct RunReport {
     pub hints: Vec<Advice>,
 }
 
+impl UnitReport {
+    /// Adds the report of a later job on the same unit. A failure of the later job replaces a
+    /// success, but not another failure.
+    fn absorb(&mut self, later: Self) {
+        self.counts += later.counts;
+        self.elapsed += later.elapsed;
+        match (self.status, later.status) {
+            (UnitStatus::Ok | UnitStatus::Empty, UnitStatus::Failed | UnitStatus::Conflict) => {
+                self.status = later.status;
+                self.error = later.error;
+                self.hint = later.hint;
+            }
+            (UnitStatus::Empty, UnitStatus::Ok) => self.status = UnitStatus::Ok,
+            _ => {}
+        }
+    }
+}
+
 impl RunReport {
+    /// Adds the report of a later job on other units.
+    pub fn append(&mut self, later: Self) {
+        self.tickers.extend(later.tickers);
+        self.files.extend(later.files);
+        self.totals += later.totals;
+        self.interrupted |= later.interrupted;
+        self.quota |= later.quota;
+        self.incomplete |= later.incomplete;
+        self.fatal = self.fatal.take().or(later.fatal);
+        self.hints.extend(later.hints);
+    }
+
+    /// Adds the report of a later job that requested more for the same tickers: each keeps one
+    /// entry.
+    pub fn absorb(&mut self, mut later: Self) {
+        for unit in std::mem::take(&mut later.tickers) {
+            match self
+                .tickers
+                .iter_mut()
+                .find(|known| known.name == unit.name)
+            {
+                Some(known) => known.absorb(unit),
+                None => self.tickers.push(unit),
+            }
+        }
+        self.append(later);
+    }
+
     /// How the run ended.
     #[must_use]
     pub fn status(&self) -> ExitStatus {

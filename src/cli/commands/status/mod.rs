@@ -10,13 +10,11 @@ use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::rows::FormatArg;
 use crate::model::{Interval, Ticker};
+use crate::status::{Overview, session_states};
 
-mod overview;
 mod runs;
 mod show;
 mod years;
-
-use overview::Overview;
 
 /// Show what is stored, one line per series
 ///
@@ -71,7 +69,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
                 writeln!(out)?;
             }
             found = true;
-            years::draw(&mut out, &row, &overview::marks(&reader, &row, &mut book)?)?;
+            years::draw(&mut out, &row, &session_states(&reader, &row, &mut book)?)?;
         }
         if !found {
             return Err(CliError::failed(format!("no bars of {ticker} are staged")));

@@ -6,12 +6,12 @@ use bytesize::ByteSize;
 use indicatif::HumanCount;
 use serde_json::{Value, json};
 
-use super::overview::{Overview, Sessions};
 use crate::cli::listing::{self, Kind};
 use crate::cli::output::Stdout;
 use crate::cli::rows::RowFormat;
 use crate::cli::table::{Column, Table};
 use crate::model::Timestamp;
+use crate::status::{Overview, Sessions};
 
 fn table(out: &mut impl Write, overview: &Overview) -> io::Result<()> {
     let mut columns = vec![

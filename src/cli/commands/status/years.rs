@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use chrono::{Datelike, NaiveDate};
 
-use super::overview::Mark;
+use crate::status::SessionState;
 use crate::store::SeriesRow;
 
 const MONTHS: [&str; 12] = [
@@ -17,7 +17,7 @@ const MONTHS: [&str; 12] = [
 pub(super) fn draw(
     out: &mut impl Write,
     row: &SeriesRow,
-    marks: &[(NaiveDate, Mark)],
+    marks: &[(NaiveDate, SessionState)],
 ) -> io::Result<()> {
     writeln!(
         out,
@@ -28,9 +28,9 @@ pub(super) fn draw(
     for (date, mark) in marks {
         let months = years.entry(date.year()).or_insert([[' '; 31]; 12]);
         months[date.month0() as usize][date.day0() as usize] = match mark {
-            Mark::Complete => '#',
-            Mark::Short => '+',
-            Mark::Missing => '.',
+            SessionState::Complete => '#',
+            SessionState::Short => '+',
+            SessionState::Missing => '.',
         };
     }
     for (year, months) in &years {

@@ -1,18 +1,17 @@
-//! Which sessions are complete, judged by how many bars they hold.
+//! Which sessions are complete, judged by how many bars they have.
 
+use crate::calendar::Session;
 use crate::model::Interval;
 
-use super::Session;
-
-/// A session is complete with this share of what is usual around it. Thinly traded minutes have no bars, so that the
-/// number of minutes alone says nothing.
+/// A session is complete with this share of the usual number of bars. The number of minutes alone
+/// shows nothing: thinly traded minutes have no bars.
 const USUAL_SHARE_MIN: f64 = 0.9;
-/// How many sessions around one tell what is usual.
+/// How many sessions around one show what is usual.
 const NEIGHBOURS: usize = 10;
 
-/// For each session, in order, whether the bars it holds inside trading hours are what can be expected: at least 0.9 of the
-/// median of the ten nearest sessions that hold any. Bars are counted relative to the session's length, so that a half day
-/// is measured by half.
+/// For each session, in order, whether it is complete: it has at least 0.9 of the median bars of the
+/// ten nearest sessions that have any. `bars` counts those inside trading hours. Counts are relative
+/// to the session's length, so a half day needs half as many.
 #[must_use]
 pub fn complete(sessions: &[Session], bars: &[u32], interval: Interval) -> Vec<bool> {
     let shares: Vec<f64> = sessions
@@ -20,35 +19,34 @@ pub fn complete(sessions: &[Session], bars: &[u32], interval: Interval) -> Vec<b
         .zip(bars)
         .map(|(session, bars)| f64::from(*bars) / session.expected(interval).max(1) as f64)
         .collect();
-    // Sessions with bars, by their place.
-    let held: Vec<usize> = (0..shares.len())
-        .filter(|&place| shares[place] > 0.0)
+    let with_bars: Vec<usize> = (0..shares.len())
+        .filter(|&index| shares[index] > 0.0)
         .collect();
-    let mut out = vec![false; sessions.len()];
-    for (rank, &place) in held.iter().enumerate() {
-        let share = shares[place];
-        out[place] =
-            share >= USUAL_SHARE_MIN || share >= USUAL_SHARE_MIN * usual(&shares, &held, rank);
+    let mut complete = vec![false; sessions.len()];
+    for (rank, &index) in with_bars.iter().enumerate() {
+        let share = shares[index];
+        complete[index] = share >= USUAL_SHARE_MIN
+            || share >= USUAL_SHARE_MIN * usual_share(&shares, &with_bars, rank);
     }
-    out
+    complete
 }
 
-/// The median share of the nearest sessions with bars around the one of `rank`, that one left out.
-fn usual(shares: &[f64], held: &[usize], rank: usize) -> f64 {
-    let place = held[rank];
+/// The median share of the nearest sessions around the one of `rank` in `with_bars`, without it.
+fn usual_share(shares: &[f64], with_bars: &[usize], rank: usize) -> f64 {
+    let index = with_bars[rank];
     let (mut before, mut after) = (rank, rank + 1);
     let mut around = Vec::with_capacity(NEIGHBOURS);
     while around.len() < NEIGHBOURS {
-        let left = before.checked_sub(1).map(|left| place - held[left]);
-        let right = held.get(after).map(|right| right - place);
+        let left = before.checked_sub(1).map(|left| index - with_bars[left]);
+        let right = with_bars.get(after).map(|right| right - index);
         match (left, right) {
             (None, None) => break,
             (Some(left), right) if right.is_none_or(|right| left <= right) => {
                 before -= 1;
-                around.push(shares[held[before]]);
+                around.push(shares[with_bars[before]]);
             }
             _ => {
-                around.push(shares[held[after]]);
+                around.push(shares[with_bars[after]]);
                 after += 1;
             }
         }
@@ -79,13 +77,13 @@ mod tests {
         let counts: Vec<u32> = sessions
             .iter()
             .enumerate()
-            .map(|(place, session)| bars(place, session))
+            .map(|(index, session)| bars(index, session))
             .collect();
         complete(&sessions, &counts, Interval::M1)
     }
 
     #[test]
-    fn full_sessions_are_complete_half_days_too() {
+    fn full_sessions_and_half_days_are_complete() {
         assert!(
             judged(|_, session| session.expected(Interval::M1) as u32)
                 .iter()
@@ -94,29 +92,29 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_short_session_is_not() {
-        let whole = judged(|place, session| match place {
+    fn a_missing_or_short_session_is_incomplete() {
+        let whole = judged(|index, session| match index {
             2 => 0,
             5 => 300,
             _ => session.expected(Interval::M1) as u32,
         });
-        let short: Vec<usize> = (0..14).filter(|&place| !whole[place]).collect();
+        let short: Vec<usize> = (0..14).filter(|&index| !whole[index]).collect();
         assert_eq!(short, [2, 5]);
     }
 
     #[test]
-    fn a_thin_ticker_is_measured_by_itself() {
-        let whole = judged(|place, session| {
+    fn a_thinly_traded_ticker_is_compared_with_itself() {
+        let whole = judged(|index, session| {
             let usual = session.expected(Interval::M1) as u32 / 10;
-            if place == 7 { usual / 2 } else { usual }
+            if index == 7 { usual / 2 } else { usual }
         });
-        let short: Vec<usize> = (0..14).filter(|&place| !whole[place]).collect();
+        let short: Vec<usize> = (0..14).filter(|&index| !whole[index]).collect();
         assert_eq!(short, [7]);
     }
 
     #[test]
-    fn a_single_session_is_complete_with_whatever_it_holds() {
-        let whole = judged(|place, _| u32::from(place == 3));
+    fn a_single_session_is_complete_with_any_bars() {
+        let whole = judged(|index, _| u32::from(index == 3));
         assert_eq!(whole.iter().filter(|whole| **whole).count(), 1);
     }
 }
