@@ -76,7 +76,7 @@ fn a_file_in_the_store_or_in_a_named_folder_says_when_there_was_trading() {
     // Without the folder the exchange is not known, and nothing is guessed.
     let run = bench.run("gaps --store ours --end 2025-02-05").ok();
     assert!(
-        run.stderr.contains("no calendar is known of OURS"),
+        run.stderr.contains("there is no calendar for OURS"),
         "{}",
         run.snapshot()
     );

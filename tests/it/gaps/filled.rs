@@ -70,7 +70,7 @@ fn a_fill_closes_exactly_what_the_provider_has() {
     let left = ["AAPL 2025-02-20 0/390 empty", "MSFT 2025-02-11 0/390 empty"];
     assert_eq!(bench.gaps(""), left);
 
-    // Once more in vain, and from then on they are left alone, but listed.
+    // Once more without result. From then on they are listed, but not requested.
     bench.run("gaps --fill --rate 60000 --format json").ok();
     let before = bench.requests();
     let run = bench.run("gaps --fill --rate 60000 --summary-json").ok();
@@ -78,7 +78,7 @@ fn a_fill_closes_exactly_what_the_provider_has() {
     assert_eq!(run.json()["totals"]["requests"], 0);
     assert!(
         run.stderr
-            .contains("2 sessions that two fills asked for in vain are left out"),
+            .contains("skipping 2 sessions that two refills returned empty"),
         "{}",
         run.snapshot()
     );
