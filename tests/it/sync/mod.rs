@@ -1,8 +1,11 @@
-//! Sync, against a real Postgres: bars in memory into a database of each test's own.
+//! Sync: the algorithm with a target in memory, and all of it with a real Postgres, in which each
+//! test has its own database.
 
+mod algorithm;
 mod columns;
 mod conflicts;
 mod cuts;
+mod fake_target;
 mod hidden;
 mod hosts;
 mod memory;

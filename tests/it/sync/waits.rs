@@ -148,6 +148,31 @@ fn a_run_that_waits_for_the_database_leaves_the_store_to_others() {
 }
 
 #[test]
+fn a_store_can_be_written_while_a_sync_waits_for_a_locked_row() {
+    let (env, db) = (TestEnv::new(), Database::new());
+    let run = |line: &str| {
+        env.program(line.split_whitespace())
+            .env("DATABASE_URL", db.url())
+            .spawn()
+    };
+    stage_csv(&env, "AAPL", (0..100).map(bar).collect());
+    run("sync --create-table").wait().ok();
+    stage_csv(&env, "AAPL", (100..110).map(bar).collect());
+    let session = db.session("SELECT 1 FROM backfill_sync FOR UPDATE");
+    let waiting = run("sync --statement-timeout 300");
+    db.wait_for(BLOCKED);
+    let csv = "timestamp,open,high,low,close,volume\n2025-02-03T14:30:00Z,1,2,0.5,1.5,10\n";
+    env.write("AAPL.csv", csv);
+    run("inject-csv AAPL.csv --interval 1").wait().ok();
+    drop(session);
+    // It sends what the store had when it started, and the next one sends the rest.
+    waiting.wait().ok();
+    assert_eq!(db.sql("SELECT count(*) FROM market_data"), "110");
+    run("sync").wait().ok();
+    assert_eq!(db.sql("SELECT count(*) FROM market_data"), "111");
+}
+
+#[test]
 fn a_sync_that_fails_after_a_run_is_recorded_with_the_run() {
     let (env, db) = (TestEnv::new(), Database::new());
     let csv = "timestamp,open,high,low,close,volume\n2025-01-02T14:32:00Z,1,2,0.5,1.5,10\n";
