@@ -68,7 +68,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("report", &["advice", "model"]),
     ("store", &["advice", "calendar", "model"]),
-    ("provider", &["causes", "model", "secret"]),
+    ("provider", &["causes", "model", "secret", "simulator"]),
     ("simulator", &["calendar", "model"]),
     ("calendar", &["model"]),
     ("advice", &["model"]),
@@ -620,4 +620,77 @@ fn paths_are_followed_to_their_definitions() {
     assert_eq!(found.len(), 1);
     let names: Vec<String> = found[0].iter().map(|file| name(file)).collect();
     assert_eq!(names, ["a/x", "a/y", "b"], "`a` only re-exports");
+}
+
+/// Files and folders that only exist after a command ran, or that belong to another program.
+const NOT_IN_THE_REPOSITORY: &[&str] = &[
+    "data/staging",
+    "data/demo",
+    "bench/work",
+    "vendor/",
+    "target/",
+];
+
+/// The paths that a document names: targets of links, and words in backticks that look like paths
+/// of this repository.
+fn named_paths(text: &str) -> Vec<String> {
+    let links = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target.split('#').next().unwrap_or_default())
+        .filter(|target| !target.is_empty() && !target.contains("://"));
+    let folders = [
+        "src/", "tests/", "docs/", "bench/", "benches/", "scripts/", "data/", "fuzz/", "build/",
+    ];
+    let quoted = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| folders.iter().any(|folder| word.starts_with(folder)))
+        .filter(|word| !word.contains(['*', ' ', '<', 'X']));
+    let all = links.map(str::to_owned).chain(quoted.flat_map(braces));
+    all.filter(|path| {
+        let outside = |prefix: &&str| path.starts_with(prefix);
+        !NOT_IN_THE_REPOSITORY.iter().any(|prefix| outside(&prefix))
+    })
+    .collect()
+}
+
+/// `a/{b,c}.rs` as `a/b.rs` and `a/c.rs`.
+fn braces(word: &str) -> Vec<String> {
+    match word.split_once('{').and_then(|(before, rest)| {
+        let (inside, after) = rest.split_once('}')?;
+        Some((before, inside, after))
+    }) {
+        Some((before, inside, after)) => inside
+            .split(',')
+            .map(|part| format!("{before}{part}{after}"))
+            .collect(),
+        None => vec![word.to_owned()],
+    }
+}
+
+#[test]
+fn paths_in_the_documents_exist() {
+    let root = source().join("..");
+    let mut documents: Vec<PathBuf> = ["", "docs", "fuzz", "data/calendars", "data/sample"]
+        .iter()
+        .flat_map(|folder| fs::read_dir(root.join(folder)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "md"))
+        .collect();
+    documents.sort();
+    let mut missing = Vec::new();
+    for document in documents {
+        // Fenced blocks have backticks of their own.
+        let text = fs::read_to_string(&document).unwrap().replace("```", "");
+        for path in named_paths(&text) {
+            let beside = document.parent().unwrap().join(&path);
+            if !beside.exists() && !root.join(&path).exists() {
+                missing.push(format!("{} names {path}", document.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
 }

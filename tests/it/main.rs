@@ -10,6 +10,7 @@ mod cli;
 mod crash;
 #[cfg(feature = "crash-points")]
 mod crash_points;
+mod documents;
 mod faults;
 mod fetch;
 mod gaps;

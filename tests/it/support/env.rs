@@ -300,7 +300,7 @@ impl Run {
 }
 
 /// Replaces what differs from run to run: durations, wall-clock times in JSON, uuids.
-fn redact(text: &str) -> String {
+pub fn redact(text: &str) -> String {
     let mut redacted = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let mut line = line.to_owned();

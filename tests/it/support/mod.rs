@@ -7,7 +7,7 @@ mod pgbouncer;
 mod postgres;
 
 #[allow(unused_imports)]
-pub use env::{Program, Run, Running, TestEnv};
+pub use env::{Program, Run, Running, TestEnv, redact};
 #[allow(unused_imports)]
 pub use pgbouncer::Pooler;
 #[allow(unused_imports)]

@@ -1,0 +1,167 @@
+//! The documents' commands: each one in a `console` block is run, and output shown below it must be
+//! printed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::fetch::Bench;
+use crate::support::{Database, redact};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(document: &str) -> String {
+    std::fs::read_to_string(root().join(document)).unwrap()
+}
+
+/// The lines of each fenced block, with the word after the opening fence.
+fn blocks(text: &str) -> Vec<(String, Vec<String>)> {
+    let mut found: Vec<(String, Vec<String>)> = Vec::new();
+    let mut is_open = false;
+    for line in text.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            is_open = !is_open;
+            if is_open {
+                found.push((language.to_owned(), Vec::new()));
+            }
+        } else if is_open && let Some((_, lines)) = found.last_mut() {
+            lines.push(line.to_owned());
+        }
+    }
+    found
+}
+
+/// Runs the commands of a document in order, in one working folder with the sample files. The
+/// provider is the simulator, the database is empty, and the date is soon after theirs.
+fn run_commands(document: &str, prepare: &str) -> Bench {
+    let bench = Bench::new();
+    let database = Database::new();
+    for file in std::fs::read_dir(root().join("data/sample")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        bench.env.write(
+            &format!("data/sample/{name}"),
+            std::fs::read(&path).unwrap(),
+        );
+    }
+    let run = |line: &str| -> String {
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_backfill"));
+        let path = std::env::var("PATH").unwrap();
+        let result = Command::new("sh")
+            .args(["-c", line])
+            .env_clear()
+            .env(
+                "PATH",
+                format!("{}:{path}", program.parent().unwrap().display()),
+            )
+            .env("HOME", bench.env.dir())
+            .env("FMP_API_KEY", "key")
+            .env("FMP_BASE_URL", bench.simulator.url())
+            .env("DATABASE_URL", database.url())
+            .env("BACKFILL_NOW", "2025-02-03T22:00:00Z")
+            .current_dir(bench.env.dir())
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let printed = text(&result.stdout) + &text(&result.stderr);
+        assert!(
+            result.status.success(),
+            "{document}: $ {line}\n{}\n{printed}",
+            result.status
+        );
+        redact(&printed)
+    };
+    if !prepare.is_empty() {
+        run(prepare);
+    }
+    let makefile = read("Makefile");
+    for (language, lines) in blocks(&read(document)) {
+        if language != "console" {
+            let command = lines.iter().find(|line| line.starts_with("backfill "));
+            assert_eq!(command, None, "{document}: put it into a console block");
+            continue;
+        }
+        let mut printed = String::new();
+        for line in lines.iter().filter(|line| !line.trim().is_empty()) {
+            match line.strip_prefix("$ ") {
+                Some(line) if line.starts_with("backfill ") => printed = run(line),
+                Some(line) if line.starts_with("export ") => {}
+                Some(line) => {
+                    let target = line
+                        .strip_prefix("make ")
+                        .and_then(|line| line.split(' ').next());
+                    let target = target.unwrap_or_else(|| panic!("{document}: {line}?"));
+                    let rule = format!("\n{target}:");
+                    assert!(makefile.contains(&rule), "{document}: no target {target}");
+                }
+                None => assert!(
+                    printed.contains(&redact(line)),
+                    "{document} shows {line:?}, but this was printed:\n{printed}"
+                ),
+            }
+        }
+    }
+    bench
+}
+
+#[test]
+fn the_readme_is_true() {
+    let readme = read("README.md");
+    let bench = run_commands("README.md", "");
+    // The path and the columns that the Python lines read.
+    let (_, call) = readme.split_once("pd.read_parquet(\"").unwrap();
+    let (path, rest) = call.split_once("\", columns=[").unwrap();
+    let columns: Vec<&str> = rest
+        .split_once(']')
+        .unwrap()
+        .0
+        .split(',')
+        .map(|column| column.trim().trim_matches('"'))
+        .collect();
+    let files = bench.env.files(path);
+    assert_eq!(files.len(), 1, "{files:?}");
+    let file = std::fs::File::open(bench.env.path(&files[0])).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    for column in columns {
+        assert!(reader.schema().field_with_name(column).is_ok(), "{column}");
+    }
+    let rows: usize = reader
+        .build()
+        .unwrap()
+        .map(|batch| batch.unwrap().num_rows())
+        .sum();
+    assert_eq!(rows, 1_170);
+}
+
+#[test]
+fn the_other_documents_are_true() {
+    let staged = "backfill inject-csv --csv-dir data/sample -q";
+    for file in std::fs::read_dir(root().join("docs")).unwrap() {
+        let name = file.unwrap().file_name();
+        run_commands(&format!("docs/{}", name.to_string_lossy()), staged);
+    }
+}
+
+/// docs/exit-codes.md has the table of the help.
+#[test]
+fn the_exit_codes_are_those_of_the_help() {
+    let document = read("docs/exit-codes.md");
+    let help = Command::new(env!("CARGO_BIN_EXE_backfill"))
+        .arg("--help")
+        .output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    let (_, table) = help.split_once("Exit codes").unwrap();
+    let mut codes = 0;
+    for line in table.lines().skip(1) {
+        let Some((code, meaning)) = line.trim().split_once("  ") else {
+            continue;
+        };
+        let row = format!("| {code} | {} |", meaning.trim());
+        assert!(document.contains(&row), "docs/exit-codes.md lacks {row}");
+        codes += 1;
+    }
+    assert_eq!(codes, 7);
+}
