@@ -92,7 +92,14 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "cli/fetch/mod.rs",
         "cli/fetch/wire.rs",
     ],
-    &["export/error.rs", "export/format.rs", "export/output.rs"],
+    &[
+        "export/error.rs",
+        "export/format/arrow.rs",
+        "export/format/csv.rs",
+        "export/format/mod.rs",
+        "export/format/parquet.rs",
+        "export/output.rs",
+    ],
     &["inject/commit.rs", "inject/file.rs", "inject/run.rs"],
     &[
         "inject/error.rs",
@@ -651,8 +658,9 @@ fn named_paths(text: &str) -> Vec<String> {
         .filter(|word| !word.contains(['*', ' ', '<', 'X']));
     let all = links.map(str::to_owned).chain(quoted.flat_map(braces));
     all.filter(|path| {
-        let outside = |prefix: &&str| path.starts_with(prefix);
-        !NOT_IN_THE_REPOSITORY.iter().any(|prefix| outside(&prefix))
+        !NOT_IN_THE_REPOSITORY
+            .iter()
+            .any(|prefix| path.starts_with(prefix))
     })
     .collect()
 }

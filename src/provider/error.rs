@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::request::BadRow;
+use super::bad_row::BadRow;
 
 /// Whether to send the request again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,9 @@
 //! [`RetryingClient`], and the HTTP client. **Nothing here knows the store, the sessions or the command
 //! line.**
 
+mod bad_row;
 mod credentials;
+mod entry;
 mod error;
 pub mod fmp;
 mod gate;
@@ -28,10 +30,11 @@ pub(crate) mod contract;
 #[cfg(test)]
 pub(crate) mod wrap;
 
+pub use bad_row::BadRow;
 pub use credentials::{Access, Clock, Credentials};
+pub use entry::ProviderEntry;
 pub use error::{Error, ErrorKind, Retry, Scope};
 pub use gate::{Daily, Gate, GateOptions, Spent};
 pub use info::{ProviderInfo, Truncation};
-pub use registry::ProviderEntry;
-pub use request::{BadRow, Page, PageToken, Provider, Reply, Request, Rows};
+pub use request::{Page, PageToken, Provider, Reply, Request, Rows};
 pub use retry::{FetchError, RetryOptions, RetryingClient};

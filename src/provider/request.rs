@@ -5,9 +5,10 @@ use std::fmt;
 use chrono_tz::Tz;
 use futures_util::future::BoxFuture;
 
+use super::bad_row::BadRow;
 use super::error::Error;
 use super::info::ProviderInfo;
-use crate::model::{Bars, Basis, DateRange, Hours, Interval, Reject, Ticker, Timestamp};
+use crate::model::{Bars, Basis, DateRange, Hours, Interval, Ticker, Timestamp};
 
 /// A provider of bars.
 ///
@@ -99,13 +100,4 @@ impl Rows {
             self.bars = self.bars.select(&order);
         }
     }
-}
-
-/// A row of an answer that isn't a bar of the request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadRow {
-    /// When it opens, if the row says so and its date was requested.
-    pub at: Option<Timestamp>,
-    /// The row and the reason.
-    pub reject: Reject,
 }

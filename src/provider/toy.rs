@@ -12,8 +12,8 @@ use futures_util::future::BoxFuture;
 use reqwest::header::{HeaderMap, HeaderName};
 use serde::Deserialize;
 
+use super::entry::ProviderEntry;
 use super::http::{Http, secret_header};
-use super::registry::ProviderEntry;
 use super::{
     Access, Error, ErrorKind, Page, PageToken, Provider, ProviderInfo, Reply, Request, Truncation,
 };

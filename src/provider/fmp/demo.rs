@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::client::{self, Fmp};
 use crate::model::Source;
-use crate::provider::registry::ProviderEntry;
+use crate::provider::ProviderEntry;
 use crate::provider::{
     Access, Credentials, Error, ErrorKind, Page, Provider, ProviderInfo, Reply, Request,
 };

@@ -11,7 +11,7 @@ mod local_time;
 
 use std::sync::Arc;
 
-use super::registry::ProviderEntry;
+use super::entry::ProviderEntry;
 use crate::model::Source;
 
 pub use client::{BASE_URL, Fmp};
