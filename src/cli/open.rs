@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::error::CliError;
+use super::log::LINE;
 use crate::calendar::Overrides;
 use crate::report::ExitStatus;
 use crate::store::{self, Error, OpenOptions, Reader, Store};
@@ -26,26 +27,21 @@ impl Context {
 
     /// Opens the store in `dir` for reading, with limits of the caller.
     pub fn open_reader_with(&self, dir: &Path, options: &OpenOptions) -> Result<Reader, CliError> {
-        let reader = Reader::open(dir, options)?;
-        self.warn_once(reader.notices());
-        Ok(reader)
+        Ok(self.opened(Reader::open(dir, options)?))
     }
 
     /// Opens the store in `dir` for reading; `None` if there is no store.
     pub fn open_reader_if_any(&self, dir: &Path) -> Result<Option<Reader>, CliError> {
         match Reader::open(dir, &OpenOptions::default()) {
-            Ok(reader) => {
-                self.warn_once(reader.notices());
-                Ok(Some(reader))
-            }
+            Ok(reader) => Ok(Some(self.opened(reader))),
             Err(Error::Missing { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Opens the store in `dir` for reading for long: writers don't wait for this reader. Hot bars
-    /// can't be read while another process writes, so a short write is waited for, and a longer one
-    /// is an error.
+    /// Opens the store in `dir` for reading for long: writers don't wait for this reader. If another
+    /// process writes and publishes no snapshot, hot bars can't be read: a short write is waited
+    /// for, and a longer one is an error.
     pub fn open_detached_reader(&self, dir: &Path) -> Result<Reader, CliError> {
         let reader = wait_for_writer(|| {
             let reader = Reader::open_detached(dir, &OpenOptions::default())?;
@@ -57,8 +53,20 @@ impl Context {
                 }),
             }
         })?;
+        Ok(self.opened(reader))
+    }
+
+    /// Prints what opening a reader found, and as of when it reads if another process writes.
+    fn opened(&self, reader: Reader) -> Reader {
         self.warn_once(reader.notices());
-        Ok(reader)
+        if let Some(seen) = reader.writer_snapshot() {
+            let pid = seen
+                .pid
+                .map_or("another process".to_owned(), |pid| format!("process {pid}"));
+            let as_of = seen.as_of.to_utc().format("%H:%M:%SZ");
+            tracing::info!(target: LINE, "note: {pid} is writing; reading the store as of {as_of}");
+        }
+        reader
     }
 
     /// Opens the store in `dir` for writing, and creates it if there is none.

@@ -8,10 +8,11 @@ use crate::model::{SeriesKey, TimeRange, Timestamp};
 
 use super::catalog::{HotYear, SeriesMeta, years};
 use super::error::Error;
-use super::handle::{Inner, Store};
+use super::handle::Store;
 use super::publish;
 use super::rows::StagedRows;
 use super::sessions;
+use super::state::Inner;
 
 /// What a drop removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +52,7 @@ impl Store {
             .into_iter()
             .map(|one| one.with_series_id(meta.id))
             .collect();
+        let publishing = publish::begin(self);
         let recorded = {
             let mut inner = self.inner();
             inner.open_entries.forget();
@@ -69,6 +71,7 @@ impl Store {
         }
         crate::crash_point!("drop.after-transaction");
         publish::apply_intents(self, pending)?;
+        drop(publishing);
         let mut inner = self.inner();
         if let Some(meta) = inner.series.get_mut(series) {
             // Years that were published have no hot rows any more; the others lost those inside the range.

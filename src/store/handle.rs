@@ -1,20 +1,18 @@
 //! The open store: the one writer.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::NaiveDate;
 use uuid::Uuid;
 
-use crate::calendar::{Calendar, Overrides};
+use crate::calendar::Overrides;
 use crate::model::{SeriesKey, Timestamp};
 
-use super::catalog::{Catalog, SeriesMeta};
-use super::coverage::compact::{self, CoveragePlan, OpenEntries};
-use super::coverage::{self, CoverageEntry};
+use super::coverage::CoverageEntry;
 use super::durable;
 use super::error::{Error, IoContext};
 use super::layout::Layout;
@@ -22,6 +20,8 @@ use super::lock::{WAIT_FOR_READERS_MS_MAX, WriteLock};
 use super::run::RunId;
 use super::segment;
 use super::series_locks::SeriesLocks;
+use super::snapshot::{Publisher, SnapshotRule};
+use super::state::{Inner, Shared};
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct OpenOptions {
     pub wait_for_readers: Duration,
     /// When the hot tier seals itself.
     pub seal: SealRule,
+    /// What readers in other processes see while a writer runs.
+    pub snapshots: SnapshotRule,
     /// A user's calendars, laid over those compiled in: sessions are counted by them.
     pub calendars: Overrides,
 }
@@ -45,6 +47,7 @@ impl Default for OpenOptions {
             threads: std::thread::available_parallelism().map_or(2, |n| n.get().min(16) as u16),
             wait_for_readers: Duration::from_millis(WAIT_FOR_READERS_MS_MAX),
             seal: SealRule::default(),
+            snapshots: SnapshotRule::default(),
             calendars: Overrides::default(),
         }
     }
@@ -90,128 +93,25 @@ pub struct Store {
     pub(super) layout: Layout,
     pub(super) store_id: Uuid,
     pub(super) options: OpenOptions,
-    pub(super) inner: Mutex<Inner>,
+    pub(super) shared: Arc<Shared>,
     pub(super) next_seq: AtomicU64,
     pub(super) locks: SeriesLocks,
-    /// A publish was recorded but could not be carried out: only recovery at the next opening may go on.
-    pub(super) broken: AtomicBool,
     pub(super) notices: Vec<String>,
     /// Each reader made here holds one more: while there are any, no segment is removed.
     pub(super) readers: Arc<()>,
+    /// `None` while snapshots are off, and once the store closes.
+    pub(super) publisher: Option<Publisher>,
     /// Held for as long as the store is open; declared last, so that DuckDB closes first.
     pub(super) lock: Mutex<WriteLock>,
-}
-
-/// What the mutex guards: the connection that writes, and the catalog's facts in memory.
-pub(super) struct Inner {
-    pub catalog: Catalog,
-    pub series: BTreeMap<SeriesKey, SeriesMeta>,
-    pub next_series_id: i32,
-    pub next_part_id: i64,
-    pub demo: Option<bool>,
-    calendars: HashMap<String, Option<Calendar>>,
-    overrides: Overrides,
-    pub open_entries: OpenEntries,
-}
-
-impl Inner {
-    pub(super) fn new(catalog: Catalog, overrides: Overrides) -> Result<Self, Error> {
-        let series = catalog.series()?;
-        let demo = catalog.meta("bars")?.map(|kind| kind == "demo");
-        Ok(Self {
-            next_series_id: catalog.next_series_id()?,
-            next_part_id: catalog.next_part_id()?,
-            series,
-            demo,
-            catalog,
-            calendars: HashMap::new(),
-            overrides,
-            open_entries: OpenEntries::default(),
-        })
-    }
-
-    /// The calendar of an exchange; `None` where the code is not known.
-    pub(super) fn calendar(&mut self, exchange: &str) -> Option<Calendar> {
-        self.calendars
-            .entry(exchange.to_owned())
-            .or_insert_with(|| Calendar::for_exchange_with(exchange, &self.overrides).ok())
-            .clone()
-    }
-
-    /// What recording answers comes to.
-    pub(super) fn plan_coverage(
-        &mut self,
-        run: &RunId,
-        answers: Vec<CoverageEntry>,
-    ) -> CoveragePlan {
-        let open_entries = std::mem::take(&mut self.open_entries);
-        let planned = open_entries.plan(run, answers, |exchange| self.calendar(exchange));
-        self.open_entries = open_entries;
-        planned
-    }
-
-    /// Folds the coverage ledger where it has grown long.
-    pub(super) fn fold_coverage(&mut self) -> Result<(), Error> {
-        let (entries, series) = self.catalog.coverage_size()?;
-        if !compact::is_long(entries, series) {
-            return Ok(());
-        }
-        let entries = coverage::read::entries(&self.catalog)?;
-        let folded = compact::fold(entries, |exchange| self.calendar(exchange));
-        self.open_entries.forget();
-        self.catalog.replace_coverage(&folded)
-    }
-
-    /// Series whose bars were all dropped are forgotten, and with the last of them whether the bars were real. `only`
-    /// names the one that the caller has locked: another may have no bars because its first are just being published.
-    pub(super) fn forget_empty_series(&mut self, only: Option<&SeriesKey>) -> Result<(), Error> {
-        let empty: Vec<SeriesKey> = self
-            .series
-            .iter()
-            .filter(|(key, _)| only.is_none_or(|only| only == *key))
-            .filter(|(_, meta)| meta.hot.is_empty() && meta.partitions.is_empty())
-            .map(|(key, _)| key.clone())
-            .collect();
-        if empty.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<i32> = empty
-            .iter()
-            .filter_map(|key| self.series.get(key))
-            .map(|meta| meta.id)
-            .collect();
-        let none_left = empty.len() == self.series.len();
-        self.catalog.transaction(|catalog| {
-            catalog.delete_series(&ids)?;
-            if none_left {
-                catalog.execute("DELETE FROM meta WHERE key = 'bars'", [])?;
-            }
-            Ok(())
-        })?;
-        for key in &empty {
-            self.series.remove(key);
-        }
-        if none_left {
-            self.demo = None;
-        }
-        Ok(())
-    }
-
-    pub(super) fn hot_rows(&self) -> u64 {
-        self.series.values().map(SeriesMeta::hot_rows).sum()
-    }
-
-    pub(super) fn sealed_rows(&self) -> u64 {
-        self.series.values().map(SeriesMeta::sealed_rows).sum()
-    }
 }
 
 impl Drop for Store {
     /// Brings DuckDB's log into its database. What fails here is in the log still.
     fn drop(&mut self) {
+        self.publisher = None;
         let inner = self.inner();
-        drop(self.sweep_segments(&inner));
-        drop(inner.catalog.checkpoint(true));
+        let _ = self.sweep_segments(&inner);
+        let _ = inner.catalog.checkpoint(true);
     }
 }
 
@@ -222,18 +122,14 @@ impl Store {
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
-        // A panic under the lock leaves facts that may be wrong: nothing more is written then.
-        self.inner.lock().unwrap_or_else(|poisoned| {
-            self.broken.store(true, Ordering::SeqCst);
-            PoisonError::into_inner(poisoned)
-        })
+        self.shared.inner()
     }
 
     /// Removes the files of segments that the catalog does not list any more, unless a reader may still read them: then
     /// that is left to the next time.
     pub(super) fn sweep_segments(&self, inner: &Inner) -> Result<(), Error> {
         // After a COMMIT in doubt only the next opening knows what is listed.
-        let broken = self.broken.load(Ordering::SeqCst);
+        let broken = self.shared.broken.load(Ordering::SeqCst);
         if broken || !inner.catalog.may_have_segments() || Arc::strong_count(&self.readers) > 1 {
             return Ok(());
         }
@@ -246,7 +142,7 @@ impl Store {
     }
 
     pub(super) fn check_whole(&self) -> Result<(), Error> {
-        if self.broken.load(Ordering::SeqCst) {
+        if self.shared.broken.load(Ordering::SeqCst) {
             return Err(Error::Interrupted {
                 dir: self.layout.root().to_path_buf(),
             });

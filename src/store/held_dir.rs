@@ -42,6 +42,30 @@ impl HeldDir {
         }
     }
 
+    /// Joins the folder of another process, which has shared it.
+    pub fn join(path: PathBuf) -> io::Result<Self> {
+        let lock = File::open(path.join(LOCK))?;
+        lock.try_lock_shared()?;
+        let lock = still_there(&path.join(LOCK), lock)?;
+        Ok(Self { path, lock })
+    }
+
+    /// Gives the folder a new name next to its old one, under which other processes may join it: all
+    /// that may enter its parent.
+    pub fn share_as(&mut self, path: &Path) -> io::Result<()> {
+        #[cfg(unix)]
+        if let Some(parent) = self.path.parent() {
+            let as_parent = fs::metadata(parent)?.permissions();
+            fs::set_permissions(&self.path, as_parent)?;
+        }
+        // Not one step: another process may take the folder for a leftover in between.
+        self.lock.unlock()?;
+        self.lock.try_lock_shared()?;
+        durable::rename(&self.path, path)?;
+        self.path = path.to_path_buf();
+        Ok(())
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
@@ -92,7 +116,7 @@ fn is_own(_: &fs::DirEntry) -> bool {
     true
 }
 
-fn starts_with(name: &OsStr, prefix: &str) -> bool {
+pub(super) fn starts_with(name: &OsStr, prefix: &str) -> bool {
     name.as_encoded_bytes().starts_with(prefix.as_bytes())
 }
 

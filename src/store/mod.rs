@@ -40,6 +40,7 @@ mod series_locks;
 mod sessions;
 mod snapshot;
 mod spill;
+mod state;
 #[cfg(test)]
 mod tests;
 mod timestamps;
@@ -64,6 +65,7 @@ pub use restated::Comparison;
 pub use run::RunId;
 pub use scan::Scan;
 pub use seal::Sealed;
+pub use snapshot::{SnapshotRule, WriterSnapshot};
 pub use spill::{Spill, remove_busy_dir};
 pub use timestamps::Wanted;
 pub use verify::{Verified, verify};

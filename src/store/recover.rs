@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ use super::catalog::{Catalog, Intent, Opened, PartitionMeta, SeriesMeta};
 use super::durable::{self, Digest};
 use super::error::{Damage, Error, IoContext};
 use super::folder::check_folder;
-use super::handle::{Inner, OpenOptions, Store};
+use super::handle::{OpenOptions, Store};
 use super::lake::read::Partition;
 use super::layout::{Layout, PartitionKey};
 use super::lock::WriteLock;
@@ -22,8 +22,9 @@ use super::publish::{self, Pending};
 use super::quarantine;
 use super::segment;
 use super::series_locks::SeriesLocks;
-use super::snapshot;
+use super::snapshot::{self, Publisher};
 use super::spill;
+use super::state::{Inner, Shared};
 
 /// Opens the store in `dir` for writing.
 pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
@@ -65,15 +66,16 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
         None => {}
     }
     notices.extend(missing_commits(lock.acknowledged(), known));
+    let shared = Arc::new(Shared::new(layout.clone(), inner));
     Ok(Store {
         // A number is never given twice, not even one whose commit is lost.
         next_seq: AtomicU64::new(known.max(lock.acknowledged()) + 1),
+        publisher: Publisher::start(Arc::clone(&shared), options.snapshots),
+        shared,
         layout,
         store_id,
         options: options.clone(),
-        inner: Mutex::new(inner),
         locks: SeriesLocks::default(),
-        broken: AtomicBool::new(false),
         notices,
         readers: Arc::default(),
         lock: Mutex::new(lock),
@@ -160,45 +162,56 @@ fn make_folders(layout: &Layout) -> Result<(), Error> {
     Ok(())
 }
 
-/// Finishes every publish that was recorded: the redo of the redo log.
-pub(super) fn redo(layout: &Layout, catalog: &Catalog) -> Result<(), Error> {
+/// The recorded intents, and where the new file of each is.
+pub(super) fn recorded(layout: &Layout, catalog: &Catalog) -> Result<Vec<(Pending, Place)>, Error> {
     let intents = catalog.intents()?;
     if intents.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let series: BTreeMap<i32, SeriesKey> = catalog
         .series()?
         .into_iter()
         .map(|(key, meta)| (meta.id, key))
         .collect();
+    let mut found = Vec::with_capacity(intents.len());
+    for intent in intents {
+        if let Some(series) = series.get(&intent.series_id) {
+            let key = PartitionKey::new(series, intent.year);
+            let place = place_of(layout, &key, &intent)?;
+            found.push((Pending { key, intent }, place));
+        }
+    }
+    Ok(found)
+}
+
+/// Applies every intent that was recorded: the redo of the redo log.
+pub(super) fn redo(layout: &Layout, catalog: &Catalog) -> Result<(), Error> {
+    let recorded = recorded(layout, catalog)?;
+    if recorded.is_empty() {
+        return Ok(());
+    }
     let (mut to_rename, mut to_settle, mut to_drop) = (Vec::new(), Vec::new(), Vec::new());
     let mut renamed = Vec::new();
     let mut lost = Vec::new();
-    for intent in intents {
-        let Some(key) = series.get(&intent.series_id) else {
-            continue;
-        };
-        let key = PartitionKey::new(key, intent.year);
-        match place_of(layout, &key, &intent)? {
+    for (one, place) in recorded {
+        match place {
             Place::Target => {
-                to_settle.push(intent.clone());
-                renamed.push(Pending { key, intent });
+                to_settle.push(one.intent.clone());
+                renamed.push(one);
             }
             Place::Temporary => {
-                to_settle.push(intent.clone());
-                to_rename.push(Pending { key, intent });
+                to_settle.push(one.intent.clone());
+                to_rename.push(one);
             }
-            Place::Nowhere if intent.is_seal => to_drop.push(intent),
-            Place::Nowhere => lost.push(Damage::IntentLost(key)),
+            Place::Nowhere if one.intent.is_seal => to_drop.push(one.intent),
+            Place::Nowhere => lost.push(Damage::IntentLost(one.key)),
         }
     }
     if !lost.is_empty() {
         return Err(damaged(layout, lost));
     }
-    for intent in to_settle.iter().filter(|intent| intent.is_removal()) {
-        if let Some(key) = series.get(&intent.series_id) {
-            publish::remove_partition(layout, &PartitionKey::new(key, intent.year))?;
-        }
+    for one in renamed.iter().filter(|one| one.intent.is_removal()) {
+        publish::remove_partition(layout, &one.key)?;
     }
     crate::crash_point!("recover.before-rename");
     publish::rename_all(layout, &to_rename)?;
@@ -214,7 +227,7 @@ pub(super) fn redo(layout: &Layout, catalog: &Catalog) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where the file that an intent speaks of stands.
+/// Where the new file of an intent is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Target,
@@ -222,11 +235,7 @@ pub(super) enum Place {
     Nowhere,
 }
 
-pub(super) fn place_of(
-    layout: &Layout,
-    key: &PartitionKey,
-    intent: &Intent,
-) -> Result<Place, Error> {
+fn place_of(layout: &Layout, key: &PartitionKey, intent: &Intent) -> Result<Place, Error> {
     if intent.is_removal() {
         return Ok(Place::Target);
     }

@@ -196,25 +196,16 @@ const ALL_BUT_THE_LAKE: &str = "bars that were not sealed yet, coverage, conflic
 
 /// Carries out what can be carried out, and forgets the rest: its partition is then judged by what stands in the lake.
 fn finish_intents(layout: &Layout, catalog: &Catalog, out: &mut Repaired) -> Result<(), Error> {
-    let by_id: BTreeMap<i32, SeriesKey> = catalog
-        .series()?
-        .into_iter()
-        .map(|(key, meta)| (meta.id, key))
-        .collect();
     let (mut settle, mut forget) = (Vec::new(), Vec::new());
-    for intent in catalog.intents()? {
-        let Some(key) = by_id.get(&intent.series_id) else {
-            continue;
-        };
-        let key = PartitionKey::new(key, intent.year);
-        match recover::place_of(layout, &key, &intent)? {
+    for (one, place) in recover::recorded(layout, catalog)? {
+        match place {
             Place::Nowhere => {
-                if !intent.is_seal {
-                    out.lost.push(Damage::IntentLost(key).to_string());
+                if !one.intent.is_seal {
+                    out.lost.push(Damage::IntentLost(one.key).to_string());
                 }
-                forget.push(intent);
+                forget.push(one.intent);
             }
-            _ => settle.push(Pending { key, intent }),
+            _ => settle.push(one),
         }
     }
     let renames: Vec<Pending> = settle

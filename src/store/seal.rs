@@ -149,6 +149,7 @@ impl Store {
             .map(|hot| hot.rows)
             .sum();
         let count = pending.len() as u64;
+        let publishing = publish::begin(self);
         let recorded = {
             let inner = self.inner();
             inner.catalog.transaction(|catalog| {
@@ -161,6 +162,7 @@ impl Store {
         }
         crate::crash_point!("seal.after-intent");
         publish::apply_intents(self, pending)?;
+        drop(publishing);
         drop(held);
         sealed.partitions += count;
         sealed.rows += moved;

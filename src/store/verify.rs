@@ -50,12 +50,6 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
         }
         Err(error) => return Err(error),
     };
-    if let Some(pid) = reader.is_lake_only() {
-        return Err(Error::CatalogBusy {
-            dir: dir.to_path_buf(),
-            pid,
-        });
-    }
     let layout = &reader.layout;
     let whole = reader.catalog()?.read_whole();
     if let Err(Error::Catalog { source, .. }) = whole {

@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ pub(crate) struct Catalog {
     path: PathBuf,
     /// The file itself, where we write: closed after DuckDB has closed it.
     pub(super) file: Option<Arc<File>>,
+    /// Statements that this connection ran and that may have changed something.
+    changes: Cell<u64>,
     /// Whether the hot tier has segments.
     pub(super) any_segments: Cell<bool>,
     /// Footers of segments whose bytes were compared with their checksum by this process.
@@ -89,6 +92,7 @@ impl Catalog {
             connection,
             path,
             file,
+            changes: Cell::new(0),
             any_segments: Cell::new(false),
             checked_segments: RefCell::default(),
         }
@@ -194,6 +198,35 @@ impl Catalog {
         Ok(second)
     }
 
+    /// Grows with every change that this connection made.
+    pub fn changes(&self) -> u64 {
+        self.changes.get()
+    }
+
+    /// Copies the database and its log, as they are between two transactions, into the layout of a
+    /// snapshot. The database is read through the descriptor that was opened before DuckDB opened
+    /// it.
+    pub fn copy_to(&self, to: &Layout) -> Result<(), Error> {
+        let Some(mut database) = self.file.as_deref() else {
+            return Ok(());
+        };
+        let path = to.database();
+        let mut copy = || {
+            let mut copy = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(&path)?;
+            database.seek(SeekFrom::Start(0))?;
+            io::copy(&mut database, &mut copy)
+        };
+        copy().at(&path)?;
+        let (log, path) = (Layout::new(self.root()).database_log(), to.database_log());
+        match std::fs::copy(log, &path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            copied => copied.map(drop).at(&path),
+        }
+    }
+
     /// Puts the database's path beside an error of DuckDB.
     pub fn failed(&self, source: duckdb::Error) -> Error {
         Error::Catalog {
@@ -204,6 +237,7 @@ impl Catalog {
 
     /// Runs `work` in one transaction. Only when this returns `Ok` is anything durable.
     pub fn transaction<T>(&self, work: impl FnOnce(&Self) -> Result<T, Error>) -> Result<T, Error> {
+        self.changes.set(self.changes.get() + 1);
         self.run("BEGIN TRANSACTION")?;
         match work(self) {
             Ok(value) => {
@@ -235,6 +269,7 @@ impl Catalog {
 
     /// Runs one statement; tells how many rows it changed.
     pub fn execute(&self, sql: &str, parameters: impl duckdb::Params) -> Result<usize, Error> {
+        self.changes.set(self.changes.get() + 1);
         self.connection
             .prepare_cached(sql)
             .and_then(|mut statement| statement.execute(parameters))

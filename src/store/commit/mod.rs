@@ -183,6 +183,7 @@ impl Store {
         }
         let mut committed = self.write(run, prepared)?.into_iter();
         drop(held);
+        crate::crash_point!("commit.done");
         self.seal_where_due(keys)?;
         Ok(answers
             .into_iter()

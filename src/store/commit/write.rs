@@ -6,10 +6,11 @@ use crate::model::{SeriesKey, Timestamp};
 use crate::store::catalog::{CommitRecord, ConflictRecord, HotYear, SeriesMeta, years};
 use crate::store::coverage::CoverageEntry;
 use crate::store::error::Error;
-use crate::store::handle::{Inner, Store};
+use crate::store::handle::Store;
 use crate::store::publish::{self, Planned};
 use crate::store::run::RunId;
 use crate::store::sessions;
+use crate::store::state::Inner;
 
 use super::segment::Written;
 use super::{Committed, Prepared};
@@ -32,6 +33,7 @@ impl Store {
                 return Err(error);
             }
         };
+        let publishing = publish::begin(self);
         let mut inner = self.inner();
         let before = inner.next_series_id;
         let result = self.transact(
@@ -55,6 +57,7 @@ impl Store {
             self.acknowledge(last);
         }
         publish::apply_intents(self, intents)?;
+        drop(publishing);
         Ok(prepared
             .into_iter()
             .map(|ready| Committed {

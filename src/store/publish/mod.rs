@@ -10,6 +10,7 @@ mod encode;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, RwLockReadGuard};
 
 use crate::model::{SeriesKey, TimeRange, year_start_micros};
 
@@ -20,6 +21,13 @@ use super::handle::Store;
 use super::lake::read::Partition;
 use super::layout::{Layout, PartitionKey};
 pub(super) use encode::{encode, encode_seal, encode_without};
+
+/// Taken from before the transaction that records intents until they are applied: while it is
+/// held, no snapshot is made.
+pub(super) fn begin(store: &Store) -> RwLockReadGuard<'_, ()> {
+    let publishing = store.shared.publishing.read();
+    publishing.unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A new partition in `tmp/`, not yet recorded.
 pub(super) struct Planned {
@@ -131,7 +139,7 @@ pub(super) fn abort_unrecorded(store: &Store, planned: &[Planned]) {
 pub(super) fn abort_recorded(store: &Store, pending: &[Pending], why: &Error) {
     if matches!(why, Error::InDoubt { .. }) {
         // The intents may be recorded: then the next opening needs the files, else it removes them.
-        store.broken.store(true, Ordering::SeqCst);
+        store.shared.broken.store(true, Ordering::SeqCst);
         return;
     }
     for one in pending.iter().filter(|one| !one.intent.is_removal()) {
@@ -169,7 +177,7 @@ pub(super) fn apply_intents(store: &Store, pending: Vec<Pending>) -> Result<(), 
     });
     crate::crash_point!("publish.after-settle");
     // What was committed stays committed: the next opening finishes it. This process must not go on beside it.
-    done.inspect_err(|_| store.broken.store(true, Ordering::SeqCst))
+    done.inspect_err(|_| store.shared.broken.store(true, Ordering::SeqCst))
 }
 
 /// Step 3: renames each temporary over its target and flushes every folder that changed, up to `lake/`.

@@ -1,36 +1,36 @@
 //! Reading a store: both tiers as one, each key once.
 
 mod detach;
+mod open;
 mod prefetch;
 mod records;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use chrono::NaiveDate;
 use uuid::Uuid;
 
 use crate::model::{Provenance, SeriesKey, TimeRange, Timestamp};
 
-use super::catalog::{Catalog, PartitionMeta, SeriesMeta, use_utc};
+use super::catalog::{Catalog, SeriesMeta, use_utc};
 use super::error::Error;
-use super::folder::is_there;
-use super::handle::{OpenOptions, Store};
-use super::lake::read::Partition;
+use super::handle::Store;
 use super::layout::{Layout, PartitionKey};
-use super::lock::{ReadAccess, ReadLock, read_access};
-use super::recover::{self, Overlay, Place};
+use super::lock::ReadLock;
+use super::recover::Overlay;
 use super::scan::{Part, Scan};
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, WriterSnapshot};
 use super::spill::Spill;
 use prefetch::Prefetch;
 pub use records::{ConflictRow, RunRow, TargetRow};
 
 /// A view of a store as it was when the reader was made.
 ///
-/// While another process writes, a reader sees the lake alone ([`is_lake_only`](Self::is_lake_only)).
+/// While another process writes, a reader sees the snapshot that the writer published last
+/// ([`writer_snapshot`](Self::writer_snapshot)). If there is none, it sees the lake alone
+/// ([`is_lake_only`](Self::is_lake_only)).
 pub struct Reader {
     /// The store's folder.
     dir: PathBuf,
@@ -40,7 +40,7 @@ pub struct Reader {
     pub(super) catalog: Option<Mutex<Catalog>>,
     pub(super) series: BTreeMap<SeriesKey, SeriesMeta>,
     pub(super) overlay: Overlay,
-    writer: Option<Option<u32>>,
+    writer: Writer,
     max_commit_seq: u64,
     notices: Vec<String>,
     /// Keeps writers out.
@@ -53,7 +53,15 @@ pub struct Reader {
     prefetch: Mutex<Prefetch>,
 }
 
-/// One series, as [`Reader::series`] tells of it.
+/// The writer that ran in another process when a reader was made.
+#[derive(Clone, Copy, Debug)]
+enum Writer {
+    None,
+    WithSnapshot(WriterSnapshot),
+    WithoutSnapshot(Option<u32>),
+}
+
+/// One series, as [`Reader::series`] returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeriesRow {
     /// Interval and ticker.
@@ -86,6 +94,7 @@ pub struct SessionCount {
     /// Last bar.
     pub last: Timestamp,
 }
+
 impl Store {
     /// A reader beside the writer: what is committed now, both tiers.
     pub fn reader(&self) -> Result<Reader, Error> {
@@ -105,7 +114,7 @@ impl Store {
             catalog: Some(Mutex::new(catalog)),
             series: inner.series.clone(),
             overlay: BTreeMap::new(),
-            writer: None,
+            writer: Writer::None,
             max_commit_seq,
             notices: Vec::new(),
             lock: None,
@@ -120,180 +129,6 @@ impl Store {
 }
 
 impl Reader {
-    /// Opens the store in `dir` for reading. What a killed writer left is finished first, where
-    /// that is possible. Catalog and lake are then compared as they are for a writer, and a store
-    /// in which they differ is refused: bars that one of them lacks would go missing, or count
-    /// twice.
-    pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, Error> {
-        let mut reader = Self::open_unchecked(dir, options)?;
-        if reader.catalog.is_some() {
-            let segments = reader.catalog()?.segments()?;
-            let stranger =
-                recover::compare(&reader.layout, &reader.series, &reader.overlay, &segments)?;
-            let new = stranger.filter(|notice| !reader.notices.contains(notice));
-            reader.notices.extend(new);
-        }
-        Ok(reader)
-    }
-
-    /// As [`open`](Self::open), with catalog and lake not compared: for `verify`, which names every
-    /// difference.
-    pub(super) fn open_unchecked(dir: &Path, options: &OpenOptions) -> Result<Self, Error> {
-        let layout = Layout::new(dir);
-        if !is_there(dir)? {
-            return Err(Error::Missing {
-                dir: dir.to_path_buf(),
-            });
-        }
-        let lock = match read_access(&layout)? {
-            ReadAccess::LakeOnly(pid) => return Self::lake_only(layout, pid),
-            ReadAccess::Full(lock) => lock,
-        };
-        if !layout.database().exists() {
-            if !recover::catalog_is_lost(&layout, lock.acknowledged())? {
-                return Err(Error::Missing {
-                    dir: dir.to_path_buf(),
-                });
-            }
-            let what = super::error::Damage::NoCatalog;
-            return Err(recover::damaged(&layout, vec![what]));
-        }
-        let needs_recovery = Catalog::needs_mending(&layout)
-            || match Catalog::open_read_only(&layout, options.memory_limit_mib, options.threads) {
-                Ok(opened) => !opened.catalog.intents()?.is_empty(),
-                Err(error @ Error::Newer { .. }) => return Err(error),
-                Err(_) => true,
-            };
-        let mut notices = Vec::new();
-        let mut lock = Some(lock);
-        if needs_recovery {
-            lock = None;
-            let now = OpenOptions {
-                wait_for_readers: Duration::ZERO,
-                ..options.clone()
-            };
-            match Store::open(dir, &now) {
-                Ok(store) => notices = store.notices().to_vec(),
-                // Read-only media, or other readers: the overlay below still reads every key once.
-                Err(Error::Io { .. } | Error::ReadersStay { .. } | Error::WriterRuns { .. }) => {}
-                Err(Error::Catalog { source, .. })
-                    if source.to_string().contains("ermission denied") => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if lock.is_none() {
-            lock = match read_access(&layout)? {
-                ReadAccess::LakeOnly(pid) => return Self::lake_only(layout, pid),
-                ReadAccess::Full(lock) => Some(lock),
-            };
-        }
-        let opened = Catalog::open_read_only(&layout, options.memory_limit_mib, options.threads)?;
-        let series = opened.catalog.series()?;
-        let by_id: BTreeMap<i32, SeriesKey> = series
-            .iter()
-            .map(|(key, meta)| (meta.id, key.clone()))
-            .collect();
-        let mut overlay = Overlay::new();
-        for intent in opened.catalog.intents()? {
-            let Some(key) = by_id.get(&intent.series_id) else {
-                continue;
-            };
-            let key = PartitionKey::new(key, intent.year);
-            let path = match recover::place_of(&layout, &key, &intent)? {
-                Place::Target => layout.partition(&key),
-                Place::Temporary => layout.tmp().join(&intent.temporary),
-                Place::Nowhere if intent.is_seal => continue,
-                Place::Nowhere => {
-                    let what = super::error::Damage::IntentLost(key);
-                    return Err(recover::damaged(&layout, vec![what]));
-                }
-            };
-            overlay.insert(key, (path, intent));
-        }
-        let max_commit_seq = opened.catalog.max_commit_seq()?;
-        if notices.is_empty() {
-            let acknowledged = lock.as_ref().map_or(0, ReadLock::acknowledged);
-            notices.extend(recover::missing_commits(acknowledged, max_commit_seq));
-        }
-        Ok(Self {
-            dir: layout.root().to_path_buf(),
-            layout,
-            store_id: opened.store_id,
-            catalog: Some(Mutex::new(opened.catalog)),
-            series,
-            overlay,
-            writer: None,
-            max_commit_seq,
-            notices,
-            lock,
-            snapshot: None,
-            _pin: None,
-            prefetch: Mutex::default(),
-        })
-    }
-
-    /// The lake alone, as its footers tell of it.
-    fn lake_only(layout: Layout, pid: Option<u32>) -> Result<Self, Error> {
-        let mut series: BTreeMap<SeriesKey, SeriesMeta> = BTreeMap::new();
-        let mut store_id = Uuid::nil();
-        let walked = recover::walk_lake(&layout)?;
-        let notices = walked.notice(&layout).into_iter().collect();
-        for (key, (bytes, modified_ns)) in walked.partitions {
-            let partition = match Partition::open(&layout.partition(&key)) {
-                Ok(partition) => partition,
-                // Replaced or dropped since the folder was listed.
-                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let Some((first, last)) = partition.bounds() else {
-                continue;
-            };
-            let footer = partition.footer;
-            store_id = footer.store_id;
-            let meta = PartitionMeta {
-                rows: footer.rows,
-                first,
-                last,
-                commit_seq: footer.commit_seq,
-                commit_id: footer.commit_id,
-                row_hash: footer.row_hash,
-                digest: super::durable::Digest {
-                    checksum: String::new(),
-                    bytes,
-                    modified_ns,
-                },
-                store_id: footer.store_id,
-            };
-            series
-                .entry(key.series)
-                .or_insert_with(|| SeriesMeta::new(0, footer.provenance))
-                .partitions
-                .insert(key.year, meta);
-        }
-        let max_commit_seq = series
-            .values()
-            .map(SeriesMeta::max_commit_seq)
-            .max()
-            .unwrap_or(0);
-        Ok(Self {
-            dir: layout.root().to_path_buf(),
-            layout,
-            store_id,
-            catalog: None,
-            series,
-            overlay: BTreeMap::new(),
-            writer: Some(pid),
-            max_commit_seq,
-            notices,
-            lock: None,
-            snapshot: None,
-            _pin: None,
-            prefetch: Mutex::default(),
-        })
-    }
-
     /// The store's id.
     #[must_use]
     pub fn store_id(&self) -> Uuid {
@@ -326,10 +161,23 @@ impl Reader {
         &self.notices
     }
 
-    /// `Some` while another process writes, with its pid where it is known: then only the lake is seen.
+    /// `Some` if another process writes and has published no snapshot, with its pid if it is known:
+    /// then only the lake is seen.
     #[must_use]
     pub fn is_lake_only(&self) -> Option<Option<u32>> {
-        self.writer
+        match self.writer {
+            Writer::WithoutSnapshot(pid) => Some(pid),
+            _ => None,
+        }
+    }
+
+    /// The state that is seen if another process writes.
+    #[must_use]
+    pub fn writer_snapshot(&self) -> Option<WriterSnapshot> {
+        match self.writer {
+            Writer::WithSnapshot(snapshot) => Some(snapshot),
+            _ => None,
+        }
     }
 
     /// The highest commit that this reader sees.
@@ -343,7 +191,7 @@ impl Reader {
             Some(catalog) => Ok(catalog.lock().unwrap_or_else(PoisonError::into_inner)),
             None => Err(Error::CatalogBusy {
                 dir: self.dir.clone(),
-                pid: self.writer.flatten(),
+                pid: self.is_lake_only().flatten(),
             }),
         }
     }

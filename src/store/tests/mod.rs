@@ -86,6 +86,12 @@ fn small() -> OpenOptions {
             segment_rows_min: 6,
             segment_series_min: 2,
         },
+        // The tests that want snapshots ask for them: the others look at every file in `tmp/`.
+        snapshots: SnapshotRule {
+            first_after: None,
+            every: std::time::Duration::ZERO,
+            wait: std::time::Duration::ZERO,
+        },
         memory_limit_mib: 100,
         threads: 1,
         ..OpenOptions::default()

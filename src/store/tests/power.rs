@@ -339,3 +339,17 @@ fn a_full_disk_at_each_step() {
     }
     assert!(refused > 5, "{refused} of {steps} steps were refused");
 }
+
+/// A snapshot is of no use after a kill or a power failure, and does no harm.
+#[test]
+fn a_snapshot_between_two_commits() {
+    cut_at_each_step(
+        "a snapshot between two commits",
+        |store, run| put(store, run, "A", &rows(0..120, 1.0)),
+        |store, run| {
+            let published = crate::store::snapshot::publish_now(&store.shared).unwrap();
+            put(store, run, "A", &rows(0..120, 2.0));
+            drop(published);
+        },
+    );
+}

@@ -102,3 +102,113 @@ fn a_reader_without_a_snapshot_holds_the_lock() {
     let refused = Store::open(dir.path(), &at_once).map(drop).unwrap_err();
     assert!(matches!(refused, Error::ReadersStay { .. }), "{refused}");
 }
+
+fn publishing() -> OpenOptions {
+    use std::time::Duration;
+    OpenOptions {
+        snapshots: SnapshotRule {
+            first_after: Some(Duration::ZERO),
+            every: Duration::ZERO,
+            wait: Duration::from_secs(60),
+        },
+        ..small()
+    }
+}
+
+/// Each commit writes the same close into every bar, hot or sealed. A reader in another process
+/// sees the bars of one commit, all of them, however the files are replaced meanwhile.
+#[test]
+fn readers_see_one_state_of_the_store_while_it_is_written() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let dir = scratch();
+    let store = Store::open(dir.path(), &publishing()).unwrap();
+    let all = |close: f64| [("A", rows(0..120, close)), ("B", rows(0..5, close))];
+    commit(&store, &all(1.0));
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let (mut seen, mut last) = (std::collections::BTreeSet::new(), 0);
+            while !ended.load(Ordering::SeqCst) || seen.len() < 3 {
+                let reader = Reader::open(dir.path(), &publishing()).unwrap();
+                let snapshot = reader.writer_snapshot().unwrap();
+                assert_eq!(snapshot.pid, Some(std::process::id()));
+                let bars = content(&reader);
+                assert_eq!(sql_content(&reader), bars);
+                let closes: std::collections::BTreeSet<i64> =
+                    bars.values().map(|close| *close as i64).collect();
+                if bars.is_empty() {
+                    continue;
+                }
+                assert_eq!((bars.len(), closes.len()), (125, 1), "{closes:?}");
+                let close = closes.into_iter().next().unwrap();
+                assert!(close >= last, "{close} after {last}");
+                last = close;
+                seen.insert(close);
+            }
+        });
+        let mut close = 1.0;
+        while !reading.is_finished() && (close < 40.0 || !ended.load(Ordering::SeqCst)) {
+            close += 1.0;
+            commit(&store, &all(close));
+            if close as i64 % 3 == 0 {
+                store.seal().unwrap();
+            }
+            ended.store(close >= 40.0, Ordering::SeqCst);
+        }
+        reading.join().unwrap();
+    });
+    drop(store);
+    assert_eq!(folders_in_tmp(dir.path()), 0);
+    assert_eq!(verify(dir.path(), &small()).unwrap().damage, []);
+}
+
+/// A snapshot outlives the writer's next one, and the writer, while a reader uses it.
+#[test]
+fn a_published_snapshot_stays_while_it_is_read() {
+    let dir = scratch();
+    drop(filled(dir.path()));
+    let store = Store::open(dir.path(), &small()).unwrap();
+    let first = crate::store::snapshot::publish_now(&store.shared).unwrap();
+    let reader = Reader::open(dir.path(), &small()).unwrap();
+    assert!(reader.writer_snapshot().is_some());
+    let before = content(&reader);
+    change_everything(&store);
+    let second = crate::store::snapshot::publish_now(&store.shared).unwrap();
+    drop(first);
+    let after = content(&Reader::open(dir.path(), &small()).unwrap());
+    assert_eq!(after, content(&store.reader().unwrap()));
+    assert_ne!(after, before);
+    drop((second, store));
+    assert_eq!(content(&reader), before);
+    assert_eq!(sql_content(&reader), before);
+    assert_eq!(folders_in_tmp(dir.path()), 1);
+    drop(reader);
+    assert_eq!(folders_in_tmp(dir.path()), 0);
+}
+
+/// As a kill leaves it: the snapshot of a writer that no longer runs is older than what it
+/// committed, so nobody may read it.
+#[test]
+fn the_snapshot_of_a_killed_writer_is_not_read() {
+    let dir = scratch();
+    let store = filled(dir.path());
+    let published = crate::store::snapshot::publish_now(&store.shared).unwrap();
+    let copy = scratch();
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(dir.path().join("."))
+        .arg(copy.path())
+        .status();
+    assert!(copied.unwrap().success());
+    drop((published, store));
+    assert_eq!(folders_in_tmp(copy.path()), 1);
+    // A writer that has not published: with the leftover in place, as if it could not be removed.
+    let lock =
+        crate::store::lock::WriteLock::acquire(&Layout::new(copy.path()), small().wait_for_readers);
+    let reader = Reader::open(copy.path(), &small()).unwrap();
+    assert!(reader.is_lake_only().is_some());
+    drop((reader, lock));
+    drop(Store::open(copy.path(), &small()).unwrap());
+    assert_eq!(folders_in_tmp(copy.path()), 0);
+}
