@@ -91,7 +91,12 @@ fn killed_at(point: &str, before: &[&str], line: &str) {
 
 #[test]
 fn a_small_commit() {
-    for point in ["commit.before-transaction", "commit.after-transaction"] {
+    for point in [
+        "commit.begin",
+        "commit.before-transaction",
+        "commit.after-transaction",
+        "commit.done",
+    ] {
         killed_at(point, &[], INJECT_B);
         killed_at(point, &[INJECT_A], INJECT_B);
     }
@@ -370,6 +375,7 @@ fn every_point_is_reached_by_a_test() {
         let tests = [
             include_str!("crash_points.rs"),
             include_str!("bundle/crashes.rs"),
+            include_str!("readers.rs"),
         ];
         let named = format!("\"{point}\"");
         assert!(tests.iter().any(|tests| tests.contains(&named)), "{point}");

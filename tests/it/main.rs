@@ -18,6 +18,8 @@ mod inject;
 mod model;
 mod out;
 mod places;
+#[cfg(feature = "crash-points")]
+mod readers;
 mod secrets;
 mod simulate;
 #[cfg(feature = "crash-points")]

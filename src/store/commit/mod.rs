@@ -117,6 +117,7 @@ impl Store {
         offers: Vec<Offer>,
     ) -> Result<Vec<Result<Committed, Refusal>>, Error> {
         self.check_whole()?;
+        crate::crash_point!("commit.begin");
         let mut answers: Vec<Option<Result<Committed, Refusal>>> =
             offers.iter().map(|_| None).collect();
         let mut waiting: Vec<(usize, Offer)> = offers.into_iter().enumerate().collect();

@@ -1,0 +1,185 @@
+//! Commands that read, while another process writes: they read the snapshot that the writer
+//! published last, and say so.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::{Database, Running, TestEnv};
+
+const ROWS: usize = 300;
+
+/// Bars over the turn of a year: two partitions.
+fn dump(env: &TestEnv, ticker: &str, price: u32) {
+    let mut text = String::from("timestamp,open,high,low,close,volume\n");
+    let start = chrono::DateTime::from_timestamp(1_735_682_400, 0).unwrap();
+    for row in 0..ROWS {
+        let at = start + chrono::Duration::minutes(i64::try_from(row).unwrap());
+        let at = at.format("%Y-%m-%dT%H:%M:%SZ");
+        text += &format!("{at},{price},{},{price},{price},{row}\n", price + 1);
+    }
+    env.write(&format!("{ticker}.csv"), text);
+}
+
+fn inject(ticker: &str) -> String {
+    format!("inject-csv {ticker}.csv --exchange CRYPTO --on-conflict update")
+}
+
+/// A store with sealed bars of A, hot bars of B, and a writer that is held after it committed C.
+fn written(env: &TestEnv) -> Running {
+    dump(env, "A", 10);
+    dump(env, "B", 20);
+    dump(env, "C", 30);
+    env.typed(&inject("A")).ok();
+    env.typed("seal").ok();
+    env.typed(&inject("B")).ok();
+    let file = env.write("hold", "");
+    let line = inject("C");
+    (env.program(line.split_whitespace()))
+        .env("BACKFILL_HOLD", "commit.done")
+        .env("BACKFILL_HOLD_FILE", file)
+        .spawn()
+}
+
+/// The note of a reader, without its time of day.
+fn note(writer: u32) -> String {
+    format!("note: process {writer} is writing; reading the store as of ")
+}
+
+#[test]
+fn every_command_that_reads_works_while_another_process_writes() {
+    let (env, database) = (TestEnv::new(), Database::new());
+    let writer = written(&env);
+    let note = note(writer.id());
+    for line in [
+        "status",
+        "status --runs",
+        "status --calendar A",
+        "gaps --end 2025-01-02",
+        "conflicts",
+        "export --to out/",
+        "sync --create-table",
+    ] {
+        let program = env.program(line.split_whitespace());
+        let run = program.env("DATABASE_URL", database.url()).run();
+        assert_eq!(run.code, Some(0), "{line}: {}", run.snapshot());
+        let found = run.stderr.lines().find(|line| line.starts_with(&note));
+        let time = found
+            .and_then(|line| line.strip_prefix(&note))
+            .unwrap_or_default();
+        let time = chrono::NaiveTime::parse_from_str(time, "%H:%M:%SZ");
+        assert!(time.is_ok(), "{line}: {}", run.stderr);
+    }
+    let of_market = database.sql("SELECT count(*) FROM market_data WHERE ticker IN ('A', 'B')");
+    assert_eq!(of_market, "600");
+    for (sql, expected) in [
+        ("select count(*) from bars where ticker = 'A'", "300"),
+        ("select count(*) from bars where ticker = 'B'", "300"),
+        ("select count(*) > 0 from runs", "true"),
+        ("select count(*) from conflicts", "0"),
+        ("select count(*) from coverage", "0"),
+    ] {
+        let run = env.run(["query", sql, "--format", "csv"]).ok();
+        assert_eq!(run.out().lines().nth(1), Some(expected), "{sql}");
+        assert!(run.stderr.starts_with(&note), "{sql}: {}", run.stderr);
+    }
+    std::fs::remove_file(env.path("hold")).unwrap();
+    writer.wait().ok();
+    let run = env.typed("status").ok();
+    assert!(!run.stderr.contains("is writing"), "{}", run.stderr);
+    assert_eq!(env.files("data/staging/tmp"), Vec::<String>::new());
+    env.typed("verify").ok();
+}
+
+/// What each ticker holds, as `ticker count distinct sum(open)`.
+fn content(env: &TestEnv) -> BTreeSet<String> {
+    let sql =
+        "SELECT ticker, count(*), count(DISTINCT timestamp), sum(open) FROM bars GROUP BY ticker";
+    let run = env.run(["query", "--format", "csv", sql]).ok();
+    run.out().lines().skip(1).map(str::to_owned).collect()
+}
+
+/// A writer is killed at each point of its work, with readers at it all the time: they see each
+/// ticker as it was or as it is to be, and what they saw once is not gone later.
+#[test]
+fn readers_of_a_writer_that_is_killed_see_whole_states() {
+    let points = [
+        "snapshot.before-publish",
+        "snapshot.after-publish",
+        "commit.before-transaction",
+        "commit.after-transaction",
+        "publish.before-rename",
+        "publish.between-renames",
+        "publish.after-rename",
+        "publish.after-settle",
+        "commit.done",
+        "checkpoint.before",
+        "checkpoint.after",
+    ];
+    for point in points {
+        let env = TestEnv::new();
+        for ticker in ["A", "B"] {
+            dump(&env, ticker, 10);
+            env.typed(&inject(ticker)).ok();
+        }
+        env.typed("seal").ok();
+        let old = content(&env);
+        dump(&env, "A", 20);
+        dump(&env, "B", 20);
+        dump(&env, "C", 20);
+        let new: BTreeSet<String> = ["A", "B", "C"]
+            .map(|ticker| format!("{ticker},{ROWS},{ROWS},{}", 20 * ROWS))
+            .into();
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                let mut seen_new = BTreeSet::new();
+                loop {
+                    let last = ended.load(Ordering::SeqCst);
+                    let found = content(&env);
+                    let unknown = found
+                        .iter()
+                        .find(|row| !old.contains(*row) && !new.contains(*row));
+                    assert_eq!(unknown, None, "{point}");
+                    for ticker in ["A", "B"] {
+                        let name = format!("{ticker},");
+                        let rows = found.iter().filter(|row| row.starts_with(&name)).count();
+                        assert_eq!(rows, 1, "{point}: {ticker} in {found:?}");
+                    }
+                    let is_new: BTreeSet<String> = found.intersection(&new).cloned().collect();
+                    assert!(
+                        is_new.is_superset(&seen_new),
+                        "{point}: {seen_new:?}, then {found:?}"
+                    );
+                    seen_new = is_new;
+                    if last {
+                        return;
+                    }
+                }
+            });
+            // Held once before its first commit, so that the first snapshot is of the old state.
+            let file = env.write("hold", "");
+            let line =
+                "inject-csv A.csv B.csv C.csv --threads 1 --exchange CRYPTO --on-conflict update";
+            let writer = (env.program(line.split_whitespace()))
+                .env("BACKFILL_HOLD", "commit.begin")
+                .env("BACKFILL_HOLD_FILE", &file)
+                .env("BACKFILL_CRASH", point)
+                .spawn();
+            std::thread::sleep(std::time::Duration::from_millis(400));
+            std::fs::remove_file(&file).unwrap();
+            let killed = writer.wait();
+            assert_eq!(killed.code, None, "{point}: {}", killed.snapshot());
+            ended.store(true, Ordering::SeqCst);
+            reading.join().unwrap();
+        });
+        env.typed("inject-csv A.csv B.csv C.csv --exchange CRYPTO --on-conflict update")
+            .ok();
+        assert_eq!(content(&env), new, "{point}");
+        env.typed("verify").ok();
+        assert_eq!(
+            env.files("data/staging/tmp"),
+            Vec::<String>::new(),
+            "{point}"
+        );
+    }
+}
