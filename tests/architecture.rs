@@ -118,22 +118,6 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "simulator/world.rs",
     ],
     &["simulator/dump.rs", "simulator/market.rs"],
-    &[
-        "store/catalog/checkpoint.rs",
-        "store/catalog/meta.rs",
-        "store/catalog/hot/mod.rs",
-        "store/catalog/hot/segments.rs",
-        "store/catalog/intents.rs",
-        "store/catalog/open.rs",
-        "store/catalog/records.rs",
-        "store/handle.rs",
-        "store/publish/mod.rs",
-        "store/reader/mod.rs",
-        "store/reader/prefetch.rs",
-        "store/recover.rs",
-        "store/refills.rs",
-        "store/snapshot.rs",
-    ],
     &["store/commit/mod.rs", "store/commit/prepare.rs"],
 ];
 

@@ -116,11 +116,6 @@ impl Drop for Store {
 }
 
 impl Store {
-    /// Opens the store in `dir`, making it where there is none, and finishes what a killed process left.
-    pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, Error> {
-        super::recover::open(dir, options)
-    }
-
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
         self.shared.inner()
     }

@@ -26,60 +26,64 @@ use super::snapshot::{self, Publisher};
 use super::spill;
 use super::state::{Inner, Shared};
 
-/// Opens the store in `dir` for writing.
-pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Store, Error> {
-    check_folder(dir)?;
-    let layout = Layout::new(dir);
-    make_folders(&layout)?;
-    let lock = WriteLock::acquire(&layout, options.wait_for_readers)?;
-    if catalog_is_lost(&layout, lock.acknowledged())? {
-        return Err(damaged(&layout, vec![Damage::NoCatalog]));
-    }
-    let Opened {
-        catalog,
-        store_id,
-        log,
-    } = Catalog::open(&layout, options.memory_limit_mib, options.threads)?;
-    let mut notices = Vec::new();
-    redo(&layout, &catalog)?;
-    let mut inner = Inner::new(catalog, options.calendars.clone())?;
-    inner.forget_empty_series(None)?;
-    let segments = inner.catalog.segments()?;
-    notices.extend(compare(&layout, &inner.series, &Overlay::new(), &segments)?);
-    // Only now is it certain that no recorded publish needs them.
-    remove_temporaries(&layout)?;
-    spill::sweep(&layout.tmp());
-    snapshot::sweep(&layout);
+impl Store {
+    /// Opens the store in `dir` for writing, and creates it if there is none. What a killed process
+    /// left is finished first.
+    pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, Error> {
+        check_folder(dir)?;
+        let layout = Layout::new(dir);
+        make_folders(&layout)?;
+        let lock = WriteLock::acquire(&layout, options.wait_for_readers)?;
+        if catalog_is_lost(&layout, lock.acknowledged())? {
+            return Err(damaged(&layout, vec![Damage::NoCatalog]));
+        }
+        let Opened {
+            catalog,
+            store_id,
+            log,
+        } = Catalog::open(&layout, options.memory_limit_mib, options.threads)?;
+        let mut notices = Vec::new();
+        redo(&layout, &catalog)?;
+        let mut inner = Inner::new(catalog, options.calendars.clone())?;
+        inner.forget_empty_series(None)?;
+        let segments = inner.catalog.segments()?;
+        notices.extend(compare(&layout, &inner.series, &Overlay::new(), &segments)?);
+        // Only now is it certain that no recorded publish needs them.
+        remove_temporaries(&layout)?;
+        spill::sweep(&layout.tmp());
+        snapshot::sweep(&layout);
 
-    let known = inner.catalog.max_commit_seq()?;
-    let is_older = lock.acknowledged() > known || log.as_ref().is_some_and(|log| !log.broke_off);
-    let listed = segments.into_keys().collect();
-    notices.extend(sweep_unlisted(&layout, &listed, is_older)?);
-    match log {
-        // As every kill in the middle of a commit leaves it: nothing that was told is missing.
-        Some(log) if log.broke_off && lock.acknowledged() <= known => log.forget(),
-        Some(log) => notices.push(format!(
-            "the catalog's log was damaged and has been cut at byte {}; copies are in {}",
-            log.cut_at,
-            layout.quarantine().display()
-        )),
-        None => {}
+        let known = inner.catalog.max_commit_seq()?;
+        let is_older =
+            lock.acknowledged() > known || log.as_ref().is_some_and(|log| !log.broke_off);
+        let listed = segments.into_keys().collect();
+        notices.extend(sweep_unlisted(&layout, &listed, is_older)?);
+        match log {
+            // As every kill in the middle of a commit leaves it: nothing that was told is missing.
+            Some(log) if log.broke_off && lock.acknowledged() <= known => log.forget(),
+            Some(log) => notices.push(format!(
+                "the catalog's log was damaged and has been cut at byte {}; copies are in {}",
+                log.cut_at,
+                layout.quarantine().display()
+            )),
+            None => {}
+        }
+        notices.extend(missing_commits(lock.acknowledged(), known));
+        let shared = Arc::new(Shared::new(layout.clone(), inner));
+        Ok(Self {
+            // A number is never given twice, not even one whose commit is lost.
+            next_seq: AtomicU64::new(known.max(lock.acknowledged()) + 1),
+            publisher: Publisher::start(Arc::clone(&shared), options.snapshots),
+            shared,
+            layout,
+            store_id,
+            options: options.clone(),
+            locks: SeriesLocks::default(),
+            notices,
+            readers: Arc::default(),
+            lock: Mutex::new(lock),
+        })
     }
-    notices.extend(missing_commits(lock.acknowledged(), known));
-    let shared = Arc::new(Shared::new(layout.clone(), inner));
-    Ok(Store {
-        // A number is never given twice, not even one whose commit is lost.
-        next_seq: AtomicU64::new(known.max(lock.acknowledged()) + 1),
-        publisher: Publisher::start(Arc::clone(&shared), options.snapshots),
-        shared,
-        layout,
-        store_id,
-        options: options.clone(),
-        locks: SeriesLocks::default(),
-        notices,
-        readers: Arc::default(),
-        lock: Mutex::new(lock),
-    })
 }
 
 /// Removes the files of segments that a kill left unlisted. Where the catalog `is_older` than what was acknowledged, they

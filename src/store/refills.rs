@@ -20,11 +20,6 @@ pub struct RefillAttempts {
     pub fills: u16,
 }
 
-/// The table. Stores made before there was one get it when they are opened for writing.
-pub(super) const TABLE: &str = "CREATE TABLE IF NOT EXISTS fills (
-    provider VARCHAR NOT NULL, interval SMALLINT NOT NULL, ticker VARCHAR NOT NULL, first DATE NOT NULL, last DATE NOT NULL,
-    fills SMALLINT NOT NULL)";
-
 impl Store {
     /// Records, in place of what was known, which dates of some series fills of `provider` asked for in vain.
     pub fn record_refills(

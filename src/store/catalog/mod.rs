@@ -10,6 +10,8 @@ mod log;
 mod meta;
 mod open;
 pub(in crate::store) mod records;
+mod schema;
+mod undo;
 
 pub(crate) use hot::segments::{NewPart, NewSegment, Part};
 pub(crate) use hot::{HotYear, years};

@@ -16,13 +16,12 @@ use crate::store::lake::SCHEMA_VERSION;
 use crate::store::layout::Layout;
 use crate::store::{durable, folder, quarantine, segment};
 
-use super::hot::segments;
 use super::log::MendedLog;
-use super::{checkpoint, log};
+use super::{log, schema, undo};
 
 /// The newest format of a store that this program knows. One without segments keeps the format of its partitions, so that
 /// programs that know nothing of them open it.
-const FORMAT_MAX: u32 = segments::FORMAT_WITH_SEGMENTS;
+const FORMAT_MAX: u32 = schema::FORMAT_WITH_SEGMENTS;
 
 /// The open database.
 pub(crate) struct Catalog {
@@ -52,12 +51,12 @@ impl Catalog {
     pub fn open(layout: &Layout, memory_limit_mib: u64, threads: u16) -> Result<Opened, Error> {
         let path = layout.database();
         if path.exists() {
-            checkpoint::undo(layout)?;
+            undo::undo(layout)?;
         } else {
             Self::make_new(layout, memory_limit_mib, threads)?;
         }
         let log = log::mend(layout)?;
-        let file = checkpoint::hold(&path).at(&path)?;
+        let file = undo::hold(&path).at(&path)?;
         let failed = |source| Error::Catalog {
             path: path.clone(),
             source,
@@ -77,8 +76,8 @@ impl Catalog {
         } else {
             catalog.make()?
         };
-        catalog.run(crate::store::refills::TABLE)?;
-        catalog.run(segments::TABLES)?;
+        catalog.run(schema::FILLS)?;
+        catalog.run(schema::SEGMENTS)?;
         catalog.look_for_segments()?;
         Ok(Opened {
             catalog,
@@ -323,7 +322,7 @@ impl Catalog {
     fn make(&self) -> Result<Uuid, Error> {
         let store_id = Uuid::new_v4();
         self.transaction(|catalog| {
-            let tables = include_str!("schema.sql")
+            let tables = schema::TABLES
                 .replace("$bars", &sql_definitions("", true))
                 .replace("$staged", &sql_definitions("staged_", false))
                 .replace("$offered", &sql_definitions("offered_", false));

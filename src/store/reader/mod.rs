@@ -20,6 +20,7 @@ use super::handle::Store;
 use super::layout::{Layout, PartitionKey};
 use super::lock::ReadLock;
 use super::recover::Overlay;
+use super::rows::StagedRows;
 use super::scan::{Part, Scan};
 use super::snapshot::{Snapshot, WriterSnapshot};
 use super::spill::Spill;
@@ -233,6 +234,18 @@ impl Reader {
         meta
     }
 
+    /// The hot rows of a series inside `range`, sorted.
+    pub(super) fn hot_rows_of(
+        &self,
+        series: &SeriesKey,
+        meta: &SeriesMeta,
+        range: TimeRange,
+    ) -> Result<StagedRows, Error> {
+        let catalog = self.catalog()?;
+        let mut prefetch = self.prefetch.lock().unwrap_or_else(PoisonError::into_inner);
+        prefetch.rows(&catalog, &self.series, series, meta, range)
+    }
+
     /// The bars of a series inside `range`, sorted, streamed in Arrow batches.
     pub fn scan(&self, series: &SeriesKey, range: TimeRange) -> Result<Scan, Error> {
         self.scan_since(series, range, 0, u64::MAX)
@@ -257,7 +270,7 @@ impl Reader {
         {
             self.hot_rows_of(series, &meta, range)?
         } else {
-            super::rows::StagedRows::default()
+            StagedRows::default()
         };
         let mut parts: BTreeMap<i32, Part> = BTreeMap::new();
         for (year, partition) in &meta.partitions {

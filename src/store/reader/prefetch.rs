@@ -3,16 +3,13 @@
 //! A query costs a millisecond or two however few rows it finds, which is nothing for one ticker and half a minute for
 //! ten thousand. So a miss that follows upon the one before reads more series than that, in the order of their keys.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::sync::PoisonError;
 
 use crate::model::{SeriesKey, TimeRange};
-use crate::store::catalog::SeriesMeta;
+use crate::store::catalog::{Catalog, SeriesMeta};
 use crate::store::error::Error;
 use crate::store::rows::StagedRows;
-
-use super::Reader;
 
 /// Series that one query asks for at most.
 const SERIES_MAX: usize = 256;
@@ -30,43 +27,45 @@ pub(in crate::store) struct Prefetch {
     last: Option<(SeriesKey, usize)>,
 }
 
-impl Reader {
-    /// The hot rows of a series inside `range`, sorted. `facts` are the series' own.
-    pub(in crate::store) fn hot_rows_of(
-        &self,
+impl Prefetch {
+    /// The hot rows of the series `key` inside `range`, sorted. `all` are the store's series, and
+    /// `meta` is that of `key`.
+    pub fn rows(
+        &mut self,
+        catalog: &Catalog,
+        all: &BTreeMap<SeriesKey, SeriesMeta>,
         series: &SeriesKey,
         meta: &SeriesMeta,
         range: TimeRange,
     ) -> Result<StagedRows, Error> {
-        let mut prefetch = self.prefetch.lock().unwrap_or_else(PoisonError::into_inner);
-        if prefetch.range != Some(range) {
-            *prefetch = Prefetch {
+        if self.range != Some(range) {
+            *self = Self {
                 range: Some(range),
-                ..Prefetch::default()
+                ..Self::default()
             };
         }
-        if let Some(rows) = prefetch.rows.remove(&meta.id) {
-            prefetch.count -= rows.len() as u64;
+        if let Some(rows) = self.rows.remove(&meta.id) {
+            self.count -= rows.len() as u64;
             return Ok(rows);
         }
-        if prefetch.count > ROWS_MAX {
-            prefetch.rows.clear();
-            prefetch.count = 0;
+        if self.count > ROWS_MAX {
+            self.rows.clear();
+            self.count = 0;
         }
         let follows = |last: &SeriesKey| {
             let after = (Bound::Excluded(last), Bound::Unbounded);
-            let mut next = self.series.range::<SeriesKey, _>(after);
+            let mut next = all.range::<SeriesKey, _>(after);
             let next = next.find(|(_, meta)| meta.hot.values().any(|year| year.overlaps(range)));
             next.is_some_and(|(next, _)| next == series)
         };
-        let series_max = match &prefetch.last {
+        let series_max = match &self.last {
             Some((last, asked)) if follows(last) => SERIES_MAX.min(asked * 4),
             _ => 1,
         };
         let (mut ids, mut weight) = (vec![meta.id], meta.hot_rows());
         let mut last = series;
         let after = (Bound::Excluded(series), Bound::Unbounded);
-        for (key, next) in self.series.range::<SeriesKey, _>(after) {
+        for (key, next) in all.range::<SeriesKey, _>(after) {
             if ids.len() == series_max {
                 break;
             }
@@ -78,12 +77,11 @@ impl Reader {
                 break;
             }
             last = key;
-            if !prefetch.rows.contains_key(&next.id) {
+            if !self.rows.contains_key(&next.id) {
                 ids.push(next.id);
             }
         }
-        prefetch.last = Some((last.clone(), ids.len()));
-        let catalog = self.catalog()?;
+        self.last = Some((last.clone(), ids.len()));
         let mut found = match catalog.hot_rows(&ids, range) {
             // A segment that is damaged is not the fault of this series, or is.
             Err(_) if ids.len() > 1 => {
@@ -95,8 +93,8 @@ impl Reader {
         let wanted = found.remove(&meta.id).unwrap_or_default();
         for id in ids.into_iter().skip(1) {
             let rows = found.remove(&id).unwrap_or_default();
-            prefetch.count += rows.len() as u64;
-            prefetch.rows.insert(id, rows);
+            self.count += rows.len() as u64;
+            self.rows.insert(id, rows);
         }
         Ok(wanted)
     }

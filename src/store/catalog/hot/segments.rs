@@ -10,6 +10,7 @@ use duckdb::params;
 use crate::model::{Source, TimeRange, Timestamp};
 use crate::store::catalog::Catalog;
 use crate::store::catalog::records::{instants, texts};
+use crate::store::catalog::schema::FORMAT_WITH_SEGMENTS;
 use crate::store::durable::Digest;
 use crate::store::error::{Damage, Error};
 use crate::store::layout::Layout;
@@ -17,17 +18,6 @@ use crate::store::rows::StagedRows;
 use crate::store::segment::{self, Footer};
 
 use super::{HotRows, bounds, listed};
-
-/// The tables. Stores made before there were any get them when they are opened for writing.
-pub(in crate::store::catalog) const TABLES: &str = "
-CREATE TABLE IF NOT EXISTS segments (name VARCHAR NOT NULL, checksum VARCHAR NOT NULL, bytes BIGINT NOT NULL, modified_ns BIGINT NOT NULL);
-CREATE TABLE IF NOT EXISTS segment_parts (
-    part_id BIGINT NOT NULL, segment VARCHAR NOT NULL, start BIGINT NOT NULL, rows BIGINT NOT NULL,
-    series_id INTEGER NOT NULL, year INTEGER NOT NULL, first TIMESTAMPTZ NOT NULL, last TIMESTAMPTZ NOT NULL,
-    source_id SMALLINT NOT NULL, commit_seq BIGINT NOT NULL)";
-
-/// The format of a store with segments: a program that does not know them must not open it.
-pub(in crate::store::catalog) const FORMAT_WITH_SEGMENTS: u32 = 2;
 
 /// Parts that stand in memory while rows are taken out of them.
 const PARTS_AT_ONCE: usize = 512;

@@ -1,0 +1,20 @@
+//! The catalog's tables.
+
+/// Tables of a new store.
+pub(super) const TABLES: &str = include_str!("schema.sql");
+
+/// Tables of segments. Stores made before there were any get them when they are opened for writing.
+pub(super) const SEGMENTS: &str = "
+CREATE TABLE IF NOT EXISTS segments (name VARCHAR NOT NULL, checksum VARCHAR NOT NULL, bytes BIGINT NOT NULL, modified_ns BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS segment_parts (
+    part_id BIGINT NOT NULL, segment VARCHAR NOT NULL, start BIGINT NOT NULL, rows BIGINT NOT NULL,
+    series_id INTEGER NOT NULL, year INTEGER NOT NULL, first TIMESTAMPTZ NOT NULL, last TIMESTAMPTZ NOT NULL,
+    source_id SMALLINT NOT NULL, commit_seq BIGINT NOT NULL)";
+
+/// The format of a store with segments: a program that does not know them must not open it.
+pub(super) const FORMAT_WITH_SEGMENTS: u32 = 2;
+
+/// The table of refill attempts. Stores made before there was one get it when they are opened for writing.
+pub(super) const FILLS: &str = "CREATE TABLE IF NOT EXISTS fills (
+    provider VARCHAR NOT NULL, interval SMALLINT NOT NULL, ticker VARCHAR NOT NULL, first DATE NOT NULL, last DATE NOT NULL,
+    fills SMALLINT NOT NULL)";
