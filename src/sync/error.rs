@@ -34,7 +34,7 @@ pub enum ErrorKind {
     UnknownZone,
     /// A value doesn't fit its column.
     Value,
-    /// The target has other values, and the mode is `fail`: so many `rows` of the chunk.
+    /// The target has other values, and the mode is `fail`.
     Restated {
         /// Rows with other values.
         restated: u64,

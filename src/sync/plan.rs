@@ -1,4 +1,4 @@
-//! What to do next with a series: decided from its recorded progress, whatever happened before.
+//! Decides what to do next with a series, from its recorded progress alone.
 
 use super::error::{Error, ErrorKind};
 use super::target::{Epoch, Mark, Probe, Progress, Tally, TransactionId};
@@ -15,7 +15,7 @@ pub(super) struct State {
     pub progress: Option<Progress>,
     /// The progress when it was last known.
     pub last_seen: Progress,
-    /// Compare every row, whatever the progress says, until the first chunk is committed.
+    /// Ignore the progress and compare every row, until the first chunk is committed.
     pub full: bool,
     pub epoch: Epoch,
     /// The last instant that is done, in a run that doesn't record progress.

@@ -1,4 +1,4 @@
-//! What a sync is to do, whatever the target is.
+//! The settings of a sync that every target needs.
 
 use chrono::NaiveDate;
 

@@ -154,7 +154,7 @@ pub struct Signals<'a> {
 /// A database. One value serves one run, from many threads.
 #[allow(async_fn_in_trait)] // each future runs on the thread that made it, and needs no Send
 pub trait Target: Sync {
-    /// A table that takes the bars of one interval.
+    /// A table for the bars of one interval.
     type Table: Table;
     /// A connection.
     type Session<'a>: Session<Table = Self::Table>
@@ -169,7 +169,7 @@ pub trait Target: Sync {
     async fn connect<'a>(&'a self, signals: Signals<'a>) -> Result<Self::Session<'a>, Error>;
 }
 
-/// A table that takes the bars of one interval.
+/// A table for the bars of one interval.
 pub trait Table: Sync {
     /// Its full name.
     fn name(&self) -> &str;
@@ -184,7 +184,7 @@ pub trait Table: Sync {
 /// [`Error::retry`] asks for a new one.
 #[allow(async_fn_in_trait)]
 pub trait Session {
-    /// A table that takes the bars of one interval.
+    /// A table for the bars of one interval.
     type Table: Table;
 
     /// Finds the table for bars of `interval` and checks that it can take them; creates it if it

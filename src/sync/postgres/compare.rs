@@ -42,7 +42,7 @@ impl Compared {
         self.0[row]
     }
 
-    /// Counts rows as new, whatever the table has now: this transaction inserted them.
+    /// Counts rows as new although the table has them now: this transaction inserted them.
     pub(super) fn set_new(&mut self, rows: &[usize]) {
         for &row in rows {
             self.0[row] = RowState::New;

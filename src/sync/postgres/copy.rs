@@ -1,7 +1,7 @@
 //! Rows of a chunk in the binary format of COPY.
 //!
-//! Written by hand, because the client library's writer takes a `dyn ToSql` for every value and
-//! knows no `numeric`.
+//! The client library's writer isn't used: it needs a `dyn ToSql` for every value, and it doesn't
+//! support `numeric`.
 
 use super::column::put_time;
 use super::job::Job;

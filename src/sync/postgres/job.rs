@@ -26,7 +26,7 @@ impl<'a> Job<'a> {
             && series.ticker.as_str().chars().count() > max
         {
             return Err(unfit(format!(
-                "{series}: the ticker is longer than column {}, which takes {max} characters",
+                "{series}: the ticker is longer than column {}, which has room for {max} characters",
                 bars.ticker
             )));
         }

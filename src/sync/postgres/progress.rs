@@ -1,8 +1,8 @@
 //! `backfill_sync`: how far each series of each store has come, kept next to the target table.
 //!
 //! The row of a series changes in the transaction that writes its bars, so it is always true. It is
-//! created earlier, in a transaction of its own, and every chunk locks it first: that waits for
-//! another sync of the series, and for a COMMIT whose reply was lost.
+//! created in an earlier transaction. Every chunk locks it first, which waits for another sync of
+//! the series, and for a COMMIT whose reply was lost.
 
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;

@@ -83,7 +83,7 @@ async fn try_send(link: &Link<'_>, job: &Job<'_>, via_temp_table: bool) -> Resul
     if found != job.write.expected {
         return Ok(Written::Moved(Some(found)));
     }
-    // Another sync may have recorded a zone since this run started: an empty table takes any.
+    // Another sync may have recorded a zone since this run started, if the table was empty.
     if let Some(ours) = bars.clock.zone_name()
         && let Some(zone) = locked.get::<_, Option<String>>(progress::COLUMN_COUNT + 1)
         && zone != ours

@@ -118,24 +118,24 @@ async fn copy(link: &Link<'_>, job: &Job<'_>, rows: &[usize], table: &str) -> Re
     let buffer = || Vec::with_capacity(COPY_BUFFER_BYTES + 512);
     let mut bytes = buffer();
     Writer::header(&mut bytes);
-    // Returns whether the server still takes rows. If it doesn't, `finish` returns its reason.
+    // Returns whether the server still accepts rows. If not, `finish` returns the reason.
     let mut feed = async |rows: Vec<u8>| match link.wait(doing, sink.feed(Cursor::new(rows))).await
     {
         Err(error) if error.kind() == ErrorKind::Database => Ok(false),
         fed => fed.map(|()| true),
     };
-    let mut takes_more = true;
+    let mut accepts_more = true;
     for &row in rows {
         // An error here drops the sink, which makes the server forget the COPY.
         writer.row(row, &mut bytes)?;
         if bytes.len() >= COPY_BUFFER_BYTES {
-            takes_more = feed(std::mem::replace(&mut bytes, buffer())).await?;
-            if !takes_more {
+            accepts_more = feed(std::mem::replace(&mut bytes, buffer())).await?;
+            if !accepts_more {
                 break;
             }
         }
     }
-    if takes_more {
+    if accepts_more {
         Writer::trailer(&mut bytes);
         feed(bytes).await?;
     }

@@ -1,4 +1,4 @@
-//! Every type that a column may have: what goes in comes back equal, and compares as the column holds it.
+//! Every column type: values are stored and read back equal, and compare as the column stores them.
 
 use backfill::model::{Bar, Timestamp};
 use backfill::report::UnitStatus;
@@ -16,7 +16,7 @@ fn table(db: &Database, price: &str, volume: &str, key: &str) {
     ));
 }
 
-/// Bars whose prices are awkward in decimal and in binary.
+/// Bars whose prices are hard to represent in decimal and in binary.
 fn awkward() -> Memory {
     let mut memory = Memory::new();
     let prices = [
@@ -45,7 +45,7 @@ fn awkward() -> Memory {
 }
 
 #[test]
-fn every_type_takes_bars_and_finds_them_identical_again() {
+fn every_column_type_stores_bars_that_compare_as_identical() {
     for (price, volume) in [
         ("double precision", "double precision"),
         ("real", "bigint"),
@@ -74,7 +74,7 @@ fn every_type_takes_bars_and_finds_them_identical_again() {
             };
             let again = sync_ok(&memory, &full);
             assert_eq!(again.totals.skipped_identical, 11, "{price} {volume} {key}");
-            // The server's own conversion, from a text with all digits, is the same.
+            // The server converts a text with all digits to the same value.
             assert_eq!(
                 db.sql(&format!(
                     "SELECT count(*) FROM market_data WHERE open = '0.3333333333333333'::{price} \
@@ -83,7 +83,7 @@ fn every_type_takes_bars_and_finds_them_identical_again() {
                 "2",
                 "{price}"
             );
-            // Rows written by others with the same values are identical too.
+            // Rows that another program wrote with the same values are identical too.
             db.sql(&format!(
                 "UPDATE market_data SET open = '99.995'::{price} WHERE volume = 3000009; \
                  DELETE FROM backfill_sync"
@@ -111,7 +111,7 @@ fn every_type_takes_bars_and_finds_them_identical_again() {
 }
 
 #[test]
-fn prices_stand_in_a_numeric_column_as_they_were_typed() {
+fn a_numeric_column_has_prices_as_they_were_typed() {
     let db = Database::new();
     table(&db, "numeric", "numeric", KEY);
     sync_ok(&awkward(), &settings(&db.url()));
@@ -122,7 +122,7 @@ fn prices_stand_in_a_numeric_column_as_they_were_typed() {
 }
 
 #[test]
-fn a_value_too_large_fails_its_ticker_with_the_row_named() {
+fn a_value_that_is_too_large_fails_its_ticker_and_names_the_row() {
     let db = Database::new();
     table(&db, "numeric(6,2)", "integer", KEY);
     let mut memory = Memory::new();
@@ -190,7 +190,7 @@ fn fractional_volumes_need_round_volume_for_an_integer_column() {
 }
 
 #[test]
-fn a_timestamp_column_holds_utc_or_the_wall_time_of_a_zone() {
+fn a_timestamp_column_stores_utc_or_the_wall_time_of_a_zone() {
     for (zone, expected) in [
         (None, "2025-01-02 14:30:00\n2025-01-02 14:31:00"),
         (
@@ -223,7 +223,7 @@ fn a_timestamp_column_holds_utc_or_the_wall_time_of_a_zone() {
 }
 
 #[test]
-fn the_hour_that_comes_twice_is_refused_for_a_wall_time_column() {
+fn the_repeated_hour_is_refused_for_a_wall_time_column() {
     let db = Database::new();
     table(
         &db,
@@ -256,7 +256,7 @@ fn the_hour_that_comes_twice_is_refused_for_a_wall_time_column() {
 }
 
 #[test]
-fn a_ticker_too_long_for_its_column_is_told() {
+fn a_ticker_too_long_for_its_column_is_an_error() {
     let db = Database::new();
     table(
         &db,
@@ -280,7 +280,7 @@ fn a_ticker_too_long_for_its_column_is_told() {
 }
 
 #[test]
-fn odd_tickers_survive_quoting() {
+fn tickers_with_special_characters_are_quoted() {
     let db = Database::new();
     let mut memory = Memory::new();
     for ticker in ["O'NEIL", "A\\B", "BTC/USD", "Ü"] {

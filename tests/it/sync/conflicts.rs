@@ -1,4 +1,4 @@
-//! What happens where the target holds other values.
+//! What a sync does with rows that have other values in the target.
 
 use backfill::model::OnConflict;
 use backfill::report::UnitStatus;
@@ -29,7 +29,7 @@ fn scene() -> (Database, Memory) {
 }
 
 #[test]
-fn fail_rolls_the_chunk_back_and_goes_on_with_the_others() {
+fn fail_rolls_the_chunk_back_and_continues_with_the_other_tickers() {
     let (db, ours) = scene();
     let report = run(&ours, &settings(&db.url()));
     assert_eq!(report.status().code(), 4, "{report:#?}");
@@ -58,7 +58,7 @@ fn fail_rolls_the_chunk_back_and_goes_on_with_the_others() {
         db.sql("SELECT count(*) FROM market_data WHERE ticker = 'AAPL'"),
         "100"
     );
-    // Nothing of it is forgotten: the next run meets the same chunk.
+    // The progress stays before it: the next run finds the same chunk.
     assert_eq!(run(&ours, &settings(&db.url())).status().code(), 4);
     let updated = sync_ok(&ours, &updating(&db.url()));
     assert_eq!((updated.totals.committed, updated.totals.updated), (22, 2));
@@ -66,7 +66,7 @@ fn fail_rolls_the_chunk_back_and_goes_on_with_the_others() {
 }
 
 #[test]
-fn ignore_leaves_the_targets_values_and_full_update_takes_ours() {
+fn ignore_keeps_the_targets_values_and_a_full_update_replaces_them() {
     let (db, ours) = scene();
     let ignoring = Settings {
         on_conflict: OnConflict::Ignore,
@@ -129,7 +129,7 @@ fn bars_restated_in_the_store_restate_the_target() {
     let mut memory = Memory::new();
     memory.commit("AAPL", (0..3000).map(bar));
     sync_ok(&memory, &settings(&db.url()));
-    // Far apart: read back one by one, not as a range.
+    // They are far apart, so they are read by their times and not as a range.
     memory.commit("AAPL", [restated(3), restated(2950)]);
     let report = sync_ok(&memory, &updating(&db.url()));
     assert_eq!((report.totals.prepared, report.totals.updated), (2, 2));
@@ -187,7 +187,7 @@ fn a_dry_run_ends_as_a_real_one_would() {
 }
 
 #[test]
-fn values_that_ignore_left_alone_come_with_a_hint() {
+fn ignore_reports_the_values_that_it_kept_with_a_hint() {
     let (db, ours) = scene();
     let ignoring = Settings {
         on_conflict: OnConflict::Ignore,
@@ -210,14 +210,14 @@ fn values_that_ignore_left_alone_come_with_a_hint() {
 }
 
 #[test]
-fn a_writer_who_comes_between_is_worked_around() {
+fn rows_that_another_writer_inserts_meanwhile_are_skipped() {
     let db = Database::new();
     let mut memory = Memory::new();
     memory.commit("AAPL", (0..10).map(bar));
     memory.commit("MSFT", (0..10).map(bar));
     sync_ok(&memory, &settings(&db.url()));
     db.sql("TRUNCATE market_data");
-    // A writer who has not committed yet: nobody sees the row, but its key is taken.
+    // A writer that hasn't committed yet: its row isn't visible, but the key is taken.
     let url = db.url();
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -241,11 +241,11 @@ fn a_writer_who_comes_between_is_worked_around() {
 }
 
 #[test]
-fn keys_taken_by_rows_that_the_look_cannot_see_go_by_way_of_a_temporary_table() {
+fn after_repeated_key_conflicts_rows_go_through_a_temporary_table() {
     let db = Database::new();
     let mut memory = Memory::new();
     memory.commit("AAPL", (0..50).map(bar));
-    // Every row that is copied is there already, because a trigger puts it there first: the look never sees it.
+    // A trigger inserts a copied row first, so its key is taken although no comparison sees it.
     sync_ok(&Memory::new(), &settings(&db.url()));
     db.sql(
         "CREATE TABLE market_data (ticker text, \"timestamp\" timestamptz, open float8, high float8, low float8, \
@@ -261,7 +261,7 @@ fn keys_taken_by_rows_that_the_look_cannot_see_go_by_way_of_a_temporary_table() 
 }
 
 #[test]
-fn a_trigger_that_drops_rows_is_told_by_the_counts() {
+fn the_row_counts_show_a_trigger_that_drops_rows() {
     let db = Database::new();
     let mut memory = Memory::new();
     memory.commit("AAPL", (0..50).map(bar));
@@ -283,7 +283,7 @@ fn a_trigger_that_drops_rows_is_told_by_the_counts() {
 }
 
 #[test]
-fn a_trigger_that_changes_values_is_told_by_the_checksum() {
+fn the_checksum_shows_a_trigger_that_changes_values() {
     let db = Database::new();
     let mut memory = Memory::new();
     memory.commit("AAPL", (0..50).map(bar));

@@ -1,4 +1,4 @@
-//! Whatever breaks in between, the table ends equal to the store and the counts are true.
+//! After lost connections and a killed server, the table equals the store and the counts are true.
 
 use backfill::report::RunReport;
 
@@ -9,7 +9,7 @@ use super::proxy::{Cut, Proxy};
 use crate::support::{Cluster, Database};
 use backfill::sync::RetryPolicy;
 
-/// Three tickers; some chunks are straight copies, some find rows that another store put there.
+/// Two tickers. Some chunks are plain copies, others meet rows of another store.
 fn memory() -> Memory {
     let mut memory = Memory::new();
     memory.commit("AAPL", (0..100).map(bar));
@@ -17,14 +17,14 @@ fn memory() -> Memory {
     memory
 }
 
-/// Rows in the way: identical ones in the middle of AAPL, one restated.
+/// Rows of another store: identical ones in the middle of AAPL, and a restated one.
 fn others() -> Memory {
     let mut memory = Memory::new();
     memory.commit("AAPL", (45..50).map(bar).chain([restated(60)]));
     memory
 }
 
-/// A table for each cut: a database for each would take most of the time.
+/// Each cut has its own table, because creating databases would take most of the time.
 fn one_thread(url: &str, cut: Cut) -> Settings {
     Settings {
         threads: 1,
@@ -50,7 +50,7 @@ fn assert_counts(report: &RunReport, what: Cut) {
     );
 }
 
-/// Cuts at message after message until a run gets through without reaching the cut.
+/// Cuts at one message after the other, until a run ends before the cut.
 pub(super) fn each_cut(kind: fn(u64) -> Cut, run: impl Fn(Cut) -> bool) -> u64 {
     for number in 1.. {
         if !run(kind(number)) {
@@ -61,7 +61,7 @@ pub(super) fn each_cut(kind: fn(u64) -> Cut, run: impl Fn(Cut) -> bool) -> u64 {
 }
 
 #[test]
-fn a_connection_cut_at_any_message_is_made_good_in_the_same_run() {
+fn a_connection_cut_at_any_message_is_repaired_in_the_same_run() {
     let db = Database::new();
     for kind in [Cut::Before as fn(u64) -> Cut, Cut::After] {
         let cuts = each_cut(kind, |cut| {
@@ -69,7 +69,7 @@ fn a_connection_cut_at_any_message_is_made_good_in_the_same_run() {
             sync_ok(&others(), &one_thread(&db.url(), cut));
             let proxy = Proxy::start(db.port(), cut, false);
             let settings = one_thread(&proxy.url(db.name()), cut);
-            // What is found out before anything is written is not tried again: the first connection is the user's.
+            // Failures before the first write aren't retried.
             let first = try_sync(
                 &memory,
                 &settings,
@@ -90,7 +90,7 @@ fn a_connection_cut_at_any_message_is_made_good_in_the_same_run() {
 }
 
 #[test]
-fn a_connection_cut_for_good_at_any_message_is_made_good_by_the_next_run() {
+fn a_server_lost_at_any_message_is_repaired_by_the_next_run() {
     let db = Database::new();
     for kind in [Cut::Before as fn(u64) -> Cut, Cut::After] {
         let cuts = each_cut(kind, |cut| {
@@ -113,7 +113,7 @@ fn a_connection_cut_for_good_at_any_message_is_made_good_by_the_next_run() {
             );
             if proxy.was_cut() {
                 let failed = first.map_or(true, |outcome| outcome.report.status().code() == 1);
-                // The last message of all is a farewell that nobody waits for.
+                // The last message ends the session, and the client doesn't wait for a reply.
                 assert!(
                     failed || table(&db, &name(cut)) == memory.table(),
                     "{cut:?}"
@@ -130,7 +130,7 @@ fn a_connection_cut_for_good_at_any_message_is_made_good_by_the_next_run() {
 }
 
 #[test]
-fn a_server_killed_in_the_middle_is_waited_for() {
+fn a_sync_waits_for_a_killed_server_to_restart() {
     let mut cluster = Cluster::start();
     let db = cluster.database();
     let mut memory = Memory::new();
@@ -169,7 +169,7 @@ fn a_server_killed_in_the_middle_is_waited_for() {
 }
 
 #[test]
-fn what_passes_is_tried_again_and_what_does_not_is_told() {
+fn temporary_errors_are_retried_and_others_reported() {
     for (code, passes) in [
         ("40001", true), // serialization failure
         ("40P01", true), // deadlock
@@ -204,7 +204,7 @@ fn what_passes_is_tried_again_and_what_does_not_is_told() {
             assert_eq!(report.status().code(), 3, "{code} {report:#?}");
             let message = report.tickers[0].error.as_deref().unwrap();
             assert!(message.contains("trouble (SQLSTATE 22000)"), "{message}");
-            // Both tickers met it, once each; the next run meets the third.
+            // Both tickers failed with it once; the next run fails a third time.
             assert_eq!(super::memory::run(&memory, &one).status().code(), 3);
             sync_ok(&memory, &one);
             continue;

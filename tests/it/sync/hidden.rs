@@ -1,4 +1,4 @@
-//! Row-level security, partitions, and tables that are somebody else's.
+//! Row-level security, partitions, and tables of other programs.
 
 use backfill::report::{Silent, Stop};
 
@@ -14,7 +14,7 @@ fn memory() -> Memory {
     memory
 }
 
-/// A role of its own that may do all with what is there, and the URL of its connection.
+/// A new role with all rights on the existing tables, and the URL of its connection.
 fn guest(db: &Database) -> String {
     let name = format!("guest_{}", db.name());
     db.sql(&format!(
@@ -24,7 +24,7 @@ fn guest(db: &Database) -> String {
 }
 
 #[test]
-fn rows_that_row_level_security_hides_are_not_taken_for_missing() {
+fn rows_hidden_by_row_level_security_do_not_count_as_missing() {
     let db = Database::new();
     sync_ok(&memory(), &settings(&db.url()));
     let url = guest(&db);
@@ -46,7 +46,7 @@ fn rows_that_row_level_security_hides_are_not_taken_for_missing() {
             assert!(error.hint().unwrap().contains("BYPASSRLS"), "{error}");
         }
     }
-    // Its owner sees all.
+    // The owner sees all rows.
     let mut memory = memory();
     memory.commit("AAPL", (50..60).map(bar));
     sync_ok(&memory, &settings(&db.url()));
@@ -54,7 +54,7 @@ fn rows_that_row_level_security_hides_are_not_taken_for_missing() {
 }
 
 #[test]
-fn progress_that_row_level_security_hides_is_not_taken_for_missing() {
+fn progress_hidden_by_row_level_security_does_not_count_as_missing() {
     let db = Database::new();
     sync_ok(&memory(), &settings(&db.url()));
     let url = guest(&db);
@@ -64,7 +64,7 @@ fn progress_that_row_level_security_hides_is_not_taken_for_missing() {
 }
 
 #[test]
-fn a_table_of_that_name_that_is_somebody_elses_is_named() {
+fn another_programs_table_named_backfill_sync_is_an_error() {
     let db = Database::new();
     db.sql("CREATE TABLE backfill_sync (id int, ticker text, \"interval\" int)");
     let error = try_sync(&memory(), &settings(&db.url()), &Stop::new(), &Silent).unwrap_err();
@@ -98,7 +98,7 @@ fn a_chunk_over_several_partitions_is_one_transaction() {
         db.sql("SELECT (SELECT count(*) FROM md_1), (SELECT count(*) FROM md_2)"),
         "20|30"
     );
-    // There is no partition for the last bar: its chunk stays out whole, restated rows of others too.
+    // The last bar has no partition: nothing of its chunk is written, restated rows neither.
     memory.commit("AAPL", (15..25).map(restated).chain([bar(50)]));
     let report = super::memory::run(&memory, &updating(&db.url()));
     assert_eq!(report.status().code(), 3, "{report:#?}");

@@ -1,4 +1,4 @@
-//! Several servers in one address: each has its own time, and the first that lets one in is used.
+//! Several servers in one address: each has its own time limit, and the first that accepts is used.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ fn memory() -> Memory {
     memory
 }
 
-/// A server that accepts, gives one answer and then says nothing for ever.
+/// A server that accepts a connection, sends one answer and then stays silent.
 fn silent(answer: &'static [u8]) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -22,7 +22,7 @@ fn silent(answer: &'static [u8]) -> u16 {
         let mut kept = Vec::new();
         for client in listener.incoming() {
             let Ok(mut client) = client else { return };
-            // Its first message is eight bytes: it asks for TLS.
+            // The first message, of eight bytes, requests TLS.
             let _ = client.read_exact(&mut [0; 8]);
             let _ = client.write_all(answer);
             kept.push(client);
@@ -32,9 +32,9 @@ fn silent(answer: &'static [u8]) -> u16 {
 }
 
 #[test]
-fn a_server_that_says_nothing_does_not_keep_the_next_from_being_tried() {
+fn after_a_silent_server_the_next_one_is_tried() {
     let db = Database::new();
-    // Nothing at all; TLS is agreed on and never begins; no TLS, and then the login is not answered.
+    // No answer at all; TLS accepted and never started; TLS refused and the login not answered.
     for answer in [b"" as &[u8], b"S", b"N"] {
         let url = format!(
             "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/{}?connect_timeout=1",
@@ -52,7 +52,7 @@ fn a_server_that_says_nothing_does_not_keep_the_next_from_being_tried() {
 }
 
 #[test]
-fn when_none_answers_each_is_named_with_its_reason() {
+fn if_all_servers_fail_the_error_names_each_with_its_reason() {
     let (one, two) = (silent(b""), {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         listener.local_addr().unwrap().port()

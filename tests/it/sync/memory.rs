@@ -1,4 +1,4 @@
-//! A store in memory: commits of bars, each with a sequence and an id, as the real one has them.
+//! A store in memory: commits of bars, with a sequence and an id as in the real store.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::support::Database;
 /// 2025-01-02T14:30:00Z, the first bar of the tests.
 pub const START: i64 = 1_735_828_200_000_000;
 pub const MINUTE: i64 = 60_000_000;
-/// Rows of a batch: small, so that chunks are put together of several.
+/// Rows of a batch. Small, so that a chunk needs several.
 const BATCH_ROWS: usize = 7;
 
-/// Cloned, it is a copy of the store that goes its own way: same id, same commits so far.
+/// A clone is a copy of the store: it has the same id and the same commits so far.
 #[derive(Clone)]
 pub struct Memory {
     id: Uuid,
@@ -44,7 +44,7 @@ impl Memory {
         }
     }
 
-    /// Commits bars; those that are there are restated.
+    /// Commits bars; existing ones are replaced.
     pub fn commit(&mut self, ticker: &str, bars: impl IntoIterator<Item = Bar>) {
         self.commit_of(Interval::M1, ticker, bars);
     }
@@ -104,7 +104,7 @@ pub fn table(db: &Database, name: &str) -> String {
     ))
 }
 
-/// A bar so many minutes after the first, whose prices tell it from the others.
+/// The bar `minute` minutes after the first. Its prices differ from those of its neighbours.
 pub fn bar(minute: i64) -> Bar {
     let open = 100.0 + (minute % 97) as f64 / 8.0;
     Bar {
@@ -127,7 +127,7 @@ pub fn restated(minute: i64) -> Bar {
     }
 }
 
-/// The address of a URL, without any variables.
+/// The address of a URL, without variables.
 pub fn address(url: &str) -> Address {
     Address::resolve(Some(&url.into()), &|_| None).unwrap()
 }

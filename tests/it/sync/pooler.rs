@@ -1,4 +1,4 @@
-//! Through a connection pooler: what a transaction leaves on a server, the next one may find there.
+//! Syncs through a connection pooler, where transactions of several programs share connections.
 
 use backfill::model::Bars;
 use backfill::report::{Silent, Stop};
@@ -12,7 +12,7 @@ use crate::support::{Database, Pooler, TestEnv};
 use backfill::sync::ErrorKind;
 
 #[test]
-fn two_programs_at_once_never_meet_each_others_statements() {
+fn two_programs_at_the_same_time_never_execute_each_others_statements() {
     for (mode, connections) in [("transaction", 1), ("transaction", 2), ("session", 4)] {
         let db = Database::new();
         let pooler = Pooler::start(&db, mode, connections);
@@ -37,7 +37,7 @@ fn two_programs_at_once_never_meet_each_others_statements() {
                 "SELECT DISTINCT ticker, count(*) OVER () FROM t_{ticker}"
             ));
             assert_eq!(held, format!("{ticker}|4000"), "{mode} {connections}");
-            // What is there is compared through the pooler too.
+            // Rows are compared through the pooler too.
             let full = format!("sync --table t_{ticker} --full --receipt checksum --summary-json");
             let full = env
                 .program(full.split_whitespace())
@@ -51,7 +51,7 @@ fn two_programs_at_once_never_meet_each_others_statements() {
 }
 
 #[test]
-fn nothing_of_a_sync_stays_on_the_poolers_connections() {
+fn a_sync_leaves_no_statements_or_settings_on_the_poolers_connections() {
     let db = Database::new();
     let pooler = Pooler::start(&db, "transaction", 1);
     let mut memory = Memory::new();
@@ -64,9 +64,9 @@ fn nothing_of_a_sync_stays_on_the_poolers_connections() {
     assert_eq!(left, "0|0|on");
 }
 
-/// Another program that lost its connection left a statement under the name that ours would take.
+/// Another program lost its connection and left a statement under the name that ours would use.
 #[test]
-fn a_name_that_is_taken_on_the_server_is_passed_over() {
+fn a_statement_name_that_is_taken_on_the_server_is_skipped() {
     let db = Database::new();
     let pooler = Pooler::start(&db, "transaction", 1);
     let url = pooler.url(&db);
@@ -84,7 +84,7 @@ fn a_name_that_is_taken_on_the_server_is_passed_over() {
 }
 
 #[test]
-fn a_connection_to_the_pooler_cut_at_any_message_is_made_good() {
+fn a_connection_to_the_pooler_cut_at_any_message_is_repaired() {
     let db = Database::new();
     for (kind, connections) in [(Cut::Before as fn(u64) -> Cut, 1), (Cut::After, 2)] {
         let pooler = Pooler::start(&db, "transaction", connections);
@@ -111,7 +111,7 @@ fn a_connection_to_the_pooler_cut_at_any_message_is_made_good() {
                     threads: 1,
                     ..updating(&proxy.url(db.name()))
                 };
-                // What is found out before anything is written is not tried again.
+                // Failures before the first write aren't retried.
                 match try_sync(our_bars, &settings, &Stop::new(), &Silent) {
                     Ok(outcome) => assert_eq!(outcome.report.totals.committed, 100, "{cut:?}"),
                     Err(_) => drop(sync_ok(our_bars, &settings)),
@@ -145,7 +145,7 @@ fn statement_mode_is_refused_before_anything_is_written() {
 }
 
 #[test]
-fn a_pooler_without_a_free_connection_is_waited_for_no_longer_than_asked() {
+fn a_full_pooler_is_reported_and_given_up_at_the_limit() {
     let db = Database::new();
     let pooler = Pooler::start(&db, "transaction", 1);
     let mut memory = Memory::new();

@@ -1,4 +1,4 @@
-//! The program itself: a real store, a real Postgres, and kills.
+//! The program with a real store and a real Postgres, also when it is killed.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ fn sync(env: &TestEnv, db: &Database, more: &str) -> crate::support::Run {
 }
 
 #[test]
-fn every_staged_bar_arrives_and_the_second_time_nothing_is_left_to_do() {
+fn every_staged_bar_arrives_and_a_second_sync_has_nothing_to_do() {
     let (env, db) = (TestEnv::new(), Database::new());
     let memory = store(&env);
     let first = sync(
@@ -100,7 +100,7 @@ fn every_staged_bar_arrives_and_the_second_time_nothing_is_left_to_do() {
         "{}",
         again.stderr
     );
-    // What status knows of the target, without asking it.
+    // `status` shows the target's progress without a connection.
     stage_csv(&env, "MSFT", (100..107).map(bar).collect());
     let status = env.typed("status").ok();
     assert!(
@@ -113,7 +113,7 @@ fn every_staged_bar_arrives_and_the_second_time_nothing_is_left_to_do() {
 }
 
 #[test]
-fn a_program_killed_at_any_time_is_made_good_by_the_next() {
+fn the_next_sync_completes_what_a_killed_one_left() {
     let (env, db) = (TestEnv::new(), Database::new());
     let memory = store(&env);
     let mut kills = 0;
@@ -122,7 +122,7 @@ fn a_program_killed_at_any_time_is_made_good_by_the_next() {
             .program("sync --create-table --chunk-rows 20 --threads 2".split_whitespace())
             .env("DATABASE_URL", db.url())
             .spawn();
-        // A little further each time; 1,500 chunks take longer than that on any machine.
+        // Later in each round. 1,500 chunks take longer than that on any machine.
         std::thread::sleep(Duration::from_millis(60 + 30 * round));
         running.signal("KILL");
         let run = running.wait();
@@ -130,7 +130,7 @@ fn a_program_killed_at_any_time_is_made_good_by_the_next() {
             break;
         }
         kills += 1;
-        // Whatever is there is right.
+        // Every row in the table is right.
         let exists = db.sql("SELECT to_regclass('market_data') IS NOT NULL") == "t";
         if exists {
             let all = memory.table();
@@ -152,7 +152,7 @@ fn a_program_killed_at_any_time_is_made_good_by_the_next() {
 }
 
 #[test]
-fn ctrl_c_stops_between_chunks_and_the_next_run_goes_on() {
+fn ctrl_c_stops_between_chunks_and_the_next_run_continues() {
     let (env, db) = (TestEnv::new(), Database::new());
     let memory = store(&env);
     let running = env
@@ -297,7 +297,7 @@ fn demo_bars_are_refused_unless_allowed() {
 }
 
 #[test]
-fn a_store_that_is_being_written_is_told_with_the_pid() {
+fn a_store_in_use_by_a_writer_is_an_error_with_its_pid() {
     let (env, db) = (TestEnv::new(), Database::new());
     stage_csv(&env, "AAPL", (0..10).map(bar).collect());
     let held = Store::open(&env.path("data/staging"), &OpenOptions::default()).unwrap();
@@ -312,7 +312,7 @@ fn a_store_that_is_being_written_is_told_with_the_pid() {
 }
 
 #[test]
-fn two_programs_sync_one_store_at_once() {
+fn two_programs_sync_one_store_at_the_same_time() {
     let (env, db) = (TestEnv::new(), Database::new());
     let memory = store(&env);
     let spawn = || {
@@ -328,7 +328,7 @@ fn two_programs_sync_one_store_at_once() {
 }
 
 #[test]
-fn a_sealed_store_and_its_copy_keep_apart() {
+fn a_sealed_store_and_its_copy_are_distinguished() {
     let (env, db) = (TestEnv::new(), Database::new());
     stage_csv(&env, "AAPL", (0..200).map(bar).collect());
     env.typed("seal").ok();
@@ -340,7 +340,7 @@ fn a_sealed_store_and_its_copy_keep_apart() {
     assert!(copied.unwrap().success());
     stage_csv(&env, "AAPL", (200..210).map(bar).collect());
     sync(&env, &db, "").ok();
-    // The copy has as many commits, but others.
+    // The copy has the same number of commits, but other ones.
     std::fs::rename(env.path("data"), env.path("original")).unwrap();
     std::fs::rename(env.path("copy"), env.path("data")).unwrap();
     stage_csv(&env, "AAPL", (210..220).map(bar).collect());

@@ -1,4 +1,4 @@
-//! A TCP proxy that counts what the client says, and cuts the connection when told to.
+//! A TCP proxy that counts the client's messages and cuts the connection at one of them.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// When the connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// Before the server gets the message.
+    /// Before the server receives the message.
     Before(u64),
-    /// Once the server has the message: it acts on it, but its answer is lost.
+    /// After the server received the message: it executes it, but its answer is lost.
     After(u64),
 }
 
@@ -23,7 +23,7 @@ pub struct Proxy {
 struct State {
     server: u16,
     cut: Cut,
-    /// Whether connections after the cut are refused too.
+    /// Whether later connections are refused too.
     for_good: bool,
     messages: AtomicU64,
     was_cut: AtomicBool,
@@ -61,7 +61,7 @@ impl Proxy {
         )
     }
 
-    /// Whether the cut took place.
+    /// Whether the connection was cut.
     pub fn was_cut(&self) -> bool {
         self.state.was_cut.load(Ordering::SeqCst)
     }
@@ -69,7 +69,7 @@ impl Proxy {
 
 fn serve(mut client: TcpStream, state: &State) {
     let mut server = TcpStream::connect(("127.0.0.1", state.server)).unwrap();
-    // Messages go on one by one: held back to be sent together, each would wait for an acknowledgement.
+    // Without this, each message would wait for an acknowledgement of the one before.
     server.set_nodelay(true).unwrap();
     client.set_nodelay(true).unwrap();
     let (mut from_server, mut to_client) =
@@ -83,11 +83,11 @@ fn serve(mut client: TcpStream, state: &State) {
     let _ = server.shutdown(Shutdown::Write);
 }
 
-/// Hands on the client's messages one by one.
+/// Forwards the client's messages one by one.
 fn pump(client: &mut TcpStream, server: &mut TcpStream, state: &State) -> std::io::Result<()> {
     let mut first = true;
     loop {
-        // The first message has no type before its length.
+        // The first message has no type byte.
         let head_len = if first { 4 } else { 5 };
         let mut message = vec![0; head_len];
         client.read_exact(&mut message)?;
@@ -99,7 +99,7 @@ fn pump(client: &mut TcpStream, server: &mut TcpStream, state: &State) -> std::i
         let cut = state.cut == Cut::Before(number) || state.cut == Cut::After(number);
         if cut {
             state.was_cut.store(true, Ordering::SeqCst);
-            // At once, so that no answer slips through.
+            // Before the message is forwarded, so that no answer reaches the client.
             client.shutdown(Shutdown::Both)?;
         }
         if state.cut != Cut::Before(number) {

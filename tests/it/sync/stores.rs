@@ -1,4 +1,4 @@
-//! Several stores, several syncs, and tables that change behind the program's back.
+//! Several stores, several syncs, and tables that other programs change.
 
 use super::memory::{
     Memory, Settings, bar, restated, run, settings, sync_ok, table, try_sync, updating,
@@ -7,7 +7,7 @@ use crate::support::Database;
 use backfill::sync::ErrorKind;
 
 #[test]
-fn a_second_sync_does_nothing_and_a_new_commit_is_all_that_goes() {
+fn a_second_sync_sends_nothing_and_later_ones_only_new_commits() {
     let db = Database::new();
     let mut memory = Memory::new();
     memory.commit("AAPL", (0..100).map(bar));
@@ -21,7 +21,7 @@ fn a_second_sync_does_nothing_and_a_new_commit_is_all_that_goes() {
 }
 
 #[test]
-fn two_syncs_of_one_store_at_once_share_the_work() {
+fn two_syncs_of_one_store_share_the_work() {
     let db = Database::new();
     let mut memory = Memory::new();
     for ticker in ["AAPL", "MSFT"] {
@@ -40,7 +40,7 @@ fn two_syncs_of_one_store_at_once_share_the_work() {
 }
 
 #[test]
-fn two_full_syncs_of_one_store_at_once_come_to_an_end() {
+fn two_full_syncs_of_one_store_at_the_same_time_end() {
     let db = Database::new();
     let mut memory = Memory::new();
     memory.commit("AAPL", (0..800).map(bar));
@@ -57,7 +57,7 @@ fn two_full_syncs_of_one_store_at_once_come_to_an_end() {
 }
 
 #[test]
-fn two_stores_fill_one_ticker_at_once() {
+fn two_stores_fill_one_ticker_at_the_same_time() {
     let db = Database::new();
     let mut even = Memory::new();
     even.commit("AAPL", (0..1200).filter(|n| n % 3 != 1).map(bar));
@@ -79,7 +79,7 @@ fn two_stores_fill_one_ticker_at_once() {
 }
 
 #[test]
-fn a_copied_store_that_went_its_own_way_is_compared_in_full() {
+fn a_copied_store_with_other_commits_is_compared_in_full() {
     let db = Database::new();
     let mut original = Memory::new();
     original.commit("AAPL", (0..100).map(bar));
@@ -88,7 +88,7 @@ fn a_copied_store_that_went_its_own_way_is_compared_in_full() {
     original.commit("AAPL", (100..110).map(bar));
     copy.commit("AAPL", (110..120).map(bar).chain([restated(50)]));
     sync_ok(&original, &settings(&db.url()));
-    // The copy's second commit is not the original's: nothing that the target says of it holds.
+    // The copy's second commit isn't the original's, so the recorded progress isn't valid for it.
     let report = sync_ok(&copy, &updating(&db.url()));
     assert_eq!((report.totals.committed, report.totals.updated), (11, 1));
     let mut both = copy.clone();
@@ -100,7 +100,7 @@ fn a_copied_store_that_went_its_own_way_is_compared_in_full() {
 }
 
 #[test]
-fn copies_that_sync_at_the_same_time_end_and_nothing_is_lost() {
+fn copies_that_sync_at_the_same_time_end_without_losing_rows() {
     let db = Database::new();
     let mut original = Memory::new();
     original.commit("AAPL", (0..600).map(bar));
@@ -112,7 +112,7 @@ fn copies_that_sync_at_the_same_time_end_and_nothing_is_lost() {
         scope.spawn(|| run(&original, &settings(&db.url())));
         scope.spawn(|| run(&copy, &settings(&db.url())));
     });
-    // One of them may have given up, never both with rows missing for the one that ended well.
+    // One of them may give up. The one that succeeds must not miss rows.
     sync_ok(&original, &settings(&db.url()));
     assert_eq!(table(&db, "market_data"), original.table());
 }
@@ -163,7 +163,7 @@ fn a_truncated_or_dropped_table_is_filled_again() {
 }
 
 #[test]
-fn rows_deleted_from_the_middle_come_back_with_full() {
+fn full_restores_rows_deleted_from_the_middle() {
     let db = Database::new();
     let mut memory = Memory::new();
     memory.commit("AAPL", (0..100).map(bar));
@@ -212,19 +212,19 @@ fn a_table_emptied_while_the_sync_runs_is_filled_again() {
 }
 
 #[test]
-fn a_narrowed_run_does_not_move_the_progress() {
+fn a_run_with_dates_does_not_move_the_progress() {
     let db = Database::new();
     let mut memory = Memory::new();
-    // 2025-01-02 14:30Z on: a day has 1440 minutes.
+    // From 2025-01-02 14:30Z; a day has 1440 minutes.
     memory.commit("AAPL", (0..5).chain(1440..1445).chain(2880..2885).map(bar));
     let date = |day| chrono::NaiveDate::from_ymd_opt(2025, 1, day);
-    let narrow = Settings {
+    let dated = Settings {
         start: date(3),
         end: date(3),
         ..settings(&db.url())
     };
-    assert_eq!(sync_ok(&memory, &narrow).totals.committed, 5);
-    let again = sync_ok(&memory, &narrow);
+    assert_eq!(sync_ok(&memory, &dated).totals.committed, 5);
+    let again = sync_ok(&memory, &dated);
     assert_eq!(
         (again.totals.committed, again.totals.skipped_identical),
         (0, 5)
@@ -235,11 +235,11 @@ fn a_narrowed_run_does_not_move_the_progress() {
         (10, 5)
     );
     assert_eq!(table(&db, "market_data"), memory.table());
-    assert_eq!(sync_ok(&memory, &narrow).totals.prepared, 0);
+    assert_eq!(sync_ok(&memory, &dated).totals.prepared, 0);
 }
 
 #[test]
-fn demo_bars_stay_at_home_unless_allowed() {
+fn demo_bars_are_not_synced_unless_allowed() {
     let db = Database::new();
     let mut memory = Memory::new();
     memory.commit("AAPL", (0..5).map(bar));
@@ -261,7 +261,7 @@ fn demo_bars_stay_at_home_unless_allowed() {
 }
 
 #[test]
-fn nothing_new_for_500_series_is_one_probe() {
+fn without_new_bars_500_series_need_one_query() {
     let db = Database::new();
     let mut memory = Memory::new();
     for number in 0..500 {

@@ -1,4 +1,4 @@
-//! Which tables are taken, and what is said of those that are not.
+//! Which tables are accepted, and the errors of those that aren't.
 
 use backfill::model::Interval;
 use backfill::report::{Silent, Stop};
@@ -13,7 +13,7 @@ fn memory() -> Memory {
     memory
 }
 
-/// The error of a run that could not begin: message and hint.
+/// The error of a run that can't start: message and hint.
 #[track_caller]
 fn refused(settings: &Settings) -> (String, String) {
     let error = try_sync(&memory(), settings, &Stop::new(), &Silent).unwrap_err();
@@ -39,9 +39,9 @@ fn a_missing_table_is_an_error_with_its_ddl() {
     assert_eq!(table(&db, "market_data"), memory().table());
 }
 
-/// The extension itself is not to be had here: what stands in for it has its name and its function's signature.
+/// The extension isn't available in tests. A replacement has its name and its function's signature.
 #[test]
-fn where_timescaledb_is_installed_the_table_becomes_a_hypertable() {
+fn with_timescaledb_the_table_becomes_a_hypertable() {
     let db = Database::new();
     db.sql(
         "CREATE SCHEMA tsdb; SET allow_system_table_mods = on; \
@@ -92,7 +92,7 @@ fn a_table_without_a_key_is_an_error_with_its_ddl() {
 }
 
 #[test]
-fn columns_are_matched_by_name_and_extra_ones_left_alone() {
+fn columns_are_matched_by_name_and_extra_ones_ignored() {
     let db = Database::new();
     db.sql(
         "CREATE SCHEMA prices; CREATE TABLE prices.\"Bars\" (id bigserial PRIMARY KEY, note text, \
@@ -126,7 +126,7 @@ fn columns_are_matched_by_name_and_extra_ones_left_alone() {
 }
 
 #[test]
-fn a_column_that_would_stay_empty_is_named() {
+fn a_column_that_bars_cannot_fill_is_named() {
     let db = Database::new();
     db.sql(
         "CREATE TABLE market_data (ticker text, ts timestamptz, open real, high real, low real, close real, volume real, \
@@ -159,7 +159,7 @@ fn a_column_that_is_missing_or_of_another_type_is_named() {
 }
 
 #[test]
-fn a_partitioned_table_is_taken_too() {
+fn a_partitioned_table_is_accepted() {
     let db = Database::new();
     db.sql(
         "CREATE TABLE market_data (ticker text, \"timestamp\" timestamptz, open float8, high float8, low float8, \
@@ -201,7 +201,7 @@ fn each_interval_has_its_table() {
 }
 
 #[test]
-fn creating_the_table_at_once_is_no_error() {
+fn two_syncs_can_create_the_table_at_the_same_time() {
     let db = Database::new();
     let memory = memory();
     std::thread::scope(|scope| {
@@ -213,7 +213,7 @@ fn creating_the_table_at_once_is_no_error() {
 }
 
 #[test]
-fn missing_rights_are_told_with_the_grant_that_mends_them() {
+fn missing_rights_are_reported_with_the_grant_that_adds_them() {
     let db = Database::new();
     let name = db.name();
     db.sql(&format!(
@@ -253,12 +253,12 @@ fn missing_rights_are_told_with_the_grant_that_mends_them() {
 }
 
 #[test]
-fn too_many_clients_is_told_with_what_would_help() {
+fn too_many_clients_is_reported_with_a_hint() {
     let cluster = crate::support::Cluster::start_with(&["max_connections=4"]);
     let db = cluster.database();
     sync_ok(&memory(), &settings(&db.url()));
     let mut held = Vec::new();
-    // One more until none gets in: what asks takes a place too while it asks.
+    // Connects until one is refused; the query itself needs a connection too.
     while db.psql("SELECT 1").status.success() {
         held.push(
             std::process::Command::new("psql")
@@ -283,7 +283,7 @@ fn too_many_clients_is_told_with_what_would_help() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told_at_once_and_without_the_password() {
+fn an_unreachable_server_is_reported_immediately_without_the_password() {
     let settings = settings("postgres://me:hunter2@127.0.0.1:1/bars");
     let (message, _) = refused(&settings);
     assert!(
@@ -295,7 +295,7 @@ fn a_server_that_is_not_there_is_told_at_once_and_without_the_password() {
 }
 
 #[test]
-fn a_unix_socket_is_taken() {
+fn a_unix_socket_is_accepted() {
     let db = Database::new();
     let url = format!(
         "postgres:///{}?host={}&port={}&user=postgres&sslmode=require",

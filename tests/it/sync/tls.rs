@@ -22,7 +22,7 @@ fn certificates(name: &str) -> (String, String, String) {
     (issuer.pem(), server.pem(), key.serialize_pem())
 }
 
-/// Puts the certificate into the server's folder, as the server's own user wants it, and turns TLS on.
+/// Writes the certificate into the server's folder, owned by the server's user, and enables TLS.
 fn turn_on(cluster: &mut Cluster, certificate: &str, key: &str) {
     let data = cluster.data_dir();
     let owner = Command::new("stat")
@@ -56,7 +56,7 @@ fn turn_on(cluster: &mut Cluster, certificate: &str, key: &str) {
 }
 
 #[test]
-fn each_mode_checks_as_much_as_it_says() {
+fn each_mode_checks_what_its_name_says() {
     let env = TestEnv::new();
     let mut cluster = Cluster::start();
     let db = cluster.database();
@@ -79,7 +79,7 @@ fn each_mode_checks_as_much_as_it_says() {
             .map_err(|error| error.to_string())
     };
 
-    // Without TLS on the server: prefer goes on, require does not.
+    // The server has no TLS: `prefer` connects without it, `require` fails.
     assert_eq!(
         error_of(&settings(&url("localhost", "sslmode=prefer"))),
         Ok(())
@@ -117,7 +117,7 @@ fn each_mode_checks_as_much_as_it_says() {
         ("localhost", format!("sslmode=verify-full&{wrong}")),
         ("localhost", format!("sslmode=verify-ca&{wrong}")),
         ("localhost", format!("sslmode=require&{wrong}")),
-        // The system's roots did not sign it.
+        // No root of the system signed it.
         ("localhost", "sslmode=verify-full".to_owned()),
     ] {
         let refused = error_of(&settings(&url(host, &query))).unwrap_err();
@@ -127,7 +127,7 @@ fn each_mode_checks_as_much_as_it_says() {
         );
     }
 
-    // It is TLS that carried the rows.
+    // The rows were sent over TLS.
     db.sql("CREATE TABLE seen (ssl boolean); \
             CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
             INSERT INTO seen SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid(); RETURN NULL; END $$; \

@@ -1,4 +1,5 @@
-//! What keeps a sync waiting is reported, has a limit, and ends at Ctrl-C; the store is free meanwhile.
+//! A sync that waits for the database reports it, gives up at a limit, ends at Ctrl-C, and doesn't
+//! block the store.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use backfill::sync::ErrorKind;
 const LOCK: &str = "LOCK TABLE market_data IN ACCESS EXCLUSIVE MODE";
 const BLOCKED: &str = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
      AND datname = current_database()";
-const NOBODY: &str = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'backfill' \
+const NO_SESSION: &str = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'backfill' \
      AND datname = current_database()";
 
 fn memory() -> Memory {
@@ -21,7 +22,7 @@ fn memory() -> Memory {
     memory
 }
 
-/// Keeps the warnings of a run.
+/// Collects the warnings of a run.
 #[derive(Default)]
 pub(super) struct Warnings(pub(super) std::sync::Mutex<Vec<String>>);
 
@@ -34,7 +35,7 @@ impl Observer for Warnings {
 }
 
 #[test]
-fn a_locked_target_is_reported_and_given_up_on_at_the_limit() {
+fn a_locked_target_is_reported_and_given_up_at_the_limit() {
     let db = Database::new();
     let mut memory = memory();
     sync_ok(&memory, &settings(&db.url()));
@@ -57,8 +58,8 @@ fn a_locked_target_is_reported_and_given_up_on_at_the_limit() {
     let warnings = warnings.0.into_inner().unwrap();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("waiting for process "), "{warnings:?}");
-    // What it waited with is cancelled on the server too, although the lock is still held.
-    db.wait_for(NOBODY);
+    // The waiting statement is cancelled on the server too, although the lock is still held.
+    db.wait_for(NO_SESSION);
     drop(session);
     sync_ok(&memory, &settings(&db.url()));
     assert_eq!(table(&db, "market_data"), memory.table());
@@ -84,7 +85,7 @@ fn a_lock_within_a_series_ends_the_run_at_the_limit() {
 }
 
 #[test]
-fn one_ctrl_c_ends_a_sync_that_waits_for_a_lock() {
+fn ctrl_c_ends_a_sync_that_waits_for_a_lock() {
     let (env, db) = (TestEnv::new(), Database::new());
     stage_csv(&env, "AAPL", (0..100).map(bar).collect());
     let line = "sync --create-table";
@@ -101,7 +102,7 @@ fn one_ctrl_c_ends_a_sync_that_waits_for_a_lock() {
         db.wait_for(BLOCKED);
         running.signal("INT");
         running.wait().code(130);
-        db.wait_for(NOBODY);
+        db.wait_for(NO_SESSION);
         drop(session);
     }
     run(line).wait().ok();
@@ -109,7 +110,7 @@ fn one_ctrl_c_ends_a_sync_that_waits_for_a_lock() {
 }
 
 #[test]
-fn a_run_that_waits_for_the_database_leaves_the_store_to_others() {
+fn a_run_that_waits_for_the_database_does_not_block_the_store() {
     let (env, db) = (TestEnv::new(), Database::new());
     let csv = |first: i64| {
         let rows: String = (first..first + 3)
@@ -129,7 +130,7 @@ fn a_run_that_waits_for_the_database_leaves_the_store_to_others() {
     let session = db.session(LOCK);
     let waiting = run("inject-csv AAPL.csv --interval 1 --sync");
     db.wait_for(BLOCKED);
-    // Its bars can be read, hot ones too: it is a reader like any other.
+    // All bars can be read meanwhile, hot ones too.
     let status = run("status").wait().ok();
     assert!(status.out().contains("3 rows unsynced"), "{}", status.out());
     assert!(!status.stderr.contains("writing"), "{}", status.stderr);
@@ -138,7 +139,7 @@ fn a_run_that_waits_for_the_database_leaves_the_store_to_others() {
     run("verify").wait().ok();
     drop(session);
     waiting.wait().ok();
-    // What came of the sync is recorded in the end.
+    // The result of the sync is recorded at the end.
     assert!(
         run("status").wait().ok().out().contains("0 rows unsynced"),
         "the sync is not in the status"
@@ -193,7 +194,7 @@ fn a_sync_that_fails_after_a_run_is_recorded_with_the_run() {
 }
 
 #[test]
-fn ctrl_c_ends_a_connection_that_is_not_answered() {
+fn ctrl_c_ends_a_connection_to_a_silent_server() {
     let env = TestEnv::new();
     stage_csv(&env, "AAPL", (0..10).map(bar).collect());
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -213,7 +214,7 @@ fn ctrl_c_ends_a_connection_that_is_not_answered() {
 }
 
 #[test]
-fn a_server_that_accepts_a_connection_and_stays_silent_is_reported() {
+fn a_silent_server_is_reported() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let url = format!("postgres://me@127.0.0.1:{port}/bars?connect_timeout=7");

@@ -1,4 +1,4 @@
-//! A timestamp column without a zone: which zone its times are of is recorded, and no two are mixed.
+//! A timestamp column without a zone: the zone of its times is recorded, and zones are never mixed.
 
 use backfill::report::{Silent, Stop};
 use chrono_tz::Tz;
@@ -38,7 +38,7 @@ fn refused(memory: &Memory, settings: &Settings) -> Error {
 }
 
 #[test]
-fn the_first_syncs_zone_is_used_by_the_later_ones() {
+fn later_syncs_use_the_zone_of_the_first() {
     let (db, mut memory) = scene();
     sync_ok(&memory, &zoned(&db, Some(NEW_YORK)));
     memory.commit("AAPL", (2..3).map(bar));
@@ -57,7 +57,7 @@ fn the_first_syncs_zone_is_used_by_the_later_ones() {
     assert_eq!(times(&db), "09:30 09:31 09:32 09:33 09:34");
 }
 
-/// The times of a table stay what they are when it gets another name or moves to another schema.
+/// Another name or another schema doesn't change the times of a table.
 #[test]
 fn a_renamed_or_moved_table_keeps_its_zone() {
     let new_year = chrono::NaiveDate::from_ymd_opt(2025, 1, 1);
@@ -94,7 +94,7 @@ fn a_renamed_or_moved_table_keeps_its_zone() {
 }
 
 #[test]
-fn another_zone_is_refused_and_an_emptied_table_takes_it() {
+fn another_zone_is_refused_until_the_table_is_empty() {
     for (first, second) in [
         (Some(NEW_YORK), chrono_tz::UTC),
         (None, NEW_YORK),
@@ -128,18 +128,18 @@ fn another_zone_is_refused_and_an_emptied_table_takes_it() {
 }
 
 #[test]
-fn a_narrowed_run_records_the_zone_too() {
+fn a_run_with_dates_records_the_zone_too() {
     let (db, memory) = scene();
-    let narrow = Settings {
+    let dated = Settings {
         start: chrono::NaiveDate::from_ymd_opt(2025, 1, 2),
         ..zoned(&db, Some(NEW_YORK))
     };
-    sync_ok(&memory, &narrow);
+    sync_ok(&memory, &dated);
     sync_ok(&memory, &zoned(&db, None));
     assert_eq!(times(&db), "09:30 09:31");
 }
 
-/// Rows of an older version: progress without a column for the zone.
+/// The progress table of an older version has no column for the zone.
 #[test]
 fn progress_of_an_older_version_is_upgraded() {
     for written in [None, Some(NEW_YORK)] {
@@ -148,7 +148,7 @@ fn progress_of_an_older_version_is_upgraded() {
         db.sql("ALTER TABLE backfill_sync DROP COLUMN time_zone");
         memory.commit("AAPL", (2..3).map(bar));
         if written.is_some() {
-            // The times are not those of UTC, and nothing says of which zone they are.
+            // The times aren't in UTC, and their zone isn't recorded.
             for dry_run in [true, false] {
                 let settings = Settings {
                     dry_run,
@@ -170,9 +170,9 @@ fn progress_of_an_older_version_is_upgraded() {
     }
 }
 
-/// A column with a zone needs none, so a table of an older version stays as it is.
+/// A column with a time zone needs no recorded zone, so an older progress table isn't changed.
 #[test]
-fn progress_of_an_older_version_serves_columns_with_a_zone() {
+fn progress_of_an_older_version_stays_as_it_is_for_columns_with_a_zone() {
     let db = Database::new();
     let mut memory = Memory::new();
     memory.commit("AAPL", (0..2).map(bar));
@@ -184,7 +184,7 @@ fn progress_of_an_older_version_serves_columns_with_a_zone() {
 }
 
 #[test]
-fn stores_that_begin_at_once_with_different_zones_do_not_mix() {
+fn stores_that_start_at_the_same_time_with_different_zones_do_not_mix() {
     let (db, _) = scene();
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let runs: Vec<_> = [Some(NEW_YORK), None, Some(chrono_tz::Asia::Tokyo)]
@@ -195,7 +195,7 @@ fn stores_that_begin_at_once_with_different_zones_do_not_mix() {
                 scope.spawn(move || {
                     let mut memory = Memory::new();
                     memory.commit(&format!("T{index}"), (0..200).map(bar));
-                    // One that loses may read what the winner recorded, or find the table empty still.
+                    // One that comes second reads the recorded zone, or finds the table still empty.
                     try_sync(&memory, &settings, &Stop::new(), &Silent).is_ok()
                 })
             })
@@ -203,7 +203,7 @@ fn stores_that_begin_at_once_with_different_zones_do_not_mix() {
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
     assert!(outcomes.contains(&true));
-    // All times in the table are of one zone: every ticker that is there begins at the same time.
+    // All times in the table are in one zone: every ticker in it starts at the same time.
     let firsts = "SELECT count(DISTINCT first) FROM (SELECT min(ts) AS first FROM market_data GROUP BY ticker) all_firsts";
     assert_eq!(db.sql(firsts), "1");
 }
@@ -233,7 +233,7 @@ fn a_run_that_syncs_at_its_end_uses_the_recorded_zone() {
     );
 }
 
-/// The server's own zone, or the role's, must not move a bar.
+/// The server's zone or the role's doesn't shift bars.
 #[test]
 fn the_servers_time_zone_changes_nothing() {
     for column in ["timestamp", "timestamptz"] {

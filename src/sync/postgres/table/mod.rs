@@ -1,4 +1,4 @@
-//! The table that takes the bars: found in the server's catalog, its columns matched by name, its
+//! The table for the bars: found in the server's catalog, its columns matched by name, its
 //! key checked.
 //!
 //! An existing table is used as it is. If something is missing, the error has the DDL that adds it,
@@ -23,7 +23,7 @@ pub(super) struct TableSpec<'a> {
     pub name: &'a str,
     /// The zone of a `timestamp` column; UTC by default.
     pub zone: Option<Tz>,
-    /// Whether integer columns take rounded volumes.
+    /// Whether volumes are rounded for integer columns.
     pub round_volume: bool,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct NumberColumn {
     pub round: bool,
 }
 
-/// A table that can take bars.
+/// A table that can store bars.
 #[derive(Clone, Debug)]
 pub(super) struct BarTable {
     /// `schema.table`, quoted if needed.
@@ -48,11 +48,11 @@ pub(super) struct BarTable {
     pub schema: String,
     /// Another object id means another table.
     pub oid: i64,
-    /// The table's file. TRUNCATE gives it another one.
+    /// The table's file. TRUNCATE creates a new one.
     pub filenode: i64,
     /// The ticker column's name.
     pub ticker: String,
-    /// The most characters that the ticker column takes.
+    /// The maximum length of the ticker column, in characters.
     pub ticker_chars_max: Option<usize>,
     /// The time column's name.
     pub time: String,
