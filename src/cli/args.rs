@@ -200,8 +200,8 @@ pub fn split_tickers(list: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// Tickers as they were typed. An argument that is a stored ticker as a whole is that ticker, so that
-/// a ticker with a space or a comma can be named. Any other argument is a list.
+/// Tickers as they were typed. An argument that is a stored ticker as a whole is that ticker, so
+/// that a ticker with a space or a comma can be named. Any other argument is a list.
 #[derive(Clone, Debug, Default)]
 pub struct TypedTickers(Vec<TypedTicker>);
 
@@ -235,8 +235,8 @@ impl TypedTickers {
         Ok(Self(arguments))
     }
 
-    /// The tickers meant, each once, in the order typed; empty if none was typed. `staged` is called
-    /// only if an argument has two meanings.
+    /// The tickers meant, each once, in the order typed; empty if none was typed. `staged` is
+    /// called only if an argument has two meanings.
     pub fn among(
         &self,
         staged: impl FnOnce() -> Result<Vec<SeriesRow>, CliError>,

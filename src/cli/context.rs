@@ -126,7 +126,8 @@ impl Context {
         std::env::var(name).ok().filter(|value| !value.is_empty())
     }
 
-    /// Records what is known of the run, for its lines and its summary: kind, dates, dry run and so on.
+    /// Records what is known of the run, for its lines and its summary: kind, dates, dry run and so
+    /// on.
     pub fn describe(&self, change: impl FnOnce(&mut RunInfo)) {
         change(&mut self.info.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -140,8 +141,8 @@ impl Context {
             .clone()
     }
 
-    /// The observer that prints the run's events. [`describe`](Self::describe) the run first. Drop the
-    /// observer when the run ends: that removes the progress bar.
+    /// The observer that prints the run's events. [`describe`](Self::describe) the run first. Drop
+    /// the observer when the run ends: that removes the progress bar.
     #[must_use]
     pub fn observer(&self) -> Console {
         Console::new(self.wording(), Arc::clone(&self.terminal))
@@ -168,9 +169,9 @@ impl Context {
         Ok(Stdout::open(&self.output_error)?)
     }
 
-    /// A file that the command may write: outside every store, not an input, no other output's file.
-    /// Call it before the command opens anything, and before [`stop`](Self::stop): a pipe is opened
-    /// here, which waits for its reader.
+    /// A file that the command may write: outside every store, not an input, no other output's
+    /// file. Call it before the command opens anything, and before [`stop`](Self::stop): a pipe is
+    /// opened here, which waits for its reader.
     pub fn output_file(&self, output: &OutputArg) -> Result<OutputFile, CliError> {
         let file = self.guard.file(&output.0)?;
         if file.is_stdout() {
@@ -198,8 +199,8 @@ impl Context {
         Ok(self.guard.folder(&output.0)?)
     }
 
-    /// Checks the summary's file before the command begins. A pipe is opened now, while Ctrl-C still
-    /// ends the program.
+    /// Checks the summary's file before the command begins. A pipe is opened now, while Ctrl-C
+    /// still ends the program.
     pub(super) fn open_summary(&self) -> Result<(), CliError> {
         if let Some(SummaryTarget::File(path)) = &self.globals.summary_json {
             self.outputs().summary = Some(self.guard.file(path)?);
@@ -216,8 +217,8 @@ impl Context {
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The switch that Ctrl-C turns. Until the first call, Ctrl-C ends the program; after it, the caller
-    /// must watch the switch and stop.
+    /// The switch that Ctrl-C turns. Until the first call, Ctrl-C ends the program; after it, the
+    /// caller must watch the switch and stop.
     #[must_use]
     pub fn stop(&self) -> Stop {
         self.stop
@@ -294,8 +295,8 @@ impl Context {
     }
 }
 
-/// Whether two outputs would be mixed, or one would replace the other. Devices such as `/dev/null` can
-/// be shared.
+/// Whether two outputs would be mixed, or one would replace the other. Devices such as `/dev/null`
+/// can be shared.
 fn are_same(one: &OutputFile, other: &OutputFile) -> bool {
     let is_device = |file: &File| file.metadata().is_ok_and(|metadata| is_device(&metadata));
     one.real() == other.real() && !one.special().is_some_and(is_device)

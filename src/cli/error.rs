@@ -96,7 +96,8 @@ impl From<&CliError> for Fatal {
     }
 }
 
-/// Writing to standard output failed. (If its reader closed it, the error isn't reported: see `exit`.)
+/// Writing to standard output failed. (If its reader closed it, the error isn't reported: see
+/// `exit`.)
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         Self::failed(format!("standard output could not be written: {error}"))

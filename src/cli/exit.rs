@@ -15,7 +15,8 @@ pub(super) fn finish(context: &Context, result: Result<Outcome, CliError>) -> Ex
         // The end of a run is always reported, even if its output has no reader.
         (Ok(Outcome::Run(report)), _) => Ok(Outcome::Run(report)),
         (result, None) => result,
-        // The reader closed the pipe (`| head`): not an error, and neither is what followed from it.
+        // The reader closed the pipe (`| head`): not an error, and neither is what followed from
+        // it.
         (_, Some(error)) if is_closed(&error) => return ExitStatus::Ok,
         (_, Some(error)) => Err(error.into()),
     };

@@ -37,8 +37,8 @@ impl<'a> Values<'a> {
         self.array.is_null(row)
     }
 
-    /// Writes the value at `row` as text, nothing for a null: floats in the shortest form that reads
-    /// back the same, instants as `2025-01-02T14:30:00Z`, lists and structs as JSON.
+    /// Writes the value at `row` as text, nothing for a null: floats in the shortest form that
+    /// reads back the same, instants as `2025-01-02T14:30:00Z`, lists and structs as JSON.
     pub fn write_text(&self, out: &mut Vec<u8>, row: usize) {
         let array = self.array;
         if array.is_null(row) {
@@ -66,7 +66,8 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Writes the value at `row` as JSON: numbers and booleans bare, everything else as quoted text.
+    /// Writes the value at `row` as JSON: numbers and booleans bare, everything else as quoted
+    /// text.
     pub fn write_json(&self, out: &mut Vec<u8>, row: usize) {
         let array = self.array;
         let is_finite = match array.data_type() {
@@ -136,7 +137,8 @@ fn write_list(out: &mut Vec<u8>, values: &ArrayRef) {
     out.push(b']');
 }
 
-/// Writes an interval as DuckDB does: `1 year 2 months 3 days 04:05:06.5`, leaving out what is zero.
+/// Writes an interval as DuckDB does: `1 year 2 months 3 days 04:05:06.5`, leaving out what is
+/// zero.
 fn write_interval(out: &mut Vec<u8>, months: i32, days: i32, nanos: i64) {
     let mut parts = Vec::new();
     let mut part = |number: i32, unit: &str| {

@@ -1,7 +1,7 @@
 //! The list that a command prints: a document with a list of rows, in every format of `--format`.
 //!
-//! JSON is the document itself. CSV, Parquet and Arrow are its rows, with nested values in columns of
-//! their own. The table is the command's: it is for people, and shows less.
+//! JSON is the document itself. CSV, Parquet and Arrow are its rows, with nested values in columns
+//! of their own. The table is the command's: it is for people, and shows less.
 
 use std::io;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! The log: `tracing` events of this program as lines on standard error.
 //!
-//! As text, lines other than INFO have a prefix: `warning: …`, `error: …`, `debug: …`. As JSON, each line
-//! is one object. Only this program's own events are shown, because those of libraries could hold a key.
+//! As text, lines other than INFO have a prefix: `warning: …`, `error: …`, `debug: …`. As JSON,
+//! each line is one object. Only this program's own events are shown, because those of libraries
+//! could hold a key.
 
 use std::fmt::{self, Write};
 use std::sync::Arc;

@@ -119,7 +119,8 @@ fn run() -> ExitStatus {
     exit::finish(&context, result)
 }
 
-/// Adds the variables of `.env` in the working folder to the environment. Variables that are set win.
+/// Adds the variables of `.env` in the working folder to the environment. Variables that are set
+/// win.
 fn load_env_file() -> Result<(), String> {
     match dotenvy::from_path(".env") {
         Ok(()) => Ok(()),

@@ -101,9 +101,9 @@ impl Context {
         Ok(store)
     }
 
-    /// The user's calendars: those in the store's folder `calendars`, then those of `--calendar-dir`,
-    /// which win. A file that isn't a calendar is refused as a wrong command line, and so is a missing
-    /// folder.
+    /// The user's calendars: those in the store's folder `calendars`, then those of
+    /// `--calendar-dir`, which win. A file that isn't a calendar is refused as a wrong command
+    /// line, and so is a missing folder.
     pub fn calendars(&self, store_dir: &Path) -> Result<Overrides, CliError> {
         // Otherwise a store that can't be opened would be reported as a broken calendar.
         store::check_folder(store_dir)?;

@@ -3,9 +3,9 @@
 use super::error::CliError;
 use crate::report::ExitStatus;
 
-/// Address space that the program needs in addition to what it has when it starts, and per thread. With
-/// less, DuckDB, zstd or a thread can fail at any moment, and some of them end the process without a
-/// report.
+/// Address space that the program needs in addition to what it has when it starts, and per thread.
+/// With less, DuckDB, zstd or a thread can fail at any moment, and some of them end the process
+/// without a report.
 #[cfg(unix)]
 const ROOM_MIN: u64 = 1 << 30;
 #[cfg(unix)]
@@ -13,15 +13,16 @@ const ROOM_PER_THREAD: u64 = 64 << 20;
 
 /// Changes what the system does by default. Call it before any thread starts.
 pub(super) fn prepare() {
-    // When memory is used up, Rust ends the process, with a backtrace if this variable says so. This
-    // can't fail: the line is valid.
+    // When memory is used up, Rust ends the process, with a backtrace if this variable says so.
+    // This can't fail: the line is valid.
     let _ = dotenvy::from_read_override(&b"RUST_BACKTRACE=0"[..]);
     #[cfg(unix)]
     {
         use std::sync::Arc;
         use std::sync::atomic::AtomicBool;
-        // A file has reached the size that `ulimit -f` allows. With any handler, writing is an error
-        // (EFBIG) and doesn't end the process. If no handler can be installed, the default stays.
+        // A file has reached the size that `ulimit -f` allows. With any handler, writing is an
+        // error (EFBIG) and doesn't end the process. If no handler can be installed, the default
+        // stays.
         let _ = signal_hook::flag::register(libc::SIGXFSZ, Arc::new(AtomicBool::new(false)));
         // When memory is used up, Rust and C++ end the process by SIGABRT, after a message.
         let _ = signal_hook::flag::register_conditional_shutdown(
@@ -32,8 +33,8 @@ pub(super) fn prepare() {
     }
 }
 
-/// Refuses to start if `ulimit -v` leaves so little address space that the program could end without a
-/// report.
+/// Refuses to start if `ulimit -v` leaves so little address space that the program could end
+/// without a report.
 #[cfg(unix)]
 pub(super) fn check_room() -> Result<(), CliError> {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(16) as u64);
@@ -104,8 +105,8 @@ pub(super) fn exit_now(status: ExitStatus) -> ! {
     std::process::exit(i32::from(status.code()))
 }
 
-/// The message for a panic. Libraries panic if the system allows no more threads; any other panic is an
-/// error in this program.
+/// The message for a panic. Libraries panic if the system allows no more threads; any other panic
+/// is an error in this program.
 pub(super) fn panic_text(panic: &str) -> String {
     let no_thread = ["failed to spawn thread", "ThreadPoolBuildError"];
     if no_thread.iter().any(|sign| panic.contains(sign)) {

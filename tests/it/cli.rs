@@ -1,9 +1,11 @@
-//! The frame: help, wrong command lines, exit codes, the summary, pipes.
+//! The command line itself: help, wrong command lines, exit codes, the summary, pipes.
+
+use backfill::report::ExitStatus;
 
 use crate::support::TestEnv;
 
 #[test]
-fn version_names_program_duckdb_and_revision() {
+fn version_shows_program_duckdb_and_revision() {
     let env = TestEnv::new();
     let run = env.run(["--version"]).ok();
     let out = run.out();
@@ -20,7 +22,7 @@ fn version_names_program_duckdb_and_revision() {
 }
 
 #[test]
-fn a_wrong_command_line_is_two_lines_and_code_2() {
+fn a_wrong_command_line_prints_two_lines_and_ends_with_2() {
     let env = TestEnv::new();
     for (typed, needle) in [
         ("frobnicate", "frobnicate"),
@@ -100,7 +102,7 @@ fn without_a_command_help_goes_to_standard_error() {
 }
 
 #[test]
-fn global_options_stand_before_or_after_the_command() {
+fn global_options_can_be_before_or_after_the_command() {
     let env = TestEnv::new();
     for typed in [
         "--store x --log-level warn --log-format json -q --no-progress completions bash",
@@ -112,7 +114,7 @@ fn global_options_stand_before_or_after_the_command() {
     }
     assert!(
         env.files("").is_empty(),
-        "nothing is made that was not asked for"
+        "a command that prints creates no file"
     );
 }
 
@@ -128,7 +130,7 @@ fn every_shell_gets_completions_for_every_command() {
 }
 
 #[test]
-fn the_manual_page_tells_every_command_and_exit_code() {
+fn the_manual_page_has_every_command_and_exit_code() {
     let env = TestEnv::new();
     let run = env.run(["man"]).ok();
     let page = run.out();
@@ -138,7 +140,7 @@ fn the_manual_page_tells_every_command_and_exit_code() {
             "{command}"
         );
     }
-    for code in ["0", "1", "2", "3", "4", "5", "130"] {
+    for code in ExitStatus::ALL.map(ExitStatus::code) {
         assert!(page.contains(&format!(".TP\n\\fB{code}\\fR\n")), "{code}");
     }
     assert!(
@@ -149,7 +151,22 @@ fn the_manual_page_tells_every_command_and_exit_code() {
 }
 
 #[test]
-fn a_reader_who_goes_away_is_no_error() {
+fn the_readme_and_the_help_have_every_exit_code() {
+    let readme = include_str!("../../README.md");
+    let help = TestEnv::new().run(["--help"]).ok();
+    for status in ExitStatus::ALL {
+        let (code, meaning) = (status.code(), status.meaning());
+        let row = format!("\n| {code} | ");
+        assert_eq!(readme.matches(&row).count(), 1, "{code}");
+        assert!(
+            help.out().contains(&format!("{code:>3}  {meaning}")),
+            "{code}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_may_close_standard_output_early() {
     let env = TestEnv::new();
     for typed in [
         "man",
@@ -167,7 +184,7 @@ fn a_reader_who_goes_away_is_no_error() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_behind_standard_output_is_an_error() {
+fn a_full_disk_under_standard_output_is_an_error() {
     let env = TestEnv::new();
     let full = std::fs::File::options()
         .write(true)
@@ -188,7 +205,7 @@ fn a_full_disk_behind_standard_output_is_an_error() {
 }
 
 #[test]
-fn a_summary_is_written_for_every_command_and_every_end() {
+fn every_command_writes_its_summary() {
     let env = TestEnv::new();
     let read = |name: &str| -> serde_json::Value { serde_json::from_str(&env.read(name)).unwrap() };
 
@@ -219,12 +236,12 @@ fn a_summary_is_written_for_every_command_and_every_end() {
     );
     assert!(
         run.out().starts_with(".ie"),
-        "the data is there all the same"
+        "the data is printed nevertheless"
     );
 }
 
 #[test]
-fn a_broken_env_file_is_told_without_what_is_in_it() {
+fn a_broken_env_file_is_reported_without_its_content() {
     let env = TestEnv::new();
     env.write(".env", "BACKFILL_STORE=elsewhere\nsesame open\n");
     let run = env.run(["man"]).ok();
@@ -233,7 +250,7 @@ fn a_broken_env_file_is_told_without_what_is_in_it() {
 }
 
 #[test]
-fn json_logs_are_one_object_a_line() {
+fn json_logs_have_one_object_per_line() {
     let env = TestEnv::new();
     let run = env
         .run(["man", "--summary-json", "--log-format", "json"])
@@ -268,12 +285,12 @@ fn flags_win_over_the_environment_and_that_over_the_env_file() {
         "typed"
     );
     assert_eq!(with_env("from-env", &["--store=typed", "verify"]), "typed");
-    // Empty is as good as not there, wherever it stands.
+    // An empty value counts as missing.
     assert_eq!(with_env("", &["verify"]), "data/staging");
     assert_eq!(
         env.files(""),
         [".env"],
-        "a command that only reads makes nothing"
+        "a command that only reads creates no file"
     );
 }
 
@@ -291,7 +308,7 @@ fn a_failed_command_writes_its_summary_too() {
 }
 
 #[test]
-fn the_summary_goes_where_no_file_can_be_replaced() {
+fn the_summary_can_go_to_a_device() {
     let env = TestEnv::new();
     let run = env
         .run(["seal", "--store", "x", "--summary-json=/dev/stderr", "-q"])

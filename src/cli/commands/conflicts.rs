@@ -16,8 +16,8 @@ use crate::store::ConflictRow;
 
 /// List bars that were offered with other values than the stored ones
 ///
-/// One row per bar and run, with what was done about it. The table shows only values that differ, the
-/// other formats all of them.
+/// One row per bar and run, with what was done about it. The table shows only values that differ,
+/// the other formats all of them.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill conflicts --tickers AAPL

@@ -18,10 +18,11 @@ const RESAMPLE_MINUTES_MAX: u16 = 1440;
 
 /// Write stored bars to files
 ///
-/// Files hold ticker, timestamp, open, high, low, close, volume, vwap and trades (in CSV, the last two
-/// only if any bar has them), sorted by ticker and timestamp. They are written under another name and
-/// renamed, so a reader never sees half a file. An export to a folder replaces the files of an earlier
-/// export there, and nothing else. Two exports to one folder at the same time are refused.
+/// Files hold ticker, timestamp, open, high, low, close, volume, vwap and trades (in CSV, the last
+/// two only if any bar has them), sorted by ticker and timestamp. They are written under another
+/// name and renamed, so a reader never sees half a file. An export to a folder replaces the files
+/// of an earlier export there, and nothing else. Two exports to one folder at the same time are
+/// refused.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill export --to bars.parquet
@@ -30,8 +31,8 @@ const RESAMPLE_MINUTES_MAX: u16 = 1440;
 pub struct Args {
     /// File or folder to write, or - for standard output
     ///
-    /// A file ends in .parquet, .csv or .arrow. A name without an ending, or that ends in a slash, is a
-    /// folder.
+    /// A file ends in .parquet, .csv or .arrow. A name without an ending, or that ends in a slash,
+    /// is a folder.
     ///
     /// Example: --to bars.parquet
     #[arg(long, value_name = "DIR|FILE|-", help_heading = "Output")]
@@ -53,8 +54,8 @@ pub struct Args {
 
     /// Combine one-minute bars into bars of N minutes
     ///
-    /// Bars start at each session's open. Outside sessions the grid ends at the open and starts again at
-    /// the close.
+    /// Bars start at each session's open. Outside sessions the grid ends at the open and starts
+    /// again at the close.
     #[arg(long, value_name = "N", help_heading = "Output", value_parser = clap::value_parser!(u16).range(2..=i64::from(RESAMPLE_MINUTES_MAX)))]
     resample: Option<u16>,
 
@@ -127,8 +128,8 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// What `--to` names: standard output, a folder (it exists, ends in a slash, or has no ending), or a
-/// file, which can be a pipe or a device.
+/// What `--to` names: standard output, a folder (it exists, ends in a slash, or has no ending), or
+/// a file, which can be a pipe or a device.
 fn target(
     context: &Context,
     to: &OutputArg,

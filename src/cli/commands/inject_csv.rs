@@ -18,11 +18,12 @@ use crate::store::OpenOptions;
 
 /// Store bars from CSV files
 ///
-/// A folder may mix the files of several vendors, plain or compressed. Delimiter, header, columns, time
-/// format, ticker and interval of each file are detected from its first lines and its name. Known
-/// layouts: FirstRate, Kibot, Alpaca and pandas, Polygon, Databento, MetaTrader, Stooq, Dukascopy,
-/// HistData, TradingView, Yahoo, Binance, FMP, and the files of `export` and --output-filename. Rows
-/// that aren't valid bars go to rejects/<run>.csv in the store, with their line and reason.
+/// A folder may mix the files of several vendors, plain or compressed. Delimiter, header, columns,
+/// time format, ticker and interval of each file are detected from its first lines and its name.
+/// Known layouts: FirstRate, Kibot, Alpaca and pandas, Polygon, Databento, MetaTrader, Stooq,
+/// Dukascopy, HistData, TradingView, Yahoo, Binance, FMP, and the files of `export` and
+/// --output-filename. Rows that aren't valid bars go to rejects/<run>.csv in the store, with their
+/// line and reason.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   backfill inject-csv --csv-dir ./historical_csv --threads 8
@@ -137,8 +138,8 @@ struct LayoutArgs {
 
     /// Map columns by header or 1-based number
     ///
-    /// For files that no known layout fits. Columns: ts (or date and time), ticker, open, high, low,
-    /// close, volume, vwap, trades.
+    /// For files that no known layout fits. Columns: ts (or date and time), ticker, open, high,
+    /// low, close, volume, vwap, trades.
     ///
     /// Example: --columns ts=2,open=3,high=4,low=5,close=6
     #[arg(long, value_name = "COLUMN=WHERE,…")]

@@ -45,7 +45,8 @@ macro_rules! commands {
     };
 }
 
-/// The command line to parse: the SQL of `query` may begin with a comment, which looks like an option.
+/// The command line to parse: the SQL of `query` may begin with a comment, which looks like an
+/// option.
 pub(super) fn typed(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut is_query = false;
     args.map(|arg| {

@@ -18,9 +18,9 @@ use crate::sync::{self, DeliveryCheck, Settings, StoreSource};
 
 /// Send stored bars to a Postgres table, exactly once
 ///
-/// Only missing bars are sent: the table backfill_sync next to it records the progress of each series.
-/// An interrupted sync continues where it stopped. A table that was emptied or created again is filled
-/// again; --full also restores single deleted rows.
+/// Only missing bars are sent: the table backfill_sync next to it records the progress of each
+/// series. An interrupted sync continues where it stopped. A table that was emptied or created
+/// again is filled again; --full also restores single deleted rows.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill sync --database-url postgres://me@db/bars --create-table

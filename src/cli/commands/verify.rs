@@ -9,8 +9,8 @@ use crate::store;
 
 /// Check the whole store
 ///
-/// Checks every hash, row count, order and key, and compares the catalog with the lake. Any difference
-/// ends with code 1.
+/// Checks every hash, row count, order and key, and compares the catalog with the lake. Any
+/// difference ends with code 1.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill verify
@@ -18,8 +18,8 @@ use crate::store;
 pub struct Args {
     /// Repair the store, and list what is lost
     ///
-    /// Rebuilds the catalog from the lake, moves partitions that fail their hash to quarantine/, and
-    /// gives the store a new id. Nothing is deleted.
+    /// Rebuilds the catalog from the lake, moves partitions that fail their hash to quarantine/,
+    /// and gives the store a new id. Nothing is deleted.
     #[arg(long)]
     repair: bool,
 }

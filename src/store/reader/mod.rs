@@ -142,11 +142,11 @@ impl Reader {
         &self.dir
     }
 
-    /// The folder that has the lake and the segments as this reader sees them: the store's, or
-    /// that of a snapshot.
+    /// The folders that hold files of bars as this reader sees them: the store's, or those of a
+    /// snapshot.
     #[must_use]
-    pub fn files_dir(&self) -> &Path {
-        self.layout.root()
+    pub fn bar_folders(&self) -> [PathBuf; 2] {
+        [self.layout.lake(), self.layout.segments()]
     }
 
     /// Makes a folder for a query to spill into, and removes those that killed queries left. It is

@@ -1,4 +1,4 @@
-//! `export`: what comes out is what was staged.
+//! `export`: files hold exactly the stored bars.
 
 use std::fs::File;
 
@@ -9,7 +9,7 @@ use super::{csv, minutes, odd_tickers, stage};
 use crate::support::TestEnv;
 
 #[test]
-fn csv_holds_what_was_staged_to_the_last_digit() {
+fn csv_has_every_digit_of_the_stored_bars() {
     let env = TestEnv::new();
     let series = odd_tickers(&env);
     let run = env.typed("export --to out.csv").ok();
@@ -29,7 +29,7 @@ fn csv_holds_what_was_staged_to_the_last_digit() {
 }
 
 #[test]
-fn parquet_holds_the_same_and_nothing_else_is_left_in_the_folder() {
+fn a_folder_has_the_files_of_the_last_export_only() {
     let env = TestEnv::new();
     let series = odd_tickers(&env);
     for _ in 0..2 {
@@ -48,7 +48,7 @@ fn parquet_holds_the_same_and_nothing_else_is_left_in_the_folder() {
             "exports/ticker=O%27NEIL/year=2025/bars.parquet",
         ]
     );
-    // DuckDB reads it as the store itself is read.
+    // The partitions hold the same rows as one file.
     let connection = duckdb::Connection::open_in_memory().unwrap();
     let differing: i64 = connection
         .query_row(
@@ -88,7 +88,7 @@ fn parquet_holds_the_same_and_nothing_else_is_left_in_the_folder() {
 }
 
 #[test]
-fn dates_are_the_exchanges_and_inclusive() {
+fn dates_are_exchange_local_and_inclusive() {
     let env = TestEnv::new();
     // 19:00 in New York on the 2nd is the 3rd in UTC.
     stage(
@@ -121,7 +121,7 @@ fn dates_are_the_exchanges_and_inclusive() {
 }
 
 #[test]
-fn longer_bars_start_at_the_open() {
+fn resampled_bars_start_at_the_open() {
     let env = TestEnv::new();
     stage(
         &env,
@@ -195,7 +195,7 @@ fn several_intervals_need_a_choice() {
 }
 
 #[test]
-fn a_wrong_target_says_so() {
+fn a_wrong_target_is_named_in_the_error() {
     let env = TestEnv::new();
     stage(
         &env,
@@ -205,7 +205,7 @@ fn a_wrong_target_says_so() {
         OnConflict::Fail,
     );
     for (typed, needle) in [
-        ("export --to out.xlsx", ".parquet, .csv and .arrow"),
+        ("export --to out.xlsx", ".parquet, .csv or .arrow"),
         (
             "export --to out.csv --partition-by ticker",
             "--partition-by",
@@ -228,7 +228,7 @@ fn a_wrong_target_says_so() {
     env.write("out/bars.parquet", "mine");
     let run = env.typed("export --to out").code(1);
     assert!(
-        run.stderr.contains("out/bars.parquet stands there already"),
+        run.stderr.contains("out/bars.parquet exists already"),
         "{}",
         run.stderr
     );
@@ -257,7 +257,7 @@ fn a_wrong_target_says_so() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_reader_may_close_the_output_early() {
     let env = TestEnv::new();
     stage(
         &env,

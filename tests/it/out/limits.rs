@@ -1,4 +1,5 @@
-//! What a query may use: memory, room for temporary files, time until Ctrl-C. It leaves no temporary file.
+//! Limits of a query: memory, disk space for temporary files, time until Ctrl-C ends it. It leaves
+//! no temporary file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,9 +10,9 @@ use backfill::model::{Interval, OnConflict};
 use super::{STORE, minutes, stage};
 use crate::support::{Program, Running, TestEnv};
 
-/// A test that waits longer hangs.
+/// The longest wait of a test.
 const WAIT_MAX: Duration = Duration::from_secs(200);
-/// A sort of far more rows than fit into the memory of `LIMIT`: for minutes it writes temporary files.
+/// A sort that needs far more memory than `LIMIT`: it writes temporary files for minutes.
 const LONG_SORT: &str =
     "select max(h) from (select hash(i) as h, i from range(300000000) t(i) order by h, i offset 1)";
 const LIMIT: &str = "--memory-limit=256MiB";
@@ -37,13 +38,13 @@ fn in_store(env: &TestEnv) -> Vec<PathBuf> {
     folders(&env.path(STORE).join("tmp"), "")
 }
 
-/// Starts a query, and returns when it writes temporary files below `parent`, with their folder.
+/// Starts a query, waits until it writes temporary files below `parent`, and returns their folder.
 fn spilling(program: Program<'_>, parent: &Path, prefix: &str) -> (Running, PathBuf) {
     let mut running = program.spawn();
     let until = Instant::now() + WAIT_MAX;
     loop {
         for folder in folders(parent, prefix) {
-            // Besides the lock.
+            // One of them is the lock.
             let files = fs::read_dir(&folder).into_iter().flatten().count();
             if files > 1 {
                 return (running, folder);
@@ -96,7 +97,8 @@ fn temporary_files_are_private_and_gone_after_ctrl_c() {
 #[test]
 fn ctrl_c_ends_a_single_function_call() {
     let env = store();
-    // DuckDB can't be interrupted inside such a call. It has written to its memory when it is interrupted.
+    // DuckDB can't be interrupted inside such a call. It has written to its memory when it is
+    // interrupted.
     let sql = "select length(list_reduce(range(400000), (x, y) -> x + y + length(repeat('x', 1000000)))::varchar)";
     let running = env
         .program([
@@ -123,7 +125,7 @@ fn ctrl_c_ends_a_single_function_call() {
 }
 
 #[test]
-fn the_next_opening_removes_what_a_kill_left() {
+fn the_next_command_removes_files_of_a_killed_query() {
     let env = store();
     let tmp = env.path(STORE).join("tmp");
     for next in [
@@ -132,7 +134,7 @@ fn the_next_opening_removes_what_a_kill_left() {
         &["verify", "--repair"],
     ] {
         let (running, folder) = spilling(env.program(["query", LIMIT, LONG_SORT]), &tmp, "query-");
-        // Not while it runs: by its lock, whatever its process id.
+        // Not while the query runs: it holds the folder's lock.
         env.run(["query", "select 1"]).ok();
         assert_eq!(in_store(&env), std::slice::from_ref(&folder));
         running.signal("KILL");
@@ -150,7 +152,7 @@ fn a_store_that_cannot_be_written_spills_elsewhere() {
     let env = store();
     let elsewhere = env.path("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
-    // No folder can be made in a file, not even by root.
+    // Not even root can create a folder in a file.
     let tmp = env.path(STORE).join("tmp");
     fs::remove_dir(&tmp).unwrap();
     fs::write(&tmp, "").unwrap();
@@ -171,7 +173,7 @@ fn a_store_that_cannot_be_written_spills_elsewhere() {
         .run()
         .ok();
     assert_eq!(folders(&elsewhere, ""), Vec::<PathBuf>::new());
-    // Neither can be written: everything is in memory.
+    // Neither folder can be written: everything stays in memory.
     let run = env
         .program(["query", LIMIT, LONG_SORT])
         .env("TMPDIR", &tmp)
@@ -220,7 +222,7 @@ fn temporary_files_have_a_limit() {
     }
 }
 
-/// The most memory that a process ever had, in KiB, as far as it can still be read.
+/// The peak memory of a process in KiB; `None` if the process is gone.
 #[cfg(target_os = "linux")]
 fn peak_kib(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -232,7 +234,7 @@ fn peak_kib(pid: u32) -> Option<u64> {
 #[test]
 fn strings_lists_and_results_count_as_memory() {
     let env = store();
-    // Each needs gigabytes. The limit of the system keeps the machine from harm where ours doesn't hold.
+    // Each needs gigabytes. The system's limit protects the machine if ours fails.
     for sql in [
         "select length(string_agg(repeat('x', 1000000), '')) from range(20000)",
         "select len(list(repeat('x', 1000000))) from range(20000)",
@@ -258,8 +260,8 @@ fn strings_lists_and_results_count_as_memory() {
             "error: the query needs more than its memory limit of 64 MiB\nhint: --memory-limit SIZE sets another limit\n",
             "{sql}"
         );
-        // The program itself and a quarter more are about 150 MiB. A thread that has to wait for a busy machine lets it
-        // become more.
+        // The program itself plus the limit and a quarter is about 150 MiB. On a busy machine the
+        // watching thread is late, and it can be more.
         assert!(peak < 1 << 20, "{sql}: {peak} KiB");
         assert_eq!(in_store(&env), Vec::<PathBuf>::new());
     }
@@ -267,7 +269,7 @@ fn strings_lists_and_results_count_as_memory() {
 }
 
 #[test]
-fn what_fits_is_answered() {
+fn a_query_within_its_limits_is_answered() {
     let env = store();
     let sql = "select count(*) as n, max(h) > 0 as any from (select hash(i) as h from range(6000000) t(i) order by h)";
     let run = env

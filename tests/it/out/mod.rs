@@ -1,4 +1,4 @@
-//! The ways out: export, query, status, conflicts.
+//! Commands that read: export, query, status, conflicts.
 
 mod export;
 mod limits;
@@ -15,7 +15,7 @@ use backfill::store::{Offer, OpenOptions, Store};
 
 use crate::support::TestEnv;
 
-/// The store that the program finds in its working folder.
+/// The default store.
 const STORE: &str = "data/staging";
 
 fn at(text: &str) -> Timestamp {
@@ -25,7 +25,7 @@ fn at(text: &str) -> Timestamp {
     Timestamp::from_micros(micros)
 }
 
-/// One-minute steps from `from` on, each bar a little higher.
+/// One-minute bars from `from` on, each a little higher than the one before.
 fn minutes(from: &str, count: i64) -> Bars {
     (0..count)
         .map(|number| {
@@ -43,7 +43,7 @@ fn minutes(from: &str, count: i64) -> Bars {
         .collect()
 }
 
-/// Stages bars as a run of `command`; returns how many were committed.
+/// Stores bars as a run of inject-csv does, and returns how many were committed.
 fn stage(
     env: &TestEnv,
     ticker: &str,
@@ -83,7 +83,8 @@ fn stage(
     committed.counts.committed
 }
 
-/// Tickers that are hard on paths, numbers and SQL; a few bars of each hot, most of one sealed.
+/// Tickers that are difficult in paths, numbers and SQL. One has most of its bars sealed, the
+/// others have a few hot bars.
 fn odd_tickers(env: &TestEnv) -> Vec<(&'static str, Bars)> {
     let series = vec![
         ("007", minutes("2025-01-02T14:30:00Z", 3)),
@@ -99,7 +100,7 @@ fn odd_tickers(env: &TestEnv) -> Vec<(&'static str, Bars)> {
     series
 }
 
-/// A file of bars as this program writes it, from the bars themselves.
+/// The CSV file that `export` writes for these bars.
 fn csv(series: &[(&str, Bars)]) -> String {
     let mut out = String::from("ticker,timestamp,open,high,low,close,volume\n");
     for (ticker, bars) in series {

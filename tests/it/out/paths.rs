@@ -1,4 +1,4 @@
-//! Outputs: which paths are refused, what is replaced, and what is written to as it is.
+//! Outputs: refused paths, replaced files, and pipes and devices.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,7 +31,7 @@ fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// A store with sealed and with hot bars.
+/// A store with sealed bars and hot bars, and a CSV file.
 fn store(env: &TestEnv) {
     stage(
         env,
@@ -114,7 +114,7 @@ fn no_output_replaces_a_file_of_the_store() {
 }
 
 #[test]
-fn no_output_replaces_a_file_of_another_store_or_of_one_that_is_not_there_yet() {
+fn no_output_replaces_a_file_of_another_or_a_future_store() {
     let env = TestEnv::new();
     store(&env);
     for (line, other) in [
@@ -186,7 +186,7 @@ fn no_output_replaces_an_input() {
             .collect();
         assert!(after == before, "{line}");
     }
-    // What is no input of this command may be written.
+    // A file that this command doesn't read may be written.
     env.typed("export --to dump.csv").ok();
     env.typed(
         "inject-csv --csv-dir in --dry-run --output-filename all.csv --summary-json=run.json",
@@ -200,16 +200,16 @@ fn no_output_replaces_an_input() {
 }
 
 #[test]
-fn an_export_to_a_folder_keeps_out_of_stores_in_it() {
+fn an_export_to_a_folder_leaves_stores_in_it_alone() {
     let env = TestEnv::new();
     store(&env);
     let before = contents(&env.path("data/staging"));
-    // Next to the store, and above it, where no file of the export is inside the store.
+    // Next to the store and above it, with no file inside the store.
     env.typed("export --to data/exports --partition-by ticker,year")
         .ok();
     env.typed("export --to data").ok();
     assert!(env.path("data/bars.parquet").exists());
-    // A store in the place of a folder of the export.
+    // A store where the export would create a folder.
     let copy = |to: &str| {
         let done = Command::new("cp")
             .args(["-r", "data/staging", to])
@@ -231,7 +231,7 @@ fn an_export_to_a_folder_keeps_out_of_stores_in_it() {
         );
     }
     assert!(contents(&env.path("out/ticker=A")) == before);
-    // A link in the place of a folder of the export, and in the place of a file.
+    // A link where the export would create a folder, and where it would create a file.
     fs::create_dir_all(env.path("links/ticker=B/year=2025")).unwrap();
     symlink(
         "../data/staging/lake/interval=1m/ticker=A",
@@ -296,14 +296,14 @@ fn a_link_is_followed_and_stays() {
 }
 
 #[test]
-fn pipes_and_devices_are_written_to_as_they_are() {
+fn pipes_and_devices_are_written_in_place() {
     let env = TestEnv::new();
     store(&env);
     let made = Command::new("mkfifo").arg(env.path("pipe.csv")).status();
     assert!(made.unwrap().success());
     for line in WRITERS.iter().filter(|line| !line.contains("PATH/")) {
         env.run(words(line, "/dev/null")).ok();
-        // The program waits for the reader, and the reader for the program.
+        // The program waits until the pipe has a reader.
         let pipe = env.path("pipe.csv");
         let reader = std::thread::spawn(move || fs::read(pipe).unwrap());
         env.run(words(line, "pipe.csv")).ok();
@@ -323,7 +323,7 @@ fn pipes_and_devices_are_written_to_as_they_are() {
         env.typed("export --to /dev/stdout").ok().stdout,
         bars.stdout
     );
-    // What standard output has stays.
+    // Standard output is appended to.
     let script = "echo first > out.csv; \"$0\" export --to /dev/stdout >> out.csv";
     let program = env!("CARGO_BIN_EXE_backfill");
     let done = Command::new("sh")
@@ -372,7 +372,8 @@ fn a_signal_ends_the_wait_for_a_reader() {
     let writers = WRITERS.iter().filter(|line| !line.contains("PATH/"));
     for line in writers.chain(&stopping) {
         let waiting = env.program(words(line, "pipe.csv")).spawn();
-        // It waits by then, or ends just as well. (Not INT: a background job may ignore it.)
+        // It waits by now; if not, it ends just the same. (Not INT, which a background job may
+        // ignore.)
         std::thread::sleep(std::time::Duration::from_millis(300));
         waiting.signal("TERM");
         assert_eq!(waiting.wait().code, None, "{line}");
@@ -432,7 +433,7 @@ fn one_export_at_a_time_into_a_folder() {
     store(&env);
     env.typed("export --to out --partition-by ticker").ok();
     let before = contents(&env.path("out"));
-    // As an export holds it; the lock goes with its process.
+    // The lock that a running export holds.
     let lock = fs::File::open(env.path("out")).unwrap();
     lock.lock().unwrap();
     for line in [
@@ -456,7 +457,7 @@ fn one_export_at_a_time_into_a_folder() {
 }
 
 #[test]
-fn many_exports_onto_one_file_leave_one_of_them_whole() {
+fn many_exports_to_one_file_leave_one_whole_file() {
     let env = TestEnv::new();
     store(&env);
     let whole = env.typed("export --to -").ok().stdout;
@@ -476,8 +477,8 @@ fn many_exports_onto_one_file_leave_one_of_them_whole() {
     assert!(!env.files("").iter().any(|name| name.contains(".part")));
 }
 
-/// Where an output is asked to go: files and folders in and outside the store.
-fn places() -> impl Strategy<Value = &'static str> {
+/// Paths of outputs, inside the store and outside.
+fn targets() -> impl Strategy<Value = &'static str> {
     select(vec![
         "data/staging/staging.duckdb",
         "data/staging/staging.duckdb.wal",
@@ -496,37 +497,37 @@ fn places() -> impl Strategy<Value = &'static str> {
     ])
 }
 
-/// The same place by another name.
-fn spelled(env: &TestEnv, place: &str, spelling: u8) -> String {
-    let (dir, name) = place.rsplit_once('/').unwrap_or((".", place));
+/// Another name of the same path.
+fn spelled(env: &TestEnv, target: &str, spelling: u8) -> String {
+    let (dir, name) = target.rsplit_once('/').unwrap_or((".", target));
     let link = |to: &Path, at: &str| {
         let at = env.path(at);
         let _ = fs::remove_file(&at);
         symlink(to, at).unwrap();
     };
     match spelling {
-        0 => place.to_owned(),
-        1 => env.path(place).display().to_string(),
-        2 => format!("./data/../{place}"),
+        0 => target.to_owned(),
+        1 => env.path(target).display().to_string(),
+        2 => format!("./data/../{target}"),
         3 => {
             link(&env.path(dir), "linked-dir");
             format!("linked-dir/{name}")
         }
         4 => {
-            link(&env.path(place), "linked.csv");
+            link(&env.path(target), "linked.csv");
             "linked.csv".to_owned()
         }
         5 => {
             link(Path::new("linked.csv"), "twice.csv");
-            link(&env.path(place), "linked.csv");
+            link(&env.path(target), "linked.csv");
             "twice.csv".to_owned()
         }
-        6 => format!("data/staging/lake/../../../{place}"),
+        6 => format!("data/staging/lake/../../../{target}"),
         _ => {
             let _ = fs::remove_file(env.path("hard.csv"));
-            match fs::hard_link(env.path(place), env.path("hard.csv")) {
+            match fs::hard_link(env.path(target), env.path("hard.csv")) {
                 Ok(()) => "hard.csv".to_owned(),
-                Err(_) => place.to_owned(),
+                Err(_) => target.to_owned(),
             }
         }
     }
@@ -536,30 +537,31 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 0, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_the_output_the_store_stays_whole(
-        steps in prop::collection::vec((places(), 0_u8..8, select(WRITERS.to_vec())), 1..4)
+    fn no_output_damages_the_store(
+        steps in prop::collection::vec((targets(), 0_u8..8, select(WRITERS.to_vec())), 1..4)
     ) {
         let env = TestEnv::new();
         store(&env);
         env.typed("seal").ok();
-        for (place, spelling, line) in steps {
+        for (target, spelling, line) in steps {
             let before = contents(&env.path("data/staging"));
-            let path = spelled(&env, place, spelling);
+            let path = spelled(&env, target, spelling);
             let run = env.run(words(line, &path));
             let after = contents(&env.path("data/staging"));
-            let told = format!("{line} {path} ({place}): {}", run.snapshot());
-            let is_inside = place.starts_with("data/staging");
-            prop_assert!(!is_inside || run.code == Some(2), "{}", told);
-            // `bundle create` opens the store for writing: its catalog may change, its bars may not.
+            let shown = format!("{line} {path} ({target}): {}", run.snapshot());
+            let is_inside = target.starts_with("data/staging");
+            prop_assert!(!is_inside || run.code == Some(2), "{}", shown);
+            // `bundle create` opens the store for writing: its catalog may change, its bars may
+            // not.
             let bars = |files: &BTreeMap<String, Vec<u8>>| -> Vec<(String, Vec<u8>)> {
                 let all = run.code == Some(2) || !line.starts_with("bundle");
                 let kept = files.iter().filter(|(name, _)| all || name.starts_with("lake"));
                 kept.map(|(name, bytes)| (name.clone(), bytes.clone())).collect()
             };
-            prop_assert!(bars(&after) == bars(&before), "{}", told);
-            prop_assert!(after.keys().eq(before.keys()), "{}", told);
+            prop_assert!(bars(&after) == bars(&before), "{}", shown);
+            prop_assert!(after.keys().eq(before.keys()), "{}", shown);
             if run.code == Some(0) {
-                prop_assert!(env.path(&path).exists(), "{}", told);
+                prop_assert!(env.path(&path).exists(), "{}", shown);
             }
             env.typed("verify").ok();
         }

@@ -1,4 +1,4 @@
-//! `query`: reads everything staged, writes nothing anywhere.
+//! `query`: reads all stored bars, and writes nothing.
 
 use backfill::model::{Interval, OnConflict};
 
@@ -58,7 +58,7 @@ fn both_tiers_are_one_view() {
 }
 
 #[test]
-fn the_catalog_can_be_asked_too() {
+fn the_catalog_has_views_too() {
     let env = TestEnv::new();
     stage(
         &env,
@@ -114,7 +114,7 @@ fn sql_comes_from_standard_input_and_rows_go_to_files() {
 }
 
 #[test]
-fn nothing_can_be_written_and_nothing_else_read() {
+fn only_the_store_can_be_read_and_nothing_written() {
     let env = TestEnv::new();
     stage(
         &env,
@@ -173,7 +173,7 @@ fn nothing_can_be_written_and_nothing_else_read() {
 }
 
 #[test]
-fn a_fault_in_the_middle_of_a_result_is_an_error() {
+fn an_error_in_the_middle_of_a_result_is_reported() {
     let env = TestEnv::new();
     odd_tickers(&env);
     let run = env
@@ -220,7 +220,7 @@ fn a_statement_may_begin_with_a_comment() {
         "{}",
         run.stderr
     );
-    // A misspelt option is still one, also with a space in its value.
+    // A misspelt option is still an option, even with a space in its value.
     for (option, name) in [("--formt", "--formt"), ("--tto=my file.csv", "--tto")] {
         let run = env.run(["query", option, "select 1"]).code(2);
         let expected = format!("error: unexpected argument '{name}' found");

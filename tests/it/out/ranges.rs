@@ -1,11 +1,11 @@
-//! `--start` without `--end` and the other way round: the open end means the first or the last there is.
+//! `--start` without `--end`, and the reverse: the open end is the first or last stored bar.
 
 use backfill::model::{Interval, OnConflict};
 
 use super::{minutes, stage};
 use crate::support::{Run, TestEnv};
 
-/// Four sessions, fetched; the store is `data/demo`.
+/// Four downloaded sessions, in the store `data/demo`.
 fn fetched() -> (TestEnv, &'static str) {
     let env = TestEnv::new();
     env.typed("specific --provider demo --tickers A --start 2025-01-02 --end 2025-01-07")
@@ -13,7 +13,7 @@ fn fetched() -> (TestEnv, &'static str) {
     (env, "data/demo")
 }
 
-/// The same sessions, staged without having been asked for.
+/// The same sessions from bars that were never requested, so without coverage.
 fn injected() -> (TestEnv, &'static str) {
     let env = TestEnv::new();
     for day in ["02", "03", "06", "07"] {
@@ -34,7 +34,7 @@ const RANGES: [(&str, &str); 5] = [
     ("--end 2199-12-31", "IS NOT NULL"),
 ];
 
-/// Bars whose New York date is as `condition` says.
+/// The number of bars whose New York date meets `condition`.
 fn bars(env: &TestEnv, store: &str, condition: &str) -> usize {
     let sql = format!(
         "SELECT count(*) FROM bars WHERE (timestamp AT TIME ZONE 'America/New_York')::DATE {condition}"
@@ -50,7 +50,7 @@ fn summary(run: &Run) -> serde_json::Value {
 }
 
 #[test]
-fn one_end_means_the_same_to_every_command_that_reads() {
+fn an_open_end_means_the_same_in_every_reading_command() {
     for (env, store) in [fetched(), injected()] {
         env.typed(&format!("export --to all.csv --store {store}"))
             .ok();
@@ -77,7 +77,7 @@ fn one_end_means_the_same_to_every_command_that_reads() {
             let line = format!("inject-csv all.csv --dry-run --summary-json --store new {range}");
             let injected = summary(&env.typed(&line).ok());
             assert_eq!(injected["totals"]["prepared"], expected, "{store} {range}");
-            // Asked about sessions before the first, it lists them.
+            // A range that begins before the first session lists the sessions before it.
             if expected < bars(&env, store, "IS NOT NULL") {
                 let line = format!("gaps --format json --store {store} {range}");
                 let gaps = env.typed(&line).ok().json();
@@ -88,7 +88,7 @@ fn one_end_means_the_same_to_every_command_that_reads() {
 }
 
 #[test]
-fn a_drop_with_one_end_removes_bars_and_coverage_up_to_the_other() {
+fn a_drop_with_an_open_end_removes_bars_and_coverage() {
     let coverage = |env: &TestEnv, store: &str| {
         let sql = "SELECT first, last FROM coverage ORDER BY first";
         let run = env
@@ -120,7 +120,7 @@ fn a_drop_with_one_end_removes_bars_and_coverage_up_to_the_other() {
             if store == "data/demo" {
                 assert_eq!(coverage(&env, store), left, "{range}");
             }
-            // Said again, it changes nothing.
+            // The second time, it changes nothing.
             env.typed(&line).ok();
             assert_eq!(bars(&env, store, "IS NOT NULL"), kept, "{store} {range}");
             env.typed(&format!("verify --store {store}")).ok();
@@ -129,7 +129,7 @@ fn a_drop_with_one_end_removes_bars_and_coverage_up_to_the_other() {
 }
 
 #[test]
-fn dates_before_those_of_any_bar_leave_other_coverage_alone() {
+fn a_drop_from_long_before_the_first_bar_keeps_later_coverage() {
     let (env, store) = fetched();
     let (start, end) = ("1900-01-01", "2025-01-03");
     env.typed(&format!(

@@ -33,9 +33,9 @@ fn every_series_has_a_line() {
 }
 
 #[test]
-fn json_says_the_same() {
+fn json_has_the_same_figures() {
     let env = TestEnv::new();
-    // A whole session, one that is missing, one that is half there.
+    // A complete session, a missing one, and half of one.
     for (from, count) in [
         ("2025-01-02T14:30:00Z", 390),
         ("2025-01-06T14:30:00Z", 390),
@@ -89,7 +89,7 @@ fn a_calendar_marks_every_session() {
     let lines: Vec<&str> = run.out().lines().collect();
     assert_eq!(lines[0], "A 1m NASDAQ   # complete   + short   . missing");
     assert_eq!(lines[2], "2025  1   5    10   15   20   25   30");
-    // The 4th and 5th were a weekend, the 9th a day of mourning.
+    // The 4th and 5th were a weekend, the 9th a holiday (day of mourning).
     assert_eq!(lines[3], "Jan    #.  .+# #");
     assert_eq!(lines[4], "Feb");
     assert_eq!(lines.len(), 15);
@@ -181,7 +181,7 @@ fn runs_are_listed() {
 }
 
 #[test]
-fn the_ledger_tells_what_differed() {
+fn conflicts_show_the_values_that_differ() {
     let env = TestEnv::new();
     let staged = minutes("2025-01-02T14:30:00Z", 3);
     stage(&env, "A", Interval::M1, staged.clone(), OnConflict::Fail);
@@ -320,7 +320,7 @@ fn every_list_has_the_same_rows_in_every_format() {
 }
 
 #[test]
-fn a_store_that_is_not_there_is_an_error_with_a_hint() {
+fn a_missing_store_is_an_error_with_a_hint() {
     let env = TestEnv::new();
     for typed in ["status", "conflicts", "query select"] {
         let run = env.typed(typed).code(1);

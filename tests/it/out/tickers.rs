@@ -1,4 +1,4 @@
-//! Tickers with a space or a comma in them, next to those that they would be as lists.
+//! Tickers that contain a space or a comma, next to the tickers that they would be as lists.
 
 use backfill::model::{Interval, OnConflict};
 
@@ -7,7 +7,7 @@ use crate::support::TestEnv;
 
 const TICKERS: [&str; 5] = ["A", "A B", "A,B", "B", "C D"];
 
-/// A store with each ticker; the one with a comma as an older program let it in.
+/// A store with each ticker. Only older versions accepted the one with a comma.
 fn store() -> TestEnv {
     let env = TestEnv::new();
     for ticker in TICKERS {
@@ -17,7 +17,7 @@ fn store() -> TestEnv {
     env
 }
 
-/// The staged tickers, as a command without `--tickers` shows them.
+/// The stored tickers, as `status` shows them.
 fn staged(env: &TestEnv) -> Vec<String> {
     let run = env.typed("status --format json").ok().json();
     let series = run["series"].as_array().unwrap();
@@ -36,7 +36,7 @@ fn an_argument_that_is_a_staged_ticker_is_that_ticker() {
         (vec!["A,B"], vec!["A,B"]),
         (vec!["A", "B"], vec!["A", "B"]),
         (vec!["A", "A B"], vec!["A", "A B"]),
-        // No staged ticker as a whole: lists.
+        // Not a stored ticker as a whole, so a list.
         (vec!["B,A"], vec!["A", "B"]),
         (vec!["B A"], vec!["A", "B"]),
         (vec!["A, B"], vec!["A", "B"]),
@@ -78,10 +78,10 @@ fn an_argument_that_is_a_staged_ticker_is_that_ticker() {
 }
 
 #[test]
-fn a_drop_never_takes_an_argument_with_a_space_for_a_list() {
+fn drop_never_splits_an_argument_at_a_space() {
     let env = store();
     for run in 0..2 {
-        // The second time it is not staged any more, and the same line must not drop A and B.
+        // The second time A B isn't stored any more, and A and B must stay.
         let dropped = env.run(["drop", "--yes", "--tickers", "A B"]).ok();
         assert_eq!(
             dropped.out(),
@@ -125,7 +125,7 @@ fn a_list_in_one_argument_is_split_at_its_commas_by_every_command() {
 }
 
 #[test]
-fn a_new_ticker_with_a_comma_is_a_reject() {
+fn a_new_ticker_with_a_comma_is_rejected() {
     let env = TestEnv::new();
     let bars = || minutes("2025-01-02T14:30:00Z", 40);
     let dump = csv(&[("\"A,B\"", bars()), ("A B", bars())]);

@@ -33,7 +33,8 @@ pub struct Args {
     )]
     on_conflict: OnConflict,
 
-    /// With --on-conflict update, apply the bundle although a newer one of the same store was applied
+    /// With --on-conflict update, apply the bundle although a newer one of the same store was
+    /// applied
     ///
     /// Its values replace newer ones where both bundles have a bar.
     ///

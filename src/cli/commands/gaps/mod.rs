@@ -76,8 +76,8 @@ pub struct Args {
 
     /// What --fill does with bars that are stored with other values [default: fail]
     ///
-    /// fail refuses the batch, ignore keeps the stored bars, update replaces them. Bars that are stored
-    /// with the same values don't conflict.
+    /// fail refuses the batch, ignore keeps the stored bars, update replaces them. Bars that are
+    /// stored with the same values don't conflict.
     #[arg(long, value_name = "MODE", requires = "fill", help_heading = "Fill")]
     on_conflict: Option<OnConflict>,
 

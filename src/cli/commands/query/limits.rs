@@ -35,8 +35,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The same, with at most half of the free address space: DuckDB and its libraries reserve more than
-    /// they use, and end the process if they can't.
+    /// The same, with at most half of the free address space: DuckDB and its libraries reserve more
+    /// than they use, and end the process if they can't.
     pub fn within(self, room: Option<u64>) -> Self {
         let memory_limit = room.map_or(self.memory_limit, |room| {
             self.memory_limit.min((room / 2).max(MEMORY_MIN))
@@ -47,9 +47,9 @@ impl Limits {
         }
     }
 
-    /// DuckDB's own limit in MiB. DuckDB counts only its buffers. The rest of the limit is for strings,
-    /// lists and results, for what its allocator keeps, and for the row group of a Parquet file being
-    /// written.
+    /// DuckDB's own limit in MiB. DuckDB counts only its buffers. The rest of the limit is for
+    /// strings, lists and results, for what its allocator keeps, and for the row group of a Parquet
+    /// file being written.
     pub fn duckdb_mib(self) -> u64 {
         let rest = (self.memory_limit / 4).max(REST_MIN.min(self.memory_limit / 2));
         (self.memory_limit - rest) >> 20
@@ -83,8 +83,8 @@ impl Limits {
     pub fn failed(self, error: &duckdb::Error) -> CliError {
         let text = error.to_string();
         if text.starts_with("INTERRUPT Error") {
-            // Our own interrupts have another message. If a thread of DuckDB fails, DuckDB interrupts
-            // its others, and sometimes reports only that.
+            // Our own interrupts have another message. If a thread of DuckDB fails, DuckDB
+            // interrupts its others, and sometimes reports only that.
             CliError::failed("DuckDB stopped the query, most likely for lack of memory")
                 .hint("--memory-limit with a smaller SIZE lets the query use the disk earlier")
         } else if !is_out_of_memory(error) {

@@ -29,9 +29,9 @@ const CATALOG_VIEWS: [&str; 3] = ["coverage", "conflicts", "runs"];
 
 /// Run SQL over the stored bars
 ///
-/// Views: bars (ticker, timestamp, open, high, low, close, volume, vwap, trades, source, commit_seq, and
-/// interval in minutes), coverage, conflicts and runs. The dialect is DuckDB's, the time zone UTC. Only
-/// statements that read are allowed, and nothing is downloaded.
+/// Views: bars (ticker, timestamp, open, high, low, close, volume, vwap, trades, source,
+/// commit_seq, and interval in minutes), coverage, conflicts and runs. The dialect is DuckDB's, the
+/// time zone UTC. Only statements that read are allowed, and nothing is downloaded.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill query \"select ticker, count(*) from bars group by ticker\"
@@ -102,8 +102,8 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// SQL may begin with a comment, which looks like an option. No option has white space in its name, and
-/// a space in front of a statement has no effect.
+/// SQL may begin with a comment, which looks like an option. No option has white space in its name,
+/// and a space in front of a statement has no effect.
 pub(super) fn typed(arg: OsString) -> OsString {
     let comment = arg.to_str().and_then(|text| text.strip_prefix("--"));
     let name_ends = |c: char| c == '=' || c.is_whitespace();
@@ -142,8 +142,8 @@ fn statement(typed: String) -> Result<String, CliError> {
     Ok(sql)
 }
 
-/// The store, open for one statement. Fields are dropped in this order: DuckDB must be closed before its
-/// temporary files are removed.
+/// The store, open for one statement. Fields are dropped in this order: DuckDB must be closed
+/// before its temporary files are removed.
 struct Session {
     connection: Connection,
     reader: Reader,
@@ -175,15 +175,15 @@ impl Session {
         Ok(session)
     }
 
-    /// Restricts the connection to the files of bars and the folder of temporary files: no other file, no
-    /// network, no extension, and no way to change that.
+    /// Restricts the connection to the files of bars and the folder of temporary files: no other
+    /// file, no network, no extension, and no way to change that.
     fn lock(&self, limits: Limits) -> Result<(), CliError> {
-        let dir = self.reader.files_dir();
-        let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
         let literal = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', "''"));
-        let bars: Vec<String> = ([dir, &real].into_iter())
-            .flat_map(|dir| ["lake", "segments"].map(|inside| literal(&dir.join(inside))))
-            .collect();
+        let mut bars = Vec::new();
+        for folder in self.reader.bar_folders() {
+            bars.extend(folder.canonicalize().map(|real| literal(&real)));
+            bars.push(literal(&folder));
+        }
         let bars = bars.join(", ");
         // If the folder is empty, DuckDB keeps everything in memory.
         let spill = self.spill.as_ref().map_or(Path::new(""), Spill::path);
@@ -202,7 +202,8 @@ impl Session {
             .map_err(|error| CliError::failed(one_line(&error)))
     }
 
-    /// Refuses a statement that does more than read, or that needs the catalog while it can't be read.
+    /// Refuses a statement that does more than read, or that needs the catalog while it can't be
+    /// read.
     fn check(&self, sql: &str) -> Result<(), CliError> {
         let allowed = readonly::check(&self.connection, sql).map_err(refused)?;
         if let Some(pid) = self.reader.is_lake_only() {

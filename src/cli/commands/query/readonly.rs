@@ -1,7 +1,7 @@
 //! Allows a single statement that only reads.
 //!
-//! The connection refuses the network and files outside the lake, but inside the lake's folder DuckDB
-//! could write. So every statement goes through DuckDB's own parser before it runs.
+//! The connection refuses the network and files outside the lake, but inside the lake's folder
+//! DuckDB could write. So every statement goes through DuckDB's own parser before it runs.
 
 use duckdb::Connection;
 use serde_json::Value;

@@ -1,9 +1,10 @@
 //! Ends a query that is interrupted, or that uses more memory than it may.
 //!
-//! DuckDB limits only its buffers: strings, lists and results grow without limit. So a thread checks the
-//! memory of this process many times a second. Memory counts when it is written to, which takes time, so
-//! even a single huge string is noticed while it grows. (A limit on the address space would count memory
-//! that is reserved and never used, and most libraries crash when they reach it.)
+//! DuckDB limits only its buffers: strings, lists and results grow without limit. So a thread
+//! checks the memory of this process many times a second. Memory counts when it is written to,
+//! which takes time, so even a single huge string is noticed while it grows. (A limit on the
+//! address space would count memory that is reserved and never used, and most libraries crash when
+//! they reach it.)
 //!
 //! The query is interrupted first. If it doesn't end, as inside a single function call over a huge
 //! value, or if it still grows, this thread ends the process.

@@ -12,8 +12,8 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// Draws a line per month and a column per day: `#` a complete session, `+` a short one, `.` a missing
-/// one, a blank if there is no session.
+/// Draws a line per month and a column per day: `#` a complete session, `+` a short one, `.` a
+/// missing one, a blank if there is no session.
 pub(super) fn draw(
     out: &mut impl Write,
     row: &SeriesRow,
