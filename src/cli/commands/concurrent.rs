@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::fetch::{self, FetchArgs, Width};
+use crate::cli::fetch::{self, Concurrency, FetchArgs};
 
 /// Download a range of dates, several requests at a time
 #[derive(clap::Args)]
@@ -21,5 +21,5 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
-    fetch::run(context, args.fetch, Width::Many(args.threads.get()))
+    fetch::run(context, args.fetch, Concurrency::Many(args.threads.get()))
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::fetch::{self, FetchArgs, Width};
+use crate::cli::fetch::{self, Concurrency, FetchArgs};
 
 /// Download a range of dates, one request at a time
 #[derive(clap::Args)]
@@ -15,5 +15,5 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
-    fetch::run(context, args.fetch, Width::One)
+    fetch::run(context, args.fetch, Concurrency::One)
 }

@@ -10,10 +10,14 @@ use crate::cli::push::PushArgs;
 use crate::model::{Interval, OnConflict, TypedDate};
 use crate::secret::SecretUrl;
 
-/// What to fetch, from whom, and what becomes of it.
+/// What to fetch, from which provider, and what to do with it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct FetchArgs {
-    /// First day, inclusive, exchange-local: DDMMYY (20YY) or YYYY-MM-DD. Example: --start 010125
+    /// First date to request: YYYY-MM-DD or DDMMYY
+    ///
+    /// Dates are local to the exchange and included.
+    ///
+    /// Example: --start 2025-01-01
     #[arg(
         long,
         value_name = "DATE",
@@ -22,8 +26,9 @@ pub struct FetchArgs {
     )]
     pub start: Option<TypedDate>,
 
-    /// Last day, inclusive, exchange-local: DDMMYY (20YY) or YYYY-MM-DD [default: today, with --since-last]. Example:
-    /// --end 2025-01-31
+    /// Last date to request: YYYY-MM-DD or DDMMYY [default: today, with --since-last]
+    ///
+    /// Example: --end 2025-01-31
     #[arg(
         long,
         value_name = "DATE",
@@ -32,58 +37,73 @@ pub struct FetchArgs {
     )]
     pub end: Option<TypedDate>,
 
-    /// Each ticker from its last staged session on, and from --start where that lies before its first. Example: --since-last
+    /// Continue each ticker from its last stored session
+    ///
+    /// With --start, the dates from --start to the first stored session are requested too.
     #[arg(long, help_heading = "Range")]
     pub since_last: bool,
 
-    /// Ask for the last N staged sessions again, to find restated history [default: 1 with --since-last, else 0]. Example:
-    /// --overlap 5
+    /// Request the last N stored sessions again [default: 1 with --since-last, else 0]
+    ///
+    /// This finds restated history.
     #[arg(long, value_name = "N", help_heading = "Range")]
     pub overlap: Option<usize>,
 
-    /// Tickers, with spaces or commas between them [default: --tickers-file, else tickers.json in the working folder,
-    /// else beside the program]. Example: --tickers AAPL MSFT
+    /// Tickers to request, separated by spaces or commas
+    ///
+    /// By default they are read from --tickers-file, else from tickers.json in the working folder, else
+    /// from tickers.json next to the program.
+    ///
+    /// Example: --tickers AAPL MSFT
     #[arg(long, value_name = "TICKER", num_args = 1.., help_heading = "Range", conflicts_with = "tickers_file")]
     pub tickers: Vec<String>,
 
-    /// A JSON list of tickers, or a ticker a line; - for standard input. Example: --tickers-file sp500.json
+    /// Read the tickers from a file: a JSON list, or one ticker per line; - for standard input
+    ///
+    /// Example: --tickers-file sp500.json
     #[arg(long, value_name = "FILE", help_heading = "Range")]
     pub tickers_file: Option<PathBuf>,
 
-    /// This machine's share of the tickers: the I-th of N, by a stable hash of the name. Example: --shard 2/3
+    /// Process only shard I of N
+    ///
+    /// Tickers are split by a hash of their name, so several machines can share a list.
+    ///
+    /// Example: --shard 2/3
     #[arg(long, value_name = "I/N", help_heading = "Range")]
     pub shard: Option<Shard>,
 
-    /// Exchange, which sets calendar and time zone. Example: --exchange XETRA
-    #[arg(
-        long,
-        value_name = "CODE",
-        default_value = "NASDAQ",
-        help_heading = "Range"
-    )]
-    pub exchange: String,
+    /// Exchange of the tickers
+    #[arg(long, value_name = "CODE", help_heading = "Range", long_help = exchange_help())]
+    pub exchange: Option<String>,
 
-    /// Bar length in minutes: 1, 5, 15, 30 or 60. Example: --interval 5
+    /// Length of the bars in minutes: 1, 5, 15, 30 or 60
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Range")]
     pub interval: Minutes,
 
-    /// Who is asked, and for what.
+    /// The provider.
     #[command(flatten)]
     pub service: ServiceArgs,
 
-    /// Leave out what the store's coverage shows as answered. Example: --resume
+    /// Skip dates that are answered already
+    ///
+    /// The store records how each requested date was answered. Failed and partial ones are requested
+    /// again.
     #[arg(long, help_heading = "Quota")]
     pub resume: bool,
 
-    /// Print windows, requests and least time, after coverage is taken off, and ask nothing. Example: --plan
+    /// Print the requests that this run would send, then exit
+    ///
+    /// Dates that are answered already are left out. Sends no request and creates no store.
     #[arg(long, help_heading = "Quota")]
     pub plan: bool,
 
-    /// After the run, ask again for the sessions that lack bars; skipped in a dry run. Example: --gap-fill
+    /// After the run, request incomplete sessions again
+    ///
+    /// Skipped in a dry run.
     #[arg(long, help_heading = "Quota")]
     pub gap_fill: bool,
 
-    /// What to do with bars that are staged already: fail, ignore or update. Example: --on-conflict ignore
+    /// What to do with bars that are stored already: fail, ignore or update
     #[arg(
         long,
         value_name = "MODE",
@@ -92,11 +112,15 @@ pub struct FetchArgs {
     )]
     pub on_conflict: OnConflict,
 
-    /// Fetch and parse, stage nothing. Example: --dry-run
+    /// Request and check bars, but store nothing
     #[arg(long, help_heading = "Output")]
     pub dry_run: bool,
 
-    /// Also write every valid bar fetched, staged or not, into one .csv or .parquet file. Example: --output-filename jan.csv
+    /// Also write all valid bars to one .csv or .parquet file
+    ///
+    /// The file has every bar that came, stored or not, and is replaced at the end of the run.
+    ///
+    /// Example: --output-filename jan.csv
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub output_filename: Option<OutputArg>,
 
@@ -105,10 +129,12 @@ pub struct FetchArgs {
     pub push: PushArgs,
 }
 
-/// Who is asked, for what kind of bars, and how much.
+/// The provider, the kind of bars, and how many requests.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct ServiceArgs {
-    /// Who is asked; demo is the built-in simulator, whose bars go to a store of their own. Example: --provider demo
+    /// Data provider
+    ///
+    /// demo is a built-in simulator; its bars go to data/demo.
     #[arg(
         long,
         value_name = "NAME",
@@ -122,11 +148,11 @@ pub struct ServiceArgs {
     #[arg(long, value_name = "URL", help_heading = "Provider", long_help = provider_url_help())]
     pub provider_url: Option<SecretUrl>,
 
-    /// Pre- and post-market bars too. Example: --extended-hours
+    /// Also request bars before and after the session
     #[arg(long, help_heading = "Provider")]
     pub extended_hours: bool,
 
-    /// Prices and volumes without split adjustment. Example: --unadjusted
+    /// Request prices and volumes without split adjustment
     #[arg(long, help_heading = "Provider")]
     pub unadjusted: bool,
 
@@ -138,17 +164,19 @@ pub struct ServiceArgs {
     #[arg(long, value_name = "N", help_heading = "Quota", long_help = rate_help())]
     pub rate: Option<NonZeroU32>,
 
-    /// Stop cleanly (code 5) when so many requests were sent. Example: --max-requests 100
+    /// Stop after N requests, with code 5
     #[arg(long, value_name = "N", help_heading = "Quota")]
     pub max_requests: Option<NonZeroU64>,
 
-    /// Requests a UTC day at most, counted in the store across runs. Example: --daily-quota 250
+    /// Maximum requests per UTC day, across runs
+    ///
+    /// They are counted in the store.
     #[arg(long, value_name = "N", help_heading = "Quota")]
     pub daily_quota: Option<NonZeroU64>,
 }
 
 impl ServiceArgs {
-    /// Whether any of it was given, or all is as it is by default.
+    /// Whether no option was given.
     pub(in crate::cli) fn is_default(&self) -> bool {
         *self
             == Self {
@@ -168,19 +196,26 @@ impl ServiceArgs {
 pub(in crate::cli) fn provider_url_help() -> String {
     let variables = of_each(|entry| entry.base_url_env.map(str::to_owned));
     format!(
-        "Base URL of the provider\n\nAlso read from the environment: {variables}. Example: --provider-url http://127.0.0.1:8080/stable"
+        "Base URL of the provider\n\nAlso read from the environment ({variables}). By default the provider's own.\n\nExample: --provider-url http://127.0.0.1:8080/stable"
+    )
+}
+
+fn exchange_help() -> String {
+    let exchanges = of_each(|entry| Some((entry.info)().exchange.to_owned()));
+    format!(
+        "Exchange of the tickers\n\nIt sets the calendar and the time zone. Default: {exchanges}.\n\nExample: --exchange XETRA"
     )
 }
 
 fn rate_help() -> String {
     let rates = of_each(|entry| Some((entry.info)().rate_default.to_string()));
-    format!("Maximum requests per minute\n\nDefault: {rates}. Example: --rate 750")
+    format!("Maximum requests per minute\n\nDefault: {rates}.")
 }
 
 fn include_forming_help() -> String {
     let seconds = of_each(|entry| Some(format!("{} s", (entry.info)().settles_after.as_secs())));
     format!(
-        "Also store bars that may still change\n\nThose are bars that still form, or closed too short a time ago: {seconds}. Without it they are held back and counted. Example: --include-forming"
+        "Also store bars that may still change\n\nA bar may change until some time after its close: {seconds}. By default such bars are left out and counted."
     )
 }
 
@@ -196,18 +231,18 @@ impl FromStr for Minutes {
     }
 }
 
-/// One of so many shares, counted from 1.
+/// One of N shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// Which one.
+    /// From 1 to `count`.
     pub index: u64,
-    /// Of how many.
+    /// N.
     pub count: u64,
 }
 
-/// What was typed is no shard.
+/// Not a shard.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not I/N with I from 1 to N, as in 2/3")]
+#[error("{0:?} isn't I/N with I from 1 to N, as in 2/3")]
 pub struct BadShard(String);
 
 impl FromStr for Shard {

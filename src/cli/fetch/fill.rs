@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::session::FetchSession;
 use super::settings::{Service, Settings};
-use super::wire::Wire;
-use super::{Width, plan_view, quota_left, record_end};
+use super::{Concurrency, plan_view, quota_left, record_end};
 use crate::advice::Continuation;
 use crate::backfill::{Job, Plan};
 use crate::calendar::{Book, Calendar};
@@ -25,7 +25,7 @@ pub(in crate::cli) struct FillSettings {
     pub again: bool,
     /// Print the requests, and send none.
     pub plan: bool,
-    pub width: Width,
+    pub concurrency: Concurrency,
 }
 
 /// How a fill ended.
@@ -83,11 +83,11 @@ pub(in crate::cli) fn fill_gaps(
     }
     let opened = (service.provider).open(context, service.provider_url.as_ref())?;
     let left = quota_left(context, service, Some(&store.reader()?))?;
-    let wire = Wire::new(opened, service, settings.width, left)?;
+    let session = FetchSession::new(opened, service, settings.concurrency, left)?;
     let run = store.begin_run(&context.info().command, context.started_at())?;
     let filler = Filler {
         context,
-        wire: &wire,
+        session: &session,
         store: &store,
         run: &run,
         service,
@@ -115,7 +115,7 @@ pub(in crate::cli) fn fill_gaps(
 pub(super) fn after(
     context: &Context,
     settings: &Settings,
-    wire: &Wire,
+    session: &FetchSession,
     store: &Arc<Store>,
     run: &RunId,
     report: &mut RunReport,
@@ -146,7 +146,7 @@ pub(super) fn after(
     };
     let filler = Filler {
         context,
-        wire,
+        session,
         store,
         run,
         service: &settings.service,
@@ -167,7 +167,7 @@ pub(super) fn after(
 /// What a fill runs with.
 struct Filler<'a> {
     context: &'a Context,
-    wire: &'a Wire,
+    session: &'a FetchSession,
     store: &'a Arc<Store>,
     run: &'a RunId,
     service: &'a Service,
@@ -183,17 +183,19 @@ impl Filler<'_> {
 
     fn run_kind(&self, kind: &RequestKind, calendar: Calendar, plan: Plan) -> RunReport {
         let job = Job {
-            fetcher: (self.wire).fetcher(calendar, kind.interval, &kind.provenance),
+            fetcher: self
+                .session
+                .fetcher(calendar, kind.interval, &kind.provenance),
             plan,
             store: Some((self.store.clone(), self.run.clone())),
             output: None,
             on_conflict: self.on_conflict,
-            tickers_at_once: self.wire.width.requests(),
-            spending: Some(self.wire.spending(self.store)),
+            tickers_at_once: self.session.concurrency.requests(),
+            spending: Some(self.session.spending(self.store)),
             observer: Arc::new(self.context.observer()),
             continue_with: Continuation::SameCommand,
         };
-        self.wire.run(self.context, job)
+        self.session.run(self.context, job)
     }
 }
 

@@ -1,15 +1,16 @@
-//! `specific` and `concurrent`: from what was typed to a run, and to its report.
+//! `specific` and `concurrent`: from the options to a run and its report.
 
-mod ahead;
 mod args;
 mod fill;
+mod future_bars;
 mod plan_view;
+mod session;
 mod settings;
 pub(super) mod source;
 mod tickers;
-mod wire;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::context::{Context, Outcome};
@@ -25,27 +26,28 @@ use crate::store::{OpenOptions, Reader, RunId, Store};
 pub(super) use args::provider_url_help;
 pub use args::{FetchArgs, ServiceArgs};
 pub(super) use fill::{FillSettings, Filled, fill_gaps};
+use session::FetchSession;
 pub(super) use settings::Service;
 use settings::{Settings, Staged};
+use source::Opened;
 pub use source::ProviderChoice;
-use wire::Wire;
 
-/// Windows from which on asking for one at a time is worth a hint.
-const WINDOWS_FOR_CONCURRENT: u64 = 50;
+/// A run of `specific` with more requests than this gets a hint.
+const REQUESTS_FOR_CONCURRENT: u64 = 50;
 
-/// Memory that DuckDB may take in a fetch: commits are small, and the whole run is to stay under 300 MiB.
+/// Memory for DuckDB in a fetch: commits are small, and the whole run should stay below 300 MiB.
 const STORE_MEMORY_MIB: u64 = 96;
 
 /// How many requests a run keeps in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
-    /// One ticker after another, one request after another.
+pub enum Concurrency {
+    /// One ticker at a time, one request at a time.
     One,
-    /// So many requests, over as many tickers.
+    /// At most this many requests, over as many tickers.
     Many(usize),
 }
 
-impl Width {
+impl Concurrency {
     fn requests(self) -> usize {
         match self {
             Self::One => 1,
@@ -55,7 +57,11 @@ impl Width {
 }
 
 /// Runs `specific` or `concurrent`.
-pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, CliError> {
+pub fn run(
+    context: &Context,
+    args: FetchArgs,
+    concurrency: Concurrency,
+) -> Result<Outcome, CliError> {
     let dir = context.store_dir(args.service.provider.is_demo());
     let output = args.output_filename.as_ref();
     let output = output.map(|file| context.output_file(file)).transpose()?;
@@ -76,87 +82,110 @@ pub fn run(context: &Context, args: FetchArgs, width: Width) -> Result<Outcome, 
         )?,
     };
     if !settings.since_last {
-        // Before anything is opened or made: a range that the calendar does not cover ends here.
+        // A range that the calendar doesn't cover is refused before anything is opened or created.
         plan(context, &settings, None, false)?;
     }
     if settings.plan {
-        let out = context.stdout()?;
-        let known = context.open_reader_if_any(&dir)?;
-        ahead::warn(context, &settings, known.as_ref())?;
-        let everything = plan(context, &settings, known.as_ref(), false)?;
-        let plan = plan(context, &settings, known.as_ref(), true)?;
-        let left = quota_left(context, &settings.service, known.as_ref())?;
-        return plan_view::print(out, &plan, &everything, &settings, left);
+        return print_plan(context, &settings, &dir);
     }
     let service = &settings.service;
     let opened = (service.provider).open(context, service.provider_url.as_ref())?;
-    let mut report = if settings.dry_run {
-        let looks =
-            settings.resume || settings.looks_at_staged() || settings.service.daily_quota.is_some();
-        let known = match looks {
-            true => context.open_reader_if_any(&dir)?,
-            false => None,
-        };
-        ahead::warn(context, &settings, known.as_ref())?;
-        let plan = plan(context, &settings, known.as_ref(), settings.resume)?;
-        // What it asks is not written down, but it asks no more than is left.
-        let left = quota_left(context, &settings.service, known.as_ref())?;
-        drop(known);
-        let wire = Wire::new(opened, &settings.service, width, left)?;
-        go(context, &settings, &wire, plan, None)?
-    } else {
-        let options = OpenOptions {
-            memory_limit_mib: STORE_MEMORY_MIB,
-            calendars: settings.calendars.clone(),
-            ..OpenOptions::default()
-        };
-        let store = Arc::new(context.open_store(&dir, &options)?);
-        let known = store.reader()?;
-        ahead::warn(context, &settings, Some(&known))?;
-        let plan = plan(context, &settings, Some(&known), settings.resume)?;
-        let left = quota_left(context, &settings.service, Some(&known))?;
-        drop(known);
-        let run = store.begin_run(&context.info().command, context.started_at())?;
-        let target = Some((store.clone(), run.clone()));
-        let went = Wire::new(opened, &settings.service, width, left).and_then(|wire| {
-            let mut report = go(context, &settings, &wire, plan, target)?;
-            if settings.gap_fill {
-                fill::after(context, &settings, &wire, &store, &run, &mut report);
-            }
-            Ok(report)
-        });
-        match went {
-            Ok(report) => match push {
-                Some(push) => {
-                    let staged = push::Staged {
-                        dir: &dir,
-                        options: &options,
-                        run: &run,
-                        interval: Some(settings.interval),
-                    };
-                    push.run(context, store, &staged, report)
-                }
-                None => record_end(context, &store, &run, report),
-            },
-            Err(error) => {
-                let report = RunReport {
-                    fatal: Some((&error).into()),
-                    ..RunReport::default()
-                };
-                record_end(context, &store, &run, report);
-                return Err(error);
-            }
-        }
+    let mut report = match settings.dry_run {
+        true => dry_run(context, &settings, &dir, opened, concurrency)?,
+        false => fetch_into_store(context, &settings, &dir, opened, concurrency, push)?,
     };
-    if width == Width::One && report.totals.requests > WINDOWS_FOR_CONCURRENT {
+    if concurrency == Concurrency::One && report.totals.requests > REQUESTS_FOR_CONCURRENT {
         let hint =
-            "`backfill concurrent` takes the same options and asks for several windows at once";
+            "`backfill concurrent` takes the same options and sends several requests at once";
         report.hints.push(hint.into());
     }
     Ok(Outcome::Run(Box::new(report)))
 }
 
-/// The plan. `known` is what the store holds; `resumes` skips what its coverage shows as answered.
+fn print_plan(context: &Context, settings: &Settings, dir: &Path) -> Result<Outcome, CliError> {
+    let out = context.stdout()?;
+    let known = context.open_reader_if_any(dir)?;
+    future_bars::warn(context, settings, known.as_ref())?;
+    let everything = plan(context, settings, known.as_ref(), false)?;
+    let plan = plan(context, settings, known.as_ref(), true)?;
+    let left = quota_left(context, &settings.service, known.as_ref())?;
+    plan_view::print(out, &plan, &everything, settings, left)
+}
+
+fn dry_run(
+    context: &Context,
+    settings: &Settings,
+    dir: &Path,
+    opened: Opened,
+    concurrency: Concurrency,
+) -> Result<RunReport, CliError> {
+    let needs_history =
+        settings.resume || settings.needs_sessions() || settings.service.daily_quota.is_some();
+    let known = match needs_history {
+        true => context.open_reader_if_any(dir)?,
+        false => None,
+    };
+    future_bars::warn(context, settings, known.as_ref())?;
+    let plan = plan(context, settings, known.as_ref(), settings.resume)?;
+    // Its requests aren't recorded, but it sends no more than the quota has left.
+    let left = quota_left(context, &settings.service, known.as_ref())?;
+    drop(known);
+    let session = FetchSession::new(opened, &settings.service, concurrency, left)?;
+    run_job(context, settings, &session, plan, None)
+}
+
+fn fetch_into_store(
+    context: &Context,
+    settings: &Settings,
+    dir: &Path,
+    opened: Opened,
+    concurrency: Concurrency,
+    push: Option<Push>,
+) -> Result<RunReport, CliError> {
+    let options = OpenOptions {
+        memory_limit_mib: STORE_MEMORY_MIB,
+        calendars: settings.calendars.clone(),
+        ..OpenOptions::default()
+    };
+    let store = Arc::new(context.open_store(dir, &options)?);
+    let known = store.reader()?;
+    future_bars::warn(context, settings, Some(&known))?;
+    let plan = plan(context, settings, Some(&known), settings.resume)?;
+    let left = quota_left(context, &settings.service, Some(&known))?;
+    drop(known);
+    let run = store.begin_run(&context.info().command, context.started_at())?;
+    let target = Some((store.clone(), run.clone()));
+    let result =
+        FetchSession::new(opened, &settings.service, concurrency, left).and_then(|session| {
+            let mut report = run_job(context, settings, &session, plan, target)?;
+            if settings.gap_fill {
+                fill::after(context, settings, &session, &store, &run, &mut report);
+            }
+            Ok(report)
+        });
+    match (result, push) {
+        (Ok(report), Some(push)) => {
+            let staged = push::Staged {
+                dir,
+                options: &options,
+                run: &run,
+                interval: Some(settings.interval),
+            };
+            Ok(push.run(context, store, &staged, report))
+        }
+        (Ok(report), None) => Ok(record_end(context, &store, &run, report)),
+        (Err(error), _) => {
+            let report = RunReport {
+                fatal: Some((&error).into()),
+                ..RunReport::default()
+            };
+            record_end(context, &store, &run, report);
+            Err(error)
+        }
+    }
+}
+
+/// The plan. `known` is the store, if there is one; `resumes` skips what its coverage shows as answered.
 fn plan(
     context: &Context,
     settings: &Settings,
@@ -165,7 +194,7 @@ fn plan(
 ) -> Result<Plan, CliError> {
     let service = &settings.service;
     let provenance = settings.provenance();
-    let mut staged = match known.filter(|_| settings.looks_at_staged()) {
+    let mut staged = match known.filter(|_| settings.needs_sessions()) {
         Some(reader) => staged(reader, settings, context.now())?,
         None => Staged::new(),
     };
@@ -194,7 +223,7 @@ fn plan(
         Some(reader) => reader.sessions_around(settings.interval, dates)?,
         None => HashMap::new(),
     };
-    // The provider has nothing yet of a session in the future.
+    // The provider has no bars of a session in the future.
     let today = settings.calendar.session_date(context.now());
     for sessions in comparable.values_mut() {
         sessions.retain(|date| *date <= today);
@@ -206,14 +235,15 @@ fn plan(
             comparable: comparable.remove(ticker).unwrap_or_default(),
         })
     };
-    (planner.plan(&settings.tickers, history, &provenance)).map_err(|error| match error {
+    let plan = planner.plan(&settings.tickers, history, &provenance);
+    plan.map_err(|error| match error {
         crate::backfill::Error::Calendar(error) => CliError::of(ExitStatus::Usage, &error),
         crate::backfill::Error::Store(error) => error.into(),
         error => CliError::of(ExitStatus::Failed, &error),
     })
 }
 
-/// What is left of the day's quota, where there is one: what was spent is counted under the key's fingerprint.
+/// What is left of the day's quota, if there is one. Requests are counted under the key's fingerprint.
 fn quota_left(
     context: &Context,
     service: &Service,
@@ -231,44 +261,46 @@ fn quota_left(
     Ok(Some(quota.saturating_sub(spent)))
 }
 
-/// The first and the last sessions with staged bars, of the run's interval. Sessions that lie ahead
-/// are left out: after one of those nothing would ever be asked for again.
+/// The first and the last sessions with stored bars of the run's interval. Sessions in the future are
+/// left out: after such a one nothing would ever be requested again.
 fn staged(reader: &Reader, settings: &Settings, now: Timestamp) -> Result<Staged, CliError> {
     let today = settings.calendar.session_date(now);
     Ok(reader.end_sessions(settings.interval, settings.overlap, today)?)
 }
 
-/// Asks for everything and stages it.
-fn go(
+/// Requests everything in the plan and stores it.
+fn run_job(
     context: &Context,
     settings: &Settings,
-    wire: &Wire,
+    session: &FetchSession,
     plan: Plan,
     target: Option<(Arc<Store>, RunId)>,
 ) -> Result<RunReport, CliError> {
-    let output = (settings.output.as_ref())
+    let output = settings
+        .output
+        .as_ref()
         .map(|file| BarsWriter::create(file, settings.on_conflict))
         .transpose()
         .map_err(|error| CliError::of(ExitStatus::Failed, &error))?;
     let job = Job {
-        fetcher: wire.fetcher(
+        fetcher: session.fetcher(
             settings.calendar.clone(),
             settings.interval,
             &settings.provenance(),
         ),
         plan,
-        spending: (target.as_ref()).map(|(store, _)| wire.spending(store)),
+        spending: target.as_ref().map(|(store, _)| session.spending(store)),
         store: target,
         output,
         on_conflict: settings.on_conflict,
-        tickers_at_once: wire.width.requests(),
+        tickers_at_once: session.concurrency.requests(),
         observer: Arc::new(context.observer()),
         continue_with: Continuation::Resume,
     };
-    Ok(wire.run(context, job))
+    Ok(session.run(context, job))
 }
 
-/// Writes the run's end into the store; where that fails, the run failed.
+/// Records the end of the run in the store. If that fails, the run failed.
 fn record_end(context: &Context, store: &Store, run: &RunId, mut report: RunReport) -> RunReport {
     let summary = context.summary_json(&report);
     let status = report.status().as_str();

@@ -1,4 +1,4 @@
-//! What is meant by what was typed: every default and every contradiction settled.
+//! The options after defaults are filled in and contradictions are refused.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -18,10 +18,10 @@ use crate::provider::ProviderInfo;
 use crate::report::ExitStatus;
 use crate::secret::SecretUrl;
 
-/// The sessions of each ticker that have staged bars, in order.
+/// The sessions of each ticker that have stored bars, in order.
 pub(super) type Staged = HashMap<Ticker, Vec<NaiveDate>>;
 
-/// Who is asked, for what kind of bars, and how much.
+/// The provider, the kind of bars, and how many requests.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Service {
     pub provider: ProviderChoice,
@@ -36,14 +36,14 @@ pub(in crate::cli) struct Service {
 }
 
 impl Service {
-    /// Settles what was typed, or says what is wrong with it (code 2).
+    /// Fills in the defaults; an error (code 2) if the options contradict each other.
     pub(in crate::cli) fn resolve(args: ServiceArgs) -> Result<Self, CliError> {
         let name = args.provider.name();
         if args.provider_url.is_some() && !args.provider.takes_url() {
             return Err(CliError::usage(format!(
                 "--provider {name} starts its own server and takes no --provider-url"
             ))
-            .hint("choose the provider that the server stands for with --provider"));
+            .hint("name the provider of that server with --provider"));
         }
         let info = args.provider.info();
         if args.unadjusted && !info.basis.contains(&Basis::Unadjusted) {
@@ -119,7 +119,7 @@ impl Service {
     }
 }
 
-/// What a fetch is to do.
+/// The settings of a fetch.
 pub(super) struct Settings {
     pub tickers: Vec<Ticker>,
     pub calendar: Calendar,
@@ -141,7 +141,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Settles what was typed, or says what is wrong with it (code 2).
+    /// Fills in the defaults; an error (code 2) if the options contradict each other.
     pub(super) fn resolve(
         args: FetchArgs,
         calendars: Overrides,
@@ -151,22 +151,23 @@ impl Settings {
         if let (Some(start), Some(end)) = (start, end) {
             DateRange::new(start, end)?;
         }
-        let calendar = Calendar::for_exchange_with(&args.exchange, &calendars)
+        let service = Service::resolve(args.service)?;
+        let exchange = args.exchange.as_deref().unwrap_or(service.info.exchange);
+        let calendar = Calendar::for_exchange_with(exchange, &calendars)
             .map_err(|error| CliError::of(ExitStatus::Usage, &error))?;
-        let mut tickers = tickers::resolve(&args)?;
+        let mut tickers = tickers::resolve(&args.tickers, args.tickers_file.as_deref())?;
         for ticker in &tickers {
             if let Some(other) = foreign_suffix(ticker.as_str(), calendar.exchange()) {
                 let exchange = calendar.exchange();
                 return Err(CliError::usage(format!(
-                    "{ticker} is traded at {other}, and its times would be read as those of {exchange}"
+                    "{ticker} is traded at {other}, but its times would be read as those of {exchange}"
                 ))
-                .hint(format!("ask for it in a run of its own with --exchange {other}")));
+                .hint(format!("request it in another run with --exchange {other}")));
             }
         }
         if let Some(part) = args.shard {
             tickers = shard(tickers, part.index, part.count);
         }
-        let service = Service::resolve(args.service)?;
         if let Some(file) = &output {
             file.format()?;
         }
@@ -211,20 +212,20 @@ impl Settings {
                     _ if self.start.is_some() => continue,
                     _ => {
                         return Err(CliError::usage(format!(
-                            "no session of {ticker} up to today is staged"
+                            "no session of {ticker} up to today is stored"
                         ))
-                        .hint("give --start too: it counts where nothing is staged"));
+                        .hint("give --start too: it applies to tickers without stored bars"));
                     }
                 };
                 start = Some(start.map_or(first, |start| start.min(first)));
             }
         }
-        // Nothing lies ahead where the last staged session is the last there is.
+        // If the last stored session is also the latest one, the range is empty.
         Ok(DateRange::new(start.unwrap_or(end).min(end), end)?)
     }
 
-    /// Whether a plan has to look at what is staged.
-    pub(super) fn looks_at_staged(&self) -> bool {
+    /// Whether a plan needs the stored sessions.
+    pub(super) fn needs_sessions(&self) -> bool {
         self.since_last || self.overlap > 0
     }
 
@@ -239,7 +240,7 @@ impl Settings {
         self.service.is_demo()
     }
 
-    /// What the bars are, beside their ticker and interval.
+    /// Exchange, price basis and hours of the bars.
     pub(super) fn provenance(&self) -> Provenance {
         Provenance {
             exchange: self.calendar.exchange().to_owned(),

@@ -1,35 +1,35 @@
-//! Which tickers: typed, from a file, from `tickers.json`.
+//! The tickers of a run: typed, from a file, or from `tickers.json`.
 
 use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::args::FetchArgs;
 use crate::cli::args::split_tickers;
 use crate::cli::error::CliError;
 use crate::model::Ticker;
 
-/// The file that is looked for where nothing else was given.
+/// The file that is read if no tickers are given.
 const DEFAULT_FILE: &str = "tickers.json";
 
-/// The tickers that the options name, each once, in the order given.
-pub(super) fn resolve(args: &FetchArgs) -> Result<Vec<Ticker>, CliError> {
-    if !args.tickers.is_empty() {
-        let typed = args.tickers.iter().flat_map(|list| split_tickers(list));
+/// The tickers of `--tickers` or `--tickers-file`, each once, in the order given.
+pub(super) fn resolve(typed: &[String], file: Option<&Path>) -> Result<Vec<Ticker>, CliError> {
+    if !typed.is_empty() {
+        let typed = typed.iter().flat_map(|list| split_tickers(list));
         return unique(typed, "--tickers");
     }
-    if let Some(file) = &args.tickers_file {
+    if let Some(file) = file {
         let text = if file == Path::new("-") {
             let mut text = String::new();
-            (std::io::stdin().read_to_string(&mut text)).map(|_| text)
+            std::io::stdin().read_to_string(&mut text).map(|_| text)
         } else {
             std::fs::read_to_string(file)
         };
         return read(text, file);
     }
-    let beside = (std::env::current_exe().ok())
+    let next_to_program = std::env::current_exe()
+        .ok()
         .and_then(|program| program.parent().map(|folder| folder.join(DEFAULT_FILE)));
-    for file in [Some(PathBuf::from(DEFAULT_FILE)), beside]
+    for file in [Some(PathBuf::from(DEFAULT_FILE)), next_to_program]
         .into_iter()
         .flatten()
     {
@@ -38,7 +38,7 @@ pub(super) fn resolve(args: &FetchArgs) -> Result<Vec<Ticker>, CliError> {
             text => return read(text, &file),
         }
     }
-    Err(CliError::usage("no tickers were given, and there is no tickers.json").hint(
+    Err(CliError::usage("no tickers are given, and there is no tickers.json").hint(
         "give --tickers AAPL MSFT, or --tickers-file FILE, or put a JSON list into tickers.json in the working folder",
     ))
 }
@@ -64,10 +64,10 @@ fn listed(text: &str) -> Result<Vec<String>, String> {
         return Ok(split_tickers(text).map(str::to_owned).collect());
     }
     let json = |text: &str| serde_json::from_str::<Vec<String>>(text);
-    // Python's spelling is taken too: ['AAPL', 'MSFT'].
+    // Python's form is accepted too: ['AAPL', 'MSFT'].
     json(text)
         .or_else(|error| json(&text.replace('\'', "\"")).map_err(|_| error))
-        .map_err(|error| format!("it is not a JSON list of tickers: {error}"))
+        .map_err(|error| format!("it isn't a JSON list of tickers: {error}"))
 }
 
 fn unique<W: AsRef<str>>(
@@ -83,7 +83,7 @@ fn unique<W: AsRef<str>>(
         }
     }
     if tickers.is_empty() {
-        return Err(CliError::usage(format!("{origin} names no ticker")));
+        return Err(CliError::usage(format!("{origin} has no tickers")));
     }
     Ok(tickers)
 }
@@ -94,7 +94,7 @@ mod tests {
     use crate::report::ExitStatus;
 
     #[test]
-    fn lists_come_in_many_spellings() {
+    fn lists_are_read_in_several_forms() {
         let names = |text: &str| {
             let tickers = unique(listed(text).unwrap(), "x").unwrap();
             tickers

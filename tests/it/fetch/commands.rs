@@ -499,14 +499,14 @@ fn check_goes_by_the_users_calendars() {
 }
 
 #[test]
-fn a_run_goes_on_from_the_last_staged_session() {
+fn a_run_goes_on_from_the_last_stored_session() {
     let bench = Bench::new();
     let run = bench
         .run("concurrent --since-last --end 2025-02-07 --tickers AAPL")
         .code(2);
     assert!(
         run.stderr
-            .contains("no session of AAPL up to today is staged\nhint: give --start"),
+            .contains("no session of AAPL up to today is stored\nhint: give --start"),
         "{}",
         run.snapshot()
     );

@@ -7,7 +7,7 @@ use crate::calendar::Book;
 use crate::cli::args::{RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::fetch::{self, FillSettings, Filled, Service, ServiceArgs, Width};
+use crate::cli::fetch::{self, Concurrency, FillSettings, Filled, Service, ServiceArgs};
 use crate::cli::rows::{FormatArg, RowFormat};
 use crate::gaps::{Scope, Survey, survey};
 use crate::model::{Interval, OnConflict};
@@ -120,9 +120,9 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
             on_conflict: args.on_conflict.unwrap_or_default(),
             again: args.again,
             plan: args.plan,
-            width: match args.threads {
-                Some(threads) => Width::Many(threads.get()),
-                None => Width::One,
+            concurrency: match args.threads {
+                Some(threads) => Concurrency::Many(threads.get()),
+                None => Concurrency::One,
             },
             service,
         };

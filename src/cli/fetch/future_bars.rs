@@ -1,4 +1,4 @@
-//! Staged bars that lie in the future, as after a typing error in a dump.
+//! Stored bars in the future, as after a typing error in a CSV file.
 
 use std::collections::HashSet;
 
@@ -9,8 +9,8 @@ use crate::cli::log::HINT;
 use crate::model::{DAY_MICROS, Timestamp};
 use crate::store::Reader;
 
-/// Warns of each ticker of a run with `--since-last` whose last staged bar lies more than a day
-/// ahead: the run continues from its last session that doesn't.
+/// Warns of each ticker of a `--since-last` run whose last stored bar is more than a day in the future.
+/// The run continues from its last session that isn't.
 pub(super) fn warn(
     context: &Context,
     settings: &Settings,
@@ -34,7 +34,7 @@ pub(super) fn warn(
     }
     for row in ahead {
         tracing::warn!(
-            "[{}] the last staged bar, {}, is in the future; continuing from the last session that is not",
+            "[{}] the last stored bar, {}, is in the future; continuing from the last session that isn't",
             row.key.ticker,
             row.last
         );

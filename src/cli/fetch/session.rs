@@ -1,8 +1,8 @@
-//! What all jobs of one command share: the provider, the gate before it, and the threads.
+//! What all jobs of one command share: the provider, its gate, and the threads.
 
 use std::sync::Arc;
 
-use super::Width;
+use super::Concurrency;
 use super::settings::Service;
 use super::source::{self, Opened};
 use crate::backfill::{Clock, Job, Spending, WindowFetcher};
@@ -14,28 +14,31 @@ use crate::provider::{Daily, Gate, GateOptions, RetryOptions, RetryingClient};
 use crate::report::RunReport;
 use crate::store::Store;
 
-/// The way to the provider.
-pub(super) struct Wire {
+/// A provider that is in use by a command.
+pub(super) struct FetchSession {
     client: RetryingClient,
     clock: Clock,
     fingerprint: String,
     include_forming: bool,
-    pub width: Width,
+    pub concurrency: Concurrency,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
-impl Wire {
-    /// The way to an opened provider, with so many requests `left` of the day's quota, where there is one.
+impl FetchSession {
+    /// Starts to use a provider. `left` is what is left of the day's quota, if there is one.
     pub(super) fn new(
         opened: Opened,
         service: &Service,
-        width: Width,
+        concurrency: Concurrency,
         left: Option<u64>,
     ) -> Result<Self, CliError> {
         let clock = source::clock();
-        let daily = (service.daily_quota.zip(left)).map(|(quota, left)| Daily { quota, left });
+        let daily = service
+            .daily_quota
+            .zip(left)
+            .map(|(quota, left)| Daily { quota, left });
         let gate = Gate::new(GateOptions {
-            in_flight: width.requests(),
+            in_flight: concurrency.requests(),
             per_minute: Some(service.rate),
             requests_max: service.max_requests,
             daily,
@@ -44,7 +47,7 @@ impl Wire {
         let client = RetryingClient::new(opened.provider, Arc::new(gate), RetryOptions::default());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
-            // Two read answers at a time; many more would each keep memory of their own.
+            // Two answers are parsed at a time. More threads would each keep their own memory.
             .max_blocking_threads(2)
             .thread_name("fetch")
             .enable_all()
@@ -55,12 +58,12 @@ impl Wire {
             clock,
             fingerprint: opened.fingerprint,
             include_forming: service.include_forming,
-            width,
+            concurrency,
             runtime: Some(runtime),
         })
     }
 
-    /// How bars of one kind are asked for.
+    /// Fetches bars of one kind.
     pub(super) fn fetcher(
         &self,
         calendar: Calendar,
@@ -78,7 +81,7 @@ impl Wire {
         }
     }
 
-    /// Writes down what the next job spends.
+    /// Records the requests of the next job.
     pub(super) fn spending(&self, store: &Arc<Store>) -> Spending {
         let sent = self.client.gate().sent();
         Spending::new(
@@ -89,7 +92,7 @@ impl Wire {
         )
     }
 
-    /// Runs a job to its end.
+    /// Runs a job.
     pub(super) fn run(&self, context: &Context, job: Job) -> RunReport {
         let stop = context.stop();
         match &self.runtime {
@@ -99,10 +102,10 @@ impl Wire {
     }
 }
 
-impl Drop for Wire {
+impl Drop for FetchSession {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Whoever still reads an answer is not waited for.
+            // Answers that are still being parsed are not waited for.
             runtime.shutdown_background();
         }
     }
