@@ -109,15 +109,6 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "inject/source.rs",
         "inject/walk.rs",
     ],
-    &[
-        "simulator/asking.rs",
-        "simulator/control.rs",
-        "simulator/mod.rs",
-        "simulator/query.rs",
-        "simulator/server.rs",
-        "simulator/world.rs",
-    ],
-    &["simulator/dump.rs", "simulator/market.rs"],
     &["store/commit/mod.rs", "store/commit/prepare.rs"],
 ];
 

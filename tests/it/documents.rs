@@ -144,24 +144,3 @@ fn the_other_documents_are_true() {
         run_commands(&format!("docs/{}", name.to_string_lossy()), staged);
     }
 }
-
-/// docs/exit-codes.md has the table of the help.
-#[test]
-fn the_exit_codes_are_those_of_the_help() {
-    let document = read("docs/exit-codes.md");
-    let help = Command::new(env!("CARGO_BIN_EXE_backfill"))
-        .arg("--help")
-        .output();
-    let help = String::from_utf8(help.unwrap().stdout).unwrap();
-    let (_, table) = help.split_once("Exit codes").unwrap();
-    let mut codes = 0;
-    for line in table.lines().skip(1) {
-        let Some((code, meaning)) = line.trim().split_once("  ") else {
-            continue;
-        };
-        let row = format!("| {code} | {} |", meaning.trim());
-        assert!(document.contains(&row), "docs/exit-codes.md lacks {row}");
-        codes += 1;
-    }
-    assert_eq!(codes, 7);
-}
