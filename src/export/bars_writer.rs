@@ -70,7 +70,7 @@ impl BarsWriter {
         let bars = bar_batch(bars).map_err(Error::arrow(&self.path))?;
         let bars = sort_unique(&bars, self.keep_last).map_err(Error::arrow(&self.path))?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let block = state.spill.park(bars)?;
+        let block = state.spill.add(bars)?;
         state.has_optional |= has_optional;
         match state.blocks.get_mut(ticker) {
             Some(blocks) => blocks.push(block),

@@ -75,7 +75,7 @@ pub(super) fn join(pieces: &[Piece]) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new(ROW_SCHEMA.clone(), columns)
 }
 
-/// Sorts bars by timestamp and leaves one of each: the first in the given order, or the last.
+/// Sorts bars by timestamp and keeps one for each: the first in the order of the batch, or the last.
 pub(super) fn sort_unique(bars: &RecordBatch, keep_last: bool) -> Result<RecordBatch, ArrowError> {
     let times = timestamps(bars);
     if times.windows(2).all(|pair| pair[0] < pair[1]) {

@@ -1,8 +1,8 @@
-//! Where a command may write: the one guard in front of every output file and folder.
+//! Where a command may write: every output file and folder is checked here.
 //!
-//! [`AtomicFile`](super::AtomicFile) and the exports take an [`OutputFile`] or an [`OutputFolder`], and only a [`Guard`] makes these:
-//! **what writes can't be called with an unchecked path.** A link is followed, so that the file it points to is
-//! replaced and the link stays.
+//! [`AtomicFile`](super::AtomicFile) and the exports accept an [`OutputFile`] or an [`OutputFolder`],
+//! which only a [`Guard`] makes: **nothing can write to an unchecked path.** A link is followed: the file
+//! that it points to is replaced, and the link stays.
 
 use std::collections::{HashSet, VecDeque};
 use std::ffi::OsString;
@@ -15,18 +15,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{Error, Format};
 use crate::store::is_store;
 
-/// Links in one path at most, as Linux has it.
+/// The most links in one path, as on Linux.
 const LINKS_MAX: u32 = 40;
 
-/// What the outputs of a command must keep away from.
+/// The files and folders that the outputs of a command must not touch.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    /// Folders of the stores that the command may open; they need not exist. Any other folder that looks like a store is
-    /// kept whole too.
+    /// Folders of the stores that the command may open; they need not exist. Any other folder that looks
+    /// like a store is protected too.
     pub stores: Vec<PathBuf>,
     /// Files and folders that the command reads.
     pub inputs: Vec<PathBuf>,
-    /// Whether a file of this name is read from an input folder.
+    /// Whether the command reads files of this name from an input folder.
     pub is_read: fn(&str) -> bool,
 }
 
@@ -40,10 +40,10 @@ impl Default for Guard {
     }
 }
 
-/// Why a path is refused as an output. Nothing was opened or written.
+/// Why a path is refused as an output. Nothing has been opened or written.
 #[derive(Debug, thiserror::Error)]
 pub enum BadOutput {
-    /// Only the store itself writes into its folder.
+    /// The path is in a store's folder, where only the store may write.
     #[error("{} is inside the store {}", path.display(), store.display())]
     InsideStore {
         /// The path as typed.
@@ -51,13 +51,13 @@ pub enum BadOutput {
         /// The store's folder.
         store: PathBuf,
     },
-    /// A store where the files of an export would be.
-    #[error("{} is a store, in the place of a folder of this export", store.display())]
+    /// A folder of the export is a store.
+    #[error("{} is a store, and this export would write into that folder", store.display())]
     HoldsStore {
         /// The store's folder.
         store: PathBuf,
     },
-    /// A hard link or an open descriptor of one of the store's files.
+    /// The path is a hard link or an open descriptor of one of the store's files.
     #[error("{} is the same file as {}", path.display(), file.display())]
     StoreFile {
         /// The path as typed.
@@ -65,7 +65,7 @@ pub enum BadOutput {
         /// The store's file.
         file: PathBuf,
     },
-    /// A file where a folder of the store's path is needed.
+    /// The path is a folder above the store.
     #[error("{} is a folder above the store {}", path.display(), store.display())]
     AboveStore {
         /// The path as typed.
@@ -73,13 +73,13 @@ pub enum BadOutput {
         /// The store's folder.
         store: PathBuf,
     },
-    /// The command would replace what it reads.
+    /// The command would replace a file that it reads.
     #[error("{} is read by this command and cannot be its output", path.display())]
     Input {
         /// The path as typed.
         path: PathBuf,
     },
-    /// The next run would read this run's output.
+    /// The next run would read the output of this one.
     #[error("{} is inside {}, from which this command reads", path.display(), folder.display())]
     InsideInput {
         /// The path as typed.
@@ -87,19 +87,19 @@ pub enum BadOutput {
         /// The input folder.
         folder: PathBuf,
     },
-    /// A file is needed.
+    /// The path is a folder, and a file is needed.
     #[error("{} is a folder, not a file", path.display())]
     Folder {
         /// The path as typed.
         path: PathBuf,
     },
-    /// A folder is needed.
+    /// The path is a file, and a folder is needed.
     #[error("{} is a file, not a folder", path.display())]
     NotAFolder {
         /// The path as typed.
         path: PathBuf,
     },
-    /// A pipe or device that cannot be opened, or links that lead in a circle.
+    /// A pipe or device can't be opened, or links form a loop.
     #[error("{}: {source}", path.display())]
     Io {
         /// The path as typed.
@@ -120,7 +120,7 @@ pub struct OutputFile {
     special: Option<Arc<Special>>,
 }
 
-/// A pipe, a device or a descriptor: open already, and written to as it is.
+/// A pipe, a device or a descriptor: it is open already, and is written to directly.
 #[derive(Debug)]
 struct Special {
     file: File,
@@ -189,7 +189,7 @@ impl OutputFile {
         self.special.clone().map(SpecialWriter)
     }
 
-    /// The format that the ending says; CSV for a pipe or a device whose name says none.
+    /// The format by the extension; CSV for a pipe or a device without a known one.
     pub fn format(&self) -> Result<Format, Error> {
         match Format::of(&self.typed) {
             Err(_) if self.special.is_some() => Ok(Format::Csv),
@@ -210,7 +210,7 @@ impl OutputFolder {
         &self.real
     }
 
-    /// A file of the folder. Links and stores inside the folder are looked for here.
+    /// A file in the folder. Checks for links and stores inside the folder.
     pub fn file(&self, relative: &Path) -> Result<OutputFile, BadOutput> {
         let typed = self.typed.join(relative);
         let direct = self.real.join(relative);
@@ -233,13 +233,13 @@ impl OutputFolder {
 }
 
 impl Guard {
-    /// A file that may be written. What cannot be replaced (a pipe, a device, `/dev/stdout`) is opened now, which waits for
-    /// a pipe's reader.
+    /// A file that may be written. One that can't be replaced (a pipe, a device, `/dev/stdout`) is opened
+    /// now, which waits for the reader of a pipe.
     pub fn file(&self, typed: &Path) -> Result<OutputFile, BadOutput> {
         let (followed, metadata) = self.check_file(typed)?;
         let is_special = metadata.is_some_and(|metadata| !metadata.is_file());
         let special = if followed.is_descriptor || is_special {
-            // Appending keeps what `>> file` has; to a pipe or a device it makes no difference.
+            // Appending keeps the content for `>> file`; for a pipe or a device it makes no difference.
             let file = OpenOptions::new().append(true).open(typed);
             Some(Arc::new(Special {
                 file: file.map_err(|source| io_error(typed, source))?,
@@ -259,7 +259,7 @@ impl Guard {
     /// A folder that may be filled.
     pub fn folder(&self, typed: &Path) -> Result<OutputFolder, BadOutput> {
         let followed = follow(typed).map_err(|source| io_error(typed, source))?;
-        self.check_place(typed, &followed.real)?;
+        self.check_outside_stores(typed, &followed.real)?;
         if fs::metadata(&followed.real).is_ok_and(|metadata| !metadata.is_dir()) {
             return Err(BadOutput::NotAFolder {
                 path: typed.to_owned(),
@@ -274,7 +274,7 @@ impl Guard {
 
     fn check_file(&self, typed: &Path) -> Result<(Followed, Option<Metadata>), BadOutput> {
         let followed = follow(typed).map_err(|source| io_error(typed, source))?;
-        self.check_place(typed, &followed.real)?;
+        self.check_outside_stores(typed, &followed.real)?;
         for store in &self.stores {
             if follow(store).is_ok_and(|store| store.real.starts_with(&followed.real)) {
                 return Err(BadOutput::AboveStore {
@@ -302,8 +302,8 @@ impl Guard {
         Ok((followed, metadata))
     }
 
-    /// Whether the place is outside every store.
-    fn check_place(&self, typed: &Path, real: &Path) -> Result<(), BadOutput> {
+    /// Checks that a path is outside every store.
+    fn check_outside_stores(&self, typed: &Path, real: &Path) -> Result<(), BadOutput> {
         let inside = |store: &Path| BadOutput::InsideStore {
             path: typed.to_owned(),
             store: store.to_owned(),
@@ -312,7 +312,7 @@ impl Guard {
             if follow(store).is_ok_and(|store| real.starts_with(store.real)) {
                 return Err(inside(store));
             }
-            // Other spellings of the same folder, and parts of the store that are links to another disk.
+            // Finds other spellings of the same folder, and parts of the store that are links.
             let ids = ids_of(store);
             if real
                 .ancestors()
@@ -327,7 +327,7 @@ impl Guard {
         }
     }
 
-    /// Whether a file that has several names, or is open already, is none of a store's.
+    /// Checks that a file with several names, or an open one, isn't a file of a store.
     fn check_links(&self, typed: &Path, metadata: &Metadata) -> Result<(), BadOutput> {
         fn find(dir: &Path, wanted: Option<Id>) -> Option<PathBuf> {
             fs::read_dir(dir).ok()?.flatten().find_map(|entry| {
@@ -349,7 +349,7 @@ impl Guard {
         }
     }
 
-    /// Whether the command reads something else.
+    /// Checks that the command doesn't read the file.
     fn check_inputs(
         &self,
         typed: &Path,
@@ -386,7 +386,7 @@ fn io_error(typed: &Path, source: io::Error) -> BadOutput {
     }
 }
 
-/// Where a path leads.
+/// A path with its links followed.
 struct Followed {
     real: PathBuf,
     /// Whether it names a descriptor that is open, as `/dev/stdout` and `/dev/fd/3` do.
@@ -395,7 +395,8 @@ struct Followed {
     is_stdout: bool,
 }
 
-/// Follows links, those at the end and those whose target is missing included; what does not exist is taken as it is typed.
+/// Follows all links, including a last one and those with a missing target. Parts that don't exist stay
+/// as typed.
 fn follow(path: &Path) -> io::Result<Followed> {
     let path = std::path::absolute(path)?;
     let mut left: VecDeque<OsString> = VecDeque::new();
@@ -416,7 +417,7 @@ fn follow(path: &Path) -> io::Result<Followed> {
             }
             Some(Component::Normal(_)) => {}
             Some(Component::CurDir) | None => continue,
-            // The root, or a drive: begins anew.
+            // The root, or a drive: an absolute path starts again.
             Some(Component::RootDir | Component::Prefix(_)) => {
                 real.push(&part);
                 continue;
@@ -429,7 +430,7 @@ fn follow(path: &Path) -> io::Result<Followed> {
             Ok(target) => {
                 links += 1;
                 if links > LINKS_MAX {
-                    return Err(io::Error::other("its links lead in a circle"));
+                    return Err(io::Error::other("its links form a loop"));
                 }
                 push_front(&mut left, &target);
             }
@@ -443,10 +444,10 @@ fn follow(path: &Path) -> io::Result<Followed> {
     })
 }
 
-/// A file or folder by what it is, not by its name.
+/// The identity of a file or folder, independent of its name: device and inode.
 type Id = (u64, u64);
 
-/// The store's folder and what is in it, links followed.
+/// The store's folder and its entries, links followed.
 fn ids_of(store: &Path) -> HashSet<Id> {
     let entries = fs::read_dir(store).into_iter().flatten().flatten();
     let ids = entries.filter_map(|entry| id_of(&entry.path()));

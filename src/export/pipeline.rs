@@ -1,10 +1,11 @@
-//! Work done on many threads, its results taken in the order in which it was given out.
+//! Work on many threads, with results in the order of the jobs.
 //!
 //! ```text
 //! produce (one thread) ─> work (many) ─> consume (the caller's thread, in order)
 //! ```
 //!
-//! At most two jobs a worker are under way at once, so that memory stays bounded whoever is slow.
+//! There are never more than two unfinished jobs per worker, so that memory is bounded whichever side
+//! is slow.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -18,8 +19,8 @@ pub(super) fn worker_count() -> usize {
     thread::available_parallelism().map_or(2, NonZero::get)
 }
 
-/// Runs `produce`, which hands jobs to its argument until that breaks off, `work` on each, and `consume` on each result in
-/// order. The first error ends all three.
+/// Runs `produce`, which passes jobs to its argument until that breaks, `work` on each job, and `consume`
+/// on each result in order. The first error ends all three.
 pub(super) fn in_order<Job, Done, E>(
     workers: usize,
     produce: impl FnOnce(&mut dyn FnMut(Job) -> ControlFlow<()>) -> Result<(), E> + Send,
@@ -80,7 +81,7 @@ where
                 break;
             }
         }
-        // With the receivers gone, whoever still works finds nobody to send to, and ends.
+        // Without receivers, the sends of the other threads fail, and the threads end.
         drop((done_receiver, permit_receiver));
         let produced = match producer.join() {
             Ok(produced) => produced,
@@ -97,17 +98,17 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn results_come_in_order_and_few_are_under_way() {
-        let under_way = AtomicUsize::new(0);
+    fn results_are_in_order_and_few_jobs_are_unfinished() {
+        let unfinished = AtomicUsize::new(0);
         let most = AtomicUsize::new(0);
         let mut seen = Vec::new();
         in_order::<u64, u64, ()>(
             3,
-            |give| {
+            |emit| {
                 for job in 0..200 {
-                    let now = under_way.fetch_add(1, Ordering::SeqCst) + 1;
+                    let now = unfinished.fetch_add(1, Ordering::SeqCst) + 1;
                     most.fetch_max(now, Ordering::SeqCst);
-                    assert!(give(job).is_continue());
+                    assert!(emit(job).is_continue());
                 }
                 Ok(())
             },
@@ -116,22 +117,22 @@ mod tests {
                 Ok(job * 2)
             },
             |done| {
-                under_way.fetch_sub(1, Ordering::SeqCst);
+                unfinished.fetch_sub(1, Ordering::SeqCst);
                 seen.push(done);
                 Ok(())
             },
         )
         .unwrap();
         assert_eq!(seen, (0..200).map(|job| job * 2).collect::<Vec<_>>());
-        // Six permits, one job waiting for its own, one taken but not yet given back.
+        // Six permits, one job that waits for a permit, one whose permit isn't returned yet.
         assert!(most.load(Ordering::SeqCst) <= 8, "{most:?}");
     }
 
     #[test]
     fn an_error_anywhere_ends_all() {
-        let endless = |give: &mut dyn FnMut(u64) -> ControlFlow<()>| {
+        let endless = |emit: &mut dyn FnMut(u64) -> ControlFlow<()>| {
             let mut job = 0;
-            while give(job).is_continue() {
+            while emit(job).is_continue() {
                 job += 1;
             }
             Ok(())
@@ -152,8 +153,8 @@ mod tests {
         assert_eq!(consume, Err(50));
         let produce = in_order(
             2,
-            |give| {
-                give(1)
+            |emit| {
+                emit(1)
                     .is_continue()
                     .then_some(())
                     .map_or(Ok(()), |()| Err(9))

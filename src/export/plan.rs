@@ -1,4 +1,4 @@
-//! Which bars go into which file.
+//! Divides the bars of an export into files.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use super::Format;
 use crate::calendar::Calendar;
 use crate::model::{SeriesKey, TimeRange, Timestamp, year_start_micros};
 
-/// How the files of a folder are divided, hive-style. Years are UTC years of the bars' timestamps.
+/// How a folder is divided into files, hive-style. A year is the UTC year of a bar's timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum PartitionBy {
     /// One file.
@@ -23,24 +23,23 @@ pub enum PartitionBy {
     TickerYear,
 }
 
-/// What was typed divides nothing.
+/// The typed words are not a way to divide a folder.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no way to divide files; it is one of ticker, year, ticker,year and none")]
+#[error("{0:?} isn't a way to divide files; use ticker, year, ticker,year or none")]
 pub struct NoPartition(String);
 
 impl FromStr for PartitionBy {
     type Err = NoPartition;
 
     fn from_str(typed: &str) -> Result<Self, Self::Err> {
-        let words: Vec<String> = typed
+        let words = typed
             .split(',')
-            .map(|word| word.trim().to_ascii_lowercase())
-            .collect();
-        match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            ["none"] => Ok(Self::None),
-            ["ticker"] => Ok(Self::Ticker),
-            ["year"] => Ok(Self::Year),
-            ["ticker", "year"] => Ok(Self::TickerYear),
+            .map(|word| word.trim().to_ascii_lowercase());
+        match words.collect::<Vec<_>>().join(",").as_str() {
+            "none" => Ok(Self::None),
+            "ticker" => Ok(Self::Ticker),
+            "year" => Ok(Self::Year),
+            "ticker,year" => Ok(Self::TickerYear),
             _ => Err(NoPartition(typed.to_owned())),
         }
     }
@@ -58,7 +57,7 @@ impl fmt::Display for PartitionBy {
 }
 
 impl PartitionBy {
-    /// Whether files stand in `ticker=` folders.
+    /// Whether files are in `ticker=` folders.
     #[must_use]
     pub const fn by_ticker(self) -> bool {
         matches!(self, Self::Ticker | Self::TickerYear)
@@ -72,17 +71,17 @@ impl PartitionBy {
 /// One series of an export.
 #[derive(Clone, Debug)]
 pub struct SeriesPlan {
-    /// Whose bars.
+    /// The series.
     pub key: SeriesKey,
-    /// When the exported bars open.
+    /// The time range in which exported bars open.
     pub(super) range: TimeRange,
-    /// The grid that longer bars are made on; `None` leaves the bars as they are staged.
+    /// The grid of longer bars; `None` exports the bars as stored.
     pub(super) grid: Option<Grid>,
 }
 
 impl SeriesPlan {
-    /// The bars of a series that open inside `wanted`, which starts and ends with trading dates. `first` and `last` are
-    /// its first and last staged bar.
+    /// The bars of a series that open within `wanted`, which starts and ends with trading dates. `first`
+    /// and `last` are the first and last stored bar.
     #[must_use]
     pub fn new(
         key: SeriesKey,
@@ -90,7 +89,7 @@ impl SeriesPlan {
         wanted: TimeRange,
         grid: Option<Grid>,
     ) -> Self {
-        // A longer bar can open before the first bar in it, but never on the date before.
+        // A longer bar can open before its first one-minute bar, but not on an earlier date.
         let earliest = first.micros() - grid.as_ref().map_or(0, Grid::step);
         Self {
             key,
@@ -103,17 +102,17 @@ impl SeriesPlan {
     }
 }
 
-/// What longer bars are made on.
+/// The grid of longer bars.
 #[derive(Clone, Debug)]
 pub struct Grid {
-    /// The sessions whose opens the bars start at.
+    /// The sessions; the bars of each are counted from its open.
     pub calendar: Calendar,
-    /// Minutes of a bar.
+    /// Length of a bar in minutes.
     pub minutes: u16,
 }
 
 impl Grid {
-    /// Microseconds of a bar.
+    /// Length of a bar in microseconds.
     pub(super) fn step(&self) -> i64 {
         i64::from(self.minutes) * crate::model::MINUTE_MICROS
     }
@@ -121,13 +120,14 @@ impl Grid {
 
 /// One file of an export.
 pub(super) struct FilePlan {
-    /// Relative to the folder.
+    /// Path in the folder.
     pub path: PathBuf,
-    /// Which bars, by ticker; a series' range here ends where its year does.
+    /// The series by ticker. In a folder divided by year, each range ends with the year.
     pub series: Vec<SeriesPlan>,
 }
 
-/// Divides the series into files. Without series there is one empty file where nothing divides them, else none.
+/// Divides the series into files. Without series there is one empty file if the folder is undivided, and
+/// no file otherwise.
 pub(super) fn divide(
     mut series: Vec<SeriesPlan>,
     partition_by: PartitionBy,
@@ -176,7 +176,7 @@ pub(super) fn divide(
         .collect()
 }
 
-/// The UTC years that a series' bars can open in, with the part of its range in each.
+/// The UTC years in the range of a series, with the part of the range in each.
 fn years(plan: &SeriesPlan) -> Vec<(i32, TimeRange)> {
     let TimeRange { start, end } = plan.range;
     if start >= end {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn years_share_a_series_out_without_gap_or_overlap() {
+    fn years_divide_a_series_without_gap_or_overlap() {
         let plan = plan("A", 2023, 2025);
         let parts = years(&plan);
         assert_eq!(parts.len(), 3);

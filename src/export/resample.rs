@@ -6,7 +6,8 @@
 //!   grid back from the open   grid from each part's open     its start)        grid from the close
 //! ```
 //!
-//! A bar never mixes trading inside a session with trading outside it, and regular bars come out as a provider's own do.
+//! A bar never mixes trading inside a session with trading outside it, and regular bars are the same as
+//! those of a provider.
 //! Bars outside sessions are kept: counted back from the open before it, forward from the close after it. On a date
 //! without a session, or outside the calendar, the grid starts at the exchange's midnight.
 
@@ -16,14 +17,14 @@ use crate::calendar::Calendar;
 use crate::model::columns::{COLUMN_COUNT, COLUMNS, Combine, VOLUME, Value};
 use crate::model::{Bar, Bars, DateRange, MINUTE_MICROS, TimeRange, Timestamp};
 
-/// Merges sorted one-minute bars of one series into longer ones.
+/// Combines sorted one-minute bars of one series into longer ones.
 pub(super) struct Resampler {
     calendar: Calendar,
     step: i64,
     open: Option<Bucket>,
 }
 
-/// The longer bar being filled.
+/// The longer bar that is being combined.
 struct Bucket {
     start: i64,
     /// Combined so far; for a volume-weighted column the sum of value times volume.
@@ -33,12 +34,12 @@ struct Bucket {
 /// A stretch of time with one grid.
 struct Stretch {
     range: TimeRange,
-    /// Where the grid starts; before the stretch's end, or its end.
+    /// Start of the grid, or the end of the stretch, from which the grid goes back.
     anchor: i64,
 }
 
 impl Resampler {
-    /// Bars of `minutes` on the grid of `calendar`.
+    /// Makes bars of `minutes` on the grid of `calendar`.
     pub fn new(calendar: Calendar, minutes: u16) -> Self {
         Self {
             calendar,
@@ -47,7 +48,7 @@ impl Resampler {
         }
     }
 
-    /// Takes more one-minute bars; returns the longer ones that are through.
+    /// Adds one-minute bars. Returns the longer ones that are complete.
     pub fn push(&mut self, bars: &Bars) -> Bars {
         let mut done = Bars::default();
         let times = bars.timestamps();
@@ -58,7 +59,7 @@ impl Resampler {
             let mut stretches = stretches.iter().peekable();
             let mut row = rows.start;
             while let Some(stretch) = stretches.next() {
-                // Where clocks go back at midnight, a date's last bars lie after its last instant.
+                // If clocks go back at midnight, the last bars of a date are after its last instant.
                 let last = stretches.peek().is_none();
                 while row < rows.end && (last || times[row] < stretch.range.end) {
                     let start = stretch.bucket(times[row], self.step);
@@ -70,7 +71,7 @@ impl Resampler {
         done
     }
 
-    /// The last bar.
+    /// Returns the last bar.
     pub fn finish(mut self) -> Bars {
         let mut done = Bars::default();
         self.close(&mut done);
@@ -99,7 +100,7 @@ impl Resampler {
         }
     }
 
-    /// The stretches of a trading date, in order; together they are the whole date.
+    /// The stretches of a trading date, in order. Together they cover the date.
     fn stretches(&self, date: chrono::NaiveDate) -> Vec<Stretch> {
         let Ok(day) = DateRange::new(date, date) else {
             return Vec::new();
@@ -115,7 +116,7 @@ impl Resampler {
         let mut at = day.start;
         for (open, close) in session.parts() {
             let (open, close) = (open.micros(), close.micros());
-            // Before the first open the grid counts back from it, and in a break forward from the break's start.
+            // Before the first open the grid goes back from it; in a break it starts with the break.
             let anchor = if out.is_empty() { open } else { at };
             out.push(Stretch {
                 range: TimeRange {
@@ -145,7 +146,8 @@ impl Resampler {
 }
 
 impl Stretch {
-    /// Where the bar that holds `at` opens. Never before the stretch, so that no two stretches share a bar.
+    /// The open of the bar that contains `at`. It is never before the stretch, so that two stretches never
+    /// share a bar.
     fn bucket(&self, at: i64, step: i64) -> i64 {
         let start = self.anchor + (at - self.anchor).div_euclid(step) * step;
         start.max(self.range.start)
@@ -227,7 +229,8 @@ mod tests {
             .timestamp_micros()
     }
 
-    /// One-minute bars from `from` to before `to`, numbered: the n-th opens at n + 1, has volume 10 and closes half higher.
+    /// One-minute bars from `from` to before `to`. Number n has an open of n + 1, a close half higher, and
+    /// a volume of 10.
     fn minutes(from: &str, to: &str) -> Bars {
         (at(from)..at(to))
             .step_by(MINUTE_MICROS as usize)

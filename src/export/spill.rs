@@ -1,4 +1,4 @@
-//! Bars parked in memory, and beyond a limit in a nameless file.
+//! Bars that wait in memory, and beyond a limit in an unnamed temporary file.
 
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom, Write};
@@ -13,10 +13,10 @@ use super::columns::timestamps;
 use super::{Error, OutputFile};
 use crate::store::columns::BAR_SCHEMA;
 
-/// Bytes that stay in memory; a small run never touches the disk.
+/// Bytes in memory; a small run never uses the disk.
 const MEMORY_BYTES_MAX: usize = 64 << 20;
 
-/// Batches of bars, given back in any order.
+/// Batches of bars, which can be read back in any order.
 pub(super) struct Spill {
     folder: PathBuf,
     file: Option<File>,
@@ -24,23 +24,23 @@ pub(super) struct Spill {
     memory_bytes: usize,
 }
 
-/// One parked batch: sorted, unique, not empty.
+/// One waiting batch: sorted, unique, not empty.
 pub(super) struct Block {
     /// Timestamp of its first bar.
     pub first: i64,
     /// Timestamp of its last bar.
     pub last: i64,
-    place: Place,
+    location: Location,
 }
 
-enum Place {
+enum Location {
     Memory(RecordBatch),
     File { offset: u64, bytes: usize },
 }
 
 impl Spill {
-    /// A spill whose file, should one be needed, is in the folder of `target`, or in the system's
-    /// temporary folder if the target is a pipe or a device.
+    /// A spill with its file in the folder of `target`, or in the system's temporary folder if the target
+    /// is a pipe or a device. The file is made when it is needed.
     pub fn next_to(target: &OutputFile) -> Self {
         let folder = match (target.special(), target.real().parent()) {
             (Some(_), _) => std::env::temp_dir(),
@@ -55,27 +55,31 @@ impl Spill {
         }
     }
 
-    /// Whether bars wait on the disk.
+    /// Whether bars are on the disk.
     #[cfg(test)]
     pub fn path_is_used(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Parks a batch.
-    pub fn park(&mut self, bars: RecordBatch) -> Result<Block, Error> {
+    /// Adds a batch.
+    pub fn add(&mut self, bars: RecordBatch) -> Result<Block, Error> {
         let times = timestamps(&bars);
         let (first, last) = (times[0], times[times.len() - 1]);
         let bytes = bars.get_array_memory_size();
-        let place = if self.memory_bytes + bytes <= MEMORY_BYTES_MAX {
+        let location = if self.memory_bytes + bytes <= MEMORY_BYTES_MAX {
             self.memory_bytes += bytes;
-            Place::Memory(bars)
+            Location::Memory(bars)
         } else {
             self.write(&bars)?
         };
-        Ok(Block { first, last, place })
+        Ok(Block {
+            first,
+            last,
+            location,
+        })
     }
 
-    fn write(&mut self, bars: &RecordBatch) -> Result<Place, Error> {
+    fn write(&mut self, bars: &RecordBatch) -> Result<Location, Error> {
         let encode = || -> Result<Vec<u8>, ArrowError> {
             let mut writer = StreamWriter::try_new(Vec::new(), &BAR_SCHEMA)?;
             writer.write(bars)?;
@@ -88,7 +92,7 @@ impl Spill {
             .write_all(&encoded)
             .map_err(Error::io(&folder))?;
         self.end += encoded.len() as u64;
-        Ok(Place::File {
+        Ok(Location::File {
             offset,
             bytes: encoded.len(),
         })
@@ -96,7 +100,7 @@ impl Spill {
 
     fn file(&mut self) -> Result<&mut File, Error> {
         if self.file.is_none() {
-            // Without a name it goes with the process, however that ends, and no other process can open it.
+            // A file without a name ends with the process, and no other process can open it.
             let file = tempfile::tempfile_in(&self.folder);
             self.file = Some(file.map_err(Error::io(&self.folder))?);
         }
@@ -107,9 +111,9 @@ impl Spill {
 
     /// Reads a batch back.
     pub fn read(&mut self, block: &Block) -> Result<RecordBatch, Error> {
-        let (offset, bytes) = match &block.place {
-            Place::Memory(bars) => return Ok(bars.clone()),
-            Place::File { offset, bytes } => (*offset, *bytes),
+        let (offset, bytes) = match &block.location {
+            Location::Memory(bars) => return Ok(bars.clone()),
+            Location::File { offset, bytes } => (*offset, *bytes),
         };
         let mut encoded = vec![0; bytes];
         let folder = self.folder.clone();

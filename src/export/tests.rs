@@ -273,7 +273,7 @@ fn a_folder_keeps_what_no_export_wrote() {
         fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
         fs::write(root.join(name), "mine").unwrap();
     }
-    // What looks like a partition of a lake is no export either.
+    // A file named like a partition of a lake isn't one of an export.
     let lake = root.join("ticker=L/year=2020/bars.parquet");
     fs::create_dir_all(lake.parent().unwrap()).unwrap();
     let writer = BarsWriter::create(

@@ -46,43 +46,44 @@ impl BasisChange {
                 .iter()
                 .map(|(old, new)| rounding(old.close, new.close)),
         )?;
-        let agreeing = (pairs.iter())
+        let agreeing = pairs
+            .iter()
             .filter(|(old, new)| {
                 let spread = FACTOR_SPREAD_MAX + self::rounding(old.close, new.close);
-                beside(old.close / new.close, factor) <= spread
+                deviation(old.close / new.close, factor) <= spread
             })
             .count();
         let agrees = agreeing as f64 >= AGREEING_SHARE_MIN * pairs.len() as f64;
-        let is_another = beside(factor, 1.0) > 2.0 * FACTOR_SPREAD_MAX + rounding;
+        let is_another = deviation(factor, 1.0) > 2.0 * FACTOR_SPREAD_MAX + rounding;
         (agrees && is_another).then_some(Self::Factor(factor))
     }
 }
 
-/// Pairs from which on a factor that is no split's can be trusted.
+/// The fewest pairs for a factor that isn't a split's.
 const FACTOR_PAIRS_MIN: usize = 20;
-/// How far single ratios may differ from such a factor, as a share of it, beyond their rounding.
+/// How far one ratio may deviate from such a factor, as a share of it, beyond its rounding.
 const FACTOR_SPREAD_MAX: f64 = 0.0005;
-/// Pairs of bars from which on a factor can be trusted.
+/// The fewest pairs for the factor of a split.
 const PAIRS_MIN: usize = 3;
-/// Share of the pairs whose closes have to agree on the factor.
+/// The share of the pairs whose closes must agree on the factor.
 const AGREEING_SHARE_MIN: f64 = 0.9;
-/// How far a ratio of closes may lie beside the factor, as a share of it, beyond what rounded prices explain.
-const BESIDE_MAX: f64 = 0.004;
-/// Prices are rounded to hundredths at worst.
+/// How far a ratio of closes may deviate from a split's factor, as a share of it, beyond its rounding.
+const DEVIATION_MAX: f64 = 0.004;
+/// The coarsest rounding of prices.
 const ROUNDED_TO: f64 = 0.01;
-/// How far the volumes' median ratio may lie beside the factor, as a share of it.
-const VOLUME_BESIDE_MAX: f64 = 0.15;
-/// New shares for one old, or the other way round, at most.
+/// How far the median ratio of volumes may deviate from the factor, as a share of it.
+const VOLUME_DEVIATION_MAX: f64 = 0.15;
+/// The most new shares for one old share, or the reverse.
 const ONE_SIDED_MAX: u32 = 100;
-/// Either side of a split such as 3:2 at most.
+/// The most shares on either side of a split such as 3:2.
 const TWO_SIDED_MAX: u32 = 5;
 
-/// New shares for old ones.
+/// A split: new shares for old ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// So many new shares …
+    /// Number of new shares.
     pub new: u32,
-    /// … for so many old ones.
+    /// Number of old shares that they replace.
     pub old: u32,
 }
 
@@ -97,18 +98,19 @@ impl Split {
         f64::from(self.new) / f64::from(self.old)
     }
 
-    /// The split by which `pairs` of a staged bar and the bar offered in its place differ; `None` where they differ
-    /// otherwise, or are too few to tell.
+    /// The split by which `pairs` of a stored bar and the bar offered for it differ; `None` if they differ
+    /// in another way, or are too few.
     #[must_use]
     pub fn between(pairs: &[(Bar, Bar)]) -> Option<Self> {
         if pairs.len() < PAIRS_MIN {
             return None;
         }
         let price = median(pairs.iter().map(|(old, new)| old.close / new.close))?;
-        let split = (candidates())
-            .filter(|split| beside(price, split.factor()) <= BESIDE_MAX)
-            .min_by(|a, b| beside(price, a.factor()).total_cmp(&beside(price, b.factor())))?;
-        let agreeing = (pairs.iter())
+        let split = candidates()
+            .filter(|split| deviation(price, split.factor()) <= DEVIATION_MAX)
+            .min_by(|a, b| deviation(price, a.factor()).total_cmp(&deviation(price, b.factor())))?;
+        let agreeing = pairs
+            .iter()
             .filter(|(old, new)| split.explains(old.close, new.close))
             .count();
         if (agreeing as f64) < AGREEING_SHARE_MIN * pairs.len() as f64 {
@@ -118,22 +120,22 @@ impl Split {
             .iter()
             .filter(|(old, new)| old.volume > 0.0 && new.volume > 0.0);
         let volume = median(traded.map(|(old, new)| new.volume / old.volume))?;
-        (beside(volume, split.factor()) <= VOLUME_BESIDE_MAX).then_some(split)
+        (deviation(volume, split.factor()) <= VOLUME_DEVIATION_MAX).then_some(split)
     }
 
-    /// Whether two closes differ by this factor, but for their rounding.
+    /// Whether two closes differ by this factor, apart from their rounding.
     fn explains(self, old: f64, new: f64) -> bool {
-        beside(old / new, self.factor()) <= BESIDE_MAX + rounding(old, new)
+        deviation(old / new, self.factor()) <= DEVIATION_MAX + rounding(old, new)
     }
 }
 
-/// How far the ratio of two closes can be off because both are rounded.
+/// How far the rounding of two closes can change their ratio.
 fn rounding(old: f64, new: f64) -> f64 {
     ROUNDED_TO / old + ROUNDED_TO / new
 }
 
-/// How far a ratio lies beside a factor, as a share of the factor.
-fn beside(ratio: f64, factor: f64) -> f64 {
+/// How far a ratio deviates from a factor, as a share of the factor.
+fn deviation(ratio: f64, factor: f64) -> f64 {
     (ratio / factor - 1.0).abs()
 }
 
@@ -205,7 +207,7 @@ mod tests {
         assert_eq!(found(2.0, 1.0), None);
         assert_eq!(found(2.0, 0.5), None);
         assert_eq!(found(1.0, 2.0), None);
-        // Too few, and none that agree.
+        // Too few pairs, and none that agree.
         let few = pairs(&PRICES[..2], 2.0, 2.0, 0.01);
         assert_eq!(Split::between(&few), None);
         let mut mixed = pairs(&PRICES, 2.0, 2.0, 0.01);
@@ -230,7 +232,7 @@ mod tests {
         // Prices without volumes: an adjustment, not a split.
         assert_eq!(factor(change(2.0, 1.0, 3)), "2.000");
         assert!(matches!(change(2.0, 2.0, 3), Some(BasisChange::Split(_))));
-        // A correction of some bars among many, a rounding, and bars that differ each in its own way.
+        // A correction of a few bars among many, a rounding, and bars that each differ by another factor.
         assert_eq!(change(1.004, 1.0, 41), None);
         assert_eq!(change(1.00001, 1.0, 0), None);
         let mut mixed = pairs(&prices, 1.004, 1.0, 0.01);

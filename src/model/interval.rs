@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The length of a bar. Only these five exist; everything else is refused at the edge.
+/// The length of a bar. Only these five exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Interval {
     /// One minute.
@@ -18,9 +18,9 @@ pub enum Interval {
     M60,
 }
 
-/// What was typed is not one of the five intervals.
+/// The typed text isn't one of the five intervals.
 #[derive(Debug, thiserror::Error)]
-#[error("{typed:?} is not a bar interval; it is one of 1, 5, 15, 30 and 60 minutes")]
+#[error("{typed:?} isn't a bar interval; use 1, 5, 15, 30 or 60 minutes")]
 pub struct UnknownInterval {
     typed: String,
 }
@@ -47,7 +47,7 @@ impl Interval {
         self.minutes() as i64 * 60_000_000
     }
 
-    /// The interval of so many minutes, if it is one of the five.
+    /// The interval of this length, if there is one.
     #[must_use]
     pub fn from_minutes(minutes: u32) -> Option<Self> {
         Self::ALL

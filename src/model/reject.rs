@@ -1,87 +1,75 @@
-//! Rows that cannot become bars.
+//! Rows that can't become bars.
 
-use std::fmt;
+use super::words::words;
 
-/// Why a row is not a bar. Every variant is a word that stands in `rejects/<run>.csv`.
+/// Why a row isn't a bar. The words are in `rejects/<run>.csv`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
     /// The row has another number of fields than the layout.
     FieldCount,
     /// The row is not valid UTF-8 or not valid CSV.
     Unreadable,
-    /// The ticker is empty, too long, or holds a control character.
+    /// The ticker is empty, too long, or has a control character.
     BadTicker,
-    /// The timestamp cannot be read.
+    /// The timestamp can't be read.
     BadTimestamp,
     /// A local time that a clock change skips.
     SkippedLocalTime,
-    /// A local time that a clock change repeats, with nothing around it that settles which.
+    /// A local time that a clock change repeats, with no neighbours that show which one is meant.
     RepeatedLocalTime,
     /// The timestamp is not a whole minute.
     NotWholeMinute,
-    /// A price, the volume, vwap or trades cannot be read as a number.
+    /// A price, the volume or an optional value can't be read as a number.
     BadNumber,
     /// A price is zero, negative, or not finite.
     PriceNotPositive,
-    /// The low lies above open, close or high, or the high below open or close.
+    /// The low is above open, close or high, or the high is below open or close.
     HighLowOrder,
     /// The volume is negative or not finite.
     BadVolume,
-    /// The row's own interval (Stooq's `<PER>`) is not the run's.
+    /// The row's own interval (Stooq's `<PER>`) isn't that of the run.
     OtherInterval,
-    /// The provider sent a date that was not asked for.
+    /// The provider sent a date that wasn't requested.
     OutsideRange,
     /// The provider sent a row of another ticker.
     OtherTicker,
-    /// The bar opens later than a bar can open today; see [`Bar::latest_open`](super::Bar::latest_open).
+    /// The bar opens too far in the future; see [`Bar::latest_open`](super::Bar::latest_open).
     InTheFuture,
-    /// The file ends inside the row: nothing says that the row is whole.
+    /// The file ends within the row, which may be incomplete.
     NoLineEnd,
-    /// The row is longer than a row of bars can be.
+    /// The row is longer than any row of bars.
     LineTooLong,
 }
 
-impl Reason {
-    /// The word that stands in the rejects file.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::FieldCount => "field-count",
-            Self::Unreadable => "unreadable",
-            Self::BadTicker => "bad-ticker",
-            Self::BadTimestamp => "bad-timestamp",
-            Self::SkippedLocalTime => "skipped-local-time",
-            Self::RepeatedLocalTime => "repeated-local-time",
-            Self::NotWholeMinute => "not-whole-minute",
-            Self::BadNumber => "bad-number",
-            Self::PriceNotPositive => "price-not-positive",
-            Self::HighLowOrder => "high-low-order",
-            Self::BadVolume => "bad-volume",
-            Self::OtherInterval => "other-interval",
-            Self::InTheFuture => "in-the-future",
-            Self::OutsideRange => "outside-range",
-            Self::OtherTicker => "other-ticker",
-            Self::NoLineEnd => "no-line-end",
-            Self::LineTooLong => "line-too-long",
-        }
-    }
-}
+words!(Reason, "reason of a reject", {
+    FieldCount => "field-count",
+    Unreadable => "unreadable",
+    BadTicker => "bad-ticker",
+    BadTimestamp => "bad-timestamp",
+    SkippedLocalTime => "skipped-local-time",
+    RepeatedLocalTime => "repeated-local-time",
+    NotWholeMinute => "not-whole-minute",
+    BadNumber => "bad-number",
+    PriceNotPositive => "price-not-positive",
+    HighLowOrder => "high-low-order",
+    BadVolume => "bad-volume",
+    OtherInterval => "other-interval",
+    InTheFuture => "in-the-future",
+    OutsideRange => "outside-range",
+    OtherTicker => "other-ticker",
+    NoLineEnd => "no-line-end",
+    LineTooLong => "line-too-long",
+});
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A row that cannot become a bar: kept with its reason, never dropped.
+/// A row that can't become a bar: kept with its reason, never dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
-    /// Where the row came from: a file's path, or the URL of a window without its key.
+    /// Origin of the row: a file's path, or the URL of a window without its key.
     pub origin: String,
-    /// Line in the original file, from 1; for an answer of a provider the row's place in it, from 1.
+    /// Number of the line in the file, or of the row in the provider's answer, from 1.
     pub line: u64,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// The row as it stood there.
+    /// The text of the row.
     pub raw: String,
 }

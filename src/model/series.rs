@@ -1,16 +1,16 @@
-//! What identifies a series, and what it was recorded as.
+//! The key of a series, and its provenance.
 
 use std::fmt;
-use std::str::FromStr;
 
+use super::words::words;
 use super::{Interval, Ticker};
 
 /// All bars of one interval and one ticker.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeriesKey {
-    /// Length of the bars.
+    /// Interval of the bars.
     pub interval: Interval,
-    /// Symbol of the bars.
+    /// Ticker of the bars.
     pub ticker: Ticker,
 }
 
@@ -25,9 +25,9 @@ impl fmt::Display for SeriesKey {
 pub enum Basis {
     /// Prices and volumes are divided by later splits.
     SplitAdjusted,
-    /// Prices and volumes as they were traded.
+    /// Prices and volumes as traded.
     Unadjusted,
-    /// Not said, as in a CSV dump. Mixes with either.
+    /// Not known, as for CSV files. Mixes with either.
     Unknown,
 }
 
@@ -36,82 +36,31 @@ pub enum Basis {
 pub enum Hours {
     /// The regular session only.
     Regular,
-    /// Pre- and post-market too.
+    /// Also pre-market and after hours.
     Extended,
-    /// Not said, as in a CSV dump. Mixes with either.
+    /// Not known, as for CSV files. Mixes with either.
     Unknown,
 }
 
-/// A word that is not one of a closed list, read from a catalog or a file's footer.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a known {1}")]
-pub struct UnknownWord(String, &'static str);
+words!(Basis, "price basis", {
+    SplitAdjusted => "split-adjusted",
+    Unadjusted => "unadjusted",
+    Unknown => "unknown",
+});
 
-impl Basis {
-    /// The word that the catalog and the footers use.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::SplitAdjusted => "split-adjusted",
-            Self::Unadjusted => "unadjusted",
-            Self::Unknown => "unknown",
-        }
-    }
-}
+words!(Hours, "kind of hours", {
+    Regular => "regular",
+    Extended => "extended",
+    Unknown => "unknown",
+});
 
-impl Hours {
-    /// The word that the catalog and the footers use.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Regular => "regular",
-            Self::Extended => "extended",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-impl fmt::Display for Basis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for Hours {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Basis {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        [Self::SplitAdjusted, Self::Unadjusted, Self::Unknown]
-            .into_iter()
-            .find(|basis| basis.as_str() == word)
-            .ok_or_else(|| UnknownWord(word.to_owned(), "price basis"))
-    }
-}
-
-impl FromStr for Hours {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        [Self::Regular, Self::Extended, Self::Unknown]
-            .into_iter()
-            .find(|hours| hours.as_str() == word)
-            .ok_or_else(|| UnknownWord(word.to_owned(), "kind of hours"))
-    }
-}
-
-/// What a series is recorded as at its first commit, beside its key.
+/// Where the bars of a series are from, recorded at its first commit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Provenance {
     /// The exchange code as typed, upper case: `NASDAQ`, `XETRA`, `CRYPTO`.
     pub exchange: String,
-    /// Split-adjusted or not.
+    /// Whether prices are adjusted for splits.
     pub basis: Basis,
-    /// Regular or extended hours.
+    /// The hours that the bars cover.
     pub hours: Hours,
 }

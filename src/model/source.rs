@@ -1,9 +1,9 @@
-//! Where a bar came from.
+//! The source of a bar.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// The name of a bar's source as stored with it: `fmp`, `demo`, `csv`. Cheap to clone.
+/// The name of a bar's source, stored with the bar: `fmp`, `demo`, `csv`. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Source(Arc<str>);
 
@@ -14,13 +14,13 @@ impl Source {
         Self(name.into())
     }
 
-    /// Bars read from a CSV dump.
+    /// The source of bars from CSV files.
     #[must_use]
     pub fn csv() -> Self {
         Self::new("csv")
     }
 
-    /// Bars of the built-in simulator.
+    /// The source of bars from the built-in simulator.
     #[must_use]
     pub fn demo() -> Self {
         Self::new("demo")
@@ -32,7 +32,7 @@ impl Source {
         &self.0
     }
 
-    /// Whether these are bars that no market ever saw.
+    /// Whether the bars are from the simulator.
     #[must_use]
     pub fn is_demo(&self) -> bool {
         &*self.0 == "demo"

@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// The longest ticker that is taken, in bytes. Percent-encoded it still fits a file name.
+/// The longest ticker, in bytes. Percent-encoded it still fits into a file name.
 pub const TICKER_BYTES_MAX: usize = 64;
 
-/// What may stand bare in a folder's name under every file system and every hive reader.
+/// Characters that need no encoding in the name of a folder, on any file system and for any hive reader.
 const PATH_SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
-/// Names that hive readers take for a missing value. DuckDB and Spark compare before they decode,
-/// so encoding helps; pyarrow and Polars decode first, and find the second name missing whatever is
-/// done.
+/// Names that mean a missing value to hive readers. DuckDB and Spark compare before they decode, so
+/// encoding helps. pyarrow and Polars decode first, and always read the second name as missing.
 const HIVE_NULLS: [&str; 2] = ["NULL", "__HIVE_DEFAULT_PARTITION__"];
 
 /// A ticker: trimmed, upper case, one to 64 bytes, without control characters.
@@ -23,20 +22,20 @@ const HIVE_NULLS: [&str; 2] = ["NULL", "__HIVE_DEFAULT_PARTITION__"];
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticker(Arc<str>);
 
-/// What was given cannot be a ticker.
+/// The typed text can't be a ticker.
 #[derive(Debug, thiserror::Error)]
 pub enum BadTicker {
-    /// Nothing was left after trimming.
+    /// It is empty after trimming.
     #[error("a ticker is empty")]
     Empty,
-    /// Longer than [`TICKER_BYTES_MAX`].
+    /// It is longer than [`TICKER_BYTES_MAX`].
     #[error("ticker {0:?} is longer than 64 bytes")]
     TooLong(String),
-    /// A line break or another control character inside.
-    #[error("ticker {0:?} holds a control character")]
+    /// It has a line break or another control character.
+    #[error("ticker {0:?} has a control character")]
     Control(String),
-    /// A comma inside: only for new bars.
-    #[error("ticker {0:?} holds a comma, which separates tickers")]
+    /// It has a comma; allowed for stored bars only.
+    #[error("ticker {0:?} has a comma, which separates tickers")]
     Comma(String),
 }
 
@@ -56,8 +55,8 @@ impl Ticker {
         Ok(Self(name.into()))
     }
 
-    /// The ticker of bars that are not staged yet: it holds no comma, as older stores may have it, for lists of tickers are
-    /// separated by commas.
+    /// The ticker of new bars. It can't have a comma, because commas separate lists of tickers; tickers in
+    /// older stores may have one.
     pub fn of_new_bars(typed: &str) -> Result<Self, BadTicker> {
         let ticker = Self::new(typed)?;
         match ticker.0.contains(',') {
@@ -66,13 +65,13 @@ impl Ticker {
         }
     }
 
-    /// The symbol itself.
+    /// The symbol.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The symbol as one component of a path, percent-encoded where a path needs it: `BTC%2FUSD`.
+    /// The symbol as one component of a path, percent-encoded if needed: `BTC%2FUSD`.
     #[must_use]
     pub fn path_component(&self) -> String {
         if self.0.bytes().all(|b| b == b'.') {

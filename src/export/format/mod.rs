@@ -7,16 +7,15 @@ mod arrow;
 pub(super) mod csv;
 mod parquet;
 
-use std::fmt;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::str::FromStr;
 
 use ::arrow::array::RecordBatch;
 use ::parquet::arrow::arrow_writer::ArrowColumnChunk;
 
 use super::Error;
+use crate::model::words::words;
 
 /// Rows of a row group, and of a chunk in every other format.
 pub(super) const CHUNK_ROWS: usize = 1 << 17;
@@ -35,10 +34,11 @@ pub enum Format {
     Arrow,
 }
 
-/// The typed word isn't a format.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} isn't a format; the formats are parquet, csv and arrow")]
-pub struct NotAFormat(String);
+words!(Format, "format", {
+    Parquet => "parquet",
+    Csv => "csv",
+    Arrow => "arrow",
+});
 
 /// What a format has to know of the file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,19 +82,6 @@ pub(super) trait FileWriter {
 }
 
 impl Format {
-    /// All formats.
-    pub const ALL: [Self; 3] = [Self::Parquet, Self::Csv, Self::Arrow];
-
-    /// The word for the command line, which is also the extension of the files.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Parquet => "parquet",
-            Self::Csv => "csv",
-            Self::Arrow => "arrow",
-        }
-    }
-
     /// The extensions that mean this format.
     const fn extensions(self) -> &'static [&'static str] {
         match self {
@@ -113,7 +100,8 @@ impl Format {
             known.any(|known| known.eq_ignore_ascii_case(extension))
         };
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(means)
             .ok_or_else(|| Error::UnknownFormat {
                 path: path.to_owned(),
@@ -142,22 +130,5 @@ impl Format {
             Self::Csv => csv::is_exported(file),
             Self::Arrow => arrow::is_exported(file),
         }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Format {
-    type Err = NotAFormat;
-
-    fn from_str(typed: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|format| format.as_str().eq_ignore_ascii_case(typed))
-            .ok_or_else(|| NotAFormat(typed.to_owned()))
     }
 }
