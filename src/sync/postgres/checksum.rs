@@ -24,7 +24,7 @@ pub(super) async fn compare(
     let ours = hash(job, rows)?;
     let time = quote(&bars.time);
     let mut parts = format!("{}_send({time})", bars.clock.sql_type());
-    for column in &bars.numbers {
+    for (_, column) in bars.required_numbers() {
         parts.push_str(" || ");
         parts.push_str(&column.number_type.canonical_sql(&quote(&column.name)));
     }
@@ -71,8 +71,8 @@ fn hash(job: &Job<'_>, rows: &[usize]) -> Result<String, Error> {
         bytes.clear();
         put_time(job.times[row], &mut bytes);
         bytes.drain(..4);
-        for (column, values) in bars.numbers.iter().zip(&chunk.numbers) {
-            let value = values[row];
+        for (index, column) in bars.required_numbers() {
+            let value = chunk.value(row, index).to_double().unwrap_or(f64::NAN);
             column
                 .number_type
                 .put_canonical(value, column.round, &mut bytes)

@@ -10,6 +10,7 @@ use super::link::Link;
 use super::sql::quote;
 use super::table::NumberColumn;
 use crate::model::OnConflict;
+use crate::model::columns::COLUMNS;
 use crate::sync::error::{Error, ErrorKind};
 
 /// If the time range of a chunk has more than this many intervals per bar, rows are read by their
@@ -163,20 +164,14 @@ impl<'a> Merger<'a> {
         let mut stored = stored.iter().copied();
         let mut all = true;
         // All values are compared, also after a difference: a misfit is reported first.
-        for (column, values) in bars.numbers.iter().zip(&chunk.numbers) {
-            let bytes = stored.next().flatten().unwrap_or(&[]);
-            all &= agrees(column, bytes, values[row])?;
-        }
-        // A missing vwap or number of trades agrees with any value.
-        if let Some(column) = &bars.vwap
-            && let (Some(bytes), Some(value)) = (stored.next().flatten(), chunk.vwap(row))
-        {
-            all &= agrees(column, bytes, value)?;
-        }
-        if let Some(column) = &bars.trades
-            && let (Some(bytes), Some(value)) = (stored.next().flatten(), chunk.trades(row))
-        {
-            all &= agrees(column, bytes, value as f64)?;
+        for (index, column) in bars.numbers() {
+            let bytes = stored.next().flatten();
+            // A missing optional value agrees with any value.
+            match chunk.value(row, index).to_double() {
+                Some(_) if bytes.is_none() && COLUMNS[index].optional => {}
+                Some(value) => all &= agrees(column, bytes.unwrap_or_default(), value)?,
+                None => {}
+            }
         }
         Ok(all)
     }

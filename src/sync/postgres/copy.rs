@@ -6,6 +6,7 @@
 use super::column::put_time;
 use super::job::Job;
 use super::table::NumberColumn;
+use crate::model::columns::Value;
 use crate::sync::error::Error;
 
 /// The start of a stream: signature, flags, no extension.
@@ -22,7 +23,7 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(job: &'a Job<'a>) -> Self {
-        let fields = 2 + job.table.bars.number_columns().count();
+        let fields = 2 + job.table.bars.numbers().count();
         let ticker = job.ticker().as_bytes();
         let mut prefix = (fields as i16).to_be_bytes().to_vec();
         prefix.extend_from_slice(&(ticker.len() as i32).to_be_bytes());
@@ -43,22 +44,15 @@ impl<'a> Writer<'a> {
         let (bars, chunk) = (&self.job.table.bars, self.job.chunk());
         out.extend_from_slice(&self.prefix);
         put_time(self.job.times[row], out);
-        for (column, values) in bars.numbers.iter().zip(&chunk.numbers) {
-            self.number(column, row, values[row], out)?;
-        }
-        if let Some(column) = &bars.vwap {
-            match chunk.vwap(row) {
-                Some(value) => self.number(column, row, value, out)?,
-                None => put_null(out),
-            }
-        }
-        if let Some(column) = &bars.trades {
-            match chunk.trades(row) {
-                Some(value) => column
+        for (index, column) in bars.numbers() {
+            let value = chunk.value(row, index);
+            match value {
+                _ if value.is_missing() => put_null(out),
+                Value::Double(value) => self.number(column, row, value, out)?,
+                Value::Integer(value) => column
                     .number_type
                     .put_whole(value, out)
                     .map_err(|misfit| self.job.misfit(column, row, value as f64, misfit))?,
-                None => put_null(out),
             }
         }
         Ok(())

@@ -30,7 +30,7 @@ impl<'a> Job<'a> {
                 bars.ticker
             )));
         }
-        let times = bars.clock.convert(&write.chunk.instants);
+        let times = bars.clock.convert(write.chunk.instants());
         let times = times.map_err(|Repeated(timestamp)| {
             unfit(format!(
                 "{series} {timestamp} is in the hour that occurs twice in {}, and a timestamp \

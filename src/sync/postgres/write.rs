@@ -202,14 +202,8 @@ async fn update(link: &Link<'_>, job: &Job<'_>, rows: &[usize]) -> Result<(), Er
         values.push(rows.iter().map(text).collect::<Result<_, Error>>()?);
         Ok::<_, Error>(())
     };
-    for (column, numbers) in bars.numbers.iter().zip(&chunk.numbers) {
-        add(column, &|row| Some(numbers[row]))?;
-    }
-    if let Some(column) = &bars.vwap {
-        add(column, &|row| chunk.vwap(row))?;
-    }
-    if let Some(column) = &bars.trades {
-        add(column, &|row| chunk.trades(row).map(|trades| trades as f64))?;
+    for (index, column) in bars.numbers() {
+        add(column, &|row| chunk.value(row, index).to_double())?;
     }
     let names: Vec<String> = (0..values.len()).map(|i| format!("c{i}")).collect();
     let arrays: Vec<String> = (1..=values.len()).map(|i| format!("${i}")).collect();

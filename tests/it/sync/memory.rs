@@ -1,14 +1,11 @@
 //! A store in memory: commits of bars, with a sequence and an id as in the real store.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use arrow::record_batch::RecordBatch;
 use backfill::model::{Bar, Interval, OnConflict, SeriesKey, Ticker, TimeRange, Timestamp};
 use backfill::report::{Observer, RunReport, Silent, Stop};
+use backfill::store::columns::bar_batch;
 use backfill::sync::postgres::{Address, Options, Postgres};
 use backfill::sync::{
     self, Batches, DeliveryCheck, Error, RetryPolicy, SeriesInfo, Source, SourceError, Synced,
@@ -289,50 +286,8 @@ impl Source for Memory {
             .collect();
         let batches: Vec<_> = bars
             .chunks(BATCH_ROWS)
-            .map(|rows| Ok(batch(rows)))
+            .map(|rows| Ok(bar_batch(rows.iter().copied().collect()).unwrap()))
             .collect();
         Ok(Box::new(batches.into_iter()))
     }
-}
-
-fn batch(bars: &[Bar]) -> RecordBatch {
-    let float = |value: fn(&Bar) -> f64| -> ArrayRef {
-        Arc::new(
-            bars.iter()
-                .map(|bar| Some(value(bar)))
-                .collect::<Float64Array>(),
-        )
-    };
-    let times =
-        TimestampMicrosecondArray::from_iter_values(bars.iter().map(|b| b.timestamp.micros()))
-            .with_timezone("UTC");
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("timestamp", Arc::new(times)),
-        ("open", float(|bar| bar.open)),
-        ("high", float(|bar| bar.high)),
-        ("low", float(|bar| bar.low)),
-        ("close", float(|bar| bar.close)),
-        ("volume", float(|bar| bar.volume)),
-        (
-            "vwap",
-            Arc::new(bars.iter().map(|bar| bar.vwap).collect::<Float64Array>()),
-        ),
-        (
-            "trades",
-            Arc::new(bars.iter().map(|bar| bar.trades).collect::<Int64Array>()),
-        ),
-    ];
-    let fields: Vec<_> = columns
-        .iter()
-        .map(|(name, column)| match *name {
-            "timestamp" => Field::new(
-                *name,
-                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-                false,
-            ),
-            _ => Field::new(*name, column.data_type().clone(), true),
-        })
-        .collect();
-    let columns = columns.into_iter().map(|(_, column)| column).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }

@@ -2,9 +2,9 @@
 
 use tokio_postgres::types::Type;
 
-use super::create::ddl;
+use super::create::{ddl, sql_type};
 use super::{BarTable, NumberColumn, TableSpec};
-use crate::sync::chunk::NUMBER_NAMES;
+use crate::model::columns::{COLUMN_COUNT, COLUMNS, VOLUME};
 use crate::sync::error::{Error, ErrorKind};
 use crate::sync::postgres::column::{ColumnClock, NumberType};
 use crate::sync::postgres::error::SEES_ALL_ROWS;
@@ -15,8 +15,6 @@ use crate::sync::postgres::sql::quote;
 const TICKER_NAMES: [&str; 2] = ["ticker", "symbol"];
 /// The same for the time column.
 const TIME_NAMES: [&str; 4] = ["timestamp", "ts", "time", "datetime"];
-/// The volume's index in [`NUMBER_NAMES`].
-const VOLUME: usize = 4;
 const NUMBER_TYPES: &str = "double precision, real, numeric, bigint or integer";
 /// What the queries are for, in messages.
 const READING: &str = "looking at the target table";
@@ -78,9 +76,7 @@ pub(in crate::sync::postgres) async fn find(
         ticker_chars_max: matched.ticker_chars_max,
         time: matched.time.name.clone(),
         clock: matched.clock,
-        numbers: matched.numbers,
-        vwap: matched.vwap,
-        trades: matched.trades,
+        columns: matched.numbers,
         name,
     })
 }
@@ -144,9 +140,7 @@ struct Matched<'a> {
     ticker_chars_max: Option<usize>,
     time: &'a CatalogColumn,
     clock: ColumnClock,
-    numbers: [NumberColumn; 5],
-    vwap: Option<NumberColumn>,
-    trades: Option<NumberColumn>,
+    numbers: [Option<NumberColumn>; COLUMN_COUNT],
 }
 
 impl<'a> Matched<'a> {
@@ -183,42 +177,38 @@ impl<'a> Matched<'a> {
                 round,
             })
         };
-        let required = |index: usize| {
-            let name = NUMBER_NAMES[index];
-            let column = named(columns, name)
-                .ok_or_else(|| no_column(table, name, name, name, "double precision"))?;
-            number(column, index == VOLUME && spec.round_volume)
-        };
-        let optional = |name| {
-            named(columns, name)
-                .map(|column| number(column, false))
-                .transpose()
-        };
+        let mut numbers = COLUMNS.map(|_| None);
+        for (index, column) in COLUMNS.iter().enumerate() {
+            let name = column.name;
+            match named(columns, name) {
+                Some(found) => {
+                    let round = index == VOLUME && spec.round_volume;
+                    numbers[index] = Some(number(found, round)?);
+                }
+                None if column.optional => {}
+                None => return Err(no_column(table, name, name, name, sql_type(column.kind))),
+            }
+        }
         let matched = Self {
             ticker,
             ticker_chars_max,
             time,
             clock,
-            numbers: [
-                required(0)?,
-                required(1)?,
-                required(2)?,
-                required(3)?,
-                required(VOLUME)?,
-            ],
-            vwap: optional("vwap")?,
-            trades: optional("trades")?,
+            numbers,
         };
         matched.check_values(table, columns)?;
         Ok(matched)
     }
 
-    /// Every column that needs a value must get one from every bar. A bar may lack vwap and trades.
+    /// Every column that needs a value must get one from every bar. A bar may lack optional values.
     fn check_values(&self, table: &str, columns: &[CatalogColumn]) -> Result<(), Error> {
         let always = |column: &CatalogColumn| {
             column.number == self.ticker.number
                 || column.number == self.time.number
-                || self.numbers.iter().any(|number| number.name == column.name)
+                || COLUMNS.iter().zip(&self.numbers).any(|(known, number)| {
+                    let number = number.as_ref().filter(|_| !known.optional);
+                    number.is_some_and(|number| number.name == column.name)
+                })
         };
         let column = columns
             .iter()

@@ -1,5 +1,6 @@
 //! `--create-table`.
 
+use crate::model::columns::{COLUMNS, Kind};
 use crate::sync::error::Error;
 use crate::sync::postgres::error::is_lost_race;
 use crate::sync::postgres::link::Link;
@@ -46,10 +47,24 @@ pub(in crate::sync::postgres) async fn create(link: &Link<'_>, name: &str) -> Re
 
 /// The statement that creates the table.
 pub(super) fn ddl(table: &str, condition: &str) -> String {
+    let columns: Vec<String> = COLUMNS
+        .iter()
+        .map(|column| {
+            let not_null = if column.optional { "" } else { " NOT NULL" };
+            format!("{} {}{not_null}", column.name, sql_type(column.kind))
+        })
+        .collect();
     format!(
-        "CREATE TABLE {condition}{table} (ticker text NOT NULL, \"timestamp\" timestamptz NOT NULL, \
-         open double precision NOT NULL, high double precision NOT NULL, low double precision NOT NULL, \
-         close double precision NOT NULL, volume double precision NOT NULL, vwap double precision, trades bigint, \
-         PRIMARY KEY (ticker, \"timestamp\"))"
+        "CREATE TABLE {condition}{table} (ticker text NOT NULL, \"timestamp\" timestamptz NOT NULL, {}, \
+         PRIMARY KEY (ticker, \"timestamp\"))",
+        columns.join(", ")
     )
+}
+
+/// The type of a new column in Postgres.
+pub(super) const fn sql_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Double => "double precision",
+        Kind::Integer => "bigint",
+    }
 }

@@ -11,6 +11,7 @@ use chrono_tz::Tz;
 
 use super::column::{ColumnClock, NumberType, time_literal};
 use super::sql::{literal, quote};
+use crate::model::columns::{COLUMN_COUNT, COLUMNS, VOLUME};
 use crate::sync::target::Epoch;
 
 pub(super) use self::catalog::find;
@@ -57,17 +58,22 @@ pub(super) struct BarTable {
     /// The time column's name.
     pub time: String,
     pub clock: ColumnClock,
-    /// Open, high, low, close, volume.
-    pub numbers: [NumberColumn; 5],
-    pub vwap: Option<NumberColumn>,
-    pub trades: Option<NumberColumn>,
+    /// The columns of numbers, in the order of [`COLUMNS`]. Only optional ones can be missing.
+    pub columns: [Option<NumberColumn>; COLUMN_COUNT],
 }
 
 impl BarTable {
-    /// All columns of numbers, in the order in which rows are written and read: open, high, low,
-    /// close, volume, then vwap and trades if the table has them.
-    pub(super) fn number_columns(&self) -> impl Iterator<Item = &NumberColumn> {
-        self.numbers.iter().chain(&self.vwap).chain(&self.trades)
+    /// The columns of numbers that the table has, in the order in which rows are written and read.
+    /// Each is with its index in [`COLUMNS`].
+    pub(super) fn numbers(&self) -> impl Iterator<Item = (usize, &NumberColumn)> {
+        let columns = self.columns.iter().enumerate();
+        columns.filter_map(|(index, column)| Some((index, column.as_ref()?)))
+    }
+
+    /// Those of [`numbers`](Self::numbers) that have a value for every bar.
+    pub(super) fn required_numbers(&self) -> impl Iterator<Item = (usize, &NumberColumn)> {
+        self.numbers()
+            .filter(|(index, _)| !COLUMNS[*index].optional)
     }
 
     /// The columns that are written, quoted, with commas: ticker, time, then the numbers.
@@ -77,7 +83,7 @@ impl BarTable {
 
     /// The columns that are read back: time, then the numbers.
     pub(super) fn read_columns(&self) -> String {
-        let numbers = self.number_columns().map(|column| quote(&column.name));
+        let numbers = self.numbers().map(|(_, column)| quote(&column.name));
         let all: Vec<_> = std::iter::once(quote(&self.time)).chain(numbers).collect();
         all.join(", ")
     }
@@ -115,8 +121,8 @@ impl BarTable {
     }
 
     pub(super) fn volume(&self) -> &NumberColumn {
-        let [.., volume] = &self.numbers;
-        volume
+        let volume = self.columns[VOLUME].as_ref();
+        volume.expect("a table without a volume is refused")
     }
 
     /// What the table's content was when it was found.
