@@ -5,7 +5,7 @@ use arrow::record_batch::RecordBatch;
 use super::error::Error;
 use super::source::{Batches, SourceError};
 use crate::model::columns::Value;
-use crate::model::{Bars, SeriesKey, Timestamp};
+use crate::model::{Bar, Bars, SeriesKey, Timestamp};
 use crate::store::bars_from_batch;
 
 /// Bars of one series, sorted by timestamp.
@@ -38,6 +38,12 @@ impl Chunk {
     #[must_use]
     pub fn value(&self, row: usize, column: usize) -> Value {
         self.bars.column(column).get(row)
+    }
+
+    /// One bar.
+    #[must_use]
+    pub fn bar(&self, row: usize) -> Bar {
+        self.bars.get(row)
     }
 
     /// Timestamps in microseconds UTC, strictly increasing.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
-use backfill::model::{Interval, OnConflict, SeriesKey};
+use backfill::model::{Bar, Interval, OnConflict, SeriesKey, Timestamp};
 use backfill::sync::{
     Epoch, Error, ErrorKind, Outcome, Probe, Progress, Retry, SeriesInfo, Session, Settings,
     Signals, Table, Tally, Target, TransactionId, Write, Written,
@@ -47,9 +47,7 @@ pub const FAULTS: [Fault; 9] = [
     Fault::ProgressDeleted,
 ];
 
-/// Open, high, low, close, volume, vwap, trades.
-type Row = ([f64; 5], Option<f64>, Option<i64>);
-type Rows = BTreeMap<i64, Row>;
+type Rows = BTreeMap<i64, Bar>;
 /// Progress, and the first and last instant of the series when it was recorded.
 type Recorded = (Progress, Option<(i64, i64)>);
 
@@ -113,13 +111,15 @@ impl FakeTarget {
         let or_empty = |text: Option<String>| text.unwrap_or_default();
         let mut lines = Vec::new();
         for (series, rows) in &self.0.lock().unwrap().stored.rows {
-            for (instant, ([open, high, low, close, volume], vwap, trades)) in rows {
+            for (instant, bar) in rows {
+                let texts = bar
+                    .values()
+                    .map(|value| value.to_double().map(|v| v.to_string()));
+                let values = texts.map(or_empty).join("|");
                 lines.push(format!(
-                    "{}|{}|{open}|{high}|{low}|{close}|{volume}|{}|{}",
+                    "{}|{}|{values}",
                     series.ticker,
-                    instant / 1_000_000,
-                    or_empty(vwap.map(|v| v.to_string())),
-                    or_empty(trades.map(|n| n.to_string())),
+                    instant / 1_000_000
                 ));
             }
         }
@@ -164,9 +164,8 @@ impl Stored {
     fn merge(&mut self, write: &Write<'_>) -> Result<Tally, Error> {
         let rows = self.rows.entry(write.series.clone()).or_default();
         let mut tally = Tally::default();
-        for (index, instant) in write.chunk.instants.iter().enumerate() {
-            let numbers = std::array::from_fn(|column| write.chunk.numbers[column][index]);
-            let row = (numbers, write.chunk.vwap(index), write.chunk.trades(index));
+        for (index, instant) in write.chunk.instants().iter().enumerate() {
+            let row = write.chunk.bar(index);
             match rows.get(instant) {
                 None => {
                     rows.insert(*instant, row);
@@ -201,8 +200,9 @@ impl State {
             }
             Fault::Overwritten => {
                 let rows = self.stored.rows.entry(write.series.clone()).or_default();
-                for instant in &write.chunk.instants {
-                    rows.insert(*instant, ([1.0; 5], None, None));
+                for instant in write.chunk.instants() {
+                    let timestamp = Timestamp::from_micros(*instant);
+                    rows.insert(*instant, Bar::new(timestamp, [1.0; 4], 1.0));
                 }
             }
             Fault::ProgressDeleted => self.stored.progress.clear(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use backfill::model::columns::COLUMNS;
 use backfill::model::{Bar, Interval, OnConflict, SeriesKey, Ticker, TimeRange, Timestamp};
 use backfill::report::{Observer, RunReport, Silent, Stop};
 use backfill::store::columns::bar_batch;
@@ -73,19 +74,12 @@ impl Memory {
         let mut lines = Vec::new();
         for (key, bars) in &self.series {
             for (bar, _) in bars.values() {
-                let or_empty = |text: Option<String>| text.unwrap_or_default();
-                lines.push(format!(
-                    "{}|{}|{}|{}|{}|{}|{}|{}|{}",
-                    key.ticker,
-                    bar.timestamp.micros() / 1_000_000,
-                    bar.open,
-                    bar.high,
-                    bar.low,
-                    bar.close,
-                    bar.volume,
-                    or_empty(bar.vwap.map(|v| v.to_string())),
-                    or_empty(bar.trades.map(|n| n.to_string())),
-                ));
+                let texts = bar
+                    .values()
+                    .map(|value| value.to_double().map(|v| v.to_string()));
+                let values = texts.map(Option::unwrap_or_default).join("|");
+                let seconds = bar.timestamp.micros() / 1_000_000;
+                lines.push(format!("{}|{seconds}|{values}", key.ticker));
             }
         }
         lines.join("\n")
@@ -95,8 +89,9 @@ impl Memory {
 /// The rows of a table with the default columns, sorted.
 #[track_caller]
 pub fn table(db: &Database, name: &str) -> String {
+    let columns = COLUMNS.map(|column| column.name).join(", ");
     db.sql(&format!(
-        "SELECT ticker, extract(epoch FROM \"timestamp\")::bigint, open, high, low, close, volume, vwap, trades \
+        "SELECT ticker, extract(epoch FROM \"timestamp\")::bigint, {columns} \
          FROM {name} ORDER BY ticker COLLATE \"C\", 2"
     ))
 }
