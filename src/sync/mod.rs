@@ -14,6 +14,7 @@
 //! **The target keeps the progress, this program doesn't.** After a lost connection, a crash of
 //! either side, or the work of another sync, what to do next is read from the target again.
 
+mod after_run;
 mod chunk;
 mod context;
 mod error;
@@ -27,6 +28,7 @@ mod source;
 mod store_source;
 mod target;
 
+pub use after_run::{after_run, record, unrecorded};
 pub use chunk::Chunk;
 pub use error::{Error, ErrorKind, Retry};
 pub use run::{Seen, Synced, run};

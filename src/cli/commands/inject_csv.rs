@@ -10,7 +10,7 @@ use crate::calendar::{Calendar, Overrides};
 use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::push::{Push, PushArgs, Staged};
+use crate::cli::sync_after::{StoredRun, SyncAfterArgs, SyncAfterRun};
 use crate::inject::{self, DateOrder, Decimal, Input, Label, Settings, Sink};
 use crate::model::{Bar, DateRange, Interval, OnConflict, Ticker, Timestamp};
 use crate::report::{ExitStatus, RunKind, RunReport};
@@ -78,7 +78,7 @@ pub struct Args {
     output_filename: Option<OutputArg>,
 
     #[command(flatten)]
-    push: PushArgs,
+    sync_after: SyncAfterArgs,
 }
 
 /// What the files don't show themselves.
@@ -180,7 +180,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         ..resolve(&args, context.calendars(&store_dir)?, context.now())?
     };
     settings.check().map_err(failure)?;
-    let push = Push::resolve(context, args.push, settings.on_conflict, false)?;
+    let sync_after = SyncAfterRun::resolve(context, args.sync_after, settings.on_conflict, false)?;
     context.describe(|info| {
         info.kind = RunKind::Files;
         info.interval = settings.interval;
@@ -221,14 +221,14 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         fatal: Some((&error).into()),
         ..RunReport::default()
     });
-    if let Some(push) = push {
-        let staged = Staged {
+    if let Some(sync_after) = sync_after {
+        let stored = StoredRun {
             dir: &store_dir,
             options: &options,
             run: &run,
             interval: settings.interval,
         };
-        let report = push.run(context, Arc::new(store), &staged, report);
+        let report = sync_after.run(context, Arc::new(store), &stored, report);
         return Ok(Outcome::Run(Box::new(report)));
     }
     let summary = context.summary_json(&report);

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use crate::cli::args::{RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::push;
+use crate::cli::sync_after;
 use crate::model::{DateRange, Interval, OnConflict};
 use crate::report::RunKind;
 use crate::secret::SecretUrl;
@@ -131,7 +131,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
             .filter(|limit| !limit.is_zero()),
         round_volume: args.round_volume,
         target_zone: args.target_timezone,
-        ..Options::new(push::address(context, args.database_url.as_ref())?)
+        ..Options::new(sync_after::address(context, args.database_url.as_ref())?)
     };
     let label = options.address.label().to_owned();
     let dir = context.store_dir(false);
@@ -150,20 +150,21 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     settings.tickers = tickers.among(|| Ok(source.reader().series()?))?;
     let observer = context.observer();
     let target = Postgres::new(options);
-    let outcome =
-        sync::run(&source, &target, &settings, &context.stop(), &observer).map_err(push::error)?;
+    let outcome = sync::run(&source, &target, &settings, &context.stop(), &observer)
+        .map_err(sync_after::error)?;
     drop(observer);
     let at_once = OpenOptions {
         wait_for_readers: Duration::ZERO,
         ..OpenOptions::default()
     };
-    let news = push::news(source.reader(), &label, &outcome.seen);
+    let unrecorded = sync::unrecorded(source.reader(), &label, &outcome.seen);
     drop(source);
-    if !settings.dry_run && !news.is_empty() {
-        // Another sync may be reading the store; then its note will do.
-        match context.open_store(&dir, &at_once) {
-            Ok(store) => push::note(context, &store, &label, &news),
-            Err(error) => tracing::debug!("how far the target is was not noted: {error}"),
+    if !settings.dry_run && !unrecorded.is_empty() {
+        // Another sync may be reading the store: then its own record is enough.
+        let recorded = (context.open_store(&dir, &at_once))
+            .and_then(|store| Ok(sync::record(&store, &label, &unrecorded, context.now())?));
+        if let Err(error) = recorded {
+            tracing::debug!("the progress of the target was not recorded: {error}");
         }
     }
     Ok(Outcome::Run(Box::new(outcome.report)))

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::source::{ProviderChoice, of_each};
 use crate::cli::args::OutputArg;
-use crate::cli::push::PushArgs;
+use crate::cli::sync_after::SyncAfterArgs;
 use crate::model::{Interval, OnConflict, TypedDate};
 use crate::secret::SecretUrl;
 
@@ -126,7 +126,7 @@ pub struct FetchArgs {
 
     /// What follows the run.
     #[command(flatten)]
-    pub push: PushArgs,
+    pub sync_after: SyncAfterArgs,
 }
 
 /// The provider, the kind of bars, and how many requests.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::context::{Context, Outcome};
 use super::error::CliError;
-use super::push::{self, Push};
+use super::sync_after::{StoredRun, SyncAfterRun};
 use crate::advice::Continuation;
 use crate::backfill::{History, Job, Plan, Planner, partial_dates};
 use crate::export::BarsWriter;
@@ -72,11 +72,11 @@ pub fn run(
         info.dry_run = settings.dry_run;
         info.on_conflict = Some(settings.on_conflict);
     });
-    let push = match settings.dry_run || settings.plan {
+    let sync_after = match settings.dry_run || settings.plan {
         true => None,
-        false => Push::resolve(
+        false => SyncAfterRun::resolve(
             context,
-            settings.push,
+            settings.sync_after,
             settings.on_conflict,
             settings.is_demo(),
         )?,
@@ -92,7 +92,7 @@ pub fn run(
     let opened = (service.provider).open(context, service.provider_url.as_ref())?;
     let mut report = match settings.dry_run {
         true => dry_run(context, &settings, &dir, opened, concurrency)?,
-        false => fetch_into_store(context, &settings, &dir, opened, concurrency, push)?,
+        false => fetch_into_store(context, &settings, &dir, opened, concurrency, sync_after)?,
     };
     if concurrency == Concurrency::One && report.totals.requests > REQUESTS_FOR_CONCURRENT {
         let hint =
@@ -140,7 +140,7 @@ fn fetch_into_store(
     dir: &Path,
     opened: Opened,
     concurrency: Concurrency,
-    push: Option<Push>,
+    sync_after: Option<SyncAfterRun>,
 ) -> Result<RunReport, CliError> {
     let options = OpenOptions {
         memory_limit_mib: STORE_MEMORY_MIB,
@@ -163,15 +163,15 @@ fn fetch_into_store(
             }
             Ok(report)
         });
-    match (result, push) {
-        (Ok(report), Some(push)) => {
-            let staged = push::Staged {
+    match (result, sync_after) {
+        (Ok(report), Some(sync_after)) => {
+            let stored = StoredRun {
                 dir,
                 options: &options,
                 run: &run,
                 interval: Some(settings.interval),
             };
-            Ok(push.run(context, store, &staged, report))
+            Ok(sync_after.run(context, store, &stored, report))
         }
         (Ok(report), None) => Ok(record_end(context, &store, &run, report)),
         (Err(error), _) => {

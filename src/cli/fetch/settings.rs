@@ -11,7 +11,7 @@ use super::tickers;
 use crate::backfill::{RequestLimits, Since, shard};
 use crate::calendar::{Calendar, Overrides, foreign_suffix};
 use crate::cli::error::CliError;
-use crate::cli::push::PushArgs;
+use crate::cli::sync_after::SyncAfterArgs;
 use crate::export::OutputFile;
 use crate::model::{Basis, DateRange, Hours, Interval, OnConflict, Provenance, Ticker, Timestamp};
 use crate::provider::ProviderInfo;
@@ -137,7 +137,7 @@ pub(super) struct Settings {
     pub on_conflict: OnConflict,
     pub dry_run: bool,
     pub output: Option<OutputFile>,
-    pub push: PushArgs,
+    pub sync_after: SyncAfterArgs,
 }
 
 impl Settings {
@@ -187,7 +187,7 @@ impl Settings {
             on_conflict: args.on_conflict,
             dry_run: args.dry_run,
             output,
-            push: args.push,
+            sync_after: args.sync_after,
         })
     }
 

@@ -185,7 +185,7 @@ fn a_sync_that_fails_after_a_run_is_recorded_with_the_run() {
         .code(1);
     assert!(
         run.stderr
-            .contains("what was staged was not synced: table market_data does not exist"),
+            .contains("the stored bars were not synced: table market_data does not exist"),
         "{}",
         run.stderr
     );

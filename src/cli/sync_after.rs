@@ -1,8 +1,8 @@
-//! `--sync`: what a run staged is sent to Postgres when it ends; and what that shares with the `sync` command.
+//! `--sync`: sends what a run stored to Postgres when it ends; and what it shares with the `sync`
+//! command.
 //!
 //! **A sync never holds the store's write lock**: a database can keep it waiting for hours.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use super::error::CliError;
 use crate::model::{Interval, OnConflict, Ticker};
 use crate::report::{Event, ExitStatus, Fatal, Observer, RunKind, RunReport, Wording};
 use crate::secret::SecretUrl;
-use crate::store::{OpenOptions, Reader, RunId, Store};
+use crate::store::{OpenOptions, RunId, Store};
 use crate::sync::postgres::{Address, Options, Postgres};
-use crate::sync::{self, Error, ErrorKind, Seen, Settings, StoreSource};
+use crate::sync::{self, Error, ErrorKind, Settings, StoreSource};
 
-/// The option, for commands that stage bars.
+/// The option, for commands that store bars.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub struct PushArgs {
+pub struct SyncAfterArgs {
     /// Sync to Postgres when the run ends
     ///
     /// The database is that of DATABASE_URL, the policy the run's --on-conflict.
@@ -25,29 +25,29 @@ pub struct PushArgs {
     pub sync: bool,
 }
 
-/// A run that staged bars and is over.
-pub struct Staged<'a> {
+/// A run that has ended.
+pub struct StoredRun<'a> {
     /// The store's folder.
     pub dir: &'a Path,
-    /// How it is opened.
+    /// The options that it is opened with.
     pub options: &'a OpenOptions,
     /// The run.
     pub run: &'a RunId,
-    /// What was staged.
+    /// What was stored.
     pub interval: Option<Interval>,
 }
 
-/// A sync that waits for the run's end.
-pub struct Push {
+/// A sync that is to follow a run.
+pub struct SyncAfterRun {
     settings: Settings,
     address: Address,
 }
 
-impl Push {
-    /// Checks before the run what can be checked: an address, and no demo bars.
+impl SyncAfterRun {
+    /// Checks the address before the run, and refuses demo bars.
     pub fn resolve(
         context: &Context,
-        args: PushArgs,
+        args: SyncAfterArgs,
         on_conflict: OnConflict,
         demo: bool,
     ) -> Result<Option<Self>, CliError> {
@@ -68,20 +68,17 @@ impl Push {
         Ok(Some(Self { settings, address }))
     }
 
-    /// Records the run's end, closes the store, and sends what is staged of the report's tickers. Where that fails the run
-    /// failed; staged bars stay.
-    ///
-    /// Other processes may read meanwhile; one that writes waits for the sync, up to its limit for readers. The result is
-    /// recorded afterwards.
+    /// Records the run's end, closes the store, and syncs the stored bars of the report's tickers.
+    /// If that fails, the run failed, and the bars stay stored. The outcome is recorded afterwards.
     pub fn run(
         self,
         context: &Context,
         store: Arc<Store>,
-        staged: &Staged<'_>,
+        stored: &StoredRun<'_>,
         mut report: RunReport,
     ) -> RunReport {
         let (status, summary) = (report.status().as_str(), context.summary_so_far(&report));
-        let recorded = store.finish_run(staged.run, context.now(), status, &summary);
+        let recorded = store.finish_run(stored.run, context.now(), status, &summary);
         drop(store);
         if let Err(error) = recorded
             && report.fatal.is_none()
@@ -98,36 +95,28 @@ impl Push {
         }
         let settings = Settings {
             tickers,
-            interval: staged.interval,
+            interval: stored.interval,
             ..self.settings
         };
         let label = self.address.label().to_owned();
         let target = Postgres::new(Options::new(self.address));
-        let outcome = context.open_detached_reader(staged.dir).and_then(|reader| {
+        let synced = context.open_detached_reader(stored.dir).and_then(|reader| {
             let source = StoreSource::new(reader);
-            let outcome = sync::run(&source, &target, &settings, &context.stop(), &Lines);
-            outcome.map_err(error)
+            let (target, stop) = ((&target, label.as_str()), context.stop());
+            sync::after_run(&source, target, &settings, &stop, &Lines, &mut report).map_err(error)
         });
-        let mut seen = Vec::new();
-        match outcome {
-            Ok(outcome) => {
-                seen = outcome.seen;
-                report.interrupted |= outcome.report.interrupted;
-                report.hints.extend(outcome.report.hints.iter().cloned());
-                report.fatal = fatal(&label, &outcome.report);
-            }
-            Err(error) => {
-                report.fatal = Some(Fatal {
-                    error: format!("what was staged was not synced: {error}"),
-                    hint: error.hint,
-                });
-            }
-        }
-        let reopened = context.reopen_store(staged.dir, staged.options);
+        let seen = synced.unwrap_or_else(|error| {
+            report.fatal = Some(Fatal {
+                error: format!("the stored bars were not synced: {error}"),
+                hint: error.hint,
+            });
+            Vec::new()
+        });
+        let reopened = context.reopen_store(stored.dir, stored.options);
         let recorded = reopened.and_then(|store| {
-            note(context, &store, &label, &seen);
+            sync::record(&store, &label, &seen, context.now())?;
             let (status, summary) = (report.status().as_str(), context.summary_json(&report));
-            Ok(store.finish_run(staged.run, context.now(), status, &summary)?)
+            Ok(store.finish_run(stored.run, context.now(), status, &summary)?)
         });
         if let Err(error) = recorded {
             tracing::debug!("the result of the sync was not recorded: {error}");
@@ -136,27 +125,7 @@ impl Push {
     }
 }
 
-/// Why the run failed, where its sync did not end well.
-fn fatal(label: &str, report: &RunReport) -> Option<Fatal> {
-    if let Some(fatal) = &report.fatal {
-        return Some(fatal.clone());
-    }
-    let failed = report.tickers.iter().filter(|unit| unit.error.is_some());
-    let first = failed.clone().next()?;
-    Some(Fatal {
-        error: format!(
-            "{} of {} tickers were not synced to {}, the first {}: {}",
-            failed.count(),
-            report.tickers.len(),
-            label,
-            first.name,
-            first.error.as_deref().unwrap_or_default()
-        ),
-        hint: first.hint.clone(),
-    })
-}
-
-/// Prints the tickers' lines as `sync` does, without a progress bar.
+/// Prints the tickers' lines like `sync`, without a progress bar.
 struct Lines;
 
 impl Observer for Lines {
@@ -178,7 +147,7 @@ impl Observer for Lines {
     }
 }
 
-/// The database's address: as typed, else `DATABASE_URL`, else libpq's variables.
+/// The database's address: the option, else `DATABASE_URL`, else libpq's variables.
 pub(super) fn address(context: &Context, typed: Option<&SecretUrl>) -> Result<Address, CliError> {
     let variable = |name: &str| context.env(name);
     let set = || variable("DATABASE_URL").map(SecretUrl::from);
@@ -187,7 +156,7 @@ pub(super) fn address(context: &Context, typed: Option<&SecretUrl>) -> Result<Ad
         .map_err(|error| CliError::of(ExitStatus::Usage, &error).maybe_hint(error.hint()))
 }
 
-/// A sync that could not begin.
+/// The error of a sync that could not start.
 #[allow(clippy::needless_pass_by_value)] // as map_err gives it
 pub(super) fn error(error: Error) -> CliError {
     let code = match error.kind() {
@@ -196,38 +165,4 @@ pub(super) fn error(error: Error) -> CliError {
     };
     let hint = error.hint().map(str::to_owned);
     CliError::of(code, &error).maybe_hint(hint)
-}
-
-/// What was seen of the target and is not noted in the store yet.
-pub(super) fn news(reader: &Reader, label: &str, seen: &[Seen]) -> Vec<Seen> {
-    let known: HashMap<_, _> = reader
-        .targets()
-        .unwrap_or_default()
-        .into_iter()
-        .map(|row| ((row.target, row.series), row.base_seq))
-        .collect();
-    seen.iter()
-        .filter(|seen| {
-            let key = (name(label, seen), seen.series.clone());
-            known.get(&key) != Some(&seen.base_seq)
-        })
-        .cloned()
-        .collect()
-}
-
-/// Notes how far the target is. It is for `status` alone: failing here fails nothing.
-pub(super) fn note(context: &Context, store: &Store, label: &str, seen: &[Seen]) {
-    for seen in seen {
-        let target = name(label, seen);
-        let noted = store.record_target_seen(&target, &seen.series, seen.base_seq, context.now());
-        if let Err(error) = noted {
-            tracing::debug!("how far the target is was not noted: {error}");
-            return;
-        }
-    }
-}
-
-/// A target's name in the store: where the database is, without a password, and the table.
-fn name(label: &str, seen: &Seen) -> String {
-    format!("{label} {}", seen.table)
 }
