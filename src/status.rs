@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use chrono::NaiveDate;
 
-use crate::calendar::{Book, Session};
+use crate::calendar::{CalendarCache, Session};
 use crate::gaps::{align, complete};
 use crate::model::{SeriesKey, Timestamp};
 use crate::store::{Error, Reader, SeriesRow, SessionCount, TargetRow};
@@ -69,7 +69,7 @@ impl Overview {
     pub fn read(
         reader: &Reader,
         keep: impl Fn(&SeriesRow) -> bool,
-        calendars: &mut Book,
+        calendars: &mut CalendarCache,
         bytes: u64,
     ) -> Result<Self, Error> {
         let lake_only = reader.is_lake_only().is_some();
@@ -131,7 +131,7 @@ impl Overview {
 pub fn session_states(
     reader: &Reader,
     row: &SeriesRow,
-    calendars: &mut Book,
+    calendars: &mut CalendarCache,
 ) -> Result<Vec<(NaiveDate, SessionState)>, Error> {
     let counts = reader.sessions()?;
     let counts = counts.get(&row.key);
@@ -164,7 +164,7 @@ fn unsynced_rows(reader: &Reader, row: &SeriesRow, target: &TargetRow) -> Result
 }
 
 fn count_sessions(
-    calendars: &mut Book,
+    calendars: &mut CalendarCache,
     row: &SeriesRow,
     counts: &[SessionCount],
 ) -> Option<Sessions> {
@@ -179,7 +179,7 @@ fn count_sessions(
 /// The sessions from the first to the last counted one, and the bars in each. Sessions outside the
 /// calendar's span are left out.
 fn bars_of<'a>(
-    calendars: &'a mut Book,
+    calendars: &'a mut CalendarCache,
     row: &SeriesRow,
     counts: &[SessionCount],
 ) -> Option<(&'a [Session], Vec<u32>)> {

@@ -100,15 +100,6 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "export/format/parquet.rs",
         "export/output.rs",
     ],
-    &["inject/commit.rs", "inject/file.rs", "inject/run.rs"],
-    &[
-        "inject/error.rs",
-        "inject/evidence.rs",
-        "inject/layout.rs",
-        "inject/settings.rs",
-        "inject/source.rs",
-        "inject/walk.rs",
-    ],
     &["store/commit/mod.rs", "store/commit/prepare.rs"],
 ];
 

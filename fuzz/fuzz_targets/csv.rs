@@ -1,5 +1,5 @@
-//! The CSV reader on bytes, as a dry run over one dump: layout, rows, clock changes, rejects. The first byte says how the
-//! dump is packed, the second under which name and settings it comes; the rest is the file.
+//! The CSV reader on bytes, as a dry run over one file: layout, rows, clock changes, rejects. The first byte selects
+//! how the file is packed, the second its name and settings; the rest is the file.
 #![no_main]
 
 use std::fs;
@@ -29,7 +29,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let ending = ["csv", "txt", "csv.gz", "csv.zst"][usize::from(packing % 4)];
     let stem = ["AAPL", "AAPL_full_1min", "EURUSD", "BTCUSDT-1m-2025-01"][usize::from(name % 4)];
     let path = folder().join(format!("{stem}.{ending}"));
-    fs::write(&path, content).expect("the dump can be written");
+    fs::write(&path, content).expect("the file can be written");
     let settings = Settings {
         threads: 1,
         cores: 1,
@@ -40,8 +40,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         ..Settings::new(Input::Files(vec![path.clone()]))
     };
     let stop = Stop::default();
-    let dumps = collect(&settings.input, &Silent, &stop).expect("the dump is there");
-    if let Ok(report) = run(Sink::Dry, &settings, dumps, &Silent, &stop) {
+    let files = collect(&settings.input, &Silent, &stop).expect("the file exists");
+    if let Ok(report) = run(Sink::Dry, &settings, files, &Silent, &stop) {
         let counts = &report.totals;
         assert_eq!(counts.fetched, counts.prepared + counts.rejected + counts.held);
     }

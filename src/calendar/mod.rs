@@ -4,7 +4,7 @@
 //! ([`Overrides`]). Every date of a file's span is laid out once as instants, so that a session costs one look into an
 //! array. **Outside its span a calendar answers with an error, never with a guess.**
 
-mod book;
+mod cache;
 mod exchanges;
 mod overrides;
 mod session;
@@ -22,7 +22,7 @@ use chrono_tz::Tz;
 
 use crate::model::{DAY_MICROS, DateRange, MINUTE_MICROS, TimeRange, Timestamp, Zone, date_micros};
 
-pub use book::Book;
+pub use cache::CalendarCache;
 pub use exchanges::{foreign_suffix, suffix_exchange};
 pub use overrides::Overrides;
 pub use session::Session;

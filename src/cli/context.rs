@@ -74,7 +74,7 @@ impl Context {
             guard: Guard {
                 stores,
                 inputs,
-                is_read: crate::inject::is_dump_name,
+                is_read: crate::inject::is_csv_name,
             },
             outputs: Mutex::default(),
             globals,

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::refill::{RefillRequest, RequestKind, attempts_after, refill_requests};
 use super::survey::{Scope, Survey, survey};
 use crate::backfill::{Plan, Planner, RequestLimits};
-use crate::calendar::{Book, Calendar};
+use crate::calendar::{Calendar, CalendarCache};
 use crate::model::{DateRange, Hours, Interval, Provenance, SeriesKey, Source, Timestamp};
 use crate::report::RunReport;
 use crate::store::{Reader, RefillAttempts, Store};
@@ -39,7 +39,7 @@ impl Fill {
     pub fn find(
         reader: &Reader,
         options: FillOptions,
-        calendars: &mut Book,
+        calendars: &mut CalendarCache,
         provenance: impl Fn(&Provenance) -> Provenance,
     ) -> Result<Self, Error> {
         let before = survey(reader, &options.scope, calendars)?;
@@ -66,7 +66,7 @@ impl Fill {
     pub fn plan<E: From<Error>>(
         &self,
         reader: &Reader,
-        calendars: &mut Book,
+        calendars: &mut CalendarCache,
         limits: impl Fn(Interval, Hours) -> Result<RequestLimits, E>,
     ) -> Result<Plan, E> {
         let mut all = Plan::default();
@@ -85,7 +85,7 @@ impl Fill {
         self,
         store: &Store,
         started_at: Timestamp,
-        calendars: &mut Book,
+        calendars: &mut CalendarCache,
         limits: impl Fn(Interval, Hours) -> Result<RequestLimits, E>,
         run: impl Fn(&RequestKind, Calendar, Plan) -> RunReport,
     ) -> Result<(RunReport, Survey), E> {
@@ -110,7 +110,7 @@ impl Fill {
         &self,
         store: &Store,
         started_at: Timestamp,
-        calendars: &mut Book,
+        calendars: &mut CalendarCache,
     ) -> Result<Survey, Error> {
         let reader = store.reader()?;
         let after = survey(&reader, &self.options.scope, calendars)?;
@@ -182,7 +182,7 @@ impl Fill {
     }
 }
 
-fn calendar(calendars: &mut Book, kind: &RequestKind) -> Result<Calendar, Error> {
+fn calendar(calendars: &mut CalendarCache, kind: &RequestKind) -> Result<Calendar, Error> {
     let exchange = &kind.provenance.exchange;
     let calendar = calendars.calendar(exchange).cloned();
     calendar.ok_or_else(|| Error::NoCalendar(exchange.clone()))

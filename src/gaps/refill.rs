@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 
 use super::{Gap, Survey};
 use crate::backfill::local_date;
-use crate::calendar::Book;
+use crate::calendar::CalendarCache;
 use crate::model::{DateRange, Interval, Provenance, SeriesKey, Timestamp};
 use crate::store::{CoverageEntry, RefillAttempts};
 
@@ -53,7 +53,7 @@ pub fn refill_requests(
     survey: &Survey,
     attempts: &BTreeMap<SeriesKey, Vec<RefillAttempts>>,
     retry_empty: bool,
-    calendars: &mut Book,
+    calendars: &mut CalendarCache,
     provenance: impl Fn(&Provenance) -> Provenance,
 ) -> (Vec<RefillRequest>, usize) {
     let mut skipped = 0;
@@ -85,7 +85,11 @@ pub fn refill_requests(
 }
 
 /// The local dates of a session; one over midnight has two.
-fn local_dates(calendars: &mut Book, exchange: &str, session: NaiveDate) -> Vec<NaiveDate> {
+fn local_dates(
+    calendars: &mut CalendarCache,
+    exchange: &str,
+    session: NaiveDate,
+) -> Vec<NaiveDate> {
     let Some(calendar) = calendars.calendar(exchange) else {
         return vec![session];
     };
@@ -113,7 +117,7 @@ pub fn attempts_after(
     after: &Survey,
     coverage: &[CoverageEntry],
     started_at: Timestamp,
-    calendars: &mut Book,
+    calendars: &mut CalendarCache,
 ) -> Vec<RefillAttempts> {
     let exchange = &request.provenance.exchange;
     let mut counts: BTreeMap<NaiveDate, u16> = BTreeMap::new();
@@ -151,7 +155,7 @@ pub fn attempts_after(
 fn ranges(
     counts: &BTreeMap<NaiveDate, u16>,
     exchange: &str,
-    calendars: &mut Book,
+    calendars: &mut CalendarCache,
 ) -> Vec<RefillAttempts> {
     let mut ranges: Vec<RefillAttempts> = Vec::new();
     for (session, count) in counts.iter().filter(|(_, count)| **count > 0) {

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 
 use super::Gap;
 use super::judge::{Incomplete, align, date_span, expected_opens, judge, missing};
-use crate::calendar::{Book, Session};
+use crate::calendar::{CalendarCache, Session};
 use crate::model::{
     Basis, DateRange, Interval, Provenance, SeriesKey, Ticker, TimeRange, Timestamp,
 };
@@ -83,7 +83,11 @@ impl Survey {
 }
 
 /// Judges every series of `scope`.
-pub fn survey(reader: &Reader, scope: &Scope, calendars: &mut Book) -> Result<Survey, Error> {
+pub fn survey(
+    reader: &Reader,
+    scope: &Scope,
+    calendars: &mut CalendarCache,
+) -> Result<Survey, Error> {
     let wanted = |key: &SeriesKey| {
         (scope.tickers.is_empty() || scope.tickers.contains(&key.ticker))
             && scope
@@ -132,7 +136,7 @@ pub fn survey(reader: &Reader, scope: &Scope, calendars: &mut Book) -> Result<Su
 #[allow(clippy::too_many_arguments)]
 fn judge_series(
     scope: &Scope,
-    calendars: &mut Book,
+    calendars: &mut CalendarCache,
     key: &SeriesKey,
     provenance: Provenance,
     coverage: &[CoverageEntry],

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use super::judge::{expected_opens, judge, missing};
 use super::*;
-use crate::calendar::{Book, Calendar, Session};
+use crate::calendar::{Calendar, CalendarCache, Session};
 use crate::model::{Basis, DateRange, Hours, Interval, Provenance, Ticker};
 use crate::store::{CoverageEntry, CoverageStatus, RefillAttempts, SessionCount};
 
@@ -230,7 +230,7 @@ fn fills(known: &[RefillAttempts]) -> Vec<String> {
 
 #[test]
 fn what_was_asked_for_in_vain_twice_is_left_out() {
-    let mut book = Book::default();
+    let mut calendars = CalendarCache::default();
     // A Thursday, a Friday, and the Monday after them.
     let all = incomplete(&[
         gap("2025-02-06", 0),
@@ -238,7 +238,8 @@ fn what_was_asked_for_in_vain_twice_is_left_out() {
         gap("2025-02-10", 200),
     ]);
     let as_staged = Provenance::clone;
-    let (first, left_out) = refill_requests(&all, &BTreeMap::new(), false, &mut book, as_staged);
+    let (first, left_out) =
+        refill_requests(&all, &BTreeMap::new(), false, &mut calendars, as_staged);
     assert_eq!((first[0].dates.len(), left_out), (3, 0));
 
     let began = Timestamp::from_micros(500);
@@ -248,7 +249,7 @@ fn what_was_asked_for_in_vain_twice_is_left_out() {
         "2025-02-10",
         CoverageStatus::Empty,
     )];
-    let once = attempts_after(&first[0], &[], &all, &answers, began, &mut book);
+    let once = attempts_after(&first[0], &[], &all, &answers, began, &mut calendars);
     assert_eq!(fills(&once), ["2025-02-06..2025-02-10 x1"]);
     // A second time; the Monday got some bars meanwhile, so that it begins anew.
     let after = incomplete(&[
@@ -256,7 +257,7 @@ fn what_was_asked_for_in_vain_twice_is_left_out() {
         gap("2025-02-07", 0),
         gap("2025-02-10", 250),
     ]);
-    let twice = attempts_after(&first[0], &once, &after, &answers, began, &mut book);
+    let twice = attempts_after(&first[0], &once, &after, &answers, began, &mut calendars);
     assert_eq!(fills(&twice), ["2025-02-06..2025-02-07 x2"]);
     // What a fill did not come to, or what failed, is as it was.
     let failed = [answer(
@@ -265,17 +266,17 @@ fn what_was_asked_for_in_vain_twice_is_left_out() {
         "2025-02-10",
         CoverageStatus::Failed,
     )];
-    let same = attempts_after(&first[0], &twice, &all, &failed, began, &mut book);
+    let same = attempts_after(&first[0], &twice, &all, &failed, began, &mut calendars);
     assert_eq!(fills(&same), fills(&twice));
     let later = Timestamp::from_micros(2_000);
-    let same = attempts_after(&first[0], &twice, &all, &answers, later, &mut book);
+    let same = attempts_after(&first[0], &twice, &all, &answers, later, &mut calendars);
     assert_eq!(fills(&same), fills(&twice));
 
     let in_vain = BTreeMap::from([(key(), twice.clone())]);
-    let (third, left_out) = refill_requests(&all, &in_vain, false, &mut book, as_staged);
+    let (third, left_out) = refill_requests(&all, &in_vain, false, &mut calendars, as_staged);
     assert_eq!(third[0].dates, [date("2025-02-10")]);
     assert_eq!(left_out, 2);
-    let (again, left_out) = refill_requests(&all, &in_vain, true, &mut book, as_staged);
+    let (again, left_out) = refill_requests(&all, &in_vain, true, &mut calendars, as_staged);
     assert_eq!((again[0].dates.len(), left_out), (3, 0));
     // And filled at last.
     let filled = attempts_after(
@@ -284,7 +285,7 @@ fn what_was_asked_for_in_vain_twice_is_left_out() {
         &incomplete(&[]),
         &answers,
         began,
-        &mut book,
+        &mut calendars,
     );
     assert!(filled.is_empty());
 }

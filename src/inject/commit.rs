@@ -1,64 +1,38 @@
-//! The way of a piece from its bars to the store, and what came of it.
+//! Commits a piece of a file, and adds up the answers.
 
 use std::collections::HashSet;
 
+use super::context::RunContext;
 use super::error::Error;
 use super::piece::{Group, Piece};
-use super::run::Shared;
 use crate::model::{Basis, Hours, Interval, Provenance, SeriesKey, Source, Ticker};
 use crate::report::{Counts, Event};
-use crate::store::{Committed, Offer, Refusal, RunId, Store, Tally};
+use crate::store::{Committed, Offer, Refusal, Tally};
 
-/// Where bars go.
-#[derive(Clone, Copy)]
-pub enum Sink<'a> {
-    /// Into the store, as part of a run.
-    Store {
-        /// The store.
-        store: &'a Store,
-        /// The run.
-        run: &'a RunId,
-    },
-    /// Nowhere: they are counted.
-    Dry,
-}
-
-impl Sink<'_> {
-    /// `None` for each offer of a dry run.
-    fn commit(self, offers: Vec<Offer>) -> Result<Vec<Result<Option<Committed>, Refusal>>, Error> {
-        match self {
-            Self::Store { store, run } => Ok((store.commit(run, offers)?.into_iter())
-                .map(|answer| answer.map(Some))
-                .collect()),
-            Self::Dry => Ok(offers.iter().map(|_| Ok(None)).collect()),
-        }
-    }
-}
-
-/// What came of a file so far.
+/// What the commits of a file add up to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outcome {
     pub(super) counts: Counts,
-    /// Each refused batch, in the order of the file.
+    /// In file order.
     pub(super) refusals: Vec<Refusal>,
-    /// Whose batches were refused: nothing more of theirs is offered.
+    /// Tickers with a refused batch. No more of their bars are offered.
     pub(super) refused: HashSet<Ticker>,
     /// Tickers with a warning about their price basis.
     warned: HashSet<Ticker>,
 }
 
-/// A piece ready to be committed.
+/// A piece to commit.
 pub(super) struct Ready {
     pub(super) piece: Piece,
     pub(super) interval: Interval,
     pub(super) exchange: String,
-    /// The file's only ticker, where it has one: the rejects are its own too.
+    /// The file's ticker if it has only one; rejects count as its own.
     pub(super) ticker: Option<Ticker>,
 }
 
-/// Commits a piece of the file `name`, whose turn has come, and adds what came of it to `outcome`.
+/// Commits a piece of the file `name`, whose turn it is, and adds the answers to `outcome`.
 pub(super) fn commit(
-    shared: &Shared<'_>,
+    context: &RunContext<'_>,
     index: usize,
     name: &str,
     ready: Ready,
@@ -70,8 +44,8 @@ pub(super) fn commit(
         exchange,
         ticker,
     } = ready;
-    // Rejects first: whatever happens after, they are kept.
-    shared.rejects.add(index, name, &piece.rejects)?;
+    // First, so that no failure loses them.
+    context.rejects.add(index, name, &piece.rejects)?;
     let rejected = piece.rejects.len() as u64;
     let rejects = Counts {
         fetched: rejected,
@@ -80,7 +54,7 @@ pub(super) fn commit(
     };
     outcome.counts += rejects;
     if let Some(ticker) = &ticker {
-        shared.add_ticker(ticker, rejects, None);
+        context.add_counts(ticker, rejects);
     }
 
     let provenance = Provenance {
@@ -97,8 +71,8 @@ pub(super) fn commit(
             ..Counts::default()
         };
         outcome.counts += counts;
-        shared.add_ticker(&ticker, counts, None);
-        if let Some(output) = &shared.output {
+        context.add_counts(&ticker, counts);
+        if let Some(output) = &context.output {
             output.add(&ticker, bars.clone())?;
         }
         if outcome.refused.contains(&ticker) {
@@ -109,7 +83,7 @@ pub(super) fn commit(
             provenance: provenance.clone(),
             source: Source::csv(),
             bars,
-            on_conflict: shared.settings.on_conflict,
+            on_conflict: context.settings.on_conflict,
             asked_again: false,
             coverage: Vec::new(),
         });
@@ -121,27 +95,13 @@ pub(super) fn commit(
         .iter()
         .map(|offer| offer.series.ticker.clone())
         .collect();
-    let answers = shared.sink.commit(offers)?;
+    let answers = context.sink.commit(offers)?;
     for (ticker, answer) in tickers.into_iter().zip(answers) {
         match answer {
             Ok(committed) => {
-                let warning = (committed.as_ref())
-                    .and_then(|committed| committed.basis_warning(ticker.as_str()));
-                if let Some(warning) = warning
-                    && outcome.warned.insert(ticker.clone())
-                {
-                    shared.observer.event(&Event::Warning(&warning));
-                }
-                let tally = committed.map_or_else(Tally::default, |committed| committed.counts);
-                let counts = Counts {
-                    committed: tally.committed,
-                    updated: tally.updated,
-                    skipped_identical: tally.skipped_identical,
-                    skipped_restated: tally.skipped_restated,
-                    ..Counts::default()
-                };
+                let counts = outcome.accepted(context, &ticker, committed);
                 outcome.counts += counts;
-                shared.add_ticker(&ticker, counts, None);
+                context.add_counts(&ticker, counts);
             }
             Err(refusal) => {
                 let counts = Counts {
@@ -149,7 +109,8 @@ pub(super) fn commit(
                     ..Counts::default()
                 };
                 outcome.counts += counts;
-                shared.add_ticker(&ticker, counts, Some(&refusal));
+                context.add_counts(&ticker, counts);
+                context.add_refusal(&ticker, &refusal);
                 outcome.refused.insert(ticker);
                 outcome.refusals.push(refusal);
             }
@@ -158,13 +119,43 @@ pub(super) fn commit(
     Ok(())
 }
 
+impl Outcome {
+    /// The counts of an accepted batch. Warns once per ticker of another price basis.
+    fn accepted(
+        &mut self,
+        context: &RunContext<'_>,
+        ticker: &Ticker,
+        committed: Option<Committed>,
+    ) -> Counts {
+        let warning = committed
+            .as_ref()
+            .and_then(|committed| committed.basis_warning(ticker.as_str()));
+        if let Some(warning) = warning
+            && self.warned.insert(ticker.clone())
+        {
+            context.observer.event(&Event::Warning(&warning));
+        }
+        let tally = committed.map_or_else(Tally::default, |committed| committed.counts);
+        Counts {
+            committed: tally.committed,
+            updated: tally.updated,
+            skipped_identical: tally.skipped_identical,
+            skipped_restated: tally.skipped_restated,
+            ..Counts::default()
+        }
+    }
+}
+
 /// One line for all refusals of a file.
-pub(super) fn summed_up(refusals: &[Refusal]) -> String {
+pub(super) fn summarise(refusals: &[Refusal]) -> String {
     let [first, others @ ..] = refusals else {
         return String::new();
     };
     if others.is_empty() {
         return first.to_string();
     }
-    format!("{} batches are refused; the first: {first}", refusals.len())
+    format!(
+        "{} batches were refused, the first: {first}",
+        refusals.len()
+    )
 }

@@ -1,17 +1,17 @@
-//! Dates that end with the year, whose order of day and month the date itself does not say.
+//! Dates that end with the year. One date doesn't show whether day or month comes first.
 
 use chrono::NaiveDate;
 
 use super::number::{digits, peek};
 
-/// The order of day, month and year in the dates of a dump that end with the year.
+/// The order of day, month and year in dates that end with the year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DateOrder {
     /// `31/01/2025`
     Dmy,
     /// `01/31/2025`
     Mdy,
-    /// There are none: every date begins with the year.
+    /// There are none: all dates start with the year.
     Ymd,
 }
 
@@ -26,7 +26,7 @@ impl DateOrder {
     }
 }
 
-/// A date that ends with the year, its order not known.
+/// A date that ends with the year, in unknown order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ShortDate {
     pub(super) year: i32,
@@ -36,7 +36,7 @@ pub(super) struct ShortDate {
 }
 
 impl ShortDate {
-    /// Reads the date that a field begins with, and where it ends.
+    /// Reads the date at `at`, and where it ends.
     pub(super) fn read(text: &[u8], at: usize) -> Option<(Self, usize)> {
         let (first, end) = two_digits(text, at)?;
         let mark = peek(text, end);
@@ -55,7 +55,7 @@ impl ShortDate {
         (end - at == 4).then_some((date, end))
     }
 
-    /// The date in an order, if there is one.
+    /// The date in an order, if it exists.
     pub(super) fn in_order(self, order: DateOrder) -> Option<NaiveDate> {
         match order {
             DateOrder::Dmy => NaiveDate::from_ymd_opt(self.year, self.second, self.first),
@@ -65,14 +65,14 @@ impl ShortDate {
     }
 }
 
-/// One or two digits beginning at `at`: the number, and where it ends.
+/// One or two digits starting at `at`: the number, and where it ends.
 #[inline]
 pub(super) fn two_digits(text: &[u8], at: usize) -> Option<(u64, usize)> {
     let (value, end) = digits(text, at, 0);
     (1..=2).contains(&(end - at)).then_some((value, end))
 }
 
-/// Where the mark at `at` ends, if it is `mark`.
+/// The index after `at`, if `mark` is there.
 pub(super) fn same_mark(text: &[u8], at: usize, mark: u8) -> Option<usize> {
     (peek(text, at) == mark).then_some(at + 1)
 }

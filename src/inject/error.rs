@@ -1,52 +1,51 @@
-//! What can go wrong with the run, and what with one of its files.
+//! Errors of a run and of its files.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::date::DateOrder;
-use super::evidence::{Contrary, Written};
 use super::filename::Packing;
 use super::number::Decimal;
 use crate::model::Reason;
 use crate::{calendar, export, store};
 
-/// Why a run cannot begin or go on.
+/// Why a run can't start or continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The folder of dumps cannot be listed.
-    #[error("the folder {} cannot be read: {}", .path.display(), plain(source))]
+    /// The folder can't be listed.
+    #[error("folder {} can't be read: {}", .path.display(), plain(source))]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// What should be a folder is none.
-    #[error("{} is not a folder", .path.display())]
+    /// The path isn't a folder.
+    #[error("{} isn't a folder", .path.display())]
     NotAFolder {
-        /// What it is.
+        /// The path.
         path: PathBuf,
     },
-    /// The rejects, or the rows for the output file, cannot be written.
-    #[error("{} cannot be written: {}", .path.display(), plain(source))]
+    /// The file of rejects can't be written.
+    #[error("{} can't be written: {}", .path.display(), plain(source))]
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The store could not go on.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The file of all bars cannot be written.
+    /// The file of all bars can't be written.
     #[error(transparent)]
     Output(#[from] export::Error),
-    /// A default exchange has no calendar.
+    /// The calendar of a layout's exchange can't be read.
     #[error(transparent)]
     Calendar(#[from] calendar::Error),
-    /// The threads for parsing cannot be started.
-    #[error("no threads can be started: {0}")]
+    /// The threads for parsing can't be started.
+    #[error("threads can't be started: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
 }
 
@@ -54,12 +53,15 @@ pub enum Error {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// It cannot be opened or read.
-    #[error("cannot be read: {}", plain(.0))]
+    /// It can't be opened or read.
+    #[error("can't be read: {}", plain(.0))]
     Io(#[from] io::Error),
-    /// Its bytes are no text.
-    #[error("is not text{0}")]
-    Binary(&'static str),
+    /// It isn't text.
+    #[error("isn't text")]
+    Binary,
+    /// It is text in UTF-16.
+    #[error("is in UTF-16, not in UTF-8")]
+    Utf16,
     /// Its content isn't packed as its name says.
     #[error("is named like {} but is {}", named.name(), packing.name())]
     Packing {
@@ -68,21 +70,21 @@ pub enum FileError {
         /// By its first bytes.
         packing: Packing,
     },
-    /// A line that no dump has.
-    #[error("line {line} is longer than {bytes} bytes; the rows before are taken")]
+    /// A line is too long.
+    #[error("line {line} is longer than {bytes} bytes; the rows before it were read")]
     LongLine {
         /// Its number.
         line: u64,
         /// The limit.
         bytes: usize,
     },
-    /// No delimiter cuts its lines into the columns of bars.
-    #[error("its layout is not recognised")]
+    /// No delimiter separates columns of bars in its lines.
+    #[error("its layout isn't recognised")]
     Unrecognised,
-    /// Columns that bars need are not there.
+    /// Columns that bars need are missing.
     #[error("no column for {missing}")]
     MissingColumns {
-        /// Which.
+        /// Their names.
         missing: String,
     },
     /// Two headers for one column.
@@ -90,12 +92,12 @@ pub enum FileError {
     TwoHeaders {
         /// The column of bars.
         column: &'static str,
-        /// The header that comes first.
+        /// The first of them.
         first: String,
-        /// The other.
+        /// The second.
         second: String,
     },
-    /// `--columns` names a header that is not there.
+    /// `--columns` names a header that the file doesn't have.
     #[error("no column is named {name:?}")]
     NoColumnNamed {
         /// The name.
@@ -106,72 +108,92 @@ pub enum FileError {
     NoColumnNumber {
         /// The number, from 1.
         number: usize,
-        /// How many there are.
+        /// How many the file has.
         columns: usize,
     },
-    /// Its name gives no ticker, and neither does a column.
-    #[error("its name gives no ticker: {0}")]
+    /// Neither its name nor a column has a ticker.
+    #[error("its name has no valid ticker: {0}")]
     Ticker(#[from] crate::model::BadTicker),
-    /// Most of its first rows are no bars.
+    /// Most of its first rows are rejects.
     #[error(
-        "{rejects} of its first {rows} rows are no bars, the first in line {line} ({reason}): it is not what it seems"
+        "{rejects} of its first {rows} rows aren't valid bars, the first in line {line} ({reason}); it was read as {layout}"
     )]
     NotBars {
-        /// How many are rejects.
+        /// The number of rejects.
         rejects: usize,
-        /// Of how many.
+        /// The number of rows.
         rows: u64,
         /// The first reject's line.
         line: u64,
-        /// Why it is one.
+        /// The first reject's reason.
         reason: Reason,
+        /// The layout's name.
+        layout: &'static str,
     },
-    /// Nothing says how long its bars are.
+    /// Neither its name nor its bars show the interval.
     #[error("its interval is unknown: {0}")]
     NoInterval(NoInterval),
-    /// It broke off; what came before is staged.
+    /// It ends early; the rows before are stored.
     #[error(
-        "breaks off after line {line}: {}; the rows before are taken",
+        "ends early, after line {line}: {}; the rows before were read",
         plain(source)
     )]
     CutShort {
         /// The last whole line.
         line: u64,
-        /// What the reader said.
+        /// The reader's error.
         source: io::Error,
     },
-    /// Another process wrote to it meanwhile.
-    #[error("changed while it was read; what was not committed before is not taken")]
+    /// Another process changed it.
+    #[error("changed while it was read; rows that weren't committed before were left out")]
     Changed,
     /// Its dates can be read day first and month first.
-    #[error(
-        "its dates can be day first or month first, such as {value}, and its rows do not settle it"
-    )]
+    #[error("dates such as {value} can be day first or month first, and the rows don't show which")]
     DateOrder {
-        /// The first of them.
+        /// The first such date.
         value: String,
     },
     /// Its numbers can have a decimal comma or a decimal point.
     #[error(
-        "its numbers can have a decimal comma or a decimal point, as in {value}, and too few rows settle it"
+        "numbers such as {value} can have a decimal comma or a decimal point, and too few rows show which"
     )]
     DecimalMark {
-        /// The first of them.
+        /// The first such number.
         value: String,
     },
-    /// One row can be read in one way only, and others in another way only.
-    #[error("line {} contradicts the lines before it: {}", .0.line, contradiction(.0))]
-    Contrary(Contrary),
+    /// A row can't be read as the others are.
+    #[error("line {} contradicts the lines before it: {}", .0.line, describe(.0))]
+    Contradiction(Contradiction),
     /// The user stopped the run.
-    #[error("stopped before all of it was staged")]
+    #[error("stopped before all of it was stored")]
     Stopped,
 }
 
-/// Why an interval cannot be told from the bars.
+/// A row that contradicts what the rows before it decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contradiction {
+    /// Its line, from 1.
+    pub line: u64,
+    /// The date or number as written.
+    pub value: String,
+    /// The only form in which it can be read.
+    pub form: Form,
+}
+
+/// The form of a date or number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A date in this order.
+    Date(DateOrder),
+    /// A number with this decimal mark.
+    Number(Decimal),
+}
+
+/// Why the bars don't show their interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoInterval {
-    /// Fewer than it takes.
-    #[error("{0} bars are too few to judge by")]
+    /// Too few bars.
+    #[error("{0} bars are too few to detect it")]
     TooFew(u64),
     /// No two bars in one session.
     #[error("every gap between its bars is a day or more")]
@@ -179,7 +201,7 @@ pub enum NoInterval {
 }
 
 impl Error {
-    /// Whether what was typed is wrong, and not the machine.
+    /// Whether the command line is wrong.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
@@ -191,56 +213,50 @@ impl Error {
 }
 
 impl FileError {
-    /// What the user could do about it.
+    /// What the user can do.
     pub(super) fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Unrecognised | Self::MissingColumns { .. } | Self::TwoHeaders { .. } => Some(
-                "--columns names the columns of a dump that is not recognised: --columns ts=1,open=2,high=3,low=4,close=5",
-            ),
-            Self::NoInterval(_) => Some("--interval says how many minutes its bars are long"),
-            Self::Ticker(_) => Some("--ticker says whose bars they are"),
+            Self::Unrecognised | Self::MissingColumns { .. } | Self::TwoHeaders { .. } => {
+                Some("--columns names the columns: --columns ts=1,open=2,high=3,low=4,close=5")
+            }
+            Self::NoInterval(_) => Some("--interval N gives the length of the bars in minutes"),
+            Self::Ticker(_) => Some("--ticker NAME gives the ticker"),
             Self::DateOrder { .. } => {
-                Some("--date-order dmy|mdy|ymd says in which order day, month and year are")
+                Some("--date-order dmy|mdy|ymd gives the order of day, month and year")
             }
-            Self::DecimalMark { .. } => {
-                Some("--decimal point|comma says what separates the decimals")
-            }
-            Self::Contrary(contrary) => Some(match contrary.what {
-                Written::Date(_) => {
-                    "with --date-order dmy|mdy|ymd, rows in another order are rejects"
-                }
-                Written::Number(_) => {
-                    "with --decimal point|comma, rows in another form are rejects"
-                }
+            Self::DecimalMark { .. } => Some("--decimal point|comma gives the decimal mark"),
+            Self::Contradiction(contradiction) => Some(match contradiction.form {
+                Form::Date(_) => "with --date-order dmy|mdy|ymd, rows in another order are rejects",
+                Form::Number(_) => "with --decimal point|comma, rows in another form are rejects",
             }),
             Self::Packing { packing, .. } => Some(match packing {
                 Packing::Plain => "remove the .gz or .zst from its name",
                 Packing::Gzip => "name it .csv.gz",
                 Packing::Zstd => "name it .csv.zst",
             }),
-            Self::Changed => Some("inject it again when nothing writes to it any more"),
+            Self::Changed => Some("inject it again after the other process has finished"),
             _ => None,
         }
     }
 }
 
-fn contradiction(contrary: &Contrary) -> String {
-    let value = &contrary.value;
-    match contrary.what {
-        Written::Date(DateOrder::Dmy) => {
+fn describe(contradiction: &Contradiction) -> String {
+    let value = &contradiction.value;
+    match contradiction.form {
+        Form::Date(DateOrder::Dmy) => {
             format!("the date {value} is day first, the others are month first")
         }
-        Written::Date(_) => format!("the date {value} is month first, the others are day first"),
-        Written::Number(Decimal::Comma) => {
+        Form::Date(_) => format!("the date {value} is month first, the others are day first"),
+        Form::Number(Decimal::Comma) => {
             format!("the number {value} has a decimal comma, the others have a decimal point")
         }
-        Written::Number(Decimal::Point) => {
+        Form::Number(Decimal::Point) => {
             format!("the number {value} has a decimal point, the others have a decimal comma")
         }
     }
 }
 
-/// What the system said, without the number behind it.
+/// The system's message without its number.
 pub(super) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
@@ -249,7 +265,7 @@ pub(super) fn plain(error: &io::Error) -> String {
     }
 }
 
-/// Puts the path beside an error of writing.
+/// Adds the path to an error of writing.
 pub(super) fn write_error(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
     let path = path.to_path_buf();
     move |source| Error::Write { path, source }

@@ -1,103 +1,87 @@
-//! How a dump writes its dates and numbers, decided from all of its rows.
+//! How a file writes its dates and numbers, decided from all of its rows.
 //!
-//! `01/02/2025` is 1 February or 2 January, and `5,001` is five thousand and one or five. No row decides that for itself:
-//! rows are heard until some of them can be read in one way only, first those of the head, then those of the whole file.
-//! What nothing settles is refused with the option that does. A row that contradicts the decision later, while the file
-//! is parsed, fails the file ([`Contrary`]).
+//! `01/02/2025` is 1 February or 2 January, and `5,001` is 5001 or 5.001. One row can't decide that.
+//! Rows are observed until enough of them can be read in only one way: first the rows of the head,
+//! then those of the whole file. If the rows don't decide, the file is refused with the option that
+//! does. A row that contradicts the decision later, during parsing, fails the file
+//! ([`Contradiction`](super::error::Contradiction)).
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use chrono::{Datelike, NaiveDate, Weekday};
 
+use super::columns::Role;
 use super::date::{DateOrder, ShortDate};
 use super::error::FileError;
-use super::layout::{Layout, Role};
+use super::layouts::Layout;
 use super::number::{Decimal, has_mark, parse_form};
 use super::record::{End, end_of, split};
 use super::settings::Settings;
 
-/// Dates kept at most; all that a hundred years can write with days up to 12 are fewer.
+/// Dates kept; a century has fewer with days up to 12.
 const DATES_MAX: usize = 16_384;
-/// Fewer dates in a row are no evidence that they follow each other.
+/// Fewer dates don't show that they follow each other.
 const DATES_MIN: usize = 3;
-/// A dump with at least this many dates may hold weekends on any exchange.
+/// With at least this many dates, weekends among them don't matter.
 const DATES_WITH_WEEKENDS_MIN: usize = 7;
-/// How many numbers that can mean both one number settles that shows its grouped thousands (`5,001.25`), and one that
-/// does not (`10.5`): few, so that one damaged row does not decide over all others.
-const SETTLED_BY_GROUPED: u64 = 100;
-const SETTLED_BY_PLAIN: u64 = 4;
-/// Days from one session to the next, at most: a long weekend with a holiday.
+/// The ambiguous numbers that one unambiguous number decides: one with grouped thousands (`5,001.25`),
+/// and one without (`10.5`). They are few, so that one damaged row doesn't decide for all others.
+const DECIDED_BY_GROUPED: u64 = 100;
+const DECIDED_BY_PLAIN: u64 = 4;
+/// The longest distance between sessions in days: a long weekend with a holiday.
 const SESSION_GAP_DAYS_MAX: i64 = 5;
 
-/// A row that contradicts what was decided from the rows before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contrary {
-    /// Its number, from 1.
-    pub line: u64,
-    /// The date or number as it is written.
-    pub value: String,
-    /// How it is written.
-    pub what: Written,
-}
-
-/// What one value can only mean, and the values before it cannot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// A date in this order.
-    Date(DateOrder),
-    /// A number with this decimal mark.
-    Number(Decimal),
-}
-
-/// What was decided.
+/// What the rows decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decided {
-    pub(super) dates: DateOrder,
+    pub(super) date_order: DateOrder,
     pub(super) decimal: Decimal,
-    /// A decision that only custom supports, and the option that settles it.
+    /// For a decision that only custom supports: a warning with the option to change it.
     pub(super) warning: Option<String>,
 }
 
-/// What the rows heard so far say.
+/// What the rows observed so far show.
 #[derive(Clone, Debug)]
 pub(super) struct Evidence {
     delimiter: u8,
     fields: usize,
     date_at: Option<usize>,
     numbers_at: Vec<usize>,
-    dates: Dates,
-    numbers: Numbers,
+    dates: DateEvidence,
+    numbers: NumberEvidence,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Dates {
-    /// Whether the user or the layout says the order.
+struct DateEvidence {
+    /// Whether an option or the layout decides.
     given: bool,
     order: Option<DateOrder>,
-    /// The text of the last date heard, for rows of one day follow each other.
+    /// The text of the last date. Rows of one day follow each other, so most dates equal the last.
     last: Vec<u8>,
-    /// The first date that can be read in both orders.
+    /// The first date that is a date in both orders.
     first: Option<String>,
-    /// Those dates.
+    /// All such dates.
     both: BTreeSet<ShortDate>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Numbers {
-    /// What the user or the delimiter says.
+struct NumberEvidence {
+    /// What an option or the delimiter decides.
     given: Option<Decimal>,
-    /// Numbers that only a decimal point, and that only a decimal comma explains.
+    /// Numbers that are valid with a decimal point only.
     point: Tally,
+    /// Numbers that are valid with a decimal comma only.
     comma: Tally,
-    /// Numbers that both explain, by their one mark.
-    with_point: Unsure,
-    with_comma: Unsure,
-    /// Whether the layout is known to write a decimal point.
-    known: bool,
+    /// Numbers that are valid either way and have a point.
+    with_point: Ambiguous,
+    /// Numbers that are valid either way and have a comma.
+    with_comma: Ambiguous,
+    /// Whether the layout has a decimal point.
+    has_point: bool,
 }
 
-/// Numbers that one form alone explains.
+/// Numbers that are valid in one form only.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     grouped: u64,
@@ -105,25 +89,25 @@ struct Tally {
 }
 
 impl Tally {
-    fn all(self) -> u64 {
+    fn total(self) -> u64 {
         self.grouped + self.plain
     }
 
-    /// Whether they are enough to settle so many that can mean both.
-    fn settles(self, unsure: u64) -> bool {
-        self.all() > 0
-            && self.grouped * SETTLED_BY_GROUPED + self.plain * SETTLED_BY_PLAIN >= unsure
+    /// Whether they are enough to decide the form of that many ambiguous numbers.
+    fn decides(self, ambiguous: u64) -> bool {
+        self.total() > 0
+            && self.grouped * DECIDED_BY_GROUPED + self.plain * DECIDED_BY_PLAIN >= ambiguous
     }
 }
 
-/// Numbers that both forms explain, each in its way.
+/// Numbers that are valid in both forms, with different values.
 #[derive(Clone, Debug, Default)]
-struct Unsure {
+struct Ambiguous {
     count: u64,
     first: Option<String>,
 }
 
-impl Unsure {
+impl Ambiguous {
     fn add(&mut self, field: &[u8]) {
         self.count += 1;
         self.first
@@ -132,15 +116,14 @@ impl Unsure {
 }
 
 impl Evidence {
-    /// What is to be decided in a dump whose first rows are `rows`. `integers` says that its prices are whole numbers
-    /// of another unit.
+    /// What the rows of a file have to decide; `rows` are the first of them.
     pub(super) fn new(
         settings: &Settings,
         delimiter: u8,
         roles: &[Role],
-        layout: Layout,
+        layout: &Layout,
         rows: &[Vec<Cow<'_, [u8]>>],
-        integers: bool,
+        has_nano_prices: bool,
     ) -> Self {
         let in_rows = |at: usize, is: &dyn Fn(&[u8]) -> bool| {
             rows.iter()
@@ -149,25 +132,23 @@ impl Evidence {
         };
         let date_at = roles
             .iter()
-            .position(|role| matches!(role, Role::Stamp | Role::Date))
+            .position(|role| matches!(role, Role::Timestamp | Role::Date))
             .filter(|at| in_rows(*at, &|field| ShortDate::read(field, 0).is_some()));
         let numbers_at: Vec<usize> = (0..roles.len())
             .filter(|at| matches!(roles[*at], Role::Number(_)))
             .collect();
-        let order = match (date_at, settings.date_order, layout) {
-            (None, given, _) => Some(given.unwrap_or(DateOrder::Ymd)),
-            (Some(_), Some(given), _) => Some(given),
-            (Some(_), None, Layout::Dukascopy) => Some(DateOrder::Dmy),
-            (Some(_), None, _) => None,
+        let order = match date_at {
+            None => Some(settings.date_order.unwrap_or(DateOrder::Ymd)),
+            Some(_) => settings.date_order.or(layout.date_order),
         };
-        // Where the comma cuts the fields, only a quoted number can hold one.
+        // If commas separate the fields, only quoted numbers can contain them.
         let commas = delimiter != b','
             || numbers_at
                 .iter()
                 .any(|at| in_rows(*at, &|field| field.contains(&b',')));
         let decimal = match settings.decimal {
             Some(given) => Some(given),
-            None if integers || !commas => Some(Decimal::Point),
+            None if has_nano_prices || !commas => Some(Decimal::Point),
             None => None,
         };
         Self {
@@ -175,26 +156,26 @@ impl Evidence {
             fields: roles.len(),
             date_at,
             numbers_at,
-            dates: Dates {
+            dates: DateEvidence {
                 given: order.is_some(),
                 order,
-                ..Dates::default()
+                ..DateEvidence::default()
             },
-            numbers: Numbers {
+            numbers: NumberEvidence {
                 given: decimal,
-                known: layout != Layout::Plain,
-                ..Numbers::default()
+                has_point: layout.has_decimal_point,
+                ..NumberEvidence::default()
             },
         }
     }
 
-    /// Whether the rows heard decide everything.
-    pub(super) fn is_settled(&self) -> bool {
-        self.dates.order.is_some() && self.numbers.is_settled()
+    /// Whether the rows observed decide everything.
+    pub(super) fn is_decided(&self) -> bool {
+        self.dates.order.is_some() && self.numbers.is_decided()
     }
 
-    /// Hears whole records, unless everything is settled.
-    pub(super) fn hear(&mut self, text: &[u8]) {
+    /// Observes whole records, unless options or the layout decide everything.
+    pub(super) fn observe(&mut self, text: &[u8]) {
         if self.dates.order.is_some() && self.numbers.given.is_some() {
             return;
         }
@@ -208,32 +189,34 @@ impl Evidence {
             };
             split(&text[at..end], self.delimiter, &mut fields);
             at = end;
-            // A row that the parser rejects for its fields is no evidence; an empty field may follow the last.
+            // The parser rejects rows with another number of fields, so they aren't evidence. An empty
+            // field may follow the last.
             if !whole || !(self.fields..=self.fields + 1).contains(&fields.len()) {
                 continue;
             }
             if let Some(field) = self.date_at.and_then(|at| fields.get(at)) {
-                self.dates.hear(field.trim_ascii());
+                self.dates.observe(field.trim_ascii());
             }
             for field in self.numbers_at.iter().filter_map(|at| fields.get(*at)) {
-                self.numbers.hear(field.trim_ascii());
+                self.numbers.observe(field.trim_ascii());
             }
         }
     }
 
-    /// The decision, where there is one. `weekends` says that the exchange trades on them.
+    /// The decision; an error if the rows don't decide. `weekends`: whether the exchange trades on
+    /// them.
     pub(super) fn decide(self, weekends: bool) -> Result<Decided, FileError> {
-        let (dates, warning) = self.dates.decide(weekends)?;
+        let (date_order, warning) = self.dates.decide(weekends)?;
         Ok(Decided {
-            dates,
+            date_order,
             decimal: self.numbers.decide()?,
             warning,
         })
     }
 }
 
-impl Dates {
-    fn hear(&mut self, field: &[u8]) {
+impl DateEvidence {
+    fn observe(&mut self, field: &[u8]) {
         if !self.last.is_empty() && field.starts_with(&self.last) {
             return;
         }
@@ -262,7 +245,7 @@ impl Dates {
 
     fn decide(&self, weekends: bool) -> Result<(DateOrder, Option<String>), FileError> {
         let Some(first) = &self.first else {
-            // Where none of them is a date, the rows are rejects whatever the order.
+            // If none of them is a date in either order, the rows are rejects anyway.
             return Ok((self.order.unwrap_or(DateOrder::Dmy), None));
         };
         let dotted = self.both.iter().all(|date| date.mark == b'.');
@@ -276,7 +259,7 @@ impl Dates {
         };
         match (self.given || sessions.is_none(), self.order, sessions) {
             (true, Some(order), _) => Ok((order, None)),
-            // A damaged date does not overrule all others.
+            // One damaged date doesn't overrule all others.
             (false, Some(order), Some(other)) if order != other => Err(FileError::DateOrder {
                 value: first.clone(),
             }),
@@ -284,8 +267,8 @@ impl Dates {
             _ if dotted => Ok((
                 DateOrder::Dmy,
                 Some(format!(
-                    "dates such as {first} are read day first, as is the custom with dots; if they are month first: \
-                     --date-order mdy"
+                    "dates such as {first} are read day first, as is usual with dots; if they are month first, \
+                     use --date-order mdy"
                 )),
             )),
             _ => Err(FileError::DateOrder {
@@ -294,7 +277,7 @@ impl Dates {
         }
     }
 
-    /// Whether the dates follow each other like sessions when they are read in this order.
+    /// Whether the dates, read in this order, follow each other like sessions.
     fn are_sessions(&self, order: DateOrder, weekends: bool) -> bool {
         let mut dates: Vec<NaiveDate> = self
             .both
@@ -312,13 +295,13 @@ impl Dates {
     }
 }
 
-impl Numbers {
-    fn hear(&mut self, field: &[u8]) {
+impl NumberEvidence {
+    fn observe(&mut self, field: &[u8]) {
         if self.given.is_some() || !has_mark(field) {
             return;
         }
         let (point, comma) = (field.contains(&b'.'), field.contains(&b','));
-        let (tally, grouped) = match (
+        let (tally, is_grouped) = match (
             parse_form(field, Decimal::Point),
             parse_form(field, Decimal::Comma),
         ) {
@@ -328,38 +311,38 @@ impl Numbers {
             (Some(_), Some(_)) => return self.with_point.add(field),
             (None, None) => return,
         };
-        tally.grouped += u64::from(grouped);
-        tally.plain += u64::from(!grouped);
+        tally.grouped += u64::from(is_grouped);
+        tally.plain += u64::from(!is_grouped);
     }
 
-    /// What most numbers that only one form explains say, if they are enough; those that say the other fail the file
-    /// when it is parsed.
-    fn settled(&self) -> Option<Decimal> {
-        let (decimal, tally, unsure) = if self.point.all() >= self.comma.all() {
+    /// The form of most unambiguous numbers, if they are enough. Numbers of the other form fail the
+    /// file when it is parsed.
+    fn decided(&self) -> Option<Decimal> {
+        let (decimal, tally, ambiguous) = if self.point.total() >= self.comma.total() {
             (Decimal::Point, self.point, &self.with_comma)
         } else {
             (Decimal::Comma, self.comma, &self.with_point)
         };
-        tally.settles(unsure.count).then_some(decimal)
+        tally.decides(ambiguous.count).then_some(decimal)
     }
 
-    /// Whether nothing was heard that a decimal point does not explain.
+    /// Whether all numbers are valid with a decimal point and have no comma.
     fn is_plain(&self) -> bool {
-        self.comma.all() == 0 && self.with_comma.count == 0
+        self.comma.total() == 0 && self.with_comma.count == 0
     }
 
-    fn is_settled(&self) -> bool {
-        self.given.is_some() || self.settled().is_some() || (self.known && self.is_plain())
+    fn is_decided(&self) -> bool {
+        self.given.is_some() || self.decided().is_some() || (self.has_point && self.is_plain())
     }
 
-    /// A point is a decimal point where no comma says otherwise.
+    /// Without commas, a point is a decimal point.
     fn decide(&self) -> Result<Decimal, FileError> {
-        let unsure = self
+        let ambiguous = self
             .with_comma
             .first
             .as_ref()
             .or(self.with_point.first.as_ref());
-        match (self.given.or_else(|| self.settled()), unsure) {
+        match (self.given.or_else(|| self.decided()), ambiguous) {
             (Some(decimal), _) => Ok(decimal),
             (None, Some(value)) if !self.is_plain() => Err(FileError::DecimalMark {
                 value: value.clone(),

@@ -1,56 +1,62 @@
-//! One file from its first byte to its last commit.
+//! Injects one file, from its first byte to its last commit.
 
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
-use super::commit::{Outcome, Ready, commit, summed_up};
+use super::block::{BadRow, Block};
+use super::commit::{Outcome, Ready, commit, summarise};
+use super::context::RunContext;
 use super::error::{Error, FileError};
-use super::filename;
-use super::interval::Judge;
+use super::find_files::InputFile;
+use super::interval::IntervalDetector;
+use super::layouts::FileName;
 use super::open::{Opened, open};
 use super::parse::Parser;
-use super::parsed::{BadRow, Block};
 use super::piece::Piece;
 use super::pieces::PieceReader;
 use super::plan::Plan;
 use super::read::Blocks;
 use super::record::{End, end_of};
-use super::run::Shared;
 use super::settings::Label;
-use super::shape::shape;
 use super::source::Source;
-use super::walk::Dump;
+use super::trim::trim;
 use crate::advice::{Advice, Hint};
 use crate::model::{Interval, Reason};
 use crate::report::{Event, UnitReport, UnitStatus};
 
-/// How many of a file's first rows decide whether it is what it seems.
-const PROBE_ROWS: usize = 100;
+/// The first rows that are checked before any is committed.
+const CHECKED_ROWS: usize = 100;
 
-/// Injects one file and reports on it.
-pub(super) fn inject(shared: &Shared<'_>, index: usize, dump: &Dump) -> UnitReport {
-    shared.observer.event(&Event::Started(&dump.name));
-    let mut job = Job {
-        shared,
+/// Injects a file. All errors are in its report.
+pub(super) fn inject(context: &RunContext<'_>, index: usize, file: &InputFile) -> UnitReport {
+    context.observer.event(&Event::Started(&file.name));
+    let mut injection = FileInjection {
+        context,
         index,
-        dump,
+        file,
         outcome: Outcome::default(),
         admitted: 0,
-        told: 0,
+        reported: 0,
     };
-    let began = Instant::now();
-    let result = job.work();
-    if job.admitted > 0 {
-        shared.gate.release(job.admitted);
+    let start = Instant::now();
+    let result = injection.run();
+    let FileInjection {
+        outcome,
+        admitted,
+        reported,
+        ..
+    } = injection;
+    if admitted > 0 {
+        context.order.release(admitted);
     }
-    shared.observer.event(&Event::Progress {
-        done: dump.bytes.saturating_sub(job.told),
+    context.observer.event(&Event::Progress {
+        done: file.bytes.saturating_sub(reported),
         bars: 0,
     });
-    let mut unit = UnitReport::done(&dump.name, job.outcome.counts, began.elapsed());
-    if let Some(first) = job.outcome.refusals.first() {
+    let mut unit = UnitReport::done(&file.name, outcome.counts, start.elapsed());
+    if let Some(first) = outcome.refusals.first() {
         unit.status = UnitStatus::refused(first.conflicts());
-        unit.error = Some(summed_up(&job.outcome.refusals));
+        unit.error = Some(summarise(&outcome.refusals));
         unit.hint = first.hint();
     }
     if let Err(error) = result {
@@ -61,33 +67,33 @@ pub(super) fn inject(shared: &Shared<'_>, index: usize, dump: &Dump) -> UnitRepo
     unit
 }
 
-/// One file under way.
-struct Job<'s, 'r> {
-    shared: &'s Shared<'r>,
+/// The state of a file that is being injected.
+struct FileInjection<'s, 'r> {
+    context: &'s RunContext<'r>,
     index: usize,
-    dump: &'s Dump,
+    file: &'s InputFile,
     outcome: Outcome,
-    /// Rows that the gate let in and that are not released yet.
+    /// Rows admitted by the commit order and not released yet.
     admitted: usize,
-    /// Bytes of progress that were told.
-    told: u64,
+    /// Bytes of progress reported.
+    reported: u64,
 }
 
 /// The commit of one piece, while the next is read.
 type Pending<'scope> = ScopedJoinHandle<'scope, (Outcome, Result<(), Error>)>;
 
-impl Job<'_, '_> {
-    fn work(&mut self) -> Result<(), FileError> {
-        let shared = self.shared;
-        let (stem, source) = self.dump.source()?;
-        let name = filename::read(&stem);
+impl FileInjection<'_, '_> {
+    fn run(&mut self) -> Result<(), FileError> {
+        let context = self.context;
+        let (stem, source) = self.file.source()?;
+        let name = FileName::read(&stem);
         let opened = open(
-            &shared.sniffer,
-            shared.settings,
+            &context.sniffer,
+            context.settings,
             &source,
             &name,
             &stem,
-            || shared.stopped(),
+            || context.is_stopped(),
         )?;
         let Some(opened) = opened else {
             return Ok(());
@@ -97,31 +103,35 @@ impl Job<'_, '_> {
             if !plan.wants(ticker) {
                 return Ok(());
             }
-            shared.gate.announce(self.index, ticker);
+            context.order.announce(self.index, ticker);
         }
         if let Some(warning) = &opened.warning {
-            let text = format!("[{}] {warning}", self.dump.name);
-            shared.observer.event(&Event::Warning(&text));
+            let text = format!("[{}] {warning}", self.file.name);
+            context.observer.event(&Event::Warning(&text));
         }
-        probe(plan, &opened.blocks)?;
+        check_first_rows(plan, &opened.blocks)?;
         let ticker = plan.ticker.clone();
-        let began = Instant::now();
+        let start = Instant::now();
         let result = self.pieces(opened, &source);
         if let Some(ticker) = &ticker {
-            shared.add_time(ticker, began.elapsed());
+            context.add_time(ticker, start.elapsed());
         }
         result
     }
 
-    /// Takes the file piece by piece; one piece's commit runs while the next is read.
+    /// Injects the file piece by piece; each commit runs while the next piece is read.
     fn pieces(&mut self, opened: Opened, source: &Source) -> Result<(), FileError> {
-        let shared = self.shared;
-        let data_at = opened.data_at();
-        let Opened { plan, blocks, .. } = opened;
+        let context = self.context;
+        let Opened {
+            plan,
+            blocks,
+            data_at,
+            ..
+        } = opened;
         let plan = &plan;
-        let name = self.dump.name.as_str();
+        let name = self.file.name.as_str();
         let mut known = plan.interval;
-        let mut reader = PieceReader::new(&shared.settings.limits, &shared.pool, plan, blocks);
+        let mut reader = PieceReader::new(&context.settings.limits, &context.pool, plan, blocks);
         std::thread::scope(|scope| {
             let mut pending: Option<Pending<'_>> = None;
             loop {
@@ -130,32 +140,35 @@ impl Job<'_, '_> {
                 let ready = read.and_then(|(mut piece, failure)| {
                     let unended = |row: &BadRow| row.reason == Reason::NoLineEnd;
                     if piece.rejects.iter().any(unended) {
-                        shared.add_unended(self.index);
+                        context.add_unended(self.index);
                     }
                     let interval = match known {
                         Some(interval) => interval,
-                        None => self.judge(plan, &piece, more, source, data_at)?,
+                        None => self.detect_interval(plan, &piece, more, source, data_at)?,
                     };
                     known = Some(interval);
                     source.check_unchanged()?;
-                    shape(shared.settings, plan, &mut piece, interval);
+                    trim(context.settings, plan, &mut piece, interval);
                     Ok((piece, interval, failure))
                 });
-                // Whatever became of this piece, the one before is committed and counted.
+                // Also if this piece failed, the one before is committed and counted.
                 if let Some(before) = pending.take() {
-                    self.absorb(before)?;
+                    self.join(before)?;
                 }
                 let (piece, interval, failure) = ready?;
-                let stopped_here = plan.ticker.is_some() && !self.outcome.refused.is_empty();
-                if stopped_here {
+                let is_refused = plan.ticker.is_some() && !self.outcome.refused.is_empty();
+                if is_refused {
                     return failure.map_or(Ok(()), Err);
                 }
                 if let (None, false, [only]) = (&plan.ticker, more, &piece.groups[..])
                     && self.outcome.counts.prepared == 0
                 {
-                    shared.gate.announce(self.index, &only.ticker);
+                    context.order.announce(self.index, &only.ticker);
                 }
-                if !shared.gate.turn(self.index, || shared.stopped()) {
+                if !context
+                    .order
+                    .wait_for_turn(self.index, || context.is_stopped())
+                {
                     return Err(FileError::Stopped);
                 }
                 let ready = Ready {
@@ -169,57 +182,55 @@ impl Job<'_, '_> {
                 let index = self.index;
                 let work = move || {
                     let bars = ready.piece.rows();
-                    let result = commit(shared, index, name, ready, &mut outcome);
-                    shared.gate.release(admitted);
-                    shared.observer.event(&Event::Progress { done: 0, bars });
+                    let result = commit(context, index, name, ready, &mut outcome);
+                    context.order.release(admitted);
+                    context.observer.event(&Event::Progress { done: 0, bars });
                     (outcome, result)
                 };
                 if more {
                     pending = Some(scope.spawn(work));
                 } else {
-                    self.settle(work())?;
+                    self.record(work())?;
                     return failure.map_or(Ok(()), Err);
                 }
             }
         })
     }
 
-    fn absorb(&mut self, pending: Pending<'_>) -> Result<(), FileError> {
+    fn join(&mut self, pending: Pending<'_>) -> Result<(), FileError> {
         match pending.join() {
-            Ok(done) => self.settle(done),
+            Ok(done) => self.record(done),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
 
-    fn settle(&mut self, (outcome, result): (Outcome, Result<(), Error>)) -> Result<(), FileError> {
+    fn record(&mut self, (outcome, result): (Outcome, Result<(), Error>)) -> Result<(), FileError> {
         self.outcome = outcome;
         result.map_err(|error| {
-            self.shared.fail(error);
+            self.context.fail(error);
             FileError::Stopped
         })
     }
 
-    /// Waits until there is room for `rows` more; false when the run is stopped.
+    /// Waits until there is room for `rows` more rows; false if the run is stopped.
     fn admit(&mut self, rows: usize, bytes: usize) -> bool {
-        let left = self.dump.bytes.saturating_sub(self.told);
+        let left = self.file.bytes.saturating_sub(self.reported);
         let done = (bytes as u64).min(left);
-        self.told += done;
-        self.shared
-            .observer
-            .event(&Event::Progress { done, bars: 0 });
-        let admitted = self
-            .shared
-            .gate
-            .admit(self.index, rows, || self.shared.stopped());
+        self.reported += done;
+        let context = self.context;
+        context.observer.event(&Event::Progress { done, bars: 0 });
+        let admitted = context
+            .order
+            .admit(self.index, rows, || context.is_stopped());
         if admitted {
             self.admitted += rows;
         }
         admitted
     }
 
-    /// The interval of a file that does not say it: by the first piece where that is certain, else by all of them, for
-    /// which the file is read once more.
-    fn judge(
+    /// The interval by the bars: those of the first piece if they are enough, else those of all
+    /// pieces, which reads the file once more.
+    fn detect_interval(
         &self,
         plan: &Plan,
         first: &Piece,
@@ -227,33 +238,34 @@ impl Job<'_, '_> {
         source: &Source,
         data_at: usize,
     ) -> Result<Interval, FileError> {
-        let closes = self.shared.settings.label == Label::Close;
-        let mut judge = Judge::new(&plan.calendar, closes);
-        judge.hear(&first.groups, more);
-        if more && !judge.is_certain() {
-            let shared = self.shared;
-            let blocks = Opened::again(source, shared.settings, plan.delimiter, data_at)?;
-            let mut all = Judge::new(&plan.calendar, closes);
-            let mut reader = PieceReader::new(&shared.settings.limits, &shared.pool, plan, blocks);
+        let context = self.context;
+        let is_close = context.settings.label == Label::Close;
+        let mut detector = IntervalDetector::new(&plan.calendar, is_close);
+        detector.observe(&first.groups, more);
+        if more && !detector.is_certain() {
+            let blocks = Opened::again(source, context.settings, plan.delimiter, data_at)?;
+            let mut all = IntervalDetector::new(&plan.calendar, is_close);
+            let mut reader =
+                PieceReader::new(&context.settings.limits, &context.pool, plan, blocks);
             while !all.is_certain() {
-                let (piece, _) = reader.piece(|_, _| !shared.stopped())?;
-                all.hear(&piece.groups, true);
+                let (piece, _) = reader.piece(|_, _| !context.is_stopped())?;
+                all.observe(&piece.groups, true);
                 if !reader.more() {
                     break;
                 }
             }
             return all.interval().map_err(FileError::NoInterval);
         }
-        judge.interval().map_err(FileError::NoInterval)
+        detector.interval().map_err(FileError::NoInterval)
     }
 }
 
-/// Looks at the first rows: a file most of which are no bars is not what it seems.
-fn probe(plan: &Plan, blocks: &Blocks) -> Result<(), FileError> {
-    let (head, first_line, last) = blocks.coming();
+/// Parses the first rows. A file whose first rows are mostly rejects was not understood.
+fn check_first_rows(plan: &Plan, blocks: &Blocks) -> Result<(), FileError> {
+    let (head, first_line, last) = blocks.unread();
     let mut at = 0;
     let mut records = 0;
-    while records < PROBE_ROWS && at < head.len() {
+    while records < CHECKED_ROWS && at < head.len() {
         match end_of(head, at, plan.delimiter, last) {
             End::At(end) | End::Unclosed(end) => {
                 records += usize::from(!head[at..end].trim_ascii().is_empty());
@@ -275,6 +287,7 @@ fn probe(plan: &Plan, blocks: &Blocks) -> Result<(), FileError> {
             rows: parsed.rows,
             line: first.line,
             reason: first.reason,
+            layout: plan.layout,
         }),
         _ => Ok(()),
     }

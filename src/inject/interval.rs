@@ -1,4 +1,5 @@
-//! How long the bars of a dump are, told from the gaps between them, and where bars that are labelled with their close open.
+//! The interval of a file's bars, from the gaps between them; and the opens of bars labelled with their
+//! close.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,34 +11,34 @@ use super::piece::Group;
 use crate::calendar::Calendar;
 use crate::model::{Bars, DAY_MICROS, Interval, MINUTE_MICROS, Ticker, Timestamp};
 
-/// Fewer bars do not tell an interval.
+/// Fewer bars don't show an interval.
 const BARS_MIN: u64 = 30;
 
-/// Gathers the gaps of a dump: the interval is the largest that divides every one of them, of all tickers taken
-/// together, gaps across sessions left out.
-pub(super) struct Judge<'c> {
+/// Detects a file's interval: the largest that divides all gaps of all tickers. Gaps from session to
+/// session don't count.
+pub(super) struct IntervalDetector<'c> {
     calendar: &'c Calendar,
-    /// Whether timestamps are those of the bars' close: then the gap before the end of a session may be a short bar.
-    closes: bool,
+    /// Whether timestamps are closes. Then the gap before the end of a session may be a short bar.
+    is_close: bool,
     divisor: i64,
     bars: u64,
-    /// The last timestamp of each ticker, for dumps that come in pieces.
+    /// The last timestamp of each ticker in the pieces so far.
     last: HashMap<Ticker, i64>,
 }
 
-impl<'c> Judge<'c> {
-    pub(super) fn new(calendar: &'c Calendar, closes: bool) -> Self {
+impl<'c> IntervalDetector<'c> {
+    pub(super) fn new(calendar: &'c Calendar, is_close: bool) -> Self {
         Self {
             calendar,
-            closes,
+            is_close,
             divisor: 0,
             bars: 0,
             last: HashMap::new(),
         }
     }
 
-    /// Takes the bars of a piece into account; `more` says that others follow.
-    pub(super) fn hear(&mut self, groups: &[Group], more: bool) {
+    /// Observes the bars of a piece; `more` means that another follows.
+    pub(super) fn observe(&mut self, groups: &[Group], more: bool) {
         self.bars += groups
             .iter()
             .map(|group| group.bars.len() as u64)
@@ -56,12 +57,12 @@ impl<'c> Judge<'c> {
         }
     }
 
-    /// Whether no further gap can change the answer.
+    /// Whether more gaps can't change the interval.
     pub(super) fn is_certain(&self) -> bool {
         self.divisor == MINUTE_MICROS && self.bars >= BARS_MIN
     }
 
-    /// The interval.
+    /// The interval, or why the bars don't show it.
     pub(super) fn interval(&self) -> Result<Interval, NoInterval> {
         if self.bars < BARS_MIN {
             return Err(NoInterval::TooFew(self.bars));
@@ -78,9 +79,9 @@ impl<'c> Judge<'c> {
     }
 
     fn gaps(&mut self, timestamps: &[i64]) {
-        // A bar labelled with its close belongs to the session that it ends in.
-        let shift = if self.closes { MINUTE_MICROS } else { 0 };
-        let opens: Cow<'_, [i64]> = if self.closes {
+        // A bar labelled with its close belongs to the session in which it ends.
+        let shift = if self.is_close { MINUTE_MICROS } else { 0 };
+        let opens: Cow<'_, [i64]> = if self.is_close {
             timestamps.iter().map(|at| at - shift).collect()
         } else {
             Cow::Borrowed(timestamps)
@@ -100,9 +101,9 @@ impl<'c> Judge<'c> {
         }
     }
 
-    /// The ends of a session's parts, where bars may be short.
+    /// The ends of a session's parts, before which bars may be short.
     fn ends(&self, date: NaiveDate) -> Vec<i64> {
-        if !self.closes {
+        if !self.is_close {
             return Vec::new();
         }
         match self.calendar.session_on(date) {
@@ -128,11 +129,11 @@ fn gcd(mut a: i64, mut b: i64) -> i64 {
     a
 }
 
-/// Moves bars labelled with their close to where they open: one interval earlier, but for the short last bar of a
-/// session, which opens where the calendar's grid says.
+/// Moves bars labelled with their close to their open: one interval earlier, except for the short last
+/// bar of a session, which opens on the calendar's grid.
 ///
-/// A dump whose other bars do not stand on that grid (hours on the hour in a session that opens at half past) has no such
-/// bar.
+/// If the bars around it aren't on that grid (full hours in a session that opens at half past), the
+/// last bar isn't short.
 pub(super) fn relabel(bars: &mut Bars, interval: Interval, calendar: &Calendar) {
     let labels = bars.timestamps().to_vec();
     bars.shift(-interval.micros());
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_short_last_bar_keeps_to_the_grid() {
+    fn the_short_last_bar_stays_on_the_grid() {
         // 15:30 and 16:00 New York.
         assert_eq!(
             opens(

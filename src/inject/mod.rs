@@ -1,29 +1,31 @@
-//! CSV dumps into the store.
+//! CSV files into the store.
 //!
 //! ```text
-//! folder ─> walk ─> [ read ─> sniff ─> parse ─> gather ─> trim   ] ─> gate ─> store::commit
-//!                     a block  Plan    Bars     by ticker             path order
+//! folder ─> find_files ─> [ read ─> sniff ─> parse ─> group by ticker ─> trim ] ─> commit order ─> store
 //! ```
 //!
-//! Files are worked on side by side, a large one on all cores; what comes of them never depends on that, for files that
-//! may hold the same series commit in path order. A dump's layout is found out from its first lines and its name, the
-//! form of its dates and numbers from all of its rows where the first do not show it; its rows become bars or rejects, and one dump's bars of one series are one batch, unless the dump is so large that it
-//! comes in pieces, each of which is committed whole. A dump that breaks off gives what is whole of it, and counts as
-//! failed.
+//! Several files are read at once, a large one on all cores. The result doesn't depend on that, because
+//! files that may have the same series commit in path order. A file's first rows and its name show its
+//! layout; if they don't show how dates and numbers are written, all of its rows do. Each row becomes a
+//! bar or a reject. A file's bars of one series are one batch; a large file is committed in pieces. A file
+//! that ends early counts as failed, and its whole rows are stored.
 
+mod block;
+mod columns;
 mod commit;
+mod commit_order;
+mod context;
 mod date;
 mod error;
 mod evidence;
 mod file;
 mod filename;
-mod gate;
+mod find_files;
 mod interval;
-mod layout;
+mod layouts;
 mod number;
 mod open;
 mod parse;
-mod parsed;
 mod piece;
 mod pieces;
 mod plan;
@@ -33,21 +35,18 @@ mod rejects;
 mod run;
 mod sample;
 mod settings;
-mod shape;
 mod source;
-mod stamp;
 #[cfg(test)]
 mod tests;
-mod walk;
+mod timestamp;
+mod trim;
 
-pub use commit::Sink;
+pub use columns::{BadColumns, ChosenColumns, ColumnAt, ColumnName, parse_columns};
+pub use context::Sink;
 pub use date::DateOrder;
-pub use error::{Error, FileError, NoInterval};
-pub use evidence::{Contrary, Written};
-pub use filename::{Packing, is_dump_name};
+pub use error::{Contradiction, Error, FileError, Form, NoInterval};
+pub use filename::{Packing, is_csv_name};
+pub use find_files::{Input, InputFiles, collect};
 pub use number::Decimal;
 pub use run::run;
-pub use settings::{
-    BadColumns, ColumnAt, ColumnName, Input, Label, Limits, Settings, parse_columns,
-};
-pub use walk::{Dumps, collect};
+pub use settings::{Label, Limits, Settings};

@@ -1,34 +1,33 @@
-//! Decimal numbers as dumps write them, read to the last bit.
+//! Reads decimal numbers exactly.
 //!
-//! A double is exact for every integer up to 2^53, and so is every power of ten up to 10^22. The quotient of two exact
-//! doubles is rounded once, hence correctly: `167.65` is `16765 / 100`. That covers what price files hold; everything
-//! else goes to [`str::parse`], which is what the fast way has to equal.
+//! A double represents every integer up to 2^53 exactly, and every power of ten up to 10^22. The quotient
+//! of two exact doubles is rounded once, so it is correct: `167.65` is `16765 / 100`. Other numbers go to
+//! [`str::parse`], and the fast way returns the same bits.
 
 use memchr::{memchr, memchr2};
 
-/// Every power of ten that a double holds exactly.
+/// The powers of ten that a double represents exactly.
 const POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
-/// Largest integer up to which every integer is a double.
+/// Up to here a double represents every integer.
 const EXACT_MAX: u64 = 1 << 53;
-/// Digits that cannot overflow 64 bits.
+/// Numbers with this many digits fit into 64 bits.
 const DIGITS_MAX: usize = 19;
-/// Databento's price unit: integers of 1e-9.
+/// Nano prices are in units of 1e-9.
 const NANO: f64 = 1e9;
-/// No number with grouped thousands or a decimal comma is longer.
+/// The maximum length of a number with grouped thousands or a decimal comma.
 const FORM_BYTES_MAX: usize = 64;
 
-/// The byte at `at`; behind the end, a line feed.
+/// The byte at `at`; a line feed after the end.
 #[inline(always)]
 pub(super) fn peek(text: &[u8], at: usize) -> u8 {
     text.get(at).copied().unwrap_or(b'\n')
 }
 
-/// Reads digits with at most one point, beginning at `at`: the number, and where it ends.
-///
-/// `None` for anything that is not as plain as that, or not exact by one division.
+/// Reads digits with at most one point, starting at `at`: the number, and where it ends. `None` for
+/// other numbers, and if one division isn't exact.
 #[inline(always)]
 pub(super) fn scan(text: &[u8], at: usize) -> Option<(f64, usize)> {
     let (whole, mut end) = digits(text, at, 0);
@@ -45,11 +44,11 @@ pub(super) fn scan(text: &[u8], at: usize) -> Option<(f64, usize)> {
     if count == 0 || count > DIGITS_MAX || mantissa > EXACT_MAX {
         return None;
     }
-    // At most 19 decimals: inside the table.
+    // There are at most 19 decimals.
     Some((mantissa as f64 / POWERS[decimals], end))
 }
 
-/// Reads digits beginning at `at`, appended to `value`: the integer, and where the digits end. Wraps beyond
+/// Reads digits starting at `at`, appended to `value`: the integer, and where the digits end. Wraps after
 /// [`DIGITS_MAX`] digits.
 #[inline(always)]
 pub(super) fn digits(text: &[u8], at: usize, value: u64) -> (u64, usize) {
@@ -65,7 +64,7 @@ pub(super) fn digits(text: &[u8], at: usize, value: u64) -> (u64, usize) {
     }
 }
 
-/// Reads a whole field, blanks around it allowed, in any form that [`str::parse`] reads.
+/// Reads a whole field, without blanks around it, in any form that [`str::parse`] reads.
 pub(super) fn parse(field: &[u8]) -> Option<f64> {
     let field = field.trim_ascii();
     match scan(field, 0) {
@@ -74,7 +73,7 @@ pub(super) fn parse(field: &[u8]) -> Option<f64> {
     }
 }
 
-/// The mark between whole and decimal digits; the other of the two groups thousands.
+/// The decimal mark. The other of the two marks groups thousands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decimal {
     /// `1,234.5`
@@ -84,7 +83,7 @@ pub enum Decimal {
 }
 
 impl Decimal {
-    /// The other one.
+    /// The other mark.
     pub(super) const fn other(self) -> Self {
         match self {
             Self::Point => Self::Comma,
@@ -93,14 +92,14 @@ impl Decimal {
     }
 }
 
-/// Whether a field holds a comma or a point, so that it may mean something else under each [`Decimal`].
+/// Whether a field has a comma or a point, so that each [`Decimal`] may read another number.
 pub(super) fn has_mark(field: &[u8]) -> bool {
     memchr2(b',', b'.', field).is_some()
 }
 
-/// Reads a whole field whose decimal mark is known. Marks that group thousands must do so exactly: `1,23` isn't a
-/// number with a decimal point, so that a value of one form is never read as a wrong value of the other, unless it
-/// has one mark and three digits after it (`5,001`).
+/// Reads a whole field whose decimal mark is known. Thousands must be grouped exactly: `1,23` isn't a
+/// number with a decimal point. So a number of one form is never read as a number of the other, unless
+/// it has one mark with three digits after it (`5,001`).
 pub(super) fn parse_form(field: &[u8], decimal: Decimal) -> Option<f64> {
     let field = field.trim_ascii();
     let (mark, group) = match decimal {
@@ -152,7 +151,7 @@ pub(super) fn parse_form(field: &[u8], decimal: Decimal) -> Option<f64> {
     parse(&plain[..len])
 }
 
-/// Reads an integer number of 1e-9: `167650000000` is 167.65.
+/// Reads an integer in units of 1e-9: `167650000000` is 167.65.
 pub(super) fn parse_nano(field: &[u8]) -> Option<f64> {
     let field = field.trim_ascii();
     let (value, end) = digits(field, 0, 0);
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_numbers_are_what_the_standard_library_reads() {
+    fn numbers_are_read_as_by_the_standard_library() {
         for text in [
             "0",
             "0.0",
@@ -270,7 +269,7 @@ mod tests {
         assert_eq!(read(&"1,".repeat(80)), (None, None));
     }
 
-    /// A number with its thousands grouped or not, as the form writes it.
+    /// A number in the given form, with grouped thousands or without.
     fn written(cents: u64, decimals: usize, grouped: bool, decimal: Decimal) -> String {
         let text = format!("{:.decimals$}", cents as f64 / POWERS[decimals]);
         let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));

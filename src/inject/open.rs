@@ -1,24 +1,24 @@
-//! A dump opened: how it is to be read is known, and its rows come next.
+//! Opens a file: decides how to read it, up to its first row.
 
 use super::error::FileError;
-use super::filename::FromName;
+use super::layouts::FileName;
 use super::plan::{Plan, Sniffer};
 use super::read::Blocks;
 use super::settings::Settings;
 use super::source::Source;
 
-/// A dump whose rows can be read.
+/// A file whose rows can be read.
 pub(super) struct Opened {
     pub(super) plan: Plan,
-    /// Its rows.
     pub(super) blocks: Blocks,
-    /// A decision that only custom supports, and the option that settles it.
+    /// For a decision that only custom supports: a warning with the option to change it.
     pub(super) warning: Option<String>,
-    data_at: usize,
+    /// Where the rows begin, in bytes of the text.
+    pub(super) data_at: usize,
 }
 
 impl Opened {
-    /// The rows once more, from the first.
+    /// Reads the rows again, from the first.
     pub(super) fn again(
         source: &Source,
         settings: &Settings,
@@ -27,23 +27,18 @@ impl Opened {
     ) -> Result<Blocks, FileError> {
         let mut blocks = Blocks::open(source, settings)?;
         blocks.head()?;
-        blocks.begin(data_at, delimiter);
+        blocks.start(data_at, delimiter);
         Ok(blocks)
-    }
-
-    /// Where the rows begin, in bytes of the text.
-    pub(super) fn data_at(&self) -> usize {
-        self.data_at
     }
 }
 
-/// Opens a dump and finds out how to read it; `None` when it holds no rows. What its head leaves open is looked for in
-/// all of it, which takes one more reading.
+/// Opens a file and decides how to read it; `None` if it has no rows. What its head doesn't decide
+/// takes one more reading of the file.
 pub(super) fn open(
     sniffer: &Sniffer<'_>,
     settings: &Settings,
     source: &Source,
-    name: &FromName,
+    name: &FileName,
     stem: &str,
     stopped: impl Fn() -> bool,
 ) -> Result<Option<Opened>, FileError> {
@@ -53,23 +48,23 @@ pub(super) fn open(
         return Ok(None);
     };
     let (mut plan, mut evidence, data_at) = (sniffed.plan, sniffed.evidence, sniffed.data_at);
-    evidence.hear(head.text.get(data_at..head.whole).unwrap_or_default());
-    if !evidence.is_settled() && !head.last {
+    evidence.observe(head.text.get(data_at..head.whole).unwrap_or_default());
+    if !evidence.is_decided() && !head.last {
         let mut all = Opened::again(source, settings, plan.delimiter, data_at)?;
-        // Where it breaks off, the reading that counts reports it.
-        while !evidence.is_settled()
+        // If the file ends early, the reading that follows reports it.
+        while !evidence.is_decided()
             && let Ok(Some(block)) = all.next()
         {
             if stopped() {
                 return Err(FileError::Stopped);
             }
-            evidence.hear(&block.text);
+            evidence.observe(&block.text);
             all.give_back(block);
         }
     }
-    let decided = evidence.decide(plan.weekends())?;
-    plan.decided(&decided);
-    blocks.begin(data_at, plan.delimiter);
+    let decided = evidence.decide(plan.has_weekends())?;
+    plan.complete(&decided);
+    blocks.start(data_at, plan.delimiter);
     Ok(Some(Opened {
         plan,
         blocks,

@@ -1,14 +1,14 @@
-//! The bars of a dump, or of a piece of it, brought together ticker by ticker.
+//! The bars of a piece of a file, grouped by ticker.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::parsed::{BadRow, Parsed};
+use super::block::{BadRow, Parsed};
 use crate::model::{Bars, Repeated, Ticker, resolve_repeated};
 
-/// How many bars take the memory of one reject.
+/// The bars that need as much memory as one reject.
 const REJECT_WEIGHT: usize = 4;
 
 /// Bars of one ticker, in file order.
@@ -18,7 +18,7 @@ pub(super) struct Group {
     pub(super) bars: Bars,
 }
 
-/// What a piece of a dump came to.
+/// The bars and rejects of a piece of a file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Piece {
     pub(super) groups: Vec<Group>,
@@ -26,7 +26,7 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    /// How many bars.
+    /// The number of bars.
     pub(super) fn rows(&self) -> u64 {
         self.groups
             .iter()
@@ -35,7 +35,7 @@ impl Piece {
     }
 }
 
-/// Bars of one ticker one after another in one of the parsed blocks.
+/// Consecutive bars of one ticker in a parsed block.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     block: u32,
@@ -43,30 +43,31 @@ struct Span {
     len: u32,
 }
 
-/// Gathers parsed blocks in file order.
+/// Builds a piece from parsed blocks, in file order.
 #[derive(Default)]
-pub(super) struct Gatherer {
+pub(super) struct PieceBuilder {
     blocks: Vec<Bars>,
     tickers: Vec<(Ticker, Vec<Span>)>,
     index: HashMap<Ticker, u32>,
     rejects: Vec<BadRow>,
-    /// By block, then by row.
+    /// In the order of blocks and rows.
     repeated: Vec<(u32, Repeated<BadRow>)>,
     rows: usize,
 }
 
-/// The tickers of one parser, as the gatherer numbers them; kept from block to block.
+/// The builder's number of each ticker of a parser. Kept from block to block.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Numbers(Vec<u32>);
+pub(super) struct TickerIds(Vec<u32>);
 
-impl Gatherer {
-    /// Bars gathered so far; a reject, which carries its text, counts as several.
+impl PieceBuilder {
+    /// The bars added so far. A reject counts as several, because it has its text.
     pub(super) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Whether the last bar's local time is one of two, so that a cut here would tear apart what settles it.
-    pub(super) fn ends_unsettled(&self) -> bool {
+    /// Whether the last bar's local time occurs twice. The rows that follow help to resolve it, so a
+    /// piece must not end here.
+    pub(super) fn ends_unresolved(&self) -> bool {
         let Some((block, last)) = self.repeated.last() else {
             return false;
         };
@@ -77,18 +78,13 @@ impl Gatherer {
                 .is_some_and(|bars| last.row + 1 == bars.len())
     }
 
-    /// Adds what a parser read; `numbers` belongs to that parser, and `tickers` are all it has met.
-    pub(super) fn add(
-        &mut self,
-        parsed: Parsed,
-        tickers: &[Option<Ticker>],
-        numbers: &mut Numbers,
-    ) {
-        for ticker in &tickers[numbers.0.len()..] {
+    /// Adds what a parser parsed; `ids` belongs to that parser, and `tickers` are all of its tickers.
+    pub(super) fn add(&mut self, parsed: Parsed, tickers: &[Option<Ticker>], ids: &mut TickerIds) {
+        for ticker in &tickers[ids.0.len()..] {
             let number = ticker
                 .as_ref()
-                .map_or(u32::MAX, |ticker| self.number(ticker));
-            numbers.0.push(number);
+                .map_or(u32::MAX, |ticker| self.id_of(ticker));
+            ids.0.push(number);
         }
         self.rows += parsed.rejects.len() * REJECT_WEIGHT;
         self.rejects.extend(parsed.rejects);
@@ -96,7 +92,7 @@ impl Gatherer {
             return;
         }
         self.rows += parsed.bars.len();
-        // The bars of a dump with a single ticker grow in one place.
+        // The bars of a single ticker are appended without a copy.
         let grows = self.blocks.len() == 1
             && self.tickers.len() == 1
             && parsed.runs.len() == 1
@@ -120,7 +116,7 @@ impl Gatherer {
         let block = self.blocks.len() as u32;
         let mut start = 0;
         for run in &parsed.runs {
-            let number = numbers.0[run.ticker as usize];
+            let number = ids.0[run.ticker as usize];
             self.tickers[number as usize].1.push(Span {
                 block,
                 start,
@@ -137,12 +133,12 @@ impl Gatherer {
         );
     }
 
-    /// Adds a reject that no parser saw.
+    /// Adds a reject that no parser has seen.
     pub(super) fn reject(&mut self, row: BadRow) {
         self.rejects.push(row);
     }
 
-    fn number(&mut self, ticker: &Ticker) -> u32 {
+    fn id_of(&mut self, ticker: &Ticker) -> u32 {
         if let Some(number) = self.index.get(ticker) {
             return *number;
         }
@@ -152,7 +148,7 @@ impl Gatherer {
         number
     }
 
-    /// The piece gathered so far, ticker by ticker, repeated local times settled; what comes next begins a new one.
+    /// Takes the piece built so far, with repeated local times resolved.
     pub(super) fn take(&mut self) -> Piece {
         let blocks = Arc::new(std::mem::take(&mut self.blocks));
         let repeated = std::mem::take(&mut self.repeated);
@@ -203,7 +199,7 @@ impl Gatherer {
     }
 }
 
-/// Settles a group's repeated local times.
+/// Makes a group, with repeated local times resolved.
 fn finish(
     ticker: Ticker,
     mut bars: Bars,

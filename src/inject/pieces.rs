@@ -1,36 +1,35 @@
-//! A file read in pieces that fit into memory, on one core while it is small and on all when it is large.
+//! Reads a file in pieces that fit into memory: on one core while it is small, then on all.
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::error::FileError;
-use super::evidence::Contrary;
+use super::block::{Block, bad_row};
+use super::error::{Contradiction, FileError};
 use super::parse::Parser;
-use super::parsed::{Block, bad_row};
-use super::piece::{Gatherer, Numbers, Piece};
+use super::piece::{Piece, PieceBuilder, TickerIds};
 use super::plan::Plan;
 use super::read::Blocks;
 use super::settings::Limits;
 use crate::model::Reason;
 
-/// Blocks that are parsed at once, for each core.
+/// Blocks parsed at once, per core.
 const BLOCKS_PER_CORE: usize = 2;
 
-/// Reads one file.
+/// Reads one file in pieces.
 pub(super) struct PieceReader<'p> {
     limits: &'p Limits,
     pool: &'p ThreadPool,
     blocks: Blocks,
-    /// One for each block that is parsed at once, so that each keeps what it learned.
-    parsers: Vec<(Parser<'p>, Numbers)>,
-    gatherer: Gatherer,
-    /// Read while others were parsed.
+    /// One for each block parsed at once. They keep what they have learned.
+    parsers: Vec<(Parser<'p>, TickerIds)>,
+    builder: PieceBuilder,
+    /// Blocks read while others were parsed.
     ahead: Vec<Block>,
-    /// Why nothing more can be read after `ahead`.
+    /// Why nothing can be read after `ahead`.
     failure: Option<FileError>,
     /// The first row that contradicts the plan.
-    contrary: Option<Contrary>,
-    /// Whether the last piece was handed out.
+    contradiction: Option<Contradiction>,
+    /// Whether the last piece was returned.
     done: bool,
     bytes: u64,
 }
@@ -48,12 +47,12 @@ impl<'p> PieceReader<'p> {
             pool,
             blocks,
             parsers: (0..count)
-                .map(|_| (Parser::new(plan), Numbers::default()))
+                .map(|_| (Parser::new(plan), TickerIds::default()))
                 .collect(),
-            gatherer: Gatherer::default(),
+            builder: PieceBuilder::default(),
             ahead: Vec::new(),
             failure: None,
-            contrary: None,
+            contradiction: None,
             done: false,
             bytes: 0,
         }
@@ -64,8 +63,8 @@ impl<'p> PieceReader<'p> {
         !self.done
     }
 
-    /// The next piece, and why it is the last where the file breaks off. `admit` is asked for room for rows, with the
-    /// bytes that they took; false ends the reading. A piece that contradicts the plan is an error.
+    /// The next piece, and an error if the file ends early after it. `admit` gets the number of new rows
+    /// and of their bytes, and returns false to stop. A piece that contradicts the plan is an error.
     pub(super) fn piece(
         &mut self,
         mut admit: impl FnMut(usize, usize) -> bool,
@@ -73,7 +72,7 @@ impl<'p> PieceReader<'p> {
         let mut seen = 0;
         while !self.done {
             let bytes = if self.is_large() {
-                self.parse_side_by_side()
+                self.parse_in_parallel()
             } else {
                 self.parse_one()
             };
@@ -87,18 +86,18 @@ impl<'p> PieceReader<'p> {
                 return Err(FileError::Stopped);
             }
             seen = rows;
-            let full = rows >= self.limits.piece_rows && !self.ends_unsettled();
+            let full = rows >= self.limits.piece_rows && !self.ends_unresolved();
             if full || rows >= self.limits.piece_rows.saturating_mul(2) {
-                // So that a file that ends here has no empty piece after this one.
+                // A file that ends here has no empty piece after this one.
                 self.done = self.ahead.is_empty() && self.failure.is_none() && self.blocks.at_end();
                 break;
             }
         }
         self.flush();
-        let piece = self.pool.install(|| self.gatherer.take());
-        if let Some(contrary) = self.contrary.take() {
+        let piece = self.pool.install(|| self.builder.take());
+        if let Some(contradiction) = self.contradiction.take() {
             self.done = true;
-            return Err(FileError::Contrary(contrary));
+            return Err(FileError::Contradiction(contradiction));
         }
         let failure = if self.done { self.failure.take() } else { None };
         Ok((piece, failure))
@@ -108,7 +107,7 @@ impl<'p> PieceReader<'p> {
         self.bytes >= self.limits.parallel_bytes && self.pool.current_num_threads() > 1
     }
 
-    /// Reads and parses one block; returns its bytes, 0 when there is none.
+    /// Reads and parses one block; returns its bytes, 0 at the end.
     fn parse_one(&mut self) -> usize {
         match self.blocks.next() {
             Ok(Some(block)) => {
@@ -125,8 +124,8 @@ impl<'p> PieceReader<'p> {
         }
     }
 
-    /// Parses some blocks on all cores while the next are read; returns their bytes, 0 when there are none.
-    fn parse_side_by_side(&mut self) -> usize {
+    /// Parses some blocks on all cores while the next are read; returns their bytes, 0 at the end.
+    fn parse_in_parallel(&mut self) -> usize {
         self.flush();
         let count = self.parsers.len();
         let batch = if self.ahead.is_empty() {
@@ -166,38 +165,38 @@ impl<'p> PieceReader<'p> {
         bytes
     }
 
-    /// Hands what was parsed to the gatherer, in file order.
+    /// Adds what was parsed to the piece, in file order.
     fn flush(&mut self) {
-        for (parser, numbers) in &mut self.parsers {
+        for (parser, ids) in &mut self.parsers {
             let mut parsed = parser.take();
-            // Blocks come in file order, and so do the parsers.
-            if self.contrary.is_none() {
-                self.contrary = parsed.contrary.take();
+            // Parsers are in file order.
+            if self.contradiction.is_none() {
+                self.contradiction = parsed.contradiction.take();
             }
-            self.gatherer.add(parsed, parser.tickers(), numbers);
+            self.builder.add(parsed, parser.tickers(), ids);
         }
     }
 
     fn rows(&self) -> usize {
         let parsed = self.parsers[0].0.parsed();
-        self.gatherer.rows() + parsed.bars.len() + parsed.rejects.len()
+        self.builder.rows() + parsed.bars.len() + parsed.rejects.len()
     }
 
-    fn ends_unsettled(&self) -> bool {
+    fn ends_unresolved(&self) -> bool {
         let parsed = self.parsers[0].0.parsed();
         match parsed.repeated.last() {
             Some(last) => last.row + 1 == parsed.bars.len(),
-            None => parsed.bars.is_empty() && self.gatherer.ends_unsettled(),
+            None => parsed.bars.is_empty() && self.builder.ends_unresolved(),
         }
     }
 
-    /// Nothing more can be read: what is left of the text is a reject, and so is the line that stopped the reader.
+    /// At the end: the rest of the text is a reject, and so is a line that was too long.
     fn finish(&mut self) {
         self.done = true;
         self.flush();
         if let Some(FileError::LongLine { line, .. }) = &self.failure {
-            let (text, _, _) = self.blocks.coming();
-            self.gatherer
+            let (text, _, _) = self.blocks.unread();
+            self.builder
                 .reject(bad_row(text, *line, Reason::LineTooLong));
             return;
         }
@@ -207,7 +206,7 @@ impl<'p> PieceReader<'p> {
                 Some(_) => Reason::Unreadable,
                 None => Reason::NoLineEnd,
             };
-            self.gatherer
+            self.builder
                 .reject(bad_row(&rest.tail, rest.line + 1, reason));
         }
         if let Some(source) = rest.failure {

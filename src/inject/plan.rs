@@ -1,134 +1,137 @@
-//! How one dump is to be read, found out from its first lines and its name.
+//! How one file is to be read, from its first rows and its name.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::columns::{Role, clear, slot};
 use super::date::DateOrder;
 use super::error::{Error, FileError};
 use super::evidence::{Decided, Evidence};
-use super::filename::{FromName, interval_anywhere, strip_end};
-use super::layout::{Columns, Layout, Look, Role, from_header, from_looks, has, slot};
+use super::filename::strip_end;
+use super::layouts::{self, Columns, FileName, Layout, columns_by_content, columns_by_header};
 use super::number::Decimal;
-use super::sample::{Fields, delimiter_of, look, sample};
+use super::sample::{FieldKind, Fields, delimiter_of, kind_of, sample};
 use super::settings::Settings;
 use crate::calendar::Calendar;
 use crate::model::{BadTicker, Interval, Ticker, Timestamp, Zone};
-use chrono_tz::Tz;
 
 /// How prices are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Prices {
     /// `167.65`, or `167,65` with a decimal comma.
     Decimal(Decimal),
-    /// `167650000000`, in units of 1e-9
+    /// `167650000000`, in units of 1e-9.
     Nano,
 }
 
-/// How one dump is to be read.
+/// How one file is to be read.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) delimiter: u8,
     /// What each column holds; a row has as many fields.
     pub(super) roles: Vec<Role>,
     pub(super) prices: Prices,
-    /// The order of its dates.
-    pub(super) dates: DateOrder,
-    /// What the user said of dates and numbers: a row that contradicts it is a reject, and no contradiction of the file.
+    pub(super) date_order: DateOrder,
     pub(super) given: Given,
     /// No bar opens later.
     pub(super) latest: Timestamp,
     /// The zone of local times.
     pub(super) zone: Zone,
-    /// Whether date and time stand in two columns.
-    pub(super) time_apart: bool,
-    /// What the period column says in rows that are ours.
-    pub(super) period: Option<Vec<u8>>,
-    /// The ticker of every row, where no column gives it.
+    /// Whether date and time are in two columns.
+    pub(super) has_two_time_columns: bool,
+    /// What the interval column has in the rows to read.
+    pub(super) interval_code: Option<Vec<u8>>,
+    /// The ticker of all rows, if no column has it.
     pub(super) ticker: Option<Ticker>,
-    /// The interval, where something says it.
+    /// The interval, if an option, a column or the file's name shows it.
     pub(super) interval: Option<Interval>,
-    /// The exchange.
     pub(super) calendar: Calendar,
+    /// The name of its layout.
+    pub(super) layout: &'static str,
     wanted: Arc<HashSet<Ticker>>,
     strip_suffix: Option<String>,
 }
 
-/// What the user said of a dump's values, so that its rows do not decide it.
+/// What options decide instead of the rows. Rows that contradict an option are rejects; rows that
+/// contradict what other rows decided fail the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Given {
-    pub(super) dates: bool,
+    pub(super) date_order: bool,
     pub(super) decimal: bool,
 }
 
 impl Plan {
-    /// Takes over what the rows decided.
-    pub(super) fn decided(&mut self, decided: &Decided) {
-        self.dates = decided.dates;
+    /// Completes the plan by what the rows decided.
+    pub(super) fn complete(&mut self, decided: &Decided) {
+        self.date_order = decided.date_order;
         if self.prices != Prices::Nano {
             self.prices = Prices::Decimal(decided.decimal);
         }
     }
 
-    /// Whether the exchange trades on weekends too.
-    pub(super) fn weekends(&self) -> bool {
+    /// Whether the exchange trades on weekends.
+    pub(super) fn has_weekends(&self) -> bool {
         matches!(self.calendar.exchange(), "CRYPTO" | "FOREX")
     }
 
-    /// The ticker that a field or a file's name stands for.
-    pub(super) fn ticker_of(&self, text: &str) -> Result<Ticker, BadTicker> {
-        stripped(text, self.strip_suffix.as_deref())
+    /// The ticker that a field names.
+    pub(super) fn ticker_of(&self, field: &str) -> Result<Ticker, BadTicker> {
+        without_suffix(field, self.strip_suffix.as_deref())
     }
 
-    /// Whether the run takes bars of that ticker.
+    /// Whether the run reads bars of that ticker.
     pub(super) fn wants(&self, ticker: &Ticker) -> bool {
         self.wanted.is_empty() || self.wanted.contains(ticker)
     }
 }
 
-fn stripped(text: &str, suffix: Option<&str>) -> Result<Ticker, BadTicker> {
+fn without_suffix(text: &str, suffix: Option<&str>) -> Result<Ticker, BadTicker> {
     let text = text.trim();
     Ticker::of_new_bars(suffix.and_then(|end| strip_end(text, end)).unwrap_or(text))
 }
 
-/// A plan, and where its rows begin.
+/// A plan that the rows have yet to complete.
 #[derive(Clone, Debug)]
 pub(super) struct Sniffed {
-    /// Complete but for what the rows decide.
     pub(super) plan: Plan,
-    /// That is to be decided from the rows.
+    /// Collects what the rows show.
     pub(super) evidence: Evidence,
-    /// Offset of the first record that is no header.
+    /// Where the rows begin, after the header.
     pub(super) data_at: usize,
 }
 
-/// What all dumps of a run have in common.
+/// Makes the plans of a run's files.
 pub(super) struct Sniffer<'s> {
     settings: &'s Settings,
-    stocks: Calendar,
-    crypto: Calendar,
-    forex: Calendar,
+    /// By exchange, one for each of the layouts'.
+    calendars: HashMap<&'static str, Calendar>,
     wanted: Arc<HashSet<Ticker>>,
 }
 
 impl<'s> Sniffer<'s> {
     pub(super) fn new(settings: &'s Settings) -> Result<Self, Error> {
-        let calendar = |code| Calendar::for_exchange_with(code, &settings.calendars);
+        let mut calendars = HashMap::new();
+        for code in layouts::exchanges() {
+            let calendar = match &settings.calendar {
+                Some(calendar) => calendar.clone(),
+                None => Calendar::for_exchange_with(code, &settings.calendars)?,
+            };
+            calendars.insert(code, calendar);
+        }
         Ok(Self {
             settings,
-            stocks: calendar("NASDAQ")?,
-            crypto: calendar("CRYPTO")?,
-            forex: calendar("FOREX")?,
+            calendars,
             wanted: Arc::new(settings.tickers.iter().cloned().collect()),
         })
     }
 
-    /// Finds out how the dump that begins with `head` is to be read. `None` when it holds no rows. `last` says that
+    /// The plan for the file that begins with `head`; `None` if it has no rows. `last` means that
     /// nothing follows `head`.
     pub(super) fn sniff(
         &self,
         head: &[u8],
         last: bool,
-        name: &FromName,
+        name: &FileName,
         stem: &str,
     ) -> Result<Option<Sniffed>, FileError> {
         let Some(delimiter) = delimiter_of(head, last) else {
@@ -139,158 +142,140 @@ impl<'s> Sniffer<'s> {
             };
         };
         let (records, starts) = sample(head, last, delimiter);
-        let looks: Vec<Look> = records[0].iter().map(|field| look(field)).collect();
-        let headed = looks
+        let kinds: Vec<FieldKind> = records[0].iter().map(|field| kind_of(field)).collect();
+        let has_header = kinds
             .iter()
-            .all(|look| matches!(look, Look::Text | Look::Empty));
-        let columns = if headed {
+            .all(|kind| matches!(kind, FieldKind::Text | FieldKind::Empty));
+        let columns = if has_header {
             let names: Vec<String> = records[0]
                 .iter()
                 .map(|field| String::from_utf8_lossy(field).into_owned())
                 .collect();
-            from_header(&names, &self.settings.columns)?
+            columns_by_header(&names, &self.settings.columns)?
         } else {
-            from_looks(&looks, &self.settings.columns).map_err(|error| match error {
-                FileError::MissingColumns { .. } => FileError::Unrecognised,
-                other => other,
+            columns_by_content(&kinds, delimiter, &self.settings.columns).map_err(|error| {
+                match error {
+                    FileError::MissingColumns { .. } => FileError::Unrecognised,
+                    other => other,
+                }
             })?
         };
-        let rows = &records[usize::from(headed)..];
+        let rows = &records[usize::from(has_header)..];
         if rows.is_empty() {
             return Ok(None);
         }
-        let data_at = starts[usize::from(headed)];
-        let layout = columns.layout;
-        let plan = self.plan(delimiter, columns, rows, name, stem)?;
-        let integers = plan.prices == Prices::Nano;
+        let Columns { roles, layout } = columns;
+        let layout = match name.layout {
+            Some(named) if layout.is_plain() => named,
+            _ => layout,
+        };
+        let plan = self.plan(delimiter, roles, layout, rows, name, stem)?;
+        let has_nano_prices = plan.prices == Prices::Nano;
         let evidence = Evidence::new(
             self.settings,
             delimiter,
             &plan.roles,
             layout,
             rows,
-            integers,
+            has_nano_prices,
         );
         Ok(Some(Sniffed {
             plan,
             evidence,
-            data_at,
+            data_at: starts[usize::from(has_header)],
         }))
     }
 
     fn plan(
         &self,
         delimiter: u8,
-        columns: Columns,
+        mut roles: Vec<Role>,
+        layout: &Layout,
         rows: &[Fields<'_>],
-        name: &FromName,
+        name: &FileName,
         stem: &str,
     ) -> Result<Plan, FileError> {
-        let Columns { mut roles, layout } = columns;
-        let layout = match layout {
-            Layout::Plain if name.histdata => Layout::HistData,
-            Layout::HistData if delimiter != b';' && !name.histdata => Layout::Plain,
-            layout => layout,
-        };
-        let (period, said) = self.period(&mut roles, layout, rows);
-        let calendar = self
-            .settings
-            .calendar
-            .clone()
-            .unwrap_or_else(|| match layout {
-                Layout::Binance => self.crypto.clone(),
-                Layout::HistData | Layout::Dukascopy => self.forex.clone(),
-                Layout::Plain | Layout::Databento | Layout::MetaTrader | Layout::Stooq => {
-                    self.stocks.clone()
-                }
-            });
-        let zone = match (self.settings.timezone, layout) {
-            (Some(tz), _) => Zone::of(tz),
-            (None, Layout::Dukascopy) => Zone::of(Tz::UTC),
-            // New York's winter time all year: UTC-5, which the tz database calls GMT+5.
-            (None, Layout::HistData) => Zone::of(Tz::Etc__GMTPlus5),
-            (None, _) => calendar.zone().clone(),
-        };
-        let strip_suffix = self.settings.strip_suffix.clone();
-        let in_column = has(&roles, Role::Ticker);
-        let ticker = match &self.settings.ticker {
+        let settings = self.settings;
+        let (interval_code, by_code) = self.interval_code(&mut roles, layout, rows);
+        let calendar = self.calendars[layout.exchange].clone();
+        let zone = settings.timezone.or(layout.zone);
+        let zone = zone.map_or_else(|| calendar.zone().clone(), Zone::of);
+        let has_ticker_column = roles.contains(&Role::Ticker);
+        let ticker = match &settings.ticker {
             Some(ticker) => Some(ticker.clone()),
-            None if in_column => None,
-            None => Some(stripped(&name.ticker, strip_suffix.as_deref())?),
+            None if has_ticker_column => None,
+            None => Some(without_suffix(
+                &name.ticker,
+                settings.strip_suffix.as_deref(),
+            )?),
         };
         if ticker.is_some() {
-            for role in &mut roles {
-                if *role == Role::Ticker {
-                    *role = Role::Skip;
-                }
-            }
+            clear(&mut roles, |role| role == Role::Ticker);
         }
-        let by_name = if in_column {
-            interval_anywhere(stem)
+        let by_name = if has_ticker_column {
+            name.interval_anywhere(stem)
         } else {
             name.interval
         };
         Ok(Plan {
             delimiter,
             prices: prices(&roles, layout, rows),
-            dates: DateOrder::Ymd,
+            date_order: DateOrder::Ymd,
             given: Given {
-                dates: self.settings.date_order.is_some(),
-                decimal: self.settings.decimal.is_some(),
+                date_order: settings.date_order.is_some(),
+                decimal: settings.decimal.is_some(),
             },
-            latest: self.settings.latest,
+            latest: settings.latest,
             zone,
-            time_apart: has(&roles, Role::Date),
+            has_two_time_columns: roles.contains(&Role::Date),
             roles,
-            period,
+            interval_code,
             ticker,
-            interval: self.settings.interval.or(said).or(by_name),
+            interval: settings.interval.or(by_code).or(by_name),
             calendar,
+            layout: layout.name,
             wanted: self.wanted.clone(),
-            strip_suffix,
+            strip_suffix: settings.strip_suffix.clone(),
         })
     }
 
-    /// What the period column says in rows of this run, and the interval that it stands for.
-    fn period(
+    /// What the interval column has in the rows to read, and the interval of that code.
+    fn interval_code(
         &self,
         roles: &mut [Role],
-        layout: Layout,
+        layout: &Layout,
         rows: &[Fields<'_>],
     ) -> (Option<Vec<u8>>, Option<Interval>) {
-        let Some(at) = roles.iter().position(|role| *role == Role::Period) else {
+        let Some(at) = roles.iter().position(|role| *role == Role::Interval) else {
             return (None, None);
         };
-        let databento = layout == Layout::Databento;
         let first = rows
             .iter()
             .find_map(|row| row.get(at))
             .map(|field| field.trim_ascii().to_vec())
             .unwrap_or_default();
-        // Databento numbers its schemas: 33 is a bar of a minute, 34 of an hour.
-        let word = |interval: Interval| match (databento, interval) {
-            (false, interval) => Some(interval.minutes().to_string().into_bytes()),
-            (true, Interval::M1) => Some(b"33".to_vec()),
-            (true, Interval::M60) => Some(b"34".to_vec()),
-            (true, _) => None,
-        };
-        let said = Interval::ALL
-            .into_iter()
-            .find(|interval| word(*interval).as_deref() == Some(&first[..]));
-        let period = match self.settings.interval {
-            Some(interval) => word(interval),
-            None if databento => said.and(Some(first)),
+        let codes = layout.interval_codes;
+        let shown = codes
+            .iter()
+            .find(|(code, _)| code.as_bytes() == first)
+            .map(|(_, interval)| *interval);
+        let code = match self.settings.interval {
+            Some(wanted) => codes
+                .iter()
+                .find(|(_, interval)| *interval == wanted)
+                .map(|(code, _)| code.as_bytes().to_vec()),
+            None if shown.is_none() && codes.len() < Interval::ALL.len() => None,
             None => Some(first),
         };
-        if period.is_none() {
+        if code.is_none() {
             roles[at] = Role::Skip;
         }
-        (period, said)
+        (code, shown)
     }
 }
 
-/// The unit of the sampled rows' prices; how decimals are written is decided later.
-fn prices(roles: &[Role], layout: Layout, rows: &[Fields<'_>]) -> Prices {
+/// The unit of the sampled rows' prices. Their decimal mark is decided later.
+fn prices(roles: &[Role], layout: &Layout, rows: &[Fields<'_>]) -> Prices {
     let fields = || {
         rows.iter().flat_map(|row| {
             roles
@@ -300,8 +285,8 @@ fn prices(roles: &[Role], layout: Layout, rows: &[Fields<'_>]) -> Prices {
                 .map(|(_, field)| field.trim_ascii())
         })
     };
-    let whole = |field: &[u8]| !field.is_empty() && field.iter().all(u8::is_ascii_digit);
-    if layout == Layout::Databento && fields().next().is_some() && fields().all(whole) {
+    let is_whole = |field: &[u8]| !field.is_empty() && field.iter().all(u8::is_ascii_digit);
+    if layout.has_nano_prices && fields().next().is_some() && fields().all(is_whole) {
         Prices::Nano
     } else {
         Prices::Decimal(Decimal::Point)

@@ -1,68 +1,68 @@
-//! A file as a stream of blocks of whole records, unpacked on the way.
+//! Reads a file as blocks of whole records, and unpacks it.
 
 use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
 use memchr::{memchr, memchr_iter, memrchr};
 
+use super::block::Block;
 use super::error::FileError;
 use super::filename::Packing;
-use super::parsed::Block;
 use super::record::{End, end_of};
 use super::settings::Settings;
 use super::source::Source;
 
-/// How much is looked at to find out what a file is.
+/// The size of the head, from which a file's layout is detected.
 const HEAD_BYTES: usize = 256 * 1024;
-/// No record of a dump is longer.
+/// The maximum size of a record.
 const RECORD_BYTES_MAX: usize = 8 << 20;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// A file, block after block.
+/// The blocks of a file.
 pub(super) struct Blocks {
     input: Box<dyn Read + Send>,
     block_bytes: usize,
     delimiter: u8,
-    /// Read and not handed out yet.
+    /// Text that was read but not returned yet.
     carry: Vec<u8>,
-    /// The number of the first line in `carry`.
+    /// The number of the first line of `carry`.
     line: u64,
     ended: bool,
     accept_last_line: bool,
-    /// Bytes at the end of `carry` that are a last line without a line end, until they are held back.
+    /// Bytes at the end of `carry` that are a last line without a line end.
     unended: usize,
-    /// That line.
+    /// That line, after it was removed from `carry`.
     held: Option<Vec<u8>>,
-    /// Why the stream broke off.
+    /// Why the stream ended early.
     failure: Option<io::Error>,
     spare: Vec<Vec<u8>>,
 }
 
-/// The beginning of a text.
+/// The start of a text.
 pub(super) struct Head<'b> {
-    /// The text, without a byte order mark; it ends with a line feed where it is all.
+    /// Without a byte order mark. Ends with a line feed if it is the whole text.
     pub(super) text: &'b [u8],
-    /// How much of it is whole lines: without a last line that has no line end.
+    /// The bytes up to a last line without a line end.
     pub(super) whole: usize,
-    /// Whether it is all.
+    /// Whether it is the whole text.
     pub(super) last: bool,
 }
 
-/// What is left at the end of a stream.
+/// The rest at the end of a stream.
 #[derive(Debug)]
 pub(super) struct Rest {
-    /// The last whole line.
+    /// The number of the last whole line.
     pub(super) line: u64,
-    /// Why the stream broke off, where it did.
+    /// Why the stream ended early, if it did.
     pub(super) failure: Option<io::Error>,
-    /// The line that was cut, or that has no line end.
+    /// The incomplete line, or the one without a line end.
     pub(super) tail: Vec<u8>,
 }
 
 impl Blocks {
-    /// Opens a dump.
+    /// Opens a file.
     pub(super) fn open(source: &Source, settings: &Settings) -> Result<Self, FileError> {
         let mut file = source.open()?;
         let mut magic = Vec::with_capacity(4);
@@ -102,17 +102,17 @@ impl Blocks {
         })
     }
 
-    /// The beginning of the text.
+    /// The start of the text.
     pub(super) fn head(&mut self) -> Result<Head<'_>, FileError> {
         self.fill(HEAD_BYTES);
         if self.carry.starts_with(b"\xef\xbb\xbf") {
             self.carry.drain(..3);
         }
         if self.carry.starts_with(b"\xff\xfe") || self.carry.starts_with(b"\xfe\xff") {
-            return Err(FileError::Binary(" in UTF-8 but in UTF-16"));
+            return Err(FileError::Utf16);
         }
         if memchr(0, &self.carry).is_some() {
-            return Err(FileError::Binary(""));
+            return Err(FileError::Binary);
         }
         if self.carry.is_empty()
             && let Some(error) = self.failure.take()
@@ -127,20 +127,21 @@ impl Blocks {
         })
     }
 
-    /// What was read and not handed out: the text, the number of its first line, and whether nothing follows.
-    pub(super) fn coming(&self) -> (&[u8], u64, bool) {
+    /// The text read but not returned: its bytes, the number of its first line, and whether nothing
+    /// follows.
+    pub(super) fn unread(&self) -> (&[u8], u64, bool) {
         (&self.carry, self.line, self.ended)
     }
 
-    /// Leaves out the first `bytes` of the text, a header, and cuts records by `delimiter` from here on.
-    pub(super) fn begin(&mut self, bytes: usize, delimiter: u8) {
+    /// Skips the first `bytes` of the text, a header, and sets the delimiter.
+    pub(super) fn start(&mut self, bytes: usize, delimiter: u8) {
         self.line += memchr_iter(b'\n', &self.carry[..bytes]).count() as u64;
         self.carry.drain(..bytes);
         self.unended = self.unended.min(self.carry.len());
         self.delimiter = delimiter;
     }
 
-    /// The next block of whole records; `None` at the end. An error is the end too.
+    /// The next block of whole records; `None` at the end. Nothing follows an error.
     pub(super) fn next(&mut self) -> Result<Option<Block>, FileError> {
         let mut target = self.block_bytes;
         loop {
@@ -175,7 +176,7 @@ impl Blocks {
         }
     }
 
-    /// Takes a block's memory back, to be used again.
+    /// Reuses a block's memory.
     pub(super) fn give_back(&mut self, block: Block) {
         let mut text = block.text;
         text.clear();
@@ -184,12 +185,12 @@ impl Blocks {
         }
     }
 
-    /// Whether everything was handed out, and nothing is to be said of the end.
+    /// Whether everything was returned and the end is regular.
     pub(super) fn at_end(&self) -> bool {
         self.ended && self.carry.is_empty() && self.held.is_none() && self.failure.is_none()
     }
 
-    /// What is left when there is no further block.
+    /// The rest after the last block.
     pub(super) fn rest(&mut self) -> Rest {
         let failure = self.failure.take();
         let carry = std::mem::take(&mut self.carry);
@@ -200,7 +201,7 @@ impl Blocks {
         }
     }
 
-    /// Reads until `target` bytes are there or the end is reached.
+    /// Reads until `carry` has `target` bytes, or to the end.
     fn fill(&mut self, target: usize) {
         let wanted = target.saturating_sub(self.carry.len());
         if self.ended || wanted == 0 {
@@ -222,7 +223,7 @@ impl Blocks {
         }
     }
 
-    /// The last line may lack its line feed; a stream that broke off has no last line.
+    /// Adds a line feed to a last line without one. A stream that ended early has no last line.
     fn close_last_line(&mut self) {
         let open = self.carry.last().is_some_and(|last| *last != b'\n');
         if self.ended && self.failure.is_none() && open {
@@ -235,7 +236,7 @@ impl Blocks {
         }
     }
 
-    /// Keeps a last line without a line end from the blocks: nothing says that it is whole.
+    /// Removes a last line without a line end, which may be incomplete.
     fn hold_last_line(&mut self) {
         if self.unended > 0 {
             let held = self.carry.split_off(self.carry.len() - self.unended);
@@ -244,7 +245,7 @@ impl Blocks {
         }
     }
 
-    /// Where the last whole record within the first `reach` bytes ends.
+    /// The end of the last whole record within the first `reach` bytes.
     fn cut(&self, reach: usize, last: bool) -> usize {
         let text = &self.carry[..reach];
         if last {
@@ -253,7 +254,7 @@ impl Blocks {
         if memchr(b'"', text).is_none() {
             return memrchr(b'\n', text).map_or(0, |at| at + 1);
         }
-        // Quotes are told apart with all that is read in view, so that a block's size changes nothing.
+        // Quotes are matched in all the text read, so that the block size doesn't matter.
         let all_read = self.ended && self.failure.is_none();
         let mut cut = 0;
         while cut < reach {

@@ -1,28 +1,28 @@
-//! Records of a dump: where one ends, and its fields, with quotes as in RFC 4180.
+//! Records of a file, with quotes as in RFC 4180: where one ends, and its fields.
 //!
-//! Rows without a quote are cut by bytes elsewhere; what stands here is for headers, samples and the rows that are not
-//! plain. A quote opens at the beginning of a field only. One that does not close within [`QUOTED_BYTES_MAX`] was none:
-//! its line is a row of its own, so that a stray quote costs one row and not the rest of the file.
+//! For headers, samples and rows that aren't plain. A quote opens only at the start of a field. One that
+//! isn't closed within [`QUOTED_BYTES_MAX`] isn't a quote: its line is a row, so that a stray quote
+//! costs one row and not the rest of the file.
 
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
-/// How far a quoted field may reach, line breaks included.
+/// The maximum size of a quoted field, with line breaks.
 pub(super) const QUOTED_BYTES_MAX: usize = 64 * 1024;
 
 /// Where a record ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// Behind this line feed.
+    /// After this line feed.
     At(usize),
-    /// A quote does not close; the first line ends behind this line feed.
+    /// A quote isn't closed; the first line ends after this line feed.
     Unclosed(usize),
-    /// The text ends before the record does, and is too short to tell.
+    /// The text ends before the record does.
     Unknown,
 }
 
-/// Where the record that begins at `start` ends. `last` says that nothing follows `text`.
+/// Where the record that starts at `start` ends. `last` means that nothing follows `text`.
 pub(super) fn end_of(text: &[u8], start: usize, delimiter: u8, last: bool) -> End {
     let rest = &text[start..];
     let Some(line) = memchr(b'\n', rest).map(|at| at + 1) else {
@@ -34,7 +34,7 @@ pub(super) fn end_of(text: &[u8], start: usize, delimiter: u8, last: bool) -> En
     let reach = rest.len().min(QUOTED_BYTES_MAX);
     let mut at = 0;
     loop {
-        // At the beginning of a field.
+        // At the start of a field.
         if rest[at] == b'"' {
             at += 1;
             loop {
@@ -69,7 +69,7 @@ pub(super) fn end_of(text: &[u8], start: usize, delimiter: u8, last: bool) -> En
     }
 }
 
-/// Cuts a record (its line feed may be there or not) into fields, quotes taken off.
+/// Splits a record, with or without its line feed, into fields without their quotes.
 pub(super) fn split<'a>(record: &'a [u8], delimiter: u8, fields: &mut Vec<Cow<'a, [u8]>>) {
     fields.clear();
     let record = record.strip_suffix(b"\n").unwrap_or(record);
@@ -106,7 +106,7 @@ pub(super) fn split<'a>(record: &'a [u8], delimiter: u8, fields: &mut Vec<Cow<'a
     }
 }
 
-/// The value of a quoted field at the beginning of `text`, and how many bytes it takes.
+/// The value of a quoted field at the start of `text`, and its length in bytes.
 fn quoted(text: &[u8]) -> Option<(Cow<'_, [u8]>, usize)> {
     let mut owned: Vec<u8> = Vec::new();
     let mut from = 1;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_come_off() {
+    fn quotes_are_removed() {
         assert_eq!(fields("a,\"b,\"\"c\"\"\",\r\n"), ["a", "b,\"c\"", ""]);
         assert_eq!(fields("\"a\"x,b"), ["ax", "b"]);
         assert_eq!(fields("\"a,b"), ["\"a", "b"]);

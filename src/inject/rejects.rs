@@ -1,20 +1,20 @@
-//! `rejects/<run>.csv`: every row that is no bar, with its reason, in the order of the files.
+//! `rejects/<run>.csv`: all rejects of a run with their reasons, in the order of the files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::block::BadRow;
 use super::error::{Error, write_error};
-use super::parsed::BadRow;
 use crate::store::{HashedFile, rename, sync_dir};
 
 const HEADER: &[u8] = b"file,line,reason,raw\n";
 
-/// Writes the rejects of a run. The file begins to exist with the first of them.
+/// Writes the rejects of a run. The first reject creates the file.
 ///
-/// They are on the disk before the bars around them are committed, so they come as the files do; at the end of the run
-/// they are put in the order of the files.
+/// Rejects are flushed to disk before the bars around them are committed, so several files' are mixed.
+/// [`sort`](Self::sort) puts them in the order of the files at the end.
 pub(super) struct Rejects {
     path: Option<PathBuf>,
     log: Mutex<Option<Log>>,
@@ -29,14 +29,14 @@ struct Log {
 /// The rejects of one piece of a file.
 #[derive(Clone, Copy)]
 struct Part {
-    /// The file's place among the files of the run.
+    /// The file's index among the files of the run.
     index: usize,
     at: u64,
     bytes: u64,
 }
 
 impl Rejects {
-    /// Rejects go to `path`; `None` for a dry run, which counts them only.
+    /// Rejects go to `path`; `None` for a dry run, which doesn't write them.
     pub(super) fn new(path: Option<PathBuf>) -> Self {
         Self {
             path,
@@ -44,12 +44,12 @@ impl Rejects {
         }
     }
 
-    /// Where they are, when there are any.
+    /// The file, if there are rejects.
     pub(super) fn written(&self) -> Option<&PathBuf> {
         self.lock().as_ref().and(self.path.as_ref())
     }
 
-    /// Adds rejects of the file `name`, the one at `index`, and waits until they are on the disk.
+    /// Writes and flushes rejects of the file `name`, whose index is `index`.
     pub(super) fn add(&self, index: usize, name: &str, rows: &[BadRow]) -> Result<(), Error> {
         let Some(path) = self.path.as_ref().filter(|_| !rows.is_empty()) else {
             return Ok(());
@@ -59,7 +59,7 @@ impl Rejects {
     }
 
     /// Puts the rejects in the order of the files.
-    pub(super) fn put_in_order(&self) -> Result<(), Error> {
+    pub(super) fn sort(&self) -> Result<(), Error> {
         let Some(path) = &self.path else {
             return Ok(());
         };
@@ -122,10 +122,10 @@ fn append(
     Ok(())
 }
 
-/// Writes the parts anew, in order, beside the file, and puts that in its place.
+/// Writes the parts in order to a new file, and replaces the old one by it.
 fn rewrite(log: &mut Log, path: &Path) -> io::Result<()> {
-    let beside = path.with_extension("csv.tmp");
-    let mut sorted = HashedFile::create(&beside)?;
+    let new = path.with_extension("csv.tmp");
+    let mut sorted = HashedFile::create(&new)?;
     sorted.write_all(HEADER)?;
     log.parts.sort_by_key(|part| part.index);
     for part in &log.parts {
@@ -133,6 +133,6 @@ fn rewrite(log: &mut Log, path: &Path) -> io::Result<()> {
         io::copy(&mut (&log.file).take(part.bytes), &mut sorted)?;
     }
     sorted.finish()?;
-    rename(&beside, path)?;
+    rename(&new, path)?;
     path.parent().map_or(Ok(()), sync_dir)
 }

@@ -1,26 +1,57 @@
-//! The first records of a dump, and what their fields look like.
+//! The first records of a file, and the kinds of their fields.
 
 use std::borrow::Cow;
 
 use chrono_tz::Tz;
 use memchr::memchr;
 
-use super::layout::Look;
 use super::number::{Decimal, parse, parse_form};
 use super::record::{End, end_of, split};
-use super::stamp::{StampReader, time_of_day};
+use super::timestamp::{TimestampReader, time_of_day};
 use crate::model::Zone;
 
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
-/// Records that are looked at.
 const SAMPLE_RECORDS_MAX: usize = 20;
-/// A time and four prices.
+/// A timestamp and four prices.
 const FIELDS_MIN: usize = 5;
 
 /// The fields of a record.
 pub(super) type Fields<'a> = Vec<Cow<'a, [u8]>>;
 
-/// The delimiter whose fields look most like times and numbers.
+/// What a field holds, by its form alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FieldKind {
+    /// A number that may be a price.
+    Number,
+    /// A number with as many digits as an epoch.
+    Epoch,
+    /// Date and time.
+    Timestamp,
+    /// `20120201 000000`
+    CompactTimestamp,
+    Date,
+    /// Eight digits that are a date or a number.
+    DateDigits,
+    /// A time of day.
+    Time,
+    /// Six digits that are a time of day or a number.
+    TimeDigits,
+    Empty,
+    /// Anything else.
+    Text,
+}
+
+impl FieldKind {
+    /// Whether it can be read as a number.
+    pub(super) fn is_number(self) -> bool {
+        matches!(
+            self,
+            Self::Number | Self::Epoch | Self::DateDigits | Self::TimeDigits
+        )
+    }
+}
+
+/// The delimiter that gives the most times and numbers.
 pub(super) fn delimiter_of(head: &[u8], last: bool) -> Option<u8> {
     let mut best = None;
     for delimiter in DELIMITERS {
@@ -32,12 +63,12 @@ pub(super) fn delimiter_of(head: &[u8], last: bool) -> Option<u8> {
         if wide == 0 || wide * 2 < records.len() {
             continue;
         }
-        let meaning = records
+        let understood = records
             .iter()
             .flatten()
-            .filter(|field| !matches!(look(field), Look::Text | Look::Empty))
+            .filter(|field| !matches!(kind_of(field), FieldKind::Text | FieldKind::Empty))
             .count();
-        let score = (meaning, records[0].len());
+        let score = (understood, records[0].len());
         if best.is_none_or(|(_, before)| score > before) {
             best = Some((delimiter, score));
         }
@@ -45,7 +76,7 @@ pub(super) fn delimiter_of(head: &[u8], last: bool) -> Option<u8> {
     best.map(|(delimiter, _)| delimiter)
 }
 
-/// The first records that are not blank, cut into fields, and where each begins.
+/// The first records that aren't blank as fields, and where each begins.
 pub(super) fn sample(head: &[u8], last: bool, delimiter: u8) -> (Vec<Fields<'_>>, Vec<usize>) {
     let (mut records, mut starts) = (Vec::new(), Vec::new());
     let mut at = 0;
@@ -66,13 +97,13 @@ pub(super) fn sample(head: &[u8], last: bool, delimiter: u8) -> (Vec<Fields<'_>>
     (records, starts)
 }
 
-/// What a field looks like.
-pub(super) fn look(field: &[u8]) -> Look {
+/// The kind of a field.
+pub(super) fn kind_of(field: &[u8]) -> FieldKind {
     let field = field.trim_ascii();
     if field.is_empty() {
-        return Look::Empty;
+        return FieldKind::Empty;
     }
-    let mut reader = StampReader::new(Zone::of(Tz::UTC), None);
+    let mut reader = TimestampReader::new(Zone::of(Tz::UTC), None);
     let mut is_date = |text: &[u8]| {
         reader
             .date(text, 0)
@@ -80,11 +111,11 @@ pub(super) fn look(field: &[u8]) -> Look {
     };
     if field.iter().all(u8::is_ascii_digit) {
         return match field.len() {
-            6 if time_of_day(field, 0).is_some() => Look::TimeDigits,
-            8 if is_date(field) => Look::DateDigits,
-            14 => Look::Stamp,
-            9..=19 => Look::Epoch,
-            _ => Look::Number,
+            6 if time_of_day(field, 0).is_some() => FieldKind::TimeDigits,
+            8 if is_date(field) => FieldKind::DateDigits,
+            14 => FieldKind::Timestamp,
+            9..=19 => FieldKind::Epoch,
+            _ => FieldKind::Number,
         };
     }
     // `1735828200.0`, as a table of doubles writes an epoch.
@@ -92,7 +123,7 @@ pub(super) fn look(field: &[u8]) -> Look {
     if (9..=19).contains(&whole) && field[whole..].iter().all(|b| matches!(b, b'.' | b'0')) {
         let digits = field[..whole].iter().all(u8::is_ascii_digit);
         if digits {
-            return Look::Epoch;
+            return FieldKind::Epoch;
         }
     }
     if parse(field).is_some()
@@ -100,22 +131,22 @@ pub(super) fn look(field: &[u8]) -> Look {
             .into_iter()
             .any(|decimal| parse_form(field, decimal).is_some())
     {
-        return Look::Number;
+        return FieldKind::Number;
     }
     if is_date(field) {
-        return Look::Date;
+        return FieldKind::Date;
     }
     if time_of_day(field, 0).is_some_and(|(_, end)| end == field.len()) {
-        return Look::Time;
+        return FieldKind::Time;
     }
-    let stamp = StampReader::new(Zone::of(Tz::UTC), None).stamp(field, 0);
-    if stamp.is_some_and(|(_, end)| end == field.len()) {
+    let timestamp = TimestampReader::new(Zone::of(Tz::UTC), None).timestamp(field, 0);
+    if timestamp.is_some_and(|(_, end)| end == field.len()) {
         let compact = field.len() == 15 && field[..8].iter().all(u8::is_ascii_digit);
         return if compact {
-            Look::CompactStamp
+            FieldKind::CompactTimestamp
         } else {
-            Look::Stamp
+            FieldKind::Timestamp
         };
     }
-    Look::Text
+    FieldKind::Text
 }

@@ -1,4 +1,4 @@
-//! Where a dump's bytes come from: a file, which must not change while it is read, or a pipe, which is read only once.
+//! The content of a file, which must not change while it is read, or of a pipe, which is read once.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -11,16 +11,16 @@ use super::error::FileError;
 use super::filename::Packing;
 use crate::report::Stop;
 
-/// How long a wait for a pipe sleeps before it looks whether the run was stopped.
-const LOOK_MS: u64 = 50;
+/// How often a wait for a pipe checks whether the run was stopped.
+const CHECK_MS: u64 = 50;
 
-/// What a path leads to.
+/// The kind of what a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     File,
     Folder,
     Pipe,
-    /// A socket or a device: it has no end, or none that could be waited for.
+    /// A socket or a device, which may have no end.
     Other,
 }
 
@@ -49,7 +49,7 @@ fn is_pipe(_: &Metadata) -> bool {
     false
 }
 
-/// One dump, which can be opened more than once.
+/// A file's content, which can be opened more than once.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     /// As the name says; `None` if the content decides.
@@ -63,7 +63,7 @@ enum From {
     Copy(Arc<File>),
 }
 
-/// What shows that another process writes to a file.
+/// What changes when another process writes to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
     bytes: u64,
@@ -81,7 +81,7 @@ impl State {
 }
 
 impl Source {
-    /// A file, as it is now.
+    /// The current content of a file.
     pub(super) fn file(path: &Path, packing: Option<Packing>) -> io::Result<Self> {
         Ok(Self {
             packing,
@@ -100,7 +100,7 @@ impl Source {
         }
     }
 
-    /// Its bytes from the first on, however often it was opened before.
+    /// Reads from the first byte.
     pub(super) fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         match &self.from {
             From::File { path, .. } => {
@@ -118,7 +118,7 @@ impl Source {
         }
     }
 
-    /// Fails where the file is not as it was before it was read.
+    /// Fails if the file has changed since the source was made.
     pub(super) fn check_unchanged(&self) -> Result<(), FileError> {
         match &self.from {
             From::File { path, before } if State::of(path).ok() != Some(*before) => {
@@ -129,7 +129,7 @@ impl Source {
     }
 }
 
-/// Opens a file; a pipe that took its place since it was listed does not make this wait.
+/// Opens a file. If a pipe has replaced it since it was listed, this doesn't wait.
 fn open_at_once(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -164,7 +164,7 @@ pub(super) fn copy_of(pipe: &Path, stop: &Stop) -> io::Result<File> {
             let _ = done.send(copied);
         })?;
     loop {
-        match ended.recv_timeout(Duration::from_millis(LOOK_MS)) {
+        match ended.recv_timeout(Duration::from_millis(CHECK_MS)) {
             Ok(copied) => return copied.map(|_| file),
             Err(RecvTimeoutError::Timeout) if stop.is_set() => {
                 return Err(io::ErrorKind::Interrupted.into());
@@ -188,7 +188,7 @@ pub(super) fn is_nameless(path: &Path) -> bool {
     is_stdin(path) || ["/dev/stdin", "/dev/fd", "/proc"].into_iter().any(is_below)
 }
 
-/// A reader of a shared file with a position of its own.
+/// A reader of a shared file, with its own position.
 struct Copied {
     file: Arc<File>,
     at: u64,
@@ -207,7 +207,7 @@ impl Read for Copied {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::disallowed_methods)] // a test makes its files as it likes
+    #![allow(clippy::disallowed_methods)] // tests make their files directly
 
     use super::*;
 

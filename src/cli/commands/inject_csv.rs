@@ -193,7 +193,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     });
     let stop = context.stop();
     let observer = context.observer();
-    let dumps = inject::collect(&settings.input, &observer, &stop).map_err(failure)?;
+    let files = inject::collect(&settings.input, &observer, &stop).map_err(failure)?;
     if stop.is_set() {
         let report = RunReport {
             interrupted: true,
@@ -202,7 +202,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         return Ok(Outcome::Run(Box::new(report)));
     }
     if args.dry_run {
-        let report = inject::run(Sink::Dry, &settings, dumps, &observer, &stop).map_err(failure)?;
+        let report = inject::run(Sink::Dry, &settings, files, &observer, &stop).map_err(failure)?;
         return Ok(Outcome::Run(Box::new(report)));
     }
     let options = OpenOptions {
@@ -215,7 +215,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         store: &store,
         run: &run,
     };
-    let result = inject::run(sink, &settings, dumps, &observer, &stop).map_err(failure);
+    let result = inject::run(sink, &settings, files, &observer, &stop).map_err(failure);
     drop(observer);
     let report = result.unwrap_or_else(|error| RunReport {
         fatal: Some((&error).into()),

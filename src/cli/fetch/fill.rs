@@ -8,7 +8,7 @@ use super::settings::{Service, Settings};
 use super::{Concurrency, plan_view, quota_left, record_end};
 use crate::advice::Continuation;
 use crate::backfill::{Job, Plan};
-use crate::calendar::{Book, Calendar};
+use crate::calendar::{Calendar, CalendarCache};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::gaps::{self, Fill, FillOptions, RequestKind, Scope, Survey};
@@ -50,7 +50,7 @@ pub(in crate::cli) fn fill_gaps(
     context: &Context,
     dir: &Path,
     settings: &FillSettings,
-    calendars: &mut Book,
+    calendars: &mut CalendarCache,
 ) -> Result<Filled, CliError> {
     let service = &settings.service;
     let options = || FillOptions {
@@ -152,7 +152,7 @@ pub(super) fn after(
         service: &settings.service,
         on_conflict: settings.on_conflict,
     };
-    let mut calendars = Book::new(settings.calendars.clone());
+    let mut calendars = CalendarCache::new(settings.calendars.clone());
     let provenance = |_: &Provenance| settings.provenance();
     let filled = (store.reader().map_err(gaps::Error::from))
         .and_then(|reader| Fill::find(&reader, options, &mut calendars, provenance))
@@ -175,7 +175,11 @@ struct Filler<'a> {
 }
 
 impl Filler<'_> {
-    fn run(&self, fill: Fill, calendars: &mut Book) -> Result<(RunReport, Survey), CliError> {
+    fn run(
+        &self,
+        fill: Fill,
+        calendars: &mut CalendarCache,
+    ) -> Result<(RunReport, Survey), CliError> {
         let limits = |interval, hours| self.service.limits(interval, hours);
         let run = |kind: &RequestKind, calendar, plan| self.run_kind(kind, calendar, plan);
         fill.run(self.store, self.context.now(), calendars, limits, run)

@@ -144,7 +144,7 @@ fn a_file_that_changes_while_it_is_read_fails() {
         interval: Some(Interval::M1),
         ..Settings::new(Input::Files(vec![path.clone()]))
     };
-    let found = dumps(&settings);
+    let found = files(&settings);
     let report = run(Sink::Dry, &settings, found, &Meddler(&path), &Stop::new()).unwrap();
     assert_eq!(report.status().code(), 3, "{report:?}");
     let error = report.files[0].error.as_deref().unwrap();
@@ -182,7 +182,7 @@ fn a_pipe_gives_all_of_its_rows_though_they_are_looked_at_twice() {
         },
         ..Settings::new(Input::Files(vec![path.clone()]))
     };
-    let found = dumps(&settings);
+    let found = files(&settings);
     writer.join().unwrap();
     let report = run(Sink::Dry, &settings, found, &Silent, &Stop::new()).unwrap();
     assert_eq!(report.status().code(), 0, "{report:?}");

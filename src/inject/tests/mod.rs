@@ -1,6 +1,6 @@
-//! However a dump is cut into blocks and pieces, and on however many cores, the same comes out.
+//! The result doesn't depend on how a file is cut into blocks and pieces, nor on the number of cores.
 
-#![allow(clippy::disallowed_methods)] // a test makes its files as it likes
+#![allow(clippy::disallowed_methods)] // tests make their files directly
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,13 +10,14 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 mod endings;
 
-use super::filename::{Packing, read};
+use super::block::BadRow;
+use super::filename::Packing;
+use super::layouts::FileName;
 use super::open::{Opened, open};
-use super::parsed::BadRow;
 use super::pieces::PieceReader;
 use super::plan::Sniffer;
 use super::source::Source;
-use super::{Dumps, FileError, Input, Limits, Settings, Sink, collect, run};
+use super::{FileError, Input, InputFiles, Limits, Settings, Sink, collect, run};
 use crate::model::{Bar, Interval, Timestamp};
 use crate::report::{Silent, Stop};
 use crate::store::{OpenOptions, Store};
@@ -30,21 +31,21 @@ fn pool(threads: usize) -> ThreadPool {
         .unwrap()
 }
 
-fn dumps(settings: &Settings) -> Dumps {
+fn files(settings: &Settings) -> InputFiles {
     collect(&settings.input, &Silent, &Stop::new()).unwrap()
 }
 
-/// Everything that a dump holds: bars by ticker, in the order of the file, and rejects.
+/// Everything in a file: bars by ticker, in file order, and rejects.
 fn all(text: &str, limits: Limits, pool: &ThreadPool) -> Found {
     let (found, failure) = read_as("x", Packing::Plain, text.as_bytes(), limits, pool).unwrap();
     assert!(failure.is_none(), "{failure:?}");
     found
 }
 
-/// Bars by ticker, in the order of the file, and rejects.
+/// Bars by ticker, in file order, and rejects.
 type Found = (BTreeMap<String, Vec<Bar>>, Vec<BadRow>);
 
-/// What a dump holds, and why it breaks off.
+/// What is in a file, and the error if it ends early.
 fn read_as(
     stem: &str,
     packing: Packing,
@@ -61,7 +62,14 @@ fn read_as(
     };
     let sniffer = Sniffer::new(&settings).unwrap();
     let source = Source::file(file.path(), Some(packing)).unwrap();
-    let opened = open(&sniffer, &settings, &source, &read(stem), stem, || false)?;
+    let opened = open(
+        &sniffer,
+        &settings,
+        &source,
+        &FileName::read(stem),
+        stem,
+        || false,
+    )?;
     let Some(Opened { plan, blocks, .. }) = opened else {
         return Ok(Default::default());
     };
@@ -81,7 +89,7 @@ fn read_as(
     }
 }
 
-/// A row of the dump, odd ones among them.
+/// A row of a file, plain or not.
 fn row() -> impl Strategy<Value = String> {
     let note = prop_oneof![
         6 => Just("x".to_owned()),
@@ -120,7 +128,7 @@ proptest! {
         line_end in prop_oneof![Just("\n"), Just("\r\n")],
         closed in any::<bool>(),
     ) {
-        // What the file is must be plain from its first rows; after that anything may come.
+        // The first rows must show the layout.
         let mut text = HEADER.to_owned();
         for minute in 0..20 {
             text += &format!("x,A,2025-11-01 09:{minute:02}:00,10,12,9,11,1,{line_end}");
@@ -163,7 +171,7 @@ proptest! {
 }
 
 #[test]
-fn pieces_are_cut_behind_a_repeated_hour() {
+fn pieces_are_cut_after_a_repeated_hour() {
     let mut text = HEADER.to_owned();
     for hour in ["00", "01", "01", "02"] {
         for minute in 0..60 {
@@ -185,9 +193,9 @@ fn pieces_are_cut_behind_a_repeated_hour() {
 }
 
 #[test]
-fn a_dump_in_pieces_is_told_its_interval_by_all_of_them() {
+fn the_interval_of_a_file_in_pieces_is_detected_from_all_of_them() {
     let dir = tempfile::tempdir().unwrap();
-    // Five minutes apart for long, then once a minute apart.
+    // Many bars five minutes apart, then two a minute apart.
     let mut text = String::new();
     for at in 0..280 {
         text += &format!(
@@ -220,7 +228,7 @@ fn a_dump_in_pieces_is_told_its_interval_by_all_of_them() {
             store: &store,
             run: &run_id,
         };
-        let report = run(sink, settings, dumps(settings), &Silent, &Stop::new()).unwrap();
+        let report = run(sink, settings, files(settings), &Silent, &Stop::new()).unwrap();
         assert_eq!(report.status().code(), 0, "{report:?}");
         let series = store.reader().unwrap().series().unwrap();
         let rows: Vec<(Interval, u64)> = series
@@ -238,10 +246,10 @@ fn a_dump_in_pieces_is_told_its_interval_by_all_of_them() {
     assert_eq!(rows.lines().count(), 283);
 }
 
-/// The short form of the fuzz target `csv`: its corpus, changed a little by fixed numbers; by others, and for longer,
-/// with `FUZZ_SEED` and `FUZZ_ROUNDS`.
+/// A short form of the fuzz target `csv`: mutations of its corpus by fixed numbers. `FUZZ_SEED` and
+/// `FUZZ_ROUNDS` set others, and more.
 #[test]
-fn mutated_dumps_never_panic_and_are_counted() {
+fn mutated_files_never_panic_and_are_counted() {
     let number = |name: &str, otherwise: u64| {
         std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
     };
@@ -281,19 +289,22 @@ fn mutated_dumps_never_panic_and_are_counted() {
         let seed = std::fs::read(&seeds[round % seeds.len()]).unwrap();
         let mut bytes = seed[2..].to_vec();
         for _ in 0..=roll(4) {
-            let place = roll(bytes.len());
+            let at = roll(bytes.len());
             match roll(5) {
-                0 if !bytes.is_empty() => bytes[place] ^= 1 << roll(8),
-                1 => bytes.truncate(place),
-                2 => drop(bytes.splice(place..place, pieces[roll(pieces.len())].iter().copied())),
+                0 if !bytes.is_empty() => bytes[at] ^= 1 << roll(8),
+                1 => bytes.truncate(at),
+                2 => {
+                    let piece = pieces[roll(pieces.len())];
+                    bytes.splice(at..at, piece.iter().copied());
+                }
                 3 => {
-                    let end = (place + roll(40)).min(bytes.len());
-                    let again = bytes[place..end].to_vec();
-                    bytes.splice(place..place, again);
+                    let end = (at + roll(40)).min(bytes.len());
+                    let again = bytes[at..end].to_vec();
+                    bytes.splice(at..at, again);
                 }
                 _ => {
-                    let end = (place + roll(10)).min(bytes.len());
-                    bytes.drain(place..end);
+                    let end = (at + roll(10)).min(bytes.len());
+                    bytes.drain(at..end);
                 }
             }
         }
@@ -310,7 +321,7 @@ fn mutated_dumps_never_panic_and_are_counted() {
         let report = run(
             Sink::Dry,
             &settings,
-            dumps(&settings),
+            files(&settings),
             &Silent,
             &Stop::new(),
         )

@@ -1,4 +1,4 @@
-//! Files that are not what they should be: one clear line each, nothing good lost, nothing else stopped.
+//! Broken files: each is reported in one clear line, and costs no other file and no good row.
 
 use std::io::Write;
 
@@ -7,8 +7,8 @@ use crate::support::TestEnv;
 
 const GOOD: &[u8] = b"2025-01-02 09:30:00,10,12,9,11,100\n2025-01-02 09:31:00,10,12,9,11,100\n";
 
-/// Runs a broken file beside a good one: the good one is taken, and the line about the broken one comes back.
-fn beside(name: &str, contents: &[u8], code: i32) -> String {
+/// Injects a broken file and a good one. The good one is read; returns the line about the broken one.
+fn with_good_file(name: &str, contents: &[u8], code: i32) -> String {
     let env = TestEnv::new();
     let run = dry(
         &env,
@@ -36,11 +36,11 @@ fn beside(name: &str, contents: &[u8], code: i32) -> String {
 
 #[test]
 fn a_binary_file() {
-    let said = beside("bad.csv", b"\x7fELF\x02\x01\x01\x00\x00\x00", 3);
-    assert!(said.contains("is not text"), "{said}");
-    let said = beside("bad.csv", b"\xff\xfed\x00a\x00t\x00e\x00", 3);
+    let said = with_good_file("bad.csv", b"\x7fELF\x02\x01\x01\x00\x00\x00", 3);
+    assert!(said.contains("isn't text"), "{said}");
+    let said = with_good_file("bad.csv", b"\xff\xfed\x00a\x00t\x00e\x00", 3);
     assert!(said.contains("UTF-16"), "{said}");
-    let said = beside("bad.csv.gz", GOOD, 3);
+    let said = with_good_file("bad.csv.gz", GOOD, 3);
     assert!(
         said.contains("is named like gzip but is plain text"),
         "{said}"
@@ -49,25 +49,27 @@ fn a_binary_file() {
 
 #[test]
 fn empty_and_header_only() {
-    assert!(beside("bad.csv", b"", 0).contains("No data"));
-    assert!(beside("bad.csv", b"\r\n\n", 0).contains("No data"));
-    assert!(beside("bad.csv", b"timestamp,open,high,low,close,volume\n", 0).contains("No data"));
-    assert!(beside("bad.csv.gz", b"", 0).contains("No data"));
+    assert!(with_good_file("bad.csv", b"", 0).contains("No data"));
+    assert!(with_good_file("bad.csv", b"\r\n\n", 0).contains("No data"));
+    assert!(
+        with_good_file("bad.csv", b"timestamp,open,high,low,close,volume\n", 0).contains("No data")
+    );
+    assert!(with_good_file("bad.csv.gz", b"", 0).contains("No data"));
 }
 
 #[test]
 fn prose() {
-    let said = beside(
+    let said = with_good_file(
         "bad.txt",
         b"It was the best of times,\nit was the worst of times.\n",
         3,
     );
-    assert!(said.contains("its layout is not recognised"), "{said}");
+    assert!(said.contains("its layout isn't recognised"), "{said}");
 }
 
 #[test]
 fn two_headers_for_one_column() {
-    let said = beside(
+    let said = with_good_file(
         "bad.csv",
         b"timestamp,open,high,low,close,volume,Vol\n2025-01-02T14:30:00Z,10,12,9,11,1,2\n",
         3,
@@ -82,8 +84,11 @@ fn two_headers_for_one_column() {
 fn mostly_rejects_is_refused_whole() {
     let mut text = GOOD.to_vec();
     text.extend_from_slice(b"2025-01-02 09:32:00,10,8,9,11,100\n".repeat(3).as_slice());
-    let said = beside("bad.csv", &text, 3);
-    assert!(said.contains("3 of its first 5 rows are no bars"), "{said}");
+    let said = with_good_file("bad.csv", &text, 3);
+    assert!(
+        said.contains("3 of its first 5 rows aren't valid bars"),
+        "{said}"
+    );
     assert!(said.contains("line 3 (high-low-order)"), "{said}");
 }
 
@@ -95,7 +100,7 @@ fn a_half_written_last_line_costs_that_line() {
         "2025-01-0",
     ] {
         let text = [GOOD, tail.as_bytes()].concat();
-        let said = beside("bad.csv", &text, 0);
+        let said = with_good_file("bad.csv", &text, 0);
         assert!(said.contains("rows=2 rejects=1"), "{said}");
     }
 }
@@ -129,7 +134,11 @@ fn each_row_has_its_reason_and_line() {
         "{}",
         run.stderr
     );
-    assert!(run.stderr.contains("8 rows are no bars"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("8 rows rejected; see"),
+        "{}",
+        run.stderr
+    );
     let rejects = env.read(&env.files("s/rejects")[0]);
     let told: Vec<&str> = rejects
         .lines()
@@ -175,7 +184,7 @@ fn a_gz_cut_short_gives_its_whole_rows() {
     let run = env.typed("inject-csv --csv-dir in --interval 1 --store s --summary-json=sum.json");
     assert_eq!(run.code, Some(3), "{}", run.stderr);
     assert!(
-        run.stderr.contains("[cut.csv.gz] Failed") && run.stderr.contains("breaks off after line"),
+        run.stderr.contains("[cut.csv.gz] Failed") && run.stderr.contains("ends early, after line"),
         "{}",
         run.stderr
     );
@@ -187,7 +196,7 @@ fn a_gz_cut_short_gives_its_whole_rows() {
     assert_eq!(sum["files"][1]["committed"], 2);
     assert!(
         run.stderr
-            .contains(&format!("breaks off after line {committed}:")),
+            .contains(&format!("ends early, after line {committed}:")),
         "{}",
         run.stderr
     );
@@ -200,7 +209,7 @@ fn folders_that_are_not_there() {
     assert_eq!(run.code, Some(2), "{}", run.stderr);
     assert!(
         run.stderr
-            .contains("error: the folder nowhere cannot be read: no such file"),
+            .contains("error: folder nowhere can't be read: no such file"),
         "{}",
         run.stderr
     );
@@ -225,5 +234,5 @@ fn an_empty_folder_says_so() {
     std::fs::create_dir(env.path("in")).unwrap();
     let run = env.typed("inject-csv --csv-dir in --dry-run");
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert!(run.stderr.contains("there are no dumps"), "{}", run.stderr);
+    assert!(run.stderr.contains("no CSV files found"), "{}", run.stderr);
 }

@@ -174,7 +174,7 @@ fn a_decimal_mark_that_nothing_settles_is_asked_for() {
     let text = prices(&[["5,001", "5,002", "5,000", "5,001", "100"]], ';');
     let said = refused(&text, "--interval 1");
     assert!(
-        said.contains("as in 5,001") && said.contains("hint: --decimal point|comma"),
+        said.contains("such as 5,001") && said.contains("hint: --decimal point|comma"),
         "{said}"
     );
     assert_eq!(

@@ -136,7 +136,7 @@ fn intervals_are_told_from_the_gaps() {
         );
     }
     let said = failure("A.csv", &minutes(29, 1, plain), "");
-    assert!(said.contains("29 bars are too few to judge by"), "{said}");
+    assert!(said.contains("29 bars are too few to detect it"), "{said}");
     assert!(said.contains("hint: --interval"), "{said}");
     let days: String = (1..=31)
         .map(|day| format!("2025-01-{day:02} 00:00:00,10,12,9,11,100\n"))

@@ -1,4 +1,4 @@
-//! What is a dump and what is not: pipes, stores, and what else a folder holds.
+//! Which files are read: pipes, standard input, stores and other things in a folder.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Command;
@@ -67,7 +67,7 @@ fn standard_input_has_no_name_to_take_a_ticker_from() {
             .run()
             .code(3);
         let hinted =
-            run.stderr.contains("gives no ticker") && run.stderr.contains("hint: --ticker");
+            run.stderr.contains("has no valid ticker") && run.stderr.contains("hint: --ticker");
         assert!(hinted, "{}", run.stderr);
     }
     let header = "ticker,timestamp,open,high,low,close,volume\n";
@@ -95,12 +95,12 @@ fn one_interrupt_ends_the_wait_for_a_pipe() {
     assert!(said.contains("[A.csv] isn't a file"), "{said}");
     running.signal("INT");
     running.wait().code(130);
-    // Nobody who writes to the store had to wait meanwhile.
+    // The store wasn't opened, so no other process had to wait.
     assert!(!env.path("s").exists());
 }
 
 #[test]
-fn pipes_in_a_folder_are_skipped_and_named() {
+fn pipes_in_a_folder_are_ignored_and_named() {
     let env = TestEnv::new();
     make_pipe(&env, "in/sub/A.csv");
     let _socket = std::os::unix::net::UnixListener::bind(env.path("in/sub/B.csv")).unwrap();
@@ -108,7 +108,7 @@ fn pipes_in_a_folder_are_skipped_and_named() {
     let run = dry(&env, &[("good.csv", text.as_bytes())], "--interval 1").ok();
     assert!(
         run.stderr
-            .contains("skipped, for they are pipes, sockets or devices: sub/A.csv, sub/B.csv"),
+            .contains("ignored (pipes, sockets or devices): sub/A.csv, sub/B.csv"),
         "{}",
         run.stderr
     );
@@ -130,7 +130,7 @@ fn a_device_as_file_fails() {
 }
 
 #[test]
-fn a_store_among_the_dumps_is_skipped_and_named() {
+fn a_store_in_a_folder_is_ignored_and_named() {
     let env = TestEnv::new();
     env.write("in/A.csv", minutes(2, 1, row) + "not a bar\n");
     for flags in ["", "--on-conflict ignore"] {
@@ -140,13 +140,12 @@ fn a_store_among_the_dumps_is_skipped_and_named() {
             ))
             .ok();
         assert!(run.stderr.contains("Summary: files=1 "), "{}", run.stderr);
-        let named = run.stderr.contains("skipped, for they are stores: data/s");
+        let named = run.stderr.contains("ignored (stores): data/s");
         assert_eq!(named, !flags.is_empty(), "{}", run.stderr);
     }
     let run = env.typed("inject-csv --csv-dir in/data/s --dry-run").ok();
     assert!(
-        run.stderr
-            .contains("skipped, for they are stores: in/data/s")
+        run.stderr.contains("ignored (stores): in/data/s")
             && run.stderr.contains("Summary: files=0 "),
         "{}",
         run.stderr

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use crate::calendar::Book;
+use crate::calendar::CalendarCache;
 use crate::cli::args::{RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
@@ -111,7 +111,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         end,
         now: context.now(),
     };
-    let mut book = Book::new(context.calendars(&dir)?);
+    let mut calendars = CalendarCache::new(context.calendars(&dir)?);
     let enough =
         |survey: &Survey| (args.min_completeness).is_none_or(|share| survey.reaches(share));
     if args.fill {
@@ -131,13 +131,13 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
             &dir,
             &settings,
             args.output.format,
-            &mut book,
+            &mut calendars,
             enough,
         );
     }
     let out = context.stdout()?;
     let reader = context.open_reader(&dir)?;
-    let survey = survey(&reader, &scope, &mut book)?;
+    let survey = survey(&reader, &scope, &mut calendars)?;
     warn(&survey);
     show::write(out, args.output.format, &survey)?;
     Ok(match enough(&survey) {
@@ -153,7 +153,7 @@ fn fill(
     dir: &Path,
     settings: &FillSettings,
     format: RowFormat,
-    book: &mut Book,
+    calendars: &mut CalendarCache,
     enough: impl Fn(&Survey) -> bool,
 ) -> Result<Outcome, CliError> {
     context.describe(|info| {
@@ -162,7 +162,7 @@ fn fill(
         info.on_conflict = Some(settings.on_conflict);
     });
     let out = context.stdout().ok();
-    match fetch::fill_gaps(context, dir, settings, book)? {
+    match fetch::fill_gaps(context, dir, settings, calendars)? {
         Filled::Planned(outcome) => Ok(outcome),
         Filled::Report(mut report, survey) => {
             warn(&survey);

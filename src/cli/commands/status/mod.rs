@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use crate::calendar::Book;
+use crate::calendar::CalendarCache;
 use crate::cli::args::TickerArgs;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
@@ -53,7 +53,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
     let dir = context.store_dir(false);
     let reader = context.open_reader(&dir)?;
-    let mut book = Book::new(context.calendars(&dir)?);
+    let mut calendars = CalendarCache::new(context.calendars(&dir)?);
     if args.runs {
         runs::write(out, args.output.format, &reader.runs()?)?;
         return Ok(Outcome::Done);
@@ -70,7 +70,11 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
                 writeln!(out)?;
             }
             found = true;
-            years::draw(&mut out, &row, &session_states(&reader, &row, &mut book)?)?;
+            years::draw(
+                &mut out,
+                &row,
+                &session_states(&reader, &row, &mut calendars)?,
+            )?;
         }
         if !found {
             return Err(CliError::failed(format!("no bars of {ticker} are staged")));
@@ -91,7 +95,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
                 .interval
                 .is_none_or(|interval| row.key.interval == interval)
     };
-    let overview = Overview::read(&reader, keep, &mut book, bytes_below(&dir))?;
+    let overview = Overview::read(&reader, keep, &mut calendars, bytes_below(&dir))?;
     show::write(out, args.output.format, &overview)?;
     Ok(Outcome::Done)
 }

@@ -1,4 +1,4 @@
-//! Which files a run takes, and in which order.
+//! Finds the files of a run, and copies pipes among them.
 
 use std::collections::HashSet;
 use std::fs;
@@ -8,38 +8,46 @@ use std::sync::Arc;
 
 use super::error::{Error, plain};
 use super::filename::{Packing, stem_of};
-use super::settings::Input;
 use super::source::{Kind, Source, copy_of, is_nameless, is_stdin, not_a_file};
 use crate::report::{Event, Observer, Stop};
 
-/// Folders within folders, at most; a loop of links ends before.
+/// The depth of folders searched. Loops of links end before.
 const DEPTH_MAX: usize = 64;
 
-/// Files by which a folder is known for a store, whose files are no dumps.
+/// A folder with one of these files is a store, which isn't searched.
 const STORE_FILES: [&str; 2] = ["staging.duckdb", "store.lock"];
 
-/// A file to be injected.
+/// The files to inject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// All CSV files of a folder and its subfolders.
+    Folder(PathBuf),
+    /// These files, `-` for standard input.
+    Files(Vec<PathBuf>),
+}
+
+/// A file to inject.
 #[derive(Debug)]
-pub(super) struct Dump {
+pub(super) struct InputFile {
     pub(super) path: PathBuf,
-    /// What is read in its place.
     content: Content,
-    /// The path relative to the folder, as it is shown.
+    /// The path relative to the folder, for messages.
     pub(super) name: String,
-    /// Its length on disk.
+    /// Its size on disk.
     pub(super) bytes: u64,
 }
 
 #[derive(Debug)]
 enum Content {
+    /// That of the file at the path.
     File,
     /// The copy of a pipe.
     Copy(Arc<fs::File>),
-    /// Nothing, for it cannot be read.
+    /// It can't be read.
     Unreadable(io::Error),
 }
 
-impl Dump {
+impl InputFile {
     fn new(path: PathBuf, name: String) -> Self {
         Self {
             bytes: fs::metadata(&path).map_or(0, |metadata| metadata.len()),
@@ -49,7 +57,7 @@ impl Dump {
         }
     }
 
-    /// Its stem, and its bytes as they are now.
+    /// The stem of its name, and its current content.
     pub(super) fn source(&self) -> io::Result<(String, Source)> {
         let file = self.path.file_name().unwrap_or_default().to_string_lossy();
         let (stem, packing) = if is_nameless(&self.path) {
@@ -70,48 +78,48 @@ impl Dump {
     }
 }
 
-/// The dumps of a run, pipes among them read to their end.
+/// The files of a run; pipes among them are copied.
 #[derive(Debug, Default)]
-pub struct Dumps(pub(super) Found);
+pub struct InputFiles(pub(super) Found);
 
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// In path order.
-    pub(super) dumps: Vec<Dump>,
-    /// Files that are no dumps, by the names shown.
+    pub(super) files: Vec<InputFile>,
+    /// Names of other files in the folder.
     pub(super) others: Vec<String>,
-    /// Pipes, sockets and devices, which a folder of dumps does not hold on purpose.
+    /// Names of pipes, sockets and devices in the folder.
     pub(super) specials: Vec<String>,
-    /// Folders that hold a store.
+    /// Names of folders that are stores.
     pub(super) stores: Vec<String>,
-    /// Folders inside that cannot be listed.
+    /// Names of subfolders that can't be listed.
     pub(super) unreadable: Vec<(String, io::Error)>,
 }
 
-/// Lists the dumps of `input`, and reads those that are pipes to their end, until `stop` is set. To be called before
-/// the store is opened: a pipe may keep the run waiting.
-pub fn collect(input: &Input, observer: &dyn Observer, stop: &Stop) -> Result<Dumps, Error> {
+/// Lists the files of `input`, and copies pipes among them until `stop` is set. Call it before the
+/// store is opened: a pipe can take any time.
+pub fn collect(input: &Input, observer: &dyn Observer, stop: &Stop) -> Result<InputFiles, Error> {
     let mut found = find(input)?;
-    for dump in &mut found.dumps {
-        let kind = if is_stdin(&dump.path) {
+    for file in &mut found.files {
+        let kind = if is_stdin(&file.path) {
             Kind::Pipe
-        } else if let Ok(metadata) = fs::metadata(&dump.path) {
+        } else if let Ok(metadata) = fs::metadata(&file.path) {
             Kind::of(&metadata)
         } else {
             continue;
         };
-        dump.content = match kind {
+        file.content = match kind {
             Kind::File | Kind::Folder => continue,
             Kind::Other => Content::Unreadable(not_a_file()),
             Kind::Pipe => {
                 observer.event(&Event::Note(&format!(
                     "[{}] isn't a file: copying it to a temporary file first",
-                    dump.name
+                    file.name
                 )));
-                match copy_of(&dump.path, stop) {
+                match copy_of(&file.path, stop) {
                     Ok(copy) => {
-                        dump.bytes = copy.metadata().map_or(0, |metadata| metadata.len());
+                        file.bytes = copy.metadata().map_or(0, |metadata| metadata.len());
                         Content::Copy(Arc::new(copy))
                     }
                     Err(error) => Content::Unreadable(io::Error::new(
@@ -125,7 +133,7 @@ pub fn collect(input: &Input, observer: &dyn Observer, stop: &Stop) -> Result<Du
             }
         };
     }
-    Ok(Dumps(found))
+    Ok(InputFiles(found))
 }
 
 fn find(input: &Input) -> Result<Found, Error> {
@@ -144,19 +152,19 @@ fn find(input: &Input) -> Result<Found, Error> {
         Input::Files(paths) => {
             for path in paths {
                 let name = path.display().to_string();
-                found.dumps.push(Dump::new(path.clone(), name));
+                found.files.push(InputFile::new(path.clone(), name));
             }
         }
     }
-    found.dumps.sort_by(|a, b| a.path.cmp(&b.path));
-    found.dumps.dedup_by(|a, b| a.path == b.path);
+    found.files.sort_by(|a, b| a.path.cmp(&b.path));
+    found.files.dedup_by(|a, b| a.path == b.path);
     for names in [&mut found.others, &mut found.specials, &mut found.stores] {
         names.sort();
     }
     Ok(found)
 }
 
-/// Checks that a folder is there and can be listed.
+/// Checks that a folder exists and can be listed.
 pub(super) fn check(input: &Input) -> Result<(), Error> {
     match input {
         Input::Folder(root) => list_root(root).map(|_| ()),
@@ -203,7 +211,7 @@ fn descend(
             .unwrap_or(&path)
             .display()
             .to_string();
-        // What cannot be looked at is taken for a file: the attempt to read it gives the reason.
+        // Without metadata it counts as a file; reading it reports the reason.
         let kind = fs::metadata(&path).map_or(Kind::File, |metadata| Kind::of(&metadata));
         if kind == Kind::Folder {
             let new = fs::canonicalize(&path).is_ok_and(|real| visited.insert(real));
@@ -221,7 +229,7 @@ fn descend(
             .file_name()
             .is_some_and(|file| stem_of(&file.to_string_lossy()).is_some())
         {
-            found.dumps.push(Dump::new(path, name));
+            found.files.push(InputFile::new(path, name));
         } else {
             found.others.push(name);
         }

@@ -1,4 +1,4 @@
-//! The calendars of many series, each looked up once.
+//! The calendars and sessions of many series, computed once.
 
 use std::collections::HashMap;
 
@@ -7,82 +7,81 @@ use chrono::NaiveDate;
 use super::{Calendar, Overrides, Session};
 use crate::model::DateRange;
 
-/// Calendars by exchange code, with the sessions that were asked for so far. Five hundred series of one exchange lay them
-/// out once.
+/// Calendars by exchange code, with the sessions requested so far.
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct CalendarCache {
     overrides: Overrides,
-    pages: HashMap<String, Option<Page>>,
+    calendars: HashMap<String, Option<CachedCalendar>>,
 }
 
 #[derive(Debug)]
-struct Page {
+struct CachedCalendar {
     calendar: Calendar,
-    /// The dates whose sessions are laid out.
-    laid_out: Option<DateRange>,
+    /// The dates of `sessions`.
+    dates: Option<DateRange>,
     sessions: Vec<Session>,
 }
 
-impl Book {
-    /// A book whose calendars have a user's files laid over them.
+impl CalendarCache {
+    /// A cache of calendars with a user's overrides.
     #[must_use]
     pub fn new(overrides: Overrides) -> Self {
         Self {
             overrides,
-            pages: HashMap::new(),
+            calendars: HashMap::new(),
         }
     }
 
-    /// The calendar of an exchange; `None` where the code is not known.
+    /// The calendar of an exchange; `None` for an unknown code.
     pub fn calendar(&mut self, exchange: &str) -> Option<&Calendar> {
-        self.page(exchange).map(|page| &page.calendar)
+        self.cached(exchange).map(|cached| &cached.calendar)
     }
 
-    /// The sessions from `first` to `last`, as far as the exchange's calendar reaches; `None` where nothing is known of
-    /// the exchange.
+    /// The sessions from `first` to `last` that are in the calendar's span; `None` for an unknown
+    /// exchange.
     pub fn sessions(
         &mut self,
         exchange: &str,
         first: NaiveDate,
         last: NaiveDate,
     ) -> Option<&[Session]> {
-        let page = self.page(exchange)?;
+        let cached = self.cached(exchange)?;
         let (mut from, mut to) = (first, last);
-        if let Some(span) = page.calendar.span() {
+        if let Some(span) = cached.calendar.span() {
             from = from.max(span.first());
             to = to.min(span.last());
         }
         if from > to {
             return Some(&[]);
         }
-        let covered = page
-            .laid_out
+        let covered = cached
+            .dates
             .is_some_and(|dates| dates.contains(from) && dates.contains(to));
         if !covered {
-            if let Some(dates) = page.laid_out {
+            if let Some(dates) = cached.dates {
                 from = from.min(dates.first());
                 to = to.max(dates.last());
             }
             let range = DateRange::new(from, to).ok()?;
-            page.sessions = page.calendar.sessions(range).ok()?;
-            page.laid_out = Some(range);
+            cached.sessions = cached.calendar.sessions(range).ok()?;
+            cached.dates = Some(range);
         }
-        let known = &page.sessions;
+        let known = &cached.sessions;
         let start = known.partition_point(|session| session.date < first);
         let end = known.partition_point(|session| session.date <= last);
         Some(&known[start..end.max(start)])
     }
 
-    fn page(&mut self, exchange: &str) -> Option<&mut Page> {
-        if !self.pages.contains_key(exchange) {
+    fn cached(&mut self, exchange: &str) -> Option<&mut CachedCalendar> {
+        if !self.calendars.contains_key(exchange) {
             let calendar = Calendar::for_exchange_with(exchange, &self.overrides).ok();
-            let page = calendar.map(|calendar| Page {
+            let cached = calendar.map(|calendar| CachedCalendar {
                 calendar,
-                laid_out: None,
+                dates: None,
                 sessions: Vec::new(),
             });
-            self.pages.insert(exchange.to_owned(), page);
+            self.calendars.insert(exchange.to_owned(), cached);
         }
-        self.pages.get_mut(exchange)?.as_mut()
+        self.calendars.get_mut(exchange)?.as_mut()
     }
 }

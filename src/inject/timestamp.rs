@@ -1,9 +1,9 @@
-//! Dates and times as dumps write them, read into instants.
+//! Reads dates and times, in the forms of CSV files, into instants.
 //!
-//! The shape of a value says what it is: `2025-01-02`, `2025.01.02` and `20250102` begin with the year, and a long run of
-//! digits is an epoch whose unit follows from its magnitude. `01/02/2025` begins with the day or the month; which of them
-//! is decided over the whole file (`evidence.rs`), never here.
-//! Rows come in order of time, so a date is read and laid out in its zone once and recognised by its bytes from then on.
+//! The form of a value shows what it is: `2025-01-02`, `2025.01.02` and `20250102` start with the year,
+//! and many digits are an epoch, whose magnitude shows its unit. `01/02/2025` starts with the day or the
+//! month, which all rows of the file decide (`evidence.rs`). Most rows have the date of the row before,
+//! so the last date and its offset are kept.
 
 use chrono::{Datelike, NaiveDate};
 
@@ -16,28 +16,28 @@ const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 /// Days from 0001-01-01 to 1970-01-01, plus one: chrono counts from the former.
 const EPOCH_DAYS: i64 = 719_163;
-/// Digits from which a bare number is an epoch and not a date.
+/// A number with at least this many digits is an epoch, not a date.
 const EPOCH_DIGITS_MIN: usize = 9;
 const EPOCH_DIGITS_MAX: usize = 19;
-/// `YmdHMS` without a blank. As an epoch in milliseconds it would lie beyond the year 2286.
+/// `YmdHMS` without a blank. As an epoch in milliseconds it would be after the year 2286.
 const COMPACT_DIGITS: usize = 14;
-/// A date's longest text: `2025-01-02`.
+/// The length of `2025-01-02`.
 const DATE_BYTES_MAX: usize = 10;
 
-/// Reads timestamps, remembering the last date.
+/// Reads timestamps, and keeps the last date.
 #[derive(Clone, Debug)]
-pub(super) struct StampReader {
+pub(super) struct TimestampReader {
     zone: Zone,
-    /// `None` takes a date in either order, for those who ask whether it is one.
+    /// `None` accepts dates in either order.
     order: Option<DateOrder>,
     text: [u8; DATE_BYTES_MAX],
     text_len: usize,
     day: i64,
-    /// The local day whose offset is known to hold from midnight to midnight, and that offset.
-    settled: Option<(i64, i64)>,
+    /// A local day without a clock change, and its offset.
+    known_offset: Option<(i64, i64)>,
 }
 
-impl StampReader {
+impl TimestampReader {
     pub(super) fn new(zone: Zone, order: Option<DateOrder>) -> Self {
         Self {
             zone,
@@ -45,14 +45,14 @@ impl StampReader {
             text: [0; DATE_BYTES_MAX],
             text_len: 0,
             day: 0,
-            settled: None,
+            known_offset: None,
         }
     }
 
-    /// Reads date and time from one column, beginning at `at`: what it means, and where it ends.
+    /// Reads date and time from one column, starting at `at`: the instants, and where the text ends.
     #[inline]
-    pub(super) fn stamp(&mut self, text: &[u8], at: usize) -> Option<(Local, usize)> {
-        if let Some(end) = self.remembered(text, at) {
+    pub(super) fn timestamp(&mut self, text: &[u8], at: usize) -> Option<(Local, usize)> {
+        if let Some(end) = self.known_date(text, at) {
             return self.after_date(text, self.day, end);
         }
         let (value, end) = digits(text, at, 0);
@@ -67,10 +67,10 @@ impl StampReader {
         self.after_date(text, day, end)
     }
 
-    /// Reads a date alone, beginning at `at`: days since 1970, and where it ends.
+    /// Reads a date, starting at `at`: days since 1970, and where the text ends.
     #[inline]
     pub(super) fn date(&mut self, text: &[u8], at: usize) -> Option<(i64, usize)> {
-        if let Some(end) = self.remembered(text, at) {
+        if let Some(end) = self.known_date(text, at) {
             return Some((self.day, end));
         }
         let (day, end) = read_date(text, at, self.order)?;
@@ -82,18 +82,18 @@ impl StampReader {
         Some((day, end))
     }
 
-    /// What a local day and a time of that day mean.
+    /// The instants of a local day and a time of that day.
     #[inline]
     pub(super) fn local(&mut self, day: i64, time: i64) -> Local {
         let local = day * DAY_MICROS + time;
-        match self.settled {
-            Some((settled, offset)) if settled == day => Local::Single(local - offset),
-            _ => self.settle(day, local),
+        match self.known_offset {
+            Some((known, offset)) if known == day => Local::Single(local - offset),
+            _ => self.look_up(day, local),
         }
     }
 
     #[inline]
-    fn remembered(&self, text: &[u8], at: usize) -> Option<usize> {
+    fn known_date(&self, text: &[u8], at: usize) -> Option<usize> {
         let end = at + self.text_len;
         let same = self.text_len > 0
             && text.get(at..end)? == &self.text[..self.text_len]
@@ -120,14 +120,14 @@ impl StampReader {
         Some((self.local(day, time), end))
     }
 
-    /// The slow way: asks the zone, and remembers the offset where no clock change touches the day.
+    /// Converts by the zone, and keeps the offset if the day has no clock change.
     #[cold]
-    fn settle(&mut self, day: i64, local: i64) -> Local {
+    fn look_up(&mut self, day: i64, local: i64) -> Local {
         let midnight = |day: i64| match self.zone.from_local(day * DAY_MICROS) {
             Local::Single(at) => Some(day * DAY_MICROS - at),
             Local::Repeated(..) | Local::Skipped(_) => None,
         };
-        self.settled = match (midnight(day), midnight(day + 1)) {
+        self.known_offset = match (midnight(day), midnight(day + 1)) {
             (Some(before), Some(after)) if before == after => Some((day, before)),
             _ => None,
         };
@@ -135,7 +135,8 @@ impl StampReader {
     }
 }
 
-/// Reads a time of day, `H:M[:S[.f]]` or `HMS` or `HM`, beginning at `at`: microseconds, and where it ends.
+/// Reads a time of day, `H:M[:S[.f]]` or `HMS` or `HM`, starting at `at`: microseconds, and where the
+/// text ends.
 #[inline]
 pub(super) fn time_of_day(text: &[u8], at: usize) -> Option<(i64, usize)> {
     let (first, end) = digits(text, at, 0);
@@ -165,8 +166,8 @@ pub(super) fn time_of_day(text: &[u8], at: usize) -> Option<(i64, usize)> {
     Some((time + fraction, end))
 }
 
-/// Digits behind the point of a second, in microseconds. What lies below a microsecond counts as one, so that it is not
-/// mistaken for a whole minute.
+/// The decimals of a second, in microseconds. Less than a microsecond counts as one, so that it isn't a
+/// whole minute.
 fn fraction(text: &[u8], at: usize) -> (i64, usize) {
     let (mut micros, mut unit, mut rest, mut end) = (0, 100_000, 0, at);
     while peek(text, end).is_ascii_digit() {
@@ -181,7 +182,7 @@ fn fraction(text: &[u8], at: usize) -> (i64, usize) {
     (micros + i64::from(rest != 0), end)
 }
 
-/// `Z`, `+00:00`, `-0500`, `+01`, ` UTC`: the offset in microseconds, and where it ends.
+/// `Z`, `+00:00`, `-0500`, `+01`, ` UTC`: the offset in microseconds, and where the text ends.
 #[inline]
 fn zone_suffix(text: &[u8], at: usize) -> Option<(i64, usize)> {
     let (at, spaced) = match peek(text, at) {
@@ -212,7 +213,7 @@ fn zone_suffix(text: &[u8], at: usize) -> Option<(i64, usize)> {
         .then(|| (sign * (hours as i64 * HOUR + minutes as i64 * MINUTE), end))
 }
 
-/// A bare number: seconds, milliseconds, microseconds or nanoseconds since 1970, by its magnitude.
+/// A number: seconds, milliseconds, microseconds or nanoseconds since 1970, by its magnitude.
 fn epoch(text: &[u8], value: u64, count: usize, end: usize) -> Option<(Local, usize)> {
     if count > EPOCH_DIGITS_MAX {
         return None;
@@ -222,7 +223,7 @@ fn epoch(text: &[u8], value: u64, count: usize, end: usize) -> Option<(Local, us
         0..100_000_000_000 => value * SECOND,
         100_000_000_000..100_000_000_000_000 => value * 1000,
         100_000_000_000_000..100_000_000_000_000_000 => value,
-        // What lies below a microsecond counts as one: it is no whole minute.
+        // Less than a microsecond counts as one, so that it isn't a whole minute.
         _ => value / 1000 + i64::from(value % 1000 != 0),
     };
     let (rest, end) = if peek(text, end) == b'.' {
@@ -284,9 +285,13 @@ mod tests {
     }
 
     fn read_in(text: &str, order: DateOrder) -> Option<String> {
-        let mut reader = StampReader::new(new_york(), Some(order));
-        let once = reader.stamp(text.as_bytes(), 0);
-        assert_eq!(reader.stamp(text.as_bytes(), 0), once, "remembered: {text}");
+        let mut reader = TimestampReader::new(new_york(), Some(order));
+        let once = reader.timestamp(text.as_bytes(), 0);
+        assert_eq!(
+            reader.timestamp(text.as_bytes(), 0),
+            once,
+            "known date: {text}"
+        );
         let (local, end) = once?;
         (end == text.len()).then(|| match local {
             Local::Single(at) => Timestamp::from_micros(at).to_string(),
@@ -295,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_write_an_instant() {
+    fn every_form_of_an_instant() {
         let expected = Some("2025-01-02T14:30:00Z".to_owned());
         for text in [
             "2025-01-02 09:30:00",
@@ -339,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_instant() {
+    fn other_texts_are_not_read() {
         for text in [
             "",
             "x",
@@ -360,14 +365,14 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_microsecond_are_no_whole_minute() {
+    fn parts_of_a_microsecond_are_not_a_whole_minute() {
         for text in [
             "2025-01-02T14:30:00.000000001Z",
             "1735828200000000001",
             "1735828200.5",
         ] {
-            let (local, _) = StampReader::new(new_york(), None)
-                .stamp(text.as_bytes(), 0)
+            let (local, _) = TimestampReader::new(new_york(), None)
+                .timestamp(text.as_bytes(), 0)
                 .unwrap();
             assert!(
                 !Timestamp::from_micros(local.earliest()).is_whole_minute(),
@@ -377,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn clock_changes_are_told() {
+    fn clock_changes_are_reported() {
         assert!(read("2025-11-02 01:30").unwrap().starts_with("Repeated"));
         assert!(read("2025-03-09 02:30").unwrap().starts_with("Skipped"));
         assert_eq!(
@@ -396,14 +401,14 @@ mod tests {
             minutes in prop::collection::vec(0..12_000_000_i64, 1..60), day_first in any::<bool>(),
         ) {
             let (order, short) = if day_first { (DateOrder::Dmy, "%d/%m/%Y %H:%M") } else { (DateOrder::Mdy, "%m-%d-%Y %H:%M") };
-            let mut reader = StampReader::new(new_york(), Some(order));
+            let mut reader = TimestampReader::new(new_york(), Some(order));
             for minute in minutes {
                 let naive = Timestamp::from_micros(1_100_000_000_000_000 / MINUTE * MINUTE + minute * MINUTE).to_utc().naive_utc();
                 for form in ["%Y-%m-%d %H:%M:%S", short, "%Y%m%d %H%M%S"] {
                     let text = naive.format(form).to_string();
-                    let fresh = StampReader::new(new_york(), Some(order)).stamp(text.as_bytes(), 0);
+                    let fresh = TimestampReader::new(new_york(), Some(order)).timestamp(text.as_bytes(), 0);
                     prop_assert!(fresh.is_some_and(|(_, end)| end == text.len()));
-                    prop_assert_eq!(reader.stamp(text.as_bytes(), 0), fresh, "{}", text);
+                    prop_assert_eq!(reader.timestamp(text.as_bytes(), 0), fresh, "{}", text);
                 }
             }
         }

@@ -1,46 +1,45 @@
-//! What goes into parsing and what comes out of it.
+//! The input of parsing, and its result.
 
-use super::evidence::Contrary;
+use super::error::Contradiction;
 use crate::model::{Bars, Reason, Repeated};
 
-/// How much of a row that is no bar is kept.
+/// The maximum text kept of a reject.
 const RAW_BYTES_MAX: usize = 4096;
 
-/// Whole records of a dump.
+/// Whole records of a file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Block {
-    /// The text; it ends with a line feed.
+    /// Ends with a line feed.
     pub(super) text: Vec<u8>,
     /// The number of its first line in the file, from 1.
     pub(super) first_line: u64,
 }
 
-/// What blocks came to.
+/// The result of parsing blocks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parsed {
-    /// The bars, in file order; a repeated local time stands as its first meaning.
+    /// In file order. A local time that occurs twice is at its first instant.
     pub(super) bars: Bars,
-    /// Whose they are: so many of the parser's ticker, then so many of another.
+    /// The tickers of the bars.
     pub(super) runs: Vec<Run>,
-    /// The rows that are no bars.
     pub(super) rejects: Vec<BadRow>,
-    /// The bars whose local time a clock change repeats.
+    /// The bars whose local time occurs twice.
     pub(super) repeated: Vec<Repeated<BadRow>>,
-    /// The first row that contradicts what the plan says of all of them.
-    pub(super) contrary: Option<Contrary>,
-    /// Rows seen, whatever became of them.
+    /// The first row that contradicts the plan.
+    pub(super) contradiction: Option<Contradiction>,
+    /// All rows, also rejects.
     pub(super) rows: u64,
 }
 
-/// Bars of one ticker, one after another.
+/// Consecutive bars of one ticker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
-    /// Index in [`Parser::tickers`].
+    /// The index among the parser's tickers.
     pub(super) ticker: u32,
     pub(super) len: u32,
 }
 
-/// A row that is no bar.
+/// A row that isn't a valid bar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BadRow {
     pub(super) line: u64,
@@ -48,7 +47,7 @@ pub(super) struct BadRow {
     pub(super) raw: String,
 }
 
-/// A row that is no bar, its line end taken off.
+/// The reject of a row, without its line end.
 pub(super) fn bad_row(raw: &[u8], line: u64, reason: Reason) -> BadRow {
     let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
     let raw = raw.strip_suffix(b"\r").unwrap_or(raw);

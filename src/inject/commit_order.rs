@@ -1,49 +1,48 @@
-//! Who may go on: files in path order, and not too many rows in memory.
+//! The order of commits: files of one series in path order, and a limit of rows in memory.
 //!
-//! Files are parsed ahead of their turn, yet a file commits only when no earlier one that may hold the same series is
-//! still under way; so what comes of a run never depends on threads. The first file that is not through, the *front*,
-//! never waits for anybody, hence nothing waits for ever.
+//! Files are parsed ahead of their turn. A file commits only when all earlier files that may have the
+//! same series are done, so the result doesn't depend on threads. The first file that isn't done, the
+//! *front*, never waits; so there is no deadlock.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::model::Ticker;
 
-/// How long a waiting file sleeps before it looks whether the run was stopped.
-const LOOK_MS: u64 = 50;
-/// How many files may be through or under way beyond the front.
+/// How often a waiting file checks whether the run was stopped.
+const CHECK_MS: u64 = 50;
+/// How many files after the front may be in progress or done.
 const AHEAD_FILES_MAX: usize = 64;
 
-/// Whose bars a file holds, as far as is known.
+/// What is known of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// Not known yet, or many.
-    Anyone,
-    /// One ticker's.
-    One(Ticker),
-    /// The file is through.
-    Through,
+enum FileState {
+    /// Its tickers aren't known, or it has several.
+    AnyTicker,
+    /// It has one ticker.
+    OneTicker(Ticker),
+    Done,
 }
 
 /// The order of the files of a run.
-pub(super) struct Gate {
+pub(super) struct CommitOrder {
     state: Mutex<State>,
     changed: Condvar,
     waiting_rows_max: usize,
 }
 
 struct State {
-    files: Vec<Whose>,
+    files: Vec<FileState>,
     next: usize,
     front: usize,
     waiting_rows: usize,
 }
 
-impl Gate {
+impl CommitOrder {
     pub(super) fn new(files: usize, waiting_rows_max: usize) -> Self {
         Self {
             state: Mutex::new(State {
-                files: vec![Whose::Anyone; files],
+                files: vec![FileState::AnyTicker; files],
                 next: 0,
                 front: 0,
                 waiting_rows: 0,
@@ -53,7 +52,7 @@ impl Gate {
         }
     }
 
-    /// The next file to begin with; `None` when there is none or the run is stopped.
+    /// The next file to start; `None` after the last or if the run is stopped.
     pub(super) fn next(&self, stopped: impl Fn() -> bool) -> Option<usize> {
         let mut state = self.wait(stopped, |state| {
             state.next >= state.files.len() || state.next < state.front + AHEAD_FILES_MAX
@@ -66,13 +65,14 @@ impl Gate {
         Some(next)
     }
 
-    /// Says whose bars a file holds.
+    /// Records that a file has one ticker only.
     pub(super) fn announce(&self, file: usize, ticker: &Ticker) {
-        self.lock().files[file] = Whose::One(ticker.clone());
+        self.lock().files[file] = FileState::OneTicker(ticker.clone());
         self.changed.notify_all();
     }
 
-    /// Waits until there is room for `rows` more, which the front always has. False when the run is stopped.
+    /// Waits until there is room for `rows` more rows, which the front always has. False if the run is
+    /// stopped.
     pub(super) fn admit(&self, file: usize, rows: usize, stopped: impl Fn() -> bool) -> bool {
         let state = self.wait(stopped, |state| {
             state.front == file || state.waiting_rows + rows <= self.waiting_rows_max
@@ -86,7 +86,7 @@ impl Gate {
         }
     }
 
-    /// Gives the room for `rows` back.
+    /// Frees the room of `rows` rows.
     pub(super) fn release(&self, rows: usize) {
         let mut state = self.lock();
         state.waiting_rows = state.waiting_rows.saturating_sub(rows);
@@ -94,24 +94,26 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    /// Waits for a file's turn to commit. False when the run is stopped.
-    pub(super) fn turn(&self, file: usize, stopped: impl Fn() -> bool) -> bool {
+    /// Waits for a file's turn to commit. False if the run is stopped.
+    pub(super) fn wait_for_turn(&self, file: usize, stopped: impl Fn() -> bool) -> bool {
         let state = self.wait(stopped, |state| {
-            let apart = |other: &Whose| match (other, &state.files[file]) {
-                (Whose::Through, _) => true,
-                (Whose::One(a), Whose::One(b)) => a != b,
+            let is_independent = |earlier: &FileState| match (earlier, &state.files[file]) {
+                (FileState::Done, _) => true,
+                (FileState::OneTicker(a), FileState::OneTicker(b)) => a != b,
                 _ => false,
             };
-            state.files[state.front.min(file)..file].iter().all(apart)
+            state.files[state.front.min(file)..file]
+                .iter()
+                .all(is_independent)
         });
         state.is_some()
     }
 
-    /// A file is through, whatever became of it.
-    pub(super) fn through(&self, file: usize) {
+    /// Records that a file is done, whether it failed or not.
+    pub(super) fn finish(&self, file: usize) {
         let mut state = self.lock();
-        state.files[file] = Whose::Through;
-        while state.files.get(state.front) == Some(&Whose::Through) {
+        state.files[file] = FileState::Done;
+        while state.files.get(state.front) == Some(&FileState::Done) {
             state.front += 1;
         }
         drop(state);
@@ -133,7 +135,7 @@ impl Gate {
             }
             state = self
                 .changed
-                .wait_timeout(state, Duration::from_millis(LOOK_MS))
+                .wait_timeout(state, Duration::from_millis(CHECK_MS))
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
@@ -152,38 +154,38 @@ mod tests {
         Ticker::new(name).unwrap()
     }
 
-    /// Whether a wait would end at once: a stopped run ends every wait that is not ready.
+    /// Whether a wait returns at once; one that would wait is stopped.
     fn ready(check: impl FnOnce(&dyn Fn() -> bool) -> bool) -> bool {
-        let asked = std::cell::Cell::new(false);
-        check(&|| asked.replace(true))
+        let checked = std::cell::Cell::new(false);
+        check(&|| checked.replace(true))
     }
 
     #[test]
     fn files_of_one_series_commit_in_order_and_others_at_once() {
-        let gate = Gate::new(4, 100);
+        let order = CommitOrder::new(4, 100);
         for (file, name) in [(0, "A"), (1, "B"), (2, "A")] {
-            gate.announce(file, &ticker(name));
+            order.announce(file, &ticker(name));
         }
-        assert!(ready(|stopped| gate.turn(0, stopped)));
-        assert!(ready(|stopped| gate.turn(1, stopped)));
-        assert!(!ready(|stopped| gate.turn(2, stopped)));
-        assert!(!ready(|stopped| gate.turn(3, stopped)));
-        gate.through(0);
-        assert!(ready(|stopped| gate.turn(2, stopped)));
-        assert!(!ready(|stopped| gate.turn(3, stopped)));
-        gate.through(2);
-        gate.through(1);
-        assert!(ready(|stopped| gate.turn(3, stopped)));
+        assert!(ready(|stopped| order.wait_for_turn(0, stopped)));
+        assert!(ready(|stopped| order.wait_for_turn(1, stopped)));
+        assert!(!ready(|stopped| order.wait_for_turn(2, stopped)));
+        assert!(!ready(|stopped| order.wait_for_turn(3, stopped)));
+        order.finish(0);
+        assert!(ready(|stopped| order.wait_for_turn(2, stopped)));
+        assert!(!ready(|stopped| order.wait_for_turn(3, stopped)));
+        order.finish(2);
+        order.finish(1);
+        assert!(ready(|stopped| order.wait_for_turn(3, stopped)));
     }
 
     #[test]
     fn the_front_always_has_room() {
-        let gate = Gate::new(2, 100);
-        assert!(ready(|stopped| gate.admit(1, 80, stopped)));
-        assert!(!ready(|stopped| gate.admit(1, 80, stopped)));
-        assert!(ready(|stopped| gate.admit(0, 500, stopped)));
-        gate.release(500);
-        gate.through(0);
-        assert!(ready(|stopped| gate.admit(1, 500, stopped)));
+        let order = CommitOrder::new(2, 100);
+        assert!(ready(|stopped| order.admit(1, 80, stopped)));
+        assert!(!ready(|stopped| order.admit(1, 80, stopped)));
+        assert!(ready(|stopped| order.admit(0, 500, stopped)));
+        order.release(500);
+        order.finish(0);
+        assert!(ready(|stopped| order.admit(1, 500, stopped)));
     }
 }

@@ -1,4 +1,4 @@
-//! A piece's bars brought to what the run takes: labelled with their open, inside its dates.
+//! Moves a piece's bars to their opens, and leaves out those of other dates.
 
 use rayon::prelude::*;
 
@@ -8,8 +8,8 @@ use super::plan::Plan;
 use super::settings::{Label, Settings};
 use crate::model::{Bars, Interval, TimeRange};
 
-/// Moves bars to where they open, and leaves out those of other dates.
-pub(super) fn shape(settings: &Settings, plan: &Plan, piece: &mut Piece, interval: Interval) {
+/// Moves bars to their opens, and leaves out those of other dates.
+pub(super) fn trim(settings: &Settings, plan: &Plan, piece: &mut Piece, interval: Interval) {
     if settings.label == Label::Close {
         piece
             .groups

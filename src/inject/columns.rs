@@ -1,0 +1,285 @@
+//! The columns of a file: what each holds, by the names of a header or by `--columns`.
+
+use std::str::FromStr;
+
+use super::error::FileError;
+
+/// What one column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Not read.
+    Skip,
+    Ticker,
+    /// Date and time together, or an epoch.
+    Timestamp,
+    Date,
+    /// The time of day.
+    Time,
+    /// One of the numbers; see [`slot`].
+    Number(usize),
+    /// A code for the interval of the row: Stooq's `<PER>`, Databento's `rtype`.
+    Interval,
+}
+
+/// The indices of a row's numbers.
+pub(super) mod slot {
+    pub(in super::super) const OPEN: usize = 0;
+    pub(in super::super) const HIGH: usize = 1;
+    pub(in super::super) const LOW: usize = 2;
+    pub(in super::super) const CLOSE: usize = 3;
+    pub(in super::super) const VOLUME: usize = 4;
+    pub(in super::super) const VWAP: usize = 5;
+    pub(in super::super) const TRADES: usize = 6;
+    pub(in super::super) const TICK_VOLUME: usize = 7;
+    pub(in super::super) const COUNT: usize = 8;
+}
+
+const PRICES: [(usize, &str); 4] = [
+    (slot::OPEN, "open"),
+    (slot::HIGH, "high"),
+    (slot::LOW, "low"),
+    (slot::CLOSE, "close"),
+];
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Skip => "nothing",
+            Self::Ticker => "ticker",
+            Self::Timestamp => "timestamp",
+            Self::Date => "date",
+            Self::Time => "time",
+            Self::Number(slot::VOLUME) => "volume",
+            Self::Number(slot::VWAP) => "vwap",
+            Self::Number(slot::TRADES) => "trades",
+            Self::Number(slot::TICK_VOLUME) => "tick volume",
+            Self::Number(price) => PRICES[price].1,
+            Self::Interval => "interval",
+        }
+    }
+
+    const fn is_time(self) -> bool {
+        matches!(self, Self::Timestamp | Self::Date | Self::Time)
+    }
+}
+
+/// A column of bars, as `--columns` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColumnName(Role);
+
+/// A column of a file, as `--columns` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ColumnAt {
+    /// By number, from 1.
+    Number(usize),
+    /// By header.
+    Header(String),
+}
+
+/// The columns that `--columns` assigns.
+pub type ChosenColumns = Vec<(ColumnName, ColumnAt)>;
+
+/// Why `--columns` can't be read.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum BadColumns {
+    /// There is no `=`, or nothing after it.
+    #[error("{0:?} isn't of the form column=number or column=header")]
+    Form(String),
+    /// Bars have no such column.
+    #[error(
+        "{0:?} isn't a column of bars; use ts (or date and time), ticker, open, high, low, close, volume, vwap, trades"
+    )]
+    Name(String),
+    /// Column 0.
+    #[error("columns are numbered from 1")]
+    Zero,
+    /// One column twice.
+    #[error("{0:?} is given twice")]
+    Twice(String),
+}
+
+/// Reads `ts=2,open=3` or `ts=Zeit,open=Erster`.
+pub fn parse_columns(typed: &str) -> Result<ChosenColumns, BadColumns> {
+    let mut columns = ChosenColumns::new();
+    for part in typed.split(',').filter(|part| !part.trim().is_empty()) {
+        let form = || BadColumns::Form(part.trim().to_owned());
+        let (name, at) = part.split_once('=').ok_or_else(form)?;
+        let column: ColumnName = name.parse()?;
+        if columns.iter().any(|(known, _)| *known == column) {
+            return Err(BadColumns::Twice(name.trim().to_owned()));
+        }
+        let at = match at.trim() {
+            "" => return Err(form()),
+            at => match at.parse() {
+                Ok(0) => return Err(BadColumns::Zero),
+                Ok(number) => ColumnAt::Number(number),
+                Err(_) => ColumnAt::Header(at.to_owned()),
+            },
+        };
+        columns.push((column, at));
+    }
+    Ok(columns)
+}
+
+impl FromStr for ColumnName {
+    type Err = BadColumns;
+
+    fn from_str(typed: &str) -> Result<Self, Self::Err> {
+        let role = match typed.trim().to_ascii_lowercase().as_str() {
+            "ts" | "timestamp" | "datetime" => Role::Timestamp,
+            "date" => Role::Date,
+            "time" => Role::Time,
+            "ticker" | "symbol" => Role::Ticker,
+            "open" => Role::Number(slot::OPEN),
+            "high" => Role::Number(slot::HIGH),
+            "low" => Role::Number(slot::LOW),
+            "close" => Role::Number(slot::CLOSE),
+            "volume" => Role::Number(slot::VOLUME),
+            "vwap" => Role::Number(slot::VWAP),
+            "trades" => Role::Number(slot::TRADES),
+            _ => return Err(BadColumns::Name(typed.trim().to_owned())),
+        };
+        Ok(Self(role))
+    }
+}
+
+/// A header's name in lower case, letters and digits only.
+pub(super) fn normalise(name: &str) -> String {
+    name.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// The role of a normalised header name, in any layout.
+pub(super) fn role_of(name: &str) -> Role {
+    match name {
+        "ticker" | "symbol" => Role::Ticker,
+        "timestamp" | "datetime" | "tsevent" | "windowstart" | "gmttime" | "timeutc"
+        | "opentime" | "ts" | "t" => Role::Timestamp,
+        "date" => Role::Date,
+        "time" => Role::Time,
+        "open" | "openprice" | "o" => Role::Number(slot::OPEN),
+        "high" | "highprice" | "h" => Role::Number(slot::HIGH),
+        "low" | "lowprice" | "l" => Role::Number(slot::LOW),
+        "close" | "closeprice" | "c" => Role::Number(slot::CLOSE),
+        "volume" | "vol" | "realvolume" | "v" => Role::Number(slot::VOLUME),
+        "tickvolume" | "tickvol" => Role::Number(slot::TICK_VOLUME),
+        "vwap" | "vw" => Role::Number(slot::VWAP),
+        "trades" | "transactions" | "tradecount" | "numberoftrades" | "count" | "n" => {
+            Role::Number(slot::TRADES)
+        }
+        "per" | "rtype" => Role::Interval,
+        _ => Role::Skip,
+    }
+}
+
+/// Assigns the columns of `--columns`, over what `roles` has. Without a header `names` is empty.
+pub(super) fn assign_chosen(
+    roles: &mut [Role],
+    names: &[String],
+    chosen: &ChosenColumns,
+) -> Result<(), FileError> {
+    let mut assigned = Vec::new();
+    for (column, at) in chosen {
+        let index = match at {
+            ColumnAt::Number(number) => number
+                .checked_sub(1)
+                .filter(|index| *index < roles.len())
+                .ok_or(FileError::NoColumnNumber {
+                    number: *number,
+                    columns: roles.len(),
+                })?,
+            ColumnAt::Header(name) => names
+                .iter()
+                .position(|known| *known == normalise(name))
+                .ok_or_else(|| FileError::NoColumnNamed { name: name.clone() })?,
+        };
+        assigned.push((column.0, index));
+    }
+    let has_time = assigned.iter().any(|(role, _)| role.is_time());
+    clear(roles, |role| {
+        assigned.iter().any(|(assigned, _)| *assigned == role) || (has_time && role.is_time())
+    });
+    for (role, index) in assigned {
+        roles[index] = role;
+    }
+    Ok(())
+}
+
+/// Decides which columns are the time: a whole timestamp, else date and time together, else either of
+/// them alone as a whole timestamp.
+pub(super) fn choose_time(roles: &mut [Role]) {
+    let has = |role| roles.contains(&role);
+    match (has(Role::Timestamp), has(Role::Date), has(Role::Time)) {
+        (true, _, _) => clear(roles, |role| matches!(role, Role::Date | Role::Time)),
+        (false, true, true) => {}
+        (false, _, _) => replace(roles, Role::is_time, Role::Timestamp),
+    }
+}
+
+/// Fails if two columns have the same role.
+pub(super) fn check_unique(roles: &[Role], header: &[String]) -> Result<(), FileError> {
+    for (at, role) in roles
+        .iter()
+        .enumerate()
+        .filter(|(_, role)| **role != Role::Skip)
+    {
+        if let Some(before) = roles[..at].iter().position(|other| other == role) {
+            return Err(FileError::TwoHeaders {
+                first: header[before].trim().to_owned(),
+                second: header[at].trim().to_owned(),
+                column: role.name(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Fails if a bar's time or one of its prices has no column.
+pub(super) fn check_complete(roles: &[Role]) -> Result<(), FileError> {
+    let has = |role| roles.contains(&role);
+    let has_time = has(Role::Timestamp) || (has(Role::Date) && has(Role::Time));
+    let time = (!has_time).then_some("timestamp");
+    let prices = PRICES
+        .iter()
+        .filter(|(price, _)| !has(Role::Number(*price)));
+    let missing: Vec<&str> = time
+        .into_iter()
+        .chain(prices.map(|(_, name)| *name))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(FileError::MissingColumns {
+        missing: missing.join(", "),
+    })
+}
+
+pub(super) fn clear(roles: &mut [Role], which: impl Fn(Role) -> bool) {
+    replace(roles, which, Role::Skip);
+}
+
+pub(super) fn replace(roles: &mut [Role], which: impl Fn(Role) -> bool, with: Role) {
+    for role in roles.iter_mut().filter(|role| which(**role)) {
+        *role = with;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_by_number_and_by_header() {
+        let columns = parse_columns("ts=2, open=Erster").unwrap();
+        assert_eq!(
+            columns[0],
+            (ColumnName(Role::Timestamp), ColumnAt::Number(2))
+        );
+        assert_eq!(columns[1].1, ColumnAt::Header("Erster".into()));
+        for typed in ["ts", "foo=1", "ts=0", "ts=1,ts=2", "ts="] {
+            assert!(parse_columns(typed).is_err(), "{typed}");
+        }
+    }
+}

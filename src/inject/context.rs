@@ -1,0 +1,156 @@
+//! What all files of a run share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::commit_order::CommitOrder;
+use super::error::Error;
+use super::plan::Sniffer;
+use super::rejects::Rejects;
+use super::settings::Settings;
+use crate::advice::Hint;
+use crate::export::BarsWriter;
+use crate::model::Ticker;
+use crate::report::{Counts, Observer, Stop, UnitReport, UnitStatus};
+use crate::store::{Committed, Offer, Refusal, RunId, Store};
+
+/// Where bars go.
+#[derive(Clone, Copy)]
+pub enum Sink<'a> {
+    /// Into the store, as part of a run.
+    Store {
+        /// The store.
+        store: &'a Store,
+        /// The run.
+        run: &'a RunId,
+    },
+    /// They are only counted.
+    Dry,
+}
+
+impl Sink<'_> {
+    /// The answer to each offer; `None` in a dry run.
+    pub(super) fn commit(
+        self,
+        offers: Vec<Offer>,
+    ) -> Result<Vec<Result<Option<Committed>, Refusal>>, Error> {
+        match self {
+            Self::Store { store, run } => {
+                let answers = store.commit(run, offers)?.into_iter();
+                Ok(answers.map(|answer| answer.map(Some)).collect())
+            }
+            Self::Dry => Ok(offers.iter().map(|_| Ok(None)).collect()),
+        }
+    }
+}
+
+/// What all files of a run share.
+pub(super) struct RunContext<'r> {
+    pub(super) settings: &'r Settings,
+    pub(super) sniffer: Sniffer<'r>,
+    pub(super) sink: Sink<'r>,
+    pub(super) observer: &'r dyn Observer,
+    pub(super) order: CommitOrder,
+    pub(super) pool: ThreadPool,
+    pub(super) rejects: Rejects,
+    pub(super) output: Option<BarsWriter>,
+    pub(super) stop: &'r Stop,
+    has_failed: AtomicBool,
+    results: Mutex<Results>,
+}
+
+/// What the files of a run add up to.
+#[derive(Default)]
+pub(super) struct Results {
+    /// The error that ended the run.
+    pub(super) fatal: Option<Error>,
+    pub(super) tickers: BTreeMap<Ticker, UnitReport>,
+    /// The indices of files whose last line has no line end and is a reject.
+    pub(super) unended: BTreeSet<usize>,
+}
+
+impl<'r> RunContext<'r> {
+    pub(super) fn new(
+        settings: &'r Settings,
+        sink: Sink<'r>,
+        observer: &'r dyn Observer,
+        stop: &'r Stop,
+        files: usize,
+    ) -> Result<Self, Error> {
+        let rejects_path = match sink {
+            Sink::Store { store, run } => Some(store.rejects_path(run)),
+            Sink::Dry => None,
+        };
+        let output = settings.output.as_ref();
+        Ok(Self {
+            settings,
+            sniffer: Sniffer::new(settings)?,
+            sink,
+            observer,
+            order: CommitOrder::new(files, settings.limits.waiting_rows),
+            pool: ThreadPoolBuilder::new()
+                .num_threads(settings.threads.max(1).min(settings.cores.max(1)))
+                .build()?,
+            rejects: Rejects::new(rejects_path),
+            output: output
+                .map(|file| BarsWriter::create(file, settings.on_conflict))
+                .transpose()?,
+            stop,
+            has_failed: AtomicBool::new(false),
+            results: Mutex::default(),
+        })
+    }
+
+    /// Whether the user stopped the run, or it can't continue.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed) || self.stop.is_set()
+    }
+
+    /// Ends the run with an error.
+    pub(super) fn fail(&self, error: Error) {
+        self.results().fatal.get_or_insert(error);
+        self.has_failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Adds to a ticker's counts.
+    pub(super) fn add_counts(&self, ticker: &Ticker, counts: Counts) {
+        self.update(ticker, |unit| unit.counts += counts);
+    }
+
+    /// Adds to a ticker's time.
+    pub(super) fn add_time(&self, ticker: &Ticker, elapsed: Duration) {
+        self.update(ticker, |unit| unit.elapsed += elapsed);
+    }
+
+    /// Records that a batch of a ticker was refused.
+    pub(super) fn add_refusal(&self, ticker: &Ticker, refusal: &Refusal) {
+        self.update(ticker, |unit| {
+            unit.status = UnitStatus::refused(refusal.conflicts());
+            unit.error = Some(refusal.to_string());
+            unit.hint = refusal.hint();
+        });
+    }
+
+    /// Records that a file's last line has no line end and is a reject.
+    pub(super) fn add_unended(&self, index: usize) {
+        self.results().unended.insert(index);
+    }
+
+    /// What the files have added up to.
+    pub(super) fn results(&self) -> MutexGuard<'_, Results> {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, ticker: &Ticker, change: impl FnOnce(&mut UnitReport)) {
+        let mut results = self.results();
+        let unit = results.tickers.entry(ticker.clone());
+        change(unit.or_insert_with(|| UnitReport {
+            status: UnitStatus::Ok,
+            ..UnitReport::done(ticker.as_str(), Counts::default(), Duration::ZERO)
+        }));
+    }
+}

@@ -1,0 +1,444 @@
+//! The layouts of CSV files: what is special about each vendor's.
+//!
+//! Most files need no entry here: the header, or the kinds of values in the first row, show the
+//! columns, and the values show how times are written. A vendor with a habit that a file doesn't show
+//! has an entry in [`LAYOUTS`]. To add one, add the entry and a test with a small file.
+
+use chrono_tz::Tz;
+
+use super::columns::{
+    ChosenColumns, Role, assign_chosen, check_complete, check_unique, choose_time, clear,
+    normalise, replace, role_of, slot,
+};
+use super::date::DateOrder;
+use super::error::FileError;
+use super::filename::{interval_of_word, only_interval, words};
+use super::sample::FieldKind;
+use crate::model::Interval;
+
+/// What is special about a layout.
+pub(super) struct Layout {
+    pub(super) name: &'static str,
+    /// Normalised names that only its header has: all names of one of these lists.
+    header: &'static [&'static [&'static str]],
+    /// The columns of a file without a header.
+    content: Option<ContentRule>,
+    /// What the names of its files show.
+    file_name: Option<NameRule>,
+    /// The exchange, unless `--exchange` is given.
+    pub(super) exchange: &'static str,
+    /// The zone of local times; `None` for the exchange's.
+    pub(super) zone: Option<Tz>,
+    /// The order of day, month and year, if it is fixed.
+    pub(super) date_order: Option<DateOrder>,
+    /// Whether numbers have a decimal point unless the rows show otherwise.
+    pub(super) has_decimal_point: bool,
+    /// The codes of its interval column; empty if it has none.
+    pub(super) interval_codes: &'static [(&'static str, Interval)],
+    /// Whether integer prices are in units of 1e-9.
+    pub(super) has_nano_prices: bool,
+    /// Whether the tick volume replaces a volume of 0.
+    has_tick_volume: bool,
+}
+
+/// The columns, from the kinds of the first row's fields and the delimiter; `None` if the file has
+/// another layout.
+type ContentRule = fn(&[FieldKind], u8) -> Option<Vec<Role>>;
+
+/// Reads the stem of a file's name; `None` if it isn't of this form.
+type NameRule = fn(&str) -> Option<NamedAs>;
+
+/// What a file's name shows.
+#[derive(Default)]
+struct NamedAs {
+    /// `None` for the usual rule: the stem up to the first `_`.
+    ticker: Option<String>,
+    interval: Option<Interval>,
+    /// Whether only this layout's files have such names.
+    is_unique: bool,
+}
+
+const PLAIN: Layout = Layout {
+    name: "plain CSV",
+    header: &[],
+    content: Some(|kinds, _| Some(columns_in_usual_order(kinds))),
+    file_name: None,
+    exchange: "NASDAQ",
+    zone: None,
+    date_order: None,
+    has_decimal_point: false,
+    interval_codes: &[],
+    has_nano_prices: false,
+    has_tick_volume: false,
+};
+
+/// A vendor's layout without a habit.
+const VENDOR: Layout = Layout {
+    content: None,
+    has_decimal_point: true,
+    ..PLAIN
+};
+
+/// The first whose header or content matches is a file's layout. The last matches every file.
+static LAYOUTS: [Layout; 8] = [
+    Layout {
+        name: "HistData",
+        content: Some(|kinds, delimiter| {
+            (delimiter == b';' && kinds.contains(&FieldKind::CompactTimestamp))
+                .then(|| columns_in_usual_order(kinds))
+        }),
+        file_name: Some(histdata_name),
+        exchange: "FOREX",
+        // New York's winter time all year: UTC-5, which the tz database calls GMT+5.
+        zone: Some(Tz::Etc__GMTPlus5),
+        ..VENDOR
+    },
+    Layout {
+        name: "TradingView",
+        file_name: Some(tradingview_name),
+        ..VENDOR
+    },
+    Layout {
+        name: "Databento",
+        header: &[&["tsevent"]],
+        // Its `rtype`: the number of a schema.
+        interval_codes: &[("33", Interval::M1), ("34", Interval::M60)],
+        has_nano_prices: true,
+        ..VENDOR
+    },
+    Layout {
+        name: "Binance",
+        header: &[&["opentime", "closetime"]],
+        content: Some(binance_columns),
+        file_name: Some(binance_name),
+        exchange: "CRYPTO",
+        ..VENDOR
+    },
+    Layout {
+        name: "Dukascopy",
+        header: &[&["gmttime"], &["timeutc"]],
+        file_name: Some(dukascopy_name),
+        exchange: "FOREX",
+        zone: Some(Tz::UTC),
+        date_order: Some(DateOrder::Dmy),
+        ..VENDOR
+    },
+    Layout {
+        name: "MetaTrader",
+        header: &[&["tickvol"]],
+        has_tick_volume: true,
+        ..VENDOR
+    },
+    Layout {
+        name: "Stooq",
+        header: &[&["per", "openint"]],
+        interval_codes: &[
+            ("1", Interval::M1),
+            ("5", Interval::M5),
+            ("15", Interval::M15),
+            ("30", Interval::M30),
+            ("60", Interval::M60),
+        ],
+        ..VENDOR
+    },
+    PLAIN,
+];
+
+/// The layout of a file whose values show its columns, and what each column holds.
+pub(super) struct Columns {
+    pub(super) roles: Vec<Role>,
+    pub(super) layout: &'static Layout,
+}
+
+impl Layout {
+    /// Whether it is the layout without a habit.
+    pub(super) fn is_plain(&self) -> bool {
+        self.name == PLAIN.name
+    }
+}
+
+/// The exchanges of all layouts.
+pub(super) fn exchanges() -> impl Iterator<Item = &'static str> {
+    LAYOUTS.iter().map(|layout| layout.exchange)
+}
+
+fn plain() -> &'static Layout {
+    &LAYOUTS[LAYOUTS.len() - 1]
+}
+
+/// The columns that a header names; those of `--columns` take precedence.
+pub(super) fn columns_by_header(
+    header: &[String],
+    chosen: &ChosenColumns,
+) -> Result<Columns, FileError> {
+    let names: Vec<String> = header.iter().map(|name| normalise(name)).collect();
+    let has_all = |list: &&[&str]| {
+        list.iter()
+            .all(|name| names.iter().any(|known| known == name))
+    };
+    let layout = LAYOUTS
+        .iter()
+        .find(|layout| layout.header.iter().any(has_all))
+        .unwrap_or_else(plain);
+    let mut roles: Vec<Role> = names.iter().map(|name| role_of(name)).collect();
+    if layout.interval_codes.is_empty() {
+        clear(&mut roles, |role| role == Role::Interval);
+    }
+    // If this header names all columns, a wrong `--columns` is meant for other files of the run.
+    if let Err(error) = assign_chosen(&mut roles, &names, chosen)
+        && check_complete(&roles).is_err()
+    {
+        return Err(error);
+    }
+    choose_time(&mut roles);
+    check_unique(&roles, header)?;
+    let tick_volume = Role::Number(slot::TICK_VOLUME);
+    if !roles.contains(&Role::Number(slot::VOLUME)) {
+        replace(
+            &mut roles,
+            |role| role == tick_volume,
+            Role::Number(slot::VOLUME),
+        );
+    } else if !layout.has_tick_volume {
+        clear(&mut roles, |role| role == tick_volume);
+    }
+    check_complete(&roles)?;
+    Ok(Columns { roles, layout })
+}
+
+/// The columns of a file without a header, from the kinds of its first row's fields.
+pub(super) fn columns_by_content(
+    kinds: &[FieldKind],
+    delimiter: u8,
+    chosen: &ChosenColumns,
+) -> Result<Columns, FileError> {
+    // If `--columns` names all columns, the content doesn't matter.
+    let mut roles = vec![Role::Skip; kinds.len()];
+    if assign_chosen(&mut roles, &[], chosen).is_ok() && check_complete(&roles).is_ok() {
+        let layout = plain();
+        return Ok(Columns { roles, layout });
+    }
+    let (layout, mut roles) = LAYOUTS
+        .iter()
+        .find_map(|layout| Some((layout, layout.content?(kinds, delimiter)?)))
+        .unwrap_or((plain(), roles));
+    if let Err(error) = assign_chosen(&mut roles, &[], chosen)
+        && check_complete(&roles).is_err()
+    {
+        return Err(error);
+    }
+    check_complete(&roles)?;
+    Ok(Columns { roles, layout })
+}
+
+/// A ticker or none, then the time in one column or two, then open, high, low, close, volume. All
+/// columns are skipped if there is no time.
+fn columns_in_usual_order(kinds: &[FieldKind]) -> Vec<Role> {
+    use FieldKind::{CompactTimestamp, Date, DateDigits, Epoch, Time, TimeDigits, Timestamp};
+    let mut roles = vec![Role::Skip; kinds.len()];
+    let kind = |at: usize| kinds.get(at).copied();
+    let is_whole = |at| matches!(kind(at), Some(Timestamp | CompactTimestamp | Epoch));
+    let is_date = |at| matches!(kind(at), Some(Date | DateDigits));
+    let is_time = |at| matches!(kind(at), Some(Time | TimeDigits));
+    // `AAPL`, or `007` before a field that can only be a time.
+    let at = usize::from(!is_whole(0) && !is_date(0) && (is_whole(1) || is_date(1)));
+    let first_price = if is_date(at) && is_time(at + 1) {
+        roles[at] = Role::Date;
+        roles[at + 1] = Role::Time;
+        at + 2
+    } else if is_whole(at) || is_date(at) {
+        roles[at] = Role::Timestamp;
+        at + 1
+    } else {
+        return roles;
+    };
+    if at == 1 {
+        roles[0] = Role::Ticker;
+    }
+    let numbers = kinds[first_price..]
+        .iter()
+        .take_while(|kind| kind.is_number());
+    for (slot, _) in numbers.take(slot::VOLUME + 1).enumerate() {
+        roles[first_price + slot] = Role::Number(slot);
+    }
+    roles
+}
+
+/// Open time, open, high, low, close, volume, close time, quote volume, trades and more.
+fn binance_columns(kinds: &[FieldKind], _: u8) -> Option<Vec<Role>> {
+    let is_epoch = |at: usize| kinds[at] == FieldKind::Epoch;
+    if kinds.len() < 11 || !is_epoch(0) || !is_epoch(6) {
+        return None;
+    }
+    let mut roles = vec![Role::Skip; kinds.len()];
+    roles[0] = Role::Timestamp;
+    for slot in slot::OPEN..=slot::VOLUME {
+        roles[1 + slot] = Role::Number(slot);
+    }
+    roles[8] = Role::Number(slot::TRADES);
+    Some(roles)
+}
+
+/// What a file's name shows.
+pub(super) struct FileName {
+    /// By the layout's habit; else the stem up to the first `_`.
+    pub(super) ticker: String,
+    /// If the name shows exactly one.
+    pub(super) interval: Option<Interval>,
+    /// The layout, if only its files have such names.
+    pub(super) layout: Option<&'static Layout>,
+}
+
+impl FileName {
+    /// Reads the stem of a name.
+    pub(super) fn read(stem: &str) -> Self {
+        let first_word = stem.split('_').next().unwrap_or_default();
+        let (layout, named) = LAYOUTS
+            .iter()
+            .find_map(|layout| Some((layout, layout.file_name?(stem)?)))
+            .unwrap_or_else(|| (plain(), NamedAs::default()));
+        let by_words = || only_interval(words(&stem[first_word.len()..]));
+        let by_rule = named.ticker.is_some();
+        Self {
+            interval: named
+                .interval
+                .or_else(|| if by_rule { None } else { by_words() }),
+            ticker: named.ticker.unwrap_or_else(|| first_word.to_owned()),
+            layout: named.is_unique.then_some(layout),
+        }
+    }
+
+    /// The interval if a column has the ticker, so that the first word may show it too.
+    pub(super) fn interval_anywhere(&self, stem: &str) -> Option<Interval> {
+        self.interval.or_else(|| only_interval(words(stem)))
+    }
+}
+
+/// `DAT_ASCII_EURUSD_M1_2012`
+fn histdata_name(stem: &str) -> Option<NamedAs> {
+    let ["DAT", _, ticker, rest @ ..] = &stem.split('_').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    (!rest.is_empty()).then(|| NamedAs {
+        ticker: Some((*ticker).to_owned()),
+        interval: only_interval(rest.iter().copied()),
+        is_unique: true,
+    })
+}
+
+/// `BATS_SPY, 1`, `CME_MINI_ES1!, 5_0a1b2`
+fn tradingview_name(stem: &str) -> Option<NamedAs> {
+    let (symbol, rest) = stem.split_once(", ")?;
+    let minutes = words(rest).next().unwrap_or_default();
+    if !minutes.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let symbol = symbol.split_once('_').map_or(symbol, |(_, symbol)| symbol);
+    let symbol = symbol.strip_prefix("MINI_").unwrap_or(symbol);
+    Some(NamedAs {
+        ticker: Some(symbol.to_owned()),
+        interval: minutes.parse().ok().and_then(Interval::from_minutes),
+        is_unique: false,
+    })
+}
+
+/// `BTCUSDT-1m-2024-01`
+fn binance_name(stem: &str) -> Option<NamedAs> {
+    let [symbol, interval, _, ..] = stem.split('-').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    Some(NamedAs {
+        ticker: Some(symbol.to_owned()),
+        interval: Some(interval_of_word(interval)?),
+        is_unique: false,
+    })
+}
+
+/// `EURUSD_Candlestick_1_M_BID_…`
+fn dukascopy_name(stem: &str) -> Option<NamedAs> {
+    let mut rest = stem
+        .split('_')
+        .skip_while(|part| *part != "Candlestick")
+        .skip(1);
+    let count: u32 = rest.next()?.parse().ok()?;
+    let minutes = match rest.next()? {
+        "M" => count,
+        "Hour" | "H" => count.checked_mul(60)?,
+        _ => return None,
+    };
+    Some(NamedAs {
+        interval: Some(Interval::from_minutes(minutes)?),
+        ..NamedAs::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_vendors_file_names() {
+        let cases = [
+            ("SPY_full_1min", "SPY", Some(Interval::M1)),
+            ("DAT_ASCII_EURUSD_M1_2012", "EURUSD", Some(Interval::M1)),
+            ("BATS_SPY, 1", "SPY", Some(Interval::M1)),
+            ("BATS_SPY, 1D", "SPY", None),
+            ("CME_MINI_ES1!, 5_0a1b2", "ES1!", Some(Interval::M5)),
+            ("BTCUSDT-1m-2024-01", "BTCUSDT", Some(Interval::M1)),
+            ("BTCUSDT-1d-2024-01", "BTCUSDT-1d-2024-01", None),
+            (
+                "EURUSD_M15_202401020000_202401312359",
+                "EURUSD",
+                Some(Interval::M15),
+            ),
+            (
+                "EURUSD_Candlestick_1_M_BID_01.01.2024-31.01.2024",
+                "EURUSD",
+                Some(Interval::M1),
+            ),
+            (
+                "EURUSD_Candlestick_1_Hour_BID_01.01.2024-31.01.2024",
+                "EURUSD",
+                Some(Interval::M60),
+            ),
+            ("SPY", "SPY", None),
+            ("BRK.B", "BRK.B", None),
+            ("BTC-USD", "BTC-USD", None),
+            ("M1", "M1", None),
+            ("SPY_1min_5min", "SPY", None),
+            ("SPY_1M", "SPY", None),
+            ("SPY_H1", "SPY", Some(Interval::M60)),
+            ("aapl.us", "aapl.us", None),
+        ];
+        for (stem, ticker, interval) in cases {
+            let name = FileName::read(stem);
+            assert_eq!(
+                (name.ticker.as_str(), name.interval),
+                (ticker, interval),
+                "{stem}"
+            );
+        }
+        let layout = FileName::read("DAT_ASCII_EURUSD_M1_2012").layout;
+        assert_eq!(layout.unwrap().name, "HistData");
+        for (stem, interval) in [
+            ("glbx-mdp3-20240102.ohlcv-1m", Interval::M1),
+            ("5min_bars", Interval::M5),
+        ] {
+            let anywhere = FileName::read(stem).interval_anywhere(stem);
+            assert_eq!(anywhere, Some(interval), "{stem}");
+        }
+    }
+
+    #[test]
+    fn names_differ_and_only_the_last_layout_matches_every_file() {
+        for (at, layout) in LAYOUTS.iter().enumerate() {
+            assert!(LAYOUTS[..at].iter().all(|other| other.name != layout.name));
+            assert_eq!(
+                layout.is_plain(),
+                at + 1 == LAYOUTS.len(),
+                "{}",
+                layout.name
+            );
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The general way to read a row: its fields one by one.
+
+use std::borrow::Cow;
+
+use super::{Parser, Row, TickerMatch};
+use crate::inject::columns::{Role, slot};
+use crate::inject::date::ShortDate;
+use crate::inject::error::{Contradiction, Form};
+use crate::inject::number::{Decimal, parse, parse_form, parse_nano};
+use crate::inject::plan::Prices;
+use crate::inject::record::split;
+use crate::inject::timestamp::time_of_day;
+use crate::model::Reason;
+
+impl Parser<'_> {
+    /// Reads any row.
+    pub(super) fn general_row(&mut self, record: &[u8], line: u64) -> Result<(), Reason> {
+        let plan = self.plan;
+        let mut fields: Vec<Cow<'_, [u8]>> = Vec::with_capacity(plan.roles.len() + 1);
+        split(record, plan.delimiter, &mut fields);
+        let expected = plan.roles.len();
+        let trailing = fields.len() == expected + 1
+            && fields
+                .last()
+                .is_some_and(|last| last.trim_ascii().is_empty());
+        if fields.len() != expected && !trailing {
+            return Err(Reason::FieldCount);
+        }
+        let mut values = [f64::NAN; slot::COUNT];
+        values[slot::VOLUME] = 0.0;
+        let mut local = None;
+        let (mut day, mut time) = (None, None);
+        let mut ticker = 0;
+        for (role, field) in plan.roles.iter().zip(&fields) {
+            if *role == Role::Ticker {
+                match self.ticker(field)? {
+                    TickerMatch::Wanted(index) => ticker = index,
+                    TickerMatch::Unwanted => {
+                        self.out.rows -= 1;
+                        return Ok(());
+                    }
+                }
+            }
+            let field = field.trim_ascii();
+            let is_all = |end: usize| end == field.len();
+            match *role {
+                Role::Timestamp => {
+                    local = self
+                        .timestamps
+                        .timestamp(field, 0)
+                        .filter(|(_, end)| is_all(*end));
+                    if local.is_none() {
+                        self.contradict_dates(field, line);
+                    }
+                }
+                Role::Date => {
+                    day = self
+                        .timestamps
+                        .date(field, 0)
+                        .filter(|(_, end)| is_all(*end));
+                    if day.is_none() {
+                        self.contradict_dates(field, line);
+                    }
+                }
+                Role::Time => time = time_of_day(field, 0).filter(|(_, end)| is_all(*end)),
+                Role::Interval => {
+                    if plan
+                        .interval_code
+                        .as_deref()
+                        .is_some_and(|code| code != field)
+                    {
+                        return Err(Reason::OtherInterval);
+                    }
+                }
+                Role::Number(_) | Role::Ticker | Role::Skip => {}
+            }
+        }
+        let local = if plan.has_two_time_columns {
+            let ((day, _), (time, _)) = day.zip(time).ok_or(Reason::BadTimestamp)?;
+            self.timestamps.local(day, time)
+        } else {
+            local.ok_or(Reason::BadTimestamp)?.0
+        };
+        for (role, field) in plan.roles.iter().zip(&fields) {
+            let Role::Number(slot) = *role else { continue };
+            let field = field.trim_ascii();
+            if slot > slot::VOLUME && (field.is_empty() || field.eq_ignore_ascii_case(b"nan")) {
+                continue;
+            }
+            let value = match plan.prices {
+                Prices::Nano if slot <= slot::CLOSE => parse_nano(field),
+                Prices::Decimal(decimal) => {
+                    let value = parse_form(field, decimal);
+                    if value.is_none() {
+                        self.contradict_numbers(field, decimal, line);
+                    }
+                    value
+                }
+                Prices::Nano => parse(field),
+            };
+            values[slot] = value.ok_or(Reason::BadNumber)?;
+        }
+        let row = Row {
+            local,
+            values,
+            ticker,
+        };
+        self.bar(&row, record, line)
+    }
+
+    /// Records a date that is valid only in the other order.
+    #[cold]
+    fn contradict_dates(&mut self, field: &[u8], line: u64) {
+        let other = self.plan.date_order.other();
+        if let Some((date, end)) = ShortDate::read(field, 0)
+            && !self.plan.given.date_order
+            && date.in_order(self.plan.date_order).is_none()
+            && date.in_order(other).is_some()
+        {
+            self.contradict(&field[..end], Form::Date(other), line);
+        }
+    }
+
+    /// Records a number that is valid only with the other decimal mark.
+    #[cold]
+    fn contradict_numbers(&mut self, field: &[u8], decimal: Decimal, line: u64) {
+        let other = decimal.other();
+        if !self.plan.given.decimal && parse_form(field, other).is_some() {
+            self.contradict(field, Form::Number(other), line);
+        }
+    }
+
+    fn contradict(&mut self, value: &[u8], form: Form, line: u64) {
+        self.out.contradiction.get_or_insert_with(|| Contradiction {
+            line,
+            value: String::from_utf8_lossy(value).into_owned(),
+            form,
+        });
+    }
+}

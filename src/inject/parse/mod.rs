@@ -1,0 +1,215 @@
+//! Parses blocks of text into bars: the hot loop of an injection.
+//!
+//! A plain row goes from its bytes into columns in one pass; no row, field or string is built
+//! (`plain.rs`). Any other row (with quotes, blanks, exponents, commas in numbers, or an error) is read
+//! field by field, which also decides why it is a reject (`general.rs`).
+
+mod general;
+mod plain;
+
+use std::collections::HashMap;
+
+use super::block::{Block, Parsed, Run, bad_row};
+use super::columns::slot;
+use super::plan::Plan;
+use super::record::{End, end_of};
+use super::timestamp::TimestampReader;
+use crate::model::{Bar, Local, Reason, Repeated, Ticker, Timestamp};
+
+/// Digits of a price in units of 1e-9 up to which a division is exact.
+const NANO_DIGITS_MAX: usize = 15;
+
+/// Parses the blocks of one file.
+pub(super) struct Parser<'p> {
+    plan: &'p Plan,
+    timestamps: TimestampReader,
+    out: Parsed,
+    /// All tickers so far; `None` for one that the run doesn't read.
+    tickers: Vec<Option<Ticker>>,
+    /// The index of each ticker by the bytes of its field.
+    index: HashMap<Vec<u8>, u32>,
+    /// The last field, and its index.
+    last: (Vec<u8>, u32),
+}
+
+/// The ticker of a row.
+enum TickerMatch {
+    /// The ticker with this index.
+    Wanted(u32),
+    /// One that the run doesn't read.
+    Unwanted,
+}
+
+/// The values of a row.
+struct Row {
+    local: Local,
+    values: [f64; slot::COUNT],
+    ticker: u32,
+}
+
+impl<'p> Parser<'p> {
+    pub(super) fn new(plan: &'p Plan) -> Self {
+        let mut parser = Self {
+            plan,
+            timestamps: TimestampReader::new(plan.zone.clone(), Some(plan.date_order)),
+            out: Parsed::default(),
+            tickers: Vec::new(),
+            index: HashMap::new(),
+            last: (Vec::new(), 0),
+        };
+        if let Some(ticker) = &plan.ticker {
+            parser.tickers.push(Some(ticker.clone()));
+        }
+        parser
+    }
+
+    /// All tickers so far; `None` for one that the run doesn't read.
+    pub(super) fn tickers(&self) -> &[Option<Ticker>] {
+        &self.tickers
+    }
+
+    /// Takes what was parsed since the last call.
+    pub(super) fn take(&mut self) -> Parsed {
+        std::mem::take(&mut self.out)
+    }
+
+    /// What was parsed and not taken yet.
+    pub(super) fn parsed(&self) -> &Parsed {
+        &self.out
+    }
+
+    /// Parses a block, adding to what was parsed before.
+    pub(super) fn parse(&mut self, block: &Block) {
+        let text = &block.text;
+        let mut line = block.first_line;
+        let mut at = 0;
+        while at < text.len() {
+            if let Some(end) = self.plain_row(text, at, line) {
+                at = end;
+                line += 1;
+                continue;
+            }
+            let (end, whole) = match end_of(text, at, self.plan.delimiter, true) {
+                End::At(end) => (end, true),
+                End::Unclosed(end) => (end, false),
+                End::Unknown => (text.len(), true),
+            };
+            let record = &text[at..end];
+            if !record.trim_ascii().is_empty() {
+                self.out.rows += 1;
+                let outcome = if whole {
+                    self.general_row(record, line)
+                } else {
+                    Err(Reason::Unreadable)
+                };
+                if let Err(reason) = outcome {
+                    self.reject(record, line, reason);
+                }
+            }
+            line += memchr::memchr_iter(b'\n', record).count() as u64;
+            at = end;
+        }
+    }
+
+    /// Checks a row's values and adds the bar.
+    #[inline]
+    fn bar(&mut self, row: &Row, raw: &[u8], line: u64) -> Result<(), Reason> {
+        let values = &row.values;
+        let timestamp = match row.local {
+            Local::Single(at) | Local::Repeated(at, _) => at,
+            Local::Skipped(_) => return Err(Reason::SkippedLocalTime),
+        };
+        let mut volume = values[slot::VOLUME];
+        if volume == 0.0 && !values[slot::TICK_VOLUME].is_nan() {
+            volume = values[slot::TICK_VOLUME];
+        }
+        let bar = Bar {
+            vwap: optional(values[slot::VWAP]),
+            trades: trades(values[slot::TRADES])?,
+            ..Bar::new(
+                Timestamp::from_micros(timestamp),
+                [
+                    values[slot::OPEN],
+                    values[slot::HIGH],
+                    values[slot::LOW],
+                    values[slot::CLOSE],
+                ],
+                volume,
+            )
+        };
+        bar.check_until(self.plan.latest)?;
+        if let Local::Repeated(_, second) = row.local {
+            self.out.repeated.push(Repeated {
+                row: self.out.bars.len(),
+                second,
+                origin: bad_row(raw, line, Reason::RepeatedLocalTime),
+            });
+        }
+        self.out.bars.push(&bar);
+        match self.out.runs.last_mut() {
+            Some(run) if run.ticker == row.ticker => run.len += 1,
+            _ => self.out.runs.push(Run {
+                ticker: row.ticker,
+                len: 1,
+            }),
+        }
+        Ok(())
+    }
+
+    /// The ticker that a field names.
+    #[inline]
+    fn ticker(&mut self, field: &[u8]) -> Result<TickerMatch, Reason> {
+        if self.last.0 != field || self.tickers.is_empty() {
+            self.look_up(field)?;
+        }
+        let index = self.last.1;
+        Ok(if self.tickers[index as usize].is_some() {
+            TickerMatch::Wanted(index)
+        } else {
+            TickerMatch::Unwanted
+        })
+    }
+
+    fn look_up(&mut self, field: &[u8]) -> Result<(), Reason> {
+        let index = match self.index.get(field) {
+            Some(index) => *index,
+            None => {
+                let text = std::str::from_utf8(field).map_err(|_| Reason::BadTicker)?;
+                let ticker = self.plan.ticker_of(text).map_err(|_| Reason::BadTicker)?;
+                let index = u32::try_from(self.tickers.len()).map_err(|_| Reason::BadTicker)?;
+                self.tickers
+                    .push(self.plan.wants(&ticker).then_some(ticker));
+                self.index.insert(field.to_vec(), index);
+                index
+            }
+        };
+        self.last.0.clear();
+        self.last.0.extend_from_slice(field);
+        self.last.1 = index;
+        Ok(())
+    }
+
+    #[cold]
+    fn reject(&mut self, raw: &[u8], line: u64, reason: Reason) {
+        self.out.rejects.push(bad_row(raw, line, reason));
+    }
+}
+
+#[inline]
+fn optional(value: f64) -> Option<f64> {
+    (!value.is_nan()).then_some(value)
+}
+
+/// A number of trades, written as `12` or `12.0`.
+#[inline]
+fn trades(value: f64) -> Result<Option<i64>, Reason> {
+    if value.is_nan() {
+        return Ok(None);
+    }
+    let whole = value as i64;
+    if whole as f64 == value && whole < i64::MAX {
+        Ok(Some(whole))
+    } else {
+        Err(Reason::BadNumber)
+    }
+}
