@@ -1,20 +1,20 @@
-//! A batch against what is staged: new, identical, restated. Pure.
+//! Compares a batch with the stored bars: new, identical, restated. Pure.
 
 use crate::model::{Bar, Bars, OnConflict, Timestamp};
 
 use super::rows::StagedRows;
 
-/// A batch in order, each key once, and what that took.
+/// A batch sorted, each key once, and what was left out for that.
 #[derive(Debug, Default)]
 pub(crate) struct Sorted {
     pub bars: Bars,
-    /// Rows that said the same as another row of the batch.
+    /// Number of rows with the same values as another row of their key.
     pub identical: u64,
-    /// Rows that said otherwise than another row of their key: (kept, dropped).
+    /// Rows with other values than another row of their key: (kept, dropped).
     pub clashes: Vec<(Bar, Bar)>,
 }
 
-/// Sorts a batch by timestamp and collapses keys that stand twice: the first stays, or under `update` the last.
+/// Sorts a batch by timestamp and keeps one row per key: the first, or under `update` the last.
 pub(crate) fn sort(bars: Bars, on_conflict: OnConflict) -> Sorted {
     if bars.is_sorted_unique() {
         return Sorted {
@@ -24,27 +24,27 @@ pub(crate) fn sort(bars: Bars, on_conflict: OnConflict) -> Sorted {
     }
     let timestamps = bars.timestamps();
     let mut order: Vec<usize> = (0..bars.len()).collect();
-    // Stable, so that rows of one key stay in the order of the file.
-    order.sort_by_key(|place| timestamps[*place]);
+    // Stable: rows of one key stay in the order of the file.
+    order.sort_by_key(|row| timestamps[*row]);
     let mut kept: Vec<usize> = Vec::with_capacity(order.len());
     let mut out = Sorted::default();
-    for place in order {
+    for row in order {
         let Some(before) = kept
             .last_mut()
-            .filter(|before| timestamps[**before] == timestamps[place])
+            .filter(|before| timestamps[**before] == timestamps[row])
         else {
-            kept.push(place);
+            kept.push(row);
             continue;
         };
-        let (old, new) = (bars.get(*before), bars.get(place));
+        let (old, new) = (bars.get(*before), bars.get(row));
         if old.is_identical(&new) {
             out.identical += 1;
             if old.lacks_a_value_of(&new) {
-                *before = place;
+                *before = row;
             }
         } else if on_conflict == OnConflict::Update {
             out.clashes.push((new, old));
-            *before = place;
+            *before = row;
         } else {
             out.clashes.push((old, new));
         }
@@ -53,41 +53,41 @@ pub(crate) fn sort(bars: Bars, on_conflict: OnConflict) -> Sorted {
     out
 }
 
-/// A sorted batch compared with the staged rows of its range.
+/// A sorted batch compared with the stored rows of its range.
 #[derive(Debug, Default)]
 pub(crate) struct Compared {
-    /// Places in the batch of bars whose key is not staged.
+    /// Indices of bars in the batch whose key isn't stored.
     pub new: Vec<usize>,
-    /// Places (batch, staged) of bars staged with other values.
+    /// Indices (batch, stored) of bars that are stored with other values.
     pub restated: Vec<(usize, usize)>,
-    /// Bars staged with the same values.
+    /// Number of bars that are stored with the same values.
     pub identical: u64,
-    /// The first key that is staged already.
+    /// The first key that is stored already.
     pub first_conflict: Option<Timestamp>,
-    /// The first key that is staged with other values.
+    /// The first key that is stored with other values.
     pub first_restated: Option<Timestamp>,
 }
 
-/// Compares a sorted batch with sorted staged rows, key by key.
+/// Compares a sorted batch with sorted stored rows, key by key.
 pub(crate) fn compare(batch: &Bars, staged: &StagedRows) -> Compared {
-    let (offered, held) = (batch.timestamps(), staged.bars.timestamps());
+    let (offered, stored) = (batch.timestamps(), staged.bars.timestamps());
     let mut out = Compared::default();
     let mut at = 0;
-    for (place, timestamp) in offered.iter().enumerate() {
-        while at < held.len() && held[at] < *timestamp {
+    for (index, timestamp) in offered.iter().enumerate() {
+        while at < stored.len() && stored[at] < *timestamp {
             at += 1;
         }
-        if at == held.len() || held[at] != *timestamp {
-            out.new.push(place);
+        if at == stored.len() || stored[at] != *timestamp {
+            out.new.push(index);
             continue;
         }
         let instant = Timestamp::from_micros(*timestamp);
         out.first_conflict.get_or_insert(instant);
-        if batch.get(place).is_identical(&staged.bars.get(at)) {
+        if batch.get(index).is_identical(&staged.bars.get(at)) {
             out.identical += 1;
         } else {
             out.first_restated.get_or_insert(instant);
-            out.restated.push((place, at));
+            out.restated.push((index, at));
         }
     }
     out
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_twice_keeps_the_first_or_under_update_the_last() {
+    fn of_two_rows_of_a_key_the_first_is_kept_or_under_update_the_last() {
         let rows = [
             bar(3, 1.0),
             bar(1, 1.0),

@@ -384,7 +384,7 @@ pub(super) fn compare(
     unknown.retain(|key, _| !overlay.contains_key(key));
     damage.extend(unknown.into_keys().map(Damage::PartitionUnknown));
     for (name, digest) in segments {
-        damage.extend(segment::glance(layout, name, digest)?);
+        damage.extend(segment::quick_check(layout, name, digest)?);
     }
     if damage.is_empty() {
         Ok(walked.notice(layout))

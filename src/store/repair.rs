@@ -433,7 +433,7 @@ fn lost_segments(
             };
             let sealed = sound.get(&key).map_or(0, |(meta, _)| meta.commit_seq);
             if sealed < part.commit_seq {
-                rows += part.places.len();
+                rows += part.range.len();
                 lost.dates.push((key.series, dates_around(&part)));
             }
         }

@@ -1,4 +1,4 @@
-//! What offered bars would restate, before they are offered.
+//! Compares bars with the stored ones before they are offered.
 
 use crate::model::{Bar, Bars, OnConflict, Provenance, SeriesKey, TimeRange, Timestamp};
 
@@ -11,14 +11,14 @@ use super::merge;
 pub struct Comparison {
     /// Each stored bar that differs, with the offered one.
     pub restated: Vec<(Bar, Bar)>,
-    /// How many bars are stored with the same values.
+    /// Number of bars that are stored with the same values.
     pub identical: u64,
 }
 
 impl Store {
-    /// Compares bars with the stored ones of a series; offers nothing.
+    /// Compares bars with the stored ones of a series. Stores nothing.
     ///
-    /// Nothing is locked: the result holds for as long as nothing else commits into the series.
+    /// Locks nothing: the result is outdated after the next commit into the series.
     pub fn compare(&self, series: &SeriesKey, bars: &Bars) -> Result<Comparison, Error> {
         self.check_whole()?;
         let timestamps = bars.timestamps();
@@ -50,8 +50,10 @@ impl Store {
         let sorted = merge::sort(bars.clone(), OnConflict::Ignore);
         let compared = merge::compare(&sorted.bars, &staged);
         Ok(Comparison {
-            restated: (compared.restated.iter())
-                .map(|(offered, held)| (staged.bars.get(*held), sorted.bars.get(*offered)))
+            restated: compared
+                .restated
+                .iter()
+                .map(|(offered, stored)| (staged.bars.get(*stored), sorted.bars.get(*offered)))
                 .collect(),
             identical: compared.identical,
         })

@@ -1,4 +1,4 @@
-//! Staged bars in memory: bars with the source and the commit that each row came from.
+//! Stored bars in memory: each row with its source and its commit.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use crate::model::{Bars, Source};
 
 use super::columns::{bars_from_batch, bars_into_arrays, commit_seqs, scan_schema, sources};
 
-/// Bars of one series as they are staged, sorted by timestamp.
+/// Stored bars of one series, sorted by timestamp.
 ///
-/// `source` holds, for each row, its place in `sources`; `commit_seq` the commit that wrote the row.
+/// For each row, `source` is an index into `sources`, and `commit_seq` is the commit that wrote it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StagedRows {
     pub bars: Bars,
@@ -22,7 +22,7 @@ pub(crate) struct StagedRows {
 }
 
 impl StagedRows {
-    /// Bars that one commit brings from one source.
+    /// The bars of one commit from one source.
     pub fn of_commit(bars: Bars, source: &Source, commit_seq: u64) -> Self {
         let rows = bars.len();
         Self {
@@ -85,7 +85,7 @@ impl StagedRows {
         out
     }
 
-    /// Both sides in one, sorted; where a key stands on both, `newer` wins.
+    /// The rows of both, sorted. For a key in both, the row of `newer` is kept.
     pub fn merge(self, newer: Self) -> Self {
         if self.is_empty() || newer.is_empty() {
             let mut out = self;
@@ -99,7 +99,7 @@ impl StagedRows {
         };
         let (mut i, mut j) = (0, 0);
         while i < old.len() && j < new.len() {
-            // Whole runs at a time: a series is mostly appended to, so there are few of them.
+            // Whole runs at once. There are few, because new bars mostly come after the old ones.
             let run_old = old[i..].partition_point(|ts| *ts < new[j]);
             if run_old > 0 {
                 out.extend_from(&self, i..i + run_old);
@@ -122,25 +122,25 @@ impl StagedRows {
         out
     }
 
-    /// The bars of each source, in order.
+    /// The bars of each source, sorted.
     pub fn by_source(self) -> Vec<(Source, Bars)> {
         if let [source] = self.sources.as_slice() {
             return vec![(source.clone(), self.bars)];
         }
-        let mut places: Vec<Vec<usize>> = vec![Vec::new(); self.sources.len()];
-        for (row, place) in self.source.iter().enumerate() {
-            places[*place as usize].push(row);
+        let mut rows: Vec<Vec<usize>> = vec![Vec::new(); self.sources.len()];
+        for (row, source) in self.source.iter().enumerate() {
+            rows[*source as usize].push(row);
         }
         let of_source = |(source, rows): (Source, Vec<usize>)| (source, self.bars.select(&rows));
         self.sources
             .into_iter()
-            .zip(places)
+            .zip(rows)
             .filter(|(_, rows)| !rows.is_empty())
             .map(of_source)
             .collect()
     }
 
-    /// Highest commit among the rows, 0 without rows.
+    /// The highest commit of the rows, 0 without rows.
     pub fn max_commit_seq(&self) -> u64 {
         self.commit_seq.iter().copied().max().unwrap_or(0) as u64
     }
@@ -162,7 +162,7 @@ impl StagedRows {
             .expect("columns of one length and the schema's types")
     }
 
-    /// The rows of an Arrow batch of [`scan_schema`]; `None` when it has other columns.
+    /// The rows of an Arrow batch of [`scan_schema`]; `None` if it has other columns.
     pub fn from_batch(batch: &RecordBatch) -> Option<Self> {
         let (source, names) = sources(batch)?;
         Some(Self {

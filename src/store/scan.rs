@@ -1,4 +1,4 @@
-//! Streaming the bars of one series from both tiers.
+//! Reads the bars of one series from both tiers as a stream.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -14,15 +14,15 @@ use super::lake::BATCH_ROWS;
 use super::lake::read::{Batches, Partition};
 use super::rows::StagedRows;
 
-/// What one UTC year of a series is read from.
+/// The partition and the hot rows of one UTC year of a series.
 #[derive(Debug, Default)]
 pub(super) struct Part {
     pub path: Option<PathBuf>,
     pub hot: StagedRows,
 }
 
-/// The bars of one series in order, as Arrow batches of at most [`BATCH_ROWS`] rows with the columns of
-/// [`scan_schema`](super::scan_schema). At most one batch and the hot rows are in memory.
+/// The bars of one series in order, as Arrow batches of [`scan_schema`](super::scan_schema) with up to
+/// [`BATCH_ROWS`] rows. Only one batch and the hot rows are in memory.
 pub struct Scan {
     parts: VecDeque<Part>,
     range: TimeRange,
@@ -65,13 +65,13 @@ impl Scan {
                 Some(batch) => {
                     let batch = batch?;
                     let merged = current.merge_up_to_end_of(batch);
-                    self.hold(merged);
+                    self.queue(merged);
                 }
                 None => {
                     let rest = current.hot.slice(current.hot_at..current.hot.len());
                     self.current = None;
                     if !rest.is_empty() {
-                        self.hold(rest.into_batch());
+                        self.queue(rest.into_batch());
                     }
                 }
             }
@@ -84,7 +84,7 @@ impl Scan {
         let batches = match part.path {
             Some(path) => {
                 let partition = Partition::open(&path)?;
-                // A publish since this reader was made has absorbed the hot rows of its time: the file has them.
+                // A publish after this reader was opened has moved hot rows into the file.
                 if hot
                     .commit_seq
                     .iter()
@@ -104,8 +104,8 @@ impl Scan {
         Ok(true)
     }
 
-    /// Keeps the rows of the wanted commits, in batches of the promised size.
-    fn hold(&mut self, batch: RecordBatch) {
+    /// Queues the rows of the wanted commits, in batches of the documented size.
+    fn queue(&mut self, batch: RecordBatch) {
         let batch = self.of_wanted_commits(batch);
         let mut start = 0;
         while start < batch.num_rows() {
@@ -131,7 +131,7 @@ impl Scan {
 }
 
 impl Current {
-    /// The batch with the hot rows that stand before its end.
+    /// The batch together with the hot rows before its end.
     fn merge_up_to_end_of(&mut self, batch: RecordBatch) -> RecordBatch {
         let Some(last) = timestamps(&batch).and_then(|times| times.last().copied()) else {
             return batch;
@@ -150,15 +150,15 @@ impl Current {
     }
 }
 
-/// The hot rows that a partition does not hold already.
+/// The hot rows that aren't in the partition yet.
 fn without_absorbed(hot: &StagedRows, partition: &Partition) -> Result<StagedRows, Error> {
     let sealed = partition.timestamps()?;
     let mut out = StagedRows::default();
-    for (place, timestamp) in hot.bars.timestamps().iter().enumerate() {
-        if hot.commit_seq[place] as u64 > partition.footer.commit_seq
+    for (row, timestamp) in hot.bars.timestamps().iter().enumerate() {
+        if hot.commit_seq[row] as u64 > partition.footer.commit_seq
             || sealed.binary_search(timestamp).is_err()
         {
-            out.extend_from(hot, place..place + 1);
+            out.extend_from(hot, row..row + 1);
         }
     }
     Ok(out)

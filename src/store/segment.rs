@@ -1,8 +1,9 @@
 //! Segments: hot bars of one commit of many series, in one Parquet file.
 //!
-//! A day of ten thousand tickers is 390 rows a series: too few for partitions, and many for DuckDB's table, whose append
-//! costs more than reading the file did. Such a commit writes its rows here, one *part* a series and UTC year, and the
-//! catalog lists the parts. A segment is written once and never changed; sealing its last part removes it.
+//! A day of ten thousand tickers has 390 rows per series. These are too few for partitions, and too many
+//! for DuckDB's table, where appending them costs more than reading the CSV file. Such a commit writes its
+//! rows to a segment, as one *part* for each series and UTC year, and the catalog lists the parts. A
+//! segment is written once and never changed. When its last part is sealed, it is removed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,14 +31,14 @@ use super::error::{Damage, Error, IoContext};
 use super::lake::encoding;
 use super::layout::Layout;
 
-/// Rows in a row group at most.
+/// The most rows in a row group.
 const ROW_GROUP_ROWS: usize = 131_072;
-/// Rows in a data page at most: what a reader of one part decodes.
+/// The most rows in a data page, which a reader of one part decodes whole.
 const PAGE_ROWS: usize = 8_192;
-/// Rows that stand encoded side by side while a segment is written.
+/// The most rows that are encoded at once.
 const BATCH_ROWS: usize = 131_072;
 
-/// The column that tells rows of one part from those of another.
+/// The column with the part that a row belongs to.
 pub(super) const PART_COLUMN: &str = "part_id";
 
 fn schema() -> SchemaRef {
@@ -46,14 +47,15 @@ fn schema() -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Rows of one series and UTC year on their way into a segment.
+/// Rows of one series and UTC year for a segment.
 pub(super) struct PartRows<'a> {
     pub part_id: i64,
     pub bars: &'a Bars,
-    pub places: Range<usize>,
+    /// The rows of `bars`.
+    pub range: Range<usize>,
 }
 
-/// Writes parts, in their order, into a new file at `path`, and flushes it.
+/// Writes parts, in the given order, to a new file at `path`, and flushes it.
 pub(super) fn write(path: &Path, parts: &[PartRows<'_>]) -> Result<Digest, Error> {
     let encode = |error: ParquetError| match error {
         ParquetError::External(source) => match source.downcast::<std::io::Error>() {
@@ -66,13 +68,13 @@ pub(super) fn write(path: &Path, parts: &[PartRows<'_>]) -> Result<Digest, Error
     let buffered = std::io::BufWriter::with_capacity(1 << 18, file);
     let mut writer =
         ArrowWriter::try_new(buffered, schema(), Some(properties())).map_err(encode)?;
-    let mut waiting = parts.iter().peekable();
-    while waiting.peek().is_some() {
+    let mut left = parts.iter().peekable();
+    while left.peek().is_some() {
         let (mut bars, mut part_ids) = (Bars::default(), Vec::new());
-        while let Some(part) = waiting
-            .next_if(|part| part_ids.is_empty() || part_ids.len() + part.places.len() <= BATCH_ROWS)
+        while let Some(part) = left
+            .next_if(|part| part_ids.is_empty() || part_ids.len() + part.range.len() <= BATCH_ROWS)
         {
-            bars.extend_from(part.bars, part.places.clone());
+            bars.extend_from(part.bars, part.range.clone());
             part_ids.resize(bars.len(), part.part_id);
         }
         let mut columns: Vec<ArrayRef> = bars_into_arrays(bars);
@@ -88,7 +90,7 @@ pub(super) fn write(path: &Path, parts: &[PartRows<'_>]) -> Result<Digest, Error
     file.finish().at(path)
 }
 
-/// A segment lives until its parts are sealed: what counts is how fast it is written.
+/// The properties of a segment. It exists until its parts are sealed, so writing must be fast.
 fn properties() -> WriterProperties {
     let zstd = ZstdLevel::try_new(1).map_or(Compression::UNCOMPRESSED, Compression::ZSTD);
     let mut builder = WriterProperties::builder()
@@ -107,7 +109,7 @@ fn properties() -> WriterProperties {
     builder.build()
 }
 
-/// A segment's footer: read once, for many readings of a few parts each.
+/// A segment's footer, read once for many reads of a few parts each.
 #[derive(Clone, Debug)]
 pub(super) struct Footer(ArrowReaderMetadata);
 
@@ -123,21 +125,21 @@ impl Footer {
     }
 }
 
-/// The bars of some parts, in the order of `places`, which are sorted and do not overlap.
+/// The bars of some parts, by their ranges of rows, which are sorted and don't overlap.
 pub(super) fn read(
     path: &Path,
     footer: &Footer,
-    places: &[Range<usize>],
+    ranges: &[Range<usize>],
 ) -> Result<Vec<Bars>, Error> {
     let file = fs::File::open(path).at(path)?;
     let rows = footer.0.metadata().file_metadata().num_rows() as usize;
-    if places.last().is_some_and(|last| last.end > rows) {
-        return Err(unreadable(path, format_args!("it holds {rows} rows only")));
+    if ranges.last().is_some_and(|last| last.end > rows) {
+        return Err(unreadable(path, format_args!("it has only {rows} rows")));
     }
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.0.clone());
     let mask = ProjectionMask::roots(builder.parquet_schema(), 0..BAR_COLUMNS);
-    let (groups, selection) = selected(footer.0.metadata(), places);
-    let wanted: usize = places.iter().map(Range::len).sum();
+    let (groups, selection) = selected(footer.0.metadata(), ranges);
+    let wanted: usize = ranges.iter().map(Range::len).sum();
     let reader = builder
         .with_projection(mask)
         .with_row_groups(groups)
@@ -145,13 +147,13 @@ pub(super) fn read(
         .with_batch_size(wanted.clamp(1, ROW_GROUP_ROWS))
         .build()
         .map_err(|error| unreadable(path, error))?;
-    let mut out: Vec<Bars> = Vec::with_capacity(places.len());
-    let mut lengths = places.iter().map(Range::len);
+    let mut out: Vec<Bars> = Vec::with_capacity(ranges.len());
+    let mut lengths = ranges.iter().map(Range::len);
     let mut missing = 0;
     for batch in reader {
         let batch = batch.map_err(|error| unreadable(path, error))?;
         let bars = bars_from_batch(&batch)
-            .ok_or_else(|| unreadable(path, "its columns are of other types"))?;
+            .ok_or_else(|| unreadable(path, "its columns have other types"))?;
         let mut at = 0;
         while at < bars.len() {
             if missing == 0 {
@@ -166,13 +168,13 @@ pub(super) fn read(
             at = end;
         }
     }
-    if missing > 0 || out.len() != places.len() {
-        return Err(unreadable(path, "it holds fewer rows than it says"));
+    if missing > 0 || out.len() != ranges.len() {
+        return Err(unreadable(path, "it has fewer rows than its footer says"));
     }
     Ok(out)
 }
 
-/// For each row, the part that it is of.
+/// The part of each row.
 pub(super) fn part_ids(path: &Path, footer: &Footer) -> Result<Vec<i64>, Error> {
     let file = fs::File::open(path).at(path)?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.0.clone());
@@ -188,36 +190,37 @@ pub(super) fn part_ids(path: &Path, footer: &Footer) -> Result<Vec<i64>, Error> 
         let column = batch
             .column(0)
             .as_primitive_opt::<Int64Type>()
-            .ok_or_else(|| unreadable(path, "its columns are of other types"))?;
+            .ok_or_else(|| unreadable(path, "its columns have other types"))?;
         ids.extend_from_slice(column.values());
     }
     Ok(ids)
 }
 
-/// The row groups that hold some of `places`, and those rows of them.
-fn selected(metadata: &ParquetMetaData, places: &[Range<usize>]) -> (Vec<usize>, RowSelection) {
-    let (mut groups, mut ranges) = (Vec::new(), Vec::new());
-    // Where the group begins in the file, and among the groups taken.
-    let (mut start, mut taken) = (0, 0);
+/// The row groups with rows in `ranges`, and the selection of these rows.
+fn selected(metadata: &ParquetMetaData, ranges: &[Range<usize>]) -> (Vec<usize>, RowSelection) {
+    let (mut groups, mut selection) = (Vec::new(), Vec::new());
+    // First row of the group in the file, and among the selected groups.
+    let (mut start, mut selected) = (0, 0);
     for (group, rows) in metadata.row_groups().iter().enumerate() {
         let rows = rows.num_rows() as usize;
-        let first = places.partition_point(|place| place.end <= start);
-        let inside: Vec<Range<usize>> = (places[first..].iter())
-            .take_while(|place| place.start < start + rows)
-            .map(|place| {
-                let from = place.start.max(start) - start;
-                let to = place.end.min(start + rows) - start;
-                taken + from..taken + to
+        let first = ranges.partition_point(|range| range.end <= start);
+        let inside: Vec<Range<usize>> = ranges[first..]
+            .iter()
+            .take_while(|range| range.start < start + rows)
+            .map(|range| {
+                let from = range.start.max(start) - start;
+                let to = range.end.min(start + rows) - start;
+                selected + from..selected + to
             })
             .collect();
         if !inside.is_empty() {
             groups.push(group);
-            ranges.extend(inside);
-            taken += rows;
+            selection.extend(inside);
+            selected += rows;
         }
         start += rows;
     }
-    let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), taken);
+    let selection = RowSelection::from_consecutive_ranges(selection.into_iter(), selected);
     (groups, selection)
 }
 
@@ -235,7 +238,7 @@ fn unreadable(path: &Path, reason: impl std::fmt::Display) -> Error {
     }
 }
 
-/// How a listed segment differs from what was written, if it does: every byte is read.
+/// The damage of a listed segment, if any. Reads every byte.
 pub(super) fn check(layout: &Layout, name: &str, digest: &Digest) -> Result<Option<Damage>, Error> {
     let path = layout.segment(name);
     Ok(match durable::checksum(&path).at(&path)? {
@@ -247,8 +250,8 @@ pub(super) fn check(layout: &Layout, name: &str, digest: &Digest) -> Result<Opti
     })
 }
 
-/// As [`check`], but a file whose size and modification time are as recorded is believed.
-pub(super) fn glance(
+/// Like [`check`], but doesn't read a file with the recorded size and modification time.
+pub(super) fn quick_check(
     layout: &Layout,
     name: &str,
     digest: &Digest,
@@ -269,7 +272,7 @@ pub(super) fn glance(
     }
 }
 
-/// The files in the folder of segments that are not among `listed`.
+/// The files in the folder of segments that aren't in `listed`.
 pub(super) fn unlisted(layout: &Layout, listed: &BTreeSet<String>) -> Result<Vec<PathBuf>, Error> {
     let dir = layout.segments();
     let entries = match fs::read_dir(&dir) {

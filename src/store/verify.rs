@@ -122,7 +122,7 @@ fn check_segments(reader: &Reader) -> Result<(Vec<Damage>, BTreeSet<SeriesKey>),
                 let footer = catalog.check_segment(&name)?;
                 let found = segment::part_ids(&reader.layout.segment(&name), &footer)?;
                 let as_listed = parts.iter().all(|part| {
-                    let there = found.get(part.places.clone()).unwrap_or_default();
+                    let there = found.get(part.range.clone()).unwrap_or_default();
                     !there.is_empty() && there.iter().all(|id| *id == part.part_id)
                 });
                 (!as_listed).then_some(Damage::SegmentDamaged(name))

@@ -16,10 +16,10 @@ use super::layout::{Layout, PARTITION_FILE, PartitionKey};
 use super::reader::Reader;
 use super::segment::PART_COLUMN;
 
-/// Letters that DuckDB takes for a pattern in a file's name. (A path with `?` holds no store.)
+/// Characters that make a file's name a pattern for DuckDB. (A store's path can't have a `?`.)
 const PATTERN: [char; 2] = ['[', '*'];
 
-/// Years whose folders have names of one length.
+/// Years that all have names of the same length.
 const FOUR_DIGITS: std::ops::RangeInclusive<i32> = 0..=9999;
 
 impl Reader {
@@ -45,7 +45,7 @@ impl Reader {
         Ok(connection)
     }
 
-    /// DuckDB would say of a segment that is gone which file it misses, and not what that means.
+    /// Checks that the segments exist. For a missing one DuckDB would only name the file.
     fn check_segments(&self) -> Result<(), Error> {
         if self.catalog.is_none() {
             return Ok(());
@@ -57,14 +57,12 @@ impl Reader {
         Ok(())
     }
 
-    /// Selects over the partitions, each named by its file: what else is in the folders does not
-    /// count.
+    /// SELECTs over the partitions, by an explicit list of files: other files in the folders are ignored.
     ///
-    /// All files of an interval are one `read_parquet`, so that thousands of them are planned at
-    /// once. The ticker is taken from the end of the file's name, by functions of the name alone:
-    /// DuckDB works these out for each file before it opens any, and opens only those that a
-    /// condition on the ticker leaves. Its own `hive_partitioning` would take keys from the folders
-    /// above the store too.
+    /// All files of an interval are in one `read_parquet`, so that DuckDB plans thousands of them at once.
+    /// The ticker is computed from the end of the file's name. DuckDB evaluates this for each file before
+    /// it opens any, and opens only the files that a condition on the ticker leaves. Its own
+    /// `hive_partitioning` would also read keys from the folders above the store.
     fn lake_selects(&self, connection: &Connection) -> Result<Vec<String>, Error> {
         let mut lists: BTreeMap<Interval, String> = BTreeMap::new();
         let mut selects = Vec::new();
@@ -95,7 +93,7 @@ impl Reader {
             let before = format!("{}/interval={interval}/ticker=", lake.display());
             let after = format!("/{PARTITION_FILE}");
             let variable = format!("lake_{interval}");
-            // A list of ten thousand literals takes DuckDB ten times as long to parse.
+            // DuckDB parses a list of ten thousand literals ten times slower.
             self.set(connection, &format!(
                 "SET VARIABLE {variable} = list_transform(string_split('{}', chr(10)), lambda file: {} || file || '{after}')",
                 list.trim_end(),
@@ -116,9 +114,9 @@ impl Reader {
         Ok(selects)
     }
 
-    /// Lets the connection read what the folders that the caller will leave open do not cover: new partitions that
-    /// could not be moved into the lake, and patterns, where the store's path makes files' names into such. What a
-    /// pattern matches must be allowed by itself.
+    /// Allows the connection to read files outside the folders that the caller leaves open: new partitions
+    /// that could not be moved into the lake, and the patterns that file names are if the store's path has
+    /// such characters. The files that a pattern matches must be allowed too.
     fn allow_files(&self, connection: &Connection) -> Result<(), Error> {
         let replaced = (self.overlay.values()).map(|(path, _)| folder::real(path));
         let mut files: Vec<String> = replaced.map(|path| path.display().to_string()).collect();
@@ -141,7 +139,7 @@ impl Reader {
         )
     }
 
-    /// All partitions and segments, below `root`.
+    /// All partitions and segments, with paths below `root`.
     fn listed_files(&self, root: &str) -> Result<Vec<String>, Error> {
         let within = Layout::new(Path::new(root));
         let mut files = Vec::new();
@@ -173,7 +171,7 @@ impl Reader {
         }
     }
 
-    /// Whether the writer that runs meanwhile has dropped a partition.
+    /// Whether a running writer has dropped a partition.
     fn is_gone(&self, path: &Path) -> bool {
         self.catalog.is_none() && !path.exists()
     }
@@ -245,7 +243,7 @@ fn columns_after_timestamp() -> String {
     format!("{}, source, commit_seq", sql_list(""))
 }
 
-/// The bars of one file.
+/// A SELECT over one file.
 fn select_one(key: &PartitionKey, path: &Path) -> String {
     let columns = columns_after_timestamp();
     format!(
@@ -257,12 +255,12 @@ fn select_one(key: &PartitionKey, path: &Path) -> String {
     )
 }
 
-/// A file as `read_parquet` is given it.
+/// A file as an argument of `read_parquet`.
 fn file(path: &Path) -> String {
     text(&literal(&folder::real(path).display().to_string()))
 }
 
-/// A text literal of SQL.
+/// A text literal in SQL.
 fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

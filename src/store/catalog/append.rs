@@ -10,12 +10,12 @@ use crate::store::error::Error;
 use super::Catalog;
 
 impl Catalog {
-    /// Appends columns to `table`, inside the transaction that is open. Columns stand in the table's own order.
+    /// Appends columns to `table` in the open transaction. The columns are in the table's order.
     pub fn append(&self, table: &str, columns: Vec<ArrayRef>) -> Result<(), Error> {
         self.append_all(table, std::iter::once(columns))
     }
 
-    /// Appends batch after batch through one appender, so that only one stands in memory.
+    /// Appends batches through one appender. Only one batch is in memory at a time.
     pub fn append_all(
         &self,
         table: &str,
@@ -47,7 +47,7 @@ impl Catalog {
         let fields: Vec<Field> = columns
             .iter()
             .enumerate()
-            .map(|(place, column)| Field::new(place.to_string(), column.data_type().clone(), true))
+            .map(|(index, column)| Field::new(index.to_string(), column.data_type().clone(), true))
             .collect();
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| {
             self.failed(duckdb::Error::ArrowTypeToDuckdbType(

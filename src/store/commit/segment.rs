@@ -43,7 +43,7 @@ impl Store {
                 owners.push(place);
                 parts.push(NewPart {
                     part_id: 0,
-                    places: start..start + range.len(),
+                    range: start..start + range.len(),
                     year,
                     first: Timestamp::from_micros(timestamps[range.start]),
                     last: Timestamp::from_micros(timestamps[range.end - 1]),
@@ -54,7 +54,7 @@ impl Store {
                 rows_of_parts.push(PartRows {
                     part_id: 0,
                     bars: &ready.rows.bars,
-                    places: range,
+                    range,
                 });
             }
         }

@@ -1,8 +1,9 @@
 //! Parquet encodings, chosen column by column from the values themselves.
 //!
-//! Measured on real one-minute bars (bytes a value, zstd 3): prices cost 1.6 to 1.9 as plain doubles, whose repeats zstd
-//! finds, 1.5 to 1.9 with a dictionary while it stays small, and over 4 byte-stream split. Volumes cost 2.2 to 2.6
-//! byte-stream split, and less with a dictionary only where few values repeat. Timestamps are all but free as deltas.
+//! Measured on real one-minute bars, in bytes per value with zstd 3: prices need 1.6 to 1.9 as plain
+//! doubles, because zstd finds their repeats, 1.5 to 1.9 with a small dictionary, and over 4 as byte-stream
+//! split. Volumes need 2.2 to 2.6 as byte-stream split, and less with a dictionary only if there are few
+//! different values. Timestamps need almost nothing as deltas.
 
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::WriterPropertiesBuilder;
@@ -10,18 +11,18 @@ use parquet::schema::types::ColumnPath;
 
 use crate::model::columns::{COLUMNS, Kind, Packing};
 
-/// Bytes that a plain price costs after zstd; a dictionary must promise less.
+/// Bytes of a plain price after zstd; a dictionary must need less.
 const PLAIN_PRICE_BYTES: f64 = 1.6;
-/// Bytes that a byte-stream-split volume costs after zstd.
+/// Bytes of a byte-stream-split volume after zstd.
 const SPLIT_VOLUME_BYTES: f64 = 2.3;
-/// Bytes that one dictionary entry costs after zstd.
+/// Bytes of a dictionary entry after zstd.
 const ENTRY_BYTES: f64 = 2.5;
-/// Dictionaries of more entries than two to this are never worth it.
+/// A dictionary has up to two to this number of entries.
 const DISTINCT_BITS_MAX: u32 = 14;
-/// A dictionary page never falls back to plain half way.
+/// Large enough that a column never changes from its dictionary to plain halfway.
 const DICTIONARY_PAGE_BYTES: usize = (8 << DISTINCT_BITS_MAX) + 1;
 
-/// How one column of doubles is best written.
+/// How one column of doubles is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// Dictionary, zstd 1.
@@ -46,9 +47,9 @@ pub fn choose(packing: Packing, values: &[f64]) -> Choice {
     }
 }
 
-/// Whether a value costs fewer than `limit` bytes with a dictionary: its index, and its share of the entries.
+/// Whether a value needs fewer than `limit` bytes with a dictionary: its index and its share of the entries.
 fn dictionary_pays(values: &[f64], limit: f64) -> bool {
-    // The most distinct values that still pay, one power of two after the other: within one, the index has one width.
+    // The most distinct values that still pay, for each width of the index.
     let most = (1..=DISTINCT_BITS_MAX)
         .map(|bits| {
             let room = (limit - f64::from(bits) / 8.0) * values.len() as f64 / ENTRY_BYTES;
@@ -63,10 +64,10 @@ fn dictionary_pays(values: &[f64], limit: f64) -> bool {
     most > 0 && distinct_within(values, most)
 }
 
-/// Whether `values` has at most `most` distinct ones; stops at the first beyond.
+/// Whether `values` has no more than `most` distinct values; stops at the first that exceeds it.
 fn distinct_within(values: &[f64], most: usize) -> bool {
     let shift = u64::BITS - (DISTINCT_BITS_MAX + 1);
-    // No valid price or volume is this NaN.
+    // This NaN isn't a valid price or volume.
     let mut slots = vec![u64::MAX; 1 << (DISTINCT_BITS_MAX + 1)];
     let mut count = 0;
     for value in values {

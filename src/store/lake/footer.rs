@@ -1,6 +1,6 @@
-//! What a partition says of itself, in its Parquet footer.
+//! The metadata of a partition, in its Parquet footer.
 //!
-//! A partition can be told apart, checked and put back into a catalog without any other file.
+//! With it a partition can be identified, checked and listed in a new catalog without any other file.
 
 use parquet::file::metadata::KeyValue;
 use uuid::Uuid;
@@ -10,26 +10,26 @@ use crate::model::{Basis, Hours, Provenance};
 /// The newest store format that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// The facts in a partition's footer.
+/// The metadata in a partition's footer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Footer {
     /// The store that wrote the file.
     pub store_id: Uuid,
     /// Format of the store that wrote it.
     pub schema_version: u32,
-    /// The last commit whose rows the file holds; every earlier row of the partition is in it too.
+    /// The last commit with rows in the file, which also has all earlier rows of the partition.
     pub commit_seq: u64,
     /// That commit's id.
     pub commit_id: Uuid,
-    /// Rows in the file.
+    /// Number of rows in the file.
     pub rows: u64,
     /// [`RowHasher`](super::hash::RowHasher) over the rows, in hexadecimal.
     pub row_hash: String,
-    /// What the series was recorded as.
+    /// Provenance of the series.
     pub provenance: Provenance,
 }
 
-/// A footer that does not say what it must.
+/// The footer lacks metadata.
 #[derive(Debug, thiserror::Error)]
 #[error("the footer lacks a readable {0:?}")]
 pub struct BadFooter(pub &'static str);

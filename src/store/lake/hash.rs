@@ -1,4 +1,4 @@
-//! A hash over the values of rows, whatever encoding they are stored in.
+//! A hash over the values of rows, independent of how they are encoded.
 
 use arrow::array::{Array, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cut_into_batches_does_not_count_and_every_value_does() {
+    fn every_value_changes_the_hash_and_the_cut_into_batches_does_not() {
         let whole = hash(&[rows().into_batch()]);
         for cut in [1, 39, 41, 99] {
             assert_eq!(

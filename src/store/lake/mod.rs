@@ -1,7 +1,7 @@
-//! The sealed tier: one Parquet file a partition.
+//! The sealed tier: one Parquet file for each partition.
 //!
-//! **The lake is readable by anything that reads Parquet, at any moment, with no lock and no tool of ours.** Files come
-//! here by rename only (`publish`); this module encodes and reads them.
+//! **Any program that reads Parquet can read the lake at any time, without a lock and without this program.**
+//! Files get here by rename only (`publish`). This module encodes and reads them.
 
 pub mod encoding;
 pub mod footer;

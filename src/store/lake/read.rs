@@ -1,4 +1,4 @@
-//! Reading one partition.
+//! Reads one partition.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ use crate::store::rows::StagedRows;
 use super::footer::Footer;
 use super::hash::RowHasher;
 
-/// Rows in a batch at most.
+/// The most rows in a batch.
 pub const BATCH_ROWS: usize = 65_536;
 
-/// An open partition. The file stays readable while it is open, even when a publish replaces it meanwhile.
+/// An open partition. It stays readable while it is open, even if a publish replaces the file.
 #[derive(Debug)]
 pub(crate) struct Partition {
     file: File,
@@ -48,7 +48,7 @@ impl Partition {
             .map_err(|error| unreadable(error.to_string()))?;
         if file_metadata.num_rows() != footer.rows as i64 {
             return Err(unreadable(format!(
-                "its footer says {} rows, and it holds {}",
+                "its footer says {} rows, and it has {}",
                 footer.rows,
                 file_metadata.num_rows()
             )));
@@ -61,7 +61,7 @@ impl Partition {
         })
     }
 
-    /// A new reader over the same open file: its place in the file is its own only while it is the only one that reads.
+    /// A new reader of the same open file. All readers share one position, so only one can be used at a time.
     fn builder(&self) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> {
         let file = self.file.try_clone().at(&self.path)?;
         Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(
@@ -135,14 +135,14 @@ impl Partition {
         })
     }
 
-    /// All rows, refused where they fail the file's own hash: what is merged into a new partition gets a new hash, and
-    /// would be believed ever after.
-    pub fn sound_rows(&self) -> Result<StagedRows, Error> {
+    /// All rows, after their hash is checked. Rows that are merged into a new partition get a new hash, so
+    /// that undetected damage would become permanent.
+    pub fn verified_rows(&self) -> Result<StagedRows, Error> {
         let mut rows = StagedRows::default();
         let mut hasher = RowHasher::default();
         for batch in self.batches(TimeRange::ALL)? {
             let batch = batch?;
-            let types = || self.unreadable("its columns are of other types");
+            let types = || self.unreadable("its columns have other types");
             hasher.update(&batch).ok_or_else(types)?;
             rows.append(StagedRows::from_batch(&batch).ok_or_else(types)?);
         }
@@ -159,17 +159,17 @@ impl Partition {
         };
         let rows = StagedRows::from_batch(&batch?);
         Ok(rows.and_then(|rows| {
-            let place = *rows.source.first()?;
-            rows.sources.get(place as usize).cloned()
+            let source = *rows.source.first()?;
+            rows.sources.get(source as usize).cloned()
         }))
     }
 
-    /// The rows of `range`, all at once: at most a year of one series.
+    /// The rows of `range` at once: up to a year of one series.
     pub fn rows(&self, range: TimeRange) -> Result<StagedRows, Error> {
         let mut rows = StagedRows::default();
         for batch in self.batches(range)? {
             let part = StagedRows::from_batch(&batch?)
-                .ok_or_else(|| self.unreadable("its columns are of other types"))?;
+                .ok_or_else(|| self.unreadable("its columns have other types"))?;
             rows.append(part);
         }
         Ok(rows)

@@ -84,7 +84,7 @@ impl UntrustedPartition {
             guard::writer(metadata.metadata(), &footer)?;
             if footer.rows != file.num_rows() as u64 {
                 return Err(format!(
-                    "its footer says {} rows, and it holds {}",
+                    "its footer says {} rows, and it has {}",
                     footer.rows,
                     file.num_rows()
                 ));
@@ -156,7 +156,7 @@ impl UntrustedPartition {
             sources_of(batch, &mut sources)
         })?;
         let Some(first) = first else {
-            return Err("it holds no rows".to_owned());
+            return Err("it has no rows".to_owned());
         };
         if hasher.rows() != self.footer.rows || hasher.finish() != self.footer.row_hash {
             return Err("its values fail its hash".to_owned());

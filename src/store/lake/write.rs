@@ -1,4 +1,4 @@
-//! Encoding one partition.
+//! Encodes one partition.
 
 use std::path::Path;
 
@@ -25,15 +25,15 @@ use super::encoding;
 use super::footer::{Footer, SCHEMA_VERSION};
 use super::hash::RowHasher;
 
-/// Rows in a row group at most: what a reader decodes at once.
+/// The most rows in a row group, which a reader decodes at once.
 const ROW_GROUP_ROWS: usize = 131_072;
-/// Rows in a data page at most: what a reader that wants one day decodes.
+/// The most rows in a data page, which a reader of one day decodes whole.
 const PAGE_ROWS: usize = 32_768;
 const ZSTD_LEVEL: i32 = 1;
-/// What the name of the writer in a footer begins with; a version follows.
+/// The start of the writer's name in a footer; the version follows.
 pub(super) const CREATED_BY: &str = "backfill ";
 
-/// A partition written to the temporary folder, flushed, not yet in the lake.
+/// A partition that is written and flushed in the temporary folder, and not yet in the lake.
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
     pub footer: Footer,
@@ -42,7 +42,7 @@ pub(crate) struct Written {
     pub last: Timestamp,
 }
 
-/// Who writes a partition, and on whose behalf.
+/// The metadata that a new partition gets from its writer.
 pub(crate) struct Stamp<'a> {
     pub store_id: Uuid,
     pub commit_seq: u64,
@@ -50,7 +50,8 @@ pub(crate) struct Stamp<'a> {
     pub provenance: &'a Provenance,
 }
 
-/// Encodes `rows` (sorted, unique, of one UTC year) into a new file at `path`, to be flushed as `flush` says.
+/// Encodes `rows` (sorted, unique, of one UTC year) into a new file at `path`, and flushes it according to
+/// `flush`.
 pub(crate) fn write_partition(
     path: &Path,
     key: &PartitionKey,
@@ -84,7 +85,7 @@ pub(crate) fn partition_bytes(
     Ready::new(&path, key, rows, stamp)?.encode(&path, Vec::new())
 }
 
-/// Rows that are checked and hashed, and so may be encoded.
+/// Rows that are checked and hashed, ready to be encoded.
 struct Ready {
     batch: RecordBatch,
     footer: Footer,
@@ -101,10 +102,10 @@ impl Ready {
     ) -> Result<Self, Error> {
         let timestamps = rows.bars.timestamps();
         let (Some(&first), Some(&last)) = (timestamps.first(), timestamps.last()) else {
-            return Err(unwritable(path, "it would hold no rows"));
+            return Err(unwritable(path, "it would have no rows"));
         };
         let (first, last) = (Timestamp::from_micros(first), Timestamp::from_micros(last));
-        // Checked here and again when it is read back: the key is kept by order alone.
+        // Checked here and again when it is read: only the order keeps keys unique.
         if !rows.bars.is_sorted_unique() || first.year() != key.year || last.year() != key.year {
             return Err(unwritable(
                 path,
@@ -115,7 +116,7 @@ impl Ready {
         let mut hasher = RowHasher::default();
         hasher
             .update(&batch)
-            .ok_or_else(|| unwritable(path, "its columns are of other types"))?;
+            .ok_or_else(|| unwritable(path, "its columns have other types"))?;
         let footer = Footer {
             store_id: stamp.store_id,
             schema_version: SCHEMA_VERSION,
@@ -141,7 +142,7 @@ impl Ready {
             },
             other => unwritable(path, &other.to_string()),
         };
-        // Without the Arrow schema in the footer the dictionary of sources is an encoding only: readers see plain text.
+        // Without an Arrow schema in the footer, readers see the sources as plain text, not as a dictionary.
         let options = ArrowWriterOptions::new()
             .with_properties(properties(&self.batch, self.footer.to_key_values()))
             .with_skip_arrow_metadata(true);
@@ -159,7 +160,7 @@ fn unwritable(path: &Path, reason: &str) -> Error {
     }
 }
 
-/// By timestamp, ascending: what a footer says of each row group.
+/// The order of rows that a footer declares for each row group: by timestamp, ascending.
 pub(super) fn sorting_columns() -> Vec<SortingColumn> {
     vec![SortingColumn {
         column_idx: TIMESTAMP as i32,
@@ -168,7 +169,7 @@ pub(super) fn sorting_columns() -> Vec<SortingColumn> {
     }]
 }
 
-/// Encodings column by column: deltas for timestamps and trades, what the values call for otherwise.
+/// Encodings by column: deltas for timestamps and counts, otherwise according to the values.
 fn properties(batch: &RecordBatch, footer: Vec<KeyValue>) -> WriterProperties {
     let zstd = ZstdLevel::try_new(ZSTD_LEVEL).map_or(Compression::UNCOMPRESSED, Compression::ZSTD);
     let mut builder = WriterProperties::builder()

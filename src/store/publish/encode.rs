@@ -164,7 +164,7 @@ pub(in crate::store) fn encode_without(
             continue;
         }
         let key = PartitionKey::new(series, *year);
-        let sealed = open_checked(&store.layout, series, *year, old)?.sound_rows()?;
+        let sealed = open_checked(&store.layout, series, *year, old)?.verified_rows()?;
         let all = sealed.merge(of_year(hot, *year));
         let commit_seq = all.max_commit_seq().max(old.commit_seq);
         let commit_id = if commit_seq == old.commit_seq {
@@ -241,7 +241,7 @@ fn write_all(store: &Store, jobs: Vec<Job>) -> Result<Vec<Planned>, Error> {
 fn write_one(store: &Store, job: Job, flush: &Flush) -> Result<Planned, Error> {
     let mut rows = StagedRows::default();
     if let Some(old) = &job.old {
-        rows = open_checked(&store.layout, &job.key.series, job.key.year, old)?.sound_rows()?;
+        rows = open_checked(&store.layout, &job.key.series, job.key.year, old)?.verified_rows()?;
     }
     let rows = rows.merge(job.hot).merge(job.new);
     let temporary = PathBuf::from(format!("{}.parquet", Uuid::new_v4().simple()));

@@ -68,10 +68,10 @@ fn the_bytes_of_a_segment_do_not_change() {
     let dir = scratch();
     let path = dir.path().join("segment.parquet");
     let (bars, half) = (rows().bars, 250);
-    let parts = [(1, 0..half), (2, half..bars.len())].map(|(part_id, places)| PartRows {
+    let parts = [(1, 0..half), (2, half..bars.len())].map(|(part_id, range)| PartRows {
         part_id,
         bars: &bars,
-        places,
+        range,
     });
     segment::write(&path, &parts).unwrap();
     let digest = durable::checksum(&path).unwrap().unwrap();

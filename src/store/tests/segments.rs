@@ -64,19 +64,19 @@ fn parts_come_back_as_they_were_written() {
         .map(|(place, bars)| PartRows {
             part_id: place as i64,
             bars,
-            places: 0..bars.len(),
+            range: 0..bars.len(),
         })
         .collect();
     segment::write(&path, &parts).unwrap();
     let mut start = 0;
-    let mut places = Vec::new();
+    let mut range = Vec::new();
     for part in &bars {
-        places.push(start..start + part.len());
+        range.push(start..start + part.len());
         start += part.len();
     }
     let footer = Footer::read(&path).unwrap();
     let same = |wanted: &[usize]| {
-        let asked: Vec<_> = wanted.iter().map(|part| places[*part].clone()).collect();
+        let asked: Vec<_> = wanted.iter().map(|part| range[*part].clone()).collect();
         let found = segment::read(&path, &footer, &asked).unwrap();
         assert_eq!(found.len(), wanted.len());
         for (part, found) in wanted.iter().zip(found) {

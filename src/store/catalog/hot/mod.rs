@@ -1,5 +1,5 @@
-//! The hot tier: bars of small commits, until they are sealed. They stand in a table; those of a commit of many series,
-//! that together are many, in a segment ([`segments`]).
+//! The hot tier: bars of small commits, until they are sealed. They are in a table, or in a segment if
+//! their commit has many bars of many series ([`segments`]).
 
 pub(super) mod segments;
 
@@ -22,7 +22,7 @@ use crate::store::rows::StagedRows;
 
 use super::Catalog;
 
-/// The hot bars of one series in one UTC year, counted.
+/// Counts of the hot bars of one series and UTC year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HotYear {
     pub rows: u64,
@@ -32,12 +32,12 @@ pub(crate) struct HotYear {
 }
 
 impl HotYear {
-    /// Whether some of its rows may lie inside `range`.
+    /// Whether some of its rows may be in `range`.
     pub fn overlaps(&self, range: TimeRange) -> bool {
         self.first.micros() < range.end && range.start <= self.last.micros()
     }
 
-    /// Counts rows that a commit added; rows that it replaced are passed as `rows: 0` with their commit.
+    /// Adds the rows of a commit. For a commit that only replaced rows, `rows` is 0.
     pub fn add(&mut self, rows: u64, first: Timestamp, last: Timestamp, commit_seq: u64) {
         self.rows += rows;
         self.first = self.first.min(first);
@@ -46,10 +46,10 @@ impl HotYear {
     }
 }
 
-/// Rows of several series, as read from the hot tier: sorted by series and timestamp.
+/// Hot rows of several series, each sorted by timestamp.
 pub(crate) type HotRows = HashMap<i32, StagedRows>;
 
-/// Rows that one batch of an append holds at most, unless one commit alone has more: a row group of DuckDB's.
+/// The most rows in a batch of an append, except for a single larger commit: a row group of DuckDB.
 const APPEND_ROWS: usize = 122_880;
 
 /// The hot tier with its sources by name.
@@ -63,7 +63,7 @@ fn select_list() -> String {
     )
 }
 
-/// Rows on their way into the hot tier.
+/// Rows to be appended to the hot tier.
 #[derive(Default)]
 struct HotBatch {
     series_id: Vec<i32>,
@@ -83,7 +83,7 @@ impl HotBatch {
         self.bars.extend_from(&rows.bars, 0..rows.len());
         let of_rows: Vec<i16> = rows.sources.iter().map(|name| ids[name.as_str()]).collect();
         self.source_id
-            .extend(rows.source.iter().map(|place| of_rows[*place as usize]));
+            .extend(rows.source.iter().map(|source| of_rows[*source as usize]));
         self.commit_seq.extend_from_slice(&rows.commit_seq);
     }
 
@@ -126,7 +126,7 @@ impl Catalog {
         )
     }
 
-    /// The numbers of sources by their names, inside the transaction that is open; new names get one.
+    /// The ids of sources by name. New names get an id in the open transaction.
     fn source_ids<'n>(&self, names: &BTreeSet<&'n str>) -> Result<HashMap<&'n str, i16>, Error> {
         let known: HashMap<String, i16> = self
             .rows("SELECT source, source_id FROM sources", [], |row| {
@@ -194,7 +194,7 @@ impl Catalog {
         self.take_from_parts(&[series_id], range, |_, ts| !range.contains(ts))
     }
 
-    /// Hot rows of the named series inside `range`, each series sorted.
+    /// Hot rows of some series in `range`, each series sorted.
     pub fn hot_rows(&self, series: &[i32], range: TimeRange) -> Result<HotRows, Error> {
         let mut rows = self.table_rows(series, range)?;
         self.add_segment_rows(series, range, &mut rows)?;
@@ -242,7 +242,7 @@ impl Catalog {
                     .path()
                     .map(std::path::Path::to_path_buf)
                     .unwrap_or_default(),
-                reason: "the hot tier's columns are of other types".to_owned(),
+                reason: "the hot tier's columns have other types".to_owned(),
             })?;
         }
         Ok(())
@@ -277,13 +277,13 @@ impl Catalog {
     }
 }
 
-/// Numbers of series as they stand in an IN (…). A temporary table would need a database that can be written.
+/// The ids of series for an `IN (…)`. A temporary table would need a writable database.
 fn listed(series: &[i32]) -> String {
     let ids: Vec<String> = series.iter().map(i32::to_string).collect();
     ids.join(", ")
 }
 
-/// The ends of `range` as parameters, brought inside what DuckDB's timestamps can hold.
+/// The ends of `range` as parameters, limited to DuckDB's range of timestamps.
 fn bounds(range: TimeRange) -> [duckdb::types::Value; 2] {
     let limit = DAY_MICROS * 365 * 400;
     [
@@ -318,7 +318,7 @@ fn collect_batch(batch: &RecordBatch, out: &mut HotRows) -> Option<()> {
     Some(())
 }
 
-/// The UTC years that sorted timestamps fall into, with the places of each.
+/// The UTC years of sorted timestamps, with the range of indices of each.
 pub(crate) fn years(timestamps: &[i64]) -> Vec<(i32, std::ops::Range<usize>)> {
     let mut out = Vec::new();
     let mut start = 0;

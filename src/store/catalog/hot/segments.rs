@@ -1,4 +1,4 @@
-//! The segments of the hot tier: which there are, and whose rows stand where in them.
+//! The segments of the hot tier, and the parts that are in each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -19,10 +19,10 @@ use crate::store::segment::{self, Footer};
 
 use super::{HotRows, bounds, listed};
 
-/// Parts that stand in memory while rows are taken out of them.
+/// The most parts in memory while rows are removed from them.
 const PARTS_AT_ONCE: usize = 512;
 
-/// Where `meta` keeps the next free number of a part.
+/// Key of the next free part id in `meta`.
 const NEXT_PART_ID: &str = "next_part_id";
 
 /// A segment that is written, not yet recorded.
@@ -36,7 +36,7 @@ pub(crate) struct NewSegment {
 pub(crate) struct NewPart {
     pub part_id: i64,
     /// Rows of the segment.
-    pub places: Range<usize>,
+    pub range: Range<usize>,
     pub year: i32,
     pub first: Timestamp,
     pub last: Timestamp,
@@ -50,7 +50,7 @@ pub(crate) struct Part {
     pub part_id: i64,
     pub segment: String,
     /// Rows of the segment.
-    pub places: Range<usize>,
+    pub range: Range<usize>,
     pub series_id: i32,
     pub year: i32,
     pub first: Timestamp,
@@ -60,7 +60,7 @@ pub(crate) struct Part {
 }
 
 impl Catalog {
-    /// Looks whether there are segments at all; where there are none, nothing asks for their parts.
+    /// Finds out whether there are segments at all. If not, queries for parts are skipped.
     pub fn look_for_segments(&self) -> Result<(), Error> {
         let table = self.rows(
             "SELECT 1 FROM information_schema.tables WHERE table_name = 'segments'",
@@ -78,12 +78,12 @@ impl Catalog {
         Ok(())
     }
 
-    /// Whether there may be segments: `false` is certain.
+    /// Whether there may be segments; `false` is certain.
     pub fn may_have_segments(&self) -> bool {
         self.any_segments.get()
     }
 
-    /// The next free number of a part: one that no file holds, not even for rows that are no longer listed.
+    /// The next free part id: one that isn't in any file, not even for rows that are no longer listed.
     pub fn next_part_id(&self) -> Result<i64, Error> {
         let next = self.meta(NEXT_PART_ID)?;
         Ok(next.and_then(|text| text.parse().ok()).unwrap_or(1))
@@ -116,8 +116,8 @@ impl Catalog {
             vec![
                 long(&|part| part.part_id),
                 texts(parts().map(|_| new.name.as_str())),
-                long(&|part| part.places.start as i64),
-                long(&|part| part.places.len() as i64),
+                long(&|part| part.range.start as i64),
+                long(&|part| part.range.len() as i64),
                 Arc::new(Int32Array::from(series.to_vec())),
                 Arc::new(Int32Array::from_iter_values(parts().map(|part| part.year))),
                 instants(parts().map(|part| part.first)),
@@ -155,26 +155,26 @@ impl Catalog {
         self.select_parts("segment = ?", params![name])
     }
 
-    /// Forgets a segment and all of its parts.
+    /// Deletes a segment and all its parts from the catalog.
     pub fn delete_segment(&self, name: &str) -> Result<(), Error> {
         self.execute("DELETE FROM segment_parts WHERE segment = ?", params![name])?;
         self.execute("DELETE FROM segments WHERE name = ?", params![name])?;
         Ok(())
     }
 
-    /// Forgets segments without parts, inside the transaction that took their last.
+    /// Deletes segments without parts, in the transaction that deleted their last part.
     pub(in crate::store::catalog) fn forget_empty_segments(&self) -> Result<(), Error> {
         self.run("DELETE FROM segments WHERE name NOT IN (SELECT segment FROM segment_parts)")
     }
 
-    /// The rows of the named series inside `range` that stand in segments.
+    /// The rows of some series in `range` that are in segments.
     pub fn segment_rows(&self, series: &[i32], range: TimeRange) -> Result<HotRows, Error> {
         let mut out = HotRows::new();
         self.add_segment_rows(series, range, &mut out)?;
         Ok(out)
     }
 
-    /// Adds the rows of the named series inside `range` that stand in segments.
+    /// Adds the rows of some series in `range` that are in segments.
     pub(super) fn add_segment_rows(
         &self,
         series: &[i32],
@@ -196,8 +196,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Takes rows out of the parts of `series` that overlap `range`: those that `stays` keeps move into the hot table. For
-    /// use inside a transaction.
+    /// Deletes the parts of `series` that have rows in `range` for which `stays` is false. Their other rows
+    /// move to the hot table. For use in a transaction.
     pub(super) fn take_from_parts(
         &self,
         series: &[i32],
@@ -217,9 +217,9 @@ impl Catalog {
                 }
                 taken.push(part.part_id);
                 let mut staying = StagedRows::default();
-                for (place, ts) in timestamps.iter().enumerate() {
+                for (row, ts) in timestamps.iter().enumerate() {
                     if stays(part.series_id, *ts) {
-                        staying.extend_from(&rows, place..place + 1);
+                        staying.extend_from(&rows, row..row + 1);
                     }
                 }
                 if !staying.is_empty() {
@@ -275,7 +275,7 @@ impl Catalog {
                 Ok(Part {
                     part_id: row.get(0)?,
                     segment: row.get(1)?,
-                    places: start..start + rows,
+                    range: start..start + rows,
                     series_id: row.get(4)?,
                     year: row.get(5)?,
                     first: Timestamp::from_micros(row.get(6)?),
@@ -289,7 +289,7 @@ impl Catalog {
             .map_err(|error| self.failed(error))
     }
 
-    /// The rows of parts that are sorted by segment and place.
+    /// The rows of parts, which are sorted by segment and range.
     fn read_parts(&self, parts: Vec<Part>) -> Result<Vec<(Part, StagedRows)>, Error> {
         let layout = Layout::new(self.root());
         let mut out = Vec::with_capacity(parts.len());
@@ -301,9 +301,8 @@ impl Catalog {
                 together.push(part);
             }
             let footer = self.check_segment(&name)?;
-            let places: Vec<Range<usize>> =
-                together.iter().map(|part| part.places.clone()).collect();
-            let bars = segment::read(&layout.segment(&name), &footer, &places)?;
+            let range: Vec<Range<usize>> = together.iter().map(|part| part.range.clone()).collect();
+            let bars = segment::read(&layout.segment(&name), &footer, &range)?;
             out.extend(together.into_iter().zip(bars).map(|(part, bars)| {
                 let rows = StagedRows::of_commit(bars, &part.source, part.commit_seq);
                 (part, rows)
@@ -312,13 +311,13 @@ impl Catalog {
         Ok(out)
     }
 
-    /// Forgets the footers of segments that are not among `listed`.
+    /// Removes the cached footers of segments that aren't in `listed`.
     pub fn forget_footers(&self, listed: &BTreeSet<String>) {
         (self.checked_segments.borrow_mut()).retain(|name, _| listed.contains(name));
     }
 
-    /// The footer of a segment. Refuses one whose bytes are not those that were written, at its first use: its rows get a
-    /// new hash when they are sealed, and would be believed ever after.
+    /// The footer of a segment. Checks all bytes at the first use: sealing hashes the rows again, so that
+    /// undetected damage would become permanent.
     pub(crate) fn check_segment(&self, name: &str) -> Result<Footer, Error> {
         if let Some(footer) = self.checked_segments.borrow().get(name) {
             return Ok(footer.clone());
