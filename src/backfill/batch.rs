@@ -18,7 +18,7 @@ pub(super) struct Batch {
     pub bars: Bars,
     pub rejects: Vec<Reject>,
     pub coverage: Vec<CoverageEntry>,
-    /// Some of it was requested before, so stored bars with the same values are no conflict.
+    /// Some of it was requested before, so stored bars with the same values don't conflict.
     pub refetch: bool,
     /// Bars from outside the window; they are compared with stored ones and not offered.
     pub context_bars: Bars,

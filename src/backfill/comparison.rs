@@ -9,7 +9,7 @@
 //! 3. The windows can be cut otherwise, in the same number, so that the first one reaches back to that
 //!    session. Free too.
 //! 4. A later window requests a stored session again: that window goes first. Free. Bars that are
-//!    requested again are no conflict, so nothing that follows is refused because of the order.
+//!    requested again don't conflict, so this order doesn't get a later window refused.
 //! 5. Otherwise a comparison window goes first: one request for one stored session.
 
 use chrono::NaiveDate;
@@ -64,8 +64,8 @@ fn recut(
     limits: &RequestLimits,
 ) -> Option<Vec<Window>> {
     let mut marked = days.to_vec();
-    let at = (marked.binary_search_by_key(&stored, |(day, _)| day.date)).ok()?;
-    marked[at].1 = DayState::New;
+    let index = (marked.binary_search_by_key(&stored, |(day, _)| day.date)).ok()?;
+    marked[index].1 = DayState::New;
     let mut cut = windows(&marked, limits);
     let first = cut.first_mut()?;
     let wanted: Vec<Day> = (first.days.iter().copied())

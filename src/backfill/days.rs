@@ -5,20 +5,20 @@ use chrono::NaiveDate;
 use crate::calendar::{self, Calendar};
 use crate::model::{DAY_MICROS, DateRange, Hours, Timestamp, date_micros};
 
-/// A date, as the exchange's clocks have it, on which there is trading.
+/// A local date of the exchange with trading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Day {
     /// The local date.
     pub date: NaiveDate,
-    /// First instant of the regular session on it; midnight, where the session began the evening before.
+    /// Start of the regular session on this date; midnight if the session started the day before.
     pub open: Timestamp,
-    /// First instant after the regular session; midnight, where the session goes on.
+    /// First instant after the regular session; midnight if the session continues.
     pub close: Timestamp,
 }
 
-/// The days of `range` on which bars of `hours` can have begun by `now`, in order.
+/// The days of `range` on which bars of `hours` can have started by `now`, in order.
 ///
-/// Dates are local and not trading dates: a request asks for local dates, and a session of FOREX lies on two of them.
+/// Dates are local dates, as in requests, and not trading dates: a FOREX session has two of them.
 pub fn days(
     calendar: &Calendar,
     range: DateRange,
@@ -30,11 +30,11 @@ pub fn days(
     if range.first() > last {
         return Ok(Vec::new());
     }
-    // Where the calendar is a rule, the next trading date can begin on the last local date.
-    let beyond = if calendar.span().is_none() { 1 } else { 0 };
-    let asked = DateRange::new(range.first(), last + chrono::Days::new(beyond));
-    let sessions = match asked {
-        Ok(asked) => calendar.sessions(asked)?,
+    // If the calendar is a rule, the next trading date can start on the last local date.
+    let extra_days = if calendar.span().is_none() { 1 } else { 0 };
+    let covered = DateRange::new(range.first(), last + chrono::Days::new(extra_days));
+    let sessions = match covered {
+        Ok(covered) => calendar.sessions(covered)?,
         Err(_) => Vec::new(),
     };
     let mut days: Vec<Day> = Vec::with_capacity(sessions.len());
@@ -45,8 +45,8 @@ pub fn days(
             let open = session.open.micros().max(midnight(calendar, date));
             let close =
                 (session.close.micros()).min(midnight(calendar, date + chrono::Days::new(1)));
-            let begun = hours != Hours::Regular || open <= now.micros();
-            if date < range.first() || date > last || !begun {
+            let has_started = hours != Hours::Regular || open <= now.micros();
+            if date < range.first() || date > last || !has_started {
                 continue;
             }
             match days.last_mut() {
@@ -69,7 +69,7 @@ pub fn local_date(calendar: &Calendar, utc: i64) -> NaiveDate {
         .map_or(NaiveDate::MAX, |midnight| midnight.date_naive())
 }
 
-/// The instant at which a local date begins.
+/// The instant at which a local date starts.
 pub fn midnight(calendar: &Calendar, date: NaiveDate) -> i64 {
     calendar.zone().from_local(date_micros(date)).earliest()
 }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn holidays_and_the_future_are_no_days() {
+    fn holidays_and_future_sessions_are_left_out() {
         let later = "2026-01-01T00:00:00Z";
         assert_eq!(
             of("NASDAQ", "2025-01-01", "2025-01-05", Hours::Regular, later),
@@ -110,7 +110,7 @@ mod tests {
                 "2025-01-03 2025-01-03T14:30:00Z 2025-01-03T21:00:00Z",
             ]
         );
-        // Before the open: today is no day yet, but for those who ask for the pre-market.
+        // Before the open, today counts only with extended hours: it has a pre-market.
         let early = "2025-01-03T12:00:00Z";
         assert_eq!(
             of("NASDAQ", "2025-01-02", "2025-01-31", Hours::Regular, early).len(),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_over_midnight_lies_on_two_dates() {
+    fn a_session_over_midnight_has_two_dates() {
         let later = "2026-01-01T00:00:00Z";
         assert_eq!(
             of("FOREX", "2025-01-04", "2025-01-06", Hours::Regular, later),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_calendar_does_not_cover_is_an_error() {
+    fn dates_outside_the_calendar_are_an_error() {
         let calendar = Calendar::for_exchange("NASDAQ").unwrap();
         let old = days(
             &calendar,

@@ -1,11 +1,11 @@
-//! What ends a run as a whole. What ends a ticker or a window stands in its report.
+//! Errors that end a whole run. Those of a ticker or window are in its report.
 
 use std::path::PathBuf;
 
-/// Why a run cannot go on.
+/// Why a run can't continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The calendar cannot tell the sessions.
+    /// The calendar doesn't cover a requested date.
     #[error(transparent)]
     Calendar(#[from] crate::calendar::Error),
     /// The store failed.
@@ -14,16 +14,16 @@ pub enum Error {
     /// The output file could not be written.
     #[error(transparent)]
     Output(#[from] crate::export::Error),
-    /// The rejects could not be written down.
+    /// The rejects could not be written.
     #[error("{} could not be written", path.display())]
     Rejects {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
-    /// The system gave no thread.
-    #[error("no thread for the store")]
+    /// No thread could be started.
+    #[error("the writer thread could not be started")]
     Thread(#[source] std::io::Error),
 }

@@ -50,7 +50,7 @@ impl WindowFetcher {
         }
     }
 
-    /// What the provider allows a request to ask for; `None` if it doesn't offer the interval.
+    /// The limits of a request; `None` if the provider doesn't offer the interval.
     pub fn limits(&self) -> Option<RequestLimits> {
         RequestLimits::of(self.client.provider().info(), self.interval, self.hours)
     }

@@ -1,4 +1,4 @@
-//! What a provider allows a request to ask for, and how many requests that makes.
+//! The limits of a provider's requests, and how many requests windows take.
 
 use super::days::Day;
 use crate::model::{Hours, Interval};
@@ -9,7 +9,7 @@ const EXTENDED_DAY_HOURS: i64 = 16;
 /// Bars of tickers that are requested together which may wait in memory for their turn.
 const WAITING_BARS_MAX: u64 = 500_000;
 
-/// What a provider allows a request to ask for.
+/// The limits of a provider's requests.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
     /// Length of the bars.
@@ -57,7 +57,7 @@ impl RequestLimits {
         bars.sum::<i64>().unsigned_abs()
     }
 
-    /// Requests for one window of so many tickers, with a page for each that its bars fill.
+    /// Requests for one window of `size` tickers, counting each page that its bars can fill.
     pub(super) fn requests(&self, days: &[Day], tickers: usize) -> u64 {
         match self.truncation {
             Truncation::Announces { page_bars } => {

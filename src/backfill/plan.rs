@@ -1,4 +1,4 @@
-//! What a run will ask, before it asks anything.
+//! The requests of a run, planned before any is sent.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,48 +32,48 @@ pub struct TickerPlan {
     pub ticker: Ticker,
     /// Its windows, oldest first, except that one with a stored session to compare goes first.
     pub windows: Arc<[Window]>,
-    /// Days of the range that are answered already, and are not asked again.
+    /// Days of the range that are not requested because they are answered already.
     pub days_answered: usize,
-    /// The dates of the range, where every trading day of them is asked for.
+    /// The dates of the range, if every trading day of them is requested.
     pub full_range: Option<DateRange>,
 }
 
-/// From what a plan is made.
+/// What a plan is made from.
 pub struct Planner<'a> {
-    /// When there is trading.
+    /// The sessions of the exchange.
     pub calendar: &'a Calendar,
-    /// The dates asked for, both inside, local to the exchange.
+    /// The requested dates, local to the exchange.
     pub dates: DateRange,
-    /// The regular session, or more.
+    /// The regular session, or extended hours too.
     pub hours: Hours,
-    /// What the provider allows a request to ask for.
+    /// The limits of a request.
     pub limits: RequestLimits,
-    /// The time of day: what lies ahead is not asked for.
+    /// The time: sessions in the future are not requested.
     pub now: Timestamp,
-    /// Leave out what lies between a ticker's first and last staged session, and, of [`Since::Last`], what lies before.
+    /// Continue from the stored sessions of each ticker.
     pub since: Option<Since>,
-    /// Request this many of a ticker's last stored sessions again, whatever coverage says of them.
+    /// Request this many of a ticker's last stored sessions again, even if they are answered.
     pub overlap: usize,
     /// Skip days that coverage shows as answered.
     pub resumes: bool,
 }
 
-/// From where a run that goes on from what is staged asks.
+/// What an incremental run requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// From the last staged session on.
+    /// The sessions after the last stored one.
     Last,
-    /// The same, and from this date to the first staged session too.
+    /// Those, and the sessions from this date to the first stored one.
     LastAndBefore(NaiveDate),
 }
 
-/// What the store holds of a ticker, as far as a plan looks at it.
+/// What a plan has to know of a ticker.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// Coverage: what was requested and how it was answered. Empty if the run doesn't need it.
-    pub answers: Vec<CoverageEntry>,
-    /// Dates of the sessions that have staged bars, in order: the first, and as many of the last as the overlap needs.
-    /// Empty where a run does not look at them.
+    pub coverage: Vec<CoverageEntry>,
+    /// Dates of the stored sessions, in order: the first, and as many of the last as the overlap
+    /// needs. Empty if the run doesn't need them.
     pub sessions: Vec<NaiveDate>,
     /// Dates of stored sessions that new bars can be compared with, in order: those in and around the
     /// range of the run. Empty if the run stores nothing.
@@ -81,43 +81,43 @@ pub struct History {
 }
 
 impl Planner<'_> {
-    /// The plan for `tickers`; `known` tells what the store holds of each.
+    /// The plan for `tickers`; `history` returns what the store has of each.
     pub fn plan<E: From<calendar::Error>>(
         &self,
         tickers: &[Ticker],
-        mut known: impl FnMut(&Ticker) -> Result<History, E>,
+        mut history: impl FnMut(&Ticker) -> Result<History, E>,
         provenance: &Provenance,
     ) -> Result<Plan, E> {
         let days = self.days()?;
         let all: Arc<[Window]> = windows(&days, &self.limits).into();
         let mut plans = Vec::with_capacity(tickers.len());
-        // Tickers of which the same is known share their windows.
+        // Tickers with the same states share their windows.
         let mut shared: HashMap<Vec<DayState>, (Arc<[Window]>, usize)> = HashMap::new();
-        let mut compared = Compared::default();
+        let mut comparisons = Comparisons::default();
         for ticker in tickers {
-            let history = known(ticker)?;
-            let (windows, days_answered) = if history.answers.is_empty()
+            let history = history(ticker)?;
+            let (windows, days_answered) = if history.coverage.is_empty()
                 && history.sessions.is_empty()
                 && !self.begins_early()
             {
-                let windows = compared.with(&all, &days, &history.comparable, &self.limits);
+                let windows = comparisons.with(&all, &days, &history.comparable, &self.limits);
                 (windows, 0)
             } else {
                 let mut days = days.clone();
                 if self.resumes {
-                    mark(&mut days, &history.answers, provenance);
+                    mark(&mut days, &history.coverage, provenance);
                 }
                 self.mark_staged(&mut days, &history, provenance);
-                let marks: Vec<DayState> = days.iter().map(|(_, known)| *known).collect();
-                let planned = shared.entry(marks).or_insert_with(|| {
-                    let answered = |(day, known): &&(Day, DayState)| {
-                        *known == DayState::Done && self.dates.contains(day.date)
+                let states: Vec<DayState> = days.iter().map(|(_, state)| *state).collect();
+                let planned = shared.entry(states).or_insert_with(|| {
+                    let answered = |(day, state): &&(Day, DayState)| {
+                        *state == DayState::Done && self.dates.contains(day.date)
                     };
                     let count = days.iter().filter(answered).count();
                     (windows(&days, &self.limits).into(), count)
                 });
                 let (windows, count) = planned.clone();
-                let windows = compared.with(&windows, &days, &history.comparable, &self.limits);
+                let windows = comparisons.with(&windows, &days, &history.comparable, &self.limits);
                 (windows, count)
             };
             plans.push(TickerPlan {
@@ -130,10 +130,9 @@ impl Planner<'_> {
         Ok(Plan::of(plans, &self.limits))
     }
 
-    /// The plan for single days: of each ticker the local dates to ask for again, in order, in as few windows as there
-    /// can be. The bars of days between them are left out.
-    ///
-    /// `comparable` has the dates of each ticker's stored sessions that new bars can be compared with.
+    /// The plan for single days, in as few windows as possible. `tickers` has the sorted local dates
+    /// to request of each ticker; bars of the days between them are left out. `comparable` has the
+    /// dates of each ticker's stored sessions that new bars can be compared with.
     pub fn plan_days(
         &self,
         tickers: &[(Ticker, Vec<NaiveDate>)],
@@ -141,7 +140,7 @@ impl Planner<'_> {
     ) -> Result<Plan, calendar::Error> {
         let days = self.days()?;
         let mut plans = Vec::with_capacity(tickers.len());
-        let mut compared = Compared::default();
+        let mut comparisons = Comparisons::default();
         for (ticker, wanted) in tickers {
             let marked: Vec<(Day, DayState)> = (days.iter())
                 .map(|(day, _)| match wanted.binary_search(&day.date) {
@@ -153,7 +152,7 @@ impl Planner<'_> {
             let stored = comparable.get(ticker).map_or(&[][..], Vec::as_slice);
             plans.push(TickerPlan {
                 ticker: ticker.clone(),
-                windows: compared.with(&windows, &marked, stored, &self.limits),
+                windows: comparisons.with(&windows, &marked, stored, &self.limits),
                 days_answered: 0,
                 full_range: None,
             });
@@ -175,40 +174,42 @@ impl Planner<'_> {
     ) {
         let sessions = &history.sessions;
         if let Some(Since::LastAndBefore(start)) = self.since {
-            // The run may begin before that, for the sake of another ticker.
-            for (_, known) in days.iter_mut().filter(|(day, _)| day.date < start) {
-                *known = DayState::Done;
+            // The run may start earlier, because of another ticker.
+            for (_, state) in days.iter_mut().filter(|(day, _)| day.date < start) {
+                *state = DayState::Done;
             }
         }
         let (Some(first), Some(last)) = (sessions.first(), sessions.last()) else {
             return;
         };
-        for (day, known) in days.iter_mut() {
-            let left_out = match self.since {
+        for (day, state) in days.iter_mut() {
+            let is_stored = match self.since {
                 Some(Since::Last) => day.date <= *last,
                 Some(Since::LastAndBefore(_)) => *first <= day.date && day.date <= *last,
                 None => false,
             };
-            if left_out {
-                *known = DayState::Done;
+            if is_stored {
+                *state = DayState::Done;
             }
         }
         let overlap = &sessions[sessions.len().saturating_sub(self.overlap)..];
-        // A session that was requested before it was complete lacks bars whatever the overlap.
+        // A session that was requested before it had ended lacks bars, so it is requested again
+        // without any overlap too.
         let partial = match self.since {
-            Some(_) => partial_dates(&history.answers, provenance),
+            Some(_) => partial_dates(&history.coverage, provenance),
             None => Vec::new(),
         };
-        for (day, known) in days.iter_mut() {
+        for (day, state) in days.iter_mut() {
             let again = overlap.binary_search(&day.date).is_ok()
                 || partial.binary_search(&day.date).is_ok();
             if again && self.dates.contains(day.date) {
-                *known = DayState::Refetch;
+                *state = DayState::Refetch;
             }
         }
     }
 
-    /// The days of the range, and as answered ones some before it: a lone first session is asked for with another.
+    /// The days of the range, and some before it as done: if the first session would be requested
+    /// alone, one of them is requested with it.
     fn days(&self) -> Result<Vec<(Day, DayState)>, calendar::Error> {
         let first = self.dates.first();
         let mut early = first - Days::new(u64::from(self.limits.span_max));
@@ -217,13 +218,13 @@ impl Planner<'_> {
         }
         let range = DateRange::new(early, self.dates.last()).unwrap_or(self.dates);
         let found = days(self.calendar, range, self.hours, self.now)?;
-        let known = |date: NaiveDate| match date < first {
+        let state = |date: NaiveDate| match date < first {
             true => DayState::Done,
             false => DayState::New,
         };
         Ok(found
             .into_iter()
-            .map(|day| (day, known(day.date)))
+            .map(|day| (day, state(day.date)))
             .collect())
     }
 }
@@ -271,7 +272,7 @@ impl Plan {
             .sum()
     }
 
-    /// The least time that its requests take at so many a minute.
+    /// The shortest time that its requests take at a rate per minute.
     #[must_use]
     pub fn least_time(&self, per_minute: u32) -> Duration {
         let minutes = self.requests as f64 / f64::from(per_minute.max(1));
@@ -279,34 +280,38 @@ impl Plan {
     }
 }
 
-/// Marks what `answers` say of the days.
-fn mark(days: &mut [(Day, DayState)], answers: &[CoverageEntry], provenance: &Provenance) {
-    for answer in answers
+/// Sets the states of days that coverage shows as requested.
+fn mark(days: &mut [(Day, DayState)], coverage: &[CoverageEntry], provenance: &Provenance) {
+    for entry in coverage
         .iter()
-        .filter(|answer| answer.provenance == *provenance)
+        .filter(|entry| entry.provenance == *provenance)
     {
-        let start = days.partition_point(|(day, _)| day.date < answer.dates.first());
-        let end = days.partition_point(|(day, _)| day.date <= answer.dates.last());
-        for (_, known) in &mut days[start..end.max(start)] {
-            match (answer.status.is_answered(), *known) {
+        let start = days.partition_point(|(day, _)| day.date < entry.dates.first());
+        let end = days.partition_point(|(day, _)| day.date <= entry.dates.last());
+        for (_, state) in &mut days[start..end.max(start)] {
+            match (entry.status.is_answered(), *state) {
                 (_, DayState::Done) => {}
-                (true, _) => *known = DayState::Done,
-                (false, _) => *known = DayState::Refetch,
+                (true, _) => *state = DayState::Done,
+                (false, _) => *state = DayState::Refetch,
             }
         }
     }
 }
 
-/// The local dates that are covered by a partial answer and by no complete one, in order.
+/// The local dates with a partial answer and without a complete one, in order.
 #[must_use]
-pub fn partial_dates(answers: &[CoverageEntry], provenance: &Provenance) -> Vec<NaiveDate> {
-    let same = || (answers.iter()).filter(|answer| answer.provenance == *provenance);
+pub fn partial_dates(coverage: &[CoverageEntry], provenance: &Provenance) -> Vec<NaiveDate> {
+    let same = || {
+        coverage
+            .iter()
+            .filter(|entry| entry.provenance == *provenance)
+    };
     let is_answered = |date: &NaiveDate| {
-        same().any(|answer| answer.status.is_answered() && answer.dates.contains(*date))
+        same().any(|entry| entry.status.is_answered() && entry.dates.contains(*date))
     };
     let mut partial: Vec<NaiveDate> = same()
-        .filter(|answer| answer.status == CoverageStatus::Partial)
-        .flat_map(|answer| answer.dates.iter())
+        .filter(|entry| entry.status == CoverageStatus::Partial)
+        .flat_map(|entry| entry.dates.iter())
         .filter(|date| !is_answered(date))
         .collect();
     partial.sort_unstable();
@@ -316,9 +321,9 @@ pub fn partial_dates(answers: &[CoverageEntry], provenance: &Provenance) -> Vec<
 
 /// Windows with a session to compare, shared by tickers that have the same windows and session.
 #[derive(Default)]
-struct Compared(HashMap<Vec<Window>, Arc<[Window]>>);
+struct Comparisons(HashMap<Vec<Window>, Arc<[Window]>>);
 
-impl Compared {
+impl Comparisons {
     fn with(
         &mut self,
         planned: &Arc<[Window]>,
@@ -335,8 +340,8 @@ impl Compared {
     }
 }
 
-/// The share of `tickers` that shard `index` of `count` has, `index` from 1. Which one a ticker falls to depends on its
-/// name alone, so that machines split a universe without talking.
+/// The tickers of shard `index` of `count`, `index` from 1. The shard of a ticker depends on its name
+/// alone, so machines can divide tickers without coordination.
 #[must_use]
 pub fn shard(tickers: Vec<Ticker>, index: u64, count: u64) -> Vec<Ticker> {
     let of =

@@ -8,10 +8,11 @@ use chrono::NaiveDate;
 use super::fetcher::Clock;
 use crate::store::Store;
 
-/// How often the count is written down while a run goes on: a run that is killed loses count of no more than this.
+/// How often the count is recorded during a run: a run that is killed loses at most the requests of
+/// this time.
 pub(super) const RECORD_EVERY: Duration = Duration::from_secs(1);
 
-/// Writes down what a run spends, under a fingerprint of the key that it spends it with.
+/// Records the requests of a run, under a fingerprint of the key.
 pub struct Spending {
     store: Arc<Store>,
     fingerprint: String,
@@ -21,8 +22,8 @@ pub struct Spending {
 }
 
 impl Spending {
-    /// Counts for `fingerprint` in `store`; days are UTC days. `recorded` requests were written down already, by the job
-    /// before that went through the same gate.
+    /// Records for `fingerprint` in `store`, by UTC day. `recorded` requests of the gate are recorded
+    /// already, by an earlier job.
     #[must_use]
     pub fn new(store: Arc<Store>, fingerprint: String, clock: Clock, recorded: u64) -> Self {
         Self {

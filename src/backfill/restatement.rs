@@ -88,8 +88,8 @@ impl BasisCheck {
             let stored = store.time_bounds(series).is_some();
             self.stored_before.insert(series.clone(), stored);
         }
-        // Bars of another basis differ by a split's factor too: the store refuses them with a
-        // message of its own.
+        // Bars of another basis differ by a split's factor too: the store refuses them with its own
+        // message.
         if !store.accepts(series, &context.provenance) {
             return Ok(None);
         }

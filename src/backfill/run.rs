@@ -114,7 +114,7 @@ impl Job {
     }
 }
 
-/// The requests that a plan still needs when so many of its windows are answered.
+/// The requests that a plan still needs when `answered` of its windows are answered.
 fn requests_left(plan: &Plan, answered: u64) -> u64 {
     let windows = plan.windows();
     let left = windows.saturating_sub(answered);

@@ -1,4 +1,4 @@
-//! Days into windows: what each request asks for.
+//! Cuts days into windows, one per request.
 
 use chrono::{Days, NaiveDate};
 
@@ -19,7 +19,7 @@ pub struct Window {
     pub days: Vec<Day>,
     /// Trading days inside `keep` that are answered already; their bars are left out.
     pub skip: Vec<NaiveDate>,
-    /// Some of it was requested before, so stored bars with the same values are no conflict.
+    /// Some of it was requested before, so stored bars with the same values don't conflict.
     pub refetch: bool,
 }
 
@@ -194,7 +194,7 @@ mod tests {
         }
     }
 
-    /// Days of January 2025 by number, `!` for answered and `?` for asked before.
+    /// Days of January 2025 by number, `!` for answered and `?` for requested before.
     fn january(list: &str) -> Vec<(Day, DayState)> {
         list.split_whitespace()
             .map(|word| {
@@ -209,7 +209,7 @@ mod tests {
             .collect()
     }
 
-    /// `ask first-last keep first-last`, by day of the month.
+    /// `request first-last keep first-last`, by day of the month.
     fn planned(list: &str, span_max: u16) -> Vec<String> {
         let show = |range: DateRange| {
             format!(
@@ -226,7 +226,11 @@ mod tests {
                     .map(|d| d.format(" skip %-d").to_string())
                     .collect();
                 let again = if w.refetch { " again" } else { "" };
-                format!("ask {} keep {}{skip}{again}", show(w.request), show(w.keep))
+                format!(
+                    "request {} keep {}{skip}{again}",
+                    show(w.request),
+                    show(w.keep)
+                )
             })
             .collect()
     }
@@ -237,37 +241,40 @@ mod tests {
         assert_eq!(
             planned("6 7 8 9 10 13 14 15 16 17", 3),
             [
-                "ask 6-8 keep 6-8",
-                "ask 9-10 keep 9-10",
-                "ask 13-15 keep 13-15",
-                "ask 16-17 keep 16-17"
+                "request 6-8 keep 6-8",
+                "request 9-10 keep 9-10",
+                "request 13-15 keep 13-15",
+                "request 16-17 keep 16-17"
             ]
         );
     }
 
     #[test]
-    fn no_session_stands_alone_where_another_can_stand_with_it() {
+    fn no_session_is_requested_alone_if_another_fits() {
         // Four days in two windows of two each.
         assert_eq!(
             planned("6 7 8 9", 3),
-            ["ask 6-7 keep 6-7", "ask 8-9 keep 8-9"]
+            ["request 6-7 keep 6-7", "request 8-9 keep 8-9"]
         );
         // A Monday at the end: Friday is too far, so the dates in between widen it.
         assert_eq!(
             planned("8 9 10 13", 3),
-            ["ask 8-10 keep 8-10", "ask 12-13 keep 13-13"]
+            ["request 8-10 keep 8-10", "request 12-13 keep 13-13"]
         );
         // One day alone in the range: with the date before it.
-        assert_eq!(planned("7", 3), ["ask 6-7 keep 7-7"]);
-        // A day between answered ones is asked with the one before it.
-        assert_eq!(planned("6! 7! 8 9! 10!", 3), ["ask 7-8 keep 8-8"]);
+        assert_eq!(planned("7", 3), ["request 6-7 keep 7-7"]);
+        // A day between answered ones is requested with the one before it.
+        assert_eq!(planned("6! 7! 8 9! 10!", 3), ["request 7-8 keep 8-8"]);
     }
 
     #[test]
-    fn answered_days_are_left_out_and_partial_ones_asked_again() {
+    fn answered_days_are_left_out_and_partial_ones_requested_again() {
         assert_eq!(
             planned("6 7! 8? 9! 10", 3),
-            ["ask 6-8 keep 6-8 skip 7 again", "ask 9-10 keep 10-10"]
+            [
+                "request 6-8 keep 6-8 skip 7 again",
+                "request 9-10 keep 10-10"
+            ]
         );
         assert!(planned("6! 7! 8!", 3).is_empty());
         assert!(planned("", 3).is_empty());
@@ -303,9 +310,9 @@ mod tests {
                 prop_assert!(span_max == 1 || window.request.days() > 1, "{:?}", window);
                 prop_assert_eq!(window.keep.last(), window.request.last());
             }
-            let mut asked: Vec<DateRange> = windows.iter().map(|w| w.request).collect();
-            asked.dedup();
-            prop_assert_eq!(asked.len(), windows.len());
+            let mut requests: Vec<DateRange> = windows.iter().map(|w| w.request).collect();
+            requests.dedup();
+            prop_assert_eq!(requests.len(), windows.len());
         }
     }
 }

@@ -5,31 +5,31 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 
-/// What became of the rows of a ticker, a file or a run.
+/// How many rows of a ticker, file or run were fetched, rejected, committed and so on.
 ///
 /// `fetched = prepared + rejected + held`, and
 /// `prepared = committed + skipped_identical + skipped_restated +` the rows of refused batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Rows that came in.
+    /// Rows that were read or came from a provider.
     pub fetched: u64,
     /// Bars held back because they were still forming or just closed.
     pub held: u64,
-    /// Rows that could not become a bar.
+    /// Rows that can't become bars.
     pub rejected: u64,
     /// Valid bars offered to the store.
     pub prepared: u64,
-    /// Bars durably taken, updated ones among them.
+    /// Committed bars, including updated ones.
     pub committed: u64,
-    /// Restated bars that replaced what was staged.
+    /// Bars that replaced stored ones with other values.
     pub updated: u64,
-    /// Offered bars that were staged already, equal.
+    /// Bars that were stored already with the same values.
     pub skipped_identical: u64,
-    /// Offered bars that were staged already, with other values, and left as they were.
+    /// Bars that were stored already with other values, which were kept.
     pub skipped_restated: u64,
     /// Conflicting rows of refused batches.
     pub conflicts: u64,
-    /// Requests sent, retries among them.
+    /// Requests sent, including retries.
     #[serde(skip)]
     pub requests: u64,
     /// Requests sent again after a failure.
@@ -38,13 +38,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// All conflicts that were skipped: what the log lines call `skip`.
+    /// All skipped conflicts: `skip` in log lines.
     #[must_use]
     pub const fn skipped(&self) -> u64 {
         self.skipped_identical + self.skipped_restated
     }
 
-    /// Rows that came with other values than the staged ones, skipped or updated: what the log lines call `restated`.
+    /// Bars that were stored with other values, skipped or updated: `restated` in log lines.
     #[must_use]
     pub const fn restated(&self) -> u64 {
         self.skipped_restated + self.updated

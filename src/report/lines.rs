@@ -1,4 +1,4 @@
-//! The log lines of a run, word for word.
+//! The log lines of a run, exactly as they are printed.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use super::{Counts, RunKind, RunReport, UnitReport, UnitStatus};
 use crate::advice::Advice;
 
-/// Which words a run's lines use.
+/// What the words of a run's lines depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Wording {
-    /// What kind of run it is.
+    /// The kind of run.
     pub kind: RunKind,
-    /// Whether nothing is written.
+    /// Whether it writes nothing.
     pub dry_run: bool,
 }
 
 impl Wording {
-    /// The line of a ticker or file that is through: `[AAPL] Inserted in 3.27s (ins=12345 skip=0)`.
+    /// The line of a ticker or file that has ended: `[AAPL] Inserted in 3.27s (ins=12345 skip=0)`.
     #[must_use]
     pub fn unit(&self, unit: &UnitReport) -> String {
         let mut line = format!("[{}] ", unit.name);
@@ -84,7 +84,7 @@ impl Wording {
         line
     }
 
-    /// What the user could do next, in the order it is printed.
+    /// What the user can do next, in the order of printing.
     #[must_use]
     pub fn hints(&self, report: &RunReport) -> Vec<Advice> {
         let mut hints = report.hints.clone();
@@ -116,7 +116,7 @@ pub fn clock(elapsed: Duration) -> String {
     )
 }
 
-/// A message on one line, whatever a server put into it.
+/// A message on one line, even if a server sent line breaks.
 fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn restated_and_rejects_are_told_where_there_are_any() {
+    fn restated_and_rejects_appear_if_there_are_any() {
         let counts = Counts {
             fetched: 20,
             rejected: 3,
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_always_tells_its_rejects() {
+    fn the_line_of_a_file_always_has_its_rejects() {
         assert_eq!(
             FILES.unit(&unit("SPY.csv", 40, rows(5786, 5786))),
             "[SPY.csv] Inserted in 0.04s (ins=5786 skip=0 rejects=0)"
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_one_line_whatever_the_server_said() {
+    fn a_failure_is_one_line_despite_line_breaks() {
         let failed = UnitReport {
             status: UnitStatus::Failed,
             error: Some("HTTP 500:\n<html>\n  oops".into()),
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_counts_all() {
+    fn the_summary_has_all_counts() {
         let mut report = RunReport {
             tickers: vec![unit("T", 0, Counts::default()); 5],
             totals: Counts {

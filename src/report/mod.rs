@@ -1,12 +1,12 @@
-//! What a run tells: events while it works, one report at its end.
+//! What a run reports: events while it works, and one report at its end.
 //!
 //! ```text
 //! use case ── Event ──> Observer (progress bars, log lines)
 //!     └────── RunReport ──> status, exit code, Summary line, summary JSON
 //! ```
 //!
-//! The lines, the bars and the JSON are readers of the same values, so they cannot disagree. **This module is pure: it
-//! reads no clock and prints nothing**; whoever runs the program passes times in and puts lines out.
+//! Log lines, progress bar and JSON are made from the same values, so they can't disagree. **This
+//! module is pure: it reads no clock and prints nothing.**
 
 mod counts;
 mod event;

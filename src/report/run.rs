@@ -8,13 +8,13 @@ use crate::advice::Advice;
 /// How a ticker or file ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UnitStatus {
-    /// All that was there is staged.
+    /// All its bars are stored.
     Ok,
-    /// There was nothing.
+    /// It had no data.
     Empty,
-    /// Conflicts refused a batch under `fail`.
+    /// A batch was refused because of conflicts under `fail`.
     Conflict,
-    /// It could not be finished.
+    /// It failed, at least in part.
     Failed,
 }
 
@@ -31,20 +31,20 @@ impl UnitStatus {
     }
 }
 
-/// What became of one ticker or file.
+/// The report of one ticker or file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitReport {
-    /// The ticker, or the file's path as it is shown.
+    /// The ticker, or the file's path as shown to the user.
     pub name: String,
     /// How it ended.
     pub status: UnitStatus,
-    /// Its numbers.
+    /// Its counts.
     pub counts: Counts,
     /// How long it took.
     pub elapsed: Duration,
     /// Why it failed, a lower-case fragment.
     pub error: Option<String>,
-    /// What could be done.
+    /// What the user can do.
     pub hint: Option<Advice>,
 }
 
@@ -61,7 +61,7 @@ impl UnitStatus {
 }
 
 impl UnitReport {
-    /// A unit that ended well, or empty where nothing was fetched.
+    /// A unit without errors; empty if nothing was fetched.
     #[must_use]
     pub fn done(name: impl Into<String>, counts: Counts, elapsed: Duration) -> Self {
         let status = if counts.fetched == 0 {
@@ -80,33 +80,33 @@ impl UnitReport {
     }
 }
 
-/// Why a run could not go on.
+/// Why a run could not continue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fatal {
     /// Why, a lower-case fragment.
     pub error: String,
-    /// What could be done.
+    /// What the user can do.
     pub hint: Option<Advice>,
 }
 
-/// What became of a run.
+/// The report of a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunReport {
-    /// One a ticker.
+    /// The tickers.
     pub tickers: Vec<UnitReport>,
-    /// One a file, for runs that read files.
+    /// The files, if the run reads files.
     pub files: Vec<UnitReport>,
-    /// The run's numbers; requests are counted here alone.
+    /// The run's counts. Requests are counted only here.
     pub totals: Counts,
     /// Whether the user stopped it.
     pub interrupted: bool,
     /// Whether a quota was spent.
     pub quota: bool,
-    /// Whether less is complete than was asked for.
+    /// Whether fewer sessions are complete than the user required.
     pub incomplete: bool,
-    /// Why it could not go on.
+    /// Why it could not continue.
     pub fatal: Option<Fatal>,
-    /// What the user could do next; printed after the Summary line.
+    /// What the user can do next; printed after the Summary line.
     pub hints: Vec<Advice>,
 }
 

@@ -1,8 +1,8 @@
-//! How a run is told to stop.
+//! The switch that stops a run.
 
 use tokio::sync::watch;
 
-/// A switch that is turned once, by Ctrl-C, and looked at wherever a run could stop cleanly. Clones share it.
+/// A switch that Ctrl-C sets once. A run checks it wherever it can stop cleanly. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Sender<bool>);
 
@@ -13,26 +13,26 @@ impl Default for Stop {
 }
 
 impl Stop {
-    /// A switch not turned yet.
+    /// A switch that isn't set.
     #[must_use]
     pub fn new() -> Self {
         Self(watch::Sender::new(false))
     }
 
-    /// Turns the switch: nothing new begins, what is in flight finishes.
+    /// Sets the switch: nothing new starts, and work in flight finishes.
     pub fn set(&self) {
         self.0.send_replace(true);
     }
 
-    /// Whether the switch is turned.
+    /// Whether the switch is set.
     #[must_use]
     pub fn is_set(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Waits until the switch is turned.
+    /// Waits until the switch is set.
     pub async fn wait(&self) {
-        // The sender lives in `self`, so the channel cannot close while this waits.
+        // `self` holds the sender, so the channel can't close while this waits.
         let _ = self.0.subscribe().wait_for(|set| *set).await;
     }
 }

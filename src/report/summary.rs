@@ -8,58 +8,58 @@ use serde::{Serialize, Serializer};
 use super::{Counts, ExitStatus, RunReport, UnitReport};
 use crate::model::{DateRange, Interval, OnConflict, Timestamp};
 
-/// The name and version of the summary's form. Keys are only ever added to it.
+/// The name and version of the summary's schema. Keys are added, never changed.
 pub const SCHEMA: &str = "backfill.summary/1";
 
-/// Which kind of run it is, as far as its lines and its summary differ.
+/// The kinds of runs that differ in their lines and summary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RunKind {
-    /// From a provider: one line a ticker.
+    /// A download: one line per ticker.
     #[default]
     Fetch,
-    /// From a provider again, for what was missing: no data is nothing to wonder about.
+    /// A fill: like a download, but no data is not worth a hint.
     Fill,
-    /// From files: one line a file, and `files` in the summary.
+    /// An injection of files: one line per file, and `files` in the summary.
     Files,
-    /// To a database: `target` in the summary.
+    /// A sync: `target` in the summary.
     Sync,
 }
 
-/// What the summary says of a run besides its numbers.
+/// What the summary has about a run besides its report.
 #[derive(Clone, Debug)]
 pub struct RunInfo {
     /// The command's name.
     pub command: String,
-    /// Which kind of run it is.
+    /// The kind of run.
     pub kind: RunKind,
-    /// When it began.
+    /// When it started.
     pub started_at: Timestamp,
     /// The store's folder.
     pub store: Option<PathBuf>,
-    /// Length of its bars, where all have one.
+    /// Length of its bars, if all have the same.
     pub interval: Option<Interval>,
-    /// The dates that it was asked for.
+    /// Its dates.
     pub dates: Option<DateRange>,
     /// Whether it writes nothing.
     pub dry_run: bool,
-    /// Its policy for conflicts, where it has one.
+    /// Its policy for conflicts.
     pub on_conflict: Option<OnConflict>,
-    /// Where it syncs to, a database URL without its password.
+    /// The database it syncs to, as a URL without password.
     pub target: Option<String>,
     /// The bundle that it makes, checks or applies.
     pub bundle: Option<BundleInfo>,
 }
 
-/// What the summary says of a bundle.
+/// What the summary has about a bundle.
 #[derive(Clone, Debug, Serialize)]
 pub struct BundleInfo {
-    /// The file, as it was named.
+    /// The file, as the user named it.
     pub file: String,
     /// Its manifest's hash, in hexadecimal.
     pub manifest_sha256: String,
-    /// The hash of the bundle that it goes on from.
+    /// The manifest's hash of its base.
     pub base_manifest_sha256: Option<String>,
-    /// The store that it was made from.
+    /// The store it was created from.
     pub store_id: String,
     /// How many partitions it holds.
     pub partitions: u64,
@@ -70,7 +70,7 @@ pub struct BundleInfo {
 }
 
 impl RunInfo {
-    /// The run of a command of which nothing else is known yet.
+    /// A run with these, and nothing else yet.
     #[must_use]
     pub fn new(command: impl Into<String>, started_at: Timestamp) -> Self {
         Self {
@@ -91,9 +91,9 @@ impl RunInfo {
 /// The summary of one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary<'a> {
-    /// What was run.
+    /// About the run.
     pub info: &'a RunInfo,
-    /// What it came to.
+    /// Its report.
     pub report: &'a RunReport,
     /// How the command ended.
     pub status: ExitStatus,

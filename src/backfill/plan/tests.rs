@@ -112,7 +112,7 @@ fn plan_since(
         .collect();
     let known = |_: &Ticker| {
         Ok::<_, calendar::Error>(History {
-            answers: answers.clone(),
+            coverage: answers.clone(),
             sessions: sessions.clone(),
             ..History::default()
         })
@@ -273,7 +273,7 @@ fn a_partial_session_is_requested_again_whatever_the_overlap() {
         let ticker = Ticker::new("AAPL").unwrap();
         let history = |_: &Ticker| {
             Ok::<_, calendar::Error>(History {
-                answers: (answers.iter())
+                coverage: (answers.iter())
                     .map(|(date, status)| answer(&ticker, range(date, date), *status))
                     .collect(),
                 sessions: staged.iter().map(|d| range(d, d).first()).collect(),
@@ -374,7 +374,7 @@ proptest! {
         };
         let known = |_: &Ticker| {
             Ok::<_, calendar::Error>(History {
-                answers: answers.clone(),
+                coverage: answers.clone(),
                 ..History::default()
             })
         };

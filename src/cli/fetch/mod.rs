@@ -230,7 +230,7 @@ fn plan(
     }
     let history = |ticker: &Ticker| -> Result<History, crate::backfill::Error> {
         Ok(History {
-            answers: answers.remove(ticker).unwrap_or_default(),
+            coverage: answers.remove(ticker).unwrap_or_default(),
             sessions: staged.remove(ticker).unwrap_or_default(),
             comparable: comparable.remove(ticker).unwrap_or_default(),
         })
