@@ -1,5 +1,5 @@
-//! What every provider must hold, as one suite; and a second vendor of another kind, which shows that the trait has
-//! room for it.
+//! What every provider must guarantee, as one suite; and a provider in memory, with pages and several
+//! tickers per request.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -63,13 +63,13 @@ async fn all(provider: &dyn Provider, request: &Request) -> Result<Vec<(Ticker, 
 }
 
 /// The suite. `request` must span at least two sessions that the provider has bars of.
-pub(crate) async fn every_provider_holds(provider: &dyn Provider, request: &Request) {
+pub(crate) async fn check_contract(provider: &dyn Provider, request: &Request) {
     let info = provider.info();
     assert!(info.tickers_per_request >= 1);
     let days_max = info.window_days(request.interval).unwrap();
     assert!(request.dates.days() <= i64::from(days_max));
 
-    // Bars of the ticker asked, oldest first, valid, on the dates asked.
+    // Bars of the requested ticker, oldest first, valid, on the requested dates.
     let series = all(provider, request).await.unwrap();
     let (ticker, rows) = &series[0];
     assert_eq!(*ticker, request.tickers[0]);
@@ -85,7 +85,7 @@ pub(crate) async fn every_provider_holds(provider: &dyn Provider, request: &Requ
         assert!(request.dates.contains(date), "{date} outside {request}");
     }
 
-    // The same question has the same answer, and a part of it a part of the answer.
+    // Equal requests have equal answers, and a part of the dates has a part of the answer.
     assert_eq!(all(provider, request).await.unwrap(), series);
     let part = Request {
         dates: DateRange::new(
@@ -100,7 +100,7 @@ pub(crate) async fn every_provider_holds(provider: &dyn Provider, request: &Requ
     assert!(first > 0);
     assert_eq!(part[0].1.bars, rows.bars.slice(first..rows.bars.len()));
 
-    // What the provider has never heard of has no bars, and is no error.
+    // An unknown ticker has no bars; that isn't an error.
     let unknown = Request {
         tickers: vec![Ticker::new("NOSUCHTICKER").unwrap()],
         ..request.clone()
@@ -108,7 +108,7 @@ pub(crate) async fn every_provider_holds(provider: &dyn Provider, request: &Requ
     let unknown = all(provider, &unknown).await.unwrap();
     assert!(unknown.iter().all(|(_, rows)| rows.bars.is_empty()));
 
-    // More than the provider can answer is refused before it is asked.
+    // A request beyond what the provider offers is refused before it is sent.
     let days = u64::from(days_max);
     let last = request.dates.first() + chrono::Days::new(days);
     let wide = Request {
@@ -123,7 +123,7 @@ pub(crate) async fn every_provider_holds(provider: &dyn Provider, request: &Requ
     assert_eq!(refused.kind(), ErrorKind::BadRequest, "{refused}");
 }
 
-/// A vendor of another kind: many symbols a call, pages by token, times in UTC.
+/// A provider in memory: several tickers per request, pages by token, times in UTC.
 pub(crate) struct Paged(ProviderInfo);
 
 impl Paged {
@@ -163,7 +163,7 @@ impl Provider for Paged {
         .boxed()
     }
 
-    /// A page is one date; each has two bars a symbol.
+    /// A page is one date, with two bars per ticker.
     fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error> {
         let page: u64 = std::str::from_utf8(&reply.body).unwrap().parse().unwrap();
         let date = request.dates.first() + chrono::Days::new(page);
@@ -189,26 +189,26 @@ impl Provider for Paged {
 }
 
 #[tokio::test]
-async fn a_paged_vendor_holds_the_contract_bare_and_wrapped() {
+async fn a_paged_provider_passes_bare_and_wrapped() {
     let request = request("AAPL", "2025-02-03", "2025-02-05");
-    every_provider_holds(&Paged::new(), &request).await;
+    check_contract(&Paged::new(), &request).await;
     let wrapped = Recording::new(Throttled {
         inner: Faulty::new(Paged::new(), |_, _| None),
         latency: Duration::from_millis(1),
     });
-    every_provider_holds(&wrapped, &request).await;
+    check_contract(&wrapped, &request).await;
     assert!(wrapped.requests().len() > 6);
 }
 
 #[tokio::test]
-async fn fmp_holds_the_contract_over_http() {
+async fn fmp_passes_over_http() {
     let clock = Arc::new(|| Timestamp::from(chrono::Utc::now()));
     let simulator =
         crate::simulator::Simulator::start(crate::simulator::Config::default(), clock).unwrap();
     let access = access("contract", &simulator.url());
     let fmp = super::fmp::Fmp::new(&access, Source::new("fmp")).unwrap();
     let three_days = request("AAPL", "2025-02-03", "2025-02-05");
-    every_provider_holds(&fmp, &three_days).await;
+    check_contract(&fmp, &three_days).await;
     let hours = Request {
         interval: crate::model::Interval::M60,
         dates: DateRange::new(
@@ -218,7 +218,7 @@ async fn fmp_holds_the_contract_over_http() {
         .unwrap(),
         ..three_days
     };
-    every_provider_holds(&fmp, &hours).await;
+    check_contract(&fmp, &hours).await;
 }
 
 mod retrying {
@@ -252,16 +252,16 @@ mod retrying {
         RetryingClient::new(Arc::new(provider), Arc::new(gate), retry)
     }
 
-    fn question() -> Arc<Request> {
+    fn one_day() -> Arc<Request> {
         Arc::new(request("AAPL", "2025-02-03", "2025-02-03"))
     }
 
     #[tokio::test]
-    async fn a_passing_fault_is_asked_again_and_counted() {
+    async fn a_passing_fault_is_retried_and_counted() {
         let client = client(Faulty::new(Paged::new(), |call, _| {
             (call < 2).then(|| server(500, None))
         }));
-        let page = client.fetch_page(&question()).await;
+        let page = client.fetch_page(&one_day()).await;
         assert_eq!(page.unwrap().series.len(), 1);
         assert_eq!((client.gate().sent(), client.gate().retried()), (3, 2));
     }
@@ -269,8 +269,8 @@ mod retrying {
     #[tokio::test]
     async fn a_lasting_fault_ends_with_the_budget() {
         let client = client(Faulty::new(Paged::new(), |_, _| Some(server(500, None))));
-        let asked = client.fetch_page(&question()).await;
-        assert!(matches!(asked, Err(FetchError::Failed(_))));
+        let result = client.fetch_page(&one_day()).await;
+        assert!(matches!(result, Err(FetchError::Failed(_))));
         assert_eq!((client.gate().sent(), client.gate().retried()), (4, 3));
     }
 
@@ -280,25 +280,25 @@ mod retrying {
         let client = client(Faulty::new(Paged::new(), move |_, _| {
             Some(server(503, hour))
         }));
-        assert!(client.fetch_page(&question()).await.is_err());
+        assert!(client.fetch_page(&one_day()).await.is_err());
         assert_eq!(client.gate().sent(), 1);
     }
 
     #[tokio::test]
-    async fn what_cannot_change_is_asked_once() {
+    async fn an_error_that_stays_is_not_retried() {
         let client = client(Faulty::new(Paged::new(), |_, _| {
             Some(Error::new(ErrorKind::Unexpected, "x"))
         }));
-        assert!(client.fetch_page(&question()).await.is_err());
+        assert!(client.fetch_page(&one_day()).await.is_err());
         assert_eq!(client.gate().sent(), 1);
     }
 
     #[tokio::test]
-    async fn a_limit_spares_the_budget_until_the_minute_is_over() {
+    async fn a_limit_is_not_charged_to_the_budget() {
         let passing = client(Faulty::new(Paged::new(), |call, _| (call < 3).then(limit)));
-        assert!(passing.fetch_page(&question()).await.is_ok());
+        assert!(passing.fetch_page(&one_day()).await.is_ok());
 
-        // Eight at once: nobody loops on its own, and all learn of the end.
+        // Eight at once: none retries by itself, and all end.
         let calls = Arc::new(AtomicUsize::new(0));
         let lasting = client(Faulty::new(Paged::new(), {
             let calls = calls.clone();
@@ -307,16 +307,16 @@ mod retrying {
                 Some(limit())
             }
         }));
-        let questions = (0..8).map(|_| {
+        let requests = (0..8).map(|_| {
             let client = lasting.clone();
-            async move { client.fetch_page(&question()).await }
+            async move { client.fetch_page(&one_day()).await }
         });
-        let outcomes = futures_util::future::join_all(questions).await;
+        let outcomes = futures_util::future::join_all(requests).await;
         let spent = |outcome: &&Result<Page, FetchError>| {
             matches!(outcome, Err(FetchError::Spent(Spent::Quota { .. })))
         };
         assert!(outcomes.iter().filter(spent).count() >= 1);
-        // Whoever did not see it finds the gate shut.
+        // Those that did not see the limit find the gate shut.
         let shut = |outcome: &Result<Page, FetchError>| {
             matches!(outcome, Err(FetchError::Spent(_) | FetchError::Closed))
         };
@@ -331,16 +331,16 @@ mod retrying {
             latency: Duration::from_millis(50),
         });
         let gate = client.gate().clone();
-        let under_way = tokio::spawn({
+        let in_flight = tokio::spawn({
             let client = client.clone();
-            async move { client.fetch_page(&question()).await }
+            async move { client.fetch_page(&one_day()).await }
         });
         tokio::time::sleep(Duration::from_millis(10)).await;
         gate.close();
-        // In flight: answered within the grace. Not yet sent: never sent.
-        assert!(under_way.await.unwrap().is_ok());
+        // The request in flight is answered; the next is never sent.
+        assert!(in_flight.await.unwrap().is_ok());
         assert!(matches!(
-            client.fetch_page(&question()).await,
+            client.fetch_page(&one_day()).await,
             Err(FetchError::Closed)
         ));
         assert_eq!(gate.sent(), 1);

@@ -1,4 +1,4 @@
-//! What a provider is asked with: a key of one part or more, and the address.
+//! How to reach a provider: a key of one or more parts, and the address.
 
 use std::sync::Arc;
 

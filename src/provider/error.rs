@@ -126,14 +126,14 @@ impl Error {
         self
     }
 
-    /// The same error, with the wait that the server asked for.
+    /// The same error, with the wait that the server named.
     #[must_use]
     pub fn after(mut self, retry_after: Option<Duration>) -> Self {
         self.0.retry_after = retry_after;
         self
     }
 
-    /// The same error, with the provider's own hint in place of the usual one.
+    /// The same error, with the provider's own hint instead of the usual one.
     #[must_use]
     pub fn hinting(mut self, hint: &'static str) -> Self {
         self.0.hint = Some(hint);
@@ -159,7 +159,7 @@ impl Error {
         self.0.said.as_deref().unwrap_or_default()
     }
 
-    /// The wait that the server asked for.
+    /// The wait that the server named.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after

@@ -1,7 +1,7 @@
-//! What all workers of a run share: requests in flight, the rate, pauses, the quota, and the end.
+//! The limits that all workers of a run share: requests in flight, rate, pauses, quota, and the end.
 //!
-//! **No request goes out but through [`Gate::admit`].** A 429 that one worker meets pauses all of them, because the
-//! quota is the key's and not the worker's.
+//! **Every request needs a permit of [`Gate::admit`].** A 429 pauses all workers, because the quota is the
+//! key's and not the worker's.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,32 +14,32 @@ use tokio::time::Instant;
 
 use super::pace::Pacer;
 
-/// A server that asks for a longer wait than this means another day, not another minute.
+/// A server that names a longer wait than this means the quota of a day, not of a minute.
 const RETRY_AFTER_SECONDS_MAX: u64 = 120;
 
 /// How a [`Gate`] is set up.
 #[derive(Clone, Debug)]
 pub struct GateOptions {
-    /// Requests in flight at most; at least 1.
+    /// Maximum requests in flight, at least 1.
     pub in_flight: usize,
-    /// Requests a minute at most; `None` for as many as go.
+    /// Maximum requests per minute; `None` for no limit.
     pub per_minute: Option<NonZeroU32>,
-    /// Requests in all at most.
+    /// Maximum requests in all.
     pub requests_max: Option<u64>,
-    /// The day's quota, and what is left of it.
+    /// The quota of the day.
     pub daily: Option<Daily>,
-    /// First wait after a 429 without a time of its own; each later one is longer.
+    /// First wait after a 429 that names no time; each later one is longer.
     pub pause_first: Duration,
-    /// After waits of this length without one success, the limit is a day's and not a minute's.
+    /// After waits of this length without a success, the limit is taken for a day's.
     pub quota_after: Duration,
 }
 
-/// The quota of a day.
+/// A quota of requests per day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Daily {
-    /// Requests a day.
+    /// Requests per day.
     pub quota: u64,
-    /// Those that are left.
+    /// Requests that are left today.
     pub left: u64,
 }
 
@@ -56,16 +56,16 @@ impl Default for GateOptions {
     }
 }
 
-/// Why no further request goes out, though nothing failed.
+/// Why no further request is sent, though nothing failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Spent {
     /// The run's own limit.
-    #[error("{0} requests were asked, as many as the run may")]
+    #[error("the run sent its maximum of {0} requests")]
     Requests(u64),
     /// The quota of the day, over all runs.
     #[error("the day's quota of {0} requests is spent")]
     Day(u64),
-    /// The provider went on refusing after a full minute of waits, or asked for a longer one.
+    /// The provider still refused after a full minute of waits, or named a longer wait.
     #[error("the provider's quota is spent: {said}")]
     Quota {
         /// What the server said.
@@ -73,14 +73,14 @@ pub enum Spent {
     },
 }
 
-/// The gate is shut, or its budget is spent.
+/// Why no permit is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Closed,
     Spent(Spent),
 }
 
-/// The gate that all requests of a run pass.
+/// The gate that every request of a run passes.
 pub struct Gate {
     in_flight: Semaphore,
     pacer: tokio::sync::Mutex<Option<Pacer>>,
@@ -95,13 +95,13 @@ pub struct Gate {
 /// The waits since the last success.
 struct Pause {
     until: Option<Instant>,
-    /// Grows with each pause. An answer to a request from before the current pause says nothing new.
+    /// Grows with each pause. A 429 to a request from before the current pause is no reason for another.
     generation: u64,
     waited: Duration,
     waits: ExponentialBackoff,
 }
 
-/// Leave to send one request.
+/// The permit to send one request.
 pub(super) struct Permit<'a> {
     _in_flight: SemaphorePermit<'a>,
     pub(super) generation: u64,
@@ -134,13 +134,13 @@ impl Gate {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// How many of them were sent because the one before failed.
+    /// How many of them were retries.
     #[must_use]
     pub fn retried(&self) -> u64 {
         self.retried.load(Ordering::Relaxed)
     }
 
-    /// Whether the provider ever answered anything at all.
+    /// Whether the server was ever reached.
     #[must_use]
     pub fn was_reached(&self) -> bool {
         self.reached.load(Ordering::Relaxed)
@@ -154,7 +154,7 @@ impl Gate {
         self.retried.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Shuts the gate: no further request goes out.
+    /// Shuts the gate: no further request is sent.
     pub fn close(&self) {
         self.closed.send_replace(true);
     }
@@ -167,20 +167,21 @@ impl Gate {
 
     /// Returns when the gate is shut.
     pub async fn closed(&self) {
-        // The sender lives as long as the gate, so waiting cannot fail.
+        // The sender lives as long as the gate, so waiting can't fail.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
-    /// Waits for a place among the requests in flight, for the end of any pause, and for the next place of the rate.
+    /// Waits until fewer than the maximum are in flight, any pause is over, and the rate allows the next
+    /// request.
     pub(super) async fn admit(&self) -> Result<Permit<'_>, Refused> {
         tokio::select! {
             biased;
             () = self.closed() => Err(Refused::Closed),
-            admitted = self.next_place() => admitted,
+            admitted = self.next_permit() => admitted,
         }
     }
 
-    async fn next_place(&self) -> Result<Permit<'_>, Refused> {
+    async fn next_permit(&self) -> Result<Permit<'_>, Refused> {
         let Ok(in_flight) = self.in_flight.acquire().await else {
             return Err(Refused::Closed);
         };
@@ -215,7 +216,7 @@ impl Gate {
         })
     }
 
-    /// A request was answered with bars: whatever limit there was has passed.
+    /// A request was answered with bars, so no limit applies any more.
     pub(super) fn answered(&self) {
         let mut pause = self.pause();
         if pause.waited > Duration::ZERO {
@@ -224,7 +225,7 @@ impl Gate {
         }
     }
 
-    /// A request of `generation` met the limit: everybody waits. An error once waiting no longer makes sense.
+    /// A request of `generation` met the limit: all workers wait. An error if waiting no longer makes sense.
     pub(super) fn limited(
         &self,
         generation: u64,
@@ -244,7 +245,7 @@ impl Gate {
         }
         let wait = match retry_after {
             Some(wait) => wait.max(self.options.pause_first),
-            None => (pause.waits.next()).map_or(left, |wait| wait.min(left)),
+            None => pause.waits.next().map_or(left, |wait| wait.min(left)),
         };
         tracing::debug!(
             "too many requests; all workers wait {:.1} s",
@@ -257,7 +258,7 @@ impl Gate {
     }
 
     fn pause(&self) -> MutexGuard<'_, Pause> {
-        // Plain numbers: a panic elsewhere cannot leave them half changed.
+        // Plain numbers: a panic elsewhere can't leave them half changed.
         self.pause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -277,7 +278,7 @@ mod tests {
     use std::sync::Arc;
 
     #[tokio::test]
-    async fn a_limit_pauses_everybody_once() {
+    async fn a_limit_pauses_all_workers_once() {
         let gate = Arc::new(Gate::new(GateOptions {
             in_flight: 4,
             pause_first: Duration::from_millis(100),
@@ -314,7 +315,7 @@ mod tests {
         assert_eq!(spent, Spent::Quota { said: "x".into() });
         assert!(start.elapsed() >= Duration::from_millis(60));
 
-        // A success in between starts the minute anew.
+        // A success in between starts the minute again.
         let gate = Gate::new(GateOptions {
             quota_after: Duration::ZERO,
             ..GateOptions::default()
@@ -330,7 +331,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_runs_own_limit_is_exact_and_closing_wakes_everybody() {
+    async fn the_runs_own_limit_is_exact_and_closing_wakes_all_workers() {
         let gate = Arc::new(Gate::new(GateOptions {
             in_flight: 1,
             requests_max: Some(2),

@@ -1,4 +1,4 @@
-//! The HTTP client that providers share: one GET, its whole answer, and no secret in what is shown.
+//! The HTTP client that providers share: one GET and its whole answer. Nothing that it shows has a secret.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ pub(super) struct Http {
 /// An answer of any status.
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// The wait that the server asked for.
+    /// The wait that the server named.
     pub(super) retry_after: Option<Duration>,
     pub(super) reply: Reply,
 }
@@ -182,7 +182,7 @@ fn client(base: &Url) -> Result<Client, Error> {
 }
 
 /// The ring provider, and the machine's own certificates. A plain http URL needs none, and loading them
-/// takes longer than the rest of the program's start.
+/// is slower than the rest of the program's start.
 fn tls(base: &Url) -> Result<rustls::ClientConfig, Error> {
     let mut roots = rustls::RootCertStore::empty();
     if base.scheme() == "https" {
@@ -240,7 +240,7 @@ fn transport(request: &Request, error: reqwest::Error) -> Error {
     Error::new(kind, message).in_window(request).because(source)
 }
 
-/// Whether the server's certificate is why there is no connection.
+/// Whether the connection failed because of the server's certificate.
 fn is_about_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
         return true;

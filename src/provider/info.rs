@@ -1,4 +1,4 @@
-//! What a provider offers, as data: the rest of the program asks these facts, never for a name.
+//! What a provider offers, as data. The rest of the program reads these facts, never a provider's name.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::model::{Basis, Grid, Hours, Interval, Source};
 pub enum Truncation {
     /// Nothing: an answer always has all bars of its request.
     Never,
-    /// An answer has at most so many bars, over all its tickers, and says where the next page starts.
+    /// An answer has at most `page_bars` bars, over all its tickers, and names the next page.
     Announces {
-        /// Bars of one page.
+        /// Bars of one page at most.
         page_bars: u32,
     },
-    /// The oldest bars are left out without a word, so every answer must be checked by its position.
+    /// The oldest bars are left out silently, so the position of every answer must be checked.
     KeepsNewest,
 }
 

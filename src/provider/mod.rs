@@ -1,4 +1,4 @@
-//! Where bars come from: providers behind one small trait, and what all requests have in common.
+//! Where bars come from: providers with one small trait, and what their requests have in common.
 //!
 //! ```text
 //! Request ─> RetryingClient ──(permit, pause, pace)──> Provider::fetch ─> Reply ─(permit returned)─> Provider::parse ─> Page

@@ -47,15 +47,15 @@ impl Pacer {
 mod tests {
     use super::*;
 
-    async fn seconds(pacer: &mut Pacer, places: u32) -> f64 {
+    async fn seconds(pacer: &mut Pacer, count: u32) -> f64 {
         let start = Instant::now();
-        for _ in 0..places {
+        for _ in 0..count {
             pacer.wait().await;
         }
         start.elapsed().as_secs_f64()
     }
 
-    /// A busy machine can hold any single try up, so the upper bound is that of the best of several.
+    /// A busy machine can delay any single try, so the upper bound applies to the best of several.
     #[tokio::test]
     async fn late_timers_do_not_add_up() {
         let mut best = f64::MAX;
@@ -63,16 +63,17 @@ mod tests {
             let spent = seconds(&mut Pacer::new(NonZeroU32::new(12_000).unwrap()), 101).await;
             assert!(spent >= 0.495, "too fast: {spent}");
             best = best.min(spent);
-            // One hundred spacings of 5.03 ms; on real time each would cost at least the timer's millisecond more.
+            // One hundred spacings of 5.03 ms. Counted from when the timer woke, each would take at least a
+            // millisecond more.
             if best < 0.56 {
                 return;
             }
         }
-        panic!("{best} s at best");
+        panic!("the best try took {best} s");
     }
 
     #[tokio::test]
-    async fn idle_time_saves_nothing() {
+    async fn idle_time_is_not_saved_up() {
         let mut pacer = Pacer::new(NonZeroU32::new(12_000).unwrap());
         seconds(&mut pacer, 11).await;
         tokio::time::sleep(Duration::from_millis(100)).await;

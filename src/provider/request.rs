@@ -21,14 +21,14 @@ pub trait Provider: Send + Sync + 'static {
     /// an error of this step.
     fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Error>>;
 
-    /// Parses an answer into bars. Takes processor time only; called outside the async threads.
+    /// Parses an answer into bars. Uses the processor only; called outside the async threads.
     ///
     /// Returns every ticker of the request that has rows on this page. A ticker that is on no page has no
-    /// bars, which is no error.
+    /// bars; that isn't an error.
     fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error>;
 }
 
-/// What one request asks for.
+/// One request for bars.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
     /// At most [`ProviderInfo::tickers_per_request`].

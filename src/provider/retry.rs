@@ -46,7 +46,7 @@ impl Default for RetryOptions {
     }
 }
 
-/// Why there is no answer.
+/// Why a request has no answer.
 #[derive(Clone, Debug)]
 pub enum FetchError {
     /// The request failed, and no further attempt is left or makes sense.

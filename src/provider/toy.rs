@@ -1,6 +1,6 @@
-//! A provider of the tests, unlike FMP in every fact: it takes many tickers a request, answers in pages,
-//! in UTC, unadjusted and outside the session too, and has a key of two parts. It shows that the rest of
-//! the program depends on no provider's habits. Not in releases.
+//! A provider of the tests that differs from FMP in every fact: several tickers per request, answers in
+//! pages, UTC times, unadjusted prices, bars outside the session, a key of two parts. It shows that the
+//! rest of the program depends on no provider's habits. Releases don't have it.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -33,7 +33,7 @@ impl<P: Provider> Provider for Throttled<P> {
     }
 }
 
-/// Fails where `fault` says so; `fault` sees which call it is, from 0.
+/// Fails if `fault` returns an error; its first argument is the number of the call, from 0.
 pub(crate) struct Faulty<P, F> {
     inner: P,
     fault: F,

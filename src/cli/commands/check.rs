@@ -1,4 +1,4 @@
-//! `check`: what works here, what does not, and why.
+//! `check`: tries the store, the provider and the database.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -16,10 +16,12 @@ use crate::report::ExitStatus;
 use crate::secret::SecretUrl;
 use crate::sync::postgres::Address;
 
-/// Check the store, the provider's key (by one request) and the database. Example: backfill check
+/// Check the store, the provider's key and the database
+///
+/// Sends one request to the provider. Prints what works, what doesn't, and why.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Who is asked. Example: --provider demo
+    /// Data provider to try
     #[arg(
         long,
         value_name = "NAME",
@@ -33,22 +35,24 @@ pub struct Args {
     #[arg(long, value_name = "URL", help_heading = "Provider", long_help = provider_url_help())]
     provider_url: Option<SecretUrl>,
 
-    /// Bar length in minutes that the plan should allow: 1, 5, 15, 30 or 60. Example: --interval 5
+    /// Length in minutes of the bars to request: 1, 5, 15, 30 or 60
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Provider")]
     interval: Interval,
 
-    /// Database to try [env: DATABASE_URL, PG*] [default: none]. Example: --database-url postgresql://me@db/bars
+    /// Database to try [env: DATABASE_URL, PG*] [default: none]
+    ///
+    /// Example: --database-url postgresql://me@db/bars
     #[arg(long, value_name = "URL", help_heading = "Output")]
     database_url: Option<SecretUrl>,
 }
 
-/// How long the database may take to answer one query.
+/// How long one query may take.
 const DATABASE_MAX: Duration = Duration::from_secs(10);
 
-/// Looks at one thing.
+/// Checks one thing.
 type Check = fn(&Context, &Args) -> Result<Finding, CliError>;
 
-/// What was found: a line, and whether it is as it should be.
+/// The result of one check.
 struct Finding {
     what: &'static str,
     word: &'static str,
@@ -115,12 +119,12 @@ fn store(context: &Context, args: &Args) -> Result<Finding, CliError> {
     };
     let series = reader.series()?;
     let rows: u64 = series.iter().map(|series| series.rows).sum();
-    let beside = match reader.is_lake_only() {
-        Some(_) => "; another process is writing, so what it has not sealed is not counted",
+    let unsealed = match reader.is_lake_only() {
+        Some(_) => "; another process is writing, so rows that are not sealed yet are not counted",
         None => "",
     };
     let detail = format!(
-        "{}: {rows} rows in {} series{beside}",
+        "{}: {rows} rows in {} series{unsealed}",
         dir.display(),
         series.len()
     );
@@ -173,7 +177,7 @@ fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
         "provider",
         "ok",
         format!(
-            "{} takes the key: {bars} bars for {request} in {:.2} s",
+            "{} accepts the key: {bars} bars for {request} in {:.2} s",
             info.source,
             start.elapsed().as_secs_f64()
         ),
@@ -197,7 +201,11 @@ fn database(context: &Context, args: &Args) -> Result<Finding, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| CliError::failed(format!("no thread for the database: {error}")))?;
+        .map_err(|error| {
+            CliError::failed(format!(
+                "the thread for the database could not be started: {error}"
+            ))
+        })?;
     let version = runtime.block_on(async {
         let client = address
             .connect()
@@ -208,11 +216,11 @@ fn database(context: &Context, args: &Args) -> Result<Finding, CliError> {
             .await
             .map_err(|_| {
                 CliError::failed(format!(
-                    "{} lets one in, but did not answer a query within {} s",
+                    "{} accepted the connection, but did not answer a query within {} s",
                     address.label(),
                     DATABASE_MAX.as_secs()
                 ))
-                .hint("is it a connection pooler without a free connection?")
+                .hint("it may be a connection pooler without a free connection")
             })?
             .map_err(|error| CliError::of(ExitStatus::Failed, &error))?;
         Ok::<String, CliError>(row.get(0))

@@ -1,4 +1,4 @@
-//! `man`: the manual page, all commands on one.
+//! `man`: the manual page, with all commands on one page.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,9 @@ use crate::cli::error::CliError;
 use crate::provider::registry;
 use crate::report::ExitStatus;
 
-/// Print the manual page. Example: backfill man | man -l -
+/// Print the manual page
+///
+/// Example: backfill man | man -l -
 #[derive(clap::Args)]
 pub struct Args {}
 
@@ -57,16 +59,16 @@ fn environment() -> Vec<(String, String)> {
 const FILES: [(&str, &str); 4] = [
     (
         ".env",
-        "In the working folder: NAME=value a line, read where the environment does not say otherwise.",
+        "In the working folder: one NAME=value per line. The environment wins.",
     ),
     (
         "tickers.json",
-        "In the working folder or beside the program: the tickers where none are given.",
+        "In the working folder or next to the program: the tickers if none are given.",
     ),
-    ("data/staging", "The staging store where none is given."),
+    ("data/staging", "The store if none is given."),
     (
         "data/demo",
-        "The staging store of --provider demo where none is given.",
+        "The store of --provider demo if none is given.",
     ),
 ];
 
@@ -87,8 +89,8 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
     writeln!(page, ".SH DESCRIPTION")?;
     text(
         &mut page,
-        "Bars come from a provider or from CSV dumps, are staged in an embedded store keyed by ticker and timestamp, and \
-         leave it as Parquet, CSV or Arrow files, as SQL results, or as rows in Postgres. Settings come from flags, then \
+        "Downloads market bars from a provider or reads them from CSV files, keeps them in a local store of Parquet files, and \
+         writes them to files, SQL results or Postgres. Settings come from flags, then \
          the environment, then .env in the working folder. Data goes to standard output, everything else to standard error.",
     )?;
     options(&mut page, &man, "SH")?;
@@ -126,7 +128,7 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// The page with the preamble that each of its parts brings along at its beginning alone.
+/// The page with the preamble of its parts once, at the beginning.
 fn one_preamble(page: &[u8]) -> String {
     let is_preamble = |line: &&str| line.starts_with(".ie ") || line.starts_with(".el ");
     let text = String::from_utf8_lossy(page);
@@ -137,7 +139,7 @@ fn one_preamble(page: &[u8]) -> String {
         .fold(String::new(), |page, line| page + line + "\n")
 }
 
-/// The options of a command; their groups become headings of this kind.
+/// The options of a command; their groups become headings of kind `heading`.
 fn options(page: &mut Vec<u8>, man: &Man, heading: &str) -> io::Result<()> {
     let mut section = Vec::new();
     man.render_options_section(&mut section)?;
@@ -164,7 +166,7 @@ fn text(page: &mut Vec<u8>, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Text that roff takes for nothing else: no line begins with a control character.
+/// Text that roff prints as it is: no line begins with a control character.
 fn escaped(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     if text.starts_with(['.', '\'']) {

@@ -1,4 +1,4 @@
-//! `simulate`: the simulator as a server, for trying things out and for tests from outside.
+//! `simulate`: runs the simulator as a server, for trials and external tests.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,46 +13,56 @@ use crate::simulator::{Config, Error, FaultRule, Simulator, Tier};
 
 const AFTER_HELP: &str = "\
 Faults are KIND[@SYMBOL][=WHEN]. WHEN is a probability (0.1), a number of first requests (3),
-each:N (the first N times that each distinct request is asked) or after:N; without it, always.
+each:N (the first N times of each distinct request) or after:N; without it, always.
 Kinds: 500, 502, 503, reset, reset-body, stall, stall-body, cut, cut-chunked, half, slow, garbage,
 html, empty, truncated (the newest date alone), capped (the newest 500 bars), strings (numbers as
 strings), renamed (close is called last), error-object, strange-object, 400, 401, 402, 402-symbol,
 403, 403-suspended, 429, 429-retry-after, 429-bandwidth; and on single bars bad-ohlc, spike,
 late-opening.
 
-Any key is taken but `invalid`. Symbols starting with NOSUCH are unknown, with PREMIUM not in the
-plan. The header x-simulator-fault asks for a fault of its own request.
+Any key but `invalid` is accepted. Symbols starting with NOSUCH are unknown, those with PREMIUM not
+in the plan. The header x-simulator-fault requests a fault for its own request.
 GET /simulator shows the counters, /simulator/log the requests, and
-/simulator/bars/1min?symbol=AAPL&from=...&to=... all bars that there are. POST /simulator changes the
-world, for example {\"clock\": \"2025-02-04T15:00:30Z\"}.";
+/simulator/bars/1min?symbol=AAPL&from=...&to=... all bars of the market. POST /simulator changes the
+simulated market, for example {\"clock\": \"2025-02-04T15:00:30Z\"}.";
 
-/// Serve the built-in provider simulator on 127.0.0.1 until Ctrl-C; its URL comes first on standard output. Example:
-/// backfill simulate --port 8080 --tier starter --latency-ms 50 --fault 500=0.05 --fault cut=3
+/// Serve the built-in provider simulator on 127.0.0.1 until Ctrl-C
+///
+/// The first line of standard output is its URL.
+///
+/// Example: backfill simulate --port 8080 --tier starter --fault 500=0.05 --fault cut=3
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP, next_help_heading = "Simulator")]
 pub struct Args {
-    /// Port to listen on; 0 takes a free one. Example: --port 8080
+    /// Port to listen on; 0 for a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     port: u16,
 
-    /// Plan of every key: free, starter (300 requests a minute), premium (750) or ultimate (3000) [default: no limits].
-    /// Example: --tier starter
+    /// Plan of every key: free, starter, premium or ultimate [default: no limits]
+    ///
+    /// starter allows 300 requests per minute, premium 750, ultimate 3000; free has no intraday bars.
     #[arg(long, value_name = "PLAN")]
     tier: Option<Tier>,
 
-    /// Time that every answer takes, in milliseconds. Example: --latency-ms 50
+    /// Delay of every answer in milliseconds
     #[arg(long, value_name = "N", default_value_t = 0)]
     latency_ms: u64,
 
-    /// A fault; can be repeated. Example: --fault 500=0.05 --fault cut=each:2
+    /// Fault to apply; can be repeated
+    ///
+    /// Example: --fault 500=0.05 --fault cut=each:2
     #[arg(long, value_name = "FAULT")]
     fault: Vec<FaultRule>,
 
-    /// The market, and the faults by probability, follow from it. Example: --seed 7
+    /// Seed of the market and of random faults
     #[arg(long, value_name = "N", default_value_t = Config::default().seed)]
     seed: u64,
 
-    /// Serve the one-minute bars of a CSV file in own layout instead of made-up ones. Example: --bars bars.csv
+    /// Serve the one-minute bars of a CSV file instead of made-up ones
+    ///
+    /// The file has the layout of `export`.
+    ///
+    /// Example: --bars bars.csv
     #[arg(long, value_name = "FILE")]
     bars: Option<PathBuf>,
 }
@@ -70,14 +80,14 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     };
     let running = Simulator::start(config, Arc::new(clock::now)).map_err(|error| {
         let hint =
-            matches!(error, Error::Bind { .. }).then(|| "--port 0 takes a free port".to_owned());
+            matches!(error, Error::Bind { .. }).then(|| "--port 0 uses a free port".to_owned());
         CliError::of(ExitStatus::Failed, &error).maybe_hint(hint)
     })?;
     // Not before: `--bars` may be a pipe, and then Ctrl-C still ends the wait for its writer.
     let stop = context.stop();
     writeln!(out, "{}", running.url())?;
     out.flush()?;
-    // Being ended is how it ends well: code 0.
+    // Ctrl-C is the normal end: code 0.
     tokio::runtime::Builder::new_current_thread()
         .build()?
         .block_on(stop.wait());

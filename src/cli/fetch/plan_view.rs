@@ -1,4 +1,4 @@
-//! `--plan`: what a run would ask.
+//! `--plan`: prints what a run would request.
 
 use std::io::Write;
 use std::num::NonZeroU32;
@@ -11,7 +11,7 @@ use crate::cli::error::CliError;
 use crate::cli::log::HINT;
 use crate::report::clock;
 
-/// Prints the plan, and says what coverage takes off.
+/// Prints the plan, and a hint if dates are left out because they are answered.
 pub(super) fn print(
     out: impl Write,
     plan: &Plan,
@@ -24,21 +24,21 @@ pub(super) fn print(
     if all > left && !settings.resume {
         tracing::info!(
             target: HINT,
-            "what the store shows as answered is taken off; a run does so with --resume, and asks {all} requests without"
+            "dates that are answered already are left out, as with --resume; without it the run sends {all} requests"
         );
     }
     Ok(Outcome::Done)
 }
 
-/// Prints the windows, a line each, and what they cost at so many requests a minute; also what is left of the day's quota,
-/// where there is one.
+/// Prints one line per window, then a line with the totals and the least time at `rate` requests per
+/// minute. `quota_left` is what is left of the day's quota, if there is one.
 pub(super) fn windows(
     mut out: impl Write,
     plan: &Plan,
     rate: NonZeroU32,
     quota_left: Option<u64>,
 ) -> Result<(), CliError> {
-    // Thousands of tickers share their windows: what is the same of their lines is put into words once.
+    // Thousands of tickers share their windows: the common part of their lines is formatted once.
     let mut shared: Option<(Arc<[Window]>, Vec<String>)> = None;
     for ticker in &plan.tickers {
         if !(shared.as_ref()).is_some_and(|(windows, _)| Arc::ptr_eq(windows, &ticker.windows)) {

@@ -41,7 +41,7 @@ impl Service {
         let name = args.provider.name();
         if args.provider_url.is_some() && !args.provider.takes_url() {
             return Err(CliError::usage(format!(
-                "--provider {name} starts its own server and takes no --provider-url"
+                "--provider {name} starts its own server and has no --provider-url"
             ))
             .hint("name the provider of that server with --provider"));
         }

@@ -22,11 +22,11 @@ pub struct ProviderChoice(&'static ProviderEntry);
 /// A provider, ready to use.
 pub(in crate::cli) struct Opened {
     pub provider: Arc<dyn Provider>,
-    /// Under which its requests of a day are counted.
+    /// The key under which its requests of a day are counted.
     pub fingerprint: String,
 }
 
-/// The current time, for those who must not read the clock themselves.
+/// The current time, for modules that must not read the clock.
 pub(in crate::cli) fn clock() -> crate::backfill::Clock {
     Arc::new(clock::now)
 }
@@ -58,7 +58,7 @@ impl ProviderChoice {
         self.info().source
     }
 
-    /// Whether it is the simulator, whose bars go to a store of their own.
+    /// Whether it is the simulator, whose bars go to another default store.
     pub(in crate::cli) fn is_demo(self) -> bool {
         self.source().is_demo()
     }

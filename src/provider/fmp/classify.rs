@@ -1,7 +1,7 @@
 //! What a status and an error text mean.
 //!
 //! Texts are matched by the words that tell them apart. `upgrade your plan` is not one of them: it is in
-//! answers that stop the run, that fail a ticker, and that ask to wait.
+//! answers that stop the run, that fail a ticker, and that mean a wait.
 
 use serde::Deserialize;
 
@@ -27,7 +27,7 @@ pub(super) fn error_message(body: &[u8]) -> Option<String> {
 
 /// The error of an answer with a status other than 200. `text` is the error object's message, or the body.
 pub(super) fn of_status(request: &Request, status: u16, text: &str) -> Error {
-    // One ticker a request: a request without one is never sent.
+    // Each request has one ticker: others are never sent.
     let ticker = &request.tickers[0];
     match status {
         429 if is_bandwidth(text) => bandwidth(),
@@ -109,9 +109,9 @@ mod tests {
     use super::*;
     use crate::provider::{Retry, Scope};
 
-    /// Every row of the service's error table: status, body, what it becomes.
+    /// Each known error of the service: status, body, and how it is classified.
     #[test]
-    fn every_row_of_the_error_table_has_its_own_meaning() {
+    fn every_error_of_the_service_has_its_own_meaning() {
         let request = crate::provider::contract::request("AAPL", "2025-02-03", "2025-02-05");
         let of = |status: u16, retry_after: Option<Duration>, text: &str| {
             of_status(&request, status, text).after(retry_after)

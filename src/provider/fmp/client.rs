@@ -1,4 +1,4 @@
-//! The requests: one GET a window.
+//! The requests: one GET per window.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl Fmp {
     pub fn new(access: &Access, source: Source) -> Result<Self, Error> {
         let base_url = access.base_url.clone().unwrap_or_else(|| BASE_URL.into());
         let key = (access.credentials.parts().first())
-            .ok_or_else(|| Error::new(ErrorKind::Key, "there is no key"));
+            .ok_or_else(|| Error::new(ErrorKind::Key, "the key is missing"));
         Ok(Self {
             key: key
                 .and_then(secret_header)
@@ -43,11 +43,11 @@ impl Fmp {
 
     fn url(&self, request: &Request) -> Result<Url, Error> {
         let bad = |why| {
-            let message = format!("the provider cannot be asked for {request}: {why}");
+            let message = format!("{request} cannot be requested: {why}");
             Error::new(ErrorKind::BadRequest, message)
         };
         let [ticker] = request.tickers.as_slice() else {
-            return Err(bad("it takes one ticker a request"));
+            return Err(bad("the provider accepts one ticker per request"));
         };
         let days = self.info.window_days(request.interval);
         if days.is_none_or(|days| request.dates.days() > i64::from(days)) {

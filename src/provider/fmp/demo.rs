@@ -13,13 +13,13 @@ use crate::provider::{
 use crate::secret::Secret;
 use crate::simulator::{Config, Running, Simulator};
 
-/// The key that the simulator is asked with; it takes any.
+/// The key sent to the simulator, which accepts any.
 const KEY: &str = "backfill-demo-run";
 
 /// The simulator. It needs no key.
 pub const ENTRY: ProviderEntry = ProviderEntry {
     name: "demo",
-    help: "the built-in simulator; its bars go to a store of their own",
+    help: "the built-in simulator; its bars go to data/demo",
     hidden: false,
     keys: &[],
     base_url_env: None,

@@ -1,4 +1,4 @@
-//! The client against a listener that answers with whatever bytes a test wants.
+//! The client against a listener that answers with bytes of the test's choice.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,14 +10,15 @@ use crate::model::{Basis, Hours, Source, Ticker};
 use crate::provider::contract::{access, request};
 use crate::provider::{Error, ErrorKind, Page, Provider, Request, Retry, Scope};
 
-const KEY: &str = "k3yThatNobodySees";
+const KEY: &str = "k3yThatIsNeverShown";
 
-/// Answers every request with the next of `answers` (the last one again and again) and closes; what was asked is kept.
+/// Answers each request with the next of `answers`, then with the last one, and closes the connection.
+/// The requests are kept.
 async fn serve(answers: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/stable/", listener.local_addr().unwrap());
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let log = asked.clone();
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let log = requests.clone();
     tokio::spawn(async move {
         for call in 0.. {
             let (mut socket, _) = listener.accept().await.unwrap();
@@ -31,7 +32,7 @@ async fn serve(answers: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
             let _ = socket.shutdown().await;
         }
     });
-    (url, asked)
+    (url, requests)
 }
 
 fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
@@ -48,7 +49,7 @@ async fn fetch(fmp: &Fmp, request: &Request) -> Result<Page, Error> {
     fmp.parse(request, &reply)
 }
 
-/// What comes of one answer.
+/// The page or the error of one answer.
 async fn outcome(bytes: Vec<u8>) -> Result<Page, Error> {
     let (url, _) = serve(vec![bytes]).await;
     fetch(&client(&url), &request("AAPL", "2025-02-03", "2025-02-05")).await
@@ -56,10 +57,10 @@ async fn outcome(bytes: Vec<u8>) -> Result<Page, Error> {
 
 #[tokio::test]
 async fn the_request_is_as_documented_and_the_key_is_in_the_header_alone() {
-    let (url, asked) = serve(vec![answer("200 OK", "", "[]")]).await;
+    let (url, requests) = serve(vec![answer("200 OK", "", "[]")]).await;
     let fmp = client(&url);
     let plain = request("AAPL", "2025-02-03", "2025-02-05");
-    let odd = Request {
+    let unusual = Request {
         tickers: vec![Ticker::new("^GSPC").unwrap()],
         interval: crate::model::Interval::M60,
         basis: Basis::Unadjusted,
@@ -68,9 +69,9 @@ async fn the_request_is_as_documented_and_the_key_is_in_the_header_alone() {
     };
     let reply = fmp.fetch(&plain).await.unwrap();
     assert!(!reply.origin.contains(KEY));
-    fmp.fetch(&odd).await.unwrap();
-    let asked = asked.lock().unwrap();
-    let line = |index: usize| asked[index].lines().next().unwrap().to_owned();
+    fmp.fetch(&unusual).await.unwrap();
+    let requests = requests.lock().unwrap();
+    let line = |index: usize| requests[index].lines().next().unwrap().to_owned();
     assert_eq!(
         line(0),
         "GET /stable/historical-chart/1min?symbol=AAPL&from=2025-02-03&to=2025-02-05 HTTP/1.1"
@@ -79,16 +80,16 @@ async fn the_request_is_as_documented_and_the_key_is_in_the_header_alone() {
         line(1),
         "GET /stable/historical-chart/1hour?symbol=%5EGSPC&from=2025-02-03&to=2025-02-05&extended=true&nonadjusted=true HTTP/1.1"
     );
-    assert!(asked[0].contains(&format!("apikey: {KEY}\r\n")));
+    assert!(requests[0].contains(&format!("apikey: {KEY}\r\n")));
     assert!(
-        asked[0]
+        requests[0]
             .to_lowercase()
             .contains("accept-encoding: gzip\r\n")
     );
 }
 
 #[tokio::test]
-async fn bars_come_through_plain_and_compressed() {
+async fn plain_and_compressed_bodies_are_read() {
     let body = r#"[{"date":"2025-02-04 15:59:00","open":233.01,"low":232.72,"high":233.13,"close":232.79,"volume":720121}]"#;
     let plain = outcome(answer("200 OK", "", body)).await.unwrap();
     assert_eq!(plain.series[0].1.bars.len(), 1);
@@ -101,13 +102,13 @@ async fn bars_come_through_plain_and_compressed() {
     );
     let bytes = [head.as_bytes(), &packed].concat();
     assert_eq!(outcome(bytes).await.unwrap(), plain);
-    // Compressed and cut: never taken for a short answer.
+    // Compressed and cut: an error, not a short answer.
     let cut = [head.as_bytes(), &packed[..packed.len() - 12]].concat();
     assert_eq!(outcome(cut).await.unwrap_err().retry(), Retry::Backoff);
 }
 
 #[tokio::test]
-async fn what_the_network_does_is_asked_again() {
+async fn network_faults_are_retried() {
     let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n[{\"date\":".to_vec();
     let reset = b"HTT".to_vec();
     let page = answer("200 OK", "Content-Type: text/html\r\n", "<html>oops</html>");
@@ -127,7 +128,7 @@ async fn what_the_network_does_is_asked_again() {
             "{error:?}"
         );
     }
-    // Nobody there.
+    // Nothing listens there.
     let free = TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()
@@ -142,7 +143,7 @@ async fn what_the_network_does_is_asked_again() {
 }
 
 #[tokio::test]
-async fn refusals_are_told_apart_over_the_wire() {
+async fn refusals_are_classified() {
     let json = "Content-Type: application/json\r\n";
     let limit = r#"{"Error Message":"Limit Reach . Please upgrade your plan"}"#;
     let error = outcome(answer("429 Too Many Requests", "Retry-After: 3\r\n", limit)).await;
@@ -168,7 +169,7 @@ async fn refusals_are_told_apart_over_the_wire() {
     let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unexpected);
     assert!(error.said().contains("new and strange"));
-    // A redirect is not followed: the key would go along.
+    // A redirect is not followed: it would carry the key.
     let error = outcome(answer("302 Found", "Location: http://127.0.0.1:1/\r\n", "")).await;
     assert!(error.unwrap_err().to_string().contains("status 302"));
 }

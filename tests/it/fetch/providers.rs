@@ -349,7 +349,7 @@ fn a_key_has_two_parts_and_neither_is_shown() {
     }
     let check = toy.run("check --provider toy").ok();
     assert!(
-        check.out().contains("toy takes the key"),
+        check.out().contains("toy accepts the key"),
         "{}",
         check.snapshot()
     );
