@@ -1,4 +1,4 @@
-//! The service: who may ask, what is answered, what is noted.
+//! The service: which keys are valid, what is answered, what is logged.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ impl App {
             .apply(change)
     }
 
-    /// How long an answer takes.
+    /// The delay of an answer.
     pub(super) fn latency(&self) -> Duration {
         self.world
             .read()
@@ -172,7 +172,7 @@ impl App {
             .iter()
             .chain(&world.faults)
             .filter(|rule| !rule.kind.is_in_data())
-            .find(|rule| rule.strikes(self.seed, facts))
+            .find(|rule| rule.applies_to(self.seed, facts))
             .cloned())
     }
 
@@ -213,7 +213,7 @@ impl App {
         }
     }
 
-    /// All bars that the service has for a query, whatever it would answer.
+    /// All bars that the service has for a query, even what it would leave out.
     pub(super) fn truth(&self, query: &Query) -> Result<Vec<Row>, crate::calendar::Error> {
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
         let now: Timestamp = world.now((self.clock)());

@@ -14,19 +14,19 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// How a simulator is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Port on 127.0.0.1; 0 takes a free one.
+    /// Port on 127.0.0.1; 0 for a free one.
     pub port: u16,
     /// The market and the random faults follow from it.
     pub seed: u64,
     /// The plan of every key; `None` has no limits.
     pub tier: Option<Tier>,
-    /// Time that every answer takes.
+    /// Delay of every answer.
     pub latency: Duration,
     /// The fault plan; the first rule that applies counts.
     pub faults: Vec<FaultRule>,
-    /// Bars to serve instead of made-up ones: a CSV file in own layout, of one-minute bars.
+    /// Bars to serve instead of made-up ones: a CSV file with one-minute bars, in the layout of `export`.
     pub bars: Option<PathBuf>,
-    /// Valid keys; `None` takes any but `invalid` and, as suspended, `suspended`.
+    /// Valid keys; `None` accepts any but `invalid`; `suspended` is a suspended account.
     pub keys: Option<Vec<String>>,
     /// Share of single-day answers that lack their opening bar.
     pub late_opening: f64,

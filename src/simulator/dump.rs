@@ -1,4 +1,4 @@
-//! Bars of a CSV dump, to be served instead of made-up ones.
+//! Bars of a CSV file, served instead of made-up ones.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::row::Row;
 /// Why a dump cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
-    /// The file cannot be read, or is no CSV.
+    /// The file can't be read, or isn't CSV.
     #[error("{}: {source}", path.display())]
     Unreadable {
         /// The file.
@@ -19,7 +19,7 @@ pub enum DumpError {
         source: csv::Error,
     },
     /// A column is missing.
-    #[error("{}: there is no column {column}; own layout is ticker,timestamp,open,high,low,close,volume", path.display())]
+    #[error("{}: column {column} is missing; the layout is ticker,timestamp,open,high,low,close,volume", path.display())]
     MissingColumn {
         /// The file.
         path: PathBuf,
@@ -27,7 +27,7 @@ pub enum DumpError {
         column: &'static str,
     },
     /// A field cannot be read.
-    #[error("{}: line {line}: {field:?} is not a {what}", path.display())]
+    #[error("{}: line {line}: {field:?} isn't a {what}", path.display())]
     BadField {
         /// The file.
         path: PathBuf,
@@ -40,14 +40,14 @@ pub enum DumpError {
     },
 }
 
-/// One-minute bars by symbol, ascending. Served at longer intervals by adding them up.
+/// One-minute bars by symbol, ascending. Longer intervals are combined from them.
 #[derive(Debug, Default)]
 pub(super) struct Dump {
     rows: HashMap<String, Vec<Row>>,
 }
 
 impl Dump {
-    /// Reads a file in own layout. Of a key that stands twice the last row counts.
+    /// Reads a file in the layout of `export`. Of rows with the same ticker and time, the last one counts.
     pub(super) fn read(path: &Path) -> Result<Self, DumpError> {
         let unreadable = |source| DumpError::Unreadable {
             path: path.to_owned(),

@@ -1,4 +1,4 @@
-//! Faults on demand: which, for whom, how often.
+//! Faults on demand: which, for which symbol, how often.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,21 +28,21 @@ pub enum FaultKind {
     CutChunked,
     /// The body's length is right but its JSON stops in the middle.
     Half,
-    /// The body comes in drops.
+    /// The body comes in small, slow parts.
     Slow,
-    /// 200 with bytes that are no text, called JSON.
+    /// 200 with bytes that aren't text, under the content type of JSON.
     Garbage,
     /// 200 with an HTML page.
     Html,
     /// 200 `[]`, though there are bars.
     Empty,
-    /// 200 with the bars of the newest date alone: the look-back rule, stricter than the service's.
+    /// 200 with the bars of the newest date only: a stricter look-back rule than the service's.
     Truncated,
-    /// 200 with the newest `CAPPED_ROWS` bars alone, so that an answer can begin in the middle of a session.
+    /// 200 with the newest `CAPPED_ROWS` bars only, so an answer can begin inside a session.
     Capped,
     /// 200 with the error object of a spent limit.
     ErrorObject,
-    /// 200 with an error object that nobody knows.
+    /// 200 with an unknown error object.
     StrangeObject,
     /// 401, invalid key.
     InvalidKey,
@@ -62,7 +62,7 @@ pub enum FaultKind {
     Bandwidth,
     /// 400, symbol missing.
     BadQuery,
-    /// Single bars whose high lies below their low.
+    /// Single bars whose high is below their low.
     BadOhlc,
     /// Single bars with a spike twenty times the price.
     Spike,
@@ -76,7 +76,7 @@ pub enum FaultKind {
 
 use FaultKind as K;
 
-/// Bars that an answer keeps where [`FaultKind::Capped`] strikes.
+/// Bars that an answer keeps under [`FaultKind::Capped`].
 pub(super) const CAPPED_ROWS: usize = 500;
 
 /// The kinds by the name they have on the command line.
@@ -144,20 +144,20 @@ impl FaultKind {
 /// How often a fault happens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum When {
-    /// With this probability, by the seed, the request and how often it was asked.
+    /// With this probability, derived from the seed, the request and the number of equal requests before.
     Probability(f64),
-    /// The first so many requests.
+    /// The first N requests.
     First(u64),
-    /// The first so many times that each distinct request is asked.
+    /// The first N times of each distinct request.
     Each(u64),
-    /// Every request after so many.
+    /// Every request after the first N.
     After(u64),
 }
 
 /// One fault of a plan: `KIND[@SYMBOL][=WHEN]`, as in `500=0.1`, `cut=3`, `reset=each:2`, `429=after:100`,
 /// `garbage@TSLA`.
 ///
-/// WHEN is a probability where it has a point, else a number of requests; without it, always.
+/// WHEN is a probability if it has a point, else a number of requests; without it, always.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaultRule {
     /// What goes wrong.
@@ -168,18 +168,18 @@ pub struct FaultRule {
     pub when: When,
 }
 
-/// What was typed is no fault.
+/// Not a fault.
 #[derive(Debug, thiserror::Error)]
 pub enum BadFault {
-    /// There is no such kind.
-    #[error("{typed:?} is not a fault; faults are {}", FaultKind::names().collect::<Vec<_>>().join(", "))]
+    /// An unknown kind.
+    #[error("{typed:?} isn't a fault; faults are {}", FaultKind::names().collect::<Vec<_>>().join(", "))]
     UnknownKind {
         /// What was typed.
         typed: String,
     },
-    /// What stands after the `=` cannot be read.
+    /// What follows the `=` can't be read.
     #[error(
-        "{typed:?} does not say how often; write a probability (0.1), a number of requests (3), each:N or after:N"
+        "{typed:?} has no valid frequency; write a probability (0.1), a number of requests (3), each:N or after:N"
     )]
     BadWhen {
         /// What was typed.
@@ -262,8 +262,9 @@ pub(super) struct RequestFacts<'a> {
 }
 
 impl FaultRule {
-    /// Whether it strikes. The same seed and the same requests give the same answer, in whatever order they come.
-    pub(super) fn strikes(&self, seed: u64, facts: &RequestFacts<'_>) -> bool {
+    /// Whether it applies to a request. With the same seed and requests the result is the same, in any
+    /// order of the requests.
+    pub(super) fn applies_to(&self, seed: u64, facts: &RequestFacts<'_>) -> bool {
         if self
             .symbol
             .as_deref()
@@ -283,7 +284,7 @@ impl FaultRule {
         }
     }
 
-    /// The probability with which a fault inside the data strikes one bar of `symbol`.
+    /// The probability that a fault inside the data changes one bar of `symbol`.
     pub(super) fn share_of_bars(&self, symbol: &str) -> f64 {
         match self.when {
             _ if self.symbol.as_deref().is_some_and(|only| only != symbol) => 0.0,
@@ -330,27 +331,30 @@ mod tests {
             repeats,
             before,
         };
-        assert!(rule("500=2").strikes(1, &facts(1, 0)) && !rule("500=2").strikes(1, &facts(2, 0)));
         assert!(
-            rule("500=each:2").strikes(1, &facts(50, 1))
-                && !rule("500=each:2").strikes(1, &facts(50, 2))
+            rule("500=2").applies_to(1, &facts(1, 0)) && !rule("500=2").applies_to(1, &facts(2, 0))
         );
         assert!(
-            !rule("500=after:5").strikes(1, &facts(4, 0))
-                && rule("500=after:5").strikes(1, &facts(5, 0))
+            rule("500=each:2").applies_to(1, &facts(50, 1))
+                && !rule("500=each:2").applies_to(1, &facts(50, 2))
         );
         assert!(
-            !rule("500@TSLA").strikes(1, &facts(0, 0)) && rule("500@aapl").strikes(1, &facts(0, 0))
+            !rule("500=after:5").applies_to(1, &facts(4, 0))
+                && rule("500=after:5").applies_to(1, &facts(5, 0))
+        );
+        assert!(
+            !rule("500@TSLA").applies_to(1, &facts(0, 0))
+                && rule("500@aapl").applies_to(1, &facts(0, 0))
         );
     }
 
     #[test]
     fn a_probability_is_kept_and_can_be_repeated() {
         let rule = rule("500=0.25");
-        let struck = |seed| -> Vec<bool> {
+        let hits = |seed| -> Vec<bool> {
             (0..4000)
                 .map(|n| {
-                    rule.strikes(
+                    rule.applies_to(
                         seed,
                         &RequestFacts {
                             symbol: "A",
@@ -362,9 +366,9 @@ mod tests {
                 })
                 .collect()
         };
-        let count = struck(1).iter().filter(|struck| **struck).count();
+        let count = hits(1).iter().filter(|hits| **hits).count();
         assert!((900..1100).contains(&count), "{count}");
-        assert_eq!(struck(1), struck(1));
-        assert_ne!(struck(1), struck(2));
+        assert_eq!(hits(1), hits(1));
+        assert_ne!(hits(1), hits(2));
     }
 }

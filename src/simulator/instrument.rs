@@ -1,11 +1,11 @@
-//! What the simulated market knows of a symbol: its exchange, its character, its splits.
+//! A symbol of the simulated market: its exchange, its volatility and volume, its splits.
 
 use chrono::{Datelike, NaiveDate};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::calendar::{self, Calendar, suffix_exchange};
 
-/// The day on which a symbol's traded price is its level without any split.
+/// The day on which a symbol's traded price equals its level, without any split.
 const REFERENCE_YEAR: i32 = 2020;
 /// Years in which splits can happen.
 const SPLIT_YEARS: std::ops::Range<i32> = 1990..2060;
@@ -37,7 +37,7 @@ pub(super) struct Instrument {
     pub sigma: f64,
     /// Log of the price level around which the symbol moves.
     pub base_ln: f64,
-    /// Log growth a year.
+    /// Log growth per year.
     pub drift: f64,
     /// Typical volume of a minute.
     pub volume: f64,
@@ -138,8 +138,8 @@ impl Instrument {
         })
     }
 
-    /// Log of the level at the close of a day (counted from 1970), before any split. Sums noise of periods that
-    /// double, so that any day is reached at once and neighbouring days still differ by about a day's return.
+    /// Log of the level at the close of a day (counted from 1970), before any split. A sum of noise whose
+    /// periods double: any day is computed directly, and neighbouring days differ by about a day's return.
     pub(super) fn level_ln(&self, day: i64) -> f64 {
         let mut sum = 0.0;
         let mut amplitude = self.sigma * 0.55;
@@ -155,7 +155,7 @@ impl Instrument {
         self.base_ln + self.drift * years + sum
     }
 
-    /// How many shares of `date` one share of the reference day has become.
+    /// How many shares on `date` correspond to one share on the reference day.
     fn shares(&self, date: NaiveDate, more: &[Split]) -> f64 {
         let reference = NaiveDate::from_ymd_opt(REFERENCE_YEAR, 1, 1).unwrap_or_default();
         self.splits
@@ -169,12 +169,12 @@ impl Instrument {
             .product()
     }
 
-    /// By what the level of `date` is divided for the price as traded.
+    /// The level of `date` divided by this is the traded price.
     pub(super) fn traded_divisor(&self, date: NaiveDate, more: &[Split]) -> f64 {
         self.shares(date, more)
     }
 
-    /// By what the traded price of `date` is divided, seen from `today`: the splits since.
+    /// The traded price of `date` divided by this is the price adjusted for splits until `today`.
     pub(super) fn adjustment(&self, date: NaiveDate, today: NaiveDate, more: &[Split]) -> f64 {
         self.splits
             .iter()
@@ -184,7 +184,7 @@ impl Instrument {
             .product()
     }
 
-    /// The finest step of its prices, as steps a unit.
+    /// Price steps per unit of currency.
     pub(super) const fn steps(&self) -> f64 {
         match self.kind {
             Kind::Stock | Kind::Index => 100.0,
@@ -194,7 +194,7 @@ impl Instrument {
     }
 }
 
-/// About one split in eight years, most of them forward.
+/// About one split in eight years; most increase the number of shares.
 fn splits(key: u64) -> Vec<Split> {
     SPLIT_YEARS
         .filter_map(|year| {
@@ -211,7 +211,7 @@ fn splits(key: u64) -> Vec<Split> {
         .collect()
 }
 
-/// A well mixed 64-bit number of another (the finaliser of splitmix64).
+/// A hash of a 64-bit number (the finaliser of splitmix64).
 pub(super) const fn mix(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -224,7 +224,7 @@ pub(super) fn unit(random: u64) -> f64 {
     (random >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// About a standard normal number: four uniform ones added.
+/// Approximately a standard normal number: the sum of four uniform ones.
 pub(super) fn normal(random: u64) -> f64 {
     let sum: u64 = (0..4).map(|part| (random >> (16 * part)) & 0xffff).sum();
     (sum as f64 / 65_536.0 - 2.0) * 1.732_050_8

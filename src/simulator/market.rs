@@ -1,7 +1,7 @@
 //! The simulated market: every minute's bar as a pure function of seed, symbol and minute.
 //!
-//! A day is reached at once: its open and close come from [`Instrument::level_ln`], and a random bridge over the minutes
-//! joins them. So any two requests agree, in whatever order they are made.
+//! A day is computed directly: its open and close come from [`Instrument::level_ln`], and a random bridge
+//! over the minutes joins them. So any two requests agree, in any order.
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -15,24 +15,24 @@ use super::dump::Dump;
 use super::instrument::{Instrument, Kind, Split, mix, normal, unit};
 use super::row::Row;
 
-/// How a day's bars are wanted.
+/// Which bars of a day are requested.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View<'a> {
     pub extended: bool,
     pub adjusted: bool,
-    /// The exchange's date now: adjusted prices know the splits up to it.
+    /// The exchange's current date: prices are adjusted for splits up to it.
     pub today: NaiveDate,
     /// How often history was revised.
     pub revision: u32,
-    /// Splits beyond those that the seed brings.
+    /// Splits in addition to those of the seed.
     pub splits: &'a [Split],
 }
 
-/// Symbols kept ready at most.
+/// Maximum number of cached symbols.
 const INSTRUMENTS_MAX: usize = 20_000;
-/// Pre-market opens so long after midnight, New York.
+/// Open of the pre-market, after midnight in New York.
 const PRE_MARKET_MINUTES: i64 = 4 * 60;
-/// Post-market ends so long after the close.
+/// Length of the post-market.
 const POST_MARKET_MINUTES: i64 = 4 * 60;
 
 /// The market of one seed, or of one dump.
@@ -51,7 +51,7 @@ impl Market {
         }
     }
 
-    /// Whether there is such a symbol. A dump knows its own symbols only; the made-up market knows all.
+    /// Whether the symbol exists. A dump has its own symbols only; the made-up market has all.
     pub(super) fn knows(&self, symbol: &str) -> bool {
         self.dump
             .as_ref()
@@ -100,7 +100,7 @@ impl Market {
     }
 }
 
-/// The stretches of a session over which bars are counted off: its parts, or with extended hours one from 04:00 on.
+/// The ranges of a session in which bars are counted: its parts, or with extended hours one from 04:00.
 pub(super) fn parts(instrument: &Instrument, session: &Session, extended: bool) -> Vec<(i64, i64)> {
     if extended && has_extended_hours(instrument) {
         return vec![reach(instrument, session, true)];
@@ -111,7 +111,7 @@ pub(super) fn parts(instrument: &Instrument, session: &Session, extended: bool) 
         .collect()
 }
 
-/// Only the American exchanges have hours around the session.
+/// Only the American exchanges have extended hours.
 fn has_extended_hours(instrument: &Instrument) -> bool {
     instrument.kind == Kind::Stock && instrument.calendar.tz() == chrono_tz::America::New_York
 }
@@ -129,14 +129,14 @@ fn reach(instrument: &Instrument, session: &Session, extended: bool) -> (i64, i6
     (start, close + POST_MARKET_MINUTES * MINUTE_MICROS)
 }
 
-/// One symbol's day, ready to be written out.
+/// The parameters of one symbol's day.
 struct Day<'a> {
     instrument: &'a Instrument,
     session: &'a Session,
     view: &'a View<'a>,
     /// Levels (log) at the end of the day before, at the open, the close and the end of the day.
     levels: [f64; 4],
-    /// What a level is divided by for the price as traded, and that price for the one asked.
+    /// Divisor from a level to the traded price, and from that to the requested price.
     divisor: f64,
     adjustment: f64,
     volume: f64,
@@ -191,7 +191,7 @@ impl<'a> Day<'a> {
         self.bridge(&[(close, end)], at_close, after, false, out);
     }
 
-    /// The minutes of `parts`, on a random way from one level to another.
+    /// Adds the minutes of `parts`: a random walk from one level to another.
     fn bridge(&self, parts: &[(i64, i64)], from: f64, to: f64, regular: bool, out: &mut Vec<Row>) {
         let minutes = parts
             .iter()
@@ -289,7 +289,8 @@ impl<'a> Day<'a> {
         }
     }
 
-    /// A price as it is asked for: rounded to the exchange's step as traded, then adjusted and cut to four decimals.
+    /// The requested price: the traded one rounded to the exchange's step, then adjusted and rounded to
+    /// four decimals.
     fn round(&self, price: f64) -> f64 {
         let traded = (price * self.steps).round().max(1.0) / self.steps;
         if self.adjustment == 1.0 {
@@ -299,7 +300,7 @@ impl<'a> Day<'a> {
         (traded / self.adjustment * steps).round().max(1.0) / steps
     }
 
-    /// A volume as it is asked for. Now and then it is fractional, as the service has it.
+    /// The requested volume. Some are fractional, as those of the service.
     fn shares(&self, level_volume: f64, random: u64) -> f64 {
         if self.instrument.kind == Kind::Coin {
             return (level_volume * 1_000.0).round() / 1_000_000.0;
@@ -317,7 +318,7 @@ fn day_number(date: NaiveDate) -> i64 {
     i64::from(date.num_days_from_ce()) - 719_163
 }
 
-/// The session before `date`; the day before where the calendar does not know.
+/// The session before `date`; the day before if the calendar has none.
 fn previous_session(instrument: &Instrument, date: NaiveDate) -> NaiveDate {
     (1..12)
         .filter_map(|days| date.checked_sub_days(Days::new(days)))

@@ -6,9 +6,9 @@
 //!                      └──────────── world <── control (POST /simulator) ── tests
 //! ```
 //!
-//! It serves what `--provider demo` and `backfill simulate` show, and is the other side of every fetch test: so it keeps
-//! the service's bad habits too, silent truncation first. **Bars are a pure function of (seed, symbol, minute)**, faults
-//! of (seed, request, repeat), so that a failing run can be run again.
+//! `--provider demo`, `backfill simulate` and every fetch test use it, so it has the service's bad habits
+//! too, first of all silent truncation. **Bars are a pure function of (seed, symbol, minute)**, faults of
+//! (seed, request, repeat), so a failing run can be repeated.
 
 mod app;
 mod config;
@@ -60,13 +60,13 @@ pub enum Error {
     /// The port is taken, or not allowed.
     #[error("127.0.0.1:{port} cannot be listened on: {source}")]
     Bind {
-        /// The port asked for.
+        /// The requested port.
         port: u16,
         /// What the system said.
         source: std::io::Error,
     },
-    /// No thread or no event loop is to be had.
-    #[error("the simulator's threads cannot start: {0}")]
+    /// No thread or event loop could be started.
+    #[error("the simulator's threads could not be started: {0}")]
     Threads(std::io::Error),
     /// The dump to serve is not readable.
     #[error(transparent)]
@@ -77,7 +77,7 @@ pub enum Error {
 pub struct Simulator;
 
 impl Simulator {
-    /// Starts a simulator on threads of its own. It answers from the moment this returns until [`Running`] is dropped.
+    /// Starts a simulator on its own threads. It answers until [`Running`] is dropped.
     pub fn start(config: Config, clock: Clock) -> Result<Running, Error> {
         let dump = config.bars.as_deref().map(Dump::read).transpose()?;
         let bind = |source| Error::Bind {
@@ -118,7 +118,7 @@ impl Simulator {
                         _ = stopped => {}
                     }
                 });
-                // Whoever still reads a stalled body is cut off.
+                // Stalled connections are cut.
                 runtime.shutdown_background();
             })
             .map_err(Error::Threads)?;
@@ -140,25 +140,25 @@ pub struct Running {
 }
 
 impl Running {
-    /// The base address for a client, in place of `https://financialmodelingprep.com/stable`.
+    /// The base URL for a client, instead of `https://financialmodelingprep.com/stable`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/stable", self.address)
     }
 
-    /// The address of the tests' own door.
+    /// The URL of the control API.
     #[must_use]
     pub fn control_url(&self) -> String {
         format!("http://{}/simulator", self.address)
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The world inside.
+    /// Access to the simulated market.
     #[must_use]
     pub const fn handle(&self) -> &Handle {
         &self.handle
@@ -185,12 +185,12 @@ impl std::fmt::Debug for Running {
     }
 }
 
-/// The world of a running simulator, from inside the program. Cheap to clone.
+/// Access to a running simulator from inside the program. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle(Arc<App>);
 
 impl Handle {
-    /// Changes the world.
+    /// Makes a change.
     pub fn apply(&self, change: Change) -> Result<(), BadFault> {
         self.0.apply(change)
     }
@@ -201,13 +201,13 @@ impl Handle {
         self.0.log().counters.clone()
     }
 
-    /// The requests met, oldest first.
+    /// The logged requests, oldest first.
     #[must_use]
     pub fn log(&self) -> Vec<LogEntry> {
         self.0.log().entries.iter().cloned().collect()
     }
 
-    /// All bars that the service has for a question, ascending, whatever it would answer.
+    /// All bars that the service has for a query, ascending, even those that it would leave out.
     pub fn bars(&self, query: &Query) -> Result<Vec<Row>, crate::calendar::Error> {
         self.0.truth(query)
     }

@@ -1,4 +1,4 @@
-//! From a question to its bars: look-back, calendar, holes, what is still forming, longer intervals.
+//! From a query to its bars: look-back, calendar, holes, forming bars, longer intervals.
 
 use std::sync::Arc;
 
@@ -13,27 +13,27 @@ use super::market::{Market, View, parts};
 use super::row::Row;
 use super::world::World;
 
-/// A bar's values still change for so long after its close.
+/// How long after its close a bar's values still change.
 const SETTLE_MICROS: i64 = 200 * 1_000_000;
 
-/// A question for bars.
+/// A query for bars.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Query {
     /// Upper case.
     pub symbol: String,
     /// Length of the bars.
     pub interval: Interval,
-    /// First exchange-local date; without it, as far back as an answer reaches.
+    /// First exchange-local date; by default as far back as an answer reaches.
     pub from: Option<NaiveDate>,
-    /// Last exchange-local date, inside; without it, today.
+    /// Last exchange-local date, included; by default today.
     pub to: Option<NaiveDate>,
-    /// Pre- and post-market bars too.
+    /// Whether extended hours are included.
     pub extended: bool,
     /// Prices and volumes adjusted for splits.
     pub adjusted: bool,
 }
 
-/// How a question is to be answered.
+/// How a query is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnswerMode {
     /// As the service does: with its look-back rule and its late openings.
@@ -53,7 +53,7 @@ pub(super) const fn reach_days(interval: Interval) -> u64 {
     }
 }
 
-/// The bars that answer `query` at `now`, ascending, and the instrument they are of. An unknown symbol has none.
+/// The bars that answer `query` at `now`, ascending, and their instrument. An unknown symbol has no bars.
 pub(super) fn answer(
     market: &Market,
     world: &World,
@@ -107,7 +107,7 @@ pub(super) fn answer(
             row.at <= now.micros() && holes.is_none_or(|holes| !holes.has_minute(row.at))
         });
         if instrument.calendar.span().is_none() {
-            // A trading date by rule need not be the wall's date, by which is asked.
+            // A trading date by rule can differ from the local date, which the query means.
             minutes.retain(|row| (from..=to).contains(&local_date(row.at)));
         }
         if single_day
@@ -132,7 +132,7 @@ pub(super) fn answer(
     Ok((out, instrument))
 }
 
-/// The sessions whose bars can bear a wall date from `from` to `to`, as far as the calendar reaches.
+/// The sessions whose bars can have a local date from `from` to `to`, inside the calendar's span.
 fn sessions(instrument: &Instrument, from: NaiveDate, to: NaiveDate) -> Vec<calendar::Session> {
     let calendar = &instrument.calendar;
     let (first, last) = match calendar.span() {
@@ -145,7 +145,7 @@ fn sessions(instrument: &Instrument, from: NaiveDate, to: NaiveDate) -> Vec<cale
         .unwrap_or_default()
 }
 
-/// How many of the first minutes a request for that day alone lacks.
+/// How many of the first minutes are missing from a request for that day alone.
 fn late_minutes(world: &World, seed: u64, symbol: &str, date: NaiveDate) -> u32 {
     if let Some(minutes) = world.late(symbol, date) {
         return minutes;
@@ -163,7 +163,8 @@ fn late_minutes(world: &World, seed: u64, symbol: &str, date: NaiveDate) -> u32 
     u32::from(unit(random) < share)
 }
 
-/// A bar as it looks before it has settled: while it forms only what was traded so far, afterwards a little less volume.
+/// Changes a bar to what it shows before it is final: the trades so far while it forms, then a little less
+/// volume.
 fn unsettle(row: &mut Row, now: i64) {
     let formed = ((now - row.at) as f64 / MINUTE_MICROS as f64).clamp(0.0, 1.0);
     if formed >= 1.0 {
@@ -177,7 +178,7 @@ fn unsettle(row: &mut Row, now: i64) {
     row.volume = (row.volume * formed).floor();
 }
 
-/// Adds the bars of `interval` that `minutes` come to; each part starts a grid of its own.
+/// Combines `minutes` into bars of `interval`. The grid starts again with each part.
 fn add_up(minutes: &[Row], parts: &[(i64, i64)], interval: Interval, out: &mut Vec<Row>) {
     if interval == Interval::M1 {
         out.extend_from_slice(minutes);
@@ -206,7 +207,7 @@ fn add_up(minutes: &[Row], parts: &[(i64, i64)], interval: Interval, out: &mut V
     }
 }
 
-/// Makes single bars impossible or wild, where the fault plan says so.
+/// Makes single bars impossible or extreme, by the fault plan.
 fn spoil(world: &World, seed: u64, query: &Query, rows: &mut [Row]) {
     for rule in &world.faults {
         if !matches!(rule.kind, FaultKind::BadOhlc | FaultKind::Spike) {

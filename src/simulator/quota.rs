@@ -1,4 +1,4 @@
-//! What a plan allows, and what was spent of it.
+//! What a plan allows, and how much of it is used.
 
 use std::collections::{HashMap, VecDeque};
 use std::str::FromStr;
@@ -16,19 +16,19 @@ const GIGABYTE: u64 = 1_000_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
-    /// 250 calls a day, nothing intraday.
+    /// 250 calls per day, no intraday bars.
     Free,
-    /// 300 calls a minute.
+    /// 300 calls per minute.
     Starter,
-    /// 750 calls a minute.
+    /// 750 calls per minute.
     Premium,
-    /// 3000 calls a minute.
+    /// 3000 calls per minute.
     Ultimate,
 }
 
-/// What was typed is no plan.
+/// Not a plan.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a plan; plans are free, starter, premium and ultimate")]
+#[error("{0:?} isn't a plan; plans are free, starter, premium and ultimate")]
 pub struct UnknownTier(String);
 
 impl FromStr for Tier {
@@ -45,12 +45,12 @@ impl FromStr for Tier {
     }
 }
 
-/// Limits of one key; `None` is no limit.
+/// Limits of one key; `None` means unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Calls in any 60 seconds.
     pub per_minute: Option<u32>,
-    /// Calls a day.
+    /// Calls per day.
     pub per_day: Option<u32>,
     /// Bytes in 30 days.
     pub bandwidth_bytes: Option<u64>,
@@ -84,7 +84,7 @@ pub(super) enum Spent {
 /// The counters of one key.
 #[derive(Debug, Default)]
 struct Account {
-    /// When the calls of the last minute were let in.
+    /// When the calls of the last minute were allowed.
     calls: VecDeque<Duration>,
     day: Option<NaiveDate>,
     today: u32,
@@ -100,7 +100,7 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    /// Lets a call in, or says which limit it met. `elapsed` only grows; `today` is the clock's date.
+    /// Allows a call, or returns the limit that it met. `elapsed` only grows; `today` is the clock's date.
     pub(super) fn admit(
         &mut self,
         key: u64,

@@ -1,4 +1,4 @@
-//! The service's answers: every row of its error table, and how an answer can break on the way.
+//! The service's answers: each of its errors, and the ways in which an answer can break.
 
 use std::io;
 use std::time::Duration;
@@ -15,11 +15,11 @@ const JSON: &str = "application/json; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 
-/// A stalled connection is given up after so long.
+/// How long a stalled connection is kept.
 const STALL: Duration = Duration::from_secs(600);
-/// Time for what was written to leave before the connection breaks.
+/// Time for written bytes to be sent before the connection breaks.
 const FLUSH: Duration = Duration::from_millis(20);
-/// Drops of a slow body, and the wait between them.
+/// Parts of a slow body, and the wait between them.
 const SLOW_PIECES: usize = 10;
 const SLOW_WAIT: Duration = Duration::from_millis(30);
 
@@ -35,7 +35,7 @@ pub(super) struct Reply {
     delivery: Delivery,
 }
 
-/// How an answer goes out.
+/// How an answer is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delivery {
     Whole,
@@ -68,7 +68,7 @@ impl Reply {
         Self::new(status, JSON, format!("{{\"Error Message\":\"{message}\"}}"))
     }
 
-    /// No key, or one that is not known.
+    /// A missing or unknown key.
     pub(super) fn invalid_key() -> Self {
         Self::error(
             401,
@@ -101,7 +101,7 @@ impl Reply {
         )
     }
 
-    /// An address of former times.
+    /// An address of an older version.
     pub(super) fn legacy() -> Self {
         Self::error(
             403,
@@ -133,17 +133,17 @@ impl Reply {
         Self::new(400, JSON, body)
     }
 
-    /// An address that there never was.
+    /// An unknown address.
     pub(super) fn not_found() -> Self {
         Self::new(404, JSON, "[]")
     }
 
-    /// For whoever asks the simulator itself wrongly.
+    /// A wrong use of the simulator's own interface.
     pub(super) fn misuse(message: impl Into<String>) -> Self {
         Self::new(400, TEXT, message.into())
     }
 
-    /// What becomes of a good answer when `fault` strikes.
+    /// The answer after `fault`.
     pub(super) fn spoiled(self, fault: FaultKind) -> Self {
         use FaultKind as K;
         let deliver = |delivery| Self {
@@ -276,7 +276,7 @@ fn page(title: &str) -> String {
     )
 }
 
-/// The same JSON with every number as a string. Bars hold no text with a colon before a digit.
+/// The same JSON with every number as a string. No text in bars has a colon before a digit.
 fn strings(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len() * 5 / 4);
     let mut inside = false;
@@ -296,7 +296,7 @@ fn end_early() -> io::Result<Bytes> {
     Err(io::ErrorKind::UnexpectedEof.into())
 }
 
-/// A body that starts, waits, and goes on with what `then` gives.
+/// A body that starts, waits, and continues with what `then` returns.
 fn two_steps<F>(start: Bytes, wait: Duration, then: F) -> Body
 where
     F: FnOnce() -> io::Result<Bytes> + Send + 'static,

@@ -42,7 +42,7 @@ impl Listener for BreakableListener {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, peer) = Listener::accept(&mut self.0).await;
-        // Without it small answers wait for the client's acknowledgement.
+        // Otherwise small answers wait for the client's acknowledgement.
         let _ = stream.set_nodelay(true);
         let wire = Wire::default();
         (BreakableStream { stream, wire }, peer)

@@ -1,4 +1,4 @@
-//! What a test can change about the simulated world while it runs.
+//! What a test can change in a running simulator.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -18,13 +18,13 @@ use super::quota::{Limits, Tier};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Change {
-    /// The clock stands at this instant; with null it runs again.
+    /// Stop the clock at this instant; with null it runs again.
     Clock(Option<DateTime<Utc>>),
-    /// So many seconds go by at once, for the clock and for the rate counters.
+    /// Skip this many seconds, for the clock and the rate counters.
     AdvanceSeconds(u64),
-    /// The fault plan, in place of the one before.
+    /// Replace the fault plan.
     Faults(Vec<String>),
-    /// Dates or minutes of a symbol of which the service has no bars.
+    /// Remove the bars of dates or minutes of a symbol.
     Holes {
         /// The symbol.
         symbol: String,
@@ -35,12 +35,12 @@ pub enum Change {
         #[serde(default)]
         minutes: Vec<DateTime<Utc>>,
     },
-    /// The service has all bars of the symbol again.
+    /// Restore all bars of a symbol.
     FillHoles {
         /// The symbol.
         symbol: String,
     },
-    /// Requests for that day alone lack its first minutes.
+    /// Leave the first minutes out of requests for that day alone.
     LateOpening {
         /// The symbol.
         symbol: String,
@@ -49,9 +49,9 @@ pub enum Change {
         /// How many minutes are missing.
         minutes: u32,
     },
-    /// History is revised: each epoch changes about one bar in a hundred.
+    /// Revise history: each epoch changes about one bar in a hundred.
     Revision(u32),
-    /// A split takes effect at the opening of `date`.
+    /// Add a split at the opening of `date`.
     Split {
         /// The symbol.
         symbol: String,
@@ -60,28 +60,28 @@ pub enum Change {
         /// New shares for an old one: 4 is 4:1, 0.1 a reverse split of 1:10.
         ratio: f64,
     },
-    /// Symbols that the service does not know, in place of those before.
+    /// Replace the list of unknown symbols.
     Unknown(Vec<String>),
-    /// Symbols that the plan lacks, in place of those before.
+    /// Replace the list of symbols that the plan lacks.
     Premium(Vec<String>),
-    /// Another plan; null is no limits.
+    /// Change the plan; null removes all limits.
     Tier(Option<Tier>),
-    /// Limits of one's own; what is left out is no limit.
+    /// Change the limits; those left out are removed.
     Limits {
         /// Calls in any 60 seconds.
         per_minute: Option<u32>,
-        /// Calls a day.
+        /// Calls per day.
         per_day: Option<u32>,
         /// Bytes in 30 days.
         bandwidth_bytes: Option<u64>,
     },
-    /// Time that every answer takes.
+    /// Change the delay of every answer.
     LatencyMs(u64),
-    /// The request log and all counters start anew.
+    /// Clear the request log and all counters.
     Reset,
 }
 
-/// What a symbol lacks.
+/// The missing bars of a symbol.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Holes {
     dates: HashSet<NaiveDate>,
@@ -136,7 +136,7 @@ impl World {
         }
     }
 
-    /// Makes a change. [`Change::Reset`] is the counters' matter and changes nothing here.
+    /// Makes a change. [`Change::Reset`] concerns the counters and changes nothing here.
     pub(super) fn apply(&mut self, change: Change) -> Result<(), BadFault> {
         let upper =
             |symbols: Vec<String>| symbols.iter().map(|symbol| symbol.to_uppercase()).collect();
@@ -212,7 +212,7 @@ impl World {
         Ok(())
     }
 
-    /// The world's time, when the clock outside shows `outside`.
+    /// The simulated time when the real time is `outside`.
     pub(super) fn now(&self, outside: Timestamp) -> Timestamp {
         self.fixed.unwrap_or_else(|| later(outside, self.skipped))
     }
@@ -229,7 +229,7 @@ impl World {
         self.splits.get(symbol).map_or(&[], Vec::as_slice)
     }
 
-    /// Symbols starting with `NOSUCH` are never known, so that a test from outside needs no set-up.
+    /// Symbols starting with `NOSUCH` are always unknown, so that external tests need no set-up.
     pub(super) fn is_unknown(&self, symbol: &str) -> bool {
         symbol.starts_with("NOSUCH") || self.unknown.contains(symbol)
     }

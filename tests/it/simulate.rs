@@ -91,11 +91,11 @@ fn a_dump_can_be_served() {
 }
 
 #[test]
-fn wrong_settings_are_told() {
+fn wrong_settings_are_refused() {
     let env = TestEnv::new();
     for (line, part) in [
-        ("simulate --fault 418", "is not a fault; faults are 500"),
-        ("simulate --fault 500=often", "does not say how often"),
+        ("simulate --fault 418", "isn't a fault; faults are 500"),
+        ("simulate --fault 500=often", "has no valid frequency"),
         ("simulate --tier gold", "plans are free, starter"),
     ] {
         let run = env.typed(line).code(2);

@@ -1,4 +1,4 @@
-//! The error table, row by row, and the limits of the plans.
+//! Each error of the service, and the limits of the plans.
 
 use super::*;
 use crate::simulator::Tier;

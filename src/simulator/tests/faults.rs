@@ -1,4 +1,4 @@
-//! Answers that break on the way, and the plan that says when.
+//! Broken answers, and the plan of when they break.
 
 use std::time::Instant;
 

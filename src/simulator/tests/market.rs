@@ -1,4 +1,4 @@
-//! What must hold of any symbol's bars, whatever is asked.
+//! Properties of the bars of any symbol.
 
 use std::sync::OnceLock;
 

@@ -34,7 +34,7 @@ struct Bar {
     volume: f64,
 }
 
-/// Reads a number to the last bit; serde_json alone may miss it by one.
+/// Reads a number exactly; serde_json alone may be off by one bit.
 fn exact<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let raw = <&serde_json::value::RawValue>::deserialize(deserializer)?;
     raw.get().parse().map_err(serde::de::Error::custom)
@@ -65,7 +65,7 @@ fn clock_at(text: &str) -> Clock {
     Arc::new(move || Timestamp::from(at))
 }
 
-/// A simulator whose clock stands at the end of 2025, without late openings.
+/// A simulator whose clock is stopped at the end of 2025, without late openings.
 fn simulator() -> Running {
     start(Config {
         late_opening: 0.0,
@@ -77,7 +77,7 @@ fn start(config: Config) -> Running {
     Simulator::start(config, clock_at("2025-12-31T23:00:00Z")).unwrap()
 }
 
-/// Sends a request over a connection of its own and reads until its end.
+/// Sends a request over a new connection and reads it to the end.
 fn exchange(running: &Running, request: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(running.address())?;
     stream.set_read_timeout(Some(Duration::from_millis(2_000)))?;
@@ -138,7 +138,7 @@ fn dechunk(mut rest: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// A request for bars with a good key; `query` is what stands after the interval, `1min?symbol=…`.
+/// A request for bars with a good key; `query` is what follows the interval, `1min?symbol=…`.
 fn get(running: &Running, query: &str) -> Answer {
     ask(
         running,
@@ -171,7 +171,7 @@ fn post(running: &Running, change: &str) -> Answer {
     answer
 }
 
-/// A symbol of which the seed's market lacks hardly a minute and has no split in 2024 and 2025.
+/// A symbol with few missing minutes and no split in 2024 and 2025.
 fn liquid() -> &'static str {
     let quiet = |symbol: &&str| {
         let instrument =

@@ -1,4 +1,4 @@
-//! What changes while it runs: clock, holes, late openings, revisions, splits; the log; a dump.
+//! Changes while it runs: clock, holes, late openings, revisions, splits; the log; a dump.
 
 use std::fs;
 
@@ -257,7 +257,7 @@ fn symbols_can_be_made_unknown_or_premium() {
 }
 
 #[test]
-fn the_log_tells_all_but_the_key() {
+fn the_log_has_everything_but_the_key() {
     let running = simulator();
     ask(
         &running,
@@ -312,7 +312,7 @@ fn the_truth_knows_no_look_back() {
     assert_eq!(
         running.handle().counters().requests,
         0,
-        "looking is not asking"
+        "reading the log is not a request"
     );
 }
 
@@ -396,7 +396,7 @@ fn a_dump_is_served_as_it_is() {
 }
 
 #[test]
-fn a_taken_port_is_told_and_an_ended_simulator_is_gone() {
+fn a_taken_port_is_an_error_and_an_ended_simulator_is_gone() {
     let running = simulator();
     let port = running.address().port();
     let taken = Simulator::start(
