@@ -1,88 +1,14 @@
-//! A chunk: the bars of a series that one transaction writes.
-
-use arrow::record_batch::RecordBatch;
+//! Cuts the bars of a series into chunks, which one transaction each writes.
 
 use super::error::Error;
 use super::source::{Batches, SourceError};
-use crate::model::columns::Value;
-use crate::model::{Bar, Bars, SeriesKey, Timestamp};
-use crate::store::bars_from_batch;
-
-/// Bars of one series, sorted by timestamp.
-#[derive(Debug, Default)]
-pub struct Chunk {
-    bars: Bars,
-}
-
-impl Chunk {
-    /// How many bars it has.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.bars.len()
-    }
-
-    /// Whether it has no bars.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.bars.is_empty()
-    }
-
-    /// The instant of the last bar.
-    #[must_use]
-    pub fn last_instant(&self) -> Option<i64> {
-        self.instants().last().copied()
-    }
-
-    /// A value of a bar, by the index of its column in [`COLUMNS`](crate::model::columns::COLUMNS).
-    #[inline]
-    #[must_use]
-    pub fn value(&self, row: usize, column: usize) -> Value {
-        self.bars.column(column).get(row)
-    }
-
-    /// One bar.
-    #[must_use]
-    pub fn bar(&self, row: usize) -> Bar {
-        self.bars.get(row)
-    }
-
-    /// Timestamps in microseconds UTC, strictly increasing.
-    #[must_use]
-    pub fn instants(&self) -> &[i64] {
-        self.bars.timestamps()
-    }
-
-    /// The timestamp of a bar.
-    #[must_use]
-    pub fn at(&self, row: usize) -> Timestamp {
-        Timestamp::from_micros(self.instants()[row])
-    }
-
-    /// Appends all rows of `batch`.
-    fn append(&mut self, batch: &RecordBatch) -> Result<(), SourceError> {
-        let bars = bars_from_batch(batch);
-        let bars = bars.ok_or_else(|| SourceError::from("a batch has no columns of bars"))?;
-        self.bars.append(bars);
-        Ok(())
-    }
-
-    /// Checks the order that everything after relies on.
-    fn check_order(&self, series: &SeriesKey) -> Result<(), Error> {
-        if self.bars.is_sorted_unique() {
-            return Ok(());
-        }
-        Err(Error::bars(
-            series,
-            &"they are not sorted by timestamp".into(),
-        ))
-    }
-}
+use crate::model::{Bars, SeriesKey};
 
 /// Cuts a scan into chunks.
 pub(super) struct Chunks<'a> {
     batches: Batches<'a>,
-    /// The rows of a batch that didn't fit into the chunk before.
-    rest: Option<RecordBatch>,
+    /// The bars of a batch that didn't fit into the chunk before.
+    rest: Bars,
     rows: usize,
     series: &'a SeriesKey,
 }
@@ -92,50 +18,49 @@ impl<'a> Chunks<'a> {
     pub(super) fn new(batches: Batches<'a>, rows: usize, series: &'a SeriesKey) -> Self {
         Self {
             batches,
-            rest: None,
+            rest: Bars::default(),
             rows: rows.max(1),
             series,
         }
     }
 
     /// The next chunk, and whether it is the last; `None` if there are no more bars.
-    pub(super) fn next(&mut self) -> Result<Option<(Chunk, bool)>, Error> {
+    pub(super) fn next(&mut self) -> Result<Option<(Bars, bool)>, Error> {
         let series = self.series;
         let failed = |error| Error::bars(series, &error);
-        let mut chunk = Chunk::default();
+        let mut chunk = Bars::default();
         while chunk.len() < self.rows {
-            let Some(batch) = self.pull().map_err(failed)? else {
+            let batch = self.pull().map_err(failed)?;
+            if batch.is_empty() {
                 break;
-            };
+            }
             let room = self.rows - chunk.len();
-            if batch.num_rows() > room {
-                self.rest = Some(batch.slice(room, batch.num_rows() - room));
-                chunk.append(&batch.slice(0, room)).map_err(failed)?;
+            if batch.len() > room {
+                chunk.extend_from(&batch, 0..room);
+                self.rest = batch.slice(room..batch.len());
             } else {
-                chunk.append(&batch).map_err(failed)?;
+                chunk.append(batch);
             }
         }
         if chunk.is_empty() {
             return Ok(None);
         }
-        chunk.check_order(series)?;
-        if self.rest.is_none() {
+        // The comparison with the target relies on this order.
+        if !chunk.is_sorted_unique() {
+            return Err(failed("they are not sorted by timestamp".into()));
+        }
+        if self.rest.is_empty() {
             self.rest = self.pull().map_err(failed)?;
         }
-        Ok(Some((chunk, self.rest.is_none())))
+        Ok(Some((chunk, self.rest.is_empty())))
     }
 
-    /// The next batch that has rows.
-    fn pull(&mut self) -> Result<Option<RecordBatch>, SourceError> {
-        if let Some(rest) = self.rest.take() {
-            return Ok(Some(rest));
+    /// The rest of a batch, or the next batch that has bars; no bars at the end.
+    fn pull(&mut self) -> Result<Bars, SourceError> {
+        if !self.rest.is_empty() {
+            return Ok(std::mem::take(&mut self.rest));
         }
-        for batch in self.batches.by_ref() {
-            let batch = batch?;
-            if batch.num_rows() > 0 {
-                return Ok(Some(batch));
-            }
-        }
-        Ok(None)
+        let has_bars = |batch: &Result<Bars, _>| !matches!(batch, Ok(bars) if bars.is_empty());
+        self.batches.find(has_bars).unwrap_or(Ok(Bars::default()))
     }
 }

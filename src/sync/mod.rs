@@ -29,7 +29,6 @@ mod store_source;
 mod target;
 
 pub use after_run::{after_run, record, unrecorded};
-pub use chunk::Chunk;
 pub use error::{Error, ErrorKind, Retry};
 pub use run::{Seen, Synced, run};
 pub use settings::{CHUNK_ROWS_DEFAULT, DeliveryCheck, RetryPolicy, Settings};

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use super::chunk::{Chunk, Chunks};
+use super::chunk::Chunks;
 use super::context::{RunContext, SeriesTask};
 use super::error::{Error, ErrorKind, Retry};
 use super::plan::{State, SyncPass, UnknownCommit};
 use super::target::{Mark, Progress, Session, Table, Tally, Target, Write, Written};
-use crate::model::{OnConflict, TimeRange};
+use crate::model::{Bars, OnConflict, TimeRange};
 use crate::report::{Counts, Event};
 
 /// A thread that syncs series after series over one session.
@@ -179,12 +179,12 @@ impl<'a, T: Target> SeriesSync<'_, 'a, T> {
             if context.is_stopping() {
                 return Err(Error::interrupted());
             }
-            let (chunk, last) = next_chunk.take().unwrap_or((Chunk::default(), true));
+            let (chunk, last) = next_chunk.take().unwrap_or((Bars::default(), true));
             if chunk.is_empty() && (!records || settings.dry_run) {
                 self.state.unrecorded_done = true;
                 return Ok(());
             }
-            let through = chunk.last_instant();
+            let through = chunk.timestamps().last().copied();
             let next = records.then(|| Progress {
                 base: if last { pass.pass } else { pass.base },
                 pass: pass.pass,
@@ -220,7 +220,10 @@ impl<'a, T: Target> SeriesSync<'_, 'a, T> {
     /// Writes a chunk. Returns the progress after it; `None` if the next pass must be decided anew.
     async fn write(&mut self, write: &Write<'_>) -> Result<Option<Progress>, Error> {
         let table = self.table;
-        let (rows, through) = (write.chunk.len() as u64, write.chunk.last_instant());
+        let (rows, through) = (
+            write.chunk.len() as u64,
+            write.chunk.timestamps().last().copied(),
+        );
         match self.session()?.write(table, write).await? {
             Written::Committed(tally) => {
                 let next = write.next_after(&tally);
@@ -292,7 +295,7 @@ impl<'a, T: Target> SeriesSync<'_, 'a, T> {
             },
             ..Counts::default()
         };
-        self.state.unrecorded_through = write.chunk.last_instant();
+        self.state.unrecorded_through = write.chunk.timestamps().last().copied();
         self.report(rows);
         Ok(())
     }

@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 use std::error::Error as StdError;
 
-use arrow::record_batch::RecordBatch;
 use uuid::Uuid;
 
-use crate::model::{SeriesKey, TimeRange, Timestamp};
+use crate::model::{Bars, SeriesKey, TimeRange, Timestamp};
 
 /// Why a source failed.
 pub type SourceError = Box<dyn StdError + Send + Sync>;
 
 /// Batches of one series in timestamp order.
-pub type Batches<'a> = Box<dyn Iterator<Item = Result<RecordBatch, SourceError>> + 'a>;
+pub type Batches<'a> = Box<dyn Iterator<Item = Result<Bars, SourceError>> + 'a>;
 
 /// A staged series.
 #[derive(Clone, Debug)]
@@ -44,9 +43,6 @@ pub trait Source: Sync {
 
     /// The bars of a series inside `range` with `after_seq < commit_seq <= through_seq`, read in
     /// batches.
-    ///
-    /// The columns are those of a store's scan: `timestamp` in microseconds UTC, `open`, `high`,
-    /// `low`, `close`, `volume`, `vwap`, `trades`.
     fn scan_since(
         &self,
         key: &SeriesKey,

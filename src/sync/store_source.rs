@@ -8,15 +8,15 @@ use uuid::Uuid;
 
 use super::source::{Batches, SeriesInfo, Source, SourceError};
 use crate::model::{SeriesKey, Source as BarSource, TimeRange};
-use crate::store::{Reader, SeriesRow};
+use crate::store::{Reader, SeriesRow, bars_from_batch};
 
-/// A store seen through a reader, whose lock it keeps.
+/// A store, read through a reader.
 pub struct StoreSource {
     reader: Reader,
 }
 
 impl StoreSource {
-    /// The store behind `reader`.
+    /// The store that `reader` reads.
     #[must_use]
     pub fn new(reader: Reader) -> Self {
         Self { reader }
@@ -28,7 +28,7 @@ impl StoreSource {
         &self.reader
     }
 
-    /// Whether the store's bars are the simulator's. It holds one kind, so one bar tells.
+    /// Whether the store's bars are the simulator's. A store has one kind, so one bar is enough.
     fn is_demo(&self, row: &SeriesRow) -> Result<bool, SourceError> {
         let first = TimeRange {
             start: row.first.micros(),
@@ -85,6 +85,9 @@ impl Source for StoreSource {
         through_seq: u64,
     ) -> Result<Batches<'_>, SourceError> {
         let scan = self.reader.scan_since(key, range, after_seq, through_seq)?;
-        Ok(Box::new(scan.map(|batch| batch.map_err(SourceError::from))))
+        Ok(Box::new(scan.map(|batch| {
+            let bars = bars_from_batch(&batch?);
+            bars.ok_or_else(|| "a batch has no bars".into())
+        })))
     }
 }

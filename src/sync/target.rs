@@ -5,11 +5,10 @@
 
 use uuid::Uuid;
 
-use super::chunk::Chunk;
 use super::error::Error;
 use super::settings::{DeliveryCheck, Settings};
 use super::source::SeriesInfo;
-use crate::model::{Interval, OnConflict, SeriesKey};
+use crate::model::{Bars, Interval, OnConflict, SeriesKey};
 use crate::report::{Observer, Stop};
 
 /// A commit of the store: its sequence and its id. The pair distinguishes a store from its copies.
@@ -84,8 +83,8 @@ pub struct Tally {
 pub struct Write<'a> {
     /// The series of the bars.
     pub series: &'a SeriesKey,
-    /// The bars; none if only the progress moves.
-    pub chunk: &'a Chunk,
+    /// The bars, sorted by timestamp; none if only the progress moves.
+    pub chunk: &'a Bars,
     /// The table that `next` is about.
     pub epoch: Epoch,
     /// The progress that the caller knows.

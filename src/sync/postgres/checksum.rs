@@ -1,4 +1,4 @@
-//! `--receipt checksum`: a hash over the rows of a chunk, computed by the server and by this program.
+//! `--receipt checksum`: a hash over the rows of a chunk, computed on both sides.
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::types::Type;
@@ -7,6 +7,8 @@ use super::column::{put_time, time_text};
 use super::job::Job;
 use super::link::Link;
 use super::sql::quote;
+use super::table::{BarTable, NumberColumn};
+use crate::model::columns::COLUMNS;
 use crate::sync::error::{Error, ErrorKind};
 
 /// Compares the hash of `rows` of the chunk with that of the same rows in the table, inside the
@@ -20,11 +22,11 @@ pub(super) async fn compare(
     let (Some(&first), Some(&last)) = (rows.first(), rows.last()) else {
         return Ok(());
     };
-    let (bars, chunk) = (&job.table.bars, job.chunk());
+    let bars = &job.table.bars;
     let ours = hash(job, rows)?;
     let time = quote(&bars.time);
     let mut parts = format!("{}_send({time})", bars.clock.sql_type());
-    for (_, column) in bars.required_numbers() {
+    for column in summed(bars) {
         parts.push_str(" || ");
         parts.push_str(&column.number_type.canonical_sql(&quote(&column.name)));
     }
@@ -55,12 +57,18 @@ pub(super) async fn compare(
         "{}: the checksum of {} rows from {} to {} in {} differs from that of the staged bars",
         job.write.series,
         rows.len(),
-        chunk.at(first),
-        chunk.at(last),
+        job.at(first),
+        job.at(last),
         bars.name
     );
     Err(Error::new(ErrorKind::Delivery, message)
         .with_hint("does a trigger or a rule of the table change values?"))
+}
+
+/// The columns that the checksum includes: those that every bar has.
+fn summed(bars: &BarTable) -> impl Iterator<Item = &NumberColumn> {
+    let numbers = bars.numbers.iter();
+    numbers.filter(|column| !COLUMNS[column.index].optional)
 }
 
 fn hash(job: &Job<'_>, rows: &[usize]) -> Result<String, Error> {
@@ -71,8 +79,9 @@ fn hash(job: &Job<'_>, rows: &[usize]) -> Result<String, Error> {
         bytes.clear();
         put_time(job.times[row], &mut bytes);
         bytes.drain(..4);
-        for (index, column) in bars.required_numbers() {
-            let value = chunk.value(row, index).to_double().unwrap_or(f64::NAN);
+        for column in summed(bars) {
+            let value = chunk.column(column.index).get(row);
+            let value = value.to_double().unwrap_or_default();
             column
                 .number_type
                 .put_canonical(value, column.round, &mut bytes)

@@ -8,7 +8,6 @@ use super::error::failed;
 use super::job::Job;
 use super::link::Link;
 use super::sql::quote;
-use super::table::NumberColumn;
 use crate::model::OnConflict;
 use crate::model::columns::COLUMNS;
 use crate::sync::error::{Error, ErrorKind};
@@ -154,24 +153,20 @@ impl<'a> Merger<'a> {
     }
 
     fn agrees(&self, row: usize, stored: &[Option<&[u8]>]) -> Result<bool, Error> {
-        let (bars, chunk) = (&self.job.table.bars, self.job.chunk());
-        let agrees = |column: &NumberColumn, bytes: &[u8], value: f64| {
-            column
-                .number_type
-                .agrees(bytes, value, column.round)
-                .map_err(|misfit| self.job.misfit(column, row, value, misfit))
-        };
-        let mut stored = stored.iter().copied();
         let mut all = true;
         // All values are compared, also after a difference: a misfit is reported first.
-        for (index, column) in bars.numbers() {
-            let bytes = stored.next().flatten();
-            // A missing optional value agrees with any value.
-            match chunk.value(row, index).to_double() {
-                Some(_) if bytes.is_none() && COLUMNS[index].optional => {}
-                Some(value) => all &= agrees(column, bytes.unwrap_or_default(), value)?,
-                None => {}
-            }
+        for (column, stored) in self.job.table.bars.numbers.iter().zip(stored) {
+            let value = self.job.chunk().column(column.index).get(row).to_double();
+            let optional = COLUMNS[column.index].optional;
+            all &= match (value, stored) {
+                // A missing optional value agrees with any value.
+                (None, _) => true,
+                (_, None) if optional => true,
+                (Some(value), stored) => column
+                    .number_type
+                    .agrees(stored.unwrap_or_default(), value, column.round)
+                    .map_err(|misfit| self.job.misfit(column, row, value, misfit))?,
+            };
         }
         Ok(all)
     }

@@ -5,7 +5,6 @@
 
 use super::column::put_time;
 use super::job::Job;
-use super::table::NumberColumn;
 use crate::model::columns::Value;
 use crate::sync::error::Error;
 
@@ -23,7 +22,7 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(job: &'a Job<'a>) -> Self {
-        let fields = 2 + job.table.bars.numbers().count();
+        let fields = 2 + job.table.bars.numbers.len();
         let ticker = job.ticker().as_bytes();
         let mut prefix = (fields as i16).to_be_bytes().to_vec();
         prefix.extend_from_slice(&(ticker.len() as i32).to_be_bytes());
@@ -41,35 +40,24 @@ impl<'a> Writer<'a> {
 
     /// Appends one row.
     pub(super) fn row(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Error> {
-        let (bars, chunk) = (&self.job.table.bars, self.job.chunk());
         out.extend_from_slice(&self.prefix);
         put_time(self.job.times[row], out);
-        for (index, column) in bars.numbers() {
-            let value = chunk.value(row, index);
-            match value {
-                _ if value.is_missing() => put_null(out),
-                Value::Double(value) => self.number(column, row, value, out)?,
-                Value::Integer(value) => column
-                    .number_type
-                    .put_whole(value, out)
-                    .map_err(|misfit| self.job.misfit(column, row, value as f64, misfit))?,
-            }
+        for column in &self.job.table.bars.numbers {
+            let value = self.job.chunk().column(column.index).get(row);
+            let put = match value {
+                value if value.is_missing() => {
+                    put_null(out);
+                    Ok(())
+                }
+                Value::Double(value) => column.number_type.put(value, column.round, out),
+                Value::Integer(value) => column.number_type.put_whole(value, out),
+            };
+            put.map_err(|misfit| {
+                let value = value.to_double().unwrap_or_default();
+                self.job.misfit(column, row, value, misfit)
+            })?;
         }
         Ok(())
-    }
-
-    #[inline]
-    fn number(
-        &self,
-        column: &NumberColumn,
-        row: usize,
-        value: f64,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        column
-            .number_type
-            .put(value, column.round, out)
-            .map_err(|misfit| self.job.misfit(column, row, value, misfit))
     }
 }
 

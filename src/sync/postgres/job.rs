@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::column::{Misfit, Repeated};
 use super::progress::PgTable;
 use super::table::NumberColumn;
-use crate::sync::chunk::Chunk;
+use crate::model::columns::VOLUME;
+use crate::model::{Bars, Timestamp};
 use crate::sync::error::{Error, ErrorKind};
 use crate::sync::target::Write;
 
@@ -30,7 +31,7 @@ impl<'a> Job<'a> {
                 bars.ticker
             )));
         }
-        let times = bars.clock.convert(write.chunk.instants());
+        let times = bars.clock.convert(write.chunk.timestamps());
         let times = times.map_err(|Repeated(timestamp)| {
             unfit(format!(
                 "{series} {timestamp} is in the hour that occurs twice in {}, and a timestamp \
@@ -46,12 +47,17 @@ impl<'a> Job<'a> {
         })
     }
 
-    pub(super) fn chunk(&self) -> &'a Chunk {
+    pub(super) fn chunk(&self) -> &'a Bars {
         self.write.chunk
     }
 
     pub(super) fn ticker(&self) -> &'a str {
         self.write.series.ticker.as_str()
+    }
+
+    /// The timestamp of a row of the chunk.
+    pub(super) fn at(&self, row: usize) -> Timestamp {
+        Timestamp::from_micros(self.chunk().timestamps()[row])
     }
 
     /// The error of a value that doesn't fit its column.
@@ -67,7 +73,7 @@ impl<'a> Job<'a> {
             Misfit::Overflow => (format!("does not fit the column's type {sql_type}"), None),
             Misfit::Fraction => (
                 format!("has a fraction, and the column is {sql_type}"),
-                (*name == self.table.bars.volume().name)
+                (column.index == VOLUME)
                     .then_some("--round-volume rounds volumes to whole numbers"),
             ),
         };
@@ -76,7 +82,7 @@ impl<'a> Job<'a> {
             format!(
                 "{} {}: {name} {value} {why}; nothing of its chunk was written",
                 self.write.series,
-                self.chunk().at(row)
+                self.at(row)
             ),
         )
         .maybe_hint(hint)
@@ -87,9 +93,7 @@ impl<'a> Job<'a> {
     pub(super) fn restated(&self, restated: &[usize]) -> Error {
         let (write, table) = (self.write, &self.table.bars.name);
         let (restated_rows, rows) = (restated.len() as u64, write.chunk.len() as u64);
-        let first = write
-            .chunk
-            .at(restated.first().copied().unwrap_or_default());
+        let first = self.at(restated.first().copied().unwrap_or_default());
         Error::new(
             ErrorKind::Restated {
                 restated: restated_rows,
@@ -112,7 +116,7 @@ impl<'a> Job<'a> {
             "{}: {sent} rows were sent to {} from {} on, and the server took {took}",
             self.write.series,
             self.table.bars.name,
-            self.chunk().at(first)
+            self.at(first)
         );
         Error::new(ErrorKind::Delivery, message)
             .with_hint("does a trigger or a rule of the table drop rows?")

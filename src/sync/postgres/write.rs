@@ -13,7 +13,6 @@ use super::copy::Writer;
 use super::job::Job;
 use super::link::Link;
 use super::sql::quote;
-use super::table::NumberColumn;
 use crate::model::OnConflict;
 use crate::sync::error::{Error, ErrorKind};
 use crate::sync::settings::DeliveryCheck;
@@ -109,8 +108,8 @@ async fn copy(link: &Link<'_>, job: &Job<'_>, rows: &[usize], table: &str) -> Re
     let doing = "copying rows in";
     let client = link.client();
     // The client library has no COPY without a statement name. This one is prepared inside the
-    // transaction, so on the server that the transaction is on, and if the name is taken there, that
-    // is an error: it can't mean another statement. It is dropped before the transaction ends.
+    // transaction, so on the transaction's server connection. If the name is taken there, that is
+    // an error: it can't mean another statement. It is dropped before the transaction ends.
     let statement = link.wait(doing, client.prepare(&sql)).await?;
     let sink = client.copy_in::<_, Cursor<Vec<u8>>>(&statement);
     let mut sink = pin!(link.wait(doing, sink).await?);
@@ -184,9 +183,10 @@ async fn update(link: &Link<'_>, job: &Job<'_>, rows: &[usize]) -> Result<(), Er
             .collect(),
     ];
     let mut sets = Vec::new();
-    let mut add = |column: &NumberColumn, value: &dyn Fn(usize) -> Option<f64>| {
+    for column in &bars.numbers {
+        let numbers = chunk.column(column.index);
         let text = |&row: &usize| {
-            let Some(value) = value(row) else {
+            let Some(value) = numbers.get(row).to_double() else {
                 return Ok(None);
             };
             let text = column.number_type.text(value, column.round);
@@ -200,10 +200,6 @@ async fn update(link: &Link<'_>, job: &Job<'_>, rows: &[usize]) -> Result<(), Er
             column.sql_type
         ));
         values.push(rows.iter().map(text).collect::<Result<_, Error>>()?);
-        Ok::<_, Error>(())
-    };
-    for (index, column) in bars.numbers() {
-        add(column, &|row| chunk.value(row, index).to_double())?;
     }
     let names: Vec<String> = (0..values.len()).map(|i| format!("c{i}")).collect();
     let arrays: Vec<String> = (1..=values.len()).map(|i| format!("${i}")).collect();

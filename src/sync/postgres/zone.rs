@@ -6,7 +6,8 @@ use tokio_postgres::types::Type;
 use super::column::ColumnClock;
 use super::error::is_lost_race;
 use super::link::Link;
-use super::progress::{NewColumns, PgTable, ProgressTable, READING, ZONE, is_denied};
+use super::progress::{PgTable, READING};
+use super::progress_table::{NewColumns, ProgressTable, ZONE, is_denied};
 use super::table::BarTable;
 use crate::sync::error::{Error, ErrorKind};
 use crate::sync::source::SeriesInfo;
@@ -220,8 +221,8 @@ impl ProgressTable {
         locked.map(|_| ()).map_err(|error| self.explain(error))
     }
 
-    /// Records the zone of a table's times in every store's rows. Also records the table's object id
-    /// in rows without one: a run with dates writes bars and records no progress.
+    /// Records the zone of a table's times in every store's rows. Rows without the table's object id
+    /// get it too: a run with dates writes bars and records no progress.
     async fn set_zone(&self, link: &Link<'_>, bars: &BarTable, zone: &str) -> Result<(), Error> {
         let sql = format!(
             "UPDATE {} SET {ZONE} = $2, rel_oid = CASE rel_oid WHEN 0 THEN $3 ELSE rel_oid END \

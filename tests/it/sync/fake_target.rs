@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
-use backfill::model::{Bar, Interval, OnConflict, SeriesKey, Timestamp};
+use backfill::model::{Bar, Interval, OnConflict, SeriesKey};
 use backfill::sync::{
     Epoch, Error, ErrorKind, Outcome, Probe, Progress, Retry, SeriesInfo, Session, Settings,
     Signals, Table, Tally, Target, TransactionId, Write, Written,
 };
 use uuid::Uuid;
+
+use super::memory::line;
 
 /// What happens at a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,20 +110,9 @@ impl FakeTarget {
 
     /// All rows, as [`Memory::table`](super::memory::Memory::table) shows them.
     pub fn table(&self) -> String {
-        let or_empty = |text: Option<String>| text.unwrap_or_default();
         let mut lines = Vec::new();
         for (series, rows) in &self.0.lock().unwrap().stored.rows {
-            for (instant, bar) in rows {
-                let texts = bar
-                    .values()
-                    .map(|value| value.to_double().map(|v| v.to_string()));
-                let values = texts.map(or_empty).join("|");
-                lines.push(format!(
-                    "{}|{}|{values}",
-                    series.ticker,
-                    instant / 1_000_000
-                ));
-            }
+            lines.extend(rows.values().map(|bar| line(series, bar)));
         }
         lines.join("\n")
     }
@@ -164,16 +155,16 @@ impl Stored {
     fn merge(&mut self, write: &Write<'_>) -> Result<Tally, Error> {
         let rows = self.rows.entry(write.series.clone()).or_default();
         let mut tally = Tally::default();
-        for (index, instant) in write.chunk.instants().iter().enumerate() {
-            let row = write.chunk.bar(index);
-            match rows.get(instant) {
+        for bar in write.chunk.iter() {
+            let instant = bar.timestamp.micros();
+            match rows.get(&instant) {
                 None => {
-                    rows.insert(*instant, row);
+                    rows.insert(instant, bar);
                     tally.inserted += 1;
                 }
-                Some(stored) if *stored == row => tally.identical += 1,
+                Some(stored) if *stored == bar => tally.identical += 1,
                 Some(_) if write.on_conflict == OnConflict::Update => {
-                    rows.insert(*instant, row);
+                    rows.insert(instant, bar);
                     tally.updated += 1;
                 }
                 Some(_) => tally.restated += 1,
@@ -200,9 +191,9 @@ impl State {
             }
             Fault::Overwritten => {
                 let rows = self.stored.rows.entry(write.series.clone()).or_default();
-                for instant in write.chunk.instants() {
-                    let timestamp = Timestamp::from_micros(*instant);
-                    rows.insert(*instant, Bar::new(timestamp, [1.0; 4], 1.0));
+                for bar in write.chunk.iter() {
+                    let close = bar.close + 1.0;
+                    rows.insert(bar.timestamp.micros(), Bar { close, ..bar });
                 }
             }
             Fault::ProgressDeleted => self.stored.progress.clear(),

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use backfill::model::columns::COLUMNS;
+use backfill::model::columns::Value;
 use backfill::model::{Bar, Interval, OnConflict, SeriesKey, Ticker, TimeRange, Timestamp};
 use backfill::report::{Observer, RunReport, Silent, Stop};
-use backfill::store::columns::bar_batch;
 use backfill::sync::postgres::{Address, Options, Postgres};
 use backfill::sync::{
     self, Batches, DeliveryCheck, Error, RetryPolicy, SeriesInfo, Source, SourceError, Synced,
@@ -69,29 +68,29 @@ impl Memory {
         self.series.values().map(|bars| bars.len() as u64).sum()
     }
 
-    /// All bars of an interval as [`table`] shows them.
+    /// All bars as [`table`] shows them.
     pub fn table(&self) -> String {
         let mut lines = Vec::new();
-        for (key, bars) in &self.series {
-            for (bar, _) in bars.values() {
-                let texts = bar
-                    .values()
-                    .map(|value| value.to_double().map(|v| v.to_string()));
-                let values = texts.map(Option::unwrap_or_default).join("|");
-                let seconds = bar.timestamp.micros() / 1_000_000;
-                lines.push(format!("{}|{seconds}|{values}", key.ticker));
-            }
+        for (series, bars) in &self.series {
+            lines.extend(bars.values().map(|(bar, _)| line(series, bar)));
         }
         lines.join("\n")
     }
 }
 
+/// A bar as [`table`] shows it.
+pub fn line(series: &SeriesKey, bar: &Bar) -> String {
+    let text = |value: Value| value.to_double().map(|value| value.to_string());
+    let values = bar.values().map(|value| text(value).unwrap_or_default());
+    let seconds = bar.timestamp.micros() / 1_000_000;
+    format!("{}|{seconds}|{}", series.ticker, values.join("|"))
+}
+
 /// The rows of a table with the default columns, sorted.
 #[track_caller]
 pub fn table(db: &Database, name: &str) -> String {
-    let columns = COLUMNS.map(|column| column.name).join(", ");
     db.sql(&format!(
-        "SELECT ticker, extract(epoch FROM \"timestamp\")::bigint, {columns} \
+        "SELECT ticker, extract(epoch FROM \"timestamp\")::bigint, open, high, low, close, volume, vwap, trades \
          FROM {name} ORDER BY ticker COLLATE \"C\", 2"
     ))
 }
@@ -281,7 +280,7 @@ impl Source for Memory {
             .collect();
         let batches: Vec<_> = bars
             .chunks(BATCH_ROWS)
-            .map(|rows| Ok(bar_batch(rows.iter().copied().collect()).unwrap()))
+            .map(|rows| Ok(rows.iter().copied().collect()))
             .collect();
         Ok(Box::new(batches.into_iter()))
     }

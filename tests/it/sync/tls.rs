@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use super::memory::{Memory, Settings, bar, settings, sync_ok, try_sync};
 use crate::support::{Cluster, TestEnv};
 
-/// A certificate authority's certificate, and a certificate that it signed for `name`, with its key.
+/// The certificate of an authority, and a certificate that it signed for `name`, with its key.
 fn certificates(name: &str) -> (String, String, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -195,7 +195,7 @@ fn stores_that_start_at_the_same_time_with_different_zones_do_not_mix() {
                 scope.spawn(move || {
                     let mut memory = Memory::new();
                     memory.commit(&format!("T{index}"), (0..200).map(bar));
-                    // One that comes second reads the recorded zone, or finds the table still empty.
+                    // A later one reads the recorded zone, or finds the table empty.
                     try_sync(&memory, &settings, &Stop::new(), &Silent).is_ok()
                 })
             })

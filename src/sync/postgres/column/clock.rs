@@ -1,5 +1,5 @@
-//! Timestamps as the time column stores them: with a time zone, or without one in UTC or in the wall
-//! time of a zone.
+//! Timestamps as the time column stores them: with a time zone, or without one (in UTC, or in the
+//! wall time of a zone).
 
 use std::borrow::Cow;
 
@@ -58,8 +58,8 @@ impl ColumnClock {
         }
     }
 
-    /// The column's values for `instants`, in microseconds since 1970 as if they were UTC. Increasing
-    /// instants give strictly increasing values: the second of two equal wall times is an error.
+    /// The column's values for `instants`, in microseconds since 1970 as if they were UTC. They are
+    /// strictly increasing if the instants are: the second of two equal wall times is an error.
     pub(in crate::sync::postgres) fn convert(
         self,
         instants: &[i64],

@@ -115,8 +115,8 @@ fn default_host(port: u16) -> &'static str {
         .unwrap_or("localhost")
 }
 
-/// Whether this is a socket's folder, an IPv6 address, or a name of characters that host names have.
-/// Other characters mean that a part of a password was read as a host.
+/// Whether this is a socket's folder, an IPv6 address, or a name without characters that host
+/// names don't have: those mean that a part of a password was read as a host.
 pub(super) fn is_host(text: &str) -> bool {
     let in_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
     let address = text.split('%').next().unwrap_or(text);

@@ -1,7 +1,7 @@
 //! Connection strings: URLs and `key=value` lists, into settings by name.
 //!
-//! The client library's own parser isn't used: it doesn't know `verify-full` and `sslrootcert`, reads
-//! `tcp_user_timeout` in another unit than libpq, and its messages may quote a password.
+//! The client library's own parser isn't used: it doesn't know `verify-full` and `sslrootcert`,
+//! reads `tcp_user_timeout` in another unit than libpq, and its messages may quote a password.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,8 @@ use super::error::AddressError;
 /// Settings by libpq's names: `host`, `port`, `user`, `password`, `dbname`, `sslmode`, …
 pub(super) type Settings = BTreeMap<String, String>;
 
-/// Reads `postgres://…`, `postgresql://…` (also with a driver, `postgresql+psycopg2://…`) or `host=… dbname=…`.
+/// Reads `postgres://…`, `postgresql://…` (also with a driver, as `postgresql+psycopg2://…`) or
+/// `host=… dbname=…`.
 pub(super) fn parse(text: &str) -> Result<Settings, AddressError> {
     let text = text.trim();
     match text.split_once("://") {
@@ -29,9 +30,9 @@ pub(super) fn parse(text: &str) -> Result<Settings, AddressError> {
 
 fn parse_url(rest: &str) -> Result<Settings, AddressError> {
     let mut settings = Settings::new();
-    // A password may have an unencoded slash, question mark or at sign, so the last `@` ends the user
-    // part. But an `@` after the `?` of a query doesn't. A `?` starts a query if an `@` or a slash is
-    // before it, because a query follows a host.
+    // A password may have an unencoded slash, question mark or at sign, so the last `@` ends the
+    // user part, except an `@` inside a query. A `?` starts a query if an `@` or a slash is before
+    // it, because a query follows a host.
     let query_at = rest.find('?').unwrap_or(rest.len());
     let is_query = rest[..query_at].contains(['@', '/']);
     let user_end = match is_query {

@@ -4,7 +4,7 @@ use tokio_postgres::types::Type;
 
 use super::create::{ddl, sql_type};
 use super::{BarTable, NumberColumn, TableSpec};
-use crate::model::columns::{COLUMN_COUNT, COLUMNS, VOLUME};
+use crate::model::columns::{COLUMNS, VOLUME};
 use crate::sync::error::{Error, ErrorKind};
 use crate::sync::postgres::column::{ColumnClock, NumberType};
 use crate::sync::postgres::error::SEES_ALL_ROWS;
@@ -76,7 +76,7 @@ pub(in crate::sync::postgres) async fn find(
         ticker_chars_max: matched.ticker_chars_max,
         time: matched.time.name.clone(),
         clock: matched.clock,
-        columns: matched.numbers,
+        numbers: matched.numbers,
         name,
     })
 }
@@ -140,7 +140,7 @@ struct Matched<'a> {
     ticker_chars_max: Option<usize>,
     time: &'a CatalogColumn,
     clock: ColumnClock,
-    numbers: [Option<NumberColumn>; COLUMN_COUNT],
+    numbers: Vec<NumberColumn>,
 }
 
 impl<'a> Matched<'a> {
@@ -167,27 +167,29 @@ impl<'a> Matched<'a> {
             Some(Type::TIMESTAMP) => spec.zone.map_or(ColumnClock::Utc, ColumnClock::Wall),
             _ => return Err(wrong_type(time, "timestamp with or without time zone")),
         };
-        let number = |column: &CatalogColumn, round| {
-            let number_type = NumberType::from_catalog(column.type_oid, column.typmod)
-                .ok_or_else(|| wrong_type(column, NUMBER_TYPES))?;
-            Ok::<_, Error>(NumberColumn {
-                name: column.name.clone(),
-                number_type,
-                sql_type: column.sql_type.clone(),
-                round,
-            })
-        };
-        let mut numbers = COLUMNS.map(|_| None);
-        for (index, column) in COLUMNS.iter().enumerate() {
-            let name = column.name;
-            match named(columns, name) {
-                Some(found) => {
-                    let round = index == VOLUME && spec.round_volume;
-                    numbers[index] = Some(number(found, round)?);
+        let mut numbers = Vec::new();
+        for (index, bar_column) in COLUMNS.iter().enumerate() {
+            let name = bar_column.name;
+            let Some(column) = named(columns, name) else {
+                if bar_column.optional {
+                    continue;
                 }
-                None if column.optional => {}
-                None => return Err(no_column(table, name, name, name, sql_type(column.kind))),
-            }
+                return Err(no_column(
+                    table,
+                    name,
+                    name,
+                    name,
+                    sql_type(bar_column.kind),
+                ));
+            };
+            let number_type = NumberType::from_catalog(column.type_oid, column.typmod);
+            numbers.push(NumberColumn {
+                index,
+                name: column.name.clone(),
+                number_type: number_type.ok_or_else(|| wrong_type(column, NUMBER_TYPES))?,
+                sql_type: column.sql_type.clone(),
+                round: index == VOLUME && spec.round_volume,
+            });
         }
         let matched = Self {
             ticker,
@@ -200,15 +202,15 @@ impl<'a> Matched<'a> {
         Ok(matched)
     }
 
-    /// Every column that needs a value must get one from every bar. A bar may lack optional values.
+    /// Every column that needs a value must get one from every bar.
     fn check_values(&self, table: &str, columns: &[CatalogColumn]) -> Result<(), Error> {
         let always = |column: &CatalogColumn| {
             column.number == self.ticker.number
                 || column.number == self.time.number
-                || COLUMNS.iter().zip(&self.numbers).any(|(known, number)| {
-                    let number = number.as_ref().filter(|_| !known.optional);
-                    number.is_some_and(|number| number.name == column.name)
-                })
+                || self
+                    .numbers
+                    .iter()
+                    .any(|number| number.name == column.name && !COLUMNS[number.index].optional)
         };
         let column = columns
             .iter()

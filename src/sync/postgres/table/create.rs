@@ -47,21 +47,20 @@ pub(in crate::sync::postgres) async fn create(link: &Link<'_>, name: &str) -> Re
 
 /// The statement that creates the table.
 pub(super) fn ddl(table: &str, condition: &str) -> String {
-    let columns: Vec<String> = COLUMNS
+    let columns: String = COLUMNS
         .iter()
         .map(|column| {
             let not_null = if column.optional { "" } else { " NOT NULL" };
-            format!("{} {}{not_null}", column.name, sql_type(column.kind))
+            format!("{} {}{not_null}, ", column.name, sql_type(column.kind))
         })
         .collect();
     format!(
-        "CREATE TABLE {condition}{table} (ticker text NOT NULL, \"timestamp\" timestamptz NOT NULL, {}, \
-         PRIMARY KEY (ticker, \"timestamp\"))",
-        columns.join(", ")
+        "CREATE TABLE {condition}{table} (ticker text NOT NULL, \"timestamp\" timestamptz NOT NULL, \
+         {columns}PRIMARY KEY (ticker, \"timestamp\"))"
     )
 }
 
-/// The type of a new column in Postgres.
+/// The type of a column in a new table.
 pub(super) const fn sql_type(kind: Kind) -> &'static str {
     match kind {
         Kind::Double => "double precision",

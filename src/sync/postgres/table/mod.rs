@@ -11,7 +11,6 @@ use chrono_tz::Tz;
 
 use super::column::{ColumnClock, NumberType, time_literal};
 use super::sql::{literal, quote};
-use crate::model::columns::{COLUMN_COUNT, COLUMNS, VOLUME};
 use crate::sync::target::Epoch;
 
 pub(super) use self::catalog::find;
@@ -31,6 +30,8 @@ pub(super) struct TableSpec<'a> {
 /// A column of numbers.
 #[derive(Clone, Debug)]
 pub(super) struct NumberColumn {
+    /// Its index in [`COLUMNS`](crate::model::columns::COLUMNS).
+    pub index: usize,
     /// Its name, not quoted.
     pub name: String,
     pub number_type: NumberType,
@@ -58,24 +59,11 @@ pub(super) struct BarTable {
     /// The time column's name.
     pub time: String,
     pub clock: ColumnClock,
-    /// The columns of numbers, in the order of [`COLUMNS`]. Only optional ones can be missing.
-    pub columns: [Option<NumberColumn>; COLUMN_COUNT],
+    /// The columns of a bar that the table has, in the order in which rows are written and read.
+    pub numbers: Vec<NumberColumn>,
 }
 
 impl BarTable {
-    /// The columns of numbers that the table has, in the order in which rows are written and read.
-    /// Each is with its index in [`COLUMNS`].
-    pub(super) fn numbers(&self) -> impl Iterator<Item = (usize, &NumberColumn)> {
-        let columns = self.columns.iter().enumerate();
-        columns.filter_map(|(index, column)| Some((index, column.as_ref()?)))
-    }
-
-    /// Those of [`numbers`](Self::numbers) that have a value for every bar.
-    pub(super) fn required_numbers(&self) -> impl Iterator<Item = (usize, &NumberColumn)> {
-        self.numbers()
-            .filter(|(index, _)| !COLUMNS[*index].optional)
-    }
-
     /// The columns that are written, quoted, with commas: ticker, time, then the numbers.
     pub(super) fn written_columns(&self) -> String {
         format!("{}, {}", quote(&self.ticker), self.read_columns())
@@ -83,13 +71,13 @@ impl BarTable {
 
     /// The columns that are read back: time, then the numbers.
     pub(super) fn read_columns(&self) -> String {
-        let numbers = self.numbers().map(|(_, column)| quote(&column.name));
+        let numbers = self.numbers.iter().map(|column| quote(&column.name));
         let all: Vec<_> = std::iter::once(quote(&self.time)).chain(numbers).collect();
         all.join(", ")
     }
 
-    /// SQL that is true for the rows of `ticker` from `first` to `last`, both inclusive, in the time
-    /// column's own values.
+    /// SQL that is true for the rows of `ticker` from `first` to `last`, both inclusive. They are
+    /// values of the time column.
     pub(super) fn range_sql(&self, ticker: &str, first: i64, last: i64) -> String {
         let time = quote(&self.time);
         format!(
@@ -118,11 +106,6 @@ impl BarTable {
             self.name,
             quote(&self.ticker)
         )
-    }
-
-    pub(super) fn volume(&self) -> &NumberColumn {
-        let volume = self.columns[VOLUME].as_ref();
-        volume.expect("a table without a volume is refused")
     }
 
     /// What the table's content was when it was found.
