@@ -1,4 +1,4 @@
-//! Which calendar an exchange follows, and which exchange a ticker's suffix names.
+//! The calendar of each exchange, and the exchange of each ticker suffix.
 
 /// The compiled-in files by market identifier code.
 pub(super) const FILES: [(&str, &str); 32] = [
@@ -36,12 +36,12 @@ pub(super) const FILES: [(&str, &str); 32] = [
     ("XWBO", include_str!("../../data/calendars/XWBO.csv")),
 ];
 
-/// The exchange of every minute of every day.
+/// Trades every minute of every day.
 pub(super) const CRYPTO: &str = "CRYPTO";
-/// The exchange of Sunday 17:00 to Friday 17:00, New York.
+/// Trades from Sunday 17:00 to Friday 17:00, New York.
 pub(super) const FOREX: &str = "FOREX";
 
-/// Exchange codes that are not market identifier codes of [`FILES`].
+/// Exchange codes that aren't market identifier codes of [`FILES`].
 const ALIASES: [(&str, &str); 49] = [
     ("NASDAQ", "XNYS"),
     ("NYSE", "XNYS"),
@@ -94,7 +94,7 @@ const ALIASES: [(&str, &str); 49] = [
     ("IST", "XIST"),
 ];
 
-/// Ticker suffixes, without the dot, and the exchange that each names.
+/// Ticker suffixes, without the dot, and their exchanges.
 const SUFFIXES: [(&str, &str); 38] = [
     ("TO", "TSX"),
     ("V", "TSXV"),
@@ -136,7 +136,8 @@ const SUFFIXES: [(&str, &str); 38] = [
     ("IS", "IST"),
 ];
 
-/// The calendar that an exchange code follows: a name of [`FILES`], [`CRYPTO`] or [`FOREX`]. Upper case is expected.
+/// The calendar that an exchange code follows: a name of [`FILES`], [`CRYPTO`] or [`FOREX`]. The
+/// code must be in upper case.
 pub(super) fn calendar_of(code: &str) -> Option<&'static str> {
     ALIASES
         .iter()
@@ -146,7 +147,7 @@ pub(super) fn calendar_of(code: &str) -> Option<&'static str> {
         .or_else(|| [CRYPTO, FOREX].into_iter().find(|rule| *rule == code))
 }
 
-/// Every code that is taken, sorted.
+/// All known codes, sorted.
 pub(super) fn known_codes() -> Vec<&'static str> {
     let mut codes: Vec<&'static str> = ALIASES
         .iter()
@@ -158,8 +159,8 @@ pub(super) fn known_codes() -> Vec<&'static str> {
     codes
 }
 
-/// The exchange that a ticker's suffix names: `SHOP.TO` is of `TSX`. `None` where there is no suffix, or one that names
-/// none: `BRK.B` is a share class.
+/// The exchange of a ticker's suffix: `TSX` for `SHOP.TO`. `None` without a suffix, or with one
+/// that isn't an exchange's: the `B` of `BRK.B` is a share class.
 #[must_use]
 pub fn suffix_exchange(ticker: &str) -> Option<&'static str> {
     let (stem, suffix) = ticker.trim().rsplit_once('.')?;
@@ -172,8 +173,8 @@ pub fn suffix_exchange(ticker: &str) -> Option<&'static str> {
         .map(|(_, exchange)| *exchange)
 }
 
-/// The exchange that a ticker's suffix names, where it is not `exchange` nor one that shares its calendar: asked for
-/// under `exchange` the ticker's times would be read in a wrong time zone.
+/// The exchange of a ticker's suffix, if it has another calendar than `exchange`. Then the ticker's
+/// times would be read in the wrong time zone.
 #[must_use]
 pub fn foreign_suffix(ticker: &str, exchange: &str) -> Option<&'static str> {
     let named = suffix_exchange(ticker)?;
@@ -186,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn suffixes_name_exchanges_that_exist() {
+    fn suffixes_are_of_known_exchanges() {
         for (suffix, exchange) in SUFFIXES {
             assert!(calendar_of(exchange).is_some(), "{suffix} {exchange}");
         }
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_class_is_no_suffix() {
+    fn a_share_class_is_not_a_suffix() {
         assert_eq!(suffix_exchange("SHOP.TO"), Some("TSX"));
         assert_eq!(suffix_exchange("vod.l"), Some("LSE"));
         assert_eq!(suffix_exchange("0700.HK"), Some("HKEX"));

@@ -1,8 +1,8 @@
 //! Exchange calendars: the sessions of an exchange, and the bars that each should have.
 //!
-//! The files of `data/calendars` are compiled in and read at first use; a user can lay files of the same form over them
-//! ([`Overrides`]). Every date of a file's span is laid out once as instants, so that a session costs one look into an
-//! array. **Outside its span a calendar answers with an error, never with a guess.**
+//! The files of `data/calendars` are compiled in and read at first use. A user can override them by
+//! files of the same form ([`Overrides`]). The sessions of a file's span are computed once, so
+//! finding one is an array access. **Outside its span a calendar returns an error, never a guess.**
 
 mod cache;
 mod exchanges;
@@ -30,28 +30,28 @@ pub use table::BadFile;
 
 use table::{Rules, Table};
 
-/// A trading date of FOREX starts so long before its midnight.
+/// How long before midnight a trading date of FOREX starts.
 const FOREX_LEAD_MICROS: i64 = 7 * 60 * MINUTE_MICROS;
 
-/// Why a calendar cannot answer.
+/// Why a calendar can't answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No calendar is known under the code.
+    /// There is no calendar for the code.
     #[error("{code:?} is not a known exchange; known are {}", known.join(", "))]
     UnknownExchange {
         /// The code as typed.
         code: String,
-        /// Every code that is taken, sorted.
+        /// All known codes, sorted.
         known: Vec<String>,
     },
-    /// The calendar's file does not say.
-    #[error("the calendar of {exchange} covers {span}; {date} lies outside")]
+    /// The date is outside the calendar's span.
+    #[error("the calendar of {exchange} covers {span}, not {date}")]
     OutsideSpan {
-        /// The code as asked.
+        /// The code, in upper case.
         exchange: String,
-        /// The date that was asked for.
+        /// The date.
         date: NaiveDate,
-        /// What the calendar covers.
+        /// The dates that the calendar covers.
         span: DateRange,
     },
     /// A calendar's file is damaged.
@@ -59,15 +59,15 @@ pub enum Error {
     BadFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong in it.
+        /// The first error in it.
         why: BadFile,
     },
-    /// A folder or file of overriding calendars cannot be read.
+    /// A folder or file of overrides can't be read.
     #[error("{}: {source}", path.display())]
     Unreadable {
         /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 }
@@ -92,7 +92,7 @@ impl Calendar {
         Self::for_exchange_with(code, &Overrides::default())
     }
 
-    /// The calendar of an exchange, with a user's files laid over it.
+    /// The calendar of an exchange, with a user's overrides.
     pub fn for_exchange_with(code: &str, overrides: &Overrides) -> Result<Self, Error> {
         let upper = code.trim().to_ascii_uppercase();
         let name = exchanges::calendar_of(&upper);
@@ -120,18 +120,18 @@ impl Calendar {
         })
     }
 
-    /// Every exchange code that is compiled in, sorted.
+    /// All compiled-in exchange codes, sorted.
     #[must_use]
     pub fn known_codes() -> Vec<&'static str> {
         exchanges::known_codes()
     }
 
-    /// The files of a folder, to be laid over the compiled-in calendars; see [`Overrides::load`].
+    /// The overrides in a folder; see [`Overrides::load`].
     pub fn load_overrides(dir: &std::path::Path) -> Result<Overrides, Error> {
         Overrides::load(dir)
     }
 
-    /// The exchange code as asked, upper case: `NASDAQ`.
+    /// The exchange code in upper case, as it was given: `NASDAQ` or `XNAS`.
     #[must_use]
     pub fn exchange(&self) -> &str {
         &self.exchange
@@ -155,7 +155,7 @@ impl Calendar {
         }
     }
 
-    /// The dates that the calendar covers; `None` where a rule covers every date.
+    /// The dates that the calendar covers; `None` if a rule covers all dates.
     #[must_use]
     pub fn span(&self) -> Option<DateRange> {
         match &self.kind {
@@ -164,7 +164,7 @@ impl Calendar {
         }
     }
 
-    /// The session of a date; `None` where there is no trading.
+    /// The session of a date; `None` if there is no trading.
     pub fn session_on(&self, date: NaiveDate) -> Result<Option<Session>, Error> {
         self.check_span(date)?;
         Ok(self.session_inside(date))
@@ -180,16 +180,16 @@ impl Calendar {
             .collect())
     }
 
-    /// The trading date that an instant belongs to, whether there is a session or not: the exchange's local date; for FOREX
-    /// 17:00 New York starts the next.
+    /// The trading date of an instant, whether there is a session or not: the exchange's local
+    /// date. A date of FOREX starts at 17:00 New York on the day before.
     #[must_use]
     pub fn session_date(&self, at: Timestamp) -> NaiveDate {
         date_of_day(self.session_day(at.micros()))
     }
 
-    /// The instants of a range of trading dates, both inclusive, with or without sessions: from the exchange's midnight
-    /// to its midnight; for FOREX from 17:00 New York on the day before. Without `start` or `end` the range is open
-    /// there.
+    /// The instants of a range of trading dates, both inclusive, with or without sessions: from the
+    /// exchange's midnight to its midnight; for FOREX from 17:00 New York on the day before.
+    /// Without `start` or `end` the range is open there.
     #[must_use]
     pub fn range(&self, start: Option<NaiveDate>, end: Option<NaiveDate>) -> TimeRange {
         let begin = |midnight: i64| self.zone().from_local(midnight - self.lead()).earliest();
@@ -220,8 +220,8 @@ impl Calendar {
         self.range(Some(dates.first()), Some(dates.last()))
     }
 
-    /// The trading date of each run of `timestamps` (microseconds UTC, ascending), with the run's indices: one
-    /// conversion a day instead of one a bar.
+    /// Splits `timestamps` (microseconds UTC, ascending) by trading date: each date with the
+    /// indices of its timestamps. Converts once per date, not once per timestamp.
     pub fn session_runs<'a>(
         &'a self,
         timestamps: &'a [i64],
@@ -231,7 +231,8 @@ impl Calendar {
             let first = *timestamps.get(start)?;
             let day = self.session_day(first);
             let next_day = (day + 1) * DAY_MICROS - self.lead();
-            // A clock change at midnight can leave its own instant on the day before; a run takes one row at least.
+            // After a clock change at midnight, its own instant can be on the day before; so a run
+            // has at least one timestamp.
             let end = self.zone().from_local(next_day).earliest();
             let run = gallop(&timestamps[start..], end).max(1);
             let range = start..start + run;
@@ -283,8 +284,8 @@ impl Calendar {
     }
 }
 
-/// How many of the ascending `timestamps` lie before `end`: steps that double, then a bisection, so that a short run in a
-/// long slice stays cheap.
+/// The number of ascending `timestamps` before `end`. Doubles its steps and then bisects, so that a
+/// short run in a long slice is cheap.
 fn gallop(timestamps: &[i64], end: i64) -> usize {
     let mut reach = 1;
     while reach < timestamps.len() && timestamps[reach - 1] < end {
@@ -299,7 +300,7 @@ fn date_of_day(day: i64) -> NaiveDate {
         .map_or(NaiveDate::MAX, |midnight| midnight.date_naive())
 }
 
-/// The compiled-in calendar called `name`, laid out at its first use.
+/// The compiled-in calendar `name`, built at its first use.
 fn compiled(name: &'static str) -> Result<Arc<Table>, Error> {
     static TABLES: [OnceLock<Arc<Table>>; exchanges::FILES.len()] =
         [const { OnceLock::new() }; exchanges::FILES.len()];
@@ -321,7 +322,7 @@ fn compiled(name: &'static str) -> Result<Arc<Table>, Error> {
 fn compiled_rules(name: &str) -> Result<Rules, BadFile> {
     let mut rules = Rules::default();
     if let Some((_, text)) = exchanges::FILES.iter().find(|(mic, _)| *mic == name) {
-        rules.lay_over(text)?;
+        rules.apply(text)?;
     }
     Ok(rules)
 }

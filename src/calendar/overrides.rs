@@ -1,4 +1,4 @@
-//! Calendars of the user's own, laid over the compiled-in ones.
+//! The user's own calendars, which override the compiled-in ones.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,18 +8,19 @@ use std::sync::Arc;
 use super::table::{Rules, Table};
 use super::{Error, compiled_rules, exchanges};
 
-/// A folder of calendar files, read.
+/// A folder of calendar files.
 ///
-/// A file's name says what it is laid over: `XNYS.csv` over that calendar, for every exchange that follows it; `NASDAQ.csv`
-/// for that exchange alone, over `XNYS.csv`. A file of any other name is a calendar of its own and has to be whole. Lines
-/// are applied in their order, after those of the file below: `closed` cancels a session, `session` makes or changes one.
+/// `XNYS.csv` overrides that calendar, for every exchange that follows it; `NASDAQ.csv` that
+/// exchange only, after `XNYS.csv`. A file with any other name must be a complete calendar. Lines
+/// are applied in order, after those of the calendar that the file overrides: `closed` cancels a
+/// session, `session` adds or changes one.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     files: HashMap<String, (PathBuf, Arc<str>)>,
 }
 
 impl Overrides {
-    /// Reads every `.csv` file of a folder. A folder that does not exist overrides nothing.
+    /// Reads all `.csv` files of a folder. A folder that doesn't exist overrides nothing.
     pub fn load(dir: &Path) -> Result<Self, Error> {
         let unreadable = |path: &Path, source| Error::Unreadable {
             path: path.to_owned(),
@@ -48,22 +49,22 @@ impl Overrides {
             let code = stem.to_ascii_uppercase();
             loaded.files.insert(code, (path, text.into()));
         }
-        // A bad file is told now, not when its exchange is first asked for.
+        // Report a bad file now, not at the first use of its exchange.
         for code in loaded.files.keys() {
             loaded.table(code, exchanges::calendar_of(code))?;
         }
         Ok(loaded)
     }
 
-    /// Lays the files of `over` over these: a store's own folder, then the one named on the command line. A file of the
-    /// same name takes the other's place.
+    /// Adds the files of `over`, which replace files of the same name: those of the store first,
+    /// then those of the command line.
     #[must_use]
     pub fn and(mut self, over: Self) -> Self {
         self.files.extend(over.files);
         self
     }
 
-    /// Codes that only these files know.
+    /// Codes of calendars that only these files have.
     pub(super) fn own_codes(&self) -> impl Iterator<Item = String> + '_ {
         self.files
             .keys()
@@ -71,7 +72,8 @@ impl Overrides {
             .cloned()
     }
 
-    /// The days of an exchange code that follows the calendar `name`; `None` where no file concerns it.
+    /// The calendar of an exchange code that follows the compiled-in calendar `name`; `None` if no
+    /// file overrides it.
     pub(super) fn table(
         &self,
         code: &str,
@@ -95,7 +97,7 @@ impl Overrides {
             None => Rules::default(),
         };
         for (path, text) in &layers {
-            rules.lay_over(text).map_err(|why| bad(path, why))?;
+            rules.apply(text).map_err(|why| bad(path, why))?;
         }
         let table = rules.build().map_err(|why| bad(last, why))?;
         Ok(Some(Arc::new(table)))

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use crate::model::{Interval, Timestamp};
 
-/// One trading day of an exchange. Instants are half-open: the close is the first that lies outside.
+/// One trading day of an exchange. The close is the first instant after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
     /// The trading date.
@@ -13,12 +13,12 @@ pub struct Session {
     pub open: Timestamp,
     /// The first instant after trading.
     pub close: Timestamp,
-    /// The break in its middle (a lunch break): its first instant, and the first after it.
+    /// A break, such as lunch: its first instant, and the first after it.
     pub pause: Option<(Timestamp, Timestamp)>,
 }
 
 impl Session {
-    /// Whether trading goes on at an instant: between open and close, and not in the break.
+    /// Whether an instant is between open and close, and not in the break.
     #[must_use]
     pub fn contains(&self, at: Timestamp) -> bool {
         self.open <= at
@@ -28,7 +28,7 @@ impl Session {
                 .is_none_or(|(start, end)| at < start || end <= at)
     }
 
-    /// The stretches without a break, one or two.
+    /// The parts before and after the break; the whole session if there is none.
     pub fn parts(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> {
         let (first, second) = match self.pause {
             Some((start, end)) => ((self.open, start), Some((end, self.close))),
@@ -37,8 +37,8 @@ impl Session {
         std::iter::once(first).chain(second)
     }
 
-    /// The opens of the bars that can be expected. Each part starts a grid of its own at its open; the last bar of a part
-    /// is cut short where the part does not divide.
+    /// The opens of the expected bars. Each part has its own grid, from its open. The last bar of a
+    /// part is short if the interval doesn't divide the part.
     #[must_use]
     pub fn grid(&self, interval: Interval) -> Vec<Timestamp> {
         let mut opens = Vec::with_capacity(self.expected(interval));
@@ -52,7 +52,7 @@ impl Session {
         opens
     }
 
-    /// How many bars can be expected: the length of [`grid`](Self::grid).
+    /// The number of expected bars: the length of [`grid`](Self::grid).
     #[must_use]
     pub fn expected(&self, interval: Interval) -> usize {
         self.parts()

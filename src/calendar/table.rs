@@ -1,4 +1,4 @@
-//! A calendar's file: its lines, and the days that they come to.
+//! Calendar files: their lines, and the sessions that result.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use crate::model::{DAY_MICROS, DateRange, MINUTE_MICROS, Timestamp, Zone, date_m
 
 use super::Session;
 
-/// A day's trading hours in minutes after local midnight.
+/// Trading hours, in minutes after local midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct DayHours {
     open: u32,
@@ -17,49 +17,49 @@ struct DayHours {
     pause: Option<(u32, u32)>,
 }
 
-/// What one file says, or several laid over one another.
+/// The lines of one file, or of several applied in order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
     tz: Option<Tz>,
     span: Option<DateRange>,
     hours: BTreeMap<NaiveDate, DayHours>,
     week: BTreeMap<NaiveDate, [bool; 7]>,
-    /// Days that differ from the rule; `None` is a closure.
+    /// Days that differ from `hours` and `week`; `None` for a closed one.
     days: HashMap<NaiveDate, Option<DayHours>>,
 }
 
-/// What is wrong with a calendar's file.
+/// An error in a calendar file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadFile {
-    /// The first word is none of `tz`, `span`, `hours`, `week`, `closed`, `session`.
-    #[error("line {line}: {word:?} is none of tz, span, hours, week, closed and session")]
+    /// The first word is unknown.
+    #[error("line {line}: {word:?} is unknown; use tz, span, hours, week, closed or session")]
     UnknownWord {
         /// Counted from 1.
         line: usize,
         /// The line's first field.
         word: String,
     },
-    /// A field is missing, is one too many, or cannot be read.
-    #[error("line {line}: {text:?} cannot be read; the form is {form}")]
+    /// The line isn't of the form that its first word requires.
+    #[error("line {line}: {text:?} isn't of the form {form}")]
     Unreadable {
         /// Counted from 1.
         line: usize,
         /// The line.
         text: String,
-        /// How such a line looks.
+        /// The form.
         form: &'static str,
     },
-    /// A session closes before it opens, or its break lies outside it.
-    #[error("line {line}: open, break and close do not follow one another within the day")]
+    /// A session closes before it opens, or its break isn't inside it.
+    #[error("line {line}: open, break and close aren't in order")]
     DisorderedHours {
         /// Counted from 1.
         line: usize,
     },
-    /// A whole calendar needs all of tz, span, hours and week.
+    /// A complete calendar needs tz, span, hours and week.
     #[error("there is no {0} line")]
     Missing(&'static str),
-    /// Days of the span come before the first `hours` or `week` line.
-    #[error("the first {0} line comes after the span's first date")]
+    /// The first `hours` or `week` line is of a later date than the span's first.
+    #[error("the first {0} line is of a later date than the span's first")]
     Late(&'static str),
 }
 
@@ -79,9 +79,9 @@ const FORMS: [(&str, &str); 6] = [
 ];
 
 impl Rules {
-    /// Lays the lines of `text` over what is there already, in their order. Blank lines and lines that start with `#`
-    /// are passed over.
-    pub(super) fn lay_over(&mut self, text: &str) -> Result<(), BadFile> {
+    /// Applies the lines of `text`, in order, to the lines so far. Ignores blank lines and lines
+    /// that start with `#`.
+    pub(super) fn apply(&mut self, text: &str) -> Result<(), BadFile> {
         for (index, raw) in text.lines().enumerate() {
             let line = index + 1;
             let raw = raw.trim().trim_start_matches('\u{feff}');
@@ -147,7 +147,7 @@ impl Rules {
         Ok(())
     }
 
-    /// The days that the rules come to.
+    /// Builds the calendar.
     pub(super) fn build(&self) -> Result<Table, BadFile> {
         let tz = self.tz.ok_or(BadFile::Missing("tz"))?;
         let span = self.span.ok_or(BadFile::Missing("span"))?;
@@ -191,7 +191,7 @@ impl DayHours {
     }
 }
 
-/// One date's session in instants; all zero where there is none.
+/// A date's session in instants; all zero if there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Day {
     open: i64,
@@ -224,12 +224,12 @@ impl Day {
     }
 }
 
-/// A calendar of which every date is known.
+/// A calendar that lists every date of its span.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) zone: Zone,
     pub(super) span: DateRange,
-    /// One entry a date of the span.
+    /// One per date of the span.
     days: Vec<Day>,
 }
 
@@ -291,7 +291,7 @@ mod tests {
     fn rules(texts: &[&str]) -> Result<Rules, BadFile> {
         let mut rules = Rules::default();
         for text in texts {
-            rules.lay_over(text)?;
+            rules.apply(text)?;
         }
         Ok(rules)
     }
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_named() {
+    fn a_bad_line_is_reported_by_its_number() {
         let bad = |text: &str| rules(&[WHOLE, text]).unwrap_err().to_string();
         assert!(bad("\nholiday,2025-01-01").contains("line 2"));
         for text in [
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_calendar_needs_all_four_kinds_of_line() {
+    fn a_complete_calendar_needs_all_four_kinds_of_line() {
         for missing in ["tz", "span", "hours", "week"] {
             let text: String = WHOLE
                 .lines()

@@ -1,4 +1,4 @@
-//! Known facts of known exchanges, and what must hold of every calendar.
+//! Known sessions of known exchanges, and properties of all calendars.
 
 use std::fs;
 
@@ -20,7 +20,7 @@ fn range(first: &str, last: &str) -> DateRange {
     DateRange::new(day(first), day(last)).unwrap()
 }
 
-/// `open close` of a session in UTC, with the break between them where there is one.
+/// The open and close of a session in UTC, with the break between them if there is one.
 fn hours(code: &str, date: &str) -> Option<String> {
     let session = calendar(code).session_on(day(date)).unwrap()?;
     let time = |at: Timestamp| at.to_utc().format("%H:%M").to_string();
@@ -253,7 +253,7 @@ fn outside_the_span_is_an_error() {
     let error = nasdaq.session_on(day("1999-12-31")).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the calendar of NASDAQ covers 2000-01-01..2028-12-31; 1999-12-31 lies outside"
+        "the calendar of NASDAQ covers 2000-01-01..2028-12-31, not 1999-12-31"
     );
     assert!(nasdaq.sessions(range("2028-12-31", "2029-01-01")).is_err());
     assert!(calendar("NSE").session_on(day("2027-01-04")).is_err());
@@ -271,7 +271,7 @@ fn an_unknown_code_lists_the_known_ones() {
 }
 
 #[test]
-fn a_users_file_lies_over_the_compiled_one() {
+fn a_users_file_overrides_the_compiled_one() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     write("XNYS.csv", "# a day of mourning\nclosed,2025-02-03\n");
@@ -325,7 +325,7 @@ fn a_users_file_lies_over_the_compiled_one() {
 }
 
 #[test]
-fn every_compiled_calendar_holds_together() {
+fn every_compiled_calendar_is_consistent() {
     for code in Calendar::known_codes() {
         let calendar = calendar(code);
         let span = calendar
@@ -350,7 +350,7 @@ fn every_compiled_calendar_holds_together() {
 
 proptest! {
     #[test]
-    fn grids_lie_inside_and_count_right(
+    fn grids_are_inside_sessions_and_have_the_expected_number(
         which in any::<prop::sample::Index>(),
         offset in 0..10_000u64,
         interval in prop::sample::select(Interval::ALL.to_vec()),
@@ -383,12 +383,12 @@ proptest! {
         prop_assert_eq!(date_at(instants.start), first);
         prop_assert!(date_at(instants.start - 1) < first);
         prop_assert!(date_at(instants.end) > last);
-        // Where clocks go back at midnight, the evening comes twice.
+        // If clocks go back at midnight, the evening occurs twice.
         prop_assert!(date_at(instants.end - 1) == last || date_at(instants.end) == last + Days::new(1));
     }
 
     #[test]
-    fn runs_say_the_same_as_one_by_one(
+    fn runs_have_the_date_of_each_timestamp(
         which in any::<prop::sample::Index>(),
         start in 946_684_800_i64..1_800_000_000,
         steps in prop::collection::vec(0..4000_i64, 0..300),

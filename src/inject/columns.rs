@@ -207,8 +207,8 @@ pub(super) fn assign_chosen(
     Ok(())
 }
 
-/// Decides which columns are the time: a whole timestamp, else date and time together, else either of
-/// them alone as a whole timestamp.
+/// Decides which columns are the time: a whole timestamp, else date and time together, else either
+/// of them alone as a whole timestamp.
 pub(super) fn choose_time(roles: &mut [Role]) {
     let has = |role| roles.contains(&role);
     match (has(Role::Timestamp), has(Role::Date), has(Role::Time)) {

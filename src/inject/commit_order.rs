@@ -1,8 +1,8 @@
 //! The order of commits: files of one series in path order, and a limit of rows in memory.
 //!
-//! Files are parsed ahead of their turn. A file commits only when all earlier files that may have the
-//! same series are done, so the result doesn't depend on threads. The first file that isn't done, the
-//! *front*, never waits; so there is no deadlock.
+//! Files are parsed ahead of their turn. A file commits only when all earlier files that may have
+//! the same series are done, so the result doesn't depend on threads. The first file that isn't
+//! done, the *front*, never waits; so there is no deadlock.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -71,8 +71,8 @@ impl CommitOrder {
         self.changed.notify_all();
     }
 
-    /// Waits until there is room for `rows` more rows, which the front always has. False if the run is
-    /// stopped.
+    /// Waits until there is room for `rows` more rows, which the front always has. False if the run
+    /// is stopped.
     pub(super) fn admit(&self, file: usize, rows: usize, stopped: impl Fn() -> bool) -> bool {
         let state = self.wait(stopped, |state| {
             state.front == file || state.waiting_rows + rows <= self.waiting_rows_max

@@ -219,12 +219,12 @@ impl FileError {
             Self::Unrecognised | Self::MissingColumns { .. } | Self::TwoHeaders { .. } => {
                 Some("--columns names the columns: --columns ts=1,open=2,high=3,low=4,close=5")
             }
-            Self::NoInterval(_) => Some("--interval N gives the length of the bars in minutes"),
-            Self::Ticker(_) => Some("--ticker NAME gives the ticker"),
+            Self::NoInterval(_) => Some("--interval N sets the length of the bars in minutes"),
+            Self::Ticker(_) => Some("--ticker NAME sets the ticker"),
             Self::DateOrder { .. } => {
-                Some("--date-order dmy|mdy|ymd gives the order of day, month and year")
+                Some("--date-order dmy|mdy|ymd sets the order of day, month and year")
             }
-            Self::DecimalMark { .. } => Some("--decimal point|comma gives the decimal mark"),
+            Self::DecimalMark { .. } => Some("--decimal point|comma sets the decimal mark"),
             Self::Contradiction(contradiction) => Some(match contradiction.form {
                 Form::Date(_) => "with --date-order dmy|mdy|ymd, rows in another order are rejects",
                 Form::Number(_) => "with --decimal point|comma, rows in another form are rejects",

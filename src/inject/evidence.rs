@@ -1,9 +1,9 @@
 //! How a file writes its dates and numbers, decided from all of its rows.
 //!
-//! `01/02/2025` is 1 February or 2 January, and `5,001` is 5001 or 5.001. One row can't decide that.
-//! Rows are observed until enough of them can be read in only one way: first the rows of the head,
-//! then those of the whole file. If the rows don't decide, the file is refused with the option that
-//! does. A row that contradicts the decision later, during parsing, fails the file
+//! `01/02/2025` is 1 February or 2 January, and `5,001` is 5001 or 5.001. One row can't decide
+//! that. Rows are observed until enough of them can be read in only one way: first the rows of the
+//! head, then those of the whole file. If the rows don't decide, the file is refused with the
+//! option that does. A row that contradicts the decision later, during parsing, fails the file
 //! ([`Contradiction`](super::error::Contradiction)).
 
 use std::borrow::Cow;
@@ -25,8 +25,9 @@ const DATES_MAX: usize = 16_384;
 const DATES_MIN: usize = 3;
 /// With at least this many dates, weekends among them don't matter.
 const DATES_WITH_WEEKENDS_MIN: usize = 7;
-/// The ambiguous numbers that one unambiguous number decides: one with grouped thousands (`5,001.25`),
-/// and one without (`10.5`). They are few, so that one damaged row doesn't decide for all others.
+/// The ambiguous numbers that one unambiguous number decides: one with grouped thousands
+/// (`5,001.25`), and one without (`10.5`). They are few, so that one damaged row doesn't decide for
+/// all others.
 const DECIDED_BY_GROUPED: u64 = 100;
 const DECIDED_BY_PLAIN: u64 = 4;
 /// The longest distance between sessions in days: a long weekend with a holiday.
@@ -189,8 +190,8 @@ impl Evidence {
             };
             split(&text[at..end], self.delimiter, &mut fields);
             at = end;
-            // The parser rejects rows with another number of fields, so they aren't evidence. An empty
-            // field may follow the last.
+            // The parser rejects rows with another number of fields, so they aren't evidence. An
+            // empty field may follow the last.
             if !whole || !(self.fields..=self.fields + 1).contains(&fields.len()) {
                 continue;
             }

@@ -1,5 +1,5 @@
-//! The interval of a file's bars, from the gaps between them; and the opens of bars labelled with their
-//! close.
+//! The interval of a file's bars, from the gaps between them; and the opens of bars labelled with
+//! their close.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,8 +14,8 @@ use crate::model::{Bars, DAY_MICROS, Interval, MINUTE_MICROS, Ticker, Timestamp}
 /// Fewer bars don't show an interval.
 const BARS_MIN: u64 = 30;
 
-/// Detects a file's interval: the largest that divides all gaps of all tickers. Gaps from session to
-/// session don't count.
+/// Detects a file's interval: the largest that divides all gaps of all tickers. Gaps from session
+/// to session don't count.
 pub(super) struct IntervalDetector<'c> {
     calendar: &'c Calendar,
     /// Whether timestamps are closes. Then the gap before the end of a session may be a short bar.
@@ -129,8 +129,8 @@ fn gcd(mut a: i64, mut b: i64) -> i64 {
     a
 }
 
-/// Moves bars labelled with their close to their open: one interval earlier, except for the short last
-/// bar of a session, which opens on the calendar's grid.
+/// Moves bars labelled with their close to their open: one interval earlier, except for the short
+/// last bar of a session, which opens on the calendar's grid.
 ///
 /// If the bars around it aren't on that grid (full hours in a session that opens at half past), the
 /// last bar isn't short.

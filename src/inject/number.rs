@@ -1,8 +1,8 @@
 //! Reads decimal numbers exactly.
 //!
-//! A double represents every integer up to 2^53 exactly, and every power of ten up to 10^22. The quotient
-//! of two exact doubles is rounded once, so it is correct: `167.65` is `16765 / 100`. Other numbers go to
-//! [`str::parse`], and the fast way returns the same bits.
+//! A double represents every integer up to 2^53 exactly, and every power of ten up to 10^22. The
+//! quotient of two exact doubles is rounded once, so it is correct: `167.65` is `16765 / 100`.
+//! Other numbers go to [`str::parse`], and the fast way returns the same bits.
 
 use memchr::{memchr, memchr2};
 
@@ -48,8 +48,8 @@ pub(super) fn scan(text: &[u8], at: usize) -> Option<(f64, usize)> {
     Some((mantissa as f64 / POWERS[decimals], end))
 }
 
-/// Reads digits starting at `at`, appended to `value`: the integer, and where the digits end. Wraps after
-/// [`DIGITS_MAX`] digits.
+/// Reads digits starting at `at`, appended to `value`: the integer, and where the digits end. Wraps
+/// after [`DIGITS_MAX`] digits.
 #[inline(always)]
 pub(super) fn digits(text: &[u8], at: usize, value: u64) -> (u64, usize) {
     let mut value = value;
@@ -97,9 +97,9 @@ pub(super) fn has_mark(field: &[u8]) -> bool {
     memchr2(b',', b'.', field).is_some()
 }
 
-/// Reads a whole field whose decimal mark is known. Thousands must be grouped exactly: `1,23` isn't a
-/// number with a decimal point. So a number of one form is never read as a number of the other, unless
-/// it has one mark with three digits after it (`5,001`).
+/// Reads a whole field whose decimal mark is known. Thousands must be grouped exactly: `1,23` isn't
+/// a number with a decimal point. So a number of one form is never read as a number of the other,
+/// unless it has one mark with three digits after it (`5,001`).
 pub(super) fn parse_form(field: &[u8], decimal: Decimal) -> Option<f64> {
     let field = field.trim_ascii();
     let (mark, group) = match decimal {

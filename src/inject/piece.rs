@@ -65,8 +65,8 @@ impl PieceBuilder {
         self.rows
     }
 
-    /// Whether the last bar's local time occurs twice. The rows that follow help to resolve it, so a
-    /// piece must not end here.
+    /// Whether the last bar's local time occurs twice. The rows that follow help to resolve it, so
+    /// a piece must not end here.
     pub(super) fn ends_unresolved(&self) -> bool {
         let Some((block, last)) = self.repeated.last() else {
             return false;
@@ -78,7 +78,8 @@ impl PieceBuilder {
                 .is_some_and(|bars| last.row + 1 == bars.len())
     }
 
-    /// Adds what a parser parsed; `ids` belongs to that parser, and `tickers` are all of its tickers.
+    /// Adds what a parser parsed; `ids` belongs to that parser, and `tickers` are all of its
+    /// tickers.
     pub(super) fn add(&mut self, parsed: Parsed, tickers: &[Option<Ticker>], ids: &mut TickerIds) {
         for ticker in &tickers[ids.0.len()..] {
             let number = ticker

@@ -63,8 +63,9 @@ impl<'p> PieceReader<'p> {
         !self.done
     }
 
-    /// The next piece, and an error if the file ends early after it. `admit` gets the number of new rows
-    /// and of their bytes, and returns false to stop. A piece that contradicts the plan is an error.
+    /// The next piece, and an error if the file ends early after it. `admit` gets the number of new
+    /// rows and of their bytes, and returns false to stop. A piece that contradicts the plan is an
+    /// error.
     pub(super) fn piece(
         &mut self,
         mut admit: impl FnMut(usize, usize) -> bool,

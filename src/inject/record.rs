@@ -1,8 +1,8 @@
 //! Records of a file, with quotes as in RFC 4180: where one ends, and its fields.
 //!
-//! For headers, samples and rows that aren't plain. A quote opens only at the start of a field. One that
-//! isn't closed within [`QUOTED_BYTES_MAX`] isn't a quote: its line is a row, so that a stray quote
-//! costs one row and not the rest of the file.
+//! For headers, samples and rows that aren't plain. A quote opens only at the start of a field. One
+//! that isn't closed within [`QUOTED_BYTES_MAX`] isn't a quote: its line is a row, so that a stray
+//! quote costs one row and not the rest of the file.
 
 use std::borrow::Cow;
 

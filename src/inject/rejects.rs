@@ -13,8 +13,8 @@ const HEADER: &[u8] = b"file,line,reason,raw\n";
 
 /// Writes the rejects of a run. The first reject creates the file.
 ///
-/// Rejects are flushed to disk before the bars around them are committed, so several files' are mixed.
-/// [`sort`](Self::sort) puts them in the order of the files at the end.
+/// Rejects are flushed to disk before the bars around them are committed, so several files' are
+/// mixed. [`sort`](Self::sort) puts them in the order of the files at the end.
 pub(super) struct Rejects {
     path: Option<PathBuf>,
     log: Mutex<Option<Log>>,

@@ -51,7 +51,7 @@ impl FieldKind {
     }
 }
 
-/// The delimiter that gives the most times and numbers.
+/// The delimiter with which most fields are times or numbers.
 pub(super) fn delimiter_of(head: &[u8], last: bool) -> Option<u8> {
     let mut best = None;
     for delimiter in DELIMITERS {
@@ -76,7 +76,7 @@ pub(super) fn delimiter_of(head: &[u8], last: bool) -> Option<u8> {
     best.map(|(delimiter, _)| delimiter)
 }
 
-/// The first records that aren't blank as fields, and where each begins.
+/// The fields of the first records that aren't blank, and where each record starts.
 pub(super) fn sample(head: &[u8], last: bool, delimiter: u8) -> (Vec<Fields<'_>>, Vec<usize>) {
     let (mut records, mut starts) = (Vec::new(), Vec::new());
     let mut at = 0;

@@ -88,8 +88,8 @@ impl Settings {
         }
     }
 
-    /// Checks, before anything is opened, that the folder can be listed and that the output's name has
-    /// the ending of a format.
+    /// Checks, before anything is opened, that the folder can be listed and that the output's name
+    /// has the ending of a format.
     pub fn check(&self) -> Result<(), Error> {
         if let Some(file) = &self.output {
             file.format()?;

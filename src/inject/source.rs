@@ -145,14 +145,15 @@ pub(super) fn not_a_file() -> io::Error {
     io::Error::other("it is neither a file nor a pipe")
 }
 
-/// Copies a pipe to its end, or standard input, into an anonymous temporary file that no other user can open.
+/// Copies a pipe to its end, or standard input, into an anonymous temporary file that no other user
+/// can open.
 pub(super) fn copy_of(pipe: &Path, stop: &Stop) -> io::Result<File> {
     let file = tempfile::tempfile()?;
     let mut into = file.try_clone()?;
     let pipe = pipe.to_path_buf();
     let (done, ended) = channel();
-    // On its own thread: a read of a pipe without a writer can't be ended. When the run is stopped, the
-    // thread waits until the program ends.
+    // On its own thread: a read of a pipe without a writer can't be ended. When the run is stopped,
+    // the thread waits until the program ends.
     std::thread::Builder::new()
         .name("pipe".into())
         .spawn(move || {

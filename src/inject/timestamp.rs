@@ -1,9 +1,9 @@
 //! Reads dates and times, in the forms of CSV files, into instants.
 //!
-//! The form of a value shows what it is: `2025-01-02`, `2025.01.02` and `20250102` start with the year,
-//! and many digits are an epoch, whose magnitude shows its unit. `01/02/2025` starts with the day or the
-//! month, which all rows of the file decide (`evidence.rs`). Most rows have the date of the row before,
-//! so the last date and its offset are kept.
+//! The form of a value shows what it is: `2025-01-02`, `2025.01.02` and `20250102` start with the
+//! year, and many digits are an epoch, whose magnitude shows its unit. `01/02/2025` starts with the
+//! day or the month, which all rows of the file decide (`evidence.rs`). Most rows have the date of
+//! the row before, so the last date and its offset are kept.
 
 use chrono::{Datelike, NaiveDate};
 
@@ -49,7 +49,8 @@ impl TimestampReader {
         }
     }
 
-    /// Reads date and time from one column, starting at `at`: the instants, and where the text ends.
+    /// Reads date and time from one column, starting at `at`: the instants, and where the text
+    /// ends.
     #[inline]
     pub(super) fn timestamp(&mut self, text: &[u8], at: usize) -> Option<(Local, usize)> {
         if let Some(end) = self.known_date(text, at) {
@@ -135,8 +136,8 @@ impl TimestampReader {
     }
 }
 
-/// Reads a time of day, `H:M[:S[.f]]` or `HMS` or `HM`, starting at `at`: microseconds, and where the
-/// text ends.
+/// Reads a time of day, `H:M[:S[.f]]` or `HMS` or `HM`, starting at `at`: microseconds, and where
+/// the text ends.
 #[inline]
 pub(super) fn time_of_day(text: &[u8], at: usize) -> Option<(i64, usize)> {
     let (first, end) = digits(text, at, 0);
@@ -166,8 +167,8 @@ pub(super) fn time_of_day(text: &[u8], at: usize) -> Option<(i64, usize)> {
     Some((time + fraction, end))
 }
 
-/// The decimals of a second, in microseconds. Less than a microsecond counts as one, so that it isn't a
-/// whole minute.
+/// The decimals of a second, in microseconds. Less than a microsecond counts as one, so that it
+/// isn't a whole minute.
 fn fraction(text: &[u8], at: usize) -> (i64, usize) {
     let (mut micros, mut unit, mut rest, mut end) = (0, 100_000, 0, at);
     while peek(text, end).is_ascii_digit() {

@@ -1,8 +1,9 @@
 //! The local times that occur twice when clocks go back, resolved by the rows around them.
 //!
-//! Consecutive rows whose local times occur twice form a *stretch*. If its times step back once, the
-//! rows before the step are of the first hour and the others of the second. If they never step back,
-//! a neighbour exactly one bar away shows which hour the stretch is in. Anything else is unresolved.
+//! Consecutive rows whose local times occur twice form a *stretch*. If its times step back once,
+//! the rows before the step are of the first hour and the others of the second. If they never step
+//! back, a neighbour exactly one bar away shows which hour the stretch is in. Anything else is
+//! unresolved.
 
 use std::ops::Range;
 
@@ -22,9 +23,9 @@ pub struct Repeated<T> {
 /// Moves each repeated bar to the instant that the rows around it show. Removes the unresolved bars
 /// and returns their entries.
 ///
-/// Bars are of one ticker, in the order of their source, oldest or newest first; each repeated bar is
-/// at its first instant. `repeated` is in the order of the bars. Without `interval`, neighbours aren't
-/// considered.
+/// Bars are of one ticker, in the order of their source, oldest or newest first; each repeated bar
+/// is at its first instant. `repeated` is in the order of the bars. Without `interval`, neighbours
+/// aren't considered.
 pub fn resolve_repeated<T>(
     bars: &mut Bars,
     repeated: Vec<Repeated<T>>,
@@ -115,8 +116,8 @@ fn second_hour<T>(
     }
 }
 
-/// Whether rows run from old to new around a stretch: its neighbours show it, or else most of its own
-/// rows. `None` if nothing does.
+/// Whether rows run from old to new around a stretch: its neighbours show it, or else most of its
+/// own rows. `None` if nothing does.
 fn is_ascending(stretch: &[i64], before: Option<i64>, after: Option<i64>) -> Option<bool> {
     if let Some(before) = before {
         return Some(before < *stretch.first()?);
@@ -141,7 +142,8 @@ mod tests {
     use super::*;
     use crate::model::{Bar, MINUTE_MICROS, Timestamp};
 
-    /// Rows as (minute, whether its local time occurs twice, close); the clock goes back at minute 60.
+    /// Rows as (minute, whether its local time occurs twice, close); the clock goes back at minute
+    /// 60.
     type Rows = Vec<(i64, bool, u8)>;
 
     fn bars(rows: &Rows) -> Bars {
@@ -346,8 +348,8 @@ mod tests {
             rows.extend(after.map(|minute| (minute, false, 5)));
             let is_resolved = |minutes: &[Option<i64>]| minutes.iter().all(Option::is_some);
 
-            // Where it took rows for newest first, the rule of CSV files saw no step between two rows of
-            // one local time.
+            // Where it took rows for newest first, the rule of CSV files saw no step between two
+            // rows of one local time.
             let oldest_first = before.is_some() || after.is_some();
             let same_time = rows.windows(2).any(|pair| pair[0].0 == pair[1].0);
             let now = resolved(&rows, Some(Interval::M1));
@@ -355,8 +357,8 @@ mod tests {
             if (oldest_first || !same_time) && is_resolved(&one_turn) {
                 prop_assert_eq!(&now, &one_turn);
             }
-            // The rule of providers knew its rows to be oldest first, and took a row written twice for
-            // the second hour.
+            // The rule of providers knew its rows to be oldest first, and took a row written twice
+            // for the second hour.
             let stepped = by_step_back_or_neighbour(&rows);
             let all = bars(&rows);
             let written_twice = (1..rows.len()).any(|row| all.get(row - 1).is_identical(&all.get(row)));

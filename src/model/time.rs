@@ -10,9 +10,9 @@ pub const MINUTE_MICROS: i64 = 60_000_000;
 /// Microseconds in a day.
 pub const DAY_MICROS: i64 = 86_400_000_000;
 
-/// First instant that is taken: 1900-01-01.
+/// The first valid instant: 1900-01-01.
 const MICROS_MIN: i64 = -2_208_988_800_000_000;
-/// First instant that is no longer taken: 2200-01-01.
+/// The first instant after the valid ones: 2200-01-01.
 const MICROS_END: i64 = 7_258_118_400_000_000;
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
@@ -38,7 +38,7 @@ impl Timestamp {
         self.0 % MINUTE_MICROS == 0
     }
 
-    /// Whether the instant lies in the years that a bar can have, 1900 to 2199.
+    /// Whether the instant is in the years of bars, 1900 to 2199.
     #[must_use]
     pub const fn is_in_range(self) -> bool {
         self.0 >= MICROS_MIN && self.0 < MICROS_END
@@ -54,7 +54,7 @@ impl Timestamp {
         DateTime::from_timestamp_micros(self.0).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
-    /// The UTC year: the partition that a bar of this instant stands in.
+    /// The UTC year, which is that of the partition with a bar of this instant.
     #[must_use]
     pub fn year(self) -> i32 {
         self.to_utc().year()
@@ -67,7 +67,7 @@ impl From<DateTime<Utc>> for Timestamp {
     }
 }
 
-/// `2025-01-02T14:30:00Z`, with a fraction only where there is one.
+/// `2025-01-02T14:30:00Z`, with a fraction only if there is one.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let utc = self.to_utc();
@@ -109,39 +109,39 @@ impl TimeRange {
         end: i64::MAX,
     };
 
-    /// Whether nothing lies inside.
+    /// Whether it contains no instant.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.start >= self.end
     }
 
-    /// Whether `micros` lies inside.
+    /// Whether it contains the instant `micros`.
     #[must_use]
     pub const fn contains(self, micros: i64) -> bool {
         self.start <= micros && micros < self.end
     }
 }
 
-/// Dates as a person types them: both ends inside.
+/// A range of dates, both ends inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DateRange {
     first: NaiveDate,
     last: NaiveDate,
 }
 
-/// What was typed is not a range of dates.
+/// Why a date or a range of dates is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum BadDate {
     /// Neither `DDMMYY` nor `YYYY-MM-DD`.
-    #[error("{0:?} is not a date; write DDMMYY (040325 is 4 March 2025) or YYYY-MM-DD")]
+    #[error("{0:?} isn't a date; write DDMMYY (040325 is 4 March 2025) or YYYY-MM-DD")]
     Unreadable(String),
-    /// The start lies after the end.
-    #[error("the start {0} lies after the end {1}")]
+    /// The start is after the end.
+    #[error("the start {0} is after the end {1}")]
     Reversed(NaiveDate, NaiveDate),
 }
 
 impl DateRange {
-    /// The dates from `first` to `last`, both inside.
+    /// The dates from `first` to `last`, both inclusive.
     pub fn new(first: NaiveDate, last: NaiveDate) -> Result<Self, BadDate> {
         if first > last {
             return Err(BadDate::Reversed(first, last));
@@ -149,31 +149,31 @@ impl DateRange {
         Ok(Self { first, last })
     }
 
-    /// First date inside.
+    /// The first date.
     #[must_use]
     pub const fn first(self) -> NaiveDate {
         self.first
     }
 
-    /// Last date inside.
+    /// The last date.
     #[must_use]
     pub const fn last(self) -> NaiveDate {
         self.last
     }
 
-    /// How many dates.
+    /// The number of dates.
     #[must_use]
     pub fn days(self) -> i64 {
         (self.last - self.first).num_days() + 1
     }
 
-    /// Whether `date` lies inside.
+    /// Whether it contains `date`.
     #[must_use]
     pub fn contains(self, date: NaiveDate) -> bool {
         self.first <= date && date <= self.last
     }
 
-    /// The dates one by one.
+    /// All dates, in order.
     pub fn iter(self) -> impl Iterator<Item = NaiveDate> {
         self.first
             .iter_days()

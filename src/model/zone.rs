@@ -13,8 +13,8 @@ const SECOND_MICROS: i64 = 1_000_000;
 const YEAR_FIRST: i32 = 1980;
 const YEAR_END: i32 = 2041;
 
-/// A time zone that converts in a few nanoseconds: the clock changes of 1980 to 2040 are in a sorted list. Other
-/// years are converted by chrono-tz. Cheap to clone.
+/// A time zone that converts in a few nanoseconds: the clock changes of 1980 to 2040 are in a
+/// sorted list. Other years are converted by chrono-tz. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Zone {
     tz: Tz,

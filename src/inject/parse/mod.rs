@@ -1,8 +1,8 @@
 //! Parses blocks of text into bars: the hot loop of an injection.
 //!
 //! A plain row goes from its bytes into columns in one pass; no row, field or string is built
-//! (`plain.rs`). Any other row (with quotes, blanks, exponents, commas in numbers, or an error) is read
-//! field by field, which also decides why it is a reject (`general.rs`).
+//! (`plain.rs`). Any other row (with quotes, blanks, exponents, commas in numbers, or an error) is
+//! read field by field, which also decides why it is a reject (`general.rs`).
 
 mod general;
 mod plain;

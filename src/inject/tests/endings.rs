@@ -1,11 +1,11 @@
-//! Dumps that are cut, that change, and that can be read only once.
+//! Files that are incomplete, that change, or that can be read only once.
 
 use super::*;
 use crate::inject::FileError;
 use crate::model::Reason;
 use crate::report::{Event, Observer};
 
-/// Dumps of every form of dates and numbers that one row alone does not settle.
+/// Files in all forms of dates and numbers that one row doesn't decide.
 fn forms() -> Vec<String> {
     let rows = |row: &dyn Fn(u32, u32) -> String| -> String {
         (6..10)
@@ -35,7 +35,7 @@ fn forms() -> Vec<String> {
 }
 
 #[test]
-fn a_dump_cut_anywhere_gives_no_value_that_the_whole_does_not() {
+fn a_file_cut_anywhere_has_only_values_of_the_whole_file() {
     let pool = pool(1);
     let limits = Limits::default();
     for text in forms() {
@@ -44,7 +44,7 @@ fn a_dump_cut_anywhere_gives_no_value_that_the_whole_does_not() {
         assert_eq!((whole["A"].len(), rejects.len()), (16, 0), "{text}");
         for cut in 0..text.len() {
             let half = &text.as_bytes()[..cut];
-            // A part that settles nothing is refused.
+            // A part that doesn't decide the forms is refused.
             let Ok(((found, rejects), failure)) = read_as("A", Packing::Plain, half, limits, &pool)
             else {
                 continue;
@@ -78,20 +78,20 @@ fn a_dump_cut_anywhere_gives_no_value_that_the_whole_does_not() {
 }
 
 #[test]
-fn what_ends_a_file_is_reported_however_its_pieces_are_cut() {
+fn the_end_of_a_file_is_reported_for_any_size_of_pieces() {
     let row = |at: usize| format!("2025-01-02 09:{at:02}:00,10,12,9,11,100\n");
     let rows: String = (0..40).map(row).collect();
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
     packed.write_all(rows.as_bytes()).unwrap();
     let mut packed = packed.finish().unwrap();
-    // Without its checksum: all rows are there, and the stream is not whole.
+    // Without its checksum: all rows are there, but the stream is incomplete.
     packed.truncate(packed.len() - 8);
     let long = rows.clone() + &"x".repeat(9 << 20) + "\n" + &row(50);
-    for side_by_side in [false, true] {
+    for in_parallel in [false, true] {
         for piece_rows in [1, 7, 40, 1000] {
             let limits = Limits {
                 block_bytes: 100,
-                parallel_bytes: if side_by_side { 0 } else { u64::MAX },
+                parallel_bytes: if in_parallel { 0 } else { u64::MAX },
                 piece_rows,
                 ..Limits::default()
             };
@@ -121,10 +121,10 @@ fn what_ends_a_file_is_reported_however_its_pieces_are_cut() {
     }
 }
 
-/// Changes a file as soon as some of it was read.
-struct Meddler<'p>(&'p std::path::Path);
+/// Changes a file once some of it was read.
+struct FileChanger<'p>(&'p std::path::Path);
 
-impl Observer for Meddler<'_> {
+impl Observer for FileChanger<'_> {
     fn event(&self, event: &Event<'_>) {
         if matches!(event, Event::Progress { done: 1.., bars: 0 }) {
             std::fs::write(self.0, "2025-01-02 09:30:00,10,12,9,11,100\n").unwrap();
@@ -145,7 +145,14 @@ fn a_file_that_changes_while_it_is_read_fails() {
         ..Settings::new(Input::Files(vec![path.clone()]))
     };
     let found = files(&settings);
-    let report = run(Sink::Dry, &settings, found, &Meddler(&path), &Stop::new()).unwrap();
+    let report = run(
+        Sink::Dry,
+        &settings,
+        found,
+        &FileChanger(&path),
+        &Stop::new(),
+    )
+    .unwrap();
     assert_eq!(report.status().code(), 3, "{report:?}");
     let error = report.files[0].error.as_deref().unwrap();
     assert!(error.starts_with("changed while it was read"), "{error}");
@@ -154,12 +161,13 @@ fn a_file_that_changes_while_it_is_read_fails() {
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_gives_all_of_its_rows_though_they_are_looked_at_twice() {
+fn all_rows_of_a_pipe_are_read_although_the_file_is_read_twice() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("A.csv");
     let made = std::process::Command::new("mkfifo").arg(&path).status();
     assert!(made.unwrap().success());
-    // Days up to 12 and bars five minutes apart: the first piece settles neither dates nor interval.
+    // Days up to 12 and bars five minutes apart: the first piece shows neither the order of dates
+    // nor the interval.
     let text: String = (1..=20)
         .flat_map(|day| (0..100).map(move |at| (day, at)))
         .map(|(day, at)| {

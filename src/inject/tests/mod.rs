@@ -1,4 +1,5 @@
-//! The result doesn't depend on how a file is cut into blocks and pieces, nor on the number of cores.
+//! The result doesn't depend on how a file is cut into blocks and pieces, nor on the number of
+//! cores.
 
 #![allow(clippy::disallowed_methods)] // tests make their files directly
 
@@ -121,10 +122,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn blocks_of_any_size_give_what_the_whole_gives(
+    fn blocks_of_any_size_have_the_same_result(
         rows in prop::collection::vec(row(), 1..60),
         block_bytes in 1..400_usize,
-        side_by_side in any::<bool>(),
+        in_parallel in any::<bool>(),
         line_end in prop_oneof![Just("\n"), Just("\r\n")],
         closed in any::<bool>(),
     ) {
@@ -141,18 +142,18 @@ proptest! {
         let whole = all(&text, Limits::default(), &pool);
         let limits = Limits {
             block_bytes,
-            parallel_bytes: if side_by_side { 0 } else { u64::MAX },
+            parallel_bytes: if in_parallel { 0 } else { u64::MAX },
             ..Limits::default()
         };
         prop_assert_eq!(all(&text, limits, &pool), whole);
     }
 
     #[test]
-    fn pieces_of_any_size_give_what_the_whole_gives(
+    fn pieces_of_any_size_have_the_same_result(
         minutes in prop::collection::vec((0..3_usize, 600..1439_u32), 1..200),
         piece_rows in 1..50_usize,
         block_bytes in 50..400_usize,
-        side_by_side in any::<bool>(),
+        in_parallel in any::<bool>(),
     ) {
         let mut text = HEADER.to_owned();
         for (ticker, minute) in minutes {
@@ -162,7 +163,7 @@ proptest! {
         let pool = pool(2);
         let limits = Limits {
             block_bytes,
-            parallel_bytes: if side_by_side { 0 } else { u64::MAX },
+            parallel_bytes: if in_parallel { 0 } else { u64::MAX },
             piece_rows,
             ..Limits::default()
         };

@@ -7,7 +7,8 @@ use crate::support::TestEnv;
 
 const GOOD: &[u8] = b"2025-01-02 09:30:00,10,12,9,11,100\n2025-01-02 09:31:00,10,12,9,11,100\n";
 
-/// Injects a broken file and a good one. The good one is read; returns the line about the broken one.
+/// Injects a broken file and a good one. The good one is read; returns the line about the broken
+/// one.
 fn with_good_file(name: &str, contents: &[u8], code: i32) -> String {
     let env = TestEnv::new();
     let run = dry(
@@ -58,7 +59,7 @@ fn empty_and_header_only() {
 }
 
 #[test]
-fn prose() {
+fn text_that_is_not_csv() {
     let said = with_good_file(
         "bad.txt",
         b"It was the best of times,\nit was the worst of times.\n",
@@ -81,7 +82,7 @@ fn two_headers_for_one_column() {
 }
 
 #[test]
-fn mostly_rejects_is_refused_whole() {
+fn a_file_of_mostly_rejects_is_refused() {
     let mut text = GOOD.to_vec();
     text.extend_from_slice(b"2025-01-02 09:32:00,10,8,9,11,100\n".repeat(3).as_slice());
     let said = with_good_file("bad.csv", &text, 3);
@@ -93,7 +94,7 @@ fn mostly_rejects_is_refused_whole() {
 }
 
 #[test]
-fn a_half_written_last_line_costs_that_line() {
+fn an_incomplete_last_line_is_a_reject() {
     for tail in [
         "2025-01-02 09:32:00,10,12,9",
         "2025-01-02 09:32:00,10,12,9,\"11",
@@ -161,7 +162,7 @@ fn each_row_has_its_reason_and_line() {
 }
 
 #[test]
-fn a_gz_cut_short_gives_its_whole_rows() {
+fn the_whole_rows_of_an_incomplete_gz_are_stored() {
     let rows: String = (0..2000)
         .map(|at| {
             format!(
@@ -203,7 +204,7 @@ fn a_gz_cut_short_gives_its_whole_rows() {
 }
 
 #[test]
-fn folders_that_are_not_there() {
+fn missing_folders() {
     let env = TestEnv::new();
     let run = env.typed("inject-csv --csv-dir nowhere --store s");
     assert_eq!(run.code, Some(2), "{}", run.stderr);
@@ -229,7 +230,7 @@ fn folders_that_are_not_there() {
 }
 
 #[test]
-fn an_empty_folder_says_so() {
+fn an_empty_folder_is_reported() {
     let env = TestEnv::new();
     std::fs::create_dir(env.path("in")).unwrap();
     let run = env.typed("inject-csv --csv-dir in --dry-run");

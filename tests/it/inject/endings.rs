@@ -1,4 +1,4 @@
-//! How a dump ends: inside a line, or in a line without end.
+//! How a file ends: inside a line, or in a line that never ends.
 
 use std::io::Write;
 
@@ -104,7 +104,7 @@ fn one_row_or_one_header_without_a_line_end() {
 }
 
 #[test]
-fn a_line_without_end_is_a_reject_and_fails_the_file() {
+fn a_line_that_never_ends_is_a_reject_and_fails_the_file() {
     let env = TestEnv::new();
     let long = format!("{TEXT}\n{}\n{TEXT}\n", "x".repeat(9 << 20));
     env.write("in/A.csv", long);

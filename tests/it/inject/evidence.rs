@@ -1,9 +1,9 @@
-//! The order of dates and the decimal mark of numbers, decided from all rows of a dump.
+//! The order of dates and the decimal mark of numbers, decided by all rows of a file.
 
 use super::{bars, dry, lines};
 use crate::support::TestEnv;
 
-/// Rows of some days of January 2025, two a day, their dates made by `date`.
+/// Two rows for each of the days of January 2025, with dates made by `date`.
 fn days(days: impl IntoIterator<Item = u32>, date: impl Fn(u32) -> String) -> String {
     days.into_iter()
         .flat_map(|day| [30, 31].map(|minute| (day, minute)))
@@ -25,7 +25,7 @@ fn refused(text: &str, flags: &str) -> String {
 }
 
 #[test]
-fn a_day_over_twelve_settles_the_order_of_all_dates() {
+fn a_day_over_twelve_decides_the_order_of_all_dates() {
     let expected = ["2025-01-10", "2025-01-13"];
     for mark in ["/", "-", "."] {
         let day_first = days([10, 13], |day| format!("{day}{mark}01{mark}2025"));
@@ -42,7 +42,7 @@ fn a_day_over_twelve_settles_the_order_of_all_dates() {
 }
 
 #[test]
-fn days_that_follow_each_other_settle_the_order() {
+fn days_that_follow_each_other_decide_the_order() {
     let expected = ["2025-01-06", "2025-01-07", "2025-01-08"];
     for mark in ["/", "-", "."] {
         let day_first = days(6..=8, |day| format!("0{day}{mark}01{mark}2025"));
@@ -54,7 +54,7 @@ fn days_that_follow_each_other_settle_the_order() {
 }
 
 #[test]
-fn an_order_that_nothing_settles_is_asked_for() {
+fn an_undecided_order_is_an_error_with_the_option() {
     for mark in ["/", "-"] {
         let text = days([6, 7], |day| format!("0{day}{mark}01{mark}2025"));
         let said = refused(&text, "--interval 1");
@@ -76,7 +76,7 @@ fn an_order_that_nothing_settles_is_asked_for() {
         let said = refused(&text, "--interval 1 --date-order ymd");
         assert!(said.contains("bad-timestamp"), "{said}");
     }
-    // With dots custom says day first; that is a guess, and so a warning.
+    // Dates with dots are usually day first. That is a guess, so there is a warning.
     let env = TestEnv::new();
     let text = days([6, 7], |day| format!("0{day}.01.2025"));
     let run = dry(&env, &[("A.csv", text.as_bytes())], "--interval 1").ok();
@@ -105,8 +105,8 @@ fn a_file_with_dates_in_both_orders_is_refused() {
 }
 
 #[test]
-fn what_settles_a_large_dump_is_found_beyond_its_head() {
-    // Each day alone is larger than what is looked at first; only the third settles the order.
+fn rows_after_the_head_decide_for_a_large_file() {
+    // Each day is larger than the head. Only the third decides the order.
     let day = |day: u32| -> String {
         (0..1440)
             .map(|at| {
@@ -135,7 +135,7 @@ fn prices(rows: &[[&str; 5]], mark: char) -> String {
 }
 
 #[test]
-fn grouped_thousands_are_no_decimal_commas() {
+fn grouped_thousands_are_not_decimal_commas() {
     let rows = [
         ["5,001", "5,002", "5,000", "5,001", "1,234"],
         ["5,001.25", "5,002.50", "5,000.00", "5,001.75", "1,234,567"],
@@ -156,7 +156,7 @@ fn grouped_thousands_are_no_decimal_commas() {
 }
 
 #[test]
-fn the_other_columns_settle_what_the_prices_leave_open() {
+fn other_columns_decide_if_the_prices_do_not() {
     let rows = [["5,001", "5,002", "5,000", "5,001", "12.5"]];
     assert_eq!(
         bars("A.csv", &prices(&rows, ';'), "--interval 1"),
@@ -170,7 +170,7 @@ fn the_other_columns_settle_what_the_prices_leave_open() {
 }
 
 #[test]
-fn a_decimal_mark_that_nothing_settles_is_asked_for() {
+fn an_undecided_decimal_mark_is_an_error_with_the_option() {
     let text = prices(&[["5,001", "5,002", "5,000", "5,001", "100"]], ';');
     let said = refused(&text, "--interval 1");
     assert!(
@@ -208,8 +208,8 @@ fn a_file_with_both_decimal_marks_is_refused() {
 }
 
 #[test]
-fn one_damaged_row_does_not_decide_over_all_others() {
-    // In the order of the thirteenth of January, the other days would be a month apart.
+fn one_damaged_row_does_not_decide_for_all_others() {
+    // With the order of 13 January the other days would be a month apart.
     let month_first = days(6..=8, |day| format!("01/0{day}/2025"));
     let damaged = days([13], |day| format!("{day}/01/2025"));
     for text in [

@@ -1,9 +1,9 @@
-//! A small dump of each layout that people have.
+//! A small file of each layout.
 
 use super::{bars, dry, lines};
 use crate::support::TestEnv;
 
-/// What every dump here says of AAPL on 2 January 2025.
+/// The bars of AAPL that are in all files here.
 const AAPL: [&str; 2] = [
     "AAPL,2025-01-02T14:30:00Z,10,12,9,11,100",
     "AAPL,2025-01-02T14:31:00Z,11,13,10.5,12.25,250.5",
@@ -92,7 +92,7 @@ fn databento_pretty_and_raw() {
 }
 
 #[test]
-fn metatrader_takes_tick_volume_where_there_is_no_other() {
+fn metatrader_uses_the_tick_volume_if_the_volume_is_0() {
     let text = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>\n\
         2025.01.02\t09:30:00\t10\t12\t9\t11\t7\t100\t1\n\
         2025.01.02\t09:31\t11\t13\t10.5\t12.25\t8\t0\t1\n";
@@ -103,7 +103,7 @@ fn metatrader_takes_tick_volume_where_there_is_no_other() {
 }
 
 #[test]
-fn stooq_says_its_interval_in_each_row() {
+fn stooq_has_the_interval_in_each_row() {
     let text = "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\n\
         AAPL.US,5,20250102,093000,10,12,9,11,100,0\n\
         AAPL.US,5,20250102,093500,11,13,10.5,12.25,250.5,0\n\
@@ -185,7 +185,7 @@ fn fmp() {
 }
 
 #[test]
-fn all_of_them_in_one_folder_and_in_folders_inside() {
+fn all_of_them_in_one_folder_and_its_subfolders() {
     let env = TestEnv::new();
     let gz = {
         use std::io::Write;

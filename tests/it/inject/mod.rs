@@ -10,8 +10,7 @@ mod store;
 
 use crate::support::{Run, TestEnv};
 
-/// Runs the program on the files in `in/`, which are written first, without a store; what it would stage comes back in
-/// the form of `--output-filename`.
+/// Writes `files` to `in/` and injects them in a dry run. The bars are in the output file.
 fn dry(env: &TestEnv, files: &[(&str, &[u8])], flags: &str) -> Run {
     for (name, text) in files {
         env.write(&format!("in/{name}"), text);
@@ -21,7 +20,7 @@ fn dry(env: &TestEnv, files: &[(&str, &[u8])], flags: &str) -> Run {
     ))
 }
 
-/// The bars of one dump, without the header; whole prices without their `.0`.
+/// The bars of one file as CSV lines, whole prices without their `.0`.
 fn bars(name: &str, text: &str, flags: &str) -> Vec<String> {
     let env = TestEnv::new();
     let run = dry(&env, &[(name, text.as_bytes())], flags);
@@ -37,7 +36,7 @@ fn lines(env: &TestEnv) -> Vec<String> {
         .collect()
 }
 
-/// `count` rows, one a minute from 9:30, made by `row` of hour and minute.
+/// `count` rows, `step` minutes apart from 9:30, made by `row` from hour and minute.
 fn minutes(count: u32, step: u32, row: impl Fn(u32, u32) -> String) -> String {
     (0..count)
         .map(|at| {

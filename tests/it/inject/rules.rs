@@ -96,7 +96,7 @@ fn a_local_time_that_is_skipped_is_a_reject() {
 }
 
 #[test]
-fn a_repeated_hour_that_comes_twice_is_settled() {
+fn a_repeated_hour_is_resolved_if_both_hours_are_there() {
     let row = |time: &str| format!("2025-11-02 {time}:00,10,12,9,11,100\n");
     let times = |text: &str| -> Vec<String> {
         bars("A.csv", text, "--interval 1")
@@ -120,7 +120,7 @@ fn a_repeated_hour_that_comes_twice_is_settled() {
 }
 
 #[test]
-fn intervals_are_told_from_the_gaps() {
+fn intervals_are_detected_from_the_gaps() {
     for (count, step) in [(40, 1), (40, 5), (30, 15)] {
         let env = TestEnv::new();
         env.write("in/A.csv", minutes(count, step, plain));
@@ -231,7 +231,7 @@ fn epochs_by_their_magnitude() {
 }
 
 #[test]
-fn layouts_bring_their_exchange_and_another_is_refused() {
+fn layouts_have_an_exchange_and_another_is_refused() {
     let env = TestEnv::new();
     env.write(
         "in/DAT_ASCII_EURUSD_M1_2025.csv",

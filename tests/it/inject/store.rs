@@ -1,4 +1,4 @@
-//! What dumps leave in the store, whatever the order and the threads.
+//! The store after an injection, for any number of threads.
 
 use super::minutes;
 use crate::support::TestEnv;
@@ -46,10 +46,10 @@ fn again_under_each_mode() {
     );
 }
 
-/// A dump whose prices differ by one factor from the stored ones is another price basis: two bases in one
-/// series are reported, once a file and ticker.
+/// Prices that differ from the stored ones by one factor have another price basis. Two bases in one
+/// series are a warning, once per file and ticker.
 #[test]
-fn a_dump_on_another_price_basis_is_a_warning() {
+fn a_file_of_another_price_basis_is_a_warning() {
     let priced = |rows: u32, price: f64| {
         let row = move |hour: u32, minute: u32| {
             let close = price * (1.0 + f64::from(hour * 60 + minute) * 0.001);
@@ -70,7 +70,7 @@ fn a_dump_on_another_price_basis_is_a_warning() {
         let warning = "warning: [A] stored closes are 4.0000 times the offered ones: this series may now have bars of two price bases";
         assert_eq!(run.stderr.matches(warning).count(), 1, "{}", run.snapshot());
     }
-    // Revised bars, each in its own way.
+    // Revised bars don't differ by one factor.
     let env = TestEnv::new();
     env.write("A.csv", minutes(40, 1, row(10)));
     env.typed("inject-csv A.csv --store s").ok();
@@ -88,10 +88,10 @@ fn a_dump_on_another_price_basis_is_a_warning() {
 }
 
 #[test]
-fn files_of_one_series_are_taken_in_path_order_whatever_the_threads() {
+fn files_of_one_series_are_committed_in_path_order_for_any_threads() {
     for threads in [1, 8] {
         let env = TestEnv::new();
-        // The large file comes first by path, and would lose a race.
+        // The large file is first by path, and would lose a race.
         let many: String = (1..=28)
             .map(|day| minutes(390, 1, row(10)).replace("2025-01-02", &format!("2024-02-{day:02}")))
             .collect();
@@ -116,7 +116,7 @@ fn files_of_one_series_are_taken_in_path_order_whatever_the_threads() {
 }
 
 #[test]
-fn rejects_stand_in_the_order_of_the_files() {
+fn rejects_are_in_the_order_of_the_files() {
     let env = TestEnv::new();
     for file in 0..20 {
         let bad = "2025-01-02 16:00:00,0,1,1,1,1\n";

@@ -1,10 +1,14 @@
 //! The layouts of CSV files: what is special about each vendor's.
 //!
 //! Most files need no entry here: the header, or the kinds of values in the first row, show the
-//! columns, and the values show how times are written. A vendor with a habit that a file doesn't show
-//! has an entry in [`LAYOUTS`]. To add one, add the entry and a test with a small file.
+//! columns, and the values show how times are written. A vendor with a habit that a file doesn't
+//! show has an entry in [`LAYOUTS`]. To add one, add the entry and a test with a small file.
+
+mod names;
 
 use chrono_tz::Tz;
+
+use names::{NameRule, NamedAs, binance_name, dukascopy_name, histdata_name, tradingview_name};
 
 use super::columns::{
     ChosenColumns, Role, assign_chosen, check_complete, check_unique, choose_time, clear,
@@ -12,7 +16,7 @@ use super::columns::{
 };
 use super::date::DateOrder;
 use super::error::FileError;
-use super::filename::{interval_of_word, only_interval, words};
+use super::filename::{only_interval, words};
 use super::sample::FieldKind;
 use crate::model::Interval;
 
@@ -44,19 +48,6 @@ pub(super) struct Layout {
 /// The columns, from the kinds of the first row's fields and the delimiter; `None` if the file has
 /// another layout.
 type ContentRule = fn(&[FieldKind], u8) -> Option<Vec<Role>>;
-
-/// Reads the stem of a file's name; `None` if it isn't of this form.
-type NameRule = fn(&str) -> Option<NamedAs>;
-
-/// What a file's name shows.
-#[derive(Default)]
-struct NamedAs {
-    /// `None` for the usual rule: the stem up to the first `_`.
-    ticker: Option<String>,
-    interval: Option<Interval>,
-    /// Whether only this layout's files have such names.
-    is_unique: bool,
-}
 
 const PLAIN: Layout = Layout {
     name: "plain CSV",
@@ -312,64 +303,6 @@ impl FileName {
     pub(super) fn interval_anywhere(&self, stem: &str) -> Option<Interval> {
         self.interval.or_else(|| only_interval(words(stem)))
     }
-}
-
-/// `DAT_ASCII_EURUSD_M1_2012`
-fn histdata_name(stem: &str) -> Option<NamedAs> {
-    let ["DAT", _, ticker, rest @ ..] = &stem.split('_').collect::<Vec<_>>()[..] else {
-        return None;
-    };
-    (!rest.is_empty()).then(|| NamedAs {
-        ticker: Some((*ticker).to_owned()),
-        interval: only_interval(rest.iter().copied()),
-        is_unique: true,
-    })
-}
-
-/// `BATS_SPY, 1`, `CME_MINI_ES1!, 5_0a1b2`
-fn tradingview_name(stem: &str) -> Option<NamedAs> {
-    let (symbol, rest) = stem.split_once(", ")?;
-    let minutes = words(rest).next().unwrap_or_default();
-    if !minutes.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let symbol = symbol.split_once('_').map_or(symbol, |(_, symbol)| symbol);
-    let symbol = symbol.strip_prefix("MINI_").unwrap_or(symbol);
-    Some(NamedAs {
-        ticker: Some(symbol.to_owned()),
-        interval: minutes.parse().ok().and_then(Interval::from_minutes),
-        is_unique: false,
-    })
-}
-
-/// `BTCUSDT-1m-2024-01`
-fn binance_name(stem: &str) -> Option<NamedAs> {
-    let [symbol, interval, _, ..] = stem.split('-').collect::<Vec<_>>()[..] else {
-        return None;
-    };
-    Some(NamedAs {
-        ticker: Some(symbol.to_owned()),
-        interval: Some(interval_of_word(interval)?),
-        is_unique: false,
-    })
-}
-
-/// `EURUSD_Candlestick_1_M_BID_…`
-fn dukascopy_name(stem: &str) -> Option<NamedAs> {
-    let mut rest = stem
-        .split('_')
-        .skip_while(|part| *part != "Candlestick")
-        .skip(1);
-    let count: u32 = rest.next()?.parse().ok()?;
-    let minutes = match rest.next()? {
-        "M" => count,
-        "Hour" | "H" => count.checked_mul(60)?,
-        _ => return None,
-    };
-    Some(NamedAs {
-        interval: Some(Interval::from_minutes(minutes)?),
-        ..NamedAs::default()
-    })
 }
 
 #[cfg(test)]
