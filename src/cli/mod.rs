@@ -135,33 +135,60 @@ fn load_env_file() -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::builder::StyledStr;
+
     use super::*;
 
-    #[test]
-    fn every_option_has_help() {
-        fn check(command: &clap::Command, path: &str) -> Vec<String> {
-            let mut lacking = Vec::new();
-            for argument in command.get_arguments() {
-                let id = argument.get_id();
-                if matches!(id.as_str(), "help" | "version") || argument.is_hide_set() {
-                    continue;
-                }
-                let help = argument
-                    .get_long_help()
-                    .or(argument.get_help())
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                if help.is_empty() {
-                    lacking.push(format!("{path} {id}"));
-                }
-            }
-            for sub in command.get_subcommands() {
-                lacking.extend(check(sub, &format!("{path} {}", sub.get_name())));
-            }
-            lacking
+    /// Values that need no example.
+    const PLAIN_VALUES: [&str; 15] = [
+        "CODE", "DIR", "FILE", "FORMAT", "LEVEL", "MODE", "N", "NAME", "PLAN", "SECONDS", "SHELL",
+        "SQL", "TICKER", "TICKERS", "BUNDLE",
+    ];
+
+    /// What is wrong with the help of a command and its options.
+    fn faults(command: &clap::Command, path: &str) -> Vec<String> {
+        let first_line = |text: Option<&StyledStr>| {
+            let text = text.map(ToString::to_string).unwrap_or_default();
+            let is_sentence = text.starts_with(char::is_uppercase) && !text.ends_with('.');
+            is_sentence && !text.contains('\n') && !text.contains("Example")
+        };
+        let mut faults = Vec::new();
+        if !first_line(command.get_about()) {
+            faults.push(path.to_owned());
         }
+        for argument in command.get_arguments() {
+            let id = argument.get_id().as_str();
+            if matches!(id, "help" | "version") || argument.is_hide_set() {
+                continue;
+            }
+            let long = argument.get_long_help().map(ToString::to_string);
+            let has_example = long.is_some_and(|help| help.contains("Example: --"));
+            let names = argument.get_value_names().unwrap_or_default();
+            let is_plain = names
+                .iter()
+                .all(|name| PLAIN_VALUES.contains(&name.as_str()))
+                || !argument.get_default_values().is_empty()
+                || !argument.get_possible_values().is_empty();
+            let takes_value = argument.get_action().takes_values();
+            if !first_line(argument.get_help())
+                || (takes_value && !is_plain && !has_example)
+                || (!takes_value && has_example)
+            {
+                faults.push(format!("{path} {id}"));
+            }
+        }
+        for sub in command.get_subcommands() {
+            if sub.get_name() != "help" {
+                faults.extend(self::faults(sub, &format!("{path} {}", sub.get_name())));
+            }
+        }
+        faults
+    }
+
+    #[test]
+    fn help_starts_with_one_line_and_has_examples_where_they_help() {
         let command = Args::command();
         command.clone().debug_assert();
-        assert_eq!(check(&command, "backfill"), Vec::<String>::new());
+        assert_eq!(faults(&command, "backfill"), Vec::<String>::new());
     }
 }

@@ -33,12 +33,9 @@ pub struct Args {
     )]
     on_conflict: OnConflict,
 
-    /// With --on-conflict update, apply the bundle although a newer one of the same store was
-    /// applied
+    /// Apply the bundle although a newer one of the same store was applied
     ///
-    /// Its values replace newer ones where both bundles have a bar.
-    ///
-    /// Example: --allow-older
+    /// With --on-conflict update: its values replace newer ones where both bundles have a bar.
     #[arg(long, help_heading = "Conflicts")]
     allow_older: bool,
 }
