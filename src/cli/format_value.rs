@@ -4,12 +4,13 @@ use std::io::Write;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
-    DataType, Date32Type, Float32Type, Float64Type, IntervalMonthDayNanoType, IntervalUnit,
-    TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
+    ArrowTimestampType, DataType, Date32Type, Float32Type, Float64Type, IntervalMonthDayNanoType,
+    IntervalUnit, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
 };
+use arrow::temporal_conversions::as_datetime;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::{DateTime, NaiveDate, TimeDelta};
+use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 
 use crate::export::write_number;
 
@@ -169,39 +170,38 @@ fn write_interval(out: &mut Vec<u8>, months: i32, days: i32, nanos: i64) {
 }
 
 fn write_instant(out: &mut Vec<u8>, unit: TimeUnit, utc: bool, array: &dyn Array, row: usize) {
-    let (ticks, second) = match unit {
-        TimeUnit::Second => (array.as_primitive::<TimestampSecondType>().value(row), 1),
-        TimeUnit::Millisecond => (
-            array.as_primitive::<TimestampMillisecondType>().value(row),
-            1_000,
-        ),
-        TimeUnit::Microsecond => (
-            array.as_primitive::<TimestampMicrosecondType>().value(row),
-            1_000_000,
-        ),
-        TimeUnit::Nanosecond => (
-            array.as_primitive::<TimestampNanosecondType>().value(row),
-            1_000_000_000,
-        ),
-    };
-    let nanos = ticks.rem_euclid(second) * (1_000_000_000 / second);
-    match DateTime::from_timestamp(ticks.div_euclid(second), nanos as u32) {
-        // DuckDB's infinities are outside the range of dates.
-        None if ticks < 0 => out.extend_from_slice(b"-infinity"),
-        None => out.extend_from_slice(b"infinity"),
-        Some(instant) => {
-            put(out, instant.format("%Y-%m-%dT%H:%M:%S%.f"));
-            if utc {
-                out.push(b'Z');
-            }
-        }
+    fn read<T: ArrowTimestampType>(array: &dyn Array, row: usize) -> (i64, Option<NaiveDateTime>) {
+        let value = array.as_primitive::<T>().value(row);
+        (value, as_datetime::<T>(value))
     }
+    let (value, instant) = match unit {
+        TimeUnit::Second => read::<TimestampSecondType>(array, row),
+        TimeUnit::Millisecond => read::<TimestampMillisecondType>(array, row),
+        TimeUnit::Microsecond => read::<TimestampMicrosecondType>(array, row),
+        TimeUnit::Nanosecond => read::<TimestampNanosecondType>(array, row),
+    };
+    let Some(instant) = instant else {
+        return write_infinity(out, value < 0);
+    };
+    put(out, instant.format("%Y-%m-%dT%H:%M:%S%.f"));
+    if utc {
+        out.push(b'Z');
+    }
+}
+
+/// DuckDB's infinities are outside the range of dates.
+fn write_infinity(out: &mut Vec<u8>, is_negative: bool) {
+    out.extend_from_slice(if is_negative {
+        b"-infinity"
+    } else {
+        b"infinity"
+    });
 }
 
 fn write_date(out: &mut Vec<u8>, days: i32) {
     match NaiveDate::default().checked_add_signed(TimeDelta::days(days.into())) {
         Some(date) => put(out, date),
-        None => out.extend_from_slice(if days < 0 { b"-infinity" } else { b"infinity" }),
+        None => write_infinity(out, days < 0),
     }
 }
 

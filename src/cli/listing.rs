@@ -90,6 +90,13 @@ impl Column {
     }
 }
 
+/// Columns, each with its name, pointer and type.
+pub fn columns<const N: usize>(columns: [(&str, &str, Kind); N]) -> Vec<Column> {
+    columns
+        .map(|(name, pointer, kind)| Column::new(name, pointer, kind))
+        .into()
+}
+
 /// Writes `document`, whose rows are the list `list`.
 pub fn write(
     mut out: Stdout,

@@ -1,8 +1,8 @@
 //! Standard output, for data alone.
 //!
 //! A reader that closed the pipe (`| head`) is remembered here, and the program then ends quietly,
-//! whatever error the command made of it. Any other failure is remembered too, so that `>
-//! /dev/full` cannot look like success.
+//! even if the command made an error of it. Any other failure is remembered too, so that
+//! `> /dev/full` cannot look like success.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

@@ -120,7 +120,7 @@ impl<'a> Entry<'a> {
 
 /// The columns of the flat formats.
 fn columns() -> Vec<listing::Column> {
-    [
+    listing::columns([
         ("interval", "/interval_minutes", Kind::Integer),
         ("ticker", "/ticker", Kind::Text),
         ("session", "/session", Kind::Date),
@@ -129,9 +129,7 @@ fn columns() -> Vec<listing::Column> {
         ("first_missing", "/first_missing", Kind::Timestamp),
         ("last_missing", "/last_missing", Kind::Timestamp),
         ("reason", "/reason", Kind::Text),
-    ]
-    .map(|(name, pointer, kind)| listing::Column::new(name, pointer, kind))
-    .into()
+    ])
 }
 
 pub(super) fn write(out: Stdout, format: RowFormat, survey: &Survey) -> io::Result<()> {

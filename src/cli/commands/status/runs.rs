@@ -56,7 +56,7 @@ fn summary(run: &RunRow) -> Value {
 
 /// The columns of the flat formats.
 fn columns() -> Vec<listing::Column> {
-    [
+    listing::columns([
         ("run", "/run", Kind::Text),
         ("command", "/command", Kind::Text),
         ("started_at", "/started_at", Kind::Timestamp),
@@ -64,9 +64,7 @@ fn columns() -> Vec<listing::Column> {
         ("status", "/status", Kind::Text),
         ("committed", "/summary/totals/committed", Kind::Integer),
         ("summary", "/summary", Kind::Json),
-    ]
-    .map(|(name, pointer, kind)| listing::Column::new(name, pointer, kind))
-    .into()
+    ])
 }
 
 pub(super) fn write(out: Stdout, format: RowFormat, runs: &[RunRow]) -> io::Result<()> {

@@ -58,31 +58,17 @@ fn table(out: &mut impl Write, overview: &Overview) -> io::Result<()> {
         overview.store.display()
     )?;
     for (index, target) in overview.targets.iter().enumerate() {
-        let unsynced: u64 = overview
-            .series
-            .iter()
-            .filter_map(|series| series.unsynced[index])
-            .map(|unsynced| unsynced.rows)
-            .sum();
-        let seen = seen_at(overview, index);
-        writeln!(
-            out,
-            "{} rows unsynced in {target}{seen}",
-            HumanCount(unsynced)
-        )?;
+        let series = overview.series.iter();
+        let seen = series.filter_map(|series| series.unsynced[index]);
+        let rows: u64 = seen.clone().map(|unsynced| unsynced.rows).sum();
+        write!(out, "{} rows unsynced in {target}", HumanCount(rows))?;
+        if let Some(at) = seen.map(|unsynced| unsynced.seen_at.micros()).max() {
+            let second = Timestamp::from_micros(at - at.rem_euclid(1_000_000));
+            write!(out, ", last seen {second}")?;
+        }
+        writeln!(out)?;
     }
     Ok(())
-}
-
-fn seen_at(overview: &Overview, index: usize) -> String {
-    overview
-        .series
-        .iter()
-        .filter_map(|series| series.unsynced[index])
-        .map(|unsynced| unsynced.seen_at)
-        .max()
-        .map(|at| format!(", last seen {}", without_fraction(at)))
-        .unwrap_or_default()
 }
 
 fn count(number: u64) -> String {
@@ -92,11 +78,6 @@ fn count(number: u64) -> String {
 /// The UTC date: instants would make the table wider than a terminal.
 fn date(at: Timestamp) -> String {
     at.to_utc().date_naive().to_string()
-}
-
-/// An instant to the second.
-pub(super) fn without_fraction(at: Timestamp) -> Timestamp {
-    Timestamp::from_micros(at.micros().div_euclid(1_000_000) * 1_000_000)
 }
 
 fn ratio(sessions: Sessions) -> String {
@@ -160,7 +141,7 @@ fn document(overview: &Overview) -> Value {
 
 /// The columns of the flat formats.
 fn columns() -> Vec<listing::Column> {
-    [
+    listing::columns([
         ("interval", "/interval_minutes", Kind::Integer),
         ("ticker", "/ticker", Kind::Text),
         ("exchange", "/exchange", Kind::Text),
@@ -173,9 +154,7 @@ fn columns() -> Vec<listing::Column> {
         ("sessions_complete", "/sessions_complete", Kind::Integer),
         ("sessions_expected", "/sessions_expected", Kind::Integer),
         ("unsynced", "/unsynced", Kind::Json),
-    ]
-    .map(|(name, pointer, kind)| listing::Column::new(name, pointer, kind))
-    .into()
+    ])
 }
 
 pub(super) fn write(out: Stdout, format: RowFormat, overview: &Overview) -> io::Result<()> {
