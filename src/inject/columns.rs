@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use super::error::FileError;
+use crate::model::columns::COLUMNS;
 
 /// What one column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,25 +22,14 @@ pub(super) enum Role {
     Interval,
 }
 
-/// The indices of a row's numbers.
+/// The indices of a row's numbers: those of [`COLUMNS`], then the tick volume.
 pub(super) mod slot {
-    pub(in super::super) const OPEN: usize = 0;
-    pub(in super::super) const HIGH: usize = 1;
-    pub(in super::super) const LOW: usize = 2;
-    pub(in super::super) const CLOSE: usize = 3;
-    pub(in super::super) const VOLUME: usize = 4;
-    pub(in super::super) const VWAP: usize = 5;
-    pub(in super::super) const TRADES: usize = 6;
-    pub(in super::super) const TICK_VOLUME: usize = 7;
-    pub(in super::super) const COUNT: usize = 8;
-}
+    use crate::model::columns::COLUMN_COUNT;
+    pub(in super::super) use crate::model::columns::{CLOSE, OPEN, TRADES, VOLUME};
 
-const PRICES: [(usize, &str); 4] = [
-    (slot::OPEN, "open"),
-    (slot::HIGH, "high"),
-    (slot::LOW, "low"),
-    (slot::CLOSE, "close"),
-];
+    pub(in super::super) const TICK_VOLUME: usize = COLUMN_COUNT;
+    pub(in super::super) const COUNT: usize = TICK_VOLUME + 1;
+}
 
 impl Role {
     fn name(self) -> &'static str {
@@ -49,11 +39,8 @@ impl Role {
             Self::Timestamp => "timestamp",
             Self::Date => "date",
             Self::Time => "time",
-            Self::Number(slot::VOLUME) => "volume",
-            Self::Number(slot::VWAP) => "vwap",
-            Self::Number(slot::TRADES) => "trades",
             Self::Number(slot::TICK_VOLUME) => "tick volume",
-            Self::Number(price) => PRICES[price].1,
+            Self::Number(slot) => COLUMNS[slot].name,
             Self::Interval => "interval",
         }
     }
@@ -87,7 +74,8 @@ pub enum BadColumns {
     Form(String),
     /// Bars have no such column.
     #[error(
-        "{0:?} isn't a column of bars; use ts (or date and time), ticker, open, high, low, close, volume, vwap, trades"
+        "{0:?} isn't a column of bars; use ts (or date and time), ticker, {names}",
+        names = COLUMNS.map(|column| column.name).join(", ")
     )]
     Name(String),
     /// Column 0.
@@ -130,14 +118,10 @@ impl FromStr for ColumnName {
             "date" => Role::Date,
             "time" => Role::Time,
             "ticker" | "symbol" => Role::Ticker,
-            "open" => Role::Number(slot::OPEN),
-            "high" => Role::Number(slot::HIGH),
-            "low" => Role::Number(slot::LOW),
-            "close" => Role::Number(slot::CLOSE),
-            "volume" => Role::Number(slot::VOLUME),
-            "vwap" => Role::Number(slot::VWAP),
-            "trades" => Role::Number(slot::TRADES),
-            _ => return Err(BadColumns::Name(typed.trim().to_owned())),
+            name => match COLUMNS.iter().position(|column| column.name == name) {
+                Some(slot) => Role::Number(slot),
+                None => return Err(BadColumns::Name(typed.trim().to_owned())),
+            },
         };
         Ok(Self(role))
     }
@@ -159,18 +143,12 @@ pub(super) fn role_of(name: &str) -> Role {
         | "opentime" | "ts" | "t" => Role::Timestamp,
         "date" => Role::Date,
         "time" => Role::Time,
-        "open" | "openprice" | "o" => Role::Number(slot::OPEN),
-        "high" | "highprice" | "h" => Role::Number(slot::HIGH),
-        "low" | "lowprice" | "l" => Role::Number(slot::LOW),
-        "close" | "closeprice" | "c" => Role::Number(slot::CLOSE),
-        "volume" | "vol" | "realvolume" | "v" => Role::Number(slot::VOLUME),
         "tickvolume" | "tickvol" => Role::Number(slot::TICK_VOLUME),
-        "vwap" | "vw" => Role::Number(slot::VWAP),
-        "trades" | "transactions" | "tradecount" | "numberoftrades" | "count" | "n" => {
-            Role::Number(slot::TRADES)
-        }
         "per" | "rtype" => Role::Interval,
-        _ => Role::Skip,
+        _ => COLUMNS
+            .iter()
+            .position(|column| column.name == name || column.csv_names.contains(&name))
+            .map_or(Role::Skip, Role::Number),
     }
 }
 
@@ -241,12 +219,10 @@ pub(super) fn check_complete(roles: &[Role]) -> Result<(), FileError> {
     let has = |role| roles.contains(&role);
     let has_time = has(Role::Timestamp) || (has(Role::Date) && has(Role::Time));
     let time = (!has_time).then_some("timestamp");
-    let prices = PRICES
-        .iter()
-        .filter(|(price, _)| !has(Role::Number(*price)));
+    let prices = (slot::OPEN..=slot::CLOSE).filter(|price| !has(Role::Number(*price)));
     let missing: Vec<&str> = time
         .into_iter()
-        .chain(prices.map(|(_, name)| *name))
+        .chain(prices.map(|price| COLUMNS[price].name))
         .collect();
     if missing.is_empty() {
         return Ok(());

@@ -114,29 +114,15 @@ impl<'p> Parser<'p> {
     /// Checks a row's values and adds the bar.
     #[inline]
     fn bar(&mut self, row: &Row, raw: &[u8], line: u64) -> Result<(), Reason> {
-        let values = &row.values;
         let timestamp = match row.local {
             Local::Single(at) | Local::Repeated(at, _) => at,
             Local::Skipped(_) => return Err(Reason::SkippedLocalTime),
         };
-        let mut volume = values[slot::VOLUME];
-        if volume == 0.0 && !values[slot::TICK_VOLUME].is_nan() {
-            volume = values[slot::TICK_VOLUME];
+        let [mut values @ .., tick_volume] = row.values;
+        if values[slot::VOLUME] == 0.0 && !tick_volume.is_nan() {
+            values[slot::VOLUME] = tick_volume;
         }
-        let bar = Bar {
-            vwap: optional(values[slot::VWAP]),
-            trades: trades(values[slot::TRADES])?,
-            ..Bar::new(
-                Timestamp::from_micros(timestamp),
-                [
-                    values[slot::OPEN],
-                    values[slot::HIGH],
-                    values[slot::LOW],
-                    values[slot::CLOSE],
-                ],
-                volume,
-            )
-        };
+        let bar = Bar::from_doubles(Timestamp::from_micros(timestamp), values)?;
         bar.check_until(self.plan.latest)?;
         if let Local::Repeated(_, second) = row.local {
             self.out.repeated.push(Repeated {
@@ -192,24 +178,5 @@ impl<'p> Parser<'p> {
     #[cold]
     fn reject(&mut self, raw: &[u8], line: u64, reason: Reason) {
         self.out.rejects.push(bad_row(raw, line, reason));
-    }
-}
-
-#[inline]
-fn optional(value: f64) -> Option<f64> {
-    (!value.is_nan()).then_some(value)
-}
-
-/// A number of trades, written as `12` or `12.0`.
-#[inline]
-fn trades(value: f64) -> Result<Option<i64>, Reason> {
-    if value.is_nan() {
-        return Ok(None);
-    }
-    let whole = value as i64;
-    if whole as f64 == value && whole < i64::MAX {
-        Ok(Some(whole))
-    } else {
-        Err(Reason::BadNumber)
     }
 }
