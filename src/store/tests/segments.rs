@@ -69,14 +69,14 @@ fn parts_come_back_as_they_were_written() {
         .collect();
     segment::write(&path, &parts).unwrap();
     let mut start = 0;
-    let mut range = Vec::new();
+    let mut ranges = Vec::new();
     for part in &bars {
-        range.push(start..start + part.len());
+        ranges.push(start..start + part.len());
         start += part.len();
     }
     let footer = Footer::read(&path).unwrap();
     let same = |wanted: &[usize]| {
-        let asked: Vec<_> = wanted.iter().map(|part| range[*part].clone()).collect();
+        let asked: Vec<_> = wanted.iter().map(|part| ranges[*part].clone()).collect();
         let found = segment::read(&path, &footer, &asked).unwrap();
         assert_eq!(found.len(), wanted.len());
         for (part, found) in wanted.iter().zip(found) {
@@ -92,7 +92,7 @@ fn parts_come_back_as_they_were_written() {
     same(&[3, 4, 31, 33, 49]);
     let last = start - 1..start + 1;
     let beyond = segment::read(&path, &footer, std::slice::from_ref(&last));
-    assert!(beyond.unwrap_err().to_string().contains("rows only"));
+    assert!(beyond.unwrap_err().to_string().contains("has only"));
 }
 
 #[test]
