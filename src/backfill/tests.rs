@@ -1,4 +1,4 @@
-//! One window at a time, against a vendor whose habits a test sets.
+//! One window at a time, against a provider whose faults a test sets.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -26,28 +26,28 @@ use crate::provider::{
 };
 use crate::store::{CoverageEntry, CoverageStatus};
 
-/// A vendor with every bar of every session, and these habits.
+/// A provider with every bar of every session, and these faults.
 #[derive(Clone)]
 struct Vendor {
     info: ProviderInfo,
-    /// Silently answers only so many dates up to the last.
+    /// Answers contain only this many dates, the newest.
     cuts_to: u64,
-    /// Silently answers only so many bars, the newest.
+    /// Answers contain only this many bars, the newest.
     bars_max: usize,
     /// A request for one session alone lacks the opening bar.
     opens_late: bool,
     /// Dates without bars.
     holes: Vec<NaiveDate>,
-    /// Requests that begin on this date fail.
+    /// Requests that start on this date fail.
     fails_from: Option<NaiveDate>,
-    /// Of each date named, so many of its last rows are not bars; of [`UNDATED`], so many more rows
-    /// that have no date.
+    /// How many of the last rows of a date are rejects; for [`UNDATED`], how many rows without a
+    /// date come in addition.
     rejects: Vec<(NaiveDate, usize)>,
-    /// Bars open by so much later than they should.
+    /// Bars open this much later than they should.
     ahead: Duration,
 }
 
-/// Where a test's vendor sends rows without a date.
+/// The key of rows without a date in `rejects`.
 const UNDATED: NaiveDate = NaiveDate::MIN;
 
 impl Vendor {
@@ -181,7 +181,7 @@ fn at(text: &str) -> Timestamp {
         .into()
 }
 
-/// What came, window by window, and what was asked for it.
+/// The fetched windows, and the requests that were sent for them.
 async fn fetch_all(
     vendor: Vendor,
     first: &str,
@@ -248,7 +248,7 @@ fn answers(fetched: &[FetchedWindow]) -> Vec<String> {
 const LATER: &str = "2026-01-01T00:00:00Z";
 
 #[tokio::test]
-async fn whatever_is_cut_off_is_found_by_position_and_asked_for_again() {
+async fn truncation_is_found_by_position_and_requested_again() {
     // Two weeks around a clock change and no holiday: ten sessions of 390 minutes.
     for cuts_to in [1, 2, 3, 100] {
         let vendor = Vendor {
@@ -258,7 +258,7 @@ async fn whatever_is_cut_off_is_found_by_position_and_asked_for_again() {
         };
         let (fetched, asked) =
             fetch_all(vendor, "2025-03-03", "2025-03-14", Interval::M1, LATER).await;
-        // With one date an answer, the opening bar of each cannot be had by any request.
+        // With one date per answer, no request returns an opening bar.
         assert_eq!(bars(&fetched), 3900, "cut to {cuts_to}");
         for fetched in &fetched {
             assert!(fetched.bars.is_sorted_unique() && fetched.error.is_none());
@@ -272,7 +272,7 @@ async fn whatever_is_cut_off_is_found_by_position_and_asked_for_again() {
         let mut unique = asked.clone();
         unique.sort_by_key(|request| (request.dates.first(), request.dates.last()));
         unique.dedup();
-        assert_eq!(unique.len(), asked.len(), "no question is asked twice");
+        assert_eq!(unique.len(), asked.len(), "no range is requested twice");
         assert!(asked.iter().all(|request| request.dates.days() <= 3));
     }
     let vendor = Vendor {
@@ -285,7 +285,7 @@ async fn whatever_is_cut_off_is_found_by_position_and_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_day_without_bars_is_asked_for_once_more_and_then_believed() {
+async fn a_day_without_bars_is_requested_once_more_and_then_empty() {
     let vendor = Vendor {
         holes: vec![date("2025-02-03")],
         ..Vendor::new()
@@ -298,7 +298,7 @@ async fn a_day_without_bars_is_asked_for_once_more_and_then_believed() {
         ["2025-02-03 empty 0", "2025-02-04..2025-02-05 rows 780"]
     );
 
-    // In the middle and at the end nothing can have been cut off.
+    // In the middle and at the end nothing can have been truncated.
     let holes = vec![date("2025-02-04"), date("2025-02-05")];
     let (fetched, asked) = fetch_all(
         Vendor {
@@ -339,7 +339,7 @@ async fn a_lone_session_never_loses_its_opening_bar() {
         assert_eq!(bars(&fetched), expected, "{day}");
         assert_eq!(asked.len(), 1);
     }
-    // Where no wider request is possible, nothing can be done, and nothing is asked in vain.
+    // If no wider request is possible, nothing more is requested.
     let mut vendor = Vendor {
         opens_late: true,
         ..Vendor::new()
@@ -350,10 +350,10 @@ async fn a_lone_session_never_loses_its_opening_bar() {
 }
 
 #[tokio::test]
-async fn a_head_that_fails_keeps_what_came_and_is_remembered_as_failed() {
+async fn a_failed_head_is_recorded_and_the_other_bars_are_kept() {
     let vendor = Vendor {
         cuts_to: 2,
-        // The session before: the head alone is asked for with it.
+        // The session before the head, which is requested with it.
         fails_from: Some(date("2025-01-31")),
         ..Vendor::new()
     };
@@ -369,7 +369,7 @@ async fn a_head_that_fails_keeps_what_came_and_is_remembered_as_failed() {
 }
 
 #[tokio::test]
-async fn a_session_whose_beginning_is_cut_off_is_asked_for_once_more_or_marked() {
+async fn a_truncated_session_is_requested_once_more_or_partial() {
     let vendor = Vendor {
         bars_max: 500,
         ..Vendor::new()
@@ -386,7 +386,7 @@ async fn a_session_whose_beginning_is_cut_off_is_asked_for_once_more_or_marked()
     // The window, its head and the session between them; the second window's first session.
     assert_eq!(asked.len(), 5);
 
-    // The head fails, so nobody is asked for the session that it ends at.
+    // The head fails, so the session after it is not requested again.
     let vendor = Vendor {
         fails_from: Some(date("2025-02-02")),
         ..vendor
@@ -403,7 +403,7 @@ async fn a_session_whose_beginning_is_cut_off_is_asked_for_once_more_or_marked()
 }
 
 #[tokio::test]
-async fn what_can_still_change_is_held_back_and_its_day_asked_again() {
+async fn bars_that_can_change_are_held_back_and_their_day_is_partial() {
     // 10:30 New York: bars that closed by 10:25 have settled, five of 09:30 to 10:29 have not.
     let now = "2025-02-05T15:30:00Z";
     let (fetched, _) =
@@ -434,8 +434,7 @@ async fn what_can_still_change_is_held_back_and_its_day_asked_again() {
     }
 }
 
-/// What coverage says where so many rows of a date are not bars, and whether the window counts as
-/// failed.
+/// The coverage, and whether the window counts as failed, when dates have this many rejects.
 async fn judged(rejects: &[(NaiveDate, usize)]) -> (Vec<String>, bool, usize) {
     let vendor = Vendor {
         rejects: rejects.to_vec(),
@@ -449,7 +448,7 @@ async fn judged(rejects: &[(NaiveDate, usize)]) -> (Vec<String>, bool, usize) {
 }
 
 #[tokio::test]
-async fn a_day_counts_as_answered_only_where_its_rows_are_bars() {
+async fn a_day_counts_as_answered_only_if_its_rows_are_bars() {
     let [third, fourth, fifth] = ["2025-02-03", "2025-02-04", "2025-02-05"].map(date);
     let all = |counts: [usize; 3]| [(third, counts[0]), (fourth, counts[1]), (fifth, counts[2])];
     // More than half of the window.
@@ -468,7 +467,7 @@ async fn a_day_counts_as_answered_only_where_its_rows_are_bars() {
         judged(&all([390, 390, 390])).await,
         expected(&["2025-02-03..2025-02-05 failed 0"], true, 0)
     );
-    // One day of three; at its start nothing is asked again.
+    // One day of three, also at the start: nothing is requested again.
     for (counts, answers) in [
         (
             [390, 0, 0],
@@ -487,7 +486,7 @@ async fn a_day_counts_as_answered_only_where_its_rows_are_bars() {
         let bars = 1170 - counts.iter().sum::<usize>();
         assert_eq!(judged(&all(counts)).await, expected(&answers, failed, bars));
     }
-    // A tenth of a day is what a complete session may lack.
+    // A complete session may lack a tenth of its bars.
     assert_eq!(
         judged(&all([39, 1, 0])).await,
         expected(&["2025-02-03..2025-02-05 rows 1130"], false, 1130)
@@ -510,8 +509,8 @@ async fn rows_without_a_date_may_be_those_of_an_empty_day() {
 }
 
 #[tokio::test]
-async fn a_reject_counts_once_and_for_the_window_that_asks_for_its_day() {
-    // Each answer is cut to its last date, so that days are asked for again together with others.
+async fn a_reject_counts_once_and_for_the_window_of_its_day() {
+    // Each answer has its last date only, so days are requested again together with others.
     let days = ["2025-02-03", "2025-02-04", "2025-02-05", "2025-02-06"].map(date);
     let vendor = Vendor {
         rejects: days.iter().map(|day| (*day, 1)).collect(),
@@ -521,7 +520,7 @@ async fn a_reject_counts_once_and_for_the_window_that_asks_for_its_day() {
     let (fetched, asked) = fetch_all(vendor, "2025-02-03", "2025-02-06", Interval::M1, LATER).await;
     assert!(
         asked.len() > 2,
-        "days are asked for more than once: {asked:?}"
+        "days are requested more than once: {asked:?}"
     );
     let rejects: usize = fetched.iter().map(|fetched| fetched.rejects.len()).sum();
     assert_eq!((bars(&fetched), rejects), (4 * 389, 4));
@@ -529,7 +528,7 @@ async fn a_reject_counts_once_and_for_the_window_that_asks_for_its_day() {
 
 #[tokio::test]
 async fn forming_bars_have_opened() {
-    // 10:00 in New York; the vendor sends bars that open two hours from now, too.
+    // 10:00 in New York; the provider also sends bars that open two hours from now.
     let now = "2025-02-05T15:00:00Z";
     let vendor = || Vendor {
         ahead: Duration::from_secs(2 * 3600),

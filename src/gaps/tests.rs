@@ -44,7 +44,7 @@ fn answer(exchange: &str, first: &str, last: &str, status: CoverageStatus) -> Co
     }
 }
 
-/// A session's count when only its first `bars` minutes are staged.
+/// A session's count when only its first `bars` minutes are stored.
 fn count(session: &Session, bars: u32) -> SessionCount {
     let grid = session.grid(Interval::M1);
     SessionCount {
@@ -56,7 +56,7 @@ fn count(session: &Session, bars: u32) -> SessionCount {
     }
 }
 
-/// `date reason` of what lacks bars; `bars` by session, 0 for none staged.
+/// The incomplete sessions as `date reason`. `bars` are those stored of each session.
 fn judged(
     exchange: &str,
     dates: DateRange,
@@ -85,7 +85,7 @@ fn judged(
 }
 
 #[test]
-fn sessions_of_which_most_rows_were_rejects_are_failed_however_alike_they_are() {
+fn sessions_with_mostly_rejects_are_failed_even_if_all_are_alike() {
     let mostly = |first: &str, last: &str| CoverageEntry {
         rows: 39,
         ..answer("NASDAQ", first, last, CoverageStatus::Failed)
@@ -96,7 +96,7 @@ fn sessions_of_which_most_rows_were_rejects_are_failed_however_alike_they_are() 
         judged("NASDAQ", days, &[39, 39, 39], std::slice::from_ref(&failed)),
         ["2025-02-03 failed", "2025-02-04 failed"]
     );
-    // Requested again since, with success. A failed request says nothing about the bars of a dump.
+    // One was requested again with success. A failed request says nothing about the bars of a dump.
     let good = answer("NASDAQ", "2025-02-03", "2025-02-03", CoverageStatus::Rows);
     let plain = answer("NASDAQ", "2025-02-05", "2025-02-05", CoverageStatus::Failed);
     assert_eq!(
@@ -106,19 +106,19 @@ fn sessions_of_which_most_rows_were_rejects_are_failed_however_alike_they_are() 
 }
 
 #[test]
-fn each_reason_has_its_case() {
+fn each_reason_is_found() {
     use CoverageStatus::{Empty, Failed, Partial, Rows};
     let week = range("2025-02-03", "2025-02-11");
     let of = |status, first: &str, last: &str| answer("NASDAQ", first, last, status);
     let answers = [
         of(Rows, "2025-02-03", "2025-02-03"),
         of(Empty, "2025-02-04", "2025-02-04"),
-        // One good answer is enough, whatever came after it.
+        // One good answer is enough, even if later ones failed.
         of(Failed, "2025-02-04", "2025-02-05"),
         of(Rows, "2025-02-06", "2025-02-06"),
-        // It has nine bars in ten, and is known to lack its end.
+        // It has nine bars in ten, but its end was held back.
         of(Partial, "2025-02-10", "2025-02-10"),
-        // The same, but what was held back has come since.
+        // The same, but the held back bars have come since.
         of(Partial, "2025-02-11", "2025-02-11"),
     ];
     assert_eq!(
@@ -131,18 +131,18 @@ fn each_reason_has_its_case() {
             "2025-02-10 partial",
         ]
     );
-    // Bars of a dump: what is missing was never asked for, and what is short is just that.
+    // Bars of a dump: missing sessions were never requested, and short ones are only short.
     assert_eq!(
         judged("NASDAQ", week, &[390, 0, 390, 200, 390, 390, 390], &[]),
         ["2025-02-04 never_asked", "2025-02-06 short"]
     );
-    // A last minute without trades is no gap where nothing was held back.
+    // A last minute without trades isn't a gap if nothing was held back.
     let rows = [of(Rows, "2025-02-03", "2025-02-11")];
     assert!(judged("NASDAQ", week, &[390, 389, 385, 390, 360, 390, 390], &rows).is_empty());
 }
 
 #[test]
-fn a_session_over_midnight_is_asked_for_on_two_dates() {
+fn a_session_over_midnight_is_requested_by_two_dates() {
     use CoverageStatus::{Empty, Failed};
     let monday = range("2025-02-10", "2025-02-10");
     let of = |status, day: &str| answer("FOREX", day, day, status);
@@ -160,7 +160,7 @@ fn a_session_over_midnight_is_asked_for_on_two_dates() {
 }
 
 #[test]
-fn the_ends_of_what_is_missing() {
+fn first_and_last_missing_bar() {
     let session = |code: &str| {
         let calendar = Calendar::for_exchange(code).unwrap();
         // The eleventh is a holiday in Tokyo.
@@ -185,13 +185,13 @@ fn the_ends_of_what_is_missing() {
         shown(missing(&grid, &[micros[0], micros[3], micros[6]])),
         "2025-02-11T15:30:00Z 2025-02-11T19:30:00Z"
     );
-    // With extended hours the grid of 60 minutes stands on whole hours.
+    // With extended hours the grid of 60 minutes is on whole hours.
     let grid = expected_opens(&session("NASDAQ"), Interval::M60, Hours::Extended);
     assert_eq!(
         shown(missing(&grid, &[])),
         "2025-02-11T15:00:00Z 2025-02-11T20:00:00Z"
     );
-    // Tokyo has lunch: the second half has a grid of its own.
+    // Tokyo has a lunch break: the second half has its own grid.
     let grid = expected_opens(&session("JPX"), Interval::M60, Hours::Regular);
     assert_eq!(
         shown(missing(&grid, &[])),
@@ -229,7 +229,7 @@ fn fills(known: &[RefillAttempts]) -> Vec<String> {
 }
 
 #[test]
-fn what_was_asked_for_in_vain_twice_is_left_out() {
+fn sessions_that_two_refills_returned_empty_are_skipped() {
     let mut calendars = CalendarCache::default();
     // A Thursday, a Friday, and the Monday after them.
     let all = incomplete(&[
@@ -251,7 +251,7 @@ fn what_was_asked_for_in_vain_twice_is_left_out() {
     )];
     let once = attempts_after(&first[0], &[], &all, &answers, began, &mut calendars);
     assert_eq!(fills(&once), ["2025-02-06..2025-02-10 x1"]);
-    // A second time; the Monday got some bars meanwhile, so that it begins anew.
+    // A second time. The Monday got some bars in between, so its count starts again.
     let after = incomplete(&[
         gap("2025-02-06", 0),
         gap("2025-02-07", 0),
@@ -259,7 +259,7 @@ fn what_was_asked_for_in_vain_twice_is_left_out() {
     ]);
     let twice = attempts_after(&first[0], &once, &after, &answers, began, &mut calendars);
     assert_eq!(fills(&twice), ["2025-02-06..2025-02-07 x2"]);
-    // What a fill did not come to, or what failed, is as it was.
+    // A session that was not requested, or whose request failed, keeps its count.
     let failed = [answer(
         "NASDAQ",
         "2025-02-06",
@@ -278,7 +278,7 @@ fn what_was_asked_for_in_vain_twice_is_left_out() {
     assert_eq!(left_out, 2);
     let (again, left_out) = refill_requests(&all, &in_vain, true, &mut calendars, as_staged);
     assert_eq!((again[0].dates.len(), left_out), (3, 0));
-    // And filled at last.
+    // The sessions that were filled are removed.
     let filled = attempts_after(
         &again[0],
         &twice,

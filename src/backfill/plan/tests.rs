@@ -136,7 +136,7 @@ fn a_month_of_one_minute_bars_takes_nine_requests() {
 }
 
 #[test]
-fn a_lone_day_is_asked_with_the_session_before_the_range() {
+fn a_single_day_is_requested_with_the_session_before_the_range() {
     assert_eq!(
         plan("2025-02-05", "2025-02-05", &[]),
         ["2025-02-04..2025-02-05 2025-02-05"]
@@ -145,7 +145,7 @@ fn a_lone_day_is_asked_with_the_session_before_the_range() {
 }
 
 #[test]
-fn answered_days_are_taken_off_where_the_same_was_asked() {
+fn answered_days_are_left_out_if_provenance_matches() {
     let rows = CoverageStatus::Rows;
     let adjusted = Basis::SplitAdjusted;
     let week = ("2025-02-03", "2025-02-05");
@@ -166,7 +166,8 @@ fn answered_days_are_taken_off_where_the_same_was_asked() {
         .len(),
         2
     );
-    // Failed or partial days are asked again; one good answer is enough, whatever came after it.
+    // Failed and partial days are requested again. One good answer is enough, even if later ones
+    // failed.
     let failed = (week.0, week.1, CoverageStatus::Failed, adjusted);
     assert!(plan("2025-02-03", "2025-02-05", &[failed])[0].ends_with("again"));
     let good = (week.0, week.1, CoverageStatus::Empty, adjusted);
@@ -174,7 +175,7 @@ fn answered_days_are_taken_off_where_the_same_was_asked() {
 }
 
 #[test]
-fn a_run_goes_on_from_what_is_staged_and_looks_back_a_little() {
+fn an_incremental_run_continues_from_the_stored_bars_with_an_overlap() {
     let staged = ["2025-02-04", "2025-02-05", "2025-02-06"];
     let since =
         |first, since, overlap| plan_since(first, "2025-02-11", &[], &staged, Some(since), overlap);
@@ -185,7 +186,7 @@ fn a_run_goes_on_from_what_is_staged_and_looks_back_a_little() {
             "2025-02-10..2025-02-11 2025-02-10..2025-02-11"
         ]
     );
-    // Earlier days too, where they are asked for; what lies between is left out.
+    // Earlier days too, if the range has them; days between stored sessions are left out.
     assert_eq!(
         since(
             "2025-01-31",
@@ -200,7 +201,7 @@ fn a_run_goes_on_from_what_is_staged_and_looks_back_a_little() {
         ]
     );
     assert_eq!(since("2025-01-31", Since::Last, 0).len(), 2);
-    // The run's dates may begin earlier for another ticker: this one is requested from its start.
+    // The run may start earlier because of another ticker: this one is requested from its start.
     let start = range("2025-02-03", "2025-02-03").first();
     let early = |staged: &[&str]| {
         let since = Some(Since::LastAndBefore(start));
@@ -208,7 +209,7 @@ fn a_run_goes_on_from_what_is_staged_and_looks_back_a_little() {
     };
     assert_eq!(early(&staged).len(), 2);
     assert_eq!(early(&[]), plan("2025-02-03", "2025-02-07", &[]));
-    // Without --since-last an overlap only says that old bars are no surprise.
+    // Without --since-last an overlap only marks days as requested again.
     let again = plan_since("2025-02-04", "2025-02-06", &[], &staged, None, 2);
     assert_eq!(
         again,
@@ -218,12 +219,12 @@ fn a_run_goes_on_from_what_is_staged_and_looks_back_a_little() {
 
 #[test]
 fn a_run_next_to_stored_sessions_requests_one_of_them_too() {
-    // Free where the first window has dates to spare.
+    // Free if the first window has dates to spare.
     assert_eq!(
         plan_next_to("2025-02-05", "2025-02-06", &["2025-02-04"]),
         ["2025-02-04..2025-02-06 2025-02-05..2025-02-06"]
     );
-    // Free where as many windows can begin one session earlier.
+    // Free if the same number of windows can start one session earlier.
     assert_eq!(
         plan_next_to("2025-02-04", "2025-02-07", &["2025-01-31", "2025-02-03"]),
         [
@@ -239,7 +240,7 @@ fn a_run_next_to_stored_sessions_requests_one_of_them_too() {
             "2025-02-03..2025-02-05 2025-02-03..2025-02-05"
         ]
     );
-    // A later window with a stored session keeps its place: it may conflict.
+    // A later window with a stored session stays where it is: it may conflict.
     assert_eq!(
         plan_next_to("2025-02-03", "2025-02-07", &["2025-02-06"]),
         [
@@ -260,7 +261,7 @@ fn a_run_next_to_stored_sessions_requests_one_of_them_too() {
 }
 
 #[test]
-fn a_partial_session_is_requested_again_whatever_the_overlap() {
+fn a_partial_session_is_requested_again_with_any_overlap() {
     let staged = ["2025-02-04", "2025-02-05", "2025-02-06"];
     let adjusted = Basis::SplitAdjusted;
     let calendar = Calendar::for_exchange("NASDAQ").unwrap();
@@ -384,7 +385,7 @@ proptest! {
         let mut covered = 0;
         for session in calendar.sessions(dates).unwrap() {
             let asked = plan.windows.iter().filter(|window| window.keeps(session.date)).count();
-            // Either asked for, once, or covered, and never both.
+            // Either requested, once, or covered, and never both.
             prop_assert_eq!(asked, usize::from(!is_covered(session.date)), "{}", session.date);
             covered += usize::from(is_covered(session.date));
         }
@@ -393,7 +394,7 @@ proptest! {
             prop_assert!(window.request.days() <= i64::from(span_max));
             prop_assert!(dates.contains(window.keep.first()) && dates.contains(window.keep.last()));
         }
-        // A fill of the same days asks for each of them once too, in no more windows.
+        // A fill requests each of the same days once too, in no more windows.
         let wanted: Vec<NaiveDate> = calendar.sessions(dates).unwrap().iter()
             .map(|session| session.date)
             .filter(|date| !is_covered(*date))
@@ -417,7 +418,7 @@ fn shards_are_disjoint_and_together_all() {
     together.sort();
     together.dedup();
     assert_eq!(together.len(), 500);
-    // Fixed for ever: another machine may run another version.
+    // These must never change: another machine may run another version.
     let of =
         |name: &str| (1..=4).find(|i| shard(vec![Ticker::new(name).unwrap()], *i, 4).len() == 1);
     assert_eq!(

@@ -1,8 +1,8 @@
-//! Command lines, their words and their codes.
+//! Command lines, their output and exit codes.
 
 use super::*;
 
-/// The command lines of the documentation, word for word.
+/// The command lines of the documentation, exactly.
 #[test]
 fn the_documented_command_lines_work() {
     let bench = Bench::new();
@@ -49,7 +49,7 @@ fn the_documented_command_lines_work() {
         run.snapshot()
     );
 
-    // What the export wrote above is a dump too.
+    // A file that an export wrote can be injected.
     bench.env.write("historical_csv/NVDA.csv", csv);
     let run = bench
         .run("--store other inject-csv --csv-dir ./historical_csv --threads 8")
@@ -59,7 +59,7 @@ fn the_documented_command_lines_work() {
 }
 
 #[test]
-fn bars_still_forming_are_held_back_unless_asked_for() {
+fn forming_bars_are_held_back_unless_requested() {
     let bench = Bench::new();
     let today = chrono::Utc::now().date_naive();
     let line = format!(
@@ -182,7 +182,7 @@ fn numbers_of_the_summary_add_up() {
 }
 
 #[test]
-fn no_data_is_no_error_and_is_explained() {
+fn no_data_isnt_an_error_and_comes_with_a_hint() {
     let bench = Bench::new();
     bench.change(Change::Unknown(vec!["NOSUCH".into(), "NEITHER".into()]));
     let run = bench
@@ -197,7 +197,7 @@ fn no_data_is_no_error_and_is_explained() {
     Summary: tickers=2 inserted=0 skipped=0 elapsed=[TIME]
     hint: no ticker had any data: check --interval, --start and --end, and what your plan with the provider covers
     ");
-    // A weekend: nothing is asked.
+    // A weekend: nothing is requested.
     let requests = bench.requests();
     let run = bench
         .run("specific --start 2025-02-08 --end 2025-02-09 --tickers AAPL")
@@ -211,7 +211,7 @@ fn no_data_is_no_error_and_is_explained() {
 }
 
 #[test]
-fn many_windows_one_by_one_are_worth_a_hint() {
+fn many_windows_one_by_one_come_with_a_hint() {
     let bench = Bench::new();
     let run = bench
         .run("specific --rate 60000 --start 2025-01-01 --end 2025-07-31 --tickers AAPL --dry-run")
@@ -301,7 +301,7 @@ fn wrong_command_lines_end_with_two_before_any_request() {
 }
 
 #[test]
-fn tickers_come_from_many_places() {
+fn tickers_are_read_from_every_source() {
     let bench = Bench::new();
     let range = "--rate 60000 --start 2025-02-03 --end 2025-02-03 --interval 60 --dry-run";
     let names = |run: Run| -> Vec<String> {
@@ -324,7 +324,7 @@ fn tickers_come_from_many_places() {
         .stdin("[\"AMD\"]")
         .run();
     assert_eq!(names(piped), ["AMD"]);
-    // Three machines, one universe.
+    // Three machines divide the tickers.
     let universe: Vec<String> = (0..30).map(|n| format!("U{n:02}")).collect();
     let line = format!("specific {range} --tickers {}", universe.join(" "));
     let mut all: Vec<String> = (1..=3)
@@ -338,7 +338,7 @@ fn tickers_come_from_many_places() {
 }
 
 #[test]
-fn a_plan_asks_nothing_and_needs_no_key() {
+fn a_plan_sends_no_request_and_needs_no_key() {
     let bench = Bench::new();
     let line = "specific --start 2025-02-03 --end 2025-02-12 --tickers AAPL MSFT --rate 60";
     let plan = bench.env.typed(&format!("{line} --plan")).ok();
@@ -385,7 +385,7 @@ fn a_dry_run_writes_the_output_file_and_nothing_else() {
             .map(str::to_owned)
             .collect::<Vec<_>>()
     }));
-    // Bars that are staged already are in the file too, and a failed run leaves the file as it is.
+    // Bars that are stored already are in the file too, and a failed run leaves the file as it is.
     let staged = line.replace("--dry-run ", "");
     bench.run(&staged).ok();
     bench
@@ -429,7 +429,7 @@ fn debug_shows_requests_batches_and_causes_but_never_the_key() {
 }
 
 #[test]
-fn the_demo_has_a_store_of_its_own_and_never_mixes() {
+fn the_demo_has_its_own_store_and_refuses_other_bars() {
     let env = TestEnv::new();
     let line = "concurrent --provider demo --rate 60000 --start 2025-02-03 --end 2025-02-05 --tickers AAPL MSFT";
     let run = env.typed(line).ok();
@@ -451,7 +451,7 @@ fn the_demo_has_a_store_of_its_own_and_never_mixes() {
 }
 
 #[test]
-fn check_tells_what_works() {
+fn check_reports_what_works() {
     let bench = Bench::new();
     let run = bench.run("check").ok();
     assert!(
@@ -481,9 +481,9 @@ fn check_tells_what_works() {
     );
 }
 
-/// The day that `check` asks about is the last session of the user's own calendar.
+/// `check` requests the last session of the user's own calendar.
 #[test]
-fn check_goes_by_the_users_calendars() {
+fn check_uses_the_users_calendars() {
     let bench = Bench::new();
     let last_day = |options: &str| {
         let said = bench.run(&format!("check {options}")).ok();
@@ -499,7 +499,7 @@ fn check_goes_by_the_users_calendars() {
 }
 
 #[test]
-fn a_run_goes_on_from_the_last_stored_session() {
+fn a_run_continues_from_the_last_stored_session() {
     let bench = Bench::new();
     let run = bench
         .run("concurrent --since-last --end 2025-02-07 --tickers AAPL")
@@ -513,7 +513,7 @@ fn a_run_goes_on_from_the_last_stored_session() {
     bench
         .run("specific --rate 60000 --start 2025-02-03 --end 2025-02-05 --tickers AAPL")
         .ok();
-    // Under `fail`: the overlap is asked for by the program itself, so bars that are the same are no conflict.
+    // Under `fail`: the program requests the overlap itself, so identical bars don't conflict.
     let line = "concurrent --rate 60000 --since-last --tickers AAPL --summary-json";
     let run = bench.run(&format!("{line} --end 2025-02-12")).ok();
     same(
@@ -541,7 +541,7 @@ fn a_run_goes_on_from_the_last_stored_session() {
         "{}",
         run.snapshot()
     );
-    // History that was revised shows in the overlap.
+    // The overlap shows revised history.
     bench.change(Change::Revision(1));
     let run = bench
         .run(&format!(

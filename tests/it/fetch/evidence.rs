@@ -1,11 +1,11 @@
-//! What an answer or a staged bar shows, and what a run makes of it.
+//! What answers and stored bars show, and what a run concludes.
 
 use super::*;
 
 const WEEK: &str = "specific --start 2025-02-03 --end 2025-02-07 --tickers AAPL --summary-json";
 
-/// An answer of which most rows are not bars says nothing about its days: they are failed, and are
-/// asked for again.
+/// An answer with mostly rejects says nothing about its days: they are failed, and are requested
+/// again.
 #[test]
 fn a_changed_format_is_a_failure_and_not_an_empty_answer() {
     for fault in ["strings", "renamed"] {
@@ -45,9 +45,9 @@ fn a_changed_format_is_a_failure_and_not_an_empty_answer() {
     }
 }
 
-/// The good rows of such an answer are staged, and don't make it a good answer.
+/// The good rows of such an answer are stored, and don't make it a good answer.
 #[test]
-fn an_answer_with_more_rejects_than_bars_is_failed_and_its_bars_are_staged() {
+fn an_answer_with_more_rejects_than_bars_is_failed_and_its_bars_are_stored() {
     let bench = Bench::faulty(&["bad-ohlc=0.7"]);
     let run = bench.run(WEEK).code(3);
     let committed = run.json()["totals"]["committed"].as_u64().unwrap();
@@ -63,7 +63,7 @@ fn an_answer_with_more_rejects_than_bars_is_failed_and_its_bars_are_staged() {
     same(&bench.staged("AAPL", Interval::M1), &truth, "filled");
 }
 
-/// A few rejects cost only themselves.
+/// A few rejects don't affect the other rows.
 #[test]
 fn a_few_rejects_fail_nothing() {
     let bench = Bench::faulty(&["bad-ohlc=0.02"]);
@@ -94,7 +94,7 @@ fn bars_that_have_not_opened_are_held_back_even_with_include_forming() {
     same(&bench.staged("AAPL", Interval::M1), &truth, "later");
 }
 
-/// One bar with a wrong year does not end all later runs with `--since-last`.
+/// One bar with a wrong year doesn't stop all later runs with `--since-last`.
 #[cfg(feature = "crash-points")]
 #[test]
 fn since_last_continues_from_the_last_session_that_is_not_in_the_future() {
@@ -128,7 +128,7 @@ fn since_last_continues_from_the_last_session_that_is_not_in_the_future() {
     same(&staged[..staged.len() - 1], &truth, "AAPL");
     let msft = bench.truth("MSFT", Interval::M1, "2025-02-03", "2025-02-07");
     same(&bench.staged("MSFT", Interval::M1), &msft, "MSFT");
-    // A dry run looks at what is staged too; once the bar is gone there is nothing to warn of.
+    // A dry run reads the store too. Without the bar there is no warning.
     let dry = at(now, "specific --tickers AAPL --since-last --dry-run").ok();
     assert!(
         dry.stderr.contains("2029-02-05T14:30:00Z"),
@@ -152,7 +152,7 @@ fn since_last_continues_from_the_last_session_that_is_not_in_the_future() {
     assert!(!quiet.stderr.contains("future"), "{}", quiet.snapshot());
 }
 
-/// What was asked for a ticker that has no bars can be forgotten, all of it or some dates.
+/// The coverage of a ticker without bars can be dropped, all of it or some dates.
 #[test]
 fn coverage_without_bars_can_be_dropped() {
     let bench = Bench::new();

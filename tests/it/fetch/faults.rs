@@ -1,12 +1,12 @@
-//! Every row of the service's error table, and everything that networks do.
+//! Every error of the provider, and the faults of networks.
 
 use super::*;
 
 const MONTH: &str = "--rate 60000 --start 2025-02-03 --end 2025-02-28";
 
-/// Faults that pass: everything is staged all the same, and the retries are counted.
+/// Temporary faults: all bars are stored, and the retries are counted.
 #[test]
-fn what_passes_is_asked_again_until_all_is_staged() {
+fn temporary_faults_are_retried_until_all_is_stored() {
     let faults = [
         "500",
         "502",
@@ -40,9 +40,9 @@ fn what_passes_is_asked_again_until_all_is_staged() {
     });
 }
 
-/// A server or a body that stalls is given up after a while and asked again.
+/// A server or a body that stalls is given up after a while and requested again.
 #[test]
-fn stalls_end() {
+fn stalled_requests_are_retried() {
     std::thread::scope(|threads| {
         for fault in ["stall=1", "stall-body=1"] {
             threads.spawn(move || {
@@ -57,9 +57,9 @@ fn stalls_end() {
     });
 }
 
-/// Faults at random, many of them: nothing is lost, nothing comes twice.
+/// Many random faults: no bar is lost or stored twice.
 #[test]
-fn a_storm_of_everything_loses_nothing() {
+fn many_random_faults_lose_nothing() {
     let bench = Bench::faulty(&[
         "500=0.05",
         "reset=0.05",
@@ -79,9 +79,9 @@ fn a_storm_of_everything_loses_nothing() {
     }
 }
 
-/// What stops one ticker: the others go on, and the code is 3.
+/// Faults that stop one ticker: the others continue, and the code is 3.
 #[test]
-fn one_bad_ticker_stops_no_other() {
+fn a_failed_ticker_does_not_stop_the_others() {
     std::thread::scope(|threads| {
         for (fault, said) in [
             ("402-symbol@BAD", "Premium Query Parameter"),
@@ -110,9 +110,9 @@ fn one_bad_ticker_stops_no_other() {
     });
 }
 
-/// What stops the run: at once, with the reason and what to do.
+/// Faults that stop the run: at once, with the reason and a hint.
 #[test]
-fn what_stops_the_run_stops_it_at_once() {
+fn faults_that_stop_the_run_stop_it_at_once() {
     for (fault, code, said, hint) in [
         ("401", 1, "Invalid API KEY", "FMP_API_KEY"),
         ("402", 1, "Restricted Endpoint", "plan"),
@@ -143,9 +143,9 @@ fn what_stops_the_run_stops_it_at_once() {
     }
 }
 
-/// After a full minute of waits without one success the limit is the day's.
+/// After a full minute of waits without one success, the quota of the day is spent.
 #[test]
-fn a_daily_limit_ends_the_run_and_resume_goes_on() {
+fn a_daily_limit_ends_the_run_and_resume_continues() {
     let bench = Bench::faulty(&["429=after:3"]);
     let line = format!("concurrent {MONTH} --tickers AAPL MSFT --threads 2");
     let begun = std::time::Instant::now();
@@ -167,7 +167,7 @@ fn a_daily_limit_ends_the_run_and_resume_goes_on() {
     }
 }
 
-/// A quota of so many in any 60 seconds is used, and never overdrawn.
+/// A quota of N requests in any 60 seconds is used and never exceeded.
 #[test]
 fn the_rate_is_kept() {
     let bench = Bench::new();
@@ -193,7 +193,7 @@ fn the_rate_is_kept() {
     );
 }
 
-/// Rows that are no bars are set aside with their reasons; the others are staged.
+/// Rows that can't become bars are rejects with reasons; the others are stored.
 #[test]
 fn impossible_rows_are_rejects() {
     let bench = Bench::faulty(&["bad-ohlc=0.05"]);

@@ -16,10 +16,10 @@ use backfill::store::{OpenOptions, Reader, bars_from_batch};
 
 use super::support::{Program, Run, TestEnv};
 
-/// The key of every run. Whatever a run prints or leaves behind is searched for it.
+/// The key of every run. All that a run prints or writes is searched for it.
 const KEY: &str = "0123456789abcdefKEYKEYKEY";
 
-/// A simulator, and a scratch folder in which the program asks it.
+/// A simulator, and a scratch folder in which the program runs.
 pub(crate) struct Bench {
     pub(crate) env: TestEnv,
     pub(crate) simulator: Running,
@@ -83,12 +83,12 @@ impl Bench {
         }
     }
 
-    /// What is staged of a series in `data/staging`.
+    /// The stored bars of a series in `data/staging`.
     pub(crate) fn staged(&self, ticker: &str, interval: Interval) -> Vec<Bar> {
         staged(&self.env.path("data/staging"), ticker, interval)
     }
 
-    /// What the simulator has, whatever it would answer.
+    /// The bars that the simulator has, even if it would not send them.
     pub(crate) fn truth(
         &self,
         ticker: &str,
@@ -126,17 +126,17 @@ impl Bench {
                     row.volume,
                 )
             })
-            // The service sends what can be no bar, too.
+            // The provider also sends rows that can't become bars.
             .filter(|bar| bar.check().is_ok())
             .collect()
     }
 
-    /// Requests that the simulator met.
+    /// How many requests the simulator got.
     pub(crate) fn requests(&self) -> u64 {
         self.simulator.handle().counters().requests
     }
 
-    /// No question was asked twice, but for the `retries` after faults.
+    /// Checks that nothing was requested twice, except by the `retries` after faults.
     #[track_caller]
     pub(crate) fn asked_once(&self, retries: usize) {
         let again = self
@@ -163,7 +163,7 @@ fn staged(dir: &std::path::Path, ticker: &str, interval: Interval) -> Vec<Bar> {
     bars
 }
 
-/// The bars are the same, or the first difference is shown.
+/// Checks that the bars are the same, and shows the first difference.
 #[track_caller]
 pub(crate) fn same(staged: &[Bar], truth: &[Bar], what: &str) {
     for (at, (staged, truth)) in staged.iter().zip(truth).enumerate() {

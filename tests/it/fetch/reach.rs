@@ -76,7 +76,7 @@ fn answer(config: Arc<rustls::ServerConfig>, connection: TcpStream) {
     let _ = stream.flush();
 }
 
-/// A certificate doesn't get better by asking again.
+/// An untrusted certificate isn't worth a retry.
 #[test]
 fn a_certificate_that_is_not_trusted_is_named_at_once() {
     let bench = Bench::new();
@@ -116,7 +116,7 @@ fn a_certificate_that_is_not_trusted_is_named_at_once() {
     );
 }
 
-/// Nobody there: said once, and soon.
+/// No server: reported once, and soon.
 #[test]
 fn a_refused_connection_is_reported_once() {
     let bench = Bench::new();
@@ -124,7 +124,7 @@ fn a_refused_connection_is_reported_once() {
         .unwrap()
         .local_addr()
         .unwrap();
-    // Two windows of a ticker are asked for at once, each three times.
+    // Two windows of a ticker are requested at once, each three times.
     for (threads, requests) in [(1, 6), (2, 12)] {
         let line = format!(
             "concurrent --start 2025-02-03 --end 2025-02-28 --tickers AAPL MSFT --threads {threads} --summary-json"

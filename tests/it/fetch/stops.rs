@@ -1,4 +1,4 @@
-//! Ctrl-C, and limits of the run's own.
+//! Ctrl-C, and the limits of a run.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ fn wait_for_requests(bench: &Bench, count: u64) {
 }
 
 #[test]
-fn ctrl_c_once_finishes_what_is_in_flight_and_resume_goes_on() {
+fn ctrl_c_once_finishes_what_is_in_flight_and_resume_continues() {
     let bench = Bench::with(Config {
         latency: Duration::from_millis(60),
         late_opening: 0.0,
@@ -31,7 +31,7 @@ fn ctrl_c_once_finishes_what_is_in_flight_and_resume_goes_on() {
     let summary = run.json();
     assert_eq!(summary["status"], "interrupted");
     assert!(run.stderr.contains("Summary: "), "{}", run.snapshot());
-    // What is counted is staged, and it is no small part of what was answered.
+    // All counted bars are stored, and they are most of those that were answered.
     let staged: usize = ["AAPL", "MSFT", "NVDA"]
         .iter()
         .map(|t| bench.staged(t, Interval::M1).len())
@@ -62,7 +62,7 @@ fn ctrl_c_twice_ends_at_once_and_the_store_is_whole() {
     wait_for_requests(&bench, 2);
     let told = Instant::now();
     running.signal("INT");
-    // Again and again: two signals at once may arrive as one.
+    // Repeatedly: two signals at once may arrive as one.
     while running.child().try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(200));
         running.signal("INT");
@@ -80,7 +80,7 @@ fn ctrl_c_twice_ends_at_once_and_the_store_is_whole() {
 }
 
 #[test]
-fn so_many_requests_and_no_more() {
+fn max_requests_is_never_exceeded() {
     let bench = Bench::new();
     let line = "specific --rate 60000 --start 2025-01-01 --end 2025-02-28 --tickers AAPL MSFT";
     let run = bench.run(&format!("{line} --max-requests 12")).code(5);
@@ -96,7 +96,7 @@ fn so_many_requests_and_no_more() {
         same(&bench.staged(ticker, Interval::M1), &truth, ticker);
     }
     bench.asked_once(0);
-    // And once more: nothing is left to ask, and that is no failure.
+    // Once more: nothing is left to request, which isn't a failure.
     let requests = bench.requests();
     assert_eq!(run.json()["totals"]["requests"], requests - 12);
     bench.run(&format!("{line} --resume")).ok();
@@ -112,7 +112,7 @@ fn the_quota_of_a_day_is_counted_across_runs() {
         )
     };
     bench.run(&day(3, "AAPL MSFT")).ok();
-    // A plan says what is left of it.
+    // A plan shows what is left of it.
     let plan = bench.run(&format!("{} --plan", day(4, "AAPL MSFT"))).ok();
     assert!(
         plan.out().contains(" requests=2 ") && plan.out().ends_with(" quota_left=1\n"),
@@ -123,12 +123,12 @@ fn the_quota_of_a_day_is_counted_across_runs() {
     let said = "warning: the day's quota of 3 requests is spent\n";
     assert!(run.stderr.contains(said), "{}", run.snapshot());
     assert_eq!(bench.requests(), 3);
-    // A dry run asks no more than is left, either.
+    // A dry run sends no more requests than are left, either.
     bench.run(&format!("{} --dry-run", day(4, "MSFT"))).code(5);
     assert_eq!(bench.requests(), 3);
     bench.run(&day(5, "AAPL MSFT")).code(5);
     assert_eq!(bench.requests(), 3);
-    // Another key has a quota of its own.
+    // Another key has its own quota.
     let other = bench
         .program(&day(5, "AAPL"))
         .env("FMP_API_KEY", "another")

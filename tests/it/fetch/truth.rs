@@ -1,10 +1,10 @@
-//! What is staged is what the service has: every bar, none twice, whatever the window.
+//! The store has every bar of the provider, and none twice, with any windows.
 
 use super::*;
 
 /// Every interval over weeks with a clock change on either side, early closes, holidays, and the turn of the year.
 #[test]
-fn every_bar_of_every_interval_is_staged() {
+fn every_bar_of_every_interval_is_stored() {
     let bench = Bench::new();
     for (minutes, interval) in [
         (1, Interval::M1),
@@ -34,7 +34,7 @@ fn every_bar_of_every_interval_is_staged() {
 }
 
 #[test]
-fn long_windows_of_long_bars_are_never_cut_off() {
+fn long_windows_of_long_bars_are_never_truncated() {
     let bench = Bench::new();
     for (minutes, interval, first) in [
         (60, Interval::M60, "2024-06-01"),
@@ -55,7 +55,7 @@ fn long_windows_of_long_bars_are_never_cut_off() {
 }
 
 #[test]
-fn a_day_alone_has_its_opening_bar() {
+fn a_single_day_has_its_opening_bar() {
     let bench = Bench::with(Config {
         late_opening: 1.0,
         ..Config::default()
@@ -79,7 +79,7 @@ fn a_day_alone_has_its_opening_bar() {
 }
 
 #[test]
-fn other_exchanges_have_their_own_clocks() {
+fn other_exchanges_have_their_own_time_zones() {
     let bench = Bench::new();
     for (exchange, ticker, first, last) in [
         ("XETRA", "SAP.DE", "2025-03-26", "2025-04-02"),
@@ -102,7 +102,7 @@ fn other_exchanges_have_their_own_clocks() {
 }
 
 #[test]
-fn extended_and_unadjusted_are_asked_for_and_kept_apart() {
+fn extended_and_unadjusted_bars_are_requested_and_kept_apart() {
     let bench = Bench::new();
     bench.change(Change::Split {
         symbol: "NVDA".into(),
@@ -127,7 +127,7 @@ fn extended_and_unadjusted_are_asked_for_and_kept_apart() {
         &truth,
         "extended, unadjusted",
     );
-    // The same series with another basis is refused, and says what to do.
+    // The same series with another basis is refused, with a hint.
     let other = bench
         .run(&format!("specific {range} --on-conflict ignore"))
         .code(3);

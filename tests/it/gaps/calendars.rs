@@ -1,11 +1,11 @@
-//! Calendars of the user's own, in the store and in a folder that is named.
+//! The user's own calendars, in the store and in `--calendar-dir`.
 
 use backfill::simulator::Change;
 
 use super::*;
 
 #[test]
-fn a_file_in_the_store_or_in_a_named_folder_says_when_there_was_trading() {
+fn calendars_in_the_store_or_a_named_folder_are_used() {
     let bench = Bench::new();
     bench.change(Change::Holes {
         symbol: "AAPL".into(),
@@ -38,7 +38,7 @@ fn a_file_in_the_store_or_in_a_named_folder_says_when_there_was_trading() {
     bench.run("gaps --fill --rate 60000").ok();
     assert_eq!(bench.requests(), before);
 
-    // A folder that is named lies over the store's.
+    // A named folder overrides the store's.
     bench
         .env
         .write("mine/nasdaq.csv", "session,2025-02-05,09:30,13:00,,\n");
@@ -47,7 +47,7 @@ fn a_file_in_the_store_or_in_a_named_folder_says_when_there_was_trading() {
         ["AAPL 2025-02-05 0/210 empty"]
     );
     assert!(!complete("--calendar-dir mine"));
-    // A calendar of one's own.
+    // The user's own exchange.
     bench.env.write("mine/OURS.csv", OURS);
     let dump: String = (0..60)
         .map(|minute| format!("2025-02-03 09:{minute:02}:00,1,1,1,1,1\n"))
@@ -73,7 +73,7 @@ fn a_file_in_the_store_or_in_a_named_folder_says_when_there_was_trading() {
             "X 2025-02-05 0/60 never_asked"
         ]
     );
-    // Without the folder the exchange is not known, and nothing is guessed.
+    // Without the folder the exchange is unknown, and nothing is guessed.
     let run = bench.run("gaps --store ours --end 2025-02-05").ok();
     assert!(
         run.stderr.contains("there is no calendar for OURS"),
@@ -89,7 +89,8 @@ fn a_file_in_the_store_or_in_a_named_folder_says_when_there_was_trading() {
 
 const OURS: &str = "tz,Europe/Berlin\nspan,2025-01-01,2025-12-31\nhours,2025-01-01,09:00,10:00,,\nweek,2025-01-01,1111100\n";
 
-/// The dates that narrow a bundle are those of the user's calendar: here the zone, which no built-in one has.
+/// The dates of a bundle are those of the user's calendar, here in a time zone that no built-in
+/// calendar has.
 #[test]
 fn the_dates_of_a_bundle_are_those_of_the_users_calendar() {
     let bench = Bench::new();
@@ -118,7 +119,7 @@ fn the_dates_of_a_bundle_are_those_of_the_users_calendar() {
         let listed = bench.run("bundle verify b.tar").ok();
         assert!(listed.out().contains("rows=30 "), "{}", listed.snapshot());
         std::fs::remove_file(bench.env.path("b.tar")).unwrap();
-        // Without it the exchange is not known, and nothing is guessed.
+        // Without it the exchange is unknown, and nothing is guessed.
         std::fs::remove_file(path).unwrap();
         let run = bench.run(&format!("{create} {options}")).code(1);
         assert!(run.stderr.contains("OURS"), "{}", run.snapshot());
@@ -126,15 +127,15 @@ fn the_dates_of_a_bundle_are_those_of_the_users_calendar() {
     }
 }
 
-/// `check` asks for the last session that there was by the user's calendar.
+/// `check` requests the last session of the user's calendar.
 #[test]
-fn check_asks_for_a_session_of_the_users_calendar() {
+fn check_requests_a_session_of_the_users_calendar() {
     let bench = Bench::new();
     let today = chrono::Utc::now()
         .with_timezone(&chrono_tz::America::New_York)
         .date_naive();
     let built_in = backfill::calendar::Calendar::for_exchange("NASDAQ").unwrap();
-    // Not the edges of the ten days that are looked at: midnight may come.
+    // Not the first or last of the ten days: midnight may pass.
     let open = (2..9)
         .map(|back| today - chrono::Days::new(back))
         .filter(|date| built_in.session_on(*date).unwrap().is_some())

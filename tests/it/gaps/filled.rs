@@ -1,4 +1,4 @@
-//! Asking again for what is missing.
+//! Requests for missing sessions.
 
 use backfill::model::Interval;
 use backfill::simulator::Change;
@@ -16,7 +16,7 @@ fn holes(bench: &Bench, ticker: &str, list: &[&str]) {
 #[test]
 fn a_fill_closes_exactly_what_the_provider_has() {
     let bench = Bench::new();
-    // Three neighbours, and two that one window of three dates can reach together.
+    // Three consecutive sessions, and two that fit into one window of three dates.
     let cut = [
         "2025-02-04",
         "2025-02-05",
@@ -36,7 +36,7 @@ fn a_fill_closes_exactly_what_the_provider_has() {
         .ok();
     assert_eq!(bench.gaps("").len(), 7);
 
-    // The provider has AAPL's bars now, but for one day; MSFT's day stays a hole.
+    // The provider has AAPL's bars now, except for one day; MSFT's day stays missing.
     bench.change(Change::FillHoles {
         symbol: "AAPL".into(),
     });
@@ -83,7 +83,7 @@ fn a_fill_closes_exactly_what_the_provider_has() {
         run.snapshot()
     );
     assert_eq!(bench.gaps(""), left);
-    // A fill that asks nothing needs no key.
+    // A fill that requests nothing needs no key.
     bench.env.typed("gaps --fill -q").ok();
     bench.change(Change::FillHoles {
         symbol: "MSFT".into(),
@@ -100,7 +100,7 @@ fn a_fill_closes_exactly_what_the_provider_has() {
 #[test]
 fn a_run_can_fill_its_own_gaps() {
     let bench = Bench::new();
-    // The first answers are empty though there are bars.
+    // The first answers are empty although there are bars.
     bench.change(Change::Faults(vec!["empty@AAPL=each:1".into()]));
     let line = "concurrent --rate 60000 --start 2025-02-03 --end 2025-02-12 --tickers AAPL MSFT --summary-json";
     bench.run(&format!("{line} --gap-fill --dry-run")).ok();
@@ -128,7 +128,7 @@ fn a_run_can_fill_its_own_gaps() {
 }
 
 #[test]
-fn what_failed_or_was_never_asked_is_filled_too() {
+fn failed_and_never_requested_sessions_are_filled_too() {
     let bench = Bench::new();
     bench
         .run("specific --rate 60000 --start 2025-02-03 --end 2025-02-05 --tickers AAPL")
@@ -164,7 +164,7 @@ fn what_failed_or_was_never_asked_is_filled_too() {
     );
 }
 
-/// Bars of a dump are covered by nothing: what they lack was never asked for.
+/// Bars of a dump have no coverage: their missing sessions were never requested.
 #[test]
 fn gaps_of_a_dump_are_filled_from_the_provider() {
     let bench = Bench::new();
@@ -172,7 +172,7 @@ fn gaps_of_a_dump_are_filled_from_the_provider() {
     let mut csv = String::from("timestamp,open,high,low,close,volume\n");
     for bar in &truth {
         let at = bar.timestamp.to_string();
-        // One day is missing, another short.
+        // One day is missing, another is short.
         if at.starts_with("2025-02-05")
             || (at.starts_with("2025-02-06") && *at.as_str() > *"2025-02-06T18")
         {

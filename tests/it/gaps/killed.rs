@@ -15,7 +15,7 @@ use crate::support::Running;
 const RANGE: &str = "--rate 60000 --start 2025-01-02 --end 2025-03-31 --tickers AAPL MSFT NVDA";
 const TICKERS: [&str; 3] = ["AAPL", "MSFT", "NVDA"];
 
-/// A command, and the windows that it may have open: asked and not yet committed.
+/// A command, and how many windows it may have open: requested and not yet committed.
 struct Command {
     line: String,
     open_max: u64,
@@ -37,7 +37,7 @@ impl Command {
     }
 }
 
-/// Numbers that look random and are the same on every run.
+/// Pseudo-random numbers, the same on every run.
 fn next(state: &mut u64) -> u64 {
     *state = state
         .wrapping_mul(6_364_136_223_846_793_005)
@@ -58,14 +58,14 @@ fn sessions(ticker: &str, from: &str, to: &str) -> Vec<Day> {
         .collect()
 }
 
-/// The sessions that a request asked for.
+/// The sessions of a request.
 fn asked(entry: &LogEntry) -> Vec<Day> {
     let (from, to) = (entry.from.as_deref(), entry.to.as_deref());
     sessions(&entry.symbol, from.unwrap(), to.unwrap())
 }
 
 impl Bench {
-    /// The first column of a query, and the others behind it, of a store that may not be there yet.
+    /// The first column of a query, and the others after it; the store may not exist yet.
     fn rows(&self, sql: &str) -> Vec<Vec<String>> {
         if !self.env.path("data/staging/staging.duckdb").exists() {
             return Vec::new();
@@ -93,7 +93,7 @@ impl Bench {
             .collect()
     }
 
-    /// Waits until so many requests have come or the program has ended.
+    /// Waits until `count` requests have come or the program has ended.
     fn wait_for_requests(&self, count: u64, running: &mut Running) {
         let limit = Instant::now() + Duration::from_secs(120);
         while self.requests() < count && running.child().try_wait().unwrap().is_none() {
@@ -102,8 +102,8 @@ impl Bench {
         }
     }
 
-    /// After a kill: the same command with `--resume`, asked of a provider of its own, so that what comes late of the
-    /// killed run is not taken for the resumed one's. Returns how many windows were asked twice.
+    /// After a kill: the same command with `--resume` and another provider, so that late requests of
+    /// the killed run don't count as the resumed one's. Returns how many windows were requested twice.
     fn resumed(&self, command: &Command, whole: &Bench) -> u64 {
         let answered = self.answered();
         assert_eq!(answered, self.staged_days(), "bars and coverage differ");
@@ -153,7 +153,7 @@ impl Bench {
             let truth = whole.truth(ticker, Interval::M1, "2025-01-02", "2025-03-31");
             same(&self.staged(ticker, Interval::M1), &truth, ticker);
         }
-        // Nothing is left to ask.
+        // Nothing is left to request.
         let spent = provider.requests();
         (self.env.program(line.split_whitespace()))
             .env("FMP_API_KEY", "any")
@@ -166,7 +166,7 @@ impl Bench {
     }
 }
 
-/// A run that nothing befalls.
+/// A run that isn't interrupted.
 fn undisturbed(command: &Command) -> Bench {
     let whole = Bench::new();
     whole.run(&command.line).ok();
@@ -181,7 +181,7 @@ fn killed_at_random(command: &Command, seed: u64, times: usize) {
     for _ in 0..times {
         let bench = Bench::new();
         bench.change(Change::LatencyMs(next(&mut state) % 20));
-        // Killed when so many requests have come, however fast the machine is.
+        // Killed by the number of requests, so the machine's speed doesn't matter.
         let at = 1 + next(&mut state) % windows;
         let mut running = bench.program(&command.line).spawn();
         bench.wait_for_requests(at, &mut running);
@@ -194,11 +194,11 @@ fn killed_at_random(command: &Command, seed: u64, times: usize) {
 }
 
 #[test]
-fn no_more_than_the_open_windows_are_asked_twice() {
+fn only_open_windows_are_requested_twice() {
     killed_at_random(&Command::concurrent(4), 7, 5);
 }
 
 #[test]
-fn one_ticker_after_another_too() {
+fn only_open_windows_are_requested_twice_by_specific() {
     killed_at_random(&Command::specific(), 11, 2);
 }

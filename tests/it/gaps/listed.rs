@@ -1,4 +1,4 @@
-//! What is listed, and why.
+//! The list of gaps, and its reasons.
 
 use backfill::model::Interval;
 use backfill::simulator::Change;
@@ -6,17 +6,17 @@ use backfill::simulator::Change;
 use super::*;
 
 #[test]
-fn exactly_the_holes_that_were_cut() {
+fn exactly_the_removed_bars_are_listed() {
     let bench = Bench::new();
     bench.change(Change::Holes {
         symbol: "AAPL".into(),
         dates: dates(&["2025-02-05", "2025-02-06", "2025-02-18"]),
         minutes: [
             minutes("2025-02-11", 100..160),
-            // A late opening, and an early end.
+            // A late start, and an early end.
             minutes("2025-02-13", 0..45),
             minutes("2025-02-20", 345..390),
-            // Too little to be a gap.
+            // Too few bars to be a gap.
             minutes("2025-02-21", 10..20),
         ]
         .concat(),
@@ -46,7 +46,7 @@ fn exactly_the_holes_that_were_cut() {
         ends(0),
         ("2025-02-05T14:30:00Z".into(), "2025-02-05T20:59:00Z".into())
     );
-    // A minute without trades can lie before or behind what was cut, not inside it.
+    // A minute without trades can be before or after the removed bars, not inside them.
     let (first, last) = ends(3);
     assert_eq!(first, "2025-02-13T14:30:00Z");
     assert!(*last >= *"2025-02-13T15:14:00Z", "{last}");
@@ -54,14 +54,14 @@ fn exactly_the_holes_that_were_cut() {
     assert!(*first <= *"2025-02-20T20:15:00Z", "{first}");
     assert_eq!(last, "2025-02-20T20:59:00Z");
 
-    // Narrowed by ticker and dates; what is usual is judged from all of it.
+    // Filtered by ticker and dates. The usual number of bars is taken from all sessions.
     assert!(bench.gaps("--tickers MSFT").is_empty());
     assert_eq!(
         bench.gaps("--start 2025-02-12 --end 180225"),
         gaps(&json)[3..5]
     );
     assert_eq!(bench.gaps("--interval 5"), Vec::<String>::new());
-    // What a status counts as complete is what gaps does not list.
+    // `status` counts the sessions as complete that `gaps` doesn't list.
     let status = bench.run("status --format json").ok().json();
     let of = |key: &str| {
         status["series"][0][format!("sessions_{key}")]

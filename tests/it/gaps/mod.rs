@@ -1,4 +1,4 @@
-//! `gaps`, `--fill` and what a run does when history was restated, against the simulator over real HTTP.
+//! `gaps`, `--fill` and runs over restated history, against the simulator over real HTTP.
 
 mod calendars;
 mod filled;
@@ -43,7 +43,7 @@ fn gaps(json: &Value) -> Vec<String> {
 }
 
 impl Bench {
-    /// What `gaps` lists, with more options.
+    /// The list of `gaps` with these options.
     fn gaps(&self, options: &str) -> Vec<String> {
         gaps(
             &self

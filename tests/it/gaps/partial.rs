@@ -1,5 +1,5 @@
-//! Sessions that were asked for before they had ended or settled: what is there is taken, the rest is held back, coverage
-//! says `partial`, and it is asked for again until it is answered.
+//! Sessions that were requested before they had ended or settled: settled bars are stored, others
+//! held back, coverage is `partial`, and they are requested again until they are answered.
 
 use backfill::model::{Bar, Interval, Timestamp};
 use backfill::simulator::Change;
@@ -9,7 +9,7 @@ use crate::support::Run;
 
 const LINE: &str = "concurrent --rate 60000 --start 2025-02-03 --end 2025-02-07 --tickers AAPL MSFT --summary-json";
 
-/// A line, run when both clocks, the program's and the provider's, stand at `now`.
+/// A command line, run when the clocks of program and provider show `now`.
 fn at(bench: &Bench, now: &str, line: &str) -> Run {
     let instant: chrono::DateTime<chrono::Utc> = now.parse().unwrap();
     bench.change(Change::Clock(Some(instant)));
@@ -26,7 +26,7 @@ fn coverage(bench: &Bench) -> Vec<String> {
         .collect()
 }
 
-/// The tickers of which a date was answered with bars, whatever was said of it before.
+/// The tickers of which a date was answered with bars at some time.
 fn answered(bench: &Bench, date: &str) -> Vec<String> {
     let sql = format!(
         "select distinct ticker from coverage where status = 'rows' and date '{date}' between first and last order by all"
@@ -35,7 +35,7 @@ fn answered(bench: &Bench, date: &str) -> Vec<String> {
     run.out().lines().skip(1).map(str::to_owned).collect()
 }
 
-/// The requests that were met, as `symbol from..to`.
+/// The requests of the server, as `symbol from..to`.
 fn asked(bench: &Bench) -> Vec<String> {
     let mut asked: Vec<_> = (bench.simulator.handle().log().iter())
         .map(|entry| {
@@ -47,7 +47,7 @@ fn asked(bench: &Bench) -> Vec<String> {
     asked
 }
 
-/// The bars that have closed by an instant, as they are when everything has settled.
+/// The bars that have closed by an instant, with their final values.
 fn closed_by(bench: &Bench, ticker: &str, last: &str, closed: &str) -> Vec<Bar> {
     bench.change(Change::Clock(Some("2025-03-01T00:00:00Z".parse().unwrap())));
     let closed: chrono::DateTime<chrono::Utc> = closed.parse().unwrap();
@@ -63,7 +63,7 @@ fn a_session_that_has_not_ended_is_partial_until_it_has() {
     // Wednesday, half past ten in New York. A bar has settled five minutes after its close.
     let run = at(&bench, "2025-02-05T15:30:00Z", LINE).ok();
     let held = run.json()["totals"]["held"].as_u64().unwrap();
-    // The bars from 10:25 to the one that opens at this instant, but for minutes without trades.
+    // The bars from 10:25 to the one that opens at this instant, except minutes without trades.
     assert!((1..=12).contains(&held), "{}", run.snapshot());
     let rows = |closed: &str| closed_by(&bench, "AAPL", "2025-02-05", closed).len();
     let whole = rows("2025-02-05T00:00:00Z");
@@ -80,7 +80,7 @@ fn a_session_that_has_not_ended_is_partial_until_it_has() {
         same(&bench.staged(ticker, Interval::M1), &truth, ticker);
     }
 
-    // Twenty minutes later the same session is asked for again, and nothing else; what is staged is no conflict.
+    // Twenty minutes later only the same session is requested again, and stored bars don't conflict.
     let resume = format!("{LINE} --resume");
     at(&bench, "2025-02-05T15:50:00Z", &resume).ok();
     let again = ["AAPL 2025-02-04..2025-02-05", "MSFT 2025-02-04..2025-02-05"];
@@ -102,7 +102,7 @@ fn a_session_that_has_not_ended_is_partial_until_it_has() {
         &truth,
         "all but the last bar",
     );
-    // It lacks its last bar only, and is named all the same.
+    // It lacks only its last bar, and is listed.
     let listed = at(&bench, "2025-02-05T23:00:00Z", "gaps --format json").ok();
     assert_eq!(
         gaps(&listed.json()),
@@ -145,7 +145,7 @@ fn a_session_that_has_not_ended_is_partial_until_it_has() {
 /// A session that was fetched in part is requested again by the next `--since-last`, also without an
 /// overlap, and also if it is no longer the last one.
 #[test]
-fn since_last_completes_a_partial_session_whatever_the_overlap() {
+fn since_last_completes_a_partial_session_with_any_overlap() {
     let bench = Bench::new();
     let line = "specific --rate 60000 --start 2025-02-03 --end 2025-02-05 --tickers AAPL";
     at(&bench, "2025-02-05T15:30:00Z", line).ok();
@@ -166,7 +166,7 @@ fn since_last_completes_a_partial_session_whatever_the_overlap() {
     assert!(asked(&bench).is_empty());
 }
 
-/// Before a session's first bar has settled there is nothing to take, and that is not taken for an empty answer.
+/// Before a session's first bar has settled there is nothing to store, and the session isn't empty.
 #[test]
 fn a_session_without_a_settled_bar_is_not_empty() {
     let bench = Bench::new();
@@ -182,7 +182,7 @@ fn a_session_without_a_settled_bar_is_not_empty() {
             "MSFT 2025-02-05 0/390 partial"
         ]
     );
-    // A fill gets it as well as a resumed run.
+    // Both a fill and a resumed run get it.
     at(&bench, "2025-02-05T23:00:00Z", "gaps --fill --rate 60000").ok();
     let truth = closed_by(&bench, "AAPL", "2025-02-05", "2025-02-06T00:00:00Z");
     same(&bench.staged("AAPL", Interval::M1), &truth, "filled");

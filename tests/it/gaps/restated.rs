@@ -6,7 +6,7 @@ use backfill::simulator::Change;
 use super::*;
 use crate::support::Run;
 
-/// A store with AAPL from 3 February, and a split that takes effect on the session behind it.
+/// A store with AAPL from 3 February, and a split that takes effect on the session after it.
 fn split(last: &str, on: &str, ratio: f64) -> (Bench, Vec<Bar>) {
     let bench = Bench::new();
     bench
@@ -23,7 +23,7 @@ fn split(last: &str, on: &str, ratio: f64) -> (Bench, Vec<Bar>) {
     (bench, before)
 }
 
-/// The command that the hint gives.
+/// The command in the hint.
 fn hinted(run: &Run) -> String {
     let hint = run
         .stderr
@@ -34,7 +34,7 @@ fn hinted(run: &Run) -> String {
     command.strip_prefix("backfill ").unwrap().to_owned()
 }
 
-/// The command re-asks all of it, and what is staged is the truth then.
+/// Runs the command of the hint: then the store has the provider's bars.
 fn mends(bench: &Bench, run: &Run, last: &str) {
     let command = hinted(run);
     assert!(command.contains("--on-conflict update"), "{command}");
@@ -67,14 +67,14 @@ fn under_ignore_and_a_narrow_update_the_ticker_stops() {
         assert!(of("conflicts") > 380 && of("committed") == 0, "{json}");
         assert_eq!(json["tickers"][1]["status"], "ok", "{mode}");
     }
-    // Nothing of it was ever taken for answered.
+    // None of it is recorded as answered.
     let listed = bench.gaps("--tickers AAPL");
     assert!(listed.is_empty(), "{listed:?}");
     let run = bench
         .run("specific --rate 60000 --since-last --end 2025-02-12 --tickers AAPL --on-conflict ignore")
         .code(3);
     mends(&bench, &run, "2025-02-07");
-    // And from there it goes on.
+    // After that it continues.
     bench
         .run("specific --rate 60000 --since-last --end 2025-02-12 --tickers AAPL")
         .ok();
@@ -82,9 +82,9 @@ fn under_ignore_and_a_narrow_update_the_ticker_stops() {
     same(&bench.staged("AAPL", Interval::M1), &truth, "on");
 }
 
-/// No request asks for one session alone: the one beside it tells of the split.
+/// No request has one session only: the session next to it shows the split.
 #[test]
-fn new_bars_alone_do_not_slip_in_on_another_basis() {
+fn new_bars_alone_are_not_stored_on_another_basis() {
     let (bench, before) = split("2025-02-10", "2025-02-11", 0.25);
     let line = "specific --rate 60000 --since-last --overlap 0 --end 2025-02-11 --tickers AAPL";
     for mode in ["fail", "ignore", "update"] {
@@ -210,7 +210,7 @@ fn a_fill_of_whole_windows_compares_a_stored_session() {
     }
 }
 
-/// Where the provider returns nothing to compare, the run adds its bars and warns.
+/// If the provider returns nothing to compare, the run adds its bars and warns.
 #[test]
 fn a_run_that_cannot_compare_warns() {
     let bench = Bench::new();
@@ -228,12 +228,12 @@ fn a_run_that_cannot_compare_warns() {
         .ok();
     let warning = "warning: [AAPL] the price basis could not be checked: the provider returned no stored bar to compare. A split since then would not show\n";
     assert_eq!(run.stderr.matches(warning).count(), 1, "{}", run.snapshot());
-    // What coverage says of the stored sessions is as it was.
+    // The coverage of the stored sessions is unchanged.
     assert!(bench.gaps("").is_empty());
 }
 
 #[test]
-fn a_revision_is_no_split() {
+fn a_revision_isnt_a_split() {
     let bench = Bench::new();
     let line = "specific --rate 60000 --start 2025-02-03 --end 2025-02-12 --tickers AAPL";
     bench.run(line).ok();

@@ -1,5 +1,5 @@
-//! Answers that were cut off without a word: found by position, asked for again, and what the provider really lacks told
-//! apart from what it kept back.
+//! Truncated answers: found by position, requested again, and distinguished from sessions that the
+//! provider really lacks.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ fn cutting(fault: &str) -> Bench {
     bench
 }
 
-/// Requests that the same line takes of a provider that cuts nothing.
+/// Requests of the same command line to a provider that truncates nothing.
 fn uncut(line: &str) -> u64 {
     let bench = Bench::new();
     bench.run(line).ok();
@@ -30,9 +30,10 @@ fn asked_once(bench: &Bench) {
 }
 
 #[test]
-fn a_run_over_cut_answers_ends_with_all_bars() {
+fn a_run_with_truncated_answers_stores_all_bars() {
     for (line, fault, interval, last) in [
-        // Every answer is cut to its newest date, or in the middle of a session; or only the first of each question.
+        // Every answer is truncated to its newest date or inside a session; or only the first answer
+        // to each request is.
         (
             "concurrent --interval 1 --threads 4",
             "truncated",
@@ -89,7 +90,7 @@ fn a_run_over_cut_answers_ends_with_all_bars() {
         );
         asked_once(&bench);
         assert!(bench.gaps("").is_empty(), "{fault}");
-        // What was asked for again is answered like the rest.
+        // Sessions that were requested again are answered like the others.
         let before = bench.requests();
         bench.run(&format!("{line} --resume")).ok();
         assert_eq!(bench.requests(), before);
@@ -97,10 +98,10 @@ fn a_run_over_cut_answers_ends_with_all_bars() {
 }
 
 #[test]
-fn what_the_provider_lacks_is_marked_and_the_rest_is_there() {
+fn sessions_that_the_provider_lacks_are_empty_and_the_others_stored() {
     for fault in ["truncated", "capped"] {
         let bench = cutting(fault);
-        // At the start, in the middle and at the end of windows of three dates, and one that is gone as a whole.
+        // At the start, in the middle and at the end of windows of three dates, and a whole window.
         let holes = [
             "2025-02-03",
             "2025-02-06",
@@ -129,7 +130,7 @@ fn what_the_provider_lacks_is_marked_and_the_rest_is_there() {
         assert_eq!(bench.gaps(""), empty, "{fault}");
         asked_once(&bench);
 
-        // Some of it comes later, in answers that are cut just so.
+        // Some of them come later, in answers that are truncated too.
         bench.change(Change::FillHoles {
             symbol: "AAPL".into(),
         });
@@ -152,11 +153,12 @@ fn what_the_provider_lacks_is_marked_and_the_rest_is_there() {
     }
 }
 
-/// The head of a window that was cut off fails: what came stays, the rest is named and got later.
+/// The missing head of a window fails: the other bars are kept, and the head is listed and fetched
+/// later.
 #[test]
-fn a_head_that_cannot_be_had_is_marked_as_failed() {
+fn a_head_that_cannot_be_fetched_is_failed() {
     let bench = cutting("truncated=1");
-    // The second request, for the head, and all behind it.
+    // The second request, for the head, and all after it.
     bench.change(Change::Faults(vec![
         "truncated=1".into(),
         "400=after:1".into(),
@@ -177,9 +179,9 @@ fn a_head_that_cannot_be_had_is_marked_as_failed() {
     assert!(bench.gaps("").is_empty());
 }
 
-/// Stopped after any number of requests: what was cut and not mended is known for it, and no conflict later.
+/// Stopped after any number of requests: truncated sessions are recorded, and don't conflict later.
 #[test]
-fn a_run_that_stops_between_the_pieces_is_resumed() {
+fn a_run_that_stops_between_requests_of_a_window_is_resumed() {
     for requests in 1..=5 {
         let bench = cutting("capped");
         let line = "specific --rate 60000 --start 2025-02-03 --end 2025-02-07 --tickers AAPL";

@@ -1,9 +1,9 @@
-//! A store that stands still: the number of open windows is bounded however long a commit takes.
+//! A blocked store: the number of open windows is bounded even if a commit takes long.
 
 use super::*;
 use crate::support::Program;
 
-/// The program, whose store stands still at its `time`th commit.
+/// The program, whose store blocks at its `time`th commit.
 fn held<'a>(bench: &'a Bench, command: &Command, time: u32) -> Program<'a> {
     let file = bench.env.write("hold", "");
     (bench.program(&command.line))
@@ -11,9 +11,9 @@ fn held<'a>(bench: &'a Bench, command: &Command, time: u32) -> Program<'a> {
         .env("BACKFILL_HOLD_FILE", file)
 }
 
-/// However long a commit takes, no further window is asked for than may be open.
+/// During a long commit, no more windows are requested than may be open.
 #[test]
-fn a_store_that_stands_still_holds_the_requests_back() {
+fn a_blocked_store_stops_the_requests() {
     for (command, time) in [
         (Command::concurrent(4), 1),
         (Command::concurrent(1), 3),
@@ -22,11 +22,12 @@ fn a_store_that_stands_still_holds_the_requests_back() {
         let whole = undisturbed(&command);
         let bench = Bench::new();
         let mut running = held(&bench, &command, time).spawn();
-        // Of the commits before the held one nothing is known but that each had a window at least.
+        // Of the commits before the blocked one it is only known that each had at least one window.
         bench.wait_for_requests(command.open_max + u64::from(time) - 1, &mut running);
         let mut seen = 0;
         let mut still = Instant::now();
-        // Until nothing has come for a while: too short a while would make this test weaker, never fail.
+        // Until no request has come for a while. Too short a wait makes this test weaker, but it never
+        // fails because of that.
         while still.elapsed() < Duration::from_millis(400) {
             if bench.requests() != seen {
                 seen = bench.requests();
@@ -47,9 +48,9 @@ fn a_store_that_stands_still_holds_the_requests_back() {
     }
 }
 
-/// What holds back lets go.
+/// After the block, the run continues.
 #[test]
-fn a_store_that_goes_on_loses_nothing() {
+fn a_store_that_continues_loses_nothing() {
     let command = Command::concurrent(4);
     let whole = undisturbed(&command);
     let bench = Bench::new();
