@@ -76,6 +76,26 @@ impl Context {
         Ok(store)
     }
 
+    /// Opens a store that stays as it is, with every bar in a partition: the store in `dir` itself,
+    /// or, while another process writes into it, a sealed copy of the writer's snapshot.
+    pub fn open_sealed(&self, dir: &Path, options: &OpenOptions) -> Result<Store, CliError> {
+        if !store::is_there(dir)? {
+            let dir = dir.to_owned();
+            return Err(Error::Missing { dir }.into());
+        }
+        match Store::open(dir, options) {
+            Err(Error::WriterRuns { .. }) => {
+                let reader = self.open_detached_reader(dir)?;
+                Ok(reader.into_sealed_copy(options)?)
+            }
+            opened => {
+                let store = opened?;
+                self.warn_once(store.notices());
+                Ok(store)
+            }
+        }
+    }
+
     /// Opens an existing store for writing.
     pub fn open_existing_store(
         &self,

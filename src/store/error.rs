@@ -25,6 +25,26 @@ pub enum Error {
         /// The path.
         dir: PathBuf,
     },
+    /// The path of the store is a symbolic link whose target is missing.
+    #[error("{} is a symbolic link, and its target is missing", .dir.display())]
+    DanglingLink {
+        /// The link.
+        dir: PathBuf,
+    },
+    /// The catalog is a symbolic link. DuckDB would keep its log in another folder.
+    #[error("{} is a symbolic link, which the catalog can't be: DuckDB would keep its log in another folder", .path.display())]
+    LinkedCatalog {
+        /// The link.
+        path: PathBuf,
+    },
+    /// The store is on a medium that can't be written.
+    #[error("the store in {} can't be written: {source}", .dir.display())]
+    ReadOnly {
+        /// The store's folder.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// This user may not look into the folder.
     #[error("the store in {} can't be opened: this user may not enter the folder", .dir.display())]
     NoEntry {
@@ -182,6 +202,14 @@ pub enum Damage {
     /// The lake holds a partition that the catalog does not list.
     #[error("partition {0} stands in the lake but not in the catalog")]
     PartitionUnknown(PartitionKey),
+    /// A symbolic link is in the place of a partition, or of a folder above it.
+    #[error("partition {key} can't be read: {} is a symbolic link", .link.display())]
+    PartitionLinked {
+        /// The partition.
+        key: PartitionKey,
+        /// The link.
+        link: PathBuf,
+    },
     /// A partition is not the one that the catalog describes.
     #[error("partition {0} is not the one that the catalog describes ({1})")]
     PartitionDiffers(PartitionKey, String),
@@ -276,6 +304,17 @@ impl Hint for Error {
             Self::NoLock { .. } => {
                 "copy the store to a folder where this user may write, or create an empty file store.lock in it".into()
             }
+            Self::DanglingLink { .. } => Advice::NameStoreFolder,
+            Self::LinkedCatalog { .. } => {
+                "move the file itself here; the store's folder may be a symbolic link".into()
+            }
+            Self::ReadOnly { .. } => {
+                "copy the store to a disk that can be written; commands that only read work here".into()
+            }
+            Self::Damaged {
+                what: Damage::PartitionLinked { .. },
+                ..
+            } => "put the file or folder itself in the place of the link; lake may be a link".into(),
             Self::Newer { .. } => "update the program".into(),
             Self::Damaged { .. } => Advice::RepairStore,
             Self::Unreadable { .. } => Advice::VerifyStore,

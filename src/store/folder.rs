@@ -10,16 +10,31 @@ use super::layout::Layout;
 /// Checks that `dir` can hold a store: it is a folder that this user may enter, or isn't there yet,
 /// and DuckDB can open files in it. Every opening of a store begins here.
 pub fn check_folder(dir: &Path) -> Result<(), Error> {
-    if let Some(what) = [dir, &real(dir)].into_iter().find_map(bad_path) {
+    let layout = Layout::new(dir);
+    let opened = [dir.to_path_buf(), real(dir)].into_iter();
+    let linked = [layout.lake(), layout.segments()].map(|dir| real(&dir));
+    if let Some(what) = opened.chain(linked).find_map(|path| bad_path(&path)) {
         return Err(Error::BadPath {
             dir: dir.to_path_buf(),
             what,
         });
     }
-    match fs::symlink_metadata(dir.join("staging.duckdb")) {
+    if is_link(dir) && !dir.exists() {
+        return Err(Error::DanglingLink {
+            dir: dir.to_path_buf(),
+        });
+    }
+    let database = layout.database();
+    match fs::symlink_metadata(&database) {
+        // DuckDB keeps its log next to the target of a link.
+        Ok(found) if found.is_symlink() => Err(Error::LinkedCatalog { path: database }),
         Ok(_) => Ok(()),
         Err(error) => not_entered(dir, error.kind()).map_or(Ok(()), Err),
     }
+}
+
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
 }
 
 /// What it means that a file in `dir` can't be looked at. What isn't wrong with the folder shows

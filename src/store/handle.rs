@@ -20,7 +20,7 @@ use super::lock::{WAIT_FOR_READERS_MS_MAX, WriteLock};
 use super::run::RunId;
 use super::segment;
 use super::series_locks::SeriesLocks;
-use super::snapshot::{Publisher, SnapshotRule};
+use super::snapshot::{CopiedStore, Publisher, SnapshotRule};
 use super::state::{Inner, Shared};
 
 /// How a store is opened.
@@ -101,8 +101,10 @@ pub struct Store {
     pub(super) readers: Arc<()>,
     /// `None` while snapshots are off, and once the store closes.
     pub(super) publisher: Option<Publisher>,
-    /// Held for as long as the store is open; declared last, so that DuckDB closes first.
+    /// Held for as long as the store is open; declared after `shared`, so that DuckDB closes first.
     pub(super) lock: Mutex<WriteLock>,
+    /// The folder, if the store is a copy that only this process uses.
+    pub(super) copy: Option<CopiedStore>,
 }
 
 impl Drop for Store {

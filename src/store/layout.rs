@@ -18,6 +18,7 @@ pub const PARTITION_FILE: &str = "bars.parquet";
 #[derive(Clone, Debug)]
 pub struct Layout {
     root: PathBuf,
+    is_flat: bool,
 }
 
 /// One partition of the lake: the bars of a series in one UTC year.
@@ -50,6 +51,16 @@ impl Layout {
     pub fn new(root: &Path) -> Self {
         Self {
             root: root.to_path_buf(),
+            is_flat: false,
+        }
+    }
+
+    /// The layout of a snapshot in `root`: partitions of an interval are in one folder, because some
+    /// file systems take milliseconds to remove a folder.
+    pub(super) fn flat(root: &Path) -> Self {
+        Self {
+            root: root.to_path_buf(),
+            is_flat: true,
         }
     }
 
@@ -129,7 +140,22 @@ impl Layout {
     /// The file of a partition.
     #[must_use]
     pub fn partition(&self, key: &PartitionKey) -> PathBuf {
-        self.root.join(Self::partition_relative(key))
+        if !self.is_flat {
+            return self.root.join(Self::partition_relative(key));
+        }
+        let ticker = key.series.ticker.path_component();
+        self.lake()
+            .join(format!("interval={}", key.series.interval))
+            .join(format!("ticker={ticker}{}", self.year_suffix(key.year)))
+    }
+
+    /// What follows the ticker in the path of a partition.
+    pub(super) fn year_suffix(&self, year: i32) -> String {
+        if self.is_flat {
+            format!(",year={year:04}.parquet")
+        } else {
+            format!("/year={year:04}/{PARTITION_FILE}")
+        }
     }
 
     /// The file of a partition, relative to the store's folder.

@@ -32,8 +32,9 @@ impl Store {
     pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, Error> {
         check_folder(dir)?;
         let layout = Layout::new(dir);
-        make_folders(&layout)?;
-        let lock = WriteLock::acquire(&layout, options.wait_for_readers)?;
+        let lock = make_folders(&layout)
+            .and_then(|()| WriteLock::acquire(&layout, options.wait_for_readers))
+            .map_err(|error| read_only(dir, error))?;
         if catalog_is_lost(&layout, lock.acknowledged())? {
             return Err(damaged(&layout, vec![Damage::NoCatalog]));
         }
@@ -82,7 +83,21 @@ impl Store {
             notices,
             readers: Arc::default(),
             lock: Mutex::new(lock),
+            copy: None,
         })
+    }
+}
+
+/// Names the store where the medium can't be written, instead of the first file that was tried.
+fn read_only(dir: &Path, error: Error) -> Error {
+    match error {
+        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
+            Error::ReadOnly {
+                dir: dir.to_path_buf(),
+                source,
+            }
+        }
+        error => error,
     }
 }
 
@@ -269,11 +284,25 @@ pub(super) type InLake = BTreeMap<PartitionKey, (u64, i64)>;
 #[derive(Debug, Default)]
 pub(super) struct Walked {
     pub partitions: InLake,
-    /// Every other file, sorted.
+    /// Symbolic links, which aren't followed.
+    pub links: Vec<PathBuf>,
+    /// Every other file, and every link, sorted.
     pub strangers: Vec<PathBuf>,
 }
 
 impl Walked {
+    /// What it means that a partition that the catalog lists wasn't found.
+    pub fn missing(&self, layout: &Layout, key: PartitionKey) -> Damage {
+        let path = layout.partition(&key);
+        match self.links.iter().find(|link| path.starts_with(link)) {
+            Some(link) => Damage::PartitionLinked {
+                key,
+                link: link.clone(),
+            },
+            None => Damage::PartitionMissing(key),
+        }
+    }
+
     /// What is said where files below `lake/` are left out.
     pub fn notice(&self, layout: &Layout) -> Option<String> {
         let first = self.strangers.first()?;
@@ -299,6 +328,10 @@ pub(super) fn walk_lake(layout: &Layout) -> Result<Walked, Error> {
     for one in found {
         match one {
             Found::Partition(key, meta) => drop(walked.partitions.insert(key, meta)),
+            Found::Link(path) => {
+                walked.links.push(path.clone());
+                walked.strangers.push(path);
+            }
             Found::Stranger(path) => walked.strangers.push(path),
         }
     }
@@ -308,6 +341,7 @@ pub(super) fn walk_lake(layout: &Layout) -> Result<Walked, Error> {
 
 enum Found {
     Partition(PartitionKey, (u64, i64)),
+    Link(PathBuf),
     Stranger(PathBuf),
 }
 
@@ -322,8 +356,13 @@ fn walk(layout: &Layout, folder: &Path, found: &mut Vec<Found>) -> Result<(), Er
     for entry in entries {
         let entry = entry.at(folder)?;
         let path = entry.path();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        let kind = entry.file_type().at(&path)?;
+        if kind.is_dir() {
             folders.push(path);
+            continue;
+        }
+        if kind.is_symlink() {
+            found.push(Found::Link(path));
             continue;
         }
         let relative = path.strip_prefix(layout.root()).ok();
@@ -371,7 +410,7 @@ pub(super) fn compare(
                 continue;
             }
             match walked.partitions.remove(&key) {
-                None => damage.push(Damage::PartitionMissing(key)),
+                None => damage.push(walked.missing(layout, key)),
                 Some(found) if found == (partition.digest.bytes, partition.digest.modified_ns) => {}
                 Some(_) => doubtful.push((key, partition)),
             }

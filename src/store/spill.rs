@@ -32,6 +32,18 @@ impl Spill {
             .map(Self)
     }
 
+    /// Makes a folder for DuckDB's temporary files in a store's `tmp/`, or in the folder of a
+    /// snapshot; `None` if it can't be written.
+    pub(super) fn of_catalog(layout: &Layout) -> Option<Self> {
+        let tmp = layout.tmp();
+        let parent = if tmp.is_dir() {
+            tmp
+        } else {
+            layout.root().to_path_buf()
+        };
+        HeldDir::make(&parent, PREFIX).ok().map(Self)
+    }
+
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -55,11 +55,10 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
     if let Err(Error::Catalog { source, .. }) = whole {
         return with_lake(layout, Damage::CatalogUnreadable(source.to_string()));
     }
-    let recover::Walked {
-        partitions: mut in_lake,
-        strangers,
-    } = recover::walk_lake(layout)?;
-    let mut damage: Vec<Damage> = strangers.into_iter().map(Damage::Stranger).collect();
+    let mut walked = recover::walk_lake(layout)?;
+    let mut in_lake = std::mem::take(&mut walked.partitions);
+    let strangers = std::mem::take(&mut walked.strangers).into_iter();
+    let mut damage: Vec<Damage> = strangers.map(Damage::Stranger).collect();
     let mut listed: Vec<(PartitionKey, &PartitionMeta)> = Vec::new();
     for (key, meta) in &reader.series {
         for (year, partition) in &meta.partitions {
@@ -70,7 +69,7 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
             if in_lake.remove(&key).is_some() {
                 listed.push((key, partition));
             } else {
-                damage.push(Damage::PartitionMissing(key));
+                damage.push(walked.missing(layout, key));
             }
         }
     }
@@ -176,6 +175,7 @@ fn lake_alone(layout: &Layout) -> Result<Verified, Error> {
 fn series_of(damage: &Damage) -> Option<SeriesKey> {
     match damage {
         Damage::PartitionMissing(key)
+        | Damage::PartitionLinked { key, .. }
         | Damage::PartitionDiffers(key, _)
         | Damage::PartitionUnreadable(key, _)
         | Damage::IntentLost(key) => Some(key.series.clone()),

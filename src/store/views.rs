@@ -1,7 +1,7 @@
 //! SQL over both tiers: the views `bars`, `coverage`, `conflicts` and `runs`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use duckdb::Connection;
 
@@ -12,7 +12,7 @@ use super::catalog::use_utc;
 use super::columns::{sql_list, sql_type};
 use super::error::Error;
 use super::folder;
-use super::layout::{Layout, PARTITION_FILE, PartitionKey};
+use super::layout::PartitionKey;
 use super::reader::Reader;
 use super::segment::PART_COLUMN;
 
@@ -76,7 +76,8 @@ impl Reader {
                 if FOUR_DIGITS.contains(year) {
                     let list = lists.entry(series.interval).or_default();
                     list.push_str(&series.ticker.path_component());
-                    list.push_str(&format!("/year={year:04}\n"));
+                    list.push_str(&self.layout.year_suffix(*year));
+                    list.push('\n');
                 } else {
                     selects.push(select_one(&key, &path));
                 }
@@ -91,18 +92,18 @@ impl Reader {
         let columns = columns_after_timestamp();
         for (interval, list) in lists {
             let before = format!("{}/interval={interval}/ticker=", lake.display());
-            let after = format!("/{PARTITION_FILE}");
+            let after = self.layout.year_suffix(2025);
             let variable = format!("lake_{interval}");
             // DuckDB parses a list of ten thousand literals ten times slower.
             self.set(connection, &format!(
-                "SET VARIABLE {variable} = list_transform(string_split('{}', chr(10)), lambda file: {} || file || '{after}')",
+                "SET VARIABLE {variable} = list_transform(string_split('{}', chr(10)), lambda file: {} || file)",
                 list.trim_end(),
                 text(&literal(&before)),
             ))?;
             let ticker = format!(
                 "url_decode(left(substr(filename, {}), -{}))",
                 before.chars().count() + 1,
-                "/year=2025".len() + after.len()
+                after.len()
             );
             selects.push(format!(
                 "SELECT {ticker} AS ticker, timestamp, {columns}, {}::SMALLINT AS interval
@@ -120,11 +121,14 @@ impl Reader {
     fn allow_files(&self, connection: &Connection) -> Result<(), Error> {
         let replaced = (self.overlay.values()).map(|(path, _)| folder::real(path));
         let mut files: Vec<String> = replaced.map(|path| path.display().to_string()).collect();
-        let root = folder::real(self.layout.root()).display().to_string();
-        if root.contains(PATTERN) {
+        let is_pattern = |folder: PathBuf| {
+            let real = folder::real(&folder).display().to_string();
+            real.contains(PATTERN)
+        };
+        if is_pattern(self.layout.lake()) || is_pattern(self.layout.segments()) {
             files.extend(
                 (files.clone().into_iter())
-                    .chain(self.listed_files(&root)?)
+                    .chain(self.listed_files()?)
                     .map(|file| literal(&file))
                     .collect::<Vec<_>>(),
             );
@@ -139,23 +143,28 @@ impl Reader {
         )
     }
 
-    /// All partitions and segments, with paths below `root`.
-    fn listed_files(&self, root: &str) -> Result<Vec<String>, Error> {
-        let within = Layout::new(Path::new(root));
+    /// The paths of all partitions and segments, with links of the two folders resolved.
+    fn listed_files(&self) -> Result<Vec<String>, Error> {
         let mut files = Vec::new();
-        for (series, meta) in &self.series {
-            for year in meta.partitions.keys() {
-                files.push(within.partition(&PartitionKey::new(series, *year)));
-            }
-        }
+        let mut add = |folder: &Path, paths: &mut dyn Iterator<Item = PathBuf>| {
+            let real = folder::real(folder);
+            let inside = paths.filter_map(|path| {
+                let relative = path.strip_prefix(folder).ok()?;
+                Some(real.join(relative).display().to_string())
+            });
+            files.extend(inside);
+        };
+        let partitions = self.series.iter().flat_map(|(series, meta)| {
+            let years = meta.partitions.keys();
+            years.map(|year| self.layout.partition(&PartitionKey::new(series, *year)))
+        });
+        add(&self.layout.lake(), &mut partitions.into_iter());
         if self.catalog.is_some() {
             let segments = self.catalog()?.segments()?;
-            files.extend(segments.keys().map(|name| within.segment(name)));
+            let paths = segments.keys().map(|name| self.layout.segment(name));
+            add(&self.layout.segments(), &mut paths.into_iter());
         }
-        Ok(files
-            .iter()
-            .map(|file| file.display().to_string())
-            .collect())
+        Ok(files)
     }
 
     fn set(&self, connection: &Connection, sql: &str) -> Result<(), Error> {

@@ -34,10 +34,14 @@ fn written(env: &TestEnv) -> Running {
     env.typed(&inject("B")).ok();
     let file = env.write("hold", "");
     let line = inject("C");
-    (env.program(line.split_whitespace()))
+    let writer = (env.program(line.split_whitespace()))
         .env("BACKFILL_HOLD", "commit.done")
         .env("BACKFILL_HOLD_FILE", file)
-        .spawn()
+        .spawn();
+    while !env.typed("status").ok().stderr.contains("is writing") {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    writer
 }
 
 /// The note of a reader, without its time of day.
@@ -58,6 +62,7 @@ fn every_command_that_reads_works_while_another_process_writes() {
         "conflicts",
         "export --to out/",
         "sync --create-table",
+        "bundle create a.bundle",
     ] {
         let program = env.program(line.split_whitespace());
         let run = program.env("DATABASE_URL", database.url()).run();
@@ -82,6 +87,11 @@ fn every_command_that_reads_works_while_another_process_writes() {
         assert_eq!(run.out().lines().nth(1), Some(expected), "{sql}");
         assert!(run.stderr.starts_with(&note), "{sql}: {}", run.stderr);
     }
+    let bundle = env.typed("bundle verify a.bundle").ok();
+    // All bars of A, which are sealed, and of B, which are not; those of C if they were committed
+    // when the snapshot was made.
+    let is_whole = ["rows=600 ", "rows=900 "].map(|rows| bundle.out().contains(rows));
+    assert!(is_whole.contains(&true), "{}", bundle.out());
     std::fs::remove_file(env.path("hold")).unwrap();
     writer.wait().ok();
     let run = env.typed("status").ok();

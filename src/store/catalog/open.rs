@@ -14,6 +14,7 @@ use crate::store::columns::sql_definitions;
 use crate::store::error::{Error, IoContext};
 use crate::store::lake::SCHEMA_VERSION;
 use crate::store::layout::Layout;
+use crate::store::spill::Spill;
 use crate::store::{durable, folder, quarantine, segment};
 
 use super::log::MendedLog;
@@ -27,6 +28,8 @@ const FORMAT_MAX: u32 = schema::FORMAT_WITH_SEGMENTS;
 pub(crate) struct Catalog {
     pub connection: Connection,
     path: PathBuf,
+    /// DuckDB's temporary files. None are written without it.
+    spill: Option<Arc<Spill>>,
     /// The file itself, where we write: closed after DuckDB has closed it.
     pub(super) file: Option<Arc<File>>,
     /// Statements that this connection ran and that may have changed something.
@@ -61,15 +64,17 @@ impl Catalog {
             path: path.clone(),
             source,
         };
+        let spill = Spill::of_catalog(layout);
+        let mode = AccessMode::ReadWrite;
         let connection =
-            connect(&path, AccessMode::ReadWrite, memory_limit_mib, threads).map_err(failed)?;
+            connect(&path, mode, memory_limit_mib, threads, spill.as_ref()).map_err(failed)?;
         // Checkpoints are our own: see checkpoint.rs.
         connection
             .execute_batch(
                 "SET checkpoint_threshold = '1TB'; PRAGMA disable_checkpoint_on_shutdown",
             )
             .map_err(failed)?;
-        let catalog = Self::of(connection, path, Some(Arc::new(file)));
+        let catalog = Self::of(connection, path, spill.map(Arc::new), Some(Arc::new(file)));
         // Earlier versions could be killed between making the file and committing the schema.
         let store_id = if catalog.has_schema()? {
             catalog.check_version(layout)?
@@ -86,10 +91,16 @@ impl Catalog {
         })
     }
 
-    fn of(connection: Connection, path: PathBuf, file: Option<Arc<File>>) -> Self {
+    fn of(
+        connection: Connection,
+        path: PathBuf,
+        spill: Option<Arc<Spill>>,
+        file: Option<Arc<File>>,
+    ) -> Self {
         Self {
             connection,
             path,
+            spill,
             file,
             changes: Cell::new(0),
             any_segments: Cell::new(false),
@@ -112,14 +123,18 @@ impl Catalog {
         let tmp = layout.tmp();
         durable::create_dirs(layout.root(), &tmp).at(&tmp)?;
         let path = tmp.join(format!("{}.duckdb", Uuid::new_v4().simple()));
-        let connection =
-            connect(&path, AccessMode::ReadWrite, memory_limit_mib, threads).map_err(|source| {
-                Error::Catalog {
-                    path: path.clone(),
-                    source,
-                }
-            })?;
-        let catalog = Self::of(connection, path, None);
+        let connection = connect(
+            &path,
+            AccessMode::ReadWrite,
+            memory_limit_mib,
+            threads,
+            None,
+        )
+        .map_err(|source| Error::Catalog {
+            path: path.clone(),
+            source,
+        })?;
+        let catalog = Self::of(connection, path, None, None);
         catalog.make()?;
         catalog.run("CHECKPOINT")?;
         let Self {
@@ -139,14 +154,16 @@ impl Catalog {
         threads: u16,
     ) -> Result<Opened, Error> {
         let path = layout.database();
+        let spill = Spill::of_catalog(layout);
+        let mode = AccessMode::ReadOnly;
         let connection =
-            connect(&path, AccessMode::ReadOnly, memory_limit_mib, threads).map_err(|source| {
+            connect(&path, mode, memory_limit_mib, threads, spill.as_ref()).map_err(|source| {
                 Error::Catalog {
                     path: path.clone(),
                     source,
                 }
             })?;
-        let catalog = Self::of(connection, path, None);
+        let catalog = Self::of(connection, path, spill.map(Arc::new), None);
         let store_id = catalog.check_version(layout)?;
         catalog.look_for_segments()?;
         Ok(Opened {
@@ -191,7 +208,12 @@ impl Catalog {
     /// A second connection to the same open database, for reading beside the writer.
     pub fn second(&self) -> Result<Self, Error> {
         let connection = (self.connection.try_clone()).map_err(|error| self.failed(error))?;
-        let second = Self::of(connection, self.path.clone(), self.file.clone());
+        let second = Self::of(
+            connection,
+            self.path.clone(),
+            self.spill.clone(),
+            self.file.clone(),
+        );
         second.any_segments.set(self.any_segments.get());
         *second.checked_segments.borrow_mut() = self.checked_segments.borrow().clone();
         Ok(second)
@@ -360,8 +382,12 @@ fn connect(
     mode: AccessMode,
     memory_limit_mib: u64,
     threads: u16,
+    spill: Option<&Spill>,
 ) -> duckdb::Result<Connection> {
+    // By default DuckDB's temporary files are next to the database, for every user to read.
+    let temporary = spill.map(|spill| folder::real(spill.path()).display().to_string());
     let config = Config::default()
+        .with("temp_directory", temporary.unwrap_or_default())?
         .access_mode(mode)?
         .enable_autoload_extension(false)?
         .with("autoinstall_known_extensions", "false")?

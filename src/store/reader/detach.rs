@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use crate::store::catalog::Catalog;
 use crate::store::durable::Digest;
 use crate::store::error::{Error, IoContext};
-use crate::store::handle::OpenOptions;
+use crate::store::handle::{OpenOptions, Store};
 use crate::store::layout::Layout;
 use crate::store::snapshot::Snapshot;
 
@@ -38,6 +38,30 @@ impl Reader {
         };
         reader.catalog = Some(Mutex::new(catalog));
         Ok(reader)
+    }
+
+    /// A store with what this reader sees, all of it sealed. It is a copy, removed when it is
+    /// dropped, and no other process uses it; the files that it has in common with the store take
+    /// no room.
+    pub fn into_sealed_copy(mut self, options: &OpenOptions) -> Result<Store, Error> {
+        let Some(snapshot) = self.snapshot.take() else {
+            return Err(Error::CatalogBusy {
+                dir: self.dir.clone(),
+                pid: self.is_lake_only().flatten(),
+            });
+        };
+        let segments = self.catalog()?.segments()?;
+        let tmp = Layout::new(&self.dir).tmp();
+        let copy = snapshot
+            .copy_as_store(&tmp, &self.series, &segments)
+            .at(&tmp)?;
+        drop(self);
+        let mut options = options.clone();
+        options.snapshots.first_after = None;
+        let mut store = Store::open(copy.path(), &options)?;
+        store.copy = Some(copy);
+        store.seal()?;
+        Ok(store)
     }
 
     fn copy(

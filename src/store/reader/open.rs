@@ -255,9 +255,12 @@ fn recover(dir: &Path, options: &OpenOptions) -> Result<Vec<String>, Error> {
     at_once.snapshots.first_after = None;
     match Store::open(dir, &at_once) {
         Ok(store) => Ok(store.notices().to_vec()),
-        Err(Error::Io { .. } | Error::ReadersStay { .. } | Error::WriterRuns { .. }) => {
-            Ok(Vec::new())
-        }
+        Err(
+            Error::Io { .. }
+            | Error::ReadOnly { .. }
+            | Error::ReadersStay { .. }
+            | Error::WriterRuns { .. },
+        ) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }

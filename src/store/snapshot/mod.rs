@@ -1,9 +1,9 @@
 //! Snapshots: a state of the store in files of its own, which no writer changes.
 //!
-//! The folder of a snapshot is in `tmp/` and laid out like a store. It has a copy of the catalog,
-//! and hard links to the partitions and segments that the catalog lists. A writer replaces and
-//! removes names in the lake but never changes bytes, so the links keep what they name. A snapshot
-//! costs the bytes of the catalog, and a directory entry for each file.
+//! The folder of a snapshot is in `tmp/`. It has a copy of the catalog, and hard links to the
+//! partitions and segments that the catalog lists ([`Layout::flat`]). A writer replaces and removes
+//! names in the lake but never changes bytes, so the links keep what they name. A snapshot costs
+//! the bytes of the catalog, and a directory entry for each file.
 //!
 //! There are two kinds:
 //!
@@ -91,11 +91,9 @@ impl Snapshot {
         // A copy of a store may lack its empty folders.
         let _ = fs::create_dir(from.tmp());
         let dir = HeldDir::make(&from.tmp(), PREFIX)?;
-        let to = Layout::new(dir.path());
-        fs::copy(from.database(), to.database())?;
-        if from.database_log().exists() {
-            fs::copy(from.database_log(), to.database_log())?;
-        }
+        let to = Layout::flat(dir.path());
+        copy_catalog(from, &to)?;
+        make_folders(&to, series)?;
         series.par_iter().try_for_each(|(key, meta)| {
             let mut keys = meta.partitions.keys();
             keys.try_for_each(|year| link(from, &to, &PartitionKey::new(key, *year)))
@@ -108,6 +106,27 @@ impl Snapshot {
         })
     }
 
+    /// Copies the snapshot into a store in `tmp`, with the partitions in the folders of a lake.
+    pub fn copy_as_store(
+        &self,
+        tmp: &Path,
+        series: &BTreeMap<SeriesKey, SeriesMeta>,
+        segments: &BTreeMap<String, Digest>,
+    ) -> io::Result<CopiedStore> {
+        let dir = HeldDir::make(tmp, PREFIX)?;
+        let to = Layout::new(dir.path());
+        copy_catalog(&self.layout, &to)?;
+        for (key, meta) in series {
+            for year in meta.partitions.keys() {
+                let key = PartitionKey::new(key, *year);
+                fs::create_dir_all(to.partition(&key).parent().unwrap_or(to.root()))?;
+                link(&self.layout, &to, &key)?;
+            }
+        }
+        link_segments(&self.layout, &to, segments)?;
+        Ok(CopiedStore(dir))
+    }
+
     /// The current snapshot of the writer that is running, if it has published one. The caller has
     /// seen that the store is locked by a writer.
     pub fn published(layout: &Layout) -> Option<Self> {
@@ -116,11 +135,11 @@ impl Snapshot {
             .filter(|entry| held_dir::starts_with(&entry.file_name(), PREFIX_PUBLISHED))
             .map(|entry| entry.path())
             .filter(|dir| is_current(dir))
-            .max_by_key(|dir| as_of(&Layout::new(dir)))?;
+            .max_by_key(|dir| as_of(&Layout::flat(dir)))?;
         let dir = HeldDir::join(current).ok()?;
         // Otherwise its writer may have ended, and another one may have committed since.
         is_current(dir.path()).then(|| Self {
-            layout: Layout::new(dir.path()),
+            layout: Layout::flat(dir.path()),
             _dir: dir,
         })
     }
@@ -134,6 +153,26 @@ impl Snapshot {
     pub fn as_of(&self) -> Timestamp {
         Timestamp::from_micros(as_of(&self.layout))
     }
+}
+
+/// A copy of a store that only this process uses, and that is removed when dropped.
+#[derive(Debug)]
+pub(super) struct CopiedStore(HeldDir);
+
+impl CopiedStore {
+    /// The folder of the copy.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// Copies a catalog that DuckDB doesn't have open for writing.
+fn copy_catalog(from: &Layout, to: &Layout) -> io::Result<()> {
+    fs::copy(from.database(), to.database())?;
+    if from.database_log().exists() {
+        fs::copy(from.database_log(), to.database_log())?;
+    }
+    Ok(())
 }
 
 /// Whether a running writer keeps the snapshot in `dir` current.
@@ -158,9 +197,21 @@ pub(super) fn sweep(layout: &Layout) {
 }
 
 fn link(from: &Layout, to: &Layout, key: &PartitionKey) -> io::Result<()> {
-    let target = to.partition(key);
-    fs::create_dir_all(target.parent().unwrap_or(to.root()))?;
-    fs::hard_link(from.partition(key), target)
+    fs::hard_link(from.partition(key), to.partition(key))
+}
+
+/// Makes the folders of all partitions of `series`.
+fn make_folders(to: &Layout, series: &BTreeMap<SeriesKey, SeriesMeta>) -> io::Result<()> {
+    for (key, meta) in series {
+        if let Some(year) = meta.partitions.keys().next() {
+            let path = to.partition(&PartitionKey::new(key, *year));
+            let dir = path.parent().unwrap_or(to.root());
+            if !dir.is_dir() {
+                fs::create_dir_all(dir)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn link_segments(

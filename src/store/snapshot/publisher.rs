@@ -106,7 +106,8 @@ fn publish(
     super::sweep(from);
     check_room(from).at(from.root())?;
     let mut dir = HeldDir::make(&from.tmp(), PREFIX).at(&from.tmp())?;
-    let to = Layout::new(dir.path());
+    let to = Layout::flat(dir.path());
+    super::make_folders(&to, &before).at(dir.path())?;
     let linked = link_early(from, &to, &before, ending);
     if ending.load(Ordering::SeqCst) {
         return Ok(None);
@@ -117,6 +118,7 @@ fn publish(
         if shared.broken.load(Ordering::SeqCst) {
             return Ok(None);
         }
+        super::make_folders(&to, &inner.series).at(dir.path())?;
         link_rest(from, &to, &before, &linked, &inner.series).at(from.root())?;
         super::link_segments(from, &to, &inner.catalog.segments()?).at(from.root())?;
         inner.catalog.copy_to(&to)?;

@@ -41,7 +41,11 @@ fn change_everything(store: &Store) {
 }
 
 fn folders_in_tmp(dir: &std::path::Path) -> usize {
-    std::fs::read_dir(dir.join("tmp")).unwrap().count()
+    let names = std::fs::read_dir(dir.join("tmp")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names
+        .filter(|name| name.starts_with("snapshot-") || name.starts_with("published-"))
+        .count()
 }
 
 #[test]
@@ -211,4 +215,33 @@ fn the_snapshot_of_a_killed_writer_is_not_read() {
     drop((reader, lock));
     drop(Store::open(copy.path(), &small()).unwrap());
     assert_eq!(folders_in_tmp(copy.path()), 0);
+}
+
+/// The temporary files of DuckDB are in a folder that only this user may enter, not next to the
+/// database; what a killed process left there is removed by the next reader.
+#[cfg(unix)]
+#[test]
+fn catalogs_spill_into_a_private_folder() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = scratch();
+    drop(filled(dir.path()));
+    let left = dir.path().join("tmp/query-1-left");
+    std::fs::create_dir(&left).unwrap();
+    std::fs::write(left.join("duckdb_temp_storage-0.tmp"), "rows").unwrap();
+    let reader = Reader::open(dir.path(), &small()).unwrap();
+    assert!(!left.exists());
+    let connection = &reader.catalog().unwrap().connection;
+    let folder: String = connection
+        .query_row("SELECT current_setting('temp_directory')", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    let folder = std::path::Path::new(&folder);
+    assert_eq!(
+        folder.parent(),
+        Some(dir.path().canonicalize().unwrap().join("tmp").as_path())
+    );
+    let mode = std::fs::metadata(folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
 }

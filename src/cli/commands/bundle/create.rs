@@ -76,7 +76,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         memory_limit_mib: shared::STORE_MEMORY_MIB,
         ..context.store_options(&dir)?
     };
-    let store = context.open_existing_store(&dir, &options)?;
+    let store = context.open_sealed(&dir, &options)?;
     let staged = store.reader()?.series()?;
     let tickers = tickers.among(|| Ok(staged.clone()))?;
     let filter = Filter::new(&tickers, args.interval, start, end);
