@@ -256,16 +256,18 @@ mod tests {
         assert_eq!(resolved(&rows, Some(Interval::M1)), expected);
     }
 
+    /// The rows whose local time occurs twice.
+    fn stretch_of(rows: &Rows) -> Range<usize> {
+        let mut repeated = rows.iter().enumerate().filter(|(_, row)| row.1);
+        let first = repeated.next().map_or(0, |(row, _)| row);
+        first..repeated.next_back().map_or(first, |(row, _)| row) + 1
+    }
+
     /// The rule that answers of a provider had before: rows are oldest first.
     fn by_step_back_or_neighbour(rows: &Rows) -> Vec<Option<i64>> {
         let times: Vec<i64> = rows.iter().map(|row| row.0).collect();
         let mut out = some(&times);
-        let Some(start) = rows.iter().position(|row| row.1) else {
-            return out;
-        };
-        let end = (start..rows.len())
-            .find(|&row| !rows[row].1)
-            .unwrap_or(rows.len());
+        let Range { start, end } = stretch_of(rows);
         let back: Vec<usize> = (start + 1..end)
             .filter(|&row| times[row] <= times[row - 1])
             .collect();
@@ -287,12 +289,7 @@ mod tests {
     fn by_one_turn(rows: &Rows) -> Vec<Option<i64>> {
         let times: Vec<i64> = rows.iter().map(|row| row.0).collect();
         let mut out = some(&times);
-        let Some(start) = rows.iter().position(|row| row.1) else {
-            return out;
-        };
-        let end = (start..rows.len())
-            .find(|&row| !rows[row].1)
-            .unwrap_or(rows.len());
+        let Range { start, end } = stretch_of(rows);
         let stretch = &times[start..end];
         let forward: Vec<bool> = stretch.windows(2).map(|pair| pair[1] > pair[0]).collect();
         let ascending = match (start.checked_sub(1), times.get(end)) {
