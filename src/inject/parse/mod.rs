@@ -73,7 +73,7 @@ impl<'p> Parser<'p> {
         std::mem::take(&mut self.out)
     }
 
-    /// What was parsed and not taken yet.
+    /// What was parsed since the last [`take`](Self::take).
     pub(super) fn parsed(&self) -> &Parsed {
         &self.out
     }

@@ -141,13 +141,13 @@ fn each_row_has_its_reason_and_line() {
         run.stderr
     );
     let rejects = env.read(&env.files("s/rejects")[0]);
-    let told: Vec<&str> = rejects
+    let reported: Vec<&str> = rejects
         .lines()
         .skip(1)
         .map(|line| line.split(",\"").next().unwrap())
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             "A.csv,3,not-whole-minute",
             "A.csv,4,field-count",

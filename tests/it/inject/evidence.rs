@@ -100,8 +100,8 @@ fn a_file_with_dates_in_both_orders_is_refused() {
             && said.contains("01/15/2025 is month first, the others are day first"),
         "{said}"
     );
-    let taken = bars("A.csv", &text, "--interval 1 --date-order dmy");
-    assert_eq!(dates_of(&taken), ["2025-01-10", "2025-01-13", "2025-01-14"]);
+    let read = bars("A.csv", &text, "--interval 1 --date-order dmy");
+    assert_eq!(dates_of(&read), ["2025-01-10", "2025-01-13", "2025-01-14"]);
 }
 
 #[test]
@@ -120,8 +120,8 @@ fn rows_after_the_head_decide_for_a_large_file() {
             .collect()
     };
     let text = day(2) + &day(3) + "13/01/2025 00:00,10,12,9,11,100,0\n";
-    let taken = bars("A.csv", &text, "--interval 1 --timezone UTC");
-    assert_eq!(dates_of(&taken), ["2025-01-02", "2025-01-03", "2025-01-13"]);
+    let read = bars("A.csv", &text, "--interval 1 --timezone UTC");
+    assert_eq!(dates_of(&read), ["2025-01-02", "2025-01-03", "2025-01-13"]);
 }
 
 fn prices(rows: &[[&str; 5]], mark: char) -> String {
@@ -199,12 +199,12 @@ fn a_file_with_both_decimal_marks_is_refused() {
     );
     let said = refused(&prices(&[comma, comma, point], ';'), "--interval 1");
     assert!(said.contains("5001.25 has a decimal point"), "{said}");
-    let taken = bars(
+    let read = bars(
         "A.csv",
         &prices(&[point, point, comma], ';'),
         "--interval 1 --decimal point",
     );
-    assert_eq!(taken.len(), 2);
+    assert_eq!(read.len(), 2);
 }
 
 #[test]

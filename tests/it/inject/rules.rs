@@ -29,8 +29,8 @@ fn columns_by_number_and_by_header() {
         said.contains("no column for timestamp, open") && said.contains("hint: --columns"),
         "{said}"
     );
-    let plain_beside = plain(9, 30) + "\n";
-    assert_eq!(bars("SAP.csv", &plain_beside, names), expected);
+    let plain_file = plain(9, 30) + "\n";
+    assert_eq!(bars("SAP.csv", &plain_file, names), expected);
 }
 
 #[test]
