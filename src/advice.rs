@@ -51,6 +51,28 @@ pub enum Advice {
     },
     /// No ticker had data: check what was requested.
     CheckRange,
+    /// Name the columns of a file.
+    NameColumns,
+    /// Set the length of a file's bars.
+    SetInterval,
+    /// Set the ticker of a file.
+    SetTicker,
+    /// Set the order of day, month and year in a file.
+    SetDateOrder {
+        /// Whether rows in another order become rejects, instead of an ambiguous file.
+        for_rejects: bool,
+    },
+    /// Set the decimal mark of a file.
+    SetDecimal {
+        /// Whether rows in another form become rejects, instead of an ambiguous file.
+        for_rejects: bool,
+    },
+    /// Split a bundle into several.
+    SplitBundle,
+    /// Make a bundle without a base.
+    FullBundle,
+    /// Apply a bundle that is older than the last one.
+    ApplyOlder,
 }
 
 /// All of a series, to be requested again.

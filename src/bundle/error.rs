@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::defect::{BadManifest, Defect};
 use super::digest::grouped;
 use super::manifest::Base;
+use crate::advice::{Advice, Hint};
 use crate::model::Timestamp;
 use crate::{calendar, store};
 
@@ -69,31 +70,23 @@ fn base_name(base: &Base) -> String {
     )
 }
 
-impl Error {
-    /// What the user can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for Error {
+    fn hint(&self) -> Option<Advice> {
         Some(match self {
             Self::Defect(Defect::Manifest(BadManifest::Newer(_) | BadManifest::NewerStore(_))) => {
-                "update this program"
+                "update this program".into()
             }
             Self::Defect(_) => {
                 "copy it again, and compare the manifest's hash with what `bundle create` printed"
+                    .into()
             }
-            Self::Partition { .. } => {
-                "`verify` checks the whole store, `verify --repair` saves what can be saved"
-            }
-            Self::TooMany { .. } => "--tickers, or --start and --end, split it into several",
-            Self::OtherStore { .. } | Self::UnknownCommit { .. } => {
-                "make a full bundle, without --since"
-            }
-            Self::OtherFilter { .. } => "leave the option out to use the base's",
-            Self::ReplacesBase => "choose another file name",
-            Self::BaseMissing(_) => "apply the base first; applying it twice does no harm",
-            Self::Superseded { .. } => {
-                "--on-conflict ignore adds only missing bars; \
-                 --allow-older uses this bundle's values"
-            }
+            Self::Partition { .. } => Advice::RepairStore,
+            Self::TooMany { .. } => Advice::SplitBundle,
+            Self::OtherStore { .. } | Self::UnknownCommit { .. } => Advice::FullBundle,
+            Self::OtherFilter { .. } => "leave the option out to use the base's".into(),
+            Self::ReplacesBase => "choose another file name".into(),
+            Self::BaseMissing(_) => "apply the base first; applying it twice does no harm".into(),
+            Self::Superseded { .. } => Advice::ApplyOlder,
             _ => return None,
         })
     }

@@ -52,6 +52,28 @@ impl fmt::Display for Advice {
             Self::CheckRange => {
                 "no ticker had any data: check --interval, --start and --end, and what your plan with the provider covers"
             }
+            Self::NameColumns => {
+                "--columns names the columns: --columns ts=1,open=2,high=3,low=4,close=5"
+            }
+            Self::SetInterval => "--interval N sets the length of the bars in minutes",
+            Self::SetTicker => "--ticker NAME sets the ticker",
+            Self::SetDateOrder { for_rejects: false } => {
+                "--date-order dmy|mdy|ymd sets the order of day, month and year"
+            }
+            Self::SetDateOrder { for_rejects: true } => {
+                "with --date-order dmy|mdy|ymd, rows in another order are rejects"
+            }
+            Self::SetDecimal { for_rejects: false } => {
+                "--decimal point|comma sets the decimal mark"
+            }
+            Self::SetDecimal { for_rejects: true } => {
+                "with --decimal point|comma, rows in another form are rejects"
+            }
+            Self::SplitBundle => "--tickers, or --start and --end, split it into several",
+            Self::FullBundle => "make a full bundle, without --since",
+            Self::ApplyOlder => {
+                "--on-conflict ignore adds only missing bars; --allow-older uses this bundle's values"
+            }
         };
         f.write_str(words)
     }

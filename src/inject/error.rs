@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::date::DateOrder;
 use super::filename::Packing;
 use super::number::Decimal;
+use crate::advice::{Advice, Hint};
 use crate::model::Reason;
 use crate::{calendar, export, store};
 
@@ -212,31 +213,29 @@ impl Error {
     }
 }
 
-impl FileError {
-    /// What the user can do.
-    pub(super) fn hint(&self) -> Option<&'static str> {
-        match self {
+impl Hint for FileError {
+    fn hint(&self) -> Option<Advice> {
+        Some(match self {
             Self::Unrecognised | Self::MissingColumns { .. } | Self::TwoHeaders { .. } => {
-                Some("--columns names the columns: --columns ts=1,open=2,high=3,low=4,close=5")
+                Advice::NameColumns
             }
-            Self::NoInterval(_) => Some("--interval N sets the length of the bars in minutes"),
-            Self::Ticker(_) => Some("--ticker NAME sets the ticker"),
-            Self::DateOrder { .. } => {
-                Some("--date-order dmy|mdy|ymd sets the order of day, month and year")
-            }
-            Self::DecimalMark { .. } => Some("--decimal point|comma sets the decimal mark"),
-            Self::Contradiction(contradiction) => Some(match contradiction.form {
-                Form::Date(_) => "with --date-order dmy|mdy|ymd, rows in another order are rejects",
-                Form::Number(_) => "with --decimal point|comma, rows in another form are rejects",
-            }),
-            Self::Packing { packing, .. } => Some(match packing {
+            Self::NoInterval(_) => Advice::SetInterval,
+            Self::Ticker(_) => Advice::SetTicker,
+            Self::DateOrder { .. } => Advice::SetDateOrder { for_rejects: false },
+            Self::DecimalMark { .. } => Advice::SetDecimal { for_rejects: false },
+            Self::Contradiction(contradiction) => match contradiction.form {
+                Form::Date(_) => Advice::SetDateOrder { for_rejects: true },
+                Form::Number(_) => Advice::SetDecimal { for_rejects: true },
+            },
+            Self::Packing { packing, .. } => match packing {
                 Packing::Plain => "remove the .gz or .zst from its name",
                 Packing::Gzip => "name it .csv.gz",
                 Packing::Zstd => "name it .csv.zst",
-            }),
-            Self::Changed => Some("inject it again after the other process has finished"),
-            _ => None,
-        }
+            }
+            .into(),
+            Self::Changed => "inject it again after the other process has finished".into(),
+            _ => return None,
+        })
     }
 }
 

@@ -20,7 +20,7 @@ use super::record::{End, end_of};
 use super::settings::Label;
 use super::source::Source;
 use super::trim::trim;
-use crate::advice::{Advice, Hint};
+use crate::advice::Hint;
 use crate::model::{Interval, Reason};
 use crate::report::{Event, UnitReport, UnitStatus};
 
@@ -61,7 +61,7 @@ pub(super) fn inject(context: &RunContext<'_>, index: usize, file: &InputFile) -
     }
     if let Err(error) = result {
         unit.status = UnitStatus::Failed;
-        unit.hint = error.hint().map(Advice::from);
+        unit.hint = error.hint();
         unit.error = Some(error.to_string());
     }
     unit

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
+use crate::advice::Hint;
 use crate::bundle::{Archive, Error, Manifest, grouped};
 use crate::cli::error::CliError;
 use crate::report::{BundleInfo, ExitStatus, RunInfo};
