@@ -119,7 +119,7 @@ pub enum Value {
     Integer(i64),
 }
 
-/// A type of values that marks a missing value by a value of its own.
+/// A type of values with a reserved value for a missing one.
 pub trait Missing: Copy {
     /// The mark.
     const MISSING: Self;

@@ -26,14 +26,14 @@ pub(crate) struct Intent {
 }
 
 impl Intent {
-    /// Whether the partition goes, and nothing comes in its place: all its bars were dropped.
+    /// Whether the partition is removed without a replacement, because all its bars were dropped.
     pub fn is_removal(&self) -> bool {
         self.new.rows == 0
     }
 }
 
 impl Catalog {
-    /// Publishes that were recorded and not yet cleaned up.
+    /// Publishes that are recorded and not yet finished.
     pub fn intents(&self) -> Result<Vec<Intent>, Error> {
         self.rows(
             &format!("SELECT {PARTITION_COLUMNS}, temporary, old_checksum, is_seal FROM intents"),
@@ -106,7 +106,8 @@ impl Catalog {
         )
     }
 
-    /// After the rename: the partition is the new one, its hot rows and its intent go. One statement each for all.
+    /// Finishes publishes after their renames: lists the new partitions, and deletes their hot rows and
+    /// intents. One statement each for all.
     pub fn settle_intents(&self, intents: &[Intent]) -> Result<(), Error> {
         if intents.is_empty() {
             return Ok(());
@@ -156,7 +157,7 @@ impl Catalog {
         )
     }
 
-    /// Forgets an intent whose seal never happened: its rows are still hot.
+    /// Deletes the intent of a seal that didn't happen. Its rows are still hot.
     pub fn drop_intent(&self, intent: &Intent) -> Result<(), Error> {
         self.execute(
             "DELETE FROM intents WHERE series_id = ? AND year = ? AND checksum = ?",

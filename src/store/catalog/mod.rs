@@ -1,6 +1,6 @@
 //! The DuckDB file: hot bars and the catalog.
 //!
-//! One connection writes, behind the store's mutex. All calls block.
+//! One connection writes, protected by the store's mutex. All calls block.
 
 mod append;
 mod checkpoint;

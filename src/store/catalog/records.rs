@@ -1,4 +1,4 @@
-//! Records that stand beside the bars: commits, conflicts, coverage, runs, counts a session.
+//! Records other than bars: commits, conflicts, coverage, runs, counts per session.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::store::run::RunId;
 
 use super::{Catalog, date, instant};
 
-/// Commits looked up by one statement.
+/// The most commits in one query.
 const COMMITS_ASKED_MAX: usize = 1_000;
 
 /// One commit, as recorded.
@@ -32,7 +32,7 @@ pub(crate) struct CommitRecord {
     pub updated: u64,
 }
 
-/// One offered bar that differed from the staged one.
+/// One offered bar that differed from the stored one.
 #[derive(Clone, Debug)]
 pub(crate) struct ConflictRecord {
     pub series_id: i32,
@@ -145,7 +145,7 @@ impl Catalog {
     /// The ids of some commits.
     pub fn commit_ids(&self, seqs: &[u64]) -> Result<HashMap<u64, Uuid>, Error> {
         let mut found = HashMap::with_capacity(seqs.len());
-        // As a list and not by a temporary table: the appender fills none beside a catalog opened for reading.
+        // As a list, because a temporary table can't be filled if the catalog is open for reading.
         for some in seqs.chunks(COMMITS_ASKED_MAX) {
             let wanted: Vec<String> = some.iter().map(u64::to_string).collect();
             let sql = format!(
@@ -161,7 +161,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// The highest commit that the catalog knows of, 0 where there is none.
+    /// The highest commit in the catalog, 0 if there is none.
     pub fn max_commit_seq(&self) -> Result<u64, Error> {
         let found = self.rows(
             "SELECT greatest((SELECT coalesce(max(commit_seq), 0) FROM commits), (SELECT coalesce(max(commit_seq), 0) FROM partitions),
@@ -172,7 +172,7 @@ impl Catalog {
         Ok(found.first().copied().unwrap_or(0) as u64)
     }
 
-    /// Remembers how far a sync target has come.
+    /// Records the last commit that a sync target has.
     pub fn record_target_seen(
         &self,
         target: &str,
@@ -245,7 +245,7 @@ impl Catalog {
         ))
     }
 
-    /// Adds to the counts a session.
+    /// Adds to the counts per session.
     pub fn insert_sessions(&self, sessions: &[SessionRow]) -> Result<(), Error> {
         self.append(
             "sessions",
@@ -275,7 +275,7 @@ impl Catalog {
         )
     }
 
-    /// Counts one series anew.
+    /// Replaces the counts of one series.
     pub fn replace_sessions(&self, series_id: i32, sessions: &[SessionRow]) -> Result<(), Error> {
         self.execute(
             "DELETE FROM sessions WHERE series_id = ?",

@@ -10,9 +10,9 @@ CREATE TABLE hot (
     series_id INTEGER NOT NULL, timestamp TIMESTAMPTZ NOT NULL,
     $bars, source_id SMALLINT NOT NULL, commit_seq BIGINT NOT NULL
 );
--- Names of sources: a text in each hot row would cost a third of the append.
+-- Names of sources. A text in each hot row would make appending a third slower.
 CREATE TABLE sources (source_id SMALLINT NOT NULL, source VARCHAR NOT NULL);
--- What stands in the lake.
+-- The partitions in the lake.
 CREATE TABLE partitions (
     series_id INTEGER NOT NULL, year INTEGER NOT NULL, rows BIGINT NOT NULL, first TIMESTAMPTZ NOT NULL, last TIMESTAMPTZ NOT NULL,
     commit_seq BIGINT NOT NULL, commit_id VARCHAR NOT NULL, row_hash VARCHAR NOT NULL, checksum VARCHAR NOT NULL,
@@ -29,13 +29,13 @@ CREATE TABLE commits (
     commit_seq BIGINT NOT NULL, commit_id VARCHAR NOT NULL, series_id INTEGER NOT NULL, run_id VARCHAR NOT NULL,
     rows BIGINT NOT NULL, updated BIGINT NOT NULL
 );
--- Offered values that differed from the staged ones.
+-- Offered values that differed from the stored ones.
 CREATE TABLE conflicts (
     series_id INTEGER NOT NULL, timestamp TIMESTAMPTZ NOT NULL,
     $staged, staged_source VARCHAR, $offered, offered_source VARCHAR,
     resolution VARCHAR NOT NULL, run_id VARCHAR NOT NULL
 );
--- What was asked, of whom, when, and how it was answered.
+-- What was requested, from which provider, when, and how it was answered.
 CREATE TABLE coverage (
     provider VARCHAR NOT NULL, interval SMALLINT NOT NULL, ticker VARCHAR NOT NULL,
     exchange VARCHAR NOT NULL, basis VARCHAR NOT NULL, hours VARCHAR NOT NULL,
@@ -46,15 +46,15 @@ CREATE TABLE runs (
     run_id VARCHAR NOT NULL, command VARCHAR NOT NULL, started_at TIMESTAMPTZ NOT NULL, finished_at TIMESTAMPTZ,
     status VARCHAR NOT NULL, summary VARCHAR
 );
--- Bars a session. Rows of one session add up: commits append, sealing folds them together.
+-- Bars per session. The rows of a session add up: commits append rows, and sealing combines them.
 CREATE TABLE sessions (
     series_id INTEGER NOT NULL, session DATE NOT NULL, bars INTEGER NOT NULL, regular INTEGER NOT NULL,
     first TIMESTAMPTZ NOT NULL, last TIMESTAMPTZ NOT NULL
 );
--- Targets of sync as last seen, so that status can count unsynced rows without connecting.
+-- Sync targets as last seen, so that status can count unsynced rows without a connection.
 CREATE TABLE targets (
     target VARCHAR NOT NULL, interval SMALLINT NOT NULL, ticker VARCHAR NOT NULL, base_seq BIGINT NOT NULL, seen_at TIMESTAMPTZ NOT NULL
 );
 -- Requests spent, by a fingerprint of the provider's key and the day.
 CREATE TABLE requests (fingerprint VARCHAR NOT NULL, day DATE NOT NULL, spent BIGINT NOT NULL);
--- What fills asked for in vain stands in a table that src/store/fills.rs makes.
+-- The table of refill attempts is in schema.rs, because older stores get it later.

@@ -207,7 +207,7 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(char::is_control)
 }
 
-/// Bars and commits of a batch that has a value wherever every bar must have one.
+/// Bars and commits of a batch. Refuses nulls in the columns that every bar has.
 fn columns(batch: &RecordBatch) -> Result<(Bars, &[i64]), Invalid> {
     let schema = scan_schema();
     let mut columns = schema.fields().iter().zip(batch.columns());
