@@ -1,7 +1,7 @@
-//! What the compiler needs to know of this place: the git revision, and where the finished program finds libduckdb.
+//! Sets the git revision, and where binaries find libduckdb.
 //!
-//! The library is linked, not built in (unless by the feature `bundled`), so each binary carries run paths relative to
-//! itself, and the library is laid beside the binaries of the profile being built.
+//! The library is linked, not compiled in (except with the feature `bundled`). So each binary has run
+//! paths relative to itself, and the library is copied next to the binaries of the profile.
 
 use std::env;
 use std::ffi::OsStr;
@@ -13,7 +13,7 @@ use std::process::Command;
 const RUN_PATHS: [&str; 4] = [
     "",                 // target/release/backfill, or both files copied into one folder
     "/..",              // target/debug/deps/it-…, target/debug/examples/…
-    "/../lib/backfill", // PREFIX/bin/backfill, as `make install` lays it
+    "/../lib/backfill", // PREFIX/bin/backfill, as `make install` installs it
     "/deps",            // target/debug/backfill, where libduckdb-sys downloaded the library itself
 ];
 
@@ -25,7 +25,7 @@ fn main() {
     }
 }
 
-/// The commit that is checked out; `unknown` where this folder is not a repository of its own.
+/// The checked-out commit; `unknown` if this folder isn't the root of a repository.
 fn revision() -> String {
     let here = env::var("CARGO_MANIFEST_DIR")
         .ok()
@@ -34,7 +34,7 @@ fn revision() -> String {
     if top.is_none() || top != here {
         return "unknown".to_owned();
     }
-    // Touched by each commit and checkout, and by nothing else.
+    // Changed by each commit and checkout only.
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"])
         && Path::new(&log).exists()
     {
@@ -101,7 +101,7 @@ fn lay_beside(source: &Path, target: &Path) {
         && let Err(error) = fs::copy(source, target)
     {
         println!(
-            "cargo:warning={} could not be laid beside the program: {error}",
+            "cargo:warning={} could not be copied next to the program: {error}",
             source.display()
         );
     }

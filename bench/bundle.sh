@@ -1,10 +1,10 @@
 #!/bin/sh
-# bundle create, verify and apply beside tar and sha256sum over the same lake, which check and stage nothing.
+# Compares bundle create, verify and apply with tar and sha256sum over the same lake, which check and store nothing.
 #
-#   bench/bundle.sh            the standard work: 100 tickers x 200,000 bars
+#   bench/bundle.sh            the standard size: 100 tickers x 200,000 bars
 #   bench/bundle.sh 10         a tenth of it
 #
-# Everything it makes stands in bench/work, which git ignores. Needs python3.
+# All its files are in bench/work, which git ignores. Needs python3.
 set -eu
 cd "$(dirname "$0")/.."
 . bench/common

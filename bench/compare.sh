@@ -1,9 +1,9 @@
 #!/bin/sh
-# Requests that a run adds to compare the price basis (docs/price-basis.md), over a year of five habits.
+# The requests that runs add to compare the price basis (docs/price-basis.md), over a year, for five habits.
 #
 #   bench/compare.sh           about five minutes
 #
-# Needs python3, nothing else. BACKFILL names another program to measure.
+# Needs only python3. BACKFILL names another program to measure.
 set -eu
 cd "$(dirname "$0")/.."
 . bench/common

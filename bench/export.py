@@ -10,7 +10,7 @@ import time
 CORES = 2
 ROUNDS = 3
 BARS = "ticker, timestamp, open, high, low, close, volume, vwap, trades"
-# The peer times its COPY alone, without starting up or opening its database.
+# DuckDB times only its COPY, without its start and the opening of its database.
 PEER = """
 import duckdb, json, resource, sys, time
 db = duckdb.connect(sys.argv[1], read_only=True)
@@ -62,12 +62,12 @@ def main():
         return json.loads(done["out"].splitlines()[-1])
 
     def best(run):
-        """The quickest of some rounds: both sides warm."""
+        """The fastest of some rounds, with warm caches on both sides."""
         return min((run() for _ in range(ROUNDS)), key=lambda one: one["seconds"])
 
     shutil.rmtree(outs, ignore_errors=True)
     os.makedirs(outs)
-    # Always afresh: both sides hold the same rows, whatever an earlier bench left.
+    # Always made again, so that both sides have the same rows.
     shutil.rmtree(store, ignore_errors=True)
     ours("inject-csv", "--csv-dir", files)
     ours("seal")

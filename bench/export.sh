@@ -1,10 +1,10 @@
 #!/bin/sh
-# export and status beside DuckDB's COPY of the same rows, on the same two cores.
+# Compares export and status with DuckDB's COPY of the same rows, on the same two cores.
 #
-#   bench/export.sh            the standard work: 100 tickers x 200,000 bars
+#   bench/export.sh            the standard size: 100 tickers x 200,000 bars
 #   bench/export.sh 10         a tenth of it
 #
-# Everything it makes stands in bench/work, which git ignores. Needs python3 with venv, and the network once.
+# All its files are in bench/work, which git ignores. Needs python3 with venv, and the network the first time.
 set -eu
 cd "$(dirname "$0")/.."
 . bench/common

@@ -1,4 +1,4 @@
-"""Runs `backfill concurrent` against `backfill simulate` and prints what bench/fetch.sh promises."""
+"""Runs `backfill concurrent` against `backfill simulate` and prints the figures. Called by fetch.sh."""
 
 import json
 import os

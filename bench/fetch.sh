@@ -1,10 +1,10 @@
 #!/bin/sh
-# concurrent against `backfill simulate`, both on this machine.
+# Measures concurrent with `backfill simulate` as its provider, both on this machine.
 #
 #   bench/fetch.sh             latency, rate, processor time: about three minutes
 #   bench/fetch.sh long        also the memory of 1,000 tickers x one year: half an hour more
 #
-# Needs python3, nothing else. BACKFILL names another program to measure.
+# Needs only python3. BACKFILL names another program to measure.
 set -eu
 cd "$(dirname "$0")/.."
 . bench/common

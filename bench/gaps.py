@@ -1,4 +1,4 @@
-"""Planning, gaps and coverage at the size of a universe. See gaps.sh."""
+"""Planning, gaps and coverage for many tickers. See gaps.sh."""
 
 import datetime
 import hashlib
@@ -99,7 +99,7 @@ def main():
     run("--store", store, "seal", repeats=1)
     show("gaps, the same, all bars sealed", run(*gaps), "goal 2 s")
     sealed = printed()
-    assert hot == hashlib.sha256(sealed).digest(), "hot and sealed bars are told differently"
+    assert hot == hashlib.sha256(sealed).digest(), "hot and sealed bars have different gaps"
     listed = json.loads(sealed)["gaps"]
     run("--store", store, "query", "--format", "csv", "select * from coverage", repeats=1)
     table = printed()

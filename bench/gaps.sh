@@ -1,9 +1,9 @@
 #!/bin/sh
-# Planning, gaps and coverage at the size of a universe: 5,000 tickers x 10 years, 500 series x 5 years.
+# Measures planning, gaps and coverage for many tickers: 5,000 tickers x 10 years, 500 series x 5 years.
 #
-#   bench/gaps.sh              about two minutes, most of it to fetch the 500 series from `backfill simulate`
+#   bench/gaps.sh              about two minutes, mostly to download the 500 series from `backfill simulate`
 #
-# Needs python3, nothing else. BACKFILL names another program to measure.
+# Needs only python3. BACKFILL names another program to measure.
 set -eu
 cd "$(dirname "$0")/.."
 . bench/common

@@ -1,10 +1,10 @@
 #!/bin/sh
-# inject-csv beside DuckDB's own loading of the same files, on the same two cores.
+# Compares inject-csv with DuckDB's loading of the same files, on the same two cores.
 #
-#   bench/inject.sh            the standard work: 100 tickers x 200,000 bars, and a day of 10,000 tickers x 390
+#   bench/inject.sh            the standard size: 100 tickers x 200,000 bars, and a day of 10,000 tickers x 390
 #   bench/inject.sh 10         a tenth of it
 #
-# Everything it makes stands in bench/work, which git ignores. Needs python3 with venv, and the network once.
+# All its files are in bench/work, which git ignores. Needs python3 with venv, and the network the first time.
 set -eu
 cd "$(dirname "$0")/.."
 . bench/common

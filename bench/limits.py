@@ -1,4 +1,4 @@
-"""Peak memory of each command over a made store, and its time. Called by limits.sh."""
+"""Measures the peak memory and time of each command. Called by limits.sh."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ STORE = f"{WORK}/limits-store"
 
 
 def measured(name, *words, store=STORE):
-    """Runs the program and prints how long it took and what it held at most."""
+    """Runs the program and prints its time and peak memory."""
     began = time.monotonic()
     child = subprocess.Popen([PROGRAM, "--store", store, *words, "-q"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     said = child.stderr.read()

@@ -1,9 +1,9 @@
-//! Makes the standard work for the benchmarks: minute bars of made-up tickers as CSV, the same for the same seed.
+//! Makes input for the benchmarks: CSV files with minute bars of invented tickers, always the same.
 //!
-//!     make_bars files DIR TICKERS BARS [FIRST]     one file a ticker: ticker,timestamp,open,high,low,close,volume
+//!     make_bars files DIR TICKERS BARS [FIRST]     one file per ticker: ticker,timestamp,open,high,low,close,volume
 //!     make_bars day FILE TICKERS [DAY]             one session of 390 minutes of every ticker, in the flat-file layout
 //!
-//! Compiled by the scripts with `rustc -O`; it needs nothing but the standard library.
+//! The scripts compile it with `rustc -O`; it needs only the standard library.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -12,7 +12,7 @@ const SEED: u64 = 20_250_102;
 /// 2020-01-02, the first session.
 const FIRST_DAY: i64 = 18_263;
 const SESSION_MINUTES: i64 = 390;
-/// 09:30 in New York, in winter; these bars know no summer.
+/// 09:30 in New York in winter; these bars have no daylight saving time.
 const OPEN_MINUTE: i64 = 14 * 60 + 30;
 
 struct Random(u64);
@@ -32,7 +32,7 @@ impl Random {
     }
 }
 
-/// A walk in cents.
+/// A random walk in cents.
 struct Walk {
     random: Random,
     price: i64,

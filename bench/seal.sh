@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures the rule by which the hot tier seals itself, on three habits of use: a day of many tickers added to full years,
-# ten years of one ticker in windows of a few days, and daily flat files of 10,000 tickers.
+# Measures the sealing rule for three habits of use: a day of many tickers added to full years, ten years of one ticker in
+# windows of a few days, and daily files of 10,000 tickers.
 # Usage: bench/seal.sh [WORKDIR]. Needs target/release/backfill and python3 (its duckdb package goes to a scratch venv).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +10,7 @@ mkdir -p "$work"
 [ -x "$work/venv/bin/python" ] || { python3 -m venv "$work/venv"; "$work/venv/bin/pip" -q install duckdb==1.5.6; }
 
 # make FILE TICKERS FIRST_DAY DAYS: bars of 390 minutes a day, ticker by ticker.
-make_dump() {
+make_file() {
     [ -f "$1" ] || "$work/venv/bin/python" - "$@" <<'PY'
 import sys, duckdb
 path, tickers, first, days = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
@@ -26,10 +26,10 @@ seconds() { local began; began=$(date +%s.%N); "$@" >/dev/null 2>"$work/log" || 
 inject() { "$program" --store "$1" inject-csv "$2" --interval 1 -q; }
 
 rm -rf "$work/store"-*
-make_dump "$work/years.csv" 100 0 250
+make_file "$work/years.csv" 100 0 250
 printf 'tickers: 100 tickers x 97,500 bars: %.1f s\n' "$(seconds inject "$work/store-tickers" "$work/years.csv")"
 for day in $(seq 250 281); do
-    make_dump "$work/day-$day.csv" 100 "$day" 1
+    make_file "$work/day-$day.csv" 100 "$day" 1
     printf '%s ' "$(seconds inject "$work/store-tickers" "$work/day-$day.csv")"
 done | tr ' ' '\n' | awk 'NF { n++; sum += $1; if ($1 > max) max = $1 } END { printf "tickers: a day of 39,000 bars more: %.2f s on the average of %d, %.2f s at most\n", sum / n, n, max }'
 
@@ -37,7 +37,7 @@ printf 'decade: one ticker, 2015 to 2024, by windows of 3 days: %.1f s\n' "$(sec
     --start 2015-01-01 --end 2024-12-31 --tickers SPY --rate 1000000 -q)"
 
 for day in 0 1 2 3; do
-    make_dump "$work/flat-$day.csv" 10000 "$day" 1
+    make_file "$work/flat-$day.csv" 10000 "$day" 1
     printf 'flat: day %d of 10,000 x 390 bars: %.1f s\n' "$day" "$(seconds inject "$work/store-flat" "$work/flat-$day.csv")"
 done
 printf 'flat: seal: %.1f s\n' "$(seconds "$program" --store "$work/store-flat" seal)"

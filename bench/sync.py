@@ -1,4 +1,4 @@
-"""Times sync and its peers, in one run on one throwaway server; see sync.sh."""
+"""Times sync and other programs, in one run on one temporary server. See sync.sh."""
 
 import glob
 import os
@@ -19,7 +19,7 @@ DDL = (
 
 
 class Server:
-    """A cluster in a folder of its own, run as a user who may."""
+    """A cluster in its own folder, run as a user who isn't root."""
 
     def __init__(self):
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"))
@@ -107,7 +107,7 @@ def measure(server):
     count = int(server.sql("SELECT count(*) FROM whole"))
     rows, half = f"{server.dir}/rows", f"{server.dir}/half"
     server.sql(f"\\copy (SELECT {COLUMNS} FROM whole ORDER BY ticker, \"timestamp\") TO '{rows}' (FORMAT binary)")
-    # Every second day stands there already.
+    # Every second day is in the table already.
     every_second = "extract(day FROM \"timestamp\")::int % 2 = 0"
     server.sql(f"\\copy (SELECT {COLUMNS} FROM whole WHERE {every_second} ORDER BY ticker, \"timestamp\") TO '{half}' (FORMAT binary)")
     table = None
@@ -146,7 +146,7 @@ def measure(server):
         results.append((work, name, seconds))
         print(f"{work:14} {name:34} {seconds:8.2f} s {count / seconds / 1e6:8.2f} M rows/s", flush=True)
 
-    print(f"{count:,} rows; the best of three, but for the Python peers")
+    print(f"{count:,} rows; the best of three, except the Python programs")
     bench("fresh", "psql \\copy binary (the limit)", fresh, lambda: psql_copy(server, rows))
     bench("fresh", "backfill sync", fresh, lambda: backfill(server))
     bench("fresh", "backfill sync --threads 1", fresh, lambda: backfill(server, "--threads", "1"))

@@ -1,11 +1,10 @@
 #!/bin/sh
-# sync beside other ways of getting the same rows into the same keyed Postgres table, on one server.
+# Compares sync with other ways to load the same rows into the same keyed Postgres table, on one server.
 #
 #   bench/sync.sh              4 M bars: 20 tickers x 200,000
 #   bench/sync.sh 10           a tenth of it
 #
-# Everything it makes stands in bench/work, which git ignores; the server is a throwaway one, and needs Postgres's
-# programs. Needs python3 with venv, and the network once.
+# All its files are in bench/work, which git ignores. The server is temporary, and needs Postgres's programs. Needs python3 with venv, and the network the first time.
 set -eu
 cd "$(dirname "$0")/.."
 . bench/common
@@ -15,7 +14,7 @@ files=$work/sync-files-$bars
 store=$work/sync-store-$bars
 
 venv 'psycopg2, adbc_driver_postgresql, pyarrow' psycopg2-binary adbc-driver-postgresql adbc-driver-manager pyarrow ||
-    echo "note: without the network the Python peers are left out" >&2
+    echo "note: without the network the Python programs are left out" >&2
 bars_in "$files" 20 "$bars"
 if [ ! -d "$store" ]; then
     "$program" -q --store "$store.part" inject-csv --csv-dir "$files" --threads 2

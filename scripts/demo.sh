@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A tour in a scratch store: bars from the built-in simulator, and the sample dump in a store of its own (demo bars and
-# real ones never mix). Running it again changes nothing but the figures of what was skipped.
+# A tour: simulated bars in one store, the sample files in another (a store holds demo bars or real ones). A second run
+# changes nothing except the counts of skipped bars.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=${1:-target/release/backfill}

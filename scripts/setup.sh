@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Brings what building and testing need and what is missing here:
-#   - libduckdb in vendor/duckdb, from the npm package that DuckDB publishes it in, checked against a pinned sum
-#   - Postgres and pgbouncer, which the tests start servers of their own from (Debian's packages; elsewhere it says what to
-#     install)
-# Does nothing, quickly, when all is there. `setup.sh --no-postgres` leaves Postgres alone.
+# Downloads what building and testing need:
+#   - libduckdb into vendor/duckdb, from DuckDB's npm package, with a pinned hash
+#   - Postgres and pgbouncer for the tests (Debian's packages; on other systems it prints what to install)
+# Quick if nothing is missing. `setup.sh --no-postgres` skips Postgres.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,17 +17,17 @@ case "$(uname -s)-$(uname -m)" in
   Linux-x86_64)
     package=@duckdb/node-bindings-linux-x64 library=libduckdb.so
     sum=1b9f82478539bb9a1d1df44bd103121a12ae52142c07158dc52b97d2ec1d69ff ;;
-  # Of these the registry had no build of this version when the sums were pinned; with a sum here they work the same way.
+  # The registry had no build of this version for these. Add a sum to use one.
   Linux-aarch64) package=@duckdb/node-bindings-linux-arm64 library=libduckdb.so ;;
   Darwin-arm64) package=@duckdb/node-bindings-darwin-arm64 library=libduckdb.dylib ;;
   Darwin-x86_64) package=@duckdb/node-bindings-darwin-x64 library=libduckdb.dylib ;;
 esac
 
-# Points the build at vendor/duckdb. Written only where it differs: a new time stamp alone costs no build, but why.
+# Points the build at vendor/duckdb. Written only if it differs.
 point_cargo_at_vendor() {
   local wanted='[env]
 DUCKDB_LIB_DIR = { value = "vendor/duckdb", relative = true }'
-  # A file that points elsewhere, at a library that is there, is somebody's choice.
+  # A file that names another library was written by the user.
   if [ -f .cargo/vendor.toml ] && grep -q DUCKDB_LIB_DIR .cargo/vendor.toml; then return; fi
   printf '%s\n' "$wanted" >.cargo/vendor.toml
 }
@@ -39,20 +38,20 @@ sha256() {
 
 fetch_duckdb() {
   command -v npm >/dev/null ||
-    die "libduckdb comes from an npm package, and there is no npm here. Install Node.js with npm, or set DUCKDB_LIB_DIR to a
+    die "libduckdb comes from an npm package, and npm is missing. Install Node.js with npm, or set DUCKDB_LIB_DIR to a
        folder with $library of DuckDB ${version%-*}, or build with \`cargo build --release --features bundled\`"
   local tmp got
   mkdir -p vendor
   tmp=$(mktemp -d vendor/.duckdb.XXXXXX)
-  # shellcheck disable=SC2064  # the folder's name of now is meant
+  # shellcheck disable=SC2064  # expand \$tmp now
   trap "rm -rf '$tmp'" EXIT
   say "fetching $package $version"
   (cd "$tmp" && npm pack --silent "$package@$version" >/dev/null) || die "npm could not fetch $package $version"
   got=$(sha256 "$tmp"/*.tgz)
-  [ "$got" = "$sum" ] || die "$package $version has the sum $got, not $sum: it is not what was pinned, and is not used"
+  [ "$got" = "$sum" ] || die "$package $version has the sum $got, not $sum: it isn't the pinned one, and isn't used"
   tar -xzf "$tmp"/*.tgz -C "$tmp" "package/$library"
   mkdir -p vendor/duckdb
-  # The new file in one step: a build that runs meanwhile sees the old one or this one.
+  # By rename, so that a running build sees the old file or the new one.
   mv -f "$tmp/package/$library" "vendor/duckdb/$library"
   printf '%s\n' "$version" >vendor/duckdb/version
   rm -rf "$tmp"
@@ -62,11 +61,11 @@ fetch_duckdb() {
 if [ -n "${DUCKDB_LIB_DIR:-}" ]; then
   say "libduckdb: DUCKDB_LIB_DIR says $DUCKDB_LIB_DIR"
 elif [ -z "$package" ]; then
-  say "libduckdb: no prebuilt one is known for $(uname -s) $(uname -m); cargo will try to download it, or build with --features bundled"
+  say "libduckdb: no prebuilt library for $(uname -s) $(uname -m); cargo will try to download it, or build with --features bundled"
 elif [ -e "vendor/duckdb/$library" ] && { [ ! -e vendor/duckdb/version ] || [ "$(cat vendor/duckdb/version)" = "$version" ]; }; then
   point_cargo_at_vendor
 elif [ -z "$sum" ]; then
-  say "libduckdb: no sum is pinned for $package $version, so it is not fetched from there;"
+  say "libduckdb: no sum is pinned for $package $version, so it isn't downloaded;"
   say "           cargo will try to download the library itself. If that fails, build with --features bundled."
 else
   fetch_duckdb
@@ -85,10 +84,10 @@ have_postgres() {
   return 1
 }
 
-# Debian keeps it where a user's PATH may not lead.
+# Debian installs it in a folder that may not be in PATH.
 have_pgbouncer() { command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || [ -x /usr/local/bin/pgbouncer ]; }
 
-# The tests kill servers, and look for what is left of them.
+# The tests kill servers and look for remaining processes.
 have_all() { have_postgres && have_pgbouncer && command -v pgrep >/dev/null && command -v ps >/dev/null; }
 
 [ "${1:-}" = --no-postgres ] && exit 0
@@ -101,8 +100,8 @@ elif command -v apt-get >/dev/null; then
     sudo=sudo
   fi
   say "installing Debian's postgresql, pgbouncer and procps"
-  # No cluster of its own and no service: the tests start theirs. Debian's pgbouncer starts itself unless it is masked, or
-  # policy-rc.d forbids it; one that was installed before is left alone.
+  # No cluster and no service: the tests start their own. Debian's pgbouncer starts unless policy-rc.d forbids it; one that
+  # was installed before isn't changed.
   $sudo sh -c 'mkdir -p /etc/postgresql-common &&
     { [ -e /etc/postgresql-common/createcluster.conf ] || echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf; } || exit 1
     new_pgbouncer= policy=
@@ -117,7 +116,7 @@ elif command -v apt-get >/dev/null; then
     install="apt-get install -y -qq --no-install-recommends postgresql pgbouncer procps"
     export DEBIAN_FRONTEND=noninteractive
     { $install >/dev/null 2>&1 || { apt-get update -qq && $install >/dev/null; }; } || exit 1
-    # Nor at the next start of the machine.
+    # And not at the next boot.
     if [ -n "$new_pgbouncer" ]; then
       systemctl disable pgbouncer >/dev/null 2>&1 || update-rc.d pgbouncer disable >/dev/null 2>&1 || true
     fi' ||

@@ -3,7 +3,7 @@
 //! ```text
 //! provider/fmp ─┐                                                       ┌─> export   (Parquet, CSV, Arrow)
 //!               ├─> normalise ─> store::commit ─> hot (DuckDB) ─> lake ─┼─> query    (SQL over both tiers)
-//! csv dumps ────┘    (Bar | Reject)   │            (Parquet, sealed)    ├─> bundle   (air gap)
+//! CSV files ────┘    (Bar | Reject)   │            (Parquet, sealed)    ├─> bundle   (one file)
 //!                                     │                                 └─> sync     (Postgres)
 //!                                     └─> coverage, conflicts, runs
 //! ```

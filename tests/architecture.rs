@@ -660,8 +660,8 @@ fn paths_in_the_documents_exist() {
         // Fenced blocks have backticks of their own.
         let text = fs::read_to_string(&document).unwrap().replace("```", "");
         for path in named_paths(&text) {
-            let beside = document.parent().unwrap().join(&path);
-            if !beside.exists() && !root.join(&path).exists() {
+            let relative = document.parent().unwrap().join(&path);
+            if !relative.exists() && !root.join(&path).exists() {
                 missing.push(format!("{} names {path}", document.display()));
             }
         }

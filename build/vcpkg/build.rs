@@ -1,4 +1,4 @@
-//! Says what can be done where libduckdb is not here.
+//! Prints what to do if libduckdb is missing.
 
 use std::env;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ fn main() {
     match downloaded() {
         Some(library) => println!("cargo:rerun-if-changed={}", library.display()),
         None => {
-            // Looked for again at the next build: a file that is not there counts as changed.
+            // A missing file counts as changed: this runs again at the next build.
             println!("cargo:rerun-if-changed=not-downloaded-yet");
             println!(
                 "cargo:warning=libduckdb is not in vendor/duckdb: libduckdb-sys now tries to download it. If that fails, run \

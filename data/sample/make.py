@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes the sample dump beside this script: invented tickers, invented prices, a fixed seed.
+"""Makes the sample files next to this script: invented tickers and prices, from a fixed seed.
 
-Run it again and the files come out byte for byte the same.
+The files are the same on each run.
 """
 
 import datetime as dt

@@ -1,5 +1,5 @@
-//! The bundle reader on bytes: as a bundle, as a manifest, and as a partition whose hashes would all be right. None may panic,
-//! hang or take much memory. (Parquet's own reader panics at some bytes; that is caught, and is an answer.)
+//! Reads arbitrary bytes as a bundle, a manifest, and a partition with the right hashes. None may panic, hang or use much memory.
+//! (Parquet's reader panics at some bytes; the panic is caught and is a defect.)
 #![no_main]
 
 use backfill::bundle::{Manifest, is_guarded, verify_bytes, verify_partition_bytes};

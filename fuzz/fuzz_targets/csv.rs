@@ -1,5 +1,5 @@
-//! The CSV reader on bytes, as a dry run over one file: layout, rows, clock changes, rejects. The first byte selects
-//! how the file is packed, the second its name and settings; the rest is the file.
+//! Reads arbitrary bytes as a CSV file in a dry run: layout, rows, clock changes, rejects. The first byte selects the
+//! compression, the second the name and settings; the rest is the file.
 #![no_main]
 
 use std::fs;
@@ -10,7 +10,7 @@ use backfill::inject::{DateOrder, Decimal, Input, Settings, Sink, collect, run};
 use backfill::model::Interval;
 use backfill::report::{Silent, Stop};
 
-/// A folder of this process alone, in memory where there is such a place.
+/// A folder of this process, in memory if possible.
 fn folder() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {

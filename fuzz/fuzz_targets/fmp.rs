@@ -1,4 +1,4 @@
-//! The FMP decoder on bytes: whatever a body holds, bars are valid, sorted and counted, or it is an error.
+//! Decodes arbitrary bytes as an FMP response: the bars are valid, sorted and counted, or it is an error.
 #![no_main]
 
 use std::sync::{Arc, OnceLock};

@@ -1,4 +1,4 @@
-//! The program killed at any moment, then the same command again: nothing lost, nothing twice.
+//! The program is killed at any time, then the same command runs again: no bar is lost or duplicated.
 
 use std::fmt::Write as _;
 use std::thread;
@@ -9,8 +9,8 @@ use crate::support::TestEnv;
 const FILES: u64 = 6;
 const ROWS: u64 = 24_000;
 
-/// One of the files: a full minute grid across a turn of the year, prices by arithmetic.
-fn dump(file: u64) -> String {
+/// One of the files: every minute of some days across New Year, with computed prices.
+fn csv_text(file: u64) -> String {
     let mut text = String::from("timestamp,open,high,low,close,volume\n");
     // 2024-12-24T00:00:00Z: 24,000 minutes reach into January.
     let start = chrono::DateTime::from_timestamp(1_734_998_400, 0).unwrap();
@@ -30,7 +30,7 @@ fn dump(file: u64) -> String {
     text
 }
 
-/// Numbers that look random and are the same on every run.
+/// A pseudo-random sequence, the same on each run.
 fn next(state: &mut u64) -> u64 {
     *state = state
         .wrapping_mul(6_364_136_223_846_793_005)
@@ -39,12 +39,12 @@ fn next(state: &mut u64) -> u64 {
 }
 
 #[test]
-fn an_inject_killed_at_any_moment_ends_with_the_truth() {
-    let dumps = TestEnv::new();
+fn an_inject_can_be_killed_at_any_time() {
+    let input = TestEnv::new();
     for file in 0..FILES {
-        dumps.write(&format!("dumps/T{file}.csv"), dump(file));
+        input.write(&format!("csv/T{file}.csv"), csv_text(file));
     }
-    let folder = dumps.path("dumps").display().to_string();
+    let folder = input.path("csv").display().to_string();
     let inject = [
         "inject-csv",
         "--csv-dir",
@@ -63,25 +63,25 @@ fn an_inject_killed_at_any_moment_ends_with_the_truth() {
     assert_eq!(truth.lines().count() as u64, 1 + FILES);
 
     let mut state = 42;
-    let mut cut = 0;
+    let mut kills = 0;
     for _ in 0..24 {
         let env = TestEnv::new();
         let delay = took.mul_f64(next(&mut state) as f64 / f64::from(1_u32 << 31));
         let mut running = env.program(inject).spawn();
         thread::sleep(delay);
-        // SIGKILL, whether or not it has ended by itself.
-        drop(running.child().kill());
+        // SIGKILL; it may have ended already.
+        let _ = running.child().kill();
         let killed = running.wait();
-        cut += u64::from(killed.code != Some(0));
+        kills += u64::from(killed.code != Some(0));
         env.run(inject).ok();
         assert_eq!(content(&env), truth);
         env.run(["verify"]).ok();
         assert_eq!(env.files("data/staging/tmp"), Vec::<String>::new());
     }
-    assert!(cut > 0, "no run was cut: the test proves nothing");
+    assert!(kills > 0, "no run was killed: the test proves nothing");
 }
 
-/// What the store holds, counted and summed a ticker.
+/// Counts and sums of the store, by ticker.
 fn content(env: &TestEnv) -> String {
     env.run([
         "query",

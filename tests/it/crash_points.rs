@@ -1,14 +1,14 @@
-//! The program ended at each of its named points in turn: what is staged then is what was before or what comes after,
-//! never anything between, and the same command again ends well. `make test` compiles the points in.
+//! The program is killed at each crash point: then the store is as before the command or as after
+//! it, and the same command succeeds. `make test` compiles the points in.
 
 use crate::support::{Run, TestEnv};
 
-/// Rows enough for two partitions, few enough to stay hot.
+/// Enough rows for two partitions, and few enough to stay hot.
 const ROWS: usize = 600;
 
-fn dump(env: &TestEnv, ticker: &str, price: u32) {
+fn write_csv(env: &TestEnv, ticker: &str, price: u32) {
     let mut text = String::from("timestamp,open,high,low,close,volume\n");
-    // 2024-12-31T20:00:00Z: 600 minutes reach over the turn of the year, and so into two partitions.
+    // From 2024-12-31T20:00:00Z, 600 minutes are in two years: two partitions.
     let start = chrono::DateTime::from_timestamp(1_735_675_200, 0).unwrap();
     for row in 0..ROWS {
         let at = start + chrono::Duration::minutes(i64::try_from(row).unwrap());
@@ -18,7 +18,7 @@ fn dump(env: &TestEnv, ticker: &str, price: u32) {
     env.write(&format!("{ticker}.csv"), text);
 }
 
-/// What the store holds, counted and summed a ticker; empty where there is no store yet.
+/// Counts and sums of the store, by ticker; empty if there is no store yet.
 fn content(env: &TestEnv) -> String {
     let sql = "SELECT ticker, count(*), count(DISTINCT timestamp), sum(open), sum(high), sum(volume) FROM bars GROUP BY ticker ORDER BY ticker";
     let run = env.run(["query", "--format", "csv", sql]);
@@ -48,17 +48,18 @@ fn run_to(env: &TestEnv, point: &str, line: &str) -> Run {
 const INJECT_A: &str = "inject-csv A.csv --exchange CRYPTO --on-conflict update";
 const INJECT_B: &str = "inject-csv B.csv --exchange CRYPTO --on-conflict update";
 
-/// Runs `before` in a new store, then `line` until it is ended at `point`; then both must be whole.
+/// Runs `before` in a new store, then `line`, killed at `point`: each must be done completely or not
+/// at all.
 fn killed_at(point: &str, before: &[&str], line: &str) {
     let start = || {
         let env = TestEnv::new();
-        dump(&env, "A", 10);
-        dump(&env, "B", 20);
+        write_csv(&env, "A", 10);
+        write_csv(&env, "B", 20);
         for earlier in before {
             env.typed(earlier).ok();
         }
-        // The same bars of A with other prices: what `update` takes into sealed partitions.
-        dump(&env, "A", 30);
+        // The same bars of A with other prices: `update` writes them into sealed partitions.
+        write_csv(&env, "A", 30);
         env
     };
     let whole = start();
@@ -102,7 +103,7 @@ fn a_small_commit() {
     }
 }
 
-/// A dump of one day of 70 tickers: its rows go into a segment.
+/// A file with one day of 70 tickers, whose rows go into a segment.
 fn day(env: &TestEnv, price: u32) {
     let mut text = String::from("ticker,timestamp,open,high,low,close,volume\n");
     let start = chrono::DateTime::from_timestamp(1_735_675_200, 0).unwrap();
@@ -131,7 +132,7 @@ fn a_commit_of_many_series_and_its_seal() {
         ("publish.after-settle", "seal"),
     ] {
         let env = TestEnv::new();
-        dump(&env, "A", 10);
+        write_csv(&env, "A", 10);
         env.typed(INJECT_A).ok();
         day(&env, 10);
         let old = content(&env);
@@ -212,7 +213,7 @@ fn a_recovery() {
         "recover.after-settle",
     ] {
         let env = TestEnv::new();
-        dump(&env, "A", 10);
+        write_csv(&env, "A", 10);
         env.typed(INJECT_A).ok();
         let whole = content(&env);
         let killed = run_to(&env, "publish.between-renames", "seal");
@@ -245,16 +246,16 @@ fn a_checkpoint() {
     }
 }
 
-/// Leaves a store whose checkpoint was cut off, or whose log is torn, and kills who mends it.
+/// A checkpoint was cut off, or the log is torn, and the recovery from that is killed too.
 #[test]
-fn what_mends_a_catalog() {
+fn a_recovery_of_the_catalog() {
     for (left_by, point) in [
         ("checkpoint.before", "recover.after-undo"),
         ("commit.after-transaction", "recover.before-log-cut"),
     ] {
         let env = TestEnv::new();
-        dump(&env, "A", 10);
-        dump(&env, "B", 20);
+        write_csv(&env, "A", 10);
+        write_csv(&env, "B", 20);
         env.typed(INJECT_A).ok();
         let old = content(&env);
         assert_eq!(run_to(&env, left_by, INJECT_B).code, None);
@@ -281,7 +282,7 @@ fn what_mends_a_catalog() {
 #[test]
 fn a_repair() {
     let env = TestEnv::new();
-    dump(&env, "A", 10);
+    write_csv(&env, "A", 10);
     env.typed(INJECT_A).ok();
     env.typed("seal").ok();
     let whole = content(&env);
@@ -295,7 +296,7 @@ fn a_repair() {
     assert_eq!(content(&env), whole);
 }
 
-/// A sync ended around its COMMIT: the same again sends what is missing, and nothing twice.
+/// A sync killed around its COMMIT: the next one sends what is missing, and nothing twice.
 #[test]
 fn a_sync() {
     let database = crate::support::Database::new();
@@ -305,8 +306,8 @@ fn a_sync() {
         "sync.after-commit@2",
     ] {
         let env = TestEnv::new();
-        dump(&env, "A", 10);
-        dump(&env, "B", 20);
+        write_csv(&env, "A", 10);
+        write_csv(&env, "B", 20);
         env.typed(INJECT_A).ok();
         env.typed(INJECT_B).ok();
         let table = point.replace(['.', '-', '@'], "_");
@@ -327,24 +328,24 @@ fn a_sync() {
     }
 }
 
-/// A reader ended with a snapshot of its own: the next writer removes it.
+/// A killed reader leaves its snapshot, and the next writer removes it.
 #[test]
 fn a_snapshot_of_a_reader() {
     let env = TestEnv::new();
-    dump(&env, "A", 10);
+    write_csv(&env, "A", 10);
     env.typed(INJECT_A).ok();
     let whole = content(&env);
     let killed = run_to(&env, "snapshot.after-copy", "export --to out/");
     assert_eq!(killed.code, None, "{}", killed.snapshot());
     assert_ne!(env.files("data/staging/tmp"), Vec::<String>::new());
     assert_eq!(content(&env), whole);
-    dump(&env, "B", 20);
+    write_csv(&env, "B", 20);
     env.typed(INJECT_B).ok();
     assert_eq!(env.files("data/staging/tmp"), Vec::<String>::new());
     env.typed("verify").ok();
 }
 
-/// Every point that stands in the sources.
+/// All crash points in the sources.
 pub fn all() -> Vec<String> {
     fn walk(dir: &std::path::Path, points: &mut Vec<String>) {
         for entry in std::fs::read_dir(dir).unwrap() {
@@ -368,7 +369,7 @@ pub fn all() -> Vec<String> {
 }
 
 #[test]
-fn every_point_is_reached_by_a_test() {
+fn each_crash_point_has_a_test() {
     let points = all();
     assert!(points.len() >= 10, "{points:?}");
     for point in points {

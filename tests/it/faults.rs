@@ -1,5 +1,5 @@
-//! The machine at its limits: no room on the disk, a medium that cannot be written, no more open files. Each is told
-//! clearly, harms nothing that is staged, and the same command goes well once the limit is gone.
+//! Limits of the machine: a full disk, a read-only file system, too few file handles. Each is
+//! reported clearly, loses no stored bar, and the same command succeeds without the limit.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::support::{Run, TestEnv};
 
-/// A small file system of its own, gone when dropped. Only root can make one.
+/// A small file system, unmounted when dropped. Only root can mount one.
 struct Small {
     at: PathBuf,
 }
@@ -47,7 +47,7 @@ impl Drop for Small {
     }
 }
 
-fn dump(env: &TestEnv, name: &str, ticker: &str, rows: u32, price: u32) {
+fn write_csv(env: &TestEnv, name: &str, ticker: &str, rows: u32, price: u32) {
     let mut text = String::from("ticker,timestamp,open,high,low,close,volume\n");
     let start = chrono::DateTime::from_timestamp(1_735_675_200, 0).unwrap();
     for row in 0..rows {
@@ -62,8 +62,7 @@ fn dump(env: &TestEnv, name: &str, ticker: &str, rows: u32, price: u32) {
     env.write(name, text);
 }
 
-const INJECT: &str =
-    "inject-csv --csv-dir dumps --exchange CRYPTO --interval 1 --on-conflict update";
+const INJECT: &str = "inject-csv --csv-dir csv --exchange CRYPTO --interval 1 --on-conflict update";
 
 fn content(env: &TestEnv, store: &str) -> String {
     let sql = "SELECT ticker, count(*), count(DISTINCT timestamp), sum(open), sum(volume) FROM bars GROUP BY ticker ORDER BY ticker";
@@ -79,8 +78,8 @@ fn run_in(env: &TestEnv, store: &str, line: &str) -> Run {
     )
 }
 
-/// An error of one line that says what was refused, and no Rust in it.
-fn told(run: &Run, any_of: &[&str]) {
+/// Checks that the run failed with one plain line that has one of these texts.
+fn reports(run: &Run, any_of: &[&str]) {
     assert!(matches!(run.code, Some(1 | 3)), "{}", run.snapshot());
     assert!(
         any_of.iter().any(|text| run.stderr.contains(text)),
@@ -97,22 +96,22 @@ fn a_full_disk() {
         return;
     };
     let store = small.at.join("store").display().to_string();
-    // Before: a ticker that is sealed and one that is hot.
-    dump(&env, "dumps/A.csv", "A", 17_000, 10);
-    dump(&env, "dumps/B.csv", "B", 500, 10);
+    // Before: one sealed ticker and one hot.
+    write_csv(&env, "csv/A.csv", "A", 17_000, 10);
+    write_csv(&env, "csv/B.csv", "B", 500, 10);
     run_in(&env, &store, INJECT).ok();
     let before = content(&env, &store);
     let filler = small.at.join("filler");
-    // The new truth: other prices for both, and a ticker more.
-    dump(&env, "dumps/A.csv", "A", 17_000, 20);
-    dump(&env, "dumps/B.csv", "B", 500, 20);
-    dump(&env, "dumps/C.csv", "C", 900, 20);
+    // After: other prices for both, and one more ticker.
+    write_csv(&env, "csv/A.csv", "A", 17_000, 20);
+    write_csv(&env, "csv/B.csv", "B", 500, 20);
+    write_csv(&env, "csv/C.csv", "C", 900, 20);
     let truth = {
         let aside = TestEnv::new();
         for name in ["A", "B", "C"] {
             aside.write(
-                &format!("dumps/{name}.csv"),
-                env.read(&format!("dumps/{name}.csv")),
+                &format!("csv/{name}.csv"),
+                env.read(&format!("csv/{name}.csv")),
             );
         }
         aside.typed(INJECT).ok();
@@ -128,7 +127,7 @@ fn a_full_disk() {
         let run = run_in(&env, &store, INJECT);
         if run.code != Some(0) {
             refused += 1;
-            told(
+            reports(
                 &run,
                 &[
                     "No space left",
@@ -154,7 +153,7 @@ fn a_full_disk() {
     assert!(refused >= 3, "only {refused} runs met a full disk");
 }
 
-/// Leaves so much room on the file system.
+/// Fills the file system until `free_kib` are left.
 fn fill(filler: &std::path::Path, free_kib: u64) {
     let output = Command::new("df")
         .args(["--output=avail", "-k"])
@@ -184,14 +183,14 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
 }
 
 #[test]
-fn a_medium_that_cannot_be_written() {
+fn a_read_only_file_system() {
     let env = TestEnv::new();
     let Some(small) = Small::mount(&env, 12 << 10) else {
         return;
     };
     let store = small.at.join("store").display().to_string();
-    dump(&env, "dumps/A.csv", "A", 17_000, 10);
-    dump(&env, "dumps/B.csv", "B", 500, 10);
+    write_csv(&env, "csv/A.csv", "A", 17_000, 10);
+    write_csv(&env, "csv/B.csv", "B", 500, 10);
     run_in(&env, &store, INJECT).ok();
     let before = content(&env, &store);
     small.remount("ro");
@@ -200,7 +199,7 @@ fn a_medium_that_cannot_be_written() {
         run_in(&env, &store, line).ok();
     }
     for line in [INJECT, "seal", "drop --tickers A --yes", "verify --repair"] {
-        told(
+        reports(
             &run_in(&env, &store, line),
             &["Read-only file system", "read-only"],
         );
@@ -210,13 +209,13 @@ fn a_medium_that_cannot_be_written() {
     run_in(&env, &store, "verify").ok();
 }
 
-/// From no handle to spare up to enough: told, or done.
+/// From too few file handles to enough: each run reports it or succeeds.
 #[cfg(unix)]
 #[test]
-fn no_more_open_files() {
+fn too_few_file_handles() {
     let env = TestEnv::new();
     for name in ["A", "B", "C"] {
-        dump(&env, &format!("dumps/{name}.csv"), name, 600, 10);
+        write_csv(&env, &format!("csv/{name}.csv"), name, 600, 10);
     }
     run_in(&env, "store", INJECT).ok();
     let truth = content(&env, "store");
@@ -229,9 +228,9 @@ fn no_more_open_files() {
             .run();
         if run.code != Some(0) {
             refused += 1;
-            // With too few even for the dynamic linker the program does not begin.
+            // With too few for the dynamic linker, the program doesn't start.
             if run.stderr.contains("error: ") || run.code == Some(3) {
-                told(&run, &["Too many open files", "open files"]);
+                reports(&run, &["Too many open files", "open files"]);
             }
         }
         let store = format!("limited-{limit}");
@@ -242,12 +241,12 @@ fn no_more_open_files() {
     assert!(refused > 0, "no limit was met");
 }
 
-/// Commands that write files, each of which can become too large for a limit.
+/// Commands that write files, each of which can exceed a limit.
 #[cfg(unix)]
 const WRITERS: [&[&str]; 4] = [
     &[
         "inject-csv",
-        "--csv-dir=dumps",
+        "--csv-dir=csv",
         "--exchange=CRYPTO",
         "--interval=1",
     ],
@@ -256,12 +255,13 @@ const WRITERS: [&[&str]; 4] = [
     &["query", "--to=rows.csv", "from bars"],
 ];
 
-/// Runs each of `WRITERS` under each limit: what it wrote is whole, and without the limit the same command does well.
+/// Runs each of `WRITERS` under each limit: no file is half written, and without the limit the same
+/// command succeeds.
 #[cfg(unix)]
 fn within(env: &TestEnv, limits: &[String], says: &[&str]) {
     let names = ["A", "B", "C"];
     for name in names {
-        dump(env, &format!("dumps/{name}.csv"), name, 100_000, 10);
+        write_csv(env, &format!("csv/{name}.csv"), name, 100_000, 10);
     }
     run_in(env, "whole", INJECT).ok();
     let truth = content(env, "whole");
@@ -277,7 +277,7 @@ fn within(env: &TestEnv, limits: &[String], says: &[&str]) {
                 .run();
             if run.code != Some(0) {
                 refused[which] += 1;
-                told(&run, says);
+                reports(&run, says);
                 assert!(
                     !run.stderr.contains("stack backtrace"),
                     "{}",
@@ -294,7 +294,7 @@ fn within(env: &TestEnv, limits: &[String], says: &[&str]) {
     assert_eq!(content(env, "whole"), truth);
 }
 
-/// A file can't become larger than the system allows. That is an error that names it; no signal ends the program.
+/// A file that exceeds the system's limit is an error that names it; no signal ends the program.
 #[cfg(unix)]
 #[test]
 fn a_limit_on_the_size_of_files() {
@@ -303,8 +303,8 @@ fn a_limit_on_the_size_of_files() {
     within(&TestEnv::new(), &limits, &["File too large"]);
 }
 
-/// A command that the system gives too little address space is refused before it starts, in one line, even if
-/// backtraces are asked for. With enough it works as without a limit.
+/// With too little address space a command ends with one line before it starts, even with
+/// backtraces enabled. With enough it works as without a limit.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_limit_on_memory() {

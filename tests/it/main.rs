@@ -1,7 +1,7 @@
-//! Drives the real program: each test has a scratch folder and a cleared environment of its own.
+//! Runs the real program: each test has its own scratch folder and environment.
 
-#![allow(clippy::unwrap_used)] // a test that cannot go on says so by panicking
-#![allow(clippy::disallowed_methods)] // and makes its files as it likes
+#![allow(clippy::unwrap_used)] // a test that can't continue panics
+#![allow(clippy::disallowed_methods)] // and writes its files without the store's functions
 
 mod support;
 
@@ -17,12 +17,12 @@ mod gaps;
 mod inject;
 mod model;
 mod out;
-mod places;
 #[cfg(feature = "crash-points")]
 mod readers;
 mod secrets;
 mod simulate;
 #[cfg(feature = "crash-points")]
 mod soak;
+mod store_folder;
 mod sync;
 mod tour;

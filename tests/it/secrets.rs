@@ -1,11 +1,11 @@
-//! No setting's secret is in anything that the program prints or leaves behind.
+//! No secret of a setting is in the program's output or files.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use crate::support::{Run, TestEnv};
 
-/// Two words that nothing else holds, with characters around them that mean something in addresses.
+/// Two unusual words, with characters around them that have a meaning in URLs.
 const SECRETS: [&str; 4] = [
     "hunter2-Zebra",
     "hunter2?Zebra",
@@ -13,13 +13,13 @@ const SECRETS: [&str; 4] = [
     "hunter2 Zebra'%&=\\",
 ];
 
-/// Every spelling of a part of a secret that could be printed.
+/// All encodings of a part of a secret that could be printed.
 const PARTS: [&str; 4] = ["hunter2", "Zebra", "Ze#bra", "Ze%23bra"];
 
-/// A command line, arguments that may hold blanks, and variables.
+/// A command line, arguments that may contain spaces, and environment variables.
 type Attempt<'a> = (&'a str, Vec<&'a str>, Vec<(&'a str, &'a str)>);
 
-/// A server that repeats in its answer all that it was sent, plain and encoded.
+/// A server that repeats in its response all that it was sent, plain and encoded.
 fn echo() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -52,16 +52,16 @@ fn echo() -> String {
 #[track_caller]
 fn nothing_shows(env: &TestEnv, run: &Run, what: &str) {
     let printed = format!("{}\n{}", String::from_utf8_lossy(&run.stdout), run.stderr);
-    let mut places = vec![("the output".to_owned(), printed)];
+    let mut sources = vec![("the output".to_owned(), printed)];
     for file in env.files(".") {
         let bytes = std::fs::read(env.path(&file)).unwrap();
-        places.push((file, String::from_utf8_lossy(&bytes).into_owned()));
+        sources.push((file, String::from_utf8_lossy(&bytes).into_owned()));
     }
-    for (place, text) in places {
+    for (source, text) in sources {
         for part in PARTS {
             assert!(
                 !text.contains(part),
-                "{part} is in {place}: {what}\n{}",
+                "{part} is in {source}: {what}\n{}",
                 run.snapshot()
             );
         }
@@ -69,7 +69,7 @@ fn nothing_shows(env: &TestEnv, run: &Run, what: &str) {
 }
 
 #[test]
-fn no_command_shows_a_secret_of_any_setting() {
+fn no_command_prints_a_secret() {
     let echo = &echo();
     let percent =
         |secret: &str| -> String { secret.bytes().map(|byte| format!("%{byte:02X}")).collect() };
@@ -77,7 +77,7 @@ fn no_command_shows_a_secret_of_any_setting() {
         for secret in SECRETS {
             threads.spawn(move || {
                 let encoded = percent(secret);
-                // Nobody listens at port 1, so that all of these end at once.
+                // No server listens at port 1, so these end at once.
                 let databases = [
                     format!("postgres://me:{secret}@127.0.0.1:1/bars"),
                     format!("postgres://me:{encoded}@127.0.0.1:1/bars?connect_timeout=2"),
@@ -145,7 +145,7 @@ fn no_command_shows_a_secret_of_any_setting() {
                     assert!(run.code.is_some_and(|code| code != 0), "{what}\n{}", run.snapshot());
                     nothing_shows(&env, &run, &what);
                 }
-                // A line of `.env` that can't be read, and a password file.
+                // An invalid line of `.env`, and a password file.
                 env.program(["check"]).run();
                 let other = TestEnv::new();
                 other.write(".env", format!("FMP_API_KEY={secret}\nDATABASE_URL {secret}\n"));
@@ -157,7 +157,7 @@ fn no_command_shows_a_secret_of_any_setting() {
     });
 }
 
-/// A password file's password goes to the server alone.
+/// The password of a password file goes only to the server.
 #[cfg(unix)]
 #[test]
 fn a_password_file_is_not_shown() {

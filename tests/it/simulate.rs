@@ -1,11 +1,11 @@
-//! `simulate`: the simulator as a program of its own.
+//! `simulate`: the simulator as a server.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
 use super::support::{Running, TestEnv};
 
-/// Starts a simulator and returns its base URL too.
+/// Starts a simulator; returns its base URL too.
 fn simulate(env: &TestEnv, more: &str) -> (Running, String) {
     let words = format!("simulate {more}");
     let mut running = env.program(words.split_whitespace()).spawn();
@@ -14,7 +14,7 @@ fn simulate(env: &TestEnv, more: &str) -> (Running, String) {
     (running, url)
 }
 
-/// The head and body of an answer.
+/// The head and body of a response.
 fn get(url: &str, path: &str) -> (String, String) {
     let (host, base) = url
         .strip_prefix("http://")
@@ -77,7 +77,7 @@ fn faults_plan_and_seed_are_taken_from_the_command_line() {
 }
 
 #[test]
-fn a_dump_can_be_served() {
+fn a_csv_file_can_be_served() {
     let env = TestEnv::new();
     env.write(
         "bars.csv",

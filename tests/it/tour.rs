@@ -1,5 +1,5 @@
-//! The README's tour over the sample dump, as a new user walks it: what each step prints, and that the second time
-//! changes nothing.
+//! The sample files, as a new user tries them: what each step prints, and that a second time changes
+//! nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ fn the_sample_is_injected_once() {
 }
 
 #[test]
-fn every_way_out_holds_what_went_in() {
+fn each_output_has_the_bars_of_the_input() {
     let env = TestEnv::new();
     inject(&env, &[]).ok();
     let rows = "select ticker, timestamp, open, high, low, close, volume, vwap, trades from bars order by ticker, timestamp";
@@ -84,7 +84,7 @@ fn every_way_out_holds_what_went_in() {
     }
     let exported = env.read("bars.csv");
     assert_eq!(exported.lines().count(), 3511);
-    // Its own export is one of the layouts that inject-csv takes.
+    // inject-csv reads the program's own exports.
     env.run(["inject-csv", "bars.csv", "--store", "second"])
         .ok();
     let copy = env

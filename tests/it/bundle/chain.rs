@@ -1,6 +1,6 @@
 //! Bundles made with `--since`.
 
-use super::{bars, dump, stage};
+use super::{bars, stage, write_csv};
 use crate::support::TestEnv;
 
 #[test]
@@ -9,11 +9,11 @@ fn a_chain_of_deltas_ends_with_the_same_bars() {
     stage(&env, &["A", "B"]);
     env.typed("bundle create 1.tar").ok();
     // New bars of a sealed year, a new ticker, and restated ones.
-    dump(&env, "A", 600..900, 11);
+    write_csv(&env, "A", 600..900, 11);
     env.typed("inject-csv A.csv --exchange CRYPTO").ok();
     stage(&env, &["C"]);
     env.typed("bundle create 2.tar --since 1.tar").ok();
-    dump(&env, "B", 100..150, 12);
+    write_csv(&env, "B", 100..150, 12);
     env.typed("inject-csv B.csv --exchange CRYPTO --on-conflict update")
         .ok();
     let third = env.typed("bundle create 3.tar --since 2.tar").ok();
@@ -91,7 +91,7 @@ fn a_delta_has_the_filter_of_its_base() {
     env.typed("bundle create 1.tar --tickers A --start 2025-01-01")
         .ok();
     for ticker in ["A", "B"] {
-        dump(&env, ticker, 600..700, 11);
+        write_csv(&env, ticker, 600..700, 11);
         env.typed(&format!("inject-csv {ticker}.csv --exchange CRYPTO"))
             .ok();
     }
@@ -132,7 +132,7 @@ fn a_base_of_another_store_or_history_is_refused() {
         let to = file.replacen("data/staging", "copy", 1);
         env.write(&to, std::fs::read(env.path(&file)).unwrap());
     }
-    dump(&env, "B", 0..100, 10);
+    write_csv(&env, "B", 0..100, 10);
     env.typed("inject-csv B.csv --exchange CRYPTO").ok();
     env.typed("bundle create 1.tar").ok();
     // The copy has the same store id, but another second commit.
@@ -144,7 +144,7 @@ fn a_base_of_another_store_or_history_is_refused() {
         "{}",
         unknown.stderr
     );
-    dump(&env, "C", 0..100, 10);
+    write_csv(&env, "C", 0..100, 10);
     env.typed("inject-csv C.csv --exchange CRYPTO --store copy")
         .ok();
     env.typed("bundle create 2.tar --since 1.tar --store copy")
@@ -173,7 +173,7 @@ fn the_base_of_a_base_is_not_overwritten() {
     stage(&env, &["A"]);
     env.typed("bundle create 1.tar").ok();
     for number in 2..4 {
-        dump(&env, "A", 600 * number..600 * number + 100, 11);
+        write_csv(&env, "A", 600 * number..600 * number + 100, 11);
         env.typed("inject-csv A.csv --exchange CRYPTO").ok();
         let since = number - 1;
         env.typed(&format!("bundle create {number}.tar --since {since}.tar"))
@@ -218,7 +218,7 @@ fn a_copy_of_the_store_accepts_a_delta_without_its_base() {
         let to = file.replacen("data/staging", "copy", 1);
         env.write(&to, std::fs::read(env.path(&file)).unwrap());
     }
-    dump(&env, "A", 600..700, 11);
+    write_csv(&env, "A", 600..700, 11);
     env.typed("inject-csv A.csv --exchange CRYPTO").ok();
     env.typed("bundle create 2.tar --since 1.tar").ok();
     env.typed("bundle apply 2.tar --store copy").ok();
@@ -244,7 +244,7 @@ fn a_bundle_removes_no_bars() {
     env.typed("bundle apply 2.tar --store other").ok();
     assert_eq!(bars(&env, "other"), before);
     // A full bundle of the rest is valid, and so is one with bars that were stored again.
-    dump(&env, "C", 100..300, 10);
+    write_csv(&env, "C", 100..300, 10);
     env.typed("inject-csv C.csv --exchange CRYPTO").ok();
     env.typed("drop --tickers B --start 2024-12-31 --end 2024-12-31 --yes")
         .ok();
@@ -273,7 +273,7 @@ fn a_repaired_store_starts_a_new_chain() {
     );
     env.typed("bundle create 2.tar").ok();
     env.typed("bundle apply 2.tar --store other").ok();
-    dump(&env, "A", 600..700, 10);
+    write_csv(&env, "A", 600..700, 10);
     env.typed("inject-csv A.csv --exchange CRYPTO").ok();
     env.typed("bundle create 3.tar --since 2.tar").ok();
     env.typed("bundle apply 3.tar --store other").ok();

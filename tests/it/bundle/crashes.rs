@@ -1,7 +1,7 @@
 //! Kills at each crash point of bundles: a bundle is complete or missing, a store has what was
 //! committed, and the same command succeeds afterwards.
 
-use super::{bars, dump, stage};
+use super::{bars, stage, write_csv};
 use crate::support::TestEnv;
 
 fn killed(env: &TestEnv, point: &str, line: &str) {
@@ -62,7 +62,7 @@ fn a_killed_apply_can_be_repeated() {
     env.typed("inject-csv all.csv --exchange CRYPTO --interval 1")
         .ok();
     env.typed("bundle create 1.tar").ok();
-    dump(&env, "A", 0..600, 10);
+    write_csv(&env, "A", 0..600, 10);
     env.typed("inject-csv A.csv --exchange CRYPTO").ok();
     env.typed("bundle create 2.tar --since 1.tar").ok();
     let truth = bars(&env, "data/staging");

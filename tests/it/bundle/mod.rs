@@ -12,7 +12,7 @@ use crate::support::TestEnv;
 
 /// Writes minutes of one ticker from 2024-12-31T20:00:00Z. The first 600 are in two years: two
 /// partitions.
-fn dump(env: &TestEnv, ticker: &str, rows: std::ops::Range<i64>, price: u32) {
+fn write_csv(env: &TestEnv, ticker: &str, rows: std::ops::Range<i64>, price: u32) {
     let mut text = String::from("timestamp,open,high,low,close,volume\n");
     let start = chrono::DateTime::from_timestamp(1_735_675_200, 0).unwrap();
     for row in rows {
@@ -31,7 +31,7 @@ fn dump(env: &TestEnv, ticker: &str, rows: std::ops::Range<i64>, price: u32) {
 /// Stages 600 minutes of each ticker in the default store.
 fn stage(env: &TestEnv, tickers: &[&str]) {
     for ticker in tickers {
-        dump(env, ticker, 0..600, 10);
+        write_csv(env, ticker, 0..600, 10);
         env.typed(&format!("inject-csv {ticker}.csv --exchange CRYPTO"))
             .ok();
     }

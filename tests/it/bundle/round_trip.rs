@@ -1,6 +1,6 @@
 //! Whole stores moved by a bundle, and what is printed.
 
-use super::{bars, dump, stage};
+use super::{bars, stage, write_csv};
 use crate::support::TestEnv;
 
 #[test]
@@ -158,7 +158,7 @@ fn restated_bars_conflict_as_the_mode_says() {
     stage(&env, &["A", "B"]);
     env.typed("bundle create out.tar").ok();
     // The other store has other prices for A.
-    dump(&env, "A", 100..200, 77);
+    write_csv(&env, "A", 100..200, 77);
     env.typed("inject-csv A.csv --exchange CRYPTO --store other")
         .ok();
     let refused = env.typed("bundle apply out.tar --store other").code(4);

@@ -1,6 +1,6 @@
-//! The whole way of a bar against a plain map: random commits under each policy, small and large, seals, drops and
-//! reopenings inside the process; exports and syncs by the program; after each step both tiers, and now and then the
-//! file and the table, hold what the map holds, and every key once.
+//! The store compared with a map: random commits under each policy, small and large, seals, drops
+//! and reopenings in this process; exports and syncs by the program. After each step both tiers,
+//! and sometimes the file and the table, have the bars of the map, each key once.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +12,19 @@ use backfill::store::{Offer, OpenOptions, RunId, SealRule, Store, bars_from_batc
 
 use crate::support::{Database, TestEnv};
 
-/// Steps of the test; the long form is told by `MODEL_STEPS`.
+/// The steps of the test; `MODEL_STEPS` sets another number.
 const STEPS: u64 = 150;
 
 const TICKERS: [&str; 3] = ["A", "BTC/USD", "007"];
 const MODES: [OnConflict; 3] = [OnConflict::Fail, OnConflict::Ignore, OnConflict::Update];
-/// An hour before the year 2025, so that ranges reach into another partition.
+/// An hour before 2025, so that ranges reach into another partition.
 const START: i64 = (1_735_689_600 - 3_600) / 60;
 
 type Model = BTreeMap<(&'static str, i64), f64>;
 
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -81,7 +81,7 @@ fn offer(ticker: &str, rows: &[(i64, f64)], on_conflict: OnConflict) -> Offer {
     }
 }
 
-/// What the map holds after an offer, and what the store must answer: (committed, updated, skipped).
+/// Applies an offer to the map; returns what the store must count: (committed, updated, skipped).
 fn apply(
     model: &mut Model,
     ticker: &'static str,
@@ -109,7 +109,7 @@ fn apply(
     Some((committed, updated, skipped))
 }
 
-/// Both tiers as a reader inside the process sees them.
+/// Both tiers, read in this process.
 fn held(store: &Store) -> BTreeMap<(String, i64), f64> {
     let reader = store.reader().unwrap();
     let mut out = BTreeMap::new();
@@ -118,7 +118,7 @@ fn held(store: &Store) -> BTreeMap<(String, i64), f64> {
             for bar in bars_from_batch(&batch.unwrap()).unwrap().iter() {
                 let minute = bar.timestamp.micros() / 60_000_000 - START;
                 let key = (row.key.ticker.to_string(), minute);
-                assert!(out.insert(key, bar.close).is_none(), "a key twice");
+                assert!(out.insert(key, bar.close).is_none(), "duplicate key");
             }
         }
     }
@@ -156,7 +156,7 @@ struct World {
     store: Option<Store>,
     run: RunId,
     model: Model,
-    /// What the table must hold: the store's bars at the last sync, and those dropped before.
+    /// The expected table: the store's bars at the last sync, and those dropped before.
     synced: Model,
 }
 
@@ -181,23 +181,23 @@ impl World {
     }
 
     /// Closes the store, lets the program work on it, and opens it again.
-    fn aside(&mut self, work: impl FnOnce(&Self)) {
+    fn with_store_closed(&mut self, work: impl FnOnce(&Self)) {
         drop(self.store.take());
         work(self);
         self.store = Some(Store::open(&self.env.path("data/staging"), &options()).unwrap());
     }
 
-    fn commit(&mut self, dice: &mut Dice) {
+    fn commit(&mut self, rng: &mut Rng) {
         let (mut offers, mut expected) = (Vec::new(), Vec::new());
-        for _ in 0..=dice.below(3) {
-            let ticker = TICKERS[dice.below(3) as usize];
-            let mode = MODES[dice.below(3) as usize];
-            let first = dice.below(120) as i64;
-            let most = if dice.below(4) == 0 { 50 } else { 10 };
+        for _ in 0..=rng.below(3) {
+            let ticker = TICKERS[rng.below(3) as usize];
+            let mode = MODES[rng.below(3) as usize];
+            let first = rng.below(120) as i64;
+            let most = if rng.below(4) == 0 { 50 } else { 10 };
             let mut rows: BTreeMap<i64, f64> = BTreeMap::new();
-            for _ in 0..dice.below(most) {
-                let minute = first + dice.below(60) as i64;
-                rows.insert(minute, 1.0 + dice.below(3) as f64);
+            for _ in 0..rng.below(most) {
+                let minute = first + rng.below(60) as i64;
+                rows.insert(minute, 1.0 + rng.below(3) as f64);
             }
             let given: Vec<(i64, f64)> = rows.iter().map(|(at, price)| (*at, *price)).collect();
             offers.push(offer(ticker, &given, mode));
@@ -214,10 +214,10 @@ impl World {
         }
     }
 
-    fn drop_some(&mut self, dice: &mut Dice) {
-        let ticker = TICKERS[dice.below(3) as usize];
-        let first = dice.below(180) as i64;
-        let range = first..first + 1 + dice.below(90) as i64;
+    fn drop_some(&mut self, rng: &mut Rng) {
+        let ticker = TICKERS[rng.below(3) as usize];
+        let first = rng.below(180) as i64;
+        let range = first..first + 1 + rng.below(90) as i64;
         let instants = TimeRange {
             start: (START + range.start) * 60_000_000,
             end: (START + range.end) * 60_000_000,
@@ -235,7 +235,7 @@ impl World {
             return;
         }
         let sql = "SELECT ticker, epoch_us(timestamp) // 60000000, close FROM bars";
-        self.aside(|world| {
+        self.with_store_closed(|world| {
             world.env.typed("export --to out.csv").ok();
             let text = world.env.read("out.csv");
             let lines = text.lines().skip(1).map(|line| {
@@ -255,10 +255,10 @@ impl World {
         if self.model.is_empty() {
             return;
         }
-        // The table keeps what was dropped here.
+        // The table keeps bars that were dropped here.
         self.synced
             .extend(self.model.iter().map(|(key, price)| (*key, *price)));
-        self.aside(|world| {
+        self.with_store_closed(|world| {
             let table = &world.table;
             let line = format!("sync --create-table --on-conflict update --table {table}");
             let program = world.env.program(line.split_whitespace());
@@ -273,21 +273,21 @@ impl World {
 }
 
 #[test]
-fn the_way_of_a_bar_is_a_map() {
+fn a_store_behaves_like_a_map() {
     let number = |name: &str, otherwise| {
         std::env::var(name).map_or(otherwise, |text| text.parse::<u64>().unwrap())
     };
     let (seed, steps) = (number("MODEL_SEED", 7), number("MODEL_STEPS", STEPS));
-    let mut dice = Dice(seed);
+    let mut rng = Rng(seed);
     let mut world = World::new(seed);
     for step in 0..steps {
-        match dice.below(100) {
-            0..70 => world.commit(&mut dice),
+        match rng.below(100) {
+            0..70 => world.commit(&mut rng),
             70..79 => {
                 world.store().seal().unwrap();
             }
-            79..88 => world.drop_some(&mut dice),
-            88..92 => world.aside(|_| {}),
+            79..88 => world.drop_some(&mut rng),
+            88..92 => world.with_store_closed(|_| {}),
             92..96 => world.export(),
             _ => world.sync(),
         }

@@ -1,18 +1,19 @@
-//! A copy of the store, made file by file while a command writes into it.
+//! A copy of the store, made file by file while a command writes to it.
 //!
-//! Such a copy mixes files of different times. A reader either shows only what the store held at some time, each key
-//! once, or refuses the copy. Then the copy and the store sync into one table, and no row may be left out.
+//! Such a copy mixes files of different times. A reader either returns values that the store had at
+//! some time, each key once, or refuses the copy. Then the copy and the store sync to one table, and
+//! no row may be left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::dice::Dice;
+use super::rng::Rng;
 use super::state::{self, State};
 use crate::support::{Database, Run, TestEnv};
 
-/// Where the copy is, next to the store.
+/// The folder of the copy, next to the store's.
 pub const FOLDER: &str = "copied";
 
 const ENTRIES: [&str; 7] = [
@@ -28,7 +29,7 @@ const ENTRIES: [&str; 7] = [
 /// A ticker on a UTC date.
 type Cell = (String, String);
 
-/// Every value that each cell of the state has had.
+/// All values that each cell of the state has had.
 #[derive(Default)]
 pub struct Seen(BTreeMap<Cell, BTreeSet<(u64, u64, String)>>);
 
@@ -43,7 +44,7 @@ impl Seen {
         for (cell, held) in state {
             if !self.0.get(cell).is_some_and(|values| values.contains(held)) {
                 return Err(format!(
-                    "the copy shows {cell:?} as {held:?}, which never was"
+                    "the copy shows {cell:?} as {held:?}, a value that it never had"
                 ));
             }
         }
@@ -52,19 +53,19 @@ impl Seen {
 }
 
 /// Copies the entries of a store in a random order, with pauses.
-pub fn make(dice: &mut Dice, env: &TestEnv, store: &str) {
+pub fn make(rng: &mut Rng, env: &TestEnv, store: &str) {
     let (from, to) = (env.path(store), env.path(FOLDER));
     let _ = fs::remove_dir_all(&to);
     fs::create_dir_all(&to).unwrap();
     let mut entries = ENTRIES.to_vec();
     while !entries.is_empty() {
-        let entry = entries.remove(dice.below(entries.len() as u64) as usize);
+        let entry = entries.remove(rng.below(entries.len() as u64) as usize);
         copy(&from.join(entry), &to.join(entry));
-        std::thread::sleep(Duration::from_micros(dice.below(20_000)));
+        std::thread::sleep(Duration::from_micros(rng.below(20_000)));
     }
 }
 
-/// What is gone while it is copied is left out.
+/// Files that disappear meanwhile are left out.
 fn copy(from: &Path, to: &Path) {
     if from.is_dir() {
         fs::create_dir_all(to).unwrap();
@@ -86,7 +87,7 @@ pub fn reads_true(env: &TestEnv, seen: &Seen) -> Result<bool, String> {
     }
 }
 
-/// Syncs the copy and then the store into one table, which must then hold all that the store holds.
+/// Syncs the copy and then the store to one table, which must then have all bars of the store.
 pub fn syncs_whole(
     env: &TestEnv,
     store: &[String],

@@ -1,4 +1,4 @@
-//! What a soak did, counted.
+//! The counts of a soak.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,18 +6,18 @@ use std::fmt;
 #[derive(Default)]
 pub struct Figures {
     pub seeds: u64,
-    /// Commands of the undisturbed side and of the disturbed one, looks not counted.
+    /// Commands of both sides, without those that only read.
     pub commands: u64,
     /// States that were compared.
     pub compared: u64,
     /// Bars in them.
     pub bars: u64,
-    /// Runs that did not come to the truth. The first ends a soak.
+    /// Runs with a wrong result. The first ends a soak.
     pub lost: u64,
-    /// Copies made while a command wrote, that were read, and that were refused.
+    /// Copies made while a command wrote: how many could be read, and how many were refused.
     pub copies: (u64, u64),
-    /// Dumps read from a pipe, and dumps cut off first.
-    pub odd_dumps: (u64, u64),
+    /// CSV files read from a pipe, and files that were first injected cut off.
+    pub odd_files: (u64, u64),
     /// Kills by named point.
     points: BTreeMap<String, u64>,
     /// Kills by `kill -9`, by command.
@@ -41,7 +41,7 @@ impl Figures {
     pub fn line(&self) -> String {
         format!(
             "{} runs, {} commands, {} kills at named points and {} by kill -9; {} states compared, {} bars; \
-             {} copies read, {} refused; {} pipes, {} cut dumps; lost={}",
+             {} copies read, {} refused; {} pipes, {} cut files; lost={}",
             self.seeds,
             self.commands,
             self.points.values().sum::<u64>(),
@@ -50,8 +50,8 @@ impl Figures {
             self.bars,
             self.copies.0,
             self.copies.1,
-            self.odd_dumps.0,
-            self.odd_dumps.1,
+            self.odd_files.0,
+            self.odd_files.1,
             self.lost
         )
     }

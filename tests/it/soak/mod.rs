@@ -1,14 +1,14 @@
-//! Soak: seeded runs of many commands, each ended at named points and by `kill -9` at any moment, opened again, and run
-//! again until it ends well.
+//! Soak: random commands from a seed, each killed at crash points and by `kill -9` at any time, then
+//! run again until it succeeds.
 //!
-//! Beside each run goes another that nobody disturbs; what the two hold must be the same after each command, and after
-//! a kill every bar must be as it was before the command or as it is after it. `make soak` runs it for an hour
-//! (`SOAK_SECONDS`), from another seed each time (`SOAK_SEED`); the tests run a few fixed seeds.
+//! The same commands run in a second store without kills. Both stores must be equal after each
+//! command; after a kill each bar must be as before the command or as after it. `make soak` runs for
+//! an hour (`SOAK_SECONDS`) with new seeds (`SOAK_SEED` sets the first); the tests run fixed seeds.
 
 mod copies;
-mod dice;
 mod figures;
-mod race;
+mod rng;
+mod runner;
 mod script;
 mod state;
 
@@ -16,26 +16,26 @@ use std::time::{Duration, Instant};
 
 use figures::Figures;
 
-/// Runs of the short form, half of them over dumps and half over a provider.
+/// Runs of the short form, half with CSV files and half with a provider.
 const SHORT_RUNS: u64 = 2;
 
 #[test]
-fn a_few_fixed_seeds() {
+fn fixed_seeds() {
     let mut figures = Figures::default();
     for seed in 0..SHORT_RUNS {
-        race::run(seed, &mut figures).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        runner::run(seed, &mut figures).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
     }
     println!("{figures}");
     assert!(
         figures.kills() > 0,
-        "nothing was killed: the test proves nothing"
+        "no kill happened: the test proves nothing"
     );
 }
 
-/// The long form. Ends at the first loss, with the seed that shows it.
+/// The long form. Ends at the first loss and prints its seed.
 #[test]
 #[ignore = "an hour: make soak"]
-fn for_as_long_as_asked() {
+fn runs_for_the_given_time() {
     let number = |name: &str| {
         std::env::var(name).ok().map(|text| {
             text.parse::<u64>()
@@ -52,10 +52,10 @@ fn for_as_long_as_asked() {
     let mut seed = first;
     println!("soak: {seconds} s from seed {first}");
     while Instant::now() < end {
-        if let Err(why) = race::run(seed, &mut figures) {
+        if let Err(why) = runner::run(seed, &mut figures) {
             figures.lost += 1;
             println!("{figures}");
-            panic!("LOST at seed {seed} (SOAK_SEED={seed} SOAK_SECONDS=1 shows it): {why}");
+            panic!("LOST at seed {seed} (SOAK_SEED={seed} SOAK_SECONDS=1 repeats it): {why}");
         }
         seed += 1;
         if (seed - first).is_multiple_of(20) {

@@ -1,22 +1,22 @@
-//! What a store holds, bar for bar, and how two such states may differ after a kill.
+//! All bars of a store, and how two such states may differ after a kill.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::TestEnv;
 
-/// What stands of a ticker on a UTC date: rows, distinct keys, and a digest of every value.
+/// A ticker on a UTC date: rows, distinct keys, and a digest of all values.
 pub type State = BTreeMap<(String, String), (u64, u64, String)>;
 
-/// What of a command may be done while the rest is not.
+/// Which parts of a command may be done while the others aren't.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grain {
-    /// Nothing changes at all: seal, sync, export.
+    /// No bar changes: seal, sync, export.
     Nothing,
-    /// Each ticker is as before or as after: one file, one commit.
+    /// Each ticker is as before or as after: one file is one commit.
     Ticker,
-    /// Each date is: a window of the provider is whole dates.
+    /// Each date is as before or as after: a window has whole dates.
     Date,
-    /// Nothing can be read until the command has ended well: a repair.
+    /// Nothing can be read until the command succeeded: a repair.
     Unreadable,
 }
 
@@ -24,7 +24,7 @@ const DIGEST: &str = "SELECT ticker, timestamp::DATE AS date, count(*), count(DI
     bit_xor(hash(timestamp, open, high, low, close, volume, vwap, trades, source))::VARCHAR || ':' || sum(close)::VARCHAR
   FROM bars GROUP BY ALL ORDER BY ALL";
 
-/// Reads the state; empty where there is no store yet.
+/// Reads the state; empty if there is no store yet.
 pub fn read(env: &TestEnv, store: &[String]) -> Result<State, String> {
     let mut args: Vec<String> = store.to_vec();
     args.extend(["query", "--format", "csv", DIGEST].map(str::to_owned));
@@ -66,8 +66,8 @@ fn of<'a>(state: &'a State, ticker: &str) -> Vec<(&'a str, &'a (u64, u64, String
         .collect()
 }
 
-/// Whether `found` is `before`, `after`, or parts of both no smaller than `grain`. `done` names tickers that the
-/// program said were through: those must be as after.
+/// Checks that `found` is `before`, `after`, or parts of both no smaller than `grain`. `done` names
+/// the tickers that the program reported as inserted: they must be as in `after`.
 pub fn between(
     before: &State,
     after: &State,
@@ -85,7 +85,7 @@ pub fn between(
         let [old, new, now] = [before, after, found].map(|state| of(state, ticker));
         if done.contains(ticker.as_str()) && now != new {
             return Err(format!(
-                "{ticker} was told as done and is not:\nfound {now:?}\nafter {new:?}"
+                "{ticker} was reported as inserted, but is not:\nfound {now:?}\nafter {new:?}"
             ));
         }
         let whole = match grain {

@@ -1,4 +1,4 @@
-//! A scratch folder in which the program is run, and what it left behind.
+//! A scratch folder in which the program runs, and its results.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// No run of a test takes longer; one that does hangs, and is killed.
+/// A run that takes longer hangs, and is killed.
 const RUN_SECONDS_MAX: u64 = 300;
 
-/// A scratch folder, gone when dropped. It is the working folder of every program run in it.
+/// A scratch folder, removed when dropped. It is the working folder of the programs run in it.
 pub struct TestEnv {
     dir: tempfile::TempDir,
 }
@@ -22,17 +22,17 @@ pub struct Program<'a> {
     stdin: Option<Vec<u8>>,
 }
 
-/// What a run of the program came to.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Run {
-    /// The exit code; `None` where a signal ended it.
+    /// The exit code; `None` if a signal ended it.
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: String,
     dir: PathBuf,
 }
 
-/// A program that runs beside the test. Killed (-9) when dropped.
+/// A running program. Killed (-9) when dropped.
 pub struct Running {
     child: Option<Child>,
     dir: PathBuf,
@@ -57,7 +57,7 @@ impl TestEnv {
         self.dir().join(relative)
     }
 
-    /// Writes a file, and the folders it stands in.
+    /// Writes a file, and makes its folders.
     pub fn write(&self, relative: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(relative);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -92,9 +92,9 @@ impl TestEnv {
         found
     }
 
-    /// A command line, to be given variables or standard input before it runs.
+    /// A command line that can get variables or standard input before it runs.
     pub fn program<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Program<'_> {
-        // A long run may be given a copy, so that the next build does not change it under way.
+        // A long run can use a copy, so that the next build doesn't replace it.
         let mut command = Command::new(
             std::env::var_os("BACKFILL_PROGRAM")
                 .unwrap_or_else(|| env!("CARGO_BIN_EXE_backfill").into()),
@@ -133,7 +133,7 @@ impl Program<'_> {
         self
     }
 
-    /// What it reads from standard input.
+    /// Sets its standard input.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
         self
@@ -181,7 +181,7 @@ impl Program<'_> {
             .stderr(Stdio::piped());
         let mut child = self.command.spawn().expect("the program starts");
         if let (Some(bytes), Some(mut pipe)) = (stdin, child.stdin.take()) {
-            // From a thread: a program that does not read all of it must not block the test.
+            // In a thread: a program that doesn't read all of it must not block the test.
             std::thread::spawn(move || {
                 let _ = pipe.write_all(&bytes);
             });
@@ -267,7 +267,7 @@ impl Run {
             .unwrap_or_else(|error| panic!("{error}\n{}", self.snapshot()))
     }
 
-    /// Panics, with all that the program said, unless it ended with this code.
+    /// Panics with all output unless the program ended with this code.
     #[track_caller]
     pub fn code(self, expected: i32) -> Self {
         assert_eq!(self.code, Some(expected), "\n{}", self.snapshot());
@@ -299,7 +299,7 @@ impl Run {
     }
 }
 
-/// Replaces what differs from run to run: durations, wall-clock times in JSON, uuids.
+/// Replaces what differs between runs: durations, times in JSON, uuids.
 pub fn redact(text: &str) -> String {
     let mut redacted = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
@@ -320,7 +320,7 @@ pub fn redact(text: &str) -> String {
     redacted
 }
 
-/// Replaces the run of matching characters after `before`, where `after` follows it.
+/// Replaces the matching characters after `before` if `after` follows them.
 fn replace_after(
     line: &mut String,
     before: &str,
@@ -367,7 +367,7 @@ fn uuids(line: &str) -> String {
 }
 
 #[test]
-fn redaction_takes_times_and_ids_and_nothing_else() {
+fn only_times_and_ids_are_redacted() {
     let text = "[A] Inserted in 0.04s (ins=5)\nSummary: tickers=5 elapsed=0:00:01\n{\"elapsed_seconds\":0.4,\"error\":null}\n\
                 rejects/0b1e5a3c-9f5e-4a57-8b0c-3f1c0a2b7d11.csv in 3 files\n";
     assert_eq!(

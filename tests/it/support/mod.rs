@@ -1,4 +1,4 @@
-//! What the tests stand on: a scratch folder with the program in it, and a throwaway Postgres.
+//! The base of the tests: a scratch folder in which the program runs, and a temporary Postgres.
 
 #![allow(dead_code)] // each area of tests uses its own part
 

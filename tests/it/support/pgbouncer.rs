@@ -1,4 +1,4 @@
-//! A throwaway pgbouncer in front of a test's server, ended like the server: by a shell that waits on a pipe.
+//! A temporary pgbouncer for a test's server, ended like the server by a shell that waits on a pipe.
 
 use std::fs;
 use std::net::TcpStream;
@@ -20,8 +20,8 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// Starts one that shares out so many connections to the server of `database`, by `mode`: `session`, `transaction` or
-    /// `statement`.
+    /// Starts one with this many connections to the server of `database`. `mode` is `session`,
+    /// `transaction` or `statement`.
     pub fn start(database: &Database, mode: &str, connections: u32) -> Self {
         for _ in 0..5 {
             if let Some(pooler) = Self::try_start(database, mode, connections) {
@@ -58,7 +58,7 @@ impl Pooler {
         .find(|path| Path::new(path).exists())
         .unwrap_or("pgbouncer");
         let keeper = command(Path::new("/bin/sh"), &dir, owner)
-            // Started in the background by a shell it ignores QUIT, which Postgres does not.
+            // Started in the background by a shell, it ignores QUIT; Postgres doesn't.
             .args(["-c", &KEEPER.replace("-QUIT", "-TERM")])
             .args(["keeper", program, "settings.ini"])
             .env("KEEPER_DIR", &dir)

@@ -1,7 +1,8 @@
-//! A throwaway Postgres: one cluster a test process, one database a test.
+//! A temporary Postgres: one cluster per test process, one database per test.
 //!
-//! The server runs under a small shell that waits on a pipe of the test process: however the tests end, the pipe
-//! closes, and the shell stops the server and removes its files. A machine without Postgres fails the tests.
+//! A small shell starts the server and waits on a pipe of the test process. When the tests end, in any
+//! way, the pipe closes, and the shell stops the server and removes its files. Without Postgres the
+//! tests fail.
 
 use std::fs;
 use std::net::TcpListener;
@@ -34,7 +35,7 @@ pub struct Cluster {
     keeper: Child,
 }
 
-/// A database of one test's own.
+/// The database of one test.
 pub struct Database {
     name: String,
     host: String,
@@ -43,7 +44,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// A new database on the cluster that all tests of this process share.
+    /// A new database on the shared cluster of this process.
     pub fn new() -> Self {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
         SHARED.get_or_init(Cluster::start).database()
@@ -79,7 +80,7 @@ impl Database {
         &self.host
     }
 
-    /// Runs SQL and returns the rows: columns parted by `|`, a row a line.
+    /// Runs SQL and returns the rows, one per line, with `|` between columns.
     #[track_caller]
     pub fn sql(&self, sql: &str) -> String {
         let output = self.psql(sql);
@@ -93,7 +94,7 @@ impl Database {
             .to_owned()
     }
 
-    /// A session that runs SQL and keeps what it locked until it is dropped.
+    /// A session that runs SQL and keeps its locks until it is dropped.
     pub fn session(&self, sql: &str) -> Session<'_> {
         let sql = format!("BEGIN; {sql}; SELECT pg_sleep(100000)");
         let child = self
@@ -107,7 +108,7 @@ impl Database {
         session
     }
 
-    /// Waits until a query says `t`.
+    /// Waits until a query returns `t`.
     #[track_caller]
     pub fn wait_for(&self, sql: &str) {
         let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
@@ -151,7 +152,7 @@ impl Database {
     }
 }
 
-/// A session that holds locks; dropped, it ends.
+/// A session that holds locks until it is dropped.
 pub struct Session<'a> {
     db: &'a Database,
     child: Child,
@@ -169,7 +170,7 @@ impl Drop for Session<'_> {
 }
 
 impl Cluster {
-    /// Starts a server of the caller's own; most tests want [`Database::new`].
+    /// Starts a server for the caller only; most tests use [`Database::new`].
     pub fn start() -> Self {
         Self::start_with(&[])
     }
@@ -210,7 +211,7 @@ impl Cluster {
             if cluster.wait_until_ready() {
                 return cluster;
             }
-            // The port was taken in between: the server is gone already, so is its keeper's folder only at the end.
+            // Another program took the port. The keeper removes the folder at the end.
             let _ = cluster.keeper.kill();
             let _ = cluster.keeper.wait();
             std::mem::forget(cluster);
@@ -238,15 +239,15 @@ impl Cluster {
         self.dir.join("data")
     }
 
-    /// Kills the server (-9) and all that belongs to it, and returns when none of it runs.
+    /// Kills the server (-9) and its backends, and waits until none of them runs.
     ///
-    /// A backend that outlived its server would go on to acknowledge commits that the next server knows nothing of.
+    /// A backend that survives its server would acknowledge commits that the next server lacks.
     pub fn kill(&self) {
         let pid = fs::read_to_string(self.data_dir().join("postmaster.pid")).unwrap();
         let server = pid.lines().next().unwrap().to_owned();
         let kill =
             |signal: &str, pid: &str| drop(Command::new("kill").args([signal, pid]).output());
-        // Stopped, it makes no new children while they are listed.
+        // A stopped server starts no children while they are listed.
         kill("-STOP", &server);
         let listed = Command::new("pgrep").args(["-P", &server]).output();
         let listed = String::from_utf8(listed.expect("pgrep runs").stdout).unwrap();
@@ -269,7 +270,7 @@ impl Cluster {
 
     /// Starts the server again after [`kill`](Self::kill), on the same port.
     pub fn restart(&mut self, settings: &[&str]) {
-        // The keeper would remove the folder: it is killed, not let go.
+        // The keeper is killed, because it would remove the folder.
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
         let _ = fs::remove_file(self.data_dir().join("postmaster.pid"));
@@ -330,7 +331,7 @@ fn keep(bin: &Path, dir: &Path, owner: Option<(u32, u32)>, port: u16, settings: 
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .process_group(0); // Ctrl-C on the tests is not for the server: the keeper ends it
+        .process_group(0); // so that Ctrl-C doesn't reach the server: the keeper ends it
     keeper.spawn().expect("a shell starts")
 }
 
@@ -369,7 +370,7 @@ pub(super) fn owner() -> Option<(u32, u32)> {
     )
 }
 
-/// The folder of the newest Postgres there is.
+/// The folder of the newest installed Postgres.
 fn binaries() -> PathBuf {
     let mut found: Vec<(u32, PathBuf)> = Vec::new();
     for base in ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"] {
@@ -401,7 +402,7 @@ pub(super) fn free_port() -> u16 {
 }
 
 #[test]
-fn a_database_answers_and_is_its_own() {
+fn databases_are_separate() {
     let (one, two) = (Database::new(), Database::new());
     one.sql("CREATE TABLE t (x int); INSERT INTO t VALUES (1), (2)");
     assert_eq!(one.sql("SELECT sum(x) FROM t"), "3");
@@ -410,7 +411,7 @@ fn a_database_answers_and_is_its_own() {
 }
 
 #[test]
-fn a_killed_server_comes_back() {
+fn a_killed_server_restarts() {
     let mut cluster = Cluster::start();
     let database = cluster.database();
     database.sql("CREATE TABLE t AS SELECT 7 AS x");

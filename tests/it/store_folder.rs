@@ -1,5 +1,5 @@
-//! Where a store is and what is in its folder: every command reads the store's own bars, or says
-//! what is wrong.
+//! The folder of a store, its name and its contents: every command reads the store's own bars, or
+//! reports what is wrong.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::support::{Database, Run, TestEnv};
 
 const COUNT: &str = "select ticker, source, max(close) as close, count(*) as bars from bars group by all order by all";
 
-fn dump(env: &TestEnv, name: &str, minutes: std::ops::Range<u32>) {
+fn write_csv(env: &TestEnv, name: &str, minutes: std::ops::Range<u32>) {
     let mut text = String::from("timestamp,open,high,low,close,volume\n");
     for minute in minutes {
         let (hour, minute) = (14 + (30 + minute) / 60, (30 + minute) % 60);
@@ -21,9 +21,9 @@ fn on(env: &TestEnv, store: &str, words: &[&str]) -> Run {
     env.run(["--store", store].iter().chain(words))
 }
 
-/// Stages `dumps/AAA.csv` in a store, and seals.
+/// Stages `csv/AAA.csv` in a store, and seals.
 fn staged(env: &TestEnv, store: &str) {
-    on(env, store, &["inject-csv", "dumps/AAA.csv"]).ok();
+    on(env, store, &["inject-csv", "csv/AAA.csv"]).ok();
     on(env, store, &["seal"]).ok();
 }
 
@@ -48,10 +48,10 @@ fn says(run: Run, code: i32, parts: &[&str]) {
 }
 
 #[test]
-fn the_name_of_a_folder_above_the_store_changes_no_column() {
+fn folder_names_above_the_store_change_no_column() {
     let env = TestEnv::new();
-    dump(&env, "dumps/AAA.csv", 0..80);
-    // A store that the patterns below would match.
+    write_csv(&env, "csv/AAA.csv", 0..80);
+    // The names below would match this store if they were patterns.
     staged(&env, "abc/store");
     for above in [
         "source=fmp",
@@ -69,24 +69,20 @@ fn the_name_of_a_folder_above_the_store_changes_no_column() {
     ] {
         let store = format!("{above}/store");
         staged(&env, &store);
-        let asked = on(&env, &store, &["query", COUNT, "--format", "csv"]).ok();
+        let result = on(&env, &store, &["query", COUNT, "--format", "csv"]).ok();
         assert_eq!(
-            asked.out(),
+            result.out(),
             "ticker,source,close,bars\nAAA,csv,10.5,80\n",
             "{above}"
         );
     }
-    for command in [
-        &["inject-csv", "dumps/AAA.csv"][..],
-        &["status"],
-        &["verify"],
-    ] {
+    for command in [&["inject-csv", "csv/AAA.csv"][..], &["status"], &["verify"]] {
         let parts = ["a?c/store can't hold a store", "question mark", "hint: "];
         says(on(&env, "a?c/store", command), 1, &parts);
     }
 }
 
-/// Commands that read, each as a whole line.
+/// The commands that read.
 const READERS: [&[&str]; 8] = [
     &["status"],
     &["query", "select 1"],
@@ -99,19 +95,19 @@ const READERS: [&[&str]; 8] = [
 ];
 
 #[test]
-fn a_copy_taken_in_the_middle_of_a_seal_is_refused_and_a_sync_of_it_moves_nothing() {
+fn a_copy_made_during_a_seal_is_refused() {
     for catalog_first in [true, false] {
         let env = TestEnv::new();
         let db = Database::new();
         let url = db.url();
         let sync = ["sync", "--create-table", "--database-url", &url];
-        dump(&env, "dumps/AAA.csv", 0..80);
+        write_csv(&env, "csv/AAA.csv", 0..80);
         staged(&env, "store");
         on(&env, "store", &sync).ok();
         let progress = || db.sql("select base_seq, pass_seq, through_ts from backfill_sync");
         let before = progress();
-        dump(&env, "dumps/AAA.csv", 80..120);
-        on(&env, "store", &["inject-csv", "dumps/AAA.csv"]).ok();
+        write_csv(&env, "csv/AAA.csv", 80..120);
+        on(&env, "store", &["inject-csv", "csv/AAA.csv"]).ok();
         copy(&env.path("store"), &env.path("before"));
         on(&env, "store", &["seal"]).ok();
         let (catalog, lake) = match catalog_first {
@@ -133,39 +129,38 @@ fn a_copy_taken_in_the_middle_of_a_seal_is_refused_and_a_sync_of_it_moves_nothin
         assert_eq!(progress(), before);
         let verified = on(&env, "copy", &["verify"]).code(1);
         assert!(verified.out().contains("damage: partition AAA 1m 2025"));
-        // What can be mended is: then both tiers are read, and all that is there goes to the
-        // target.
+        // After a repair both tiers can be read, and all bars sync.
         on(&env, "copy", &["verify", "--repair"]).ok();
         let bars = if catalog_first { "120" } else { "80" };
-        let asked = on(
+        let result = on(
             &env,
             "copy",
             &["query", "select count(*) as n from bars", "--format", "csv"],
         );
-        assert_eq!(asked.ok().out(), format!("n\n{bars}\n"));
+        assert_eq!(result.ok().out(), format!("n\n{bars}\n"));
         on(&env, "copy", &sync).ok();
         assert_eq!(db.sql("select count(*) from market_data"), bars);
-        // The store itself was never touched, and neither was a whole copy of it.
+        // The store itself and a complete copy are readable.
         copy(&env.path("store"), &env.path("whole"));
         for store in ["store", "whole"] {
-            let asked = on(
+            let result = on(
                 &env,
                 store,
                 &["query", "select count(*) as n from bars", "--format", "csv"],
             );
-            assert_eq!(asked.ok().out(), "n\n120\n");
+            assert_eq!(result.ok().out(), "n\n120\n");
         }
     }
 }
 
-/// A repair keeps the partitions that the catalog lists, and puts copies of them, and partitions of another
-/// store, into quarantine: their footers name neither ticker nor interval.
+/// A repair keeps the partitions in the catalog, and moves copies of them and partitions of another
+/// store to quarantine: footers have neither ticker nor interval.
 #[test]
 fn a_repair_adopts_no_copied_partition() {
     let env = TestEnv::new();
-    dump(&env, "dumps/AAA.csv", 0..80);
+    write_csv(&env, "csv/AAA.csv", 0..80);
     staged(&env, "store");
-    dump(&env, "dumps/AAA.csv", 80..120);
+    write_csv(&env, "csv/AAA.csv", 80..120);
     staged(&env, "other");
     let before = on(&env, "store", &["export", "--to", "-"]).ok().stdout;
     let of_aaa = env.path("store/lake/interval=1m/ticker=AAA");
@@ -188,22 +183,22 @@ fn a_repair_adopts_no_copied_partition() {
         before
     );
 
-    // Without a catalog nothing says which one is the original: both stay, and are named.
+    // Without a catalog the original isn't known: both stay and are named.
     copy(&of_aaa, &of_aaa.with_file_name("ticker=ZED"));
     std::fs::remove_file(env.path("store/staging.duckdb")).unwrap();
     let repaired = on(&env, "store", &["verify", "--repair"]);
-    let said = format!("{}{}", repaired.out(), repaired.stderr);
+    let output = format!("{}{}", repaired.out(), repaired.stderr);
     assert!(
-        said.contains("they hold the same bars of one commit"),
+        output.contains("they hold the same bars of one commit"),
         "{}",
         repaired.snapshot()
     );
 }
 
 #[test]
-fn what_is_in_the_lake_and_not_in_the_catalog_is_named_and_not_read() {
+fn unlisted_files_in_the_lake_are_named_and_not_read() {
     let env = TestEnv::new();
-    dump(&env, "dumps/AAA.csv", 0..80);
+    write_csv(&env, "csv/AAA.csv", 0..80);
     staged(&env, "store");
     let before = on(&env, "store", &["export", "--to", "-"]).ok().stdout;
     let of_aaa = env.path("store/lake/interval=1m/ticker=AAA");
@@ -219,8 +214,8 @@ fn what_is_in_the_lake_and_not_in_the_catalog_is_named_and_not_read() {
             ],
         );
     }
-    let asked = on(&env, "store", &["query", COUNT, "--format", "csv"]).ok();
-    assert_eq!(asked.out(), "ticker,source,close,bars\nAAA,csv,10.5,80\n");
+    let result = on(&env, "store", &["query", COUNT, "--format", "csv"]).ok();
+    assert_eq!(result.out(), "ticker,source,close,bars\nAAA,csv,10.5,80\n");
     assert_eq!(
         on(&env, "store", &["export", "--to", "-"]).ok().stdout,
         before
@@ -232,7 +227,7 @@ fn what_is_in_the_lake_and_not_in_the_catalog_is_named_and_not_read() {
         verified.snapshot()
     );
 
-    // Under a name that a partition may have, only the catalog can tell that it isn't one.
+    // A file at a partition's path that isn't in the catalog.
     copy(&of_aaa, &of_aaa.with_file_name("ticker=ZZZ"));
     for command in READERS {
         let parts = ["partition ZZZ 1m 2025", "hint: backfill verify --repair"];
@@ -241,10 +236,10 @@ fn what_is_in_the_lake_and_not_in_the_catalog_is_named_and_not_read() {
 }
 
 #[test]
-fn a_ticker_that_hive_readers_take_for_none_stays_a_ticker() {
+fn a_ticker_named_like_a_missing_value_stays_a_ticker() {
     let env = TestEnv::new();
     for ticker in ["__HIVE_DEFAULT_PARTITION__", "NULL", "NAN", "TRUE", "CON"] {
-        dump(&env, "one.csv", 0..80);
+        write_csv(&env, "one.csv", 0..80);
         on(
             &env,
             "store",
@@ -277,10 +272,10 @@ fn a_ticker_that_hive_readers_take_for_none_stays_a_ticker() {
 #[test]
 fn a_file_in_place_of_a_store_is_named_by_every_command() {
     let env = TestEnv::new();
-    dump(&env, "dumps/AAA.csv", 0..80);
+    write_csv(&env, "csv/AAA.csv", 0..80);
     env.write("file", "not a store");
     let writers: [&[&str]; 5] = [
-        &["inject-csv", "dumps/AAA.csv"],
+        &["inject-csv", "csv/AAA.csv"],
         &["verify"],
         &["verify", "--repair"],
         &["drop", "--tickers", "A", "--yes"],
