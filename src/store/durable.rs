@@ -1,8 +1,8 @@
-//! The one door for durable writes.
+//! All durable writes.
 //!
-//! A file that must be whole or absent goes through here: written beside, flushed to the disk, renamed over its
-//! target, and the folders flushed too, so that neither a kill nor a power cut leaves half of it. `clippy.toml` bans the
-//! bare calls elsewhere.
+//! A file that must be whole or absent is written here under another name, flushed to the disk and
+//! renamed over its target, and the folder is flushed too, so neither a kill nor a power failure
+//! leaves half of it. `clippy.toml` bans the bare calls elsewhere.
 #![allow(clippy::disallowed_methods)]
 
 use std::fs::{self, File};
@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
 
-/// From how many files and folders on the file system is flushed once instead of each by itself.
+/// With this many files and folders or more, the file system is flushed once instead of each of them.
 #[cfg(target_os = "linux")]
 const WHOLE_FLUSH_MIN: usize = 64;
 
-/// A step of this door, as the tests' file layer is told of it.
+/// A file-system step, reported to the tests' file layer.
 #[cfg_attr(not(test), allow(dead_code))]
 pub(super) enum Step<'a> {
     Create(&'a Path),
@@ -29,7 +29,7 @@ pub(super) enum Step<'a> {
     RemoveDir(&'a Path),
 }
 
-/// Takes one step. In the tests of the store the file layer sees it before and after, and may refuse it.
+/// Runs one step. In the store's tests the file layer sees it before and after, and may refuse it.
 fn step<T>(what: &Step<'_>, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     #[cfg(test)]
     super::tests::layer::before(what)?;
@@ -70,12 +70,12 @@ impl HashedFile {
         })
     }
 
-    /// Flushes the file to the disk and tells what it holds.
+    /// Flushes the file to the disk and returns its digest.
     pub fn finish(self) -> io::Result<Digest> {
         self.finish_in(&Flush::Each)
     }
 
-    /// Tells what the file holds; flushes it now, or leaves that to the end of its group.
+    /// Returns the digest of the file. Flushes it now, or leaves that to the end of its group.
     pub fn finish_in(self, flush: &Flush) -> io::Result<Digest> {
         if matches!(flush, Flush::Each) {
             step(&Step::FlushFile(&self.path), || self.file.sync_all())?;
@@ -88,7 +88,7 @@ impl HashedFile {
         Ok(digest)
     }
 
-    /// Where the file stands.
+    /// The file's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -111,19 +111,20 @@ impl Write for HashedFile {
 
 /// How the files and folders of a group reach the disk.
 ///
-/// Flushing a file takes a turn of the disk each, and a partition needs three or four: of ten thousand small ones that is
-/// minutes. Flushing the whole file system once takes the time of writing what is not written yet.
+/// Each flush of a file waits for the disk, and a partition needs three or four: ten thousand small
+/// ones would take minutes. Flushing the whole file system once only takes the time of writing what
+/// isn't written yet.
 pub enum Flush {
     /// Each file and folder by itself.
     Each,
-    /// The file system once, at the end. Opened at the beginning, for errors of writing are told to those only who had a
-    /// file open when they happened (Linux 5.8 and later).
+    /// The file system once, at the end. The file is opened at the beginning, because Linux (5.8 and
+    /// later) reports a write error only to processes that had a file open when it happened.
     #[cfg(target_os = "linux")]
     Whole(PathBuf, File),
 }
 
 impl Flush {
-    /// Begins a group of so many files and folders below `root`.
+    /// Begins a group of `count` files and folders below `root`.
     pub fn begin(root: &Path, count: usize) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         if count >= WHOLE_FLUSH_MIN {
@@ -145,7 +146,7 @@ impl Flush {
     }
 }
 
-/// Modification time of a file in nanoseconds since 1970, 0 where it is not known.
+/// Modification time of a file in nanoseconds since 1970, or 0 if it isn't known.
 #[must_use]
 pub fn modified_ns(metadata: &fs::Metadata) -> i64 {
     metadata
@@ -156,7 +157,7 @@ pub fn modified_ns(metadata: &fs::Metadata) -> i64 {
         .unwrap_or(0)
 }
 
-/// The checksum of a file as it stands, or `None` where there is no file.
+/// The digest of a file, or `None` if there is no file.
 pub fn checksum(path: &Path) -> io::Result<Option<Digest>> {
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -182,7 +183,8 @@ pub fn checksum(path: &Path) -> io::Result<Option<Digest>> {
     }))
 }
 
-/// Makes a folder and its missing parents below `root`; tells which folders gained an entry, to be flushed later.
+/// Makes a folder and its missing parents below `root`. Returns the folders that gained an entry, for
+/// the caller to flush.
 pub fn create_dirs(root: &Path, dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut missing = Vec::new();
     let mut at = dir;
@@ -228,7 +230,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     step(&Step::Rename(from, to), || fs::rename(from, to))
 }
 
-/// Removes a file; one that is gone already is no error.
+/// Removes a file. A missing file isn't an error.
 pub fn remove_file(path: &Path) -> io::Result<()> {
     step(&Step::Remove(path), || match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -236,7 +238,7 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
     })
 }
 
-/// Removes a folder if it is empty; tells whether it is gone.
+/// Removes a folder if it is empty. Returns whether it is gone.
 pub fn remove_empty_dir(dir: &Path) -> io::Result<bool> {
     step(&Step::RemoveDir(dir), || match fs::remove_dir(dir) {
         Ok(()) => Ok(true),
@@ -246,17 +248,17 @@ pub fn remove_empty_dir(dir: &Path) -> io::Result<bool> {
     })
 }
 
-/// Writes a whole small file durably: beside, flush, rename, flush the folder.
+/// Writes a small file durably: writes it under another name, flushes, renames, flushes the folder.
 pub fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = dir.join(format!(".{name}.{}", uuid::Uuid::new_v4().simple()));
+    let temporary = dir.join(format!(".{name}.{}", uuid::Uuid::new_v4().simple()));
     let write = || {
-        let mut file = HashedFile::create(&beside)?;
+        let mut file = HashedFile::create(&temporary)?;
         file.write_all(content)?;
         file.finish()?;
-        rename(&beside, path)?;
+        rename(&temporary, path)?;
         sync_dir(dir)
     };
-    write().inspect_err(|_| drop(remove_file(&beside)))
+    write().inspect_err(|_| drop(remove_file(&temporary)))
 }

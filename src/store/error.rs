@@ -67,6 +67,12 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The program runs with a DuckDB library other than those it was written for.
+    #[error("this program doesn't know the files of DuckDB {version}, so it doesn't write")]
+    UnknownDuckDb {
+        /// The version of the library.
+        version: String,
+    },
     /// A newer program wrote the store.
     #[error(
         "the store in {} has format {found}, and this program knows formats up to {known}", .dir.display()
@@ -87,7 +93,7 @@ pub enum Error {
     WriterRuns {
         /// The store's folder.
         dir: PathBuf,
-        /// The writer's process id, where the lock file tells it.
+        /// The writer's process id, if the lock file has it.
         pid: Option<u32>,
     },
     /// Readers hold the store for too long.
@@ -182,7 +188,7 @@ pub enum Error {
     CatalogBusy {
         /// The store's folder.
         dir: PathBuf,
-        /// The writer's process id, where it is known.
+        /// The writer's process id, if it is known.
         pid: Option<u32>,
     },
 }
@@ -200,7 +206,7 @@ pub enum Damage {
     #[error("partition {0} is gone from the lake")]
     PartitionMissing(PartitionKey),
     /// The lake holds a partition that the catalog does not list.
-    #[error("partition {0} stands in the lake but not in the catalog")]
+    #[error("partition {0} is in the lake but not in the catalog")]
     PartitionUnknown(PartitionKey),
     /// A symbolic link is in the place of a partition, or of a folder above it.
     #[error("partition {key} can't be read: {} is a symbolic link", .link.display())]
@@ -216,8 +222,8 @@ pub enum Damage {
     /// A partition cannot be read, or its content fails its hash.
     #[error("partition {0} is damaged: {1}")]
     PartitionUnreadable(PartitionKey, String),
-    /// Something that is no partition stands under `lake/`.
-    #[error("{} stands in the lake and is no partition", .0.display())]
+    /// A file in `lake/` that isn't a partition.
+    #[error("{} is in the lake and isn't a partition", .0.display())]
     Stranger(PathBuf),
     /// A publish was recorded, and neither its old nor its new file is there.
     #[error("partition {0} was being replaced, and neither its new nor its old file is whole")]
@@ -315,6 +321,9 @@ impl Hint for Error {
                 what: Damage::PartitionLinked { .. },
                 ..
             } => "put the file or folder itself in the place of the link; lake may be a link".into(),
+            Self::UnknownDuckDb { .. } => {
+                "use the DuckDB library that was installed with the program".into()
+            }
             Self::Newer { .. } => "update the program".into(),
             Self::Damaged { .. } => Advice::RepairStore,
             Self::Unreadable { .. } => Advice::VerifyStore,
@@ -360,7 +369,7 @@ impl Hint for Refusal {
     }
 }
 
-/// Puts the path beside an I/O error.
+/// Adds the path to an I/O error.
 pub(crate) trait IoContext<T> {
     /// The error, with the path it happened at.
     fn at(self, path: &Path) -> Result<T, Error>;

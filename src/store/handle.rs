@@ -56,19 +56,20 @@ impl Default for OpenOptions {
 /// When hot bars move into the lake by themselves, and which commits go there at once.
 #[derive(Clone, Copy, Debug)]
 pub struct SealRule {
-    /// A batch that writes so many rows goes straight into the lake.
+    /// A batch that writes at least this many rows goes straight into the lake.
     pub publish_rows_min: u64,
-    /// A partition is sealed when it has so many hot rows …
+    /// A partition is sealed when it has at least this many hot rows …
     pub partition_rows_min: u64,
-    /// … and also one hot row for so many sealed ones: rewriting costs in proportion to what was added.
+    /// … and at least one hot row for this many sealed ones, so rewriting costs in proportion to what
+    /// was added.
     pub partition_sealed_per_hot: u64,
-    /// Everything is sealed when the store has so many hot rows …
+    /// Everything is sealed when the store has at least this many hot rows …
     pub store_rows_min: u64,
-    /// … and also one hot row for so many sealed ones.
+    /// … and at least one hot row for this many sealed ones.
     pub store_sealed_per_hot: u64,
-    /// Hot rows of one commit stand in a segment, not in the table, when they are so many …
+    /// The hot rows of a commit go into a segment instead of the table if they are at least this many …
     pub segment_rows_min: u64,
-    /// … of so many series: of fewer, each is soon sealed.
+    /// … of at least this many series: with fewer, each is sealed soon.
     pub segment_series_min: u64,
 }
 
@@ -88,7 +89,8 @@ impl Default for SealRule {
 
 /// The open store, held by the one process that writes into it.
 ///
-/// It can be used from many threads; every call blocks, so keep them off async threads. Dropping it lets go of the lock.
+/// It can be used from many threads; every call blocks, so keep them off async threads. Dropping it
+/// releases the lock.
 pub struct Store {
     pub(super) layout: Layout,
     pub(super) store_id: Uuid,
@@ -97,7 +99,7 @@ pub struct Store {
     pub(super) next_seq: AtomicU64,
     pub(super) locks: SeriesLocks,
     pub(super) notices: Vec<String>,
-    /// Each reader made here holds one more: while there are any, no segment is removed.
+    /// Each reader made here has a clone: while there is one, no segment is removed.
     pub(super) readers: Arc<()>,
     /// `None` while snapshots are off, and once the store closes.
     pub(super) publisher: Option<Publisher>,
@@ -108,7 +110,7 @@ pub struct Store {
 }
 
 impl Drop for Store {
-    /// Brings DuckDB's log into its database. What fails here is in the log still.
+    /// Brings DuckDB's log into its database. If that fails, the log still has everything.
     fn drop(&mut self) {
         self.publisher = None;
         let inner = self.inner();
@@ -151,7 +153,8 @@ impl Store {
         self.next_seq.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// Writes down, outside the catalog, that commits up to `seq` were acknowledged: a catalog that is older then shows.
+    /// Records outside the catalog that commits up to `seq` were acknowledged, so that an older
+    /// catalog is noticed.
     pub(super) fn acknowledge(&self, seq: u64) {
         self.lock
             .lock()
@@ -171,13 +174,13 @@ impl Store {
         self.store_id
     }
 
-    /// What opening found and mended, in words for a person.
+    /// What opening found and repaired, as messages.
     #[must_use]
     pub fn notices(&self) -> &[String] {
         &self.notices
     }
 
-    /// Where a run's rejects stand.
+    /// The file with a run's rejects.
     #[must_use]
     pub fn rejects_path(&self, run: &RunId) -> PathBuf {
         self.layout.rejects().join(format!("{run}.csv"))

@@ -1,4 +1,4 @@
-//! Where things stand inside a store's folder.
+//! The paths inside a store's folder.
 //!
 //! ```text
 //! staging.duckdb                                       hot bars and the catalog
@@ -76,20 +76,21 @@ impl Layout {
         self.root.join("staging.duckdb")
     }
 
-    /// DuckDB's log beside its file.
+    /// DuckDB's log.
     #[must_use]
     pub fn database_log(&self) -> PathBuf {
         self.root.join("staging.duckdb.wal")
     }
 
-    /// What else DuckDB may keep beside its file: its log, and what a checkpoint or a recovery of its own leaves.
+    /// Files that DuckDB may keep next to the database: its log, and what its own checkpoints and
+    /// recoveries leave.
     #[must_use]
     pub fn database_logs(&self) -> [PathBuf; 3] {
         ["", ".checkpoint", ".recovery"]
             .map(|suffix| self.root.join(format!("staging.duckdb.wal{suffix}")))
     }
 
-    /// What a checkpoint that was cut off is undone by.
+    /// What undoes an interrupted checkpoint.
     #[must_use]
     pub fn database_undo(&self) -> PathBuf {
         self.root.join("staging.duckdb.undo")
@@ -101,7 +102,7 @@ impl Layout {
         self.root.join("lake")
     }
 
-    /// Hot bars that stand in files of their own.
+    /// Hot bars in files of their own.
     #[must_use]
     pub fn segments(&self) -> PathBuf {
         self.root.join("segments")
@@ -197,7 +198,7 @@ fn parse(relative: &Path, ticker_of: fn(&str) -> Option<Ticker>) -> Option<Parti
     Some(PartitionKey { series, year })
 }
 
-/// Whether a folder looks like a store, whatever became of parts of it.
+/// Whether a folder looks like a store, even a damaged one.
 #[must_use]
 pub fn is_store(dir: &Path) -> bool {
     let layout = Layout::new(dir);

@@ -1,7 +1,8 @@
 //! One writer, many readers.
 //!
-//! The lock is the operating system's, on `store.lock`: it dies with its process. The pid inside the file is only for
-//! the message; the commit number beside it lets a catalog show that is older than what was acknowledged.
+//! The lock is the operating system's, on the file `store.lock`, so it ends with its process. The pid
+//! in the file is only for messages. The commit number after it shows whether the catalog is older
+//! than what was acknowledged.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -14,14 +15,14 @@ use super::layout::Layout;
 pub const WAIT_FOR_READERS_MS_MAX: u64 = 30_000;
 const POLL_MS: u64 = 25;
 
-/// The writer's hold on a store, released when dropped.
+/// The writer's lock on a store, released when dropped.
 #[derive(Debug)]
 pub struct WriteLock {
     file: File,
     acknowledged: u64,
 }
 
-/// A reader's hold on a store, released when dropped.
+/// A reader's lock on a store, released when dropped.
 #[derive(Debug)]
 pub struct ReadLock {
     _file: File,
@@ -41,7 +42,7 @@ impl ReadLock {
 pub enum ReadAccess {
     /// No writer runs: both tiers can be read.
     Full(ReadLock),
-    /// A writer runs, with this pid where it could be read: only the lake can be read.
+    /// A writer runs, with this pid if it could be read: only its snapshot and the lake can be read.
     LakeOnly(Option<u32>),
 }
 
@@ -68,7 +69,8 @@ impl WriteLock {
                 Ok(()) => file.unlock().at(&path)?,
                 Err(TryLockError::Error(error)) => return Err(Error::io(&path, error)),
                 Err(TryLockError::WouldBlock) => {
-                    // Two writers that poll at once meet here too, for an instant; a pid tells a real one.
+                    // Two waiting writers can block each other for an instant; a pid means a real
+                    // writer.
                     let pid = read_fields(&mut file).0;
                     if pid.is_some() || Instant::now() >= deadline {
                         return Err(Error::WriterRuns {
@@ -98,22 +100,22 @@ impl WriteLock {
         self.acknowledged
     }
 
-    /// Notes an acknowledged commit. Failing here costs only a notice, so it is not reported.
+    /// Records an acknowledged commit. A failure only loses a notice, so it isn't reported.
     pub fn acknowledge(&mut self, seq: u64) {
         if seq > self.acknowledged {
             self.acknowledged = seq;
-            drop(self.write_fields(Some(std::process::id())));
+            let _ = self.write_fields(Some(std::process::id()));
         }
     }
 
     /// Forgets what was acknowledged, after a repair has listed what is lost.
     pub fn forget(&mut self, seq: u64) {
         self.acknowledged = seq;
-        drop(self.write_fields(Some(std::process::id())));
+        let _ = self.write_fields(Some(std::process::id()));
     }
 
     fn write_fields(&mut self, pid: Option<u32>) -> io::Result<()> {
-        // Fixed width, so that writing over it needs no truncation and a reader never sees half a number.
+        // Fixed width, so that overwriting it never leaves half a number.
         let pid = pid.map_or(String::from("-"), |pid| pid.to_string());
         self.file.seek(SeekFrom::Start(0))?;
         self.file
@@ -123,13 +125,13 @@ impl WriteLock {
 
 impl Drop for WriteLock {
     fn drop(&mut self) {
-        // Failing here costs only the message of the next one who waits.
-        drop(self.write_fields(None));
-        drop(self.file.unlock());
+        // A failure only makes a later message less exact.
+        let _ = self.write_fields(None);
+        let _ = self.file.unlock();
     }
 }
 
-/// Takes a reader's hold, or tells that a writer runs.
+/// Takes a reader's lock, or reports that a writer runs.
 pub fn read_access(layout: &Layout) -> Result<ReadAccess, Error> {
     let path = layout.lock();
     let mut file = match File::open(&path) {

@@ -8,7 +8,7 @@ use super::durable;
 use super::error::{Error, IoContext};
 use super::layout::Layout;
 
-/// Moves a file of the store there, durably; tells whereto.
+/// Moves a file of the store there, durably, and returns its new path.
 pub(super) fn move_aside(layout: &Layout, path: &Path) -> Result<PathBuf, Error> {
     let target = place_for(layout, path)?;
     durable::rename(path, &target).at(path)?;
@@ -19,7 +19,8 @@ pub(super) fn move_aside(layout: &Layout, path: &Path) -> Result<PathBuf, Error>
     Ok(target)
 }
 
-/// Puts a copy of a file there, durably; tells whereto. Not for a database that DuckDB has open.
+/// Copies a file there, durably, and returns the copy's path. Not for a database that DuckDB has
+/// open.
 pub(super) fn copy_aside(layout: &Layout, path: &Path) -> Result<PathBuf, Error> {
     let target = place_for(layout, path)?;
     durable::copy(path, &target).at(&target)?;

@@ -60,7 +60,7 @@ impl Store {
         let listed = segments.into_keys().collect();
         notices.extend(sweep_unlisted(&layout, &listed, is_older)?);
         match log {
-            // As every kill in the middle of a commit leaves it: nothing that was told is missing.
+            // As a kill during a commit leaves it: no acknowledged commit is missing.
             Some(log) if log.broke_off && lock.acknowledged() <= known => log.forget(),
             Some(log) => notices.push(format!(
                 "the catalog's log was damaged and has been cut at byte {}; copies are in {}",
@@ -102,7 +102,7 @@ fn read_only(dir: &Path, error: Error) -> Error {
 }
 
 /// Removes the files of segments that a kill left unlisted. Where the catalog `is_older` than what was acknowledged, they
-/// may hold just that, and go to quarantine. Tells of one that stays.
+/// may hold those commits, and go to quarantine. Returns a notice about one that stays.
 fn sweep_unlisted(
     layout: &Layout,
     listed: &BTreeSet<String>,
@@ -124,18 +124,18 @@ fn sweep_unlisted(
     Ok(stays)
 }
 
-/// Whether there was a catalog once and is none now: something is sealed, or was acknowledged. A store whose making was
-/// cut off has neither.
+/// Whether the catalog is lost: there is none, and bars are sealed or commits were acknowledged. A
+/// store that was killed while it was made has neither.
 pub(super) fn catalog_is_lost(layout: &Layout, acknowledged: u64) -> Result<bool, Error> {
     let gone = !layout.database().exists();
     Ok(gone && (acknowledged > 0 || !walk_lake(layout)?.partitions.is_empty()))
 }
 
-/// What is said where acknowledged commits are not in the catalog.
+/// The notice if acknowledged commits aren't in the catalog.
 pub(super) fn missing_commits(acknowledged: u64, known: u64) -> Option<String> {
     (acknowledged > known).then(|| {
         format!(
-            "{} commits after number {known} were acknowledged and are not in the catalog; ask or inject again what they held",
+            "{} commits after number {known} were acknowledged and are not in the catalog; request or inject their bars again",
             acknowledged - known
         )
     })
@@ -274,7 +274,7 @@ fn place_of(layout: &Layout, key: &PartitionKey, intent: &Intent) -> Result<Plac
     }
 }
 
-/// Recorded publishes that could not be carried out: where each one's partition is to be read.
+/// Recorded intents that could not be applied, with the file that has each partition.
 pub(super) type Overlay = BTreeMap<PartitionKey, (PathBuf, Intent)>;
 
 /// Partitions by key, each with its file's size and modification time in nanoseconds.
@@ -303,7 +303,7 @@ impl Walked {
         }
     }
 
-    /// What is said where files below `lake/` are left out.
+    /// The notice about files in the lake that aren't read.
     pub fn notice(&self, layout: &Layout) -> Option<String> {
         let first = self.strangers.first()?;
         let lake = layout.lake();
@@ -327,7 +327,9 @@ pub(super) fn walk_lake(layout: &Layout) -> Result<Walked, Error> {
     let mut walked = Walked::default();
     for one in found {
         match one {
-            Found::Partition(key, meta) => drop(walked.partitions.insert(key, meta)),
+            Found::Partition(key, meta) => {
+                walked.partitions.insert(key, meta);
+            }
             Found::Link(path) => {
                 walked.links.push(path.clone());
                 walked.strangers.push(path);

@@ -1,4 +1,5 @@
-//! Which dates were asked for again in vain, and how often: so that nobody asks for ever for what a provider lacks.
+//! Which dates were requested again without result, and how often, so that refills stop requesting
+//! what a provider doesn't have.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +12,18 @@ use super::error::Error;
 use super::handle::Store;
 use super::reader::Reader;
 
-/// Dates of a series that so many fills asked for without a bar coming of it.
+/// Dates of a series that refills requested without getting a bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefillAttempts {
     /// Trading dates, both ends inside.
     pub dates: DateRange,
-    /// How many fills.
+    /// How many refills.
     pub fills: u16,
 }
 
 impl Store {
-    /// Records, in place of what was known, which dates of some series fills of `provider` asked for in vain.
+    /// Records which dates of some series refills from `provider` requested without result. This
+    /// replaces what was recorded for these series.
     pub fn record_refills(
         &self,
         provider: &str,
@@ -49,7 +51,7 @@ impl Store {
 }
 
 impl Reader {
-    /// Which dates fills of `provider` asked for in vain, by series.
+    /// Dates that refills from `provider` requested without result, by series.
     pub fn refills(
         &self,
         provider: &str,

@@ -1,4 +1,4 @@
-//! Repair: a catalog made true again from what stands in the lake.
+//! Repair: rebuilds the catalog from the partitions in the lake.
 //!
 //! Nothing is deleted: what cannot be believed moves to `quarantine/`. What is lost is listed, and the coverage of lost
 //! bars goes, so that they count as never asked. The store gets a new id, so that no sync target takes it for the old one.
@@ -34,7 +34,7 @@ use super::verify::check_partition;
 pub struct Repaired {
     /// The store's new id.
     pub store_id: Uuid,
-    /// Partitions that stand in the lake now, all sound.
+    /// Partitions in the lake now, all sound.
     pub partitions: u64,
     /// Bars in them.
     pub rows: u64,
@@ -44,7 +44,7 @@ pub struct Repaired {
     pub quarantined: Vec<PathBuf>,
 }
 
-/// Rebuilds the catalog of the store in `dir` from its lake, and keeps of the old catalog whatever can be read.
+/// Rebuilds the catalog of the store in `dir` from its lake, and keeps what can be read of the old catalog.
 pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
     let layout = Layout::new(dir);
     if !is_there(dir)? {
@@ -194,7 +194,8 @@ fn kind_of_bars(
 
 const ALL_BUT_THE_LAKE: &str = "bars that were not sealed yet, coverage, conflicts and runs: the catalog was gone or unreadable";
 
-/// Carries out what can be carried out, and forgets the rest: its partition is then judged by what stands in the lake.
+/// Applies the intents that can be applied, and drops the others: their partitions are then checked
+/// as they are in the lake.
 fn finish_intents(layout: &Layout, catalog: &Catalog, out: &mut Repaired) -> Result<(), Error> {
     let (mut settle, mut forget) = (Vec::new(), Vec::new());
     for (one, place) in recover::recorded(layout, catalog)? {
@@ -269,7 +270,7 @@ fn sound_partitions(
 /// copied into another folder of the lake would become bars of another series.
 ///
 /// A catalog that lists partitions says which are its own. Without one, two partitions of one commit that hold the same
-/// bars can't be told apart: both stay, and are reported.
+/// bars can't be distinguished: both stay, and are reported.
 fn remove_copies(
     layout: &Layout,
     listed: &BTreeMap<SeriesKey, SeriesMeta>,
@@ -373,11 +374,11 @@ fn lost_partitions(
             match sound.get(&key) {
                 None => {
                     let line = format!("partition {key} with {} bars", partition.rows);
-                    // One that failed its hash is told already, with the reason.
+                    // One that failed its hash is listed already, with the reason.
                     if !out
                         .lost
                         .iter()
-                        .any(|told| told.starts_with(&format!("partition {key} ")))
+                        .any(|line| line.starts_with(&format!("partition {key} ")))
                     {
                         out.lost.push(line);
                     }
@@ -385,7 +386,7 @@ fn lost_partitions(
                 }
                 Some((found, _)) if found.rows < partition.rows => {
                     out.lost.push(format!(
-                        "{} bars of partition {key}: an older file stands in its place",
+                        "{} bars of partition {key}: its file is an older one",
                         partition.rows - found.rows
                     ));
                     lost.insert(key);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-/// Names one run; its rejects stand in `rejects/<run>.csv`.
+/// Identifies one run. Its rejects are in `rejects/<run>.csv`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RunId(String);
 

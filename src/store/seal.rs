@@ -13,7 +13,7 @@ use super::handle::Store;
 use super::layout::PartitionKey;
 use super::publish;
 
-/// Partitions sealed in one publish at most; bounds what stands in memory and in `tmp/`.
+/// Partitions sealed in one publish at most. This bounds memory and the files in `tmp/`.
 const PARTITIONS_AT_ONCE: usize = 256;
 /// Rows, hot and sealed, that one publish of a seal merges at most, unless one partition alone has more.
 const ROWS_AT_ONCE: u64 = 2_000_000;
@@ -37,7 +37,8 @@ impl Store {
         Ok(sealed)
     }
 
-    /// Seals what the rule calls due among the partitions of `touched` series, or everything when the hot tier is full.
+    /// Seals the partitions of `touched` series that are due by the rule, or everything if the hot tier
+    /// is full.
     pub(super) fn seal_where_due(&self, touched: &BTreeSet<SeriesKey>) -> Result<(), Error> {
         let rule = self.options.seal;
         let full = {

@@ -20,7 +20,8 @@ pub(crate) struct Held<'a> {
 }
 
 impl SeriesLocks {
-    /// Waits until none of `keys` is in work, then takes them all at once: nobody waits while holding some.
+    /// Waits until none of `keys` is locked, then locks all of them in one step, so no thread waits
+    /// while it holds some.
     pub fn lock(&self, keys: BTreeSet<SeriesKey>) -> Held<'_> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         while keys.iter().any(|key| held.contains(key)) {

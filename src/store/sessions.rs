@@ -14,7 +14,7 @@ use super::catalog::{SessionRow, date_from_days};
 use super::error::Error;
 use super::reader::{Reader, SessionCount};
 
-/// In so many days there is a session of a ticker that trades at all.
+/// Days in which every ticker that trades has at least one session.
 const DAYS_A_SESSION_MAX: usize = 7;
 
 /// The counts that sorted, new timestamps add. Without a calendar, a session is a UTC date and every bar is regular.

@@ -11,8 +11,8 @@ use super::undo::read_before;
 pub(super) const LOG_BYTES_MAX: u64 = 16 << 20;
 
 impl Catalog {
-    /// Brings the log into the database, where it has grown long or `now`; `false` where there was nothing to do, or
-    /// somebody reads beside us.
+    /// Brings the log into the database if it has grown long, or if `now`. `false` if there was
+    /// nothing to do, or another connection was reading.
     pub fn checkpoint(&self, now: bool) -> Result<bool, Error> {
         let layout = Layout::new(self.root());
         let log = layout.database_log();
@@ -36,7 +36,8 @@ impl Catalog {
         let done = self.run("CHECKPOINT");
         crate::crash_point!("checkpoint.after");
         if done.is_err() {
-            // Somebody reads: nothing was begun. A failure on the way makes the database refuse everything.
+            // Another connection reads, so nothing was begun; or it failed halfway, and the database
+            // refuses everything.
             self.run("SELECT 1")?;
         }
         durable::remove_file(&undo).at(&undo)?;

@@ -4,9 +4,12 @@
 //! version entry | size u64, checksum u64, entry | … | size, checksum, flush | …
 //! ```
 //!
-//! Everything up to a flush is one transaction. DuckDB takes a log that ends inside an entry for a torn one, drops what
-//! stands behind the last flush and says nothing, even where a damaged size in the middle makes it look so. That
-//! is right after a kill, and wrong where a commit was acknowledged. So the log is gone through first.
+//! Everything up to a flush is one transaction. If the log ends inside an entry, DuckDB silently
+//! drops what comes after the last flush, even where a damaged size in the middle only makes it look
+//! torn. That is right after a kill, and wrong if a commit there was acknowledged. So the log is
+//! checked before DuckDB opens it.
+//!
+//! The format was read from the source of the DuckDB versions in [`KNOWN_VERSIONS`].
 
 use std::fs::OpenOptions;
 use std::path::PathBuf;
@@ -15,28 +18,33 @@ use crate::store::error::{Error, IoContext};
 use crate::store::layout::Layout;
 use crate::store::{durable, quarantine};
 
+/// The DuckDB versions whose log (here) and headers (`undo.rs`) this program knows. Before adding
+/// one, compare both formats with its source and run the store's tests.
+pub(super) const KNOWN_VERSIONS: &[&str] = &["v1.5.6"];
+
 /// A log whose tail was cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MendedLog {
     /// Where it ends now.
     pub cut_at: u64,
-    /// It only broke off: as a kill leaves it, unless a commit was acknowledged behind the cut.
+    /// It ends inside an entry, as a kill leaves it, unless a commit after the cut was acknowledged.
     pub broke_off: bool,
     /// What was kept of it, in quarantine.
     pub copies: Vec<PathBuf>,
 }
 
 impl MendedLog {
-    /// Removes the copies, once it is known that nothing acknowledged stood behind the cut.
+    /// Removes the copies, once it is known that no acknowledged commit came after the cut.
     pub fn forget(&self) {
         for copy in &self.copies {
-            drop(durable::remove_file(copy));
+            let _ = durable::remove_file(copy);
         }
     }
 }
 
-/// Cuts the log at its last whole transaction, if there is more; a copy goes to quarantine first, and where the tail is
-/// damaged one of the database too. Only called while DuckDB has both closed and the store's lock is held.
+/// Cuts the log after its last whole transaction, if anything follows. A copy goes to quarantine
+/// first, and if the tail is damaged, a copy of the database too. Only called while DuckDB has both
+/// closed and this process holds the store's lock.
 #[allow(clippy::disallowed_methods)]
 pub(super) fn mend(layout: &Layout) -> Result<Option<MendedLog>, Error> {
     let path = layout.database_log();
@@ -87,11 +95,11 @@ fn content(layout: &Layout) -> Result<Option<Vec<u8>>, Error> {
 enum Log {
     /// It ends with a flush.
     Whole,
-    /// It ends behind this byte, where its last flush ends: what follows is the beginning of a transaction.
+    /// Its last flush ends at this byte, and the beginning of a transaction follows.
     CutOff(u64),
-    /// What follows this byte is no entry, or fails its checksum.
+    /// What follows this byte isn't an entry, or fails its checksum.
     Damaged(u64),
-    /// Its beginning is not what this program knows: left to DuckDB.
+    /// It begins in an unknown way, and is left to DuckDB.
     Strange,
 }
 
@@ -104,7 +112,7 @@ const VERSION: [u8; 3] = [100, 0, 98];
 /// The version entry is short: a number, sixteen bytes of identity, a number.
 const VERSION_BYTES_MAX: usize = 64;
 
-/// Goes through a log.
+/// Checks a log entry by entry.
 fn read(log: &[u8]) -> Log {
     if log.is_empty() {
         return Log::Whole;
@@ -131,7 +139,8 @@ fn read(log: &[u8]) -> Log {
         };
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let Some(entry) = rest.get(16..).and_then(|rest| rest.get(..size)) else {
-            // Torn, or a size that was damaged: only the caller knows whether anything behind it was acknowledged.
+            // Torn, or a damaged size: only the caller knows whether a commit after it was
+            // acknowledged.
             return Log::CutOff(flushed as u64);
         };
         if checksum(entry) != stored {
@@ -149,7 +158,8 @@ fn end_of_version(log: &[u8]) -> Option<usize> {
         return None;
     }
     let head = &log[..log.len().min(VERSION_BYTES_MAX)];
-    // The identity is random bytes, which may hold the mark: the entry behind must be one, or nothing.
+    // The identity is random bytes, which may contain the mark: a whole entry, or nothing, must
+    // follow.
     (VERSION.len()..head.len() - 1)
         .filter(|place| head[*place..*place + 2] == END_OF_OBJECT)
         .map(|place| place + 2)

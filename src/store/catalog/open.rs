@@ -68,6 +68,7 @@ impl Catalog {
         let mode = AccessMode::ReadWrite;
         let connection =
             connect(&path, mode, memory_limit_mib, threads, spill.as_ref()).map_err(failed)?;
+        check_duckdb(&connection)?;
         // Checkpoints are our own: see checkpoint.rs.
         connection
             .execute_batch(
@@ -147,7 +148,7 @@ impl Catalog {
         durable::sync_dir(layout.root()).at(layout.root())
     }
 
-    /// Opens the database for reading beside other readers.
+    /// Opens the database for reading; other processes may read it too.
     pub fn open_read_only(
         layout: &Layout,
         memory_limit_mib: u64,
@@ -205,7 +206,7 @@ impl Catalog {
         self.path.parent().unwrap_or(Path::new("."))
     }
 
-    /// A second connection to the same open database, for reading beside the writer.
+    /// A second connection to the same open database, for reading while the first one writes.
     pub fn second(&self) -> Result<Self, Error> {
         let connection = (self.connection.try_clone()).map_err(|error| self.failed(error))?;
         let second = Self::of(
@@ -248,7 +249,7 @@ impl Catalog {
         }
     }
 
-    /// Puts the database's path beside an error of DuckDB.
+    /// Adds the database's path to an error of DuckDB.
     pub fn failed(&self, source: duckdb::Error) -> Error {
         Error::Catalog {
             path: self.path.clone(),
@@ -263,19 +264,20 @@ impl Catalog {
         match work(self) {
             Ok(value) => {
                 self.connection.execute_batch("COMMIT").map_err(|source| {
-                    // A failed COMMIT has ended the transaction already; then this fails and says nothing new.
-                    drop(self.connection.execute_batch("ROLLBACK"));
+                    // A failed COMMIT may have ended the transaction: then this fails too.
+                    let _ = self.connection.execute_batch("ROLLBACK");
                     Error::InDoubt {
                         path: self.path.clone(),
                         source,
                     }
                 })?;
-                // Failing here takes nothing back: the log has it all, and what broke the database shows at its next use.
-                drop(self.checkpoint(false));
+                // A failure loses nothing: the log has everything, and a broken database fails at
+                // its next use.
+                let _ = self.checkpoint(false);
                 Ok(value)
             }
             Err(error) => {
-                drop(self.connection.execute_batch("ROLLBACK"));
+                let _ = self.connection.execute_batch("ROLLBACK");
                 Err(error)
             }
         }
@@ -288,7 +290,7 @@ impl Catalog {
             .map_err(|error| self.failed(error))
     }
 
-    /// Runs one statement; tells how many rows it changed.
+    /// Runs one statement and returns how many rows it changed.
     pub fn execute(&self, sql: &str, parameters: impl duckdb::Params) -> Result<usize, Error> {
         self.changes.set(self.changes.get() + 1);
         self.connection
@@ -407,6 +409,18 @@ fn connect(
     let connection = Connection::open_with_flags(path, config)?;
     use_utc(&connection)?;
     Ok(connection)
+}
+
+/// Refuses a DuckDB whose files this program doesn't know: after a kill it could damage them.
+fn check_duckdb(connection: &Connection) -> Result<(), Error> {
+    let version = connection
+        .version()
+        .unwrap_or_else(|error| error.to_string());
+    if log::KNOWN_VERSIONS.contains(&version.as_str()) {
+        Ok(())
+    } else {
+        Err(Error::UnknownDuckDb { version })
+    }
 }
 
 /// Makes a connection show instants in UTC. A build with `bundled` has no ICU, and without it DuckDB knows UTC alone.

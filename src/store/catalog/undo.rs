@@ -1,10 +1,14 @@
 //! Checkpoints that a kill cannot tear.
 //!
-//! DuckDB's checkpoint writes data into free blocks, and its header last; but blocks of metadata that are in use it writes
-//! again in place, 256 KiB each. A kill inside such a write leaves a block whose checksum fails, and a database that
-//! does not open again. So DuckDB makes no checkpoint of its own accord here, and each of ours keeps the headers and
-//! those blocks, as they are before it, in `staging.duckdb.undo` until it is through. Whoever opens the store for
-//! writing puts them back where the checkpoint never reached its header; the log still has everything then.
+//! DuckDB's checkpoint writes data into free blocks and its header last, but it overwrites blocks
+//! of metadata in place, 256 KiB each. A kill during such a write leaves a block whose checksum
+//! fails, and a database that doesn't open again. So DuckDB makes no automatic checkpoints here.
+//! Before each of ours, the headers and those blocks are saved in `staging.duckdb.undo`. If the
+//! checkpoint didn't reach its header, the next writer puts them back: the log still has everything
+//! then.
+//!
+//! The layout of the headers was read from the source of DuckDB 1.5. Opening checks that the linked
+//! DuckDB is one of [`KNOWN_VERSIONS`](super::log::KNOWN_VERSIONS).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -19,7 +23,7 @@ use crate::store::layout::Layout;
 /// DuckDB's main header and its two database headers, which it writes in turn.
 const HEADER_BYTES: usize = 4096;
 const HEADERS_BYTES: usize = 3 * HEADER_BYTES;
-/// Where the block size stands in a database header, behind checksum, iteration and three pointers.
+/// Where the block size is in a database header: after checksum, iteration and three pointers.
 const BLOCK_SIZE_AT: usize = 40;
 /// No block of DuckDB is larger.
 const BLOCK_BYTES_MAX: u64 = 1 << 20;
@@ -27,7 +31,7 @@ const BLOCK_BYTES_MAX: u64 = 1 << 20;
 const MAGIC: &[u8; 16] = b"backfill undo 1\n";
 const DIGEST_BYTES: usize = 16;
 
-/// What a checkpoint may write over: the headers, and the blocks of metadata that stand in the file.
+/// What a checkpoint may overwrite: the headers, and the file's blocks of metadata.
 pub(super) fn read_before(mut file: &File, blocks: &[i64]) -> io::Result<Vec<u8>> {
     let length = file.metadata()?.len();
     let mut out = MAGIC.to_vec();
@@ -55,7 +59,8 @@ pub(super) fn read_before(mut file: &File, blocks: &[i64]) -> io::Result<Vec<u8>
     Ok(out)
 }
 
-/// Undoes a checkpoint that was cut off. Only called while DuckDB has the file closed and the store's lock is held.
+/// Undoes an interrupted checkpoint. Only called while DuckDB has the file closed and this process
+/// holds the store's lock.
 #[allow(clippy::disallowed_methods)]
 pub(super) fn undo(layout: &Layout) -> Result<bool, Error> {
     let undo = layout.database_undo();
@@ -92,7 +97,7 @@ fn is_whole(saved: &[u8]) -> bool {
     xxh3_128(content).to_le_bytes() == digest
 }
 
-/// Whether the headers are others than before, and whole: then so is all that they speak of.
+/// Whether the headers changed and are whole: then the blocks that they name are whole too.
 fn reached_its_header(file: &mut File, saved: &[u8]) -> io::Result<bool> {
     let mut now = vec![0; HEADERS_BYTES];
     file.seek(SeekFrom::Start(0))?;
@@ -129,7 +134,8 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.try_into().ok()?))
 }
 
-/// Keeps a descriptor of the database open beside DuckDB: closing one that was opened later would drop DuckDB's lock.
+/// Opens the database before DuckDB does. The descriptor must stay open for as long as DuckDB has
+/// the file: closing any descriptor drops DuckDB's lock.
 pub(super) fn hold(path: &Path) -> io::Result<File> {
     File::open(path)
 }

@@ -14,7 +14,7 @@ use crate::store::segment::{self, PartRows};
 
 use super::Prepared;
 
-/// A segment that stands in `tmp/`, flushed, not yet recorded.
+/// A flushed segment in `tmp/`, not yet recorded.
 pub(super) struct Written {
     pub new: NewSegment,
     temporary: PathBuf,
@@ -92,7 +92,7 @@ impl Written {
     pub fn put_in_place(&self, layout: &Layout, is_first: bool) -> Result<(), Error> {
         let dir = layout.segments();
         durable::create_dirs(layout.root(), &dir).at(&dir)?;
-        // Whoever made the folder may have been killed before flushing it.
+        // A process that made the folder may have been killed before it flushed it.
         if is_first {
             durable::sync_dir(layout.root()).at(layout.root())?;
         }

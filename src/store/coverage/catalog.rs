@@ -1,4 +1,4 @@
-//! The coverage ledger's table.
+//! The table of coverage.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::store::run::RunId;
 use crate::store::catalog::records::{dates, instants, texts};
 use crate::store::catalog::{Catalog, date, instant};
 
-/// Of an answer that shares a date with those from the first to the last parameter.
+/// Selects entries that share a date with the range from the first to the second parameter.
 const OVERLAPS: &str = "last >= ?::DATE AND first <= ?::DATE";
 
 impl Catalog {
-    /// Records what was asked and how it was answered: answers that no recorded one goes on into, and those that one does.
+    /// Records new entries, and extends those that are open.
     pub fn insert_coverage(&self, run: &RunId, planned: &CoveragePlan) -> Result<(), Error> {
         for one in &planned.extensions {
             self.execute(
@@ -46,7 +46,7 @@ impl Catalog {
         self.append_coverage(&rows)
     }
 
-    /// Puts a folded ledger in the place of the one there is.
+    /// Replaces all entries by compacted ones.
     pub fn replace_coverage(&self, entries: &[LoggedEntry]) -> Result<(), Error> {
         let rows: Vec<(&CoverageEntry, &str)> = (entries.iter())
             .map(|entry| (&entry.entry, entry.run.as_str()))
@@ -57,7 +57,7 @@ impl Catalog {
         })
     }
 
-    /// Rows of the ledger, and series, providers and kinds of bars that they are of.
+    /// The number of entries, and of the series they belong to, by provider and kind of bars.
     pub fn coverage_size(&self) -> Result<(u64, u64), Error> {
         let found = self.rows(
             "SELECT count(*), count(DISTINCT (provider, interval, ticker, exchange, basis, hours)) FROM coverage",
@@ -67,7 +67,7 @@ impl Catalog {
         Ok(found.first().copied().unwrap_or_default())
     }
 
-    /// The exchange as of which a series was asked for last.
+    /// The exchange of the last request for a series.
     pub fn exchange_asked(&self, series: &SeriesKey) -> Result<Option<String>, Error> {
         let found = self.rows(
             "SELECT exchange FROM coverage WHERE interval = ? AND ticker = ? ORDER BY asked_at DESC LIMIT 1",
@@ -129,9 +129,8 @@ impl Catalog {
         )
     }
 
-    /// Makes dates of a series count as never asked, from `first` to `last`; an end that is `None` is open.
-    ///
-    /// Of an answer that reaches further, the rest stays, as an answer of its own whose rows are not known.
+    /// Makes dates of a series count as never requested, from `first` to `last`; `None` leaves an end
+    /// open. An entry that reaches further keeps its other dates, with an unknown number of rows.
     pub fn forget_coverage(
         &self,
         series: &SeriesKey,
@@ -139,7 +138,7 @@ impl Catalog {
         last: Option<NaiveDate>,
     ) -> Result<(), Error> {
         let (minutes, ticker) = (series.interval.minutes(), series.ticker.as_str());
-        // That something was asked for in vain is forgotten with it.
+        // Refill attempts are forgotten too.
         self.execute(
             "DELETE FROM fills WHERE interval = ? AND ticker = ?",
             params![minutes, ticker],

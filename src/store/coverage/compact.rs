@@ -1,8 +1,8 @@
-//! Keeping the coverage ledger short: whole ranges are one entry.
+//! Keeps coverage short: a whole range of dates is one entry.
 //!
-//! Windows that a run asks for one after another, and that are answered alike, extend one entry as they are committed. Runs
-//! day after day would still add an entry each, and asking again entries over others: these are folded when they have
-//! become many. Pure, but for the calendar.
+//! Consecutive windows of a run with the same answer extend one entry as they are committed. Daily
+//! runs would still add an entry each, and repeated requests would add entries over others. When
+//! there are many, they are merged. Everything here is pure, except for the calendar.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,18 +14,18 @@ use crate::model::{DateRange, Provenance, SeriesKey, Timestamp, date_micros};
 use super::{CoverageEntry, CoverageStatus};
 use crate::store::run::RunId;
 
-/// CoveragePlan of one series that tell runs apart; of those before them, neighbours are one entry whatever run they are of.
+/// The newest entries of a series are kept apart by run. Older neighbours are merged across runs.
 const RECENT_ENTRIES_MAX: usize = 8;
-/// The ledger is folded when it has so many entries a series, and a thousand more.
+/// Coverage is compacted when it has this many entries for each series, plus [`ENTRIES_SPARE`].
 const ENTRIES_PER_SERIES_MAX: u64 = 24;
 const ENTRIES_SPARE: u64 = 1_000;
 
-/// Whether a ledger of so many entries over so many series is to be folded.
+/// Whether `entries` of `series` should be compacted.
 pub(in crate::store) fn is_long(entries: u64, series: u64) -> bool {
     entries > series * ENTRIES_PER_SERIES_MAX + ENTRIES_SPARE
 }
 
-/// Answers, ready to be recorded.
+/// How new entries are to be recorded.
 #[derive(Debug, Default)]
 pub(crate) struct CoveragePlan {
     pub inserts: Vec<CoverageEntry>,
@@ -33,7 +33,7 @@ pub(crate) struct CoveragePlan {
     open_entries: HashMap<Key, OpenEntry>,
 }
 
-/// An entry that goes on: dates, rows and time of its last answer.
+/// A recorded entry that a new one extends.
 #[derive(Debug)]
 pub(crate) struct Extension {
     pub provider: String,
@@ -69,7 +69,7 @@ impl OpenEntries {
         mut calendar: impl FnMut(&str) -> Option<Calendar>,
     ) -> CoveragePlan {
         let mut planned = CoveragePlan::default();
-        // Where the tail of a series stands: in `inserts`, or in `extensions`.
+        // Where the open entry of a series is: in `inserts` (true), or in `extensions`.
         let mut places: HashMap<Key, (bool, usize)> = HashMap::new();
         for answer in answers {
             let key = (answer.provider.clone(), answer.series.clone());
@@ -136,12 +136,12 @@ impl OpenEntries {
         planned
     }
 
-    /// What was planned is recorded.
+    /// Called once the plan is recorded.
     pub fn recorded(&mut self, planned: CoveragePlan) {
         self.0.extend(planned.open_entries);
     }
 
-    /// The ledger was changed otherwise.
+    /// Called when entries were changed in another way.
     pub fn forget(&mut self) {
         self.0.clear();
     }
@@ -155,7 +155,8 @@ impl OpenEntry {
     }
 }
 
-/// Whether there is no trading on the dates between two, so that ranges that end and begin with them are one.
+/// Whether there is no trading between two dates, so that ranges that end and begin with them are
+/// one.
 fn is_closed_between(calendar: Option<&Calendar>, before: NaiveDate, after: NaiveDate) -> bool {
     let mut between = before
         .iter_days()
@@ -183,15 +184,15 @@ fn is_closed_between(calendar: Option<&Calendar>, before: NaiveDate, after: Naiv
     })
 }
 
-/// An entry of the ledger, and the run that it is of.
+/// An entry and its run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoggedEntry {
     pub entry: CoverageEntry,
     pub run: String,
 }
 
-/// A ledger that says the same of every date in fewer entries: of answers over one another the one that counts, and
-/// neighbours that say the same as one. `entries` come oldest first.
+/// Fewer entries with the same meaning for every date: of overlapping entries the one that counts,
+/// and equal neighbours as one. `entries` come oldest first.
 pub(in crate::store) fn fold(
     entries: Vec<LoggedEntry>,
     mut calendar: impl FnMut(&str) -> Option<Calendar>,
@@ -219,7 +220,7 @@ pub(in crate::store) fn fold(
     folded
 }
 
-/// Of each date the entry that counts, as ranges without overlaps, by date.
+/// The entry that counts for each date, as ranges without overlaps, by date.
 fn flattened(entries: &[LoggedEntry]) -> Vec<LoggedEntry> {
     let next = |date: NaiveDate| date.checked_add_days(Days::new(1)).unwrap_or(date);
     let bounds: BTreeSet<NaiveDate> = (entries.iter())
@@ -259,7 +260,7 @@ fn flattened(entries: &[LoggedEntry]) -> Vec<LoggedEntry> {
         .map(|(place, dates)| {
             let mut entry = entries[place].clone();
             if entry.entry.dates != dates {
-                // How many of its rows are of these dates is not known.
+                // It isn't known how many of its rows belong to these dates.
                 entry.entry.rows = 0;
                 entry.entry.dates = dates;
             }
@@ -268,7 +269,7 @@ fn flattened(entries: &[LoggedEntry]) -> Vec<LoggedEntry> {
         .collect()
 }
 
-/// Neighbours that say the same as one; from where `apart` says so on, only those of one run.
+/// Merges equal neighbours; where `apart` is true for an index, only those of one run.
 fn joined(
     entries: Vec<LoggedEntry>,
     calendar: Option<&Calendar>,

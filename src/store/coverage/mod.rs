@@ -14,17 +14,17 @@ use crate::model::{DateRange, Provenance, SeriesKey, Timestamp};
 pub enum CoverageStatus {
     /// With bars.
     Rows,
-    /// With none, and no error.
+    /// Without bars, and without an error.
     Empty,
     /// With bars, but the last session had not ended, or bars were held back or are missing at the start.
     Partial,
-    /// With an error that outlived its retries.
+    /// With an error, after all retries.
     Failed,
 }
 
-/// A word that is not an answer's status.
+/// A word that isn't a status.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not the status of an answer")]
+#[error("{0:?} isn't a coverage status")]
 pub struct UnknownStatus(String);
 
 impl CoverageStatus {
@@ -39,7 +39,7 @@ impl CoverageStatus {
         }
     }
 
-    /// Whether asking again could only bring what is known: the dates need no further request.
+    /// Whether the dates need no further request.
     #[must_use]
     pub const fn is_answered(self) -> bool {
         matches!(self, Self::Rows | Self::Empty)
@@ -63,14 +63,14 @@ impl FromStr for CoverageStatus {
     }
 }
 
-/// One answer: for a series, the exchange-local dates that were asked for and what came.
+/// The answer for a range of dates of one series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoverageEntry {
-    /// Whose bars were asked for.
+    /// The series that was requested.
     pub series: SeriesKey,
-    /// Who was asked: `fmp`, `demo`.
+    /// The provider: `fmp`, `demo`.
     pub provider: String,
-    /// As what they were asked for: exchange, price basis, hours.
+    /// What was requested: exchange, price basis, hours.
     pub provenance: Provenance,
     /// Exchange-local dates, both ends inside.
     pub dates: DateRange,
@@ -80,6 +80,6 @@ pub struct CoverageEntry {
     pub rows: u64,
     /// Why it failed or is partial.
     pub reason: Option<String>,
-    /// When it was asked.
+    /// When it was requested.
     pub asked_at: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! Reading the coverage ledger.
+//! Reading coverage.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,7 +17,7 @@ use crate::store::reader::Reader;
 const SELECT: &str = "SELECT provider, interval, ticker, exchange, basis, hours, first, last, status, rows, reason, asked_at FROM coverage";
 
 impl Reader {
-    /// What was asked of a provider for a series, oldest answer first.
+    /// What was requested from a provider for a series, oldest first.
     pub fn coverage(
         &self,
         provider: &str,
@@ -30,8 +30,8 @@ impl Reader {
         answers(&*self.catalog()?, &sql, parameters)
     }
 
-    /// What was asked of a provider for bars of one length, by ticker, oldest answer first: one query for thousands of
-    /// tickers.
+    /// What was requested from a provider for bars of one interval, by ticker, oldest first: one query
+    /// for thousands of tickers.
     pub fn coverage_of(
         &self,
         provider: &str,
@@ -55,7 +55,7 @@ impl Reader {
         Ok(by_ticker)
     }
 
-    /// All that was ever asked of anybody, by series, oldest answer first.
+    /// All coverage, by series, oldest first.
     pub fn all_coverage(&self) -> Result<BTreeMap<SeriesKey, Vec<CoverageEntry>>, Error> {
         let sql = format!("{SELECT} ORDER BY asked_at");
         let mut by_series: BTreeMap<SeriesKey, Vec<CoverageEntry>> = BTreeMap::new();
@@ -71,7 +71,7 @@ impl Reader {
     }
 }
 
-/// The whole ledger, oldest first, with the runs.
+/// All entries with their runs, oldest first.
 pub(in crate::store) fn entries(catalog: &Catalog) -> Result<Vec<LoggedEntry>, Error> {
     let sql = format!(
         "{} ORDER BY asked_at",
@@ -85,7 +85,7 @@ pub(in crate::store) fn entries(catalog: &Catalog) -> Result<Vec<LoggedEntry>, E
     })
 }
 
-/// The answers that a query finds. They come as columns: a ledger has many rows.
+/// The entries that a query finds, read as columns: there may be many.
 fn answers(
     catalog: &Catalog,
     sql: &str,

@@ -20,7 +20,7 @@ use crate::store::rows::StagedRows;
 
 use super::{Planned, open_checked, year_range};
 
-/// What one new partition is made of, beside the sealed and hot rows that it absorbs.
+/// One new partition to write.
 struct Job {
     key: PartitionKey,
     provenance: crate::model::Provenance,
@@ -32,7 +32,8 @@ struct Job {
     is_seal: bool,
 }
 
-/// Step 1 for commits: takes the rows out of those `prepared` that publish, and writes their partitions.
+/// Step 1 for commits: moves the rows out of the `prepared` batches that publish, and writes their
+/// partitions.
 pub(in crate::store) fn encode(
     store: &Store,
     prepared: &mut [Prepared],
@@ -45,7 +46,7 @@ pub(in crate::store) fn encode(
             let meta = inner.series.get(&ready.series);
             let spans = years(rows.bars.timestamps());
             let whole = spans.len() == 1;
-            let mut hot = match meta {
+            let hot = match meta {
                 Some(meta) if spans.iter().any(|(year, _)| meta.hot.contains_key(year)) => inner
                     .catalog
                     .hot_rows(&[meta.id], TimeRange::ALL)?
@@ -72,8 +73,6 @@ pub(in crate::store) fn encode(
                     is_seal: false,
                 });
             }
-            hot = StagedRows::default();
-            drop(hot);
         }
     }
     write_all(store, jobs)
@@ -92,7 +91,7 @@ pub(in crate::store) fn encode_seal(
 ) -> Result<Vec<Planned>, Error> {
     let ids: BTreeSet<i32> = partitions.iter().map(|(_, meta)| meta.id).collect();
     let ids: Vec<i32> = ids.into_iter().collect();
-    let (mut hot, commit_ids) = {
+    let (hot, commit_ids) = {
         let inner = store.inner();
         let wanted: Vec<u64> = partitions
             .iter()
@@ -146,7 +145,6 @@ pub(in crate::store) fn encode_seal(
             is_seal: true,
         });
     }
-    hot.clear();
     write_all(store, jobs)
 }
 
@@ -254,7 +252,7 @@ fn write_one(store: &Store, job: Job, flush: &Flush) -> Result<Planned, Error> {
     };
     let written = write_partition(&path, &job.key, rows, &stamp, flush)
         .inspect_err(|_| drop(durable::remove_file(&path)))?;
-    // The other half of the check in write_partition: what the disk gives back.
+    // The other half of the check in write_partition: what the disk returns.
     let back = Partition::open(&path)?;
     if back.footer != written.footer {
         return Err(Error::ReadBack {

@@ -1,9 +1,10 @@
 //! Publish: replacing partitions of the lake, by a redo log.
 //!
 //! 1. Every new partition is written to `tmp/`, absorbing all hot rows of that partition, and flushed.
-//! 2. One DuckDB transaction records the *intent*, and with it whatever the publish commits. This is the durable point.
+//! 2. One DuckDB transaction records the *intents* together with what the publish commits. From here
+//!    on it is durable.
 //! 3. Each file is renamed into the lake; the folders are flushed.
-//! 4. A second transaction drops the hot rows that were absorbed, and the intent. Pure clean-up.
+//! 4. A second transaction deletes the absorbed hot rows and the intents. It only cleans up.
 
 mod encode;
 
@@ -108,7 +109,7 @@ pub(super) fn differs(partition: &Partition, meta: &PartitionMeta) -> Option<Str
     None
 }
 
-/// Removes a partition's file, and its folders where nothing else stands in them.
+/// Removes a partition's file, and the folders above it that become empty.
 pub(super) fn remove_partition(layout: &Layout, key: &PartitionKey) -> Result<(), Error> {
     let target = layout.partition(key);
     durable::remove_file(&target).at(&target)?;
@@ -126,26 +127,23 @@ pub(super) fn remove_partition(layout: &Layout, key: &PartitionKey) -> Result<()
     dir.map_or(Ok(()), |at| durable::sync_dir(at).at(at))
 }
 
-/// Gives up partitions that nothing will record.
+/// Removes the files of new partitions that no transaction will record.
 pub(super) fn abort_unrecorded(store: &Store, planned: &[Planned]) {
     for one in planned.iter().filter(|one| one.new.rows > 0) {
-        drop(durable::remove_file(
-            &store.layout.tmp().join(&one.temporary),
-        ));
+        let _ = durable::remove_file(&store.layout.tmp().join(&one.temporary));
     }
 }
 
-/// Gives up partitions whose transaction failed with `why`.
+/// Removes the files of new partitions whose transaction failed with `why`.
 pub(super) fn abort_recorded(store: &Store, pending: &[Pending], why: &Error) {
     if matches!(why, Error::InDoubt { .. }) {
-        // The intents may be recorded: then the next opening needs the files, else it removes them.
+        // The intents may be recorded: then the next opening needs the files, otherwise it removes
+        // them.
         store.shared.broken.store(true, Ordering::SeqCst);
         return;
     }
     for one in pending.iter().filter(|one| !one.intent.is_removal()) {
-        drop(durable::remove_file(
-            &store.layout.tmp().join(&one.intent.temporary),
-        ));
+        let _ = durable::remove_file(&store.layout.tmp().join(&one.intent.temporary));
     }
 }
 
@@ -171,19 +169,19 @@ pub(super) fn apply_intents(store: &Store, pending: Vec<Pending>) -> Result<(), 
                 }
             }
         }
-        // A file that stays is swept away another time.
-        drop(store.sweep_segments(&inner));
+        // A file that can't be removed now is removed another time.
+        let _ = store.sweep_segments(&inner);
         Ok(())
     });
     crate::crash_point!("publish.after-settle");
-    // What was committed stays committed: the next opening finishes it. This process must not go on beside it.
+    // The commit stands, and the next opening finishes it. This process must write nothing more.
     done.inspect_err(|_| store.shared.broken.store(true, Ordering::SeqCst))
 }
 
 /// Step 3: renames each temporary over its target and flushes every folder that changed, up to `lake/`.
 pub(super) fn rename_all(layout: &Layout, pending: &[Pending]) -> Result<(), Error> {
     let lake = layout.lake();
-    // The folders of each: of its year, of its ticker, and now and then one above.
+    // Each has two folders, of its year and of its ticker, and sometimes a new one above.
     let flush = Flush::begin(layout.root(), 2 * pending.len()).at(layout.root())?;
     let mut dirs = BTreeSet::new();
     for one in pending {
@@ -202,8 +200,8 @@ pub(super) fn rename_all(layout: &Layout, pending: &[Pending]) -> Result<(), Err
     flush.end(dirs.iter().rev().map(PathBuf::as_path)).at(&lake)
 }
 
-/// The folders that must be flushed before a rename can be believed. For a partition that was not there before these
-/// are all up to the lake: a process that was killed may have made any of them, and not flushed it.
+/// Adds the folders that must be flushed for a rename to be durable. For a new partition these are
+/// all folders up to the lake: a killed process may have made any of them without flushing it.
 fn changed(layout: &Layout, one: &Pending, dirs: &mut BTreeSet<PathBuf>) {
     let (target, lake) = (layout.partition(&one.key), layout.lake());
     let mut dir = target.parent();
@@ -216,7 +214,7 @@ fn changed(layout: &Layout, one: &Pending, dirs: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// Flushes the folders of partitions that somebody renamed who may not have lived to do it.
+/// Flushes the folders of partitions that a killed process may have renamed without flushing.
 pub(super) fn flush_renamed(layout: &Layout, pending: &[Pending]) -> Result<(), Error> {
     let mut dirs = BTreeSet::new();
     for one in pending.iter().filter(|one| !one.intent.is_removal()) {

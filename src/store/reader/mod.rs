@@ -97,11 +97,11 @@ pub struct SessionCount {
 }
 
 impl Store {
-    /// A reader beside the writer: what is committed now, both tiers.
+    /// A reader of what is committed now, in both tiers, while this process writes.
     pub fn reader(&self) -> Result<Reader, Error> {
         self.check_whole()?;
         let keys = self.inner().series.keys().cloned().collect();
-        // No publish of a known series is half carried out while their locks are held.
+        // While these locks are held, no publish of a known series is half applied.
         let held = self.locks.lock(keys);
         let inner = self.inner();
         let catalog = inner.catalog.second()?;
@@ -218,7 +218,7 @@ impl Reader {
         Ok(rows)
     }
 
-    /// The facts as they are once the recorded publishes are carried out.
+    /// The metadata as it will be once the recorded intents are applied.
     pub(super) fn with_overlay(&self, key: &SeriesKey, meta: &SeriesMeta) -> SeriesMeta {
         let mut meta = meta.clone();
         for (partition, (_, intent)) in &self.overlay {

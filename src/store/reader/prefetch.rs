@@ -1,7 +1,8 @@
-//! Hot rows read ahead: whoever goes through the series one after another asks for all of them soon.
+//! Hot rows of the series that a caller will probably read next.
 //!
-//! A query costs a millisecond or two however few rows it finds, which is nothing for one ticker and half a minute for
-//! ten thousand. So a miss that follows upon the one before reads more series than that, in the order of their keys.
+//! A query takes a millisecond or two even if it finds nothing: half a minute for ten thousand
+//! series. So when a caller reads series in the order of their keys, each query reads the rows of
+//! several following series too.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -16,14 +17,14 @@ const SERIES_MAX: usize = 256;
 /// Hot rows that they hold together at most, unless one series alone has more.
 const ROWS_MAX: u64 = 262_144;
 
-/// What was read and not yet asked for. With what the next query brings it is twice [`ROWS_MAX`] at most.
+/// Rows that were read and not yet returned: at most twice [`ROWS_MAX`], with those of the next query.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Prefetch {
     range: Option<TimeRange>,
     rows: HashMap<i32, StagedRows>,
     count: u64,
-    /// The last series of the last query, and how many it asked for: only where the next miss follows upon it is there
-    /// somebody who goes through all of them.
+    /// The last series of the last query, and how many series it read. More are read only if the next
+    /// wanted series follows it.
     last: Option<(SeriesKey, usize)>,
 }
 
@@ -83,7 +84,7 @@ impl Prefetch {
         }
         self.last = Some((last.clone(), ids.len()));
         let mut found = match catalog.hot_rows(&ids, range) {
-            // A segment that is damaged is not the fault of this series, or is.
+            // The damaged segment may be one of another series.
             Err(_) if ids.len() > 1 => {
                 ids.truncate(1);
                 catalog.hot_rows(&ids, range)?

@@ -1,4 +1,4 @@
-//! What the catalog holds beside bars: commits, conflicts, runs, targets of syncs, requests.
+//! What the catalog has besides bars: commits, conflicts, runs, sync targets, requests.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +12,7 @@ use crate::store::error::Error;
 
 use super::Reader;
 
-/// One row of the conflict ledger.
+/// One conflict.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConflictRow {
     /// Whose bar.
@@ -87,7 +87,7 @@ impl Reader {
         self.catalog()?.requests_spent(fingerprint, day)
     }
 
-    /// The conflict ledger, by series and timestamp.
+    /// All conflicts, by series and timestamp.
     pub fn conflicts(&self) -> Result<Vec<ConflictRow>, Error> {
         let by_id: BTreeMap<i32, &SeriesKey> = self
             .series
