@@ -116,8 +116,8 @@ impl Drop for AtomicFile {
     }
 }
 
-/// Creates and locks a new file; `None` if there is one already, or if [`remove_abandoned`] of another
-/// process took it before it was locked.
+/// Creates and locks a new file; `None` if there is one already, or if [`remove_abandoned`] of
+/// another process took it before it was locked.
 fn create_locked(path: &Path) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     let file = match options.read(true).write(true).create_new(true).open(path) {

@@ -19,7 +19,8 @@ use super::{Error, Format};
 use crate::model::{Bars, OnConflict, Ticker};
 use crate::store::columns::{BAR_SCHEMA, bar_batch};
 
-/// Writes bars into one file, sorted by ticker and timestamp. [`finish`](Self::finish) puts it in place.
+/// Writes bars into one file, sorted by ticker and timestamp. [`finish`](Self::finish) puts it in
+/// place.
 ///
 /// ```text
 /// let writer = BarsWriter::create(&file, on_conflict)?;  // at the start: reports a bad name or folder before any request
@@ -27,9 +28,9 @@ use crate::store::columns::{BAR_SCHEMA, bar_batch};
 /// let rows = writer.finish()?;                           // once, at the end of the run
 /// ```
 ///
-/// Dropped without `finish`, it leaves the old file unchanged. Every call blocks. Of bars with the same
-/// key the file has one: the one added first, or under `update` the one added last. Beyond 64 MiB of
-/// memory, bars go into an unnamed temporary file next to the target.
+/// Dropped without `finish`, it leaves the old file unchanged. Every call blocks. Of bars with the
+/// same key the file has one: the one added first, or under `update` the one added last. Beyond 64
+/// MiB of memory, bars go into an unnamed temporary file next to the target.
 pub struct BarsWriter {
     path: PathBuf,
     format: Format,
@@ -143,8 +144,8 @@ impl BarsWriter {
     }
 }
 
-/// Groups blocks so that no two groups overlap in time. The groups are in order of time, the blocks of a
-/// group in the order in which they were added.
+/// Groups blocks so that no two groups overlap in time. The groups are in order of time, the blocks
+/// of a group in the order in which they were added.
 fn clusters(blocks: Vec<Block>) -> Vec<Vec<Block>> {
     let mut order: Vec<(usize, Block)> = blocks.into_iter().enumerate().collect();
     order.sort_by_key(|(_, block)| block.first);

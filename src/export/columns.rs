@@ -16,8 +16,8 @@ use crate::store::columns::{BAR_COLUMNS, BAR_SCHEMA};
 pub(super) static FILE_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| file_schema(DataType::Utf8));
 
 /// The columns of rows before they are encoded: like [`FILE_SCHEMA`], with a dictionary of tickers.
-/// A Parquet file in a `ticker=` folder declares this schema, because pandas and pyarrow merge only a
-/// dictionary with the folder's name.
+/// A Parquet file in a `ticker=` folder declares this schema, because pandas and pyarrow merge only
+/// a dictionary with the folder's name.
 pub(super) static ROW_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     file_schema(DataType::Dictionary(
         Box::new(DataType::Int32),
@@ -75,7 +75,8 @@ pub(super) fn join(pieces: &[Piece]) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new(ROW_SCHEMA.clone(), columns)
 }
 
-/// Sorts bars by timestamp and keeps one for each: the first in the order of the batch, or the last.
+/// Sorts bars by timestamp and keeps one for each: the first in the order of the batch, or the
+/// last.
 pub(super) fn sort_unique(bars: &RecordBatch, keep_last: bool) -> Result<RecordBatch, ArrowError> {
     let times = timestamps(bars);
     if times.windows(2).all(|pair| pair[0] < pair[1]) {

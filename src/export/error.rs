@@ -32,7 +32,8 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// The folder is inside the folder of another export, which would remove or read what is written.
+    /// The folder is inside the folder of another export, which would remove or read what is
+    /// written.
     #[error("{} is inside {}, which has the files of another export", path.display(), outer.display())]
     InsideExport {
         /// The folder.

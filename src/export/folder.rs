@@ -1,9 +1,10 @@
 //! A folder that an export fills. It replaces the files of an earlier export, and nothing else.
 //!
-//! The folder holds no list of files, because readers that take a whole folder (Polars does) refuse one
-//! with anything but bars in it. The files identify themselves: they are named `bars.parquet`,
-//! `bars.csv` or `bars.arrow`, are in the folder or in `ticker=` and `year=` folders, and carry the mark
-//! of an export (a CSV file: its header line). A partition of a lake has the same name and no mark.
+//! The folder holds no list of files, because readers that take a whole folder (Polars does) refuse
+//! one with anything but bars in it. The files identify themselves: they are named `bars.parquet`,
+//! `bars.csv` or `bars.arrow`, are in the folder or in `ticker=` and `year=` folders, and carry the
+//! mark of an export (a CSV file: its header line). A partition of a lake has the same name and no
+//! mark.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -77,15 +78,15 @@ fn is_exported(path: &Path, format: Format) -> bool {
     File::open(path).is_ok_and(|file| format.is_exported(file))
 }
 
-/// The nearest folder above `folder` that has files of another export. That export owns its subfolders:
-/// it would remove what is written there, and readers of its folder would read it.
+/// The nearest folder above `folder` that has files of another export. That export owns its
+/// subfolders: it would remove what is written there, and readers of its folder would read it.
 pub(super) fn outer_export(folder: &Path) -> Option<&Path> {
     let mut above = folder.ancestors().skip(1);
     above.find(|above| has_export(above, folder, 0))
 }
 
-/// Whether an export wrote a file into `dir` or its hive folders, `except` not counted. A folder that
-/// can't be read has none.
+/// Whether an export wrote a file into `dir` or its hive folders, `except` not counted. A folder
+/// that can't be read has none.
 fn has_export(dir: &Path, except: &Path, depth: usize) -> bool {
     let mut entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.any(|entry| {
@@ -103,8 +104,8 @@ fn has_export(dir: &Path, except: &Path, depth: usize) -> bool {
     })
 }
 
-/// Removes what an earlier export wrote and this one didn't, what a killed one left half written, and
-/// the folders that are empty then.
+/// Removes what an earlier export wrote and this one didn't, what a killed one left half written,
+/// and the folders that are empty then.
 pub(super) fn clear(
     folder: &Path,
     found: &Found,

@@ -1,8 +1,8 @@
 //! One export per folder at a time.
 //!
-//! The lock is one of the operating system, on the folder itself: it leaves no file there, and ends with
-//! the process. If a folder can't be locked (Windows, NFS), the hidden file `.backfill-export.lock` is,
-//! and stays.
+//! The lock is one of the operating system, on the folder itself: it leaves no file there, and ends
+//! with the process. If a folder can't be locked (Windows, NFS), the hidden file
+//! `.backfill-export.lock` is, and stays.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;

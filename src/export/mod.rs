@@ -4,8 +4,8 @@
 //! source ─> (longer bars) ─> chunks of 131,072 rows ─> encode (all cores) ─> append in order ─> part file ─> rename
 //! ```
 //!
-//! [`export()`] writes stored bars into a file, a pipe or a folder of files. [`BarsWriter`] writes bars
-//! that arrive in any order, from many threads, into one sorted file: the `--output-filename`.
+//! [`export()`] writes stored bars into a file, a pipe or a folder of files. [`BarsWriter`] writes
+//! bars that arrive in any order, from many threads, into one sorted file: the `--output-filename`.
 //!
 //! **A reader never sees half a file**, and after an error everything is as it was before. Files hold
 //! the ticker, the timestamp and the columns of a bar, sorted by ticker and timestamp.

@@ -1,8 +1,8 @@
 //! Where a command may write: every output file and folder is checked here.
 //!
-//! [`AtomicFile`](super::AtomicFile) and the exports accept an [`OutputFile`] or an [`OutputFolder`],
-//! which only a [`Guard`] makes: **nothing can write to an unchecked path.** A link is followed: the file
-//! that it points to is replaced, and the link stays.
+//! [`AtomicFile`](super::AtomicFile) and the exports accept an [`OutputFile`] or an
+//! [`OutputFolder`], which only a [`Guard`] makes: **nothing can write to an unchecked path.** A
+//! link is followed: the file that it points to is replaced, and the link stays.
 
 use std::collections::{HashSet, VecDeque};
 use std::ffi::OsString;
@@ -21,8 +21,8 @@ const LINKS_MAX: u32 = 40;
 /// The files and folders that the outputs of a command must not touch.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    /// Folders of the stores that the command may open; they need not exist. Any other folder that looks
-    /// like a store is protected too.
+    /// Folders of the stores that the command may open; they need not exist. Any other folder that
+    /// looks like a store is protected too.
     pub stores: Vec<PathBuf>,
     /// Files and folders that the command reads.
     pub inputs: Vec<PathBuf>,
@@ -233,13 +233,14 @@ impl OutputFolder {
 }
 
 impl Guard {
-    /// A file that may be written. One that can't be replaced (a pipe, a device, `/dev/stdout`) is opened
-    /// now, which waits for the reader of a pipe.
+    /// A file that may be written. One that can't be replaced (a pipe, a device, `/dev/stdout`) is
+    /// opened now, which waits for the reader of a pipe.
     pub fn file(&self, typed: &Path) -> Result<OutputFile, BadOutput> {
         let (followed, metadata) = self.check_file(typed)?;
         let is_special = metadata.is_some_and(|metadata| !metadata.is_file());
         let special = if followed.is_descriptor || is_special {
-            // Appending keeps the content for `>> file`; for a pipe or a device it makes no difference.
+            // Appending keeps the content for `>> file`; for a pipe or a device it makes no
+            // difference.
             let file = OpenOptions::new().append(true).open(typed);
             Some(Arc::new(Special {
                 file: file.map_err(|source| io_error(typed, source))?,
@@ -395,8 +396,8 @@ struct Followed {
     is_stdout: bool,
 }
 
-/// Follows all links, including a last one and those with a missing target. Parts that don't exist stay
-/// as typed.
+/// Follows all links, including a last one and those with a missing target. Parts that don't exist
+/// stay as typed.
 fn follow(path: &Path) -> io::Result<Followed> {
     let path = std::path::absolute(path)?;
     let mut left: VecDeque<OsString> = VecDeque::new();

@@ -4,8 +4,8 @@
 //! produce (one thread) ─> work (many) ─> consume (the caller's thread, in order)
 //! ```
 //!
-//! There are never more than two unfinished jobs per worker, so that memory is bounded whichever side
-//! is slow.
+//! There are never more than two unfinished jobs per worker, so that memory is bounded whichever
+//! side is slow.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -19,8 +19,8 @@ pub(super) fn worker_count() -> usize {
     thread::available_parallelism().map_or(2, NonZero::get)
 }
 
-/// Runs `produce`, which passes jobs to its argument until that breaks, `work` on each job, and `consume`
-/// on each result in order. The first error ends all three.
+/// Runs `produce`, which passes jobs to its argument until that breaks, `work` on each job, and
+/// `consume` on each result in order. The first error ends all three.
 pub(super) fn in_order<Job, Done, E>(
     workers: usize,
     produce: impl FnOnce(&mut dyn FnMut(Job) -> ControlFlow<()>) -> Result<(), E> + Send,

@@ -80,8 +80,8 @@ pub struct SeriesPlan {
 }
 
 impl SeriesPlan {
-    /// The bars of a series that open within `wanted`, which starts and ends with trading dates. `first`
-    /// and `last` are the first and last stored bar.
+    /// The bars of a series that open within `wanted`, which starts and ends with trading dates.
+    /// `first` and `last` are the first and last stored bar.
     #[must_use]
     pub fn new(
         key: SeriesKey,
@@ -126,8 +126,8 @@ pub(super) struct FilePlan {
     pub series: Vec<SeriesPlan>,
 }
 
-/// Divides the series into files. Without series there is one empty file if the folder is undivided, and
-/// no file otherwise.
+/// Divides the series into files. Without series there is one empty file if the folder is
+/// undivided, and no file otherwise.
 pub(super) fn divide(
     mut series: Vec<SeriesPlan>,
     partition_by: PartitionBy,

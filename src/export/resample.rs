@@ -6,10 +6,10 @@
 //!   grid back from the open   grid from each part's open     its start)        grid from the close
 //! ```
 //!
-//! A bar never mixes trading inside a session with trading outside it, and regular bars are the same as
-//! those of a provider.
-//! Bars outside sessions are kept: counted back from the open before it, forward from the close after it. On a date
-//! without a session, or outside the calendar, the grid starts at the exchange's midnight.
+//! A bar never mixes trading inside a session with trading outside it, and regular bars are the
+//! same as those of a provider. Bars outside sessions are kept: counted back from the open before
+//! it, forward from the close after it. On a date without a session, or outside the calendar, the
+//! grid starts at the exchange's midnight.
 
 use std::ops::Range;
 
@@ -59,7 +59,8 @@ impl Resampler {
             let mut stretches = stretches.iter().peekable();
             let mut row = rows.start;
             while let Some(stretch) = stretches.next() {
-                // If clocks go back at midnight, the last bars of a date are after its last instant.
+                // If clocks go back at midnight, the last bars of a date are after its last
+                // instant.
                 let last = stretches.peek().is_none();
                 while row < rows.end && (last || times[row] < stretch.range.end) {
                     let start = stretch.bucket(times[row], self.step);
@@ -116,7 +117,8 @@ impl Resampler {
         let mut at = day.start;
         for (open, close) in session.parts() {
             let (open, close) = (open.micros(), close.micros());
-            // Before the first open the grid goes back from it; in a break it starts with the break.
+            // Before the first open the grid goes back from it; in a break it starts with the
+            // break.
             let anchor = if out.is_empty() { open } else { at };
             out.push(Stretch {
                 range: TimeRange {
@@ -146,8 +148,8 @@ impl Resampler {
 }
 
 impl Stretch {
-    /// The open of the bar that contains `at`. It is never before the stretch, so that two stretches never
-    /// share a bar.
+    /// The open of the bar that contains `at`. It is never before the stretch, so that two
+    /// stretches never share a bar.
     fn bucket(&self, at: i64, step: i64) -> i64 {
         let start = self.anchor + (at - self.anchor).div_euclid(step) * step;
         start.max(self.range.start)
@@ -182,8 +184,8 @@ impl Bucket {
     }
 }
 
-/// The values of a bar, those of volume-weighted columns times its volume. A bar without volume adds
-/// nothing to them, whether it has a value or not.
+/// The values of a bar, those of volume-weighted columns times its volume. A bar without volume
+/// adds nothing to them, whether it has a value or not.
 fn weighted(bar: &Bar) -> [Value; COLUMN_COUNT] {
     let mut values = bar.values();
     for (value, column) in values.iter_mut().zip(&COLUMNS) {
@@ -229,8 +231,8 @@ mod tests {
             .timestamp_micros()
     }
 
-    /// One-minute bars from `from` to before `to`. Number n has an open of n + 1, a close half higher, and
-    /// a volume of 10.
+    /// One-minute bars from `from` to before `to`. Number n has an open of n + 1, a close half
+    /// higher, and a volume of 10.
     fn minutes(from: &str, to: &str) -> Bars {
         (at(from)..at(to))
             .step_by(MINUTE_MICROS as usize)

@@ -62,7 +62,8 @@ pub struct Exported {
     pub rows: u64,
 }
 
-/// Batches of bars of one series, sorted by timestamp. The columns of a bar are first; others may follow.
+/// Batches of bars of one series, sorted by timestamp. The columns of a bar are first; others may
+/// follow.
 pub type Batches<'a> = Box<dyn Iterator<Item = Result<RecordBatch, Error>> + 'a>;
 
 /// A source of bars.
@@ -71,7 +72,8 @@ pub trait BarSource: Sync {
     fn scan(&self, series: &SeriesPlan, range: TimeRange) -> Result<Batches<'_>, Error>;
 }
 
-/// Exports. No file is replaced before all files are written; after an error everything is as it was.
+/// Exports. No file is replaced before all files are written; after an error everything is as it
+/// was.
 ///
 /// A divided folder gets only files with bars. Reports progress in bars to `observer`.
 pub fn export(
@@ -280,8 +282,8 @@ impl Job<'_> {
     }
 }
 
-/// Reads the bars of every file in turn. A file begins with its first bars; an undivided export has its
-/// file even without bars.
+/// Reads the bars of every file in turn. A file begins with its first bars; an undivided export has
+/// its file even without bars.
 fn read(
     source: &dyn BarSource,
     files: &[FilePlan],
@@ -349,8 +351,8 @@ fn read_as_stored(
     Ok(ControlFlow::Continue(()))
 }
 
-/// Reads longer bars that open within the plan's range. Each is complete: the one-minute bars after the
-/// end of the range that belong to the last one are read too.
+/// Reads longer bars that open within the plan's range. Each is complete: the one-minute bars after
+/// the end of the range that belong to the last one are read too.
 fn read_resampled(
     source: &dyn BarSource,
     plan: &SeriesPlan,

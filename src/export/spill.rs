@@ -39,8 +39,8 @@ enum Location {
 }
 
 impl Spill {
-    /// A spill with its file in the folder of `target`, or in the system's temporary folder if the target
-    /// is a pipe or a device. The file is made when it is needed.
+    /// A spill with its file in the folder of `target`, or in the system's temporary folder if the
+    /// target is a pipe or a device. The file is made when it is needed.
     pub fn next_to(target: &OutputFile) -> Self {
         let folder = match (target.special(), target.real().parent()) {
             (Some(_), _) => std::env::temp_dir(),

@@ -96,8 +96,8 @@ impl Bar {
         })
     }
 
-    /// Checks the rules for every bar: a whole minute, finite positive prices, low ≤ open and close ≤
-    /// high, a finite volume that isn't negative, and, if present, a finite vwap and a number of
+    /// Checks the rules for every bar: a whole minute, finite positive prices, low ≤ open and close
+    /// ≤ high, a finite volume that isn't negative, and, if present, a finite vwap and a number of
     /// trades that isn't negative.
     pub fn check(&self) -> Result<(), Reason> {
         if !self.timestamp.is_in_range() {
@@ -127,7 +127,8 @@ impl Bar {
     }
 
     /// The latest instant at which a bar may open if the time is `now`: a day later, to allow for
-    /// wrong clocks and time zones. After a bar in the future, `--since-last` would request nothing.
+    /// wrong clocks and time zones. After a bar in the future, `--since-last` would request
+    /// nothing.
     #[must_use]
     pub const fn latest_open(now: Timestamp) -> Timestamp {
         Timestamp::from_micros(now.micros().saturating_add(DAY_MICROS))
@@ -144,8 +145,8 @@ impl Bar {
         Ok(())
     }
 
-    /// Whether `other` has the same values: prices and volume are equal, optional values are equal or
-    /// missing on either side.
+    /// Whether `other` has the same values: prices and volume are equal, optional values are equal
+    /// or missing on either side.
     #[must_use]
     pub fn is_identical(&self, other: &Self) -> bool {
         fn agree<T: PartialEq>(a: Option<T>, b: Option<T>) -> bool {

@@ -1,7 +1,7 @@
 //! Many bars, column by column.
 //!
-//! Bars stay in columns from the parser to the Parquet file: no stage turns them into rows and back.
-//! An optional column takes no memory while no bar has a value in it.
+//! Bars stay in columns from the parser to the Parquet file: no stage turns them into rows and
+//! back. An optional column takes no memory while no bar has a value in it.
 
 use std::ops::Range;
 
@@ -15,7 +15,8 @@ pub struct Bars {
     columns: [ColumnValues; COLUMN_COUNT],
 }
 
-/// The values of one column: one for each bar, or none at all while an optional column has no value.
+/// The values of one column: one for each bar, or none at all while an optional column has no
+/// value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ColumnValues {
     /// Of a [`Kind::Double`] column.
@@ -255,7 +256,8 @@ impl Bars {
         }
     }
 
-    /// Timestamps to be changed in place; for callers that resolve local times at the end of a file.
+    /// Timestamps to be changed in place; for callers that resolve local times at the end of a
+    /// file.
     pub fn timestamps_mut(&mut self) -> &mut [i64] {
         &mut self.timestamps
     }

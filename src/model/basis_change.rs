@@ -1,5 +1,5 @@
-//! Restated history that has another price basis: every close moved by one factor. If volumes moved the
-//! other way, it looks like a split.
+//! Restated history that has another price basis: every close moved by one factor. If volumes moved
+//! the other way, it looks like a split.
 
 use std::fmt;
 
@@ -67,7 +67,8 @@ const FACTOR_SPREAD_MAX: f64 = 0.0005;
 const PAIRS_MIN: usize = 3;
 /// The share of the pairs whose closes must agree on the factor.
 const AGREEING_SHARE_MIN: f64 = 0.9;
-/// How far a ratio of closes may deviate from a split's factor, as a share of it, beyond its rounding.
+/// How far a ratio of closes may deviate from a split's factor, as a share of it, beyond its
+/// rounding.
 const DEVIATION_MAX: f64 = 0.004;
 /// The coarsest rounding of prices.
 const ROUNDED_TO: f64 = 0.01;
@@ -98,8 +99,8 @@ impl Split {
         f64::from(self.new) / f64::from(self.old)
     }
 
-    /// The split by which `pairs` of a stored bar and the bar offered for it differ; `None` if they differ
-    /// in another way, or are too few.
+    /// The split by which `pairs` of a stored bar and the bar offered for it differ; `None` if they
+    /// differ in another way, or are too few.
     #[must_use]
     pub fn between(pairs: &[(Bar, Bar)]) -> Option<Self> {
         if pairs.len() < PAIRS_MIN {
@@ -232,7 +233,8 @@ mod tests {
         // Prices without volumes: an adjustment, not a split.
         assert_eq!(factor(change(2.0, 1.0, 3)), "2.000");
         assert!(matches!(change(2.0, 2.0, 3), Some(BasisChange::Split(_))));
-        // A correction of a few bars among many, a rounding, and bars that each differ by another factor.
+        // A correction of a few bars among many, a rounding, and bars that each differ by another
+        // factor.
         assert_eq!(change(1.004, 1.0, 41), None);
         assert_eq!(change(1.00001, 1.0, 0), None);
         let mut mixed = pairs(&prices, 1.004, 1.0, 0.01);

@@ -1,8 +1,8 @@
 //! The columns of a bar, in one table.
 //!
 //! Everything that loops over columns derives its loop from [`COLUMNS`]: Arrow schemas and arrays,
-//! tables and views in DuckDB, the lake's writer, hash and guard, CSV lines, resampling, the columns
-//! of CSV dumps, and the columns of a sync target. To add a column, add it here and to
+//! tables and views in DuckDB, the lake's writer, hash and guard, CSV lines, resampling, the
+//! columns of CSV dumps, and the columns of a sync target. To add a column, add it here and to
 //! [`Bar`](super::Bar). **The order is part of the file formats**: row hashes are seeded by it.
 
 /// One column of a bar. The timestamp is the key and not among them.

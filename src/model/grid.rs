@@ -12,10 +12,11 @@ pub enum Grid {
 }
 
 impl Grid {
-    /// The grid of all bars in a store: hours outside the session start at the full hour, all other bars
-    /// at the session's open. Shorter bars lie on both grids.
+    /// The grid of all bars in a store: hours outside the session start at the full hour, all other
+    /// bars at the session's open. Shorter bars lie on both grids.
     ///
-    /// A provider with another grid can't be used for that interval: one series would have bars of two.
+    /// A provider with another grid can't be used for that interval: one series would have bars of
+    /// two.
     #[must_use]
     pub fn of(interval: Interval, hours: Hours) -> Self {
         match (interval, hours) {

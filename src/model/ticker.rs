@@ -9,7 +9,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 /// The longest ticker, in bytes. Percent-encoded it still fits into a file name.
 pub const TICKER_BYTES_MAX: usize = 64;
 
-/// Characters that need no encoding in the name of a folder, on any file system and for any hive reader.
+/// Characters that need no encoding in the name of a folder, on any file system and for any hive
+/// reader.
 const PATH_SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
 /// Names that mean a missing value to hive readers. DuckDB and Spark compare before they decode, so
@@ -55,8 +56,8 @@ impl Ticker {
         Ok(Self(name.into()))
     }
 
-    /// The ticker of new bars. It can't have a comma, because commas separate lists of tickers; tickers in
-    /// older stores may have one.
+    /// The ticker of new bars. It can't have a comma, because commas separate lists of tickers;
+    /// tickers in older stores may have one.
     pub fn of_new_bars(typed: &str) -> Result<Self, BadTicker> {
         let ticker = Self::new(typed)?;
         match ticker.0.contains(',') {
@@ -84,7 +85,8 @@ impl Ticker {
         utf8_percent_encode(&self.0, PATH_SET).to_string()
     }
 
-    /// The ticker whose [`path_component`](Self::path_component) is `component`; `None` for any other text.
+    /// The ticker whose [`path_component`](Self::path_component) is `component`; `None` for any
+    /// other text.
     #[must_use]
     pub fn from_path_component(component: &str) -> Option<Self> {
         let decoded = percent_decode_str(component).decode_utf8().ok()?;

@@ -36,8 +36,14 @@ impl Store {
         let overlaps = |first: Timestamp, last: Timestamp| {
             first.micros() < range.end && range.start <= last.micros()
         };
-        let is_hot = (meta.hot.values()).any(|year| overlaps(year.first, year.last));
-        let is_sealed = (meta.partitions.values()).any(|year| overlaps(year.first, year.last));
+        let is_hot = meta
+            .hot
+            .values()
+            .any(|year| overlaps(year.first, year.last));
+        let is_sealed = meta
+            .partitions
+            .values()
+            .any(|year| overlaps(year.first, year.last));
         if !(is_hot || is_sealed) {
             return Ok(Comparison::default());
         }

@@ -21,8 +21,8 @@ pub(super) struct Part {
     pub hot: StagedRows,
 }
 
-/// The bars of one series in order, as Arrow batches of [`scan_schema`](super::scan_schema) with up to
-/// [`BATCH_ROWS`] rows. Only one batch and the hot rows are in memory.
+/// The bars of one series in order, as Arrow batches of [`scan_schema`](super::scan_schema) with up
+/// to [`BATCH_ROWS`] rows. Only one batch and the hot rows are in memory.
 pub struct Scan {
     parts: VecDeque<Part>,
     range: TimeRange,

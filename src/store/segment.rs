@@ -1,9 +1,10 @@
 //! Segments: hot bars of one commit of many series, in one Parquet file.
 //!
-//! A day of ten thousand tickers has 390 rows per series. These are too few for partitions, and too many
-//! for DuckDB's table, where appending them costs more than reading the CSV file. Such a commit writes its
-//! rows to a segment, as one *part* for each series and UTC year, and the catalog lists the parts. A
-//! segment is written once and never changed. When its last part is sealed, it is removed.
+//! A day of ten thousand tickers has 390 rows per series. These are too few for partitions, and too
+//! many for DuckDB's table, where appending them costs more than reading the CSV file. Such a
+//! commit writes its rows to a segment, as one *part* for each series and UTC year, and the catalog
+//! lists the parts. A segment is written once and never changed. When its last part is sealed, it
+//! is removed.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -23,10 +23,11 @@ const PATTERN: [char; 2] = ['[', '*'];
 const FOUR_DIGITS: std::ops::RangeInclusive<i32> = 0..=9999;
 
 impl Reader {
-    /// A connection with the views in place. Over a store that another process writes into, `bars` is the lake alone and
-    /// the other views are missing.
+    /// A connection with the views in place. Over a store that another process writes into, `bars`
+    /// is the lake alone and the other views are missing.
     ///
-    /// The database itself cannot be written through it; what else a statement may touch is the caller's to settle.
+    /// The database itself cannot be written through it; what else a statement may touch is the
+    /// caller's to settle.
     pub fn sql(&self) -> Result<Connection, Error> {
         let failed = |source| self.failed(source);
         let connection = match &self.catalog {
@@ -57,12 +58,13 @@ impl Reader {
         Ok(())
     }
 
-    /// SELECTs over the partitions, by an explicit list of files: other files in the folders are ignored.
+    /// SELECTs over the partitions, by an explicit list of files: other files in the folders are
+    /// ignored.
     ///
-    /// All files of an interval are in one `read_parquet`, so that DuckDB plans thousands of them at once.
-    /// The ticker is computed from the end of the file's name. DuckDB evaluates this for each file before
-    /// it opens any, and opens only the files that a condition on the ticker leaves. Its own
-    /// `hive_partitioning` would also read keys from the folders above the store.
+    /// All files of an interval are in one `read_parquet`, so that DuckDB plans thousands of them
+    /// at once. The ticker is computed from the end of the file's name. DuckDB evaluates this for
+    /// each file before it opens any, and opens only the files that a condition on the ticker
+    /// leaves. Its own `hive_partitioning` would also read keys from the folders above the store.
     fn lake_selects(&self, connection: &Connection) -> Result<Vec<String>, Error> {
         let mut lists: BTreeMap<Interval, String> = BTreeMap::new();
         let mut selects = Vec::new();
@@ -115,11 +117,11 @@ impl Reader {
         Ok(selects)
     }
 
-    /// Allows the connection to read files outside the folders that the caller leaves open: new partitions
-    /// that could not be moved into the lake, and the patterns that file names are if the store's path has
-    /// such characters. The files that a pattern matches must be allowed too.
+    /// Allows the connection to read files outside the folders that the caller leaves open: new
+    /// partitions that could not be moved into the lake, and the patterns that file names are if
+    /// the store's path has such characters. The files that a pattern matches must be allowed too.
     fn allow_files(&self, connection: &Connection) -> Result<(), Error> {
-        let replaced = (self.overlay.values()).map(|(path, _)| folder::real(path));
+        let replaced = self.overlay.values().map(|(path, _)| folder::real(path));
         let mut files: Vec<String> = replaced.map(|path| path.display().to_string()).collect();
         let is_pattern = |folder: PathBuf| {
             let real = folder::real(&folder).display().to_string();
@@ -209,7 +211,8 @@ impl Reader {
             ));
             let segments = self.catalog()?.segments()?;
             if !segments.is_empty() {
-                let files: Vec<String> = (segments.keys())
+                let files: Vec<String> = segments
+                    .keys()
                     .map(|name| file(&self.layout.segment(name)))
                     .collect();
                 selects.push(format!(

@@ -50,7 +50,8 @@ impl FileFormat for Arrow {
     }
 }
 
-/// Undoes the dictionary: the file format allows one dictionary in a file, and each batch has its own.
+/// Undoes the dictionary: the file format allows one dictionary in a file, and each batch has its
+/// own.
 fn with_plain_ticker(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
     columns[0] = cast(&columns[0], &DataType::Utf8)?;

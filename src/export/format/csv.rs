@@ -1,5 +1,5 @@
-//! The program's own CSV layout: `ticker,timestamp`, then the columns of a bar. Prices have a decimal
-//! point, whole volumes have none.
+//! The program's own CSV layout: `ticker,timestamp`, then the columns of a bar. Prices have a
+//! decimal point, whole volumes have none.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -185,8 +185,8 @@ impl Clock {
     }
 }
 
-/// Writes a price: the shortest form that reads back as the same number, always with a decimal point,
-/// so that readers which guess a column's type from its first lines guess right.
+/// Writes a price: the shortest form that reads back as the same number, always with a decimal
+/// point, so that readers which guess a column's type from its first lines guess right.
 fn write_price(out: &mut Vec<u8>, value: f64) {
     let start = out.len();
     write_number(out, value);
@@ -195,11 +195,12 @@ fn write_price(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// Writes a double in the shortest form that reads back as the same number, without a decimal point if
-/// it is whole.
+/// Writes a double in the shortest form that reads back as the same number, without a decimal point
+/// if it is whole.
 ///
-/// Numbers with few decimals take a fast path: a decimal number of at most fifteen digits is the only
-/// one of that length that reads back as its double, so the digits of the quotient are the shortest form.
+/// Numbers with few decimals take a fast path: a decimal number of at most fifteen digits is the
+/// only one of that length that reads back as its double, so the digits of the quotient are the
+/// shortest form.
 pub(crate) fn write_number(out: &mut Vec<u8>, value: f64) {
     const SCALE: f64 = 10_000.0;
     const SHORT_MAX: f64 = 1e14;

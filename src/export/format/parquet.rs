@@ -147,7 +147,8 @@ fn encode(batch: &RecordBatch) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
         };
         builder = encoding::apply(builder, column.name, choice);
     }
-    // A writer that discards its bytes: only this way can a row group have other properties than its file.
+    // A writer that discards its bytes: only this way can a row group have other properties than
+    // its file.
     let discarding =
         SerializedFileWriter::new(io::sink(), parquet_schema()?, Arc::new(builder.build()))?;
     let factory = ArrowRowGroupWriterFactory::new(&discarding, ROW_SCHEMA.clone());

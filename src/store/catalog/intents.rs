@@ -106,8 +106,8 @@ impl Catalog {
         )
     }
 
-    /// Finishes publishes after their renames: lists the new partitions, and deletes their hot rows and
-    /// intents. One statement each for all.
+    /// Finishes publishes after their renames: lists the new partitions, and deletes their hot rows
+    /// and intents. One statement each for all.
     pub fn settle_intents(&self, intents: &[Intent]) -> Result<(), Error> {
         if intents.is_empty() {
             return Ok(());

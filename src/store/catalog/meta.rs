@@ -1,4 +1,5 @@
-//! What the catalog knows of series and partitions, as it is kept in memory while the store is open.
+//! What the catalog knows of series and partitions, as it is kept in memory while the store is
+//! open.
 
 use std::collections::BTreeMap;
 

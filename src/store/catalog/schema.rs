@@ -14,7 +14,8 @@ CREATE TABLE IF NOT EXISTS segment_parts (
 /// The format of a store with segments: a program that does not know them must not open it.
 pub(super) const FORMAT_WITH_SEGMENTS: u32 = 2;
 
-/// The table of refill attempts. Stores made before there was one get it when they are opened for writing.
+/// The table of refill attempts. Stores made before there was one get it when they are opened for
+/// writing.
 pub(super) const FILLS: &str = "CREATE TABLE IF NOT EXISTS fills (
     provider VARCHAR NOT NULL, interval SMALLINT NOT NULL, ticker VARCHAR NOT NULL, first DATE NOT NULL, last DATE NOT NULL,
     fills SMALLINT NOT NULL)";

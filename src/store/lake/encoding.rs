@@ -1,9 +1,9 @@
 //! Parquet encodings, chosen column by column from the values themselves.
 //!
-//! Measured on real one-minute bars, in bytes per value with zstd 3: prices need 1.6 to 1.9 as plain
-//! doubles, because zstd finds their repeats, 1.5 to 1.9 with a small dictionary, and over 4 as byte-stream
-//! split. Volumes need 2.2 to 2.6 as byte-stream split, and less with a dictionary only if there are few
-//! different values. Timestamps need almost nothing as deltas.
+//! Measured on real one-minute bars, in bytes per value with zstd 3: prices need 1.6 to 1.9 as
+//! plain doubles, because zstd finds their repeats, 1.5 to 1.9 with a small dictionary, and over 4
+//! as byte-stream split. Volumes need 2.2 to 2.6 as byte-stream split, and less with a dictionary
+//! only if there are few different values. Timestamps need almost nothing as deltas.
 
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::WriterPropertiesBuilder;
@@ -47,7 +47,8 @@ pub fn choose(packing: Packing, values: &[f64]) -> Choice {
     }
 }
 
-/// Whether a value needs fewer than `limit` bytes with a dictionary: its index and its share of the entries.
+/// Whether a value needs fewer than `limit` bytes with a dictionary: its index and its share of the
+/// entries.
 fn dictionary_pays(values: &[f64], limit: f64) -> bool {
     // The most distinct values that still pay, for each width of the index.
     let most = (1..=DISTINCT_BITS_MAX)

@@ -1,6 +1,7 @@
 //! The metadata of a partition, in its Parquet footer.
 //!
-//! With it a partition can be identified, checked and listed in a new catalog without any other file.
+//! With it a partition can be identified, checked and listed in a new catalog without any other
+//! file.
 
 use parquet::file::metadata::KeyValue;
 use uuid::Uuid;

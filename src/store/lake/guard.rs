@@ -2,9 +2,9 @@
 //!
 //! Parquet's reader trusts what a file declares: if a page header says two gigabytes, it allocates
 //! them. A partition holds the bars of one series and year, so all its sizes have limits, and
-//! **nothing is decompressed before the size, the row count and the position of every page are known
-//! to be within them.** The parts of the file must follow one another without a gap, so that no byte
-//! of it is outside the check.
+//! **nothing is decompressed before the size, the row count and the position of every page are
+//! known to be within them.** The parts of the file must follow one another without a gap, so that
+//! no byte of it is outside the check.
 
 use std::ops::Range;
 
@@ -19,7 +19,8 @@ use super::write::{CREATED_BY, sorting_columns};
 
 /// Minutes in a leap year: the most rows that a partition can hold.
 pub(crate) const PARTITION_ROWS_MAX: u64 = 366 * 1_440;
-/// The largest file that is accepted as a partition. Ten uncompressed columns of eight bytes are 42 MB.
+/// The largest file that is accepted as a partition. Ten uncompressed columns of eight bytes are 42
+/// MB.
 pub(crate) const PARTITION_BYTES_MAX: u64 = 64 << 20;
 /// A footer with five row groups has 10 KB.
 const FOOTER_BYTES_MAX: usize = 1 << 20;
@@ -110,8 +111,8 @@ pub(super) fn pages(bytes: &[u8], metadata: &ParquetMetaData) -> Result<(), Refu
     layout(bytes, metadata)
 }
 
-/// Checks that the parts of the file follow one another from the magic to the footer: column chunks,
-/// Bloom filters and page indexes, without a gap or an overlap.
+/// Checks that the parts of the file follow one another from the magic to the footer: column
+/// chunks, Bloom filters and page indexes, without a gap or an overlap.
 fn layout(bytes: &[u8], metadata: &ParquetMetaData) -> Result<(), Refused> {
     let mut parts = Vec::new();
     for column in metadata
@@ -226,7 +227,8 @@ fn chunk(bytes: &[u8], column: &ColumnChunkMetaData, rows: i64) -> Result<(), Re
     }
 }
 
-/// Checks that the index of a column's pages has exactly these: position, length and first row of each.
+/// Checks that the index of a column's pages has exactly these: position, length and first row of
+/// each.
 fn offset_index(bytes: &[u8], locations: &[[i64; 3]]) -> Result<(), Refused> {
     let mut walk = Thrift::new(bytes);
     walk.skip(Kind::Struct)?;

@@ -58,7 +58,8 @@ impl RowHasher {
         Some(())
     }
 
-    /// Hashes only values that are present, each with its row number: a column of nulls costs nothing.
+    /// Hashes only values that are present, each with its row number: a column of nulls costs
+    /// nothing.
     fn optional<T: ArrowPrimitiveType>(
         &mut self,
         batch: &RecordBatch,

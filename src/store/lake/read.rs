@@ -61,7 +61,8 @@ impl Partition {
         })
     }
 
-    /// A new reader of the same open file. All readers share one position, so only one can be used at a time.
+    /// A new reader of the same open file. All readers share one position, so only one can be used
+    /// at a time.
     fn builder(&self) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> {
         let file = self.file.try_clone().at(&self.path)?;
         Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(
@@ -135,8 +136,8 @@ impl Partition {
         })
     }
 
-    /// All rows, after their hash is checked. Rows that are merged into a new partition get a new hash, so
-    /// that undetected damage would become permanent.
+    /// All rows, after their hash is checked. Rows that are merged into a new partition get a new
+    /// hash, so that undetected damage would become permanent.
     pub fn verified_rows(&self) -> Result<StagedRows, Error> {
         let mut rows = StagedRows::default();
         let mut hasher = RowHasher::default();

@@ -1,8 +1,9 @@
-//! The part of Thrift's compact protocol that is needed to check a Parquet file before it is decoded.
+//! The part of Thrift's compact protocol that is needed to check a Parquet file before it is
+//! decoded.
 //!
-//! A decoder allocates memory for as many elements as a list declares, and recurses as deep as a schema
-//! nests. Untrusted files are walked here first: every length must be within the bytes, lists must be
-//! short, and nothing may nest deep.
+//! A decoder allocates memory for as many elements as a list declares, and recurses as deep as a
+//! schema nests. Untrusted files are walked here first: every length must be within the bytes,
+//! lists must be short, and nothing may nest deep.
 
 /// The most elements in a list. A partition's longest list is the columns of a row group.
 const LIST_ELEMENTS_MAX: u64 = 1_024;
@@ -94,8 +95,8 @@ impl<'a> Thrift<'a> {
         Ok(())
     }
 
-    /// The next field of a struct; `None` at its end. `last` is the number of the previous field, 0 at
-    /// the start.
+    /// The next field of a struct; `None` at its end. `last` is the number of the previous field, 0
+    /// at the start.
     pub fn field(&mut self, last: &mut i16) -> Result<Option<(i16, Kind)>, Refused> {
         let byte = self.byte()?;
         if byte == 0 {

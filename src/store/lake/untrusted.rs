@@ -1,4 +1,5 @@
-//! A partition from an untrusted file, such as a bundle: nothing in it is used before it is checked.
+//! A partition from an untrusted file, such as a bundle: nothing in it is used before it is
+//! checked.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -26,7 +27,8 @@ const NAME_BYTES_MAX: usize = 64;
 /// The most sources in one partition.
 pub(crate) const SOURCES_MAX: usize = 16;
 
-/// The bytes of a partition whose structure is checked. Its values aren't: see [`check`](Self::check).
+/// The bytes of a partition whose structure is checked. Its values aren't: see
+/// [`check`](Self::check).
 pub(crate) struct UntrustedPartition {
     bytes: Bytes,
     metadata: ArrowReaderMetadata,
@@ -56,7 +58,8 @@ pub(crate) fn is_guarded() -> bool {
     GUARDED.get()
 }
 
-/// Runs `read`, and turns a panic of the Parquet reader into an error. Forged bytes can provoke one.
+/// Runs `read`, and turns a panic of the Parquet reader into an error. Forged bytes can provoke
+/// one.
 fn guarded<T>(read: impl FnOnce() -> Result<T, Invalid>) -> Result<T, Invalid> {
     GUARDED.set(true);
     let answer = catch_unwind(AssertUnwindSafe(read));
@@ -122,8 +125,8 @@ impl UntrustedPartition {
         })
     }
 
-    /// Reads and checks all rows: valid bars of the partition's year, each key once and in order, with
-    /// the row hash of the footer.
+    /// Reads and checks all rows: valid bars of the partition's year, each key once and in order,
+    /// with the row hash of the footer.
     pub fn check(&self, key: &PartitionKey) -> Result<PartitionSummary, Invalid> {
         let year = crate::store::publish::year_range(key.year);
         let mut hasher = RowHasher::default();

@@ -50,8 +50,8 @@ pub(crate) struct Stamp<'a> {
     pub provenance: &'a Provenance,
 }
 
-/// Encodes `rows` (sorted, unique, of one UTC year) into a new file at `path`, and flushes it according to
-/// `flush`.
+/// Encodes `rows` (sorted, unique, of one UTC year) into a new file at `path`, and flushes it
+/// according to `flush`.
 pub(crate) fn write_partition(
     path: &Path,
     key: &PartitionKey,
@@ -142,7 +142,8 @@ impl Ready {
             },
             other => unwritable(path, &other.to_string()),
         };
-        // Without an Arrow schema in the footer, readers see the sources as plain text, not as a dictionary.
+        // Without an Arrow schema in the footer, readers see the sources as plain text, not as a
+        // dictionary.
         let options = ArrowWriterOptions::new()
             .with_properties(properties(&self.batch, self.footer.to_key_values()))
             .with_skip_arrow_metadata(true);

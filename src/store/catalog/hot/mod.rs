@@ -1,5 +1,5 @@
-//! The hot tier: bars of small commits, until they are sealed. They are in a table, or in a segment if
-//! their commit has many bars of many series ([`segments`]).
+//! The hot tier: bars of small commits, until they are sealed. They are in a table, or in a segment
+//! if their commit has many bars of many series ([`segments`]).
 
 pub(super) mod segments;
 
@@ -152,7 +152,8 @@ impl Catalog {
 
     /// Removes rows of some series by their keys, which are sorted.
     pub fn delete_hot(&self, going: &[(i32, &[i64])]) -> Result<(), Error> {
-        let keys: HashMap<i32, &[i64]> = (going.iter())
+        let keys: HashMap<i32, &[i64]> = going
+            .iter()
             .filter(|(_, keys)| !keys.is_empty())
             .copied()
             .collect();
@@ -161,7 +162,9 @@ impl Catalog {
             return Ok(());
         };
         self.run("CREATE OR REPLACE TEMP TABLE going (series_id INTEGER, timestamp TIMESTAMPTZ)")?;
-        let ids = (keys.iter()).flat_map(|(id, keys)| std::iter::repeat_n(*id, keys.len()));
+        let ids = keys
+            .iter()
+            .flat_map(|(id, keys)| std::iter::repeat_n(*id, keys.len()));
         let column = TimestampMicrosecondArray::from_iter_values(all()).with_timezone("UTC");
         self.append(
             "going",

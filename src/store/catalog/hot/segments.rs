@@ -83,7 +83,8 @@ impl Catalog {
         self.any_segments.get()
     }
 
-    /// The next free part id: one that isn't in any file, not even for rows that are no longer listed.
+    /// The next free part id: one that isn't in any file, not even for rows that are no longer
+    /// listed.
     pub fn next_part_id(&self) -> Result<i64, Error> {
         let next = self.meta(NEXT_PART_ID)?;
         Ok(next.and_then(|text| text.parse().ok()).unwrap_or(1))
@@ -196,8 +197,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Deletes the parts of `series` that have rows in `range` for which `stays` is false. Their other rows
-    /// move to the hot table. For use in a transaction.
+    /// Deletes the parts of `series` that have rows in `range` for which `stays` is false. Their
+    /// other rows move to the hot table. For use in a transaction.
     pub(super) fn take_from_parts(
         &self,
         series: &[i32],
@@ -211,7 +212,7 @@ impl Catalog {
             let mut left = Vec::new();
             for (part, rows) in self.read_parts(some)? {
                 let timestamps = rows.bars.timestamps();
-                let goes = (timestamps.iter()).any(|ts| !stays(part.series_id, *ts));
+                let goes = timestamps.iter().any(|ts| !stays(part.series_id, *ts));
                 if !goes {
                     continue;
                 }
@@ -265,7 +266,10 @@ impl Catalog {
             "SELECT part_id, segment, start, rows, series_id, year, epoch_us(first), epoch_us(last), source, commit_seq
              FROM segment_parts JOIN sources USING (source_id) WHERE {condition} ORDER BY segment, start"
         );
-        let mut statement = (self.connection.prepare(&sql)).map_err(|error| self.failed(error))?;
+        let mut statement = self
+            .connection
+            .prepare(&sql)
+            .map_err(|error| self.failed(error))?;
         let rows = statement
             .query_map(parameters, |row| {
                 let (start, rows) = (
@@ -313,11 +317,13 @@ impl Catalog {
 
     /// Removes the cached footers of segments that aren't in `listed`.
     pub fn forget_footers(&self, listed: &BTreeSet<String>) {
-        (self.checked_segments.borrow_mut()).retain(|name, _| listed.contains(name));
+        self.checked_segments
+            .borrow_mut()
+            .retain(|name, _| listed.contains(name));
     }
 
-    /// The footer of a segment. Checks all bytes at the first use: sealing hashes the rows again, so that
-    /// undetected damage would become permanent.
+    /// The footer of a segment. Checks all bytes at the first use: sealing hashes the rows again,
+    /// so that undetected damage would become permanent.
     pub(crate) fn check_segment(&self, name: &str) -> Result<Footer, Error> {
         if let Some(footer) = self.checked_segments.borrow().get(name) {
             return Ok(footer.clone());
@@ -335,7 +341,9 @@ impl Catalog {
             });
         }
         let footer = Footer::read(&layout.segment(name))?;
-        (self.checked_segments.borrow_mut()).insert(name.to_owned(), footer.clone());
+        self.checked_segments
+            .borrow_mut()
+            .insert(name.to_owned(), footer.clone());
         Ok(footer)
     }
 }
