@@ -148,15 +148,12 @@ mod tests {
 
     fn bars(rows: &Rows) -> Bars {
         rows.iter()
-            .map(|(minute, _, close)| Bar {
-                timestamp: Timestamp::from_micros(minute * MINUTE_MICROS),
-                open: 1.0,
-                high: 9.0,
-                low: 1.0,
-                close: f64::from(*close),
-                volume: 1.0,
-                vwap: None,
-                trades: None,
+            .map(|(minute, _, close)| {
+                Bar::new(
+                    Timestamp::from_micros(minute * MINUTE_MICROS),
+                    [1.0, 9.0, 1.0, f64::from(*close)],
+                    1.0,
+                )
             })
             .collect()
     }

@@ -147,16 +147,11 @@ impl Provider for Toy {
                 page.series.push((ticker.clone(), super::Rows::default()));
                 page.series.len() - 1
             });
-            page.series[index].1.bars.push(&Bar {
-                timestamp: Timestamp::from_micros(at),
-                open,
-                high,
-                low,
-                close,
+            page.series[index].1.bars.push(&Bar::new(
+                Timestamp::from_micros(at),
+                [open, high, low, close],
                 volume,
-                vwap: None,
-                trades: None,
-            });
+            ));
         }
         Ok(page)
     }
