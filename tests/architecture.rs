@@ -87,10 +87,9 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "cli/commands/query/watch.rs",
     ],
     &[
-        "cli/fetch/ahead.rs",
         "cli/fetch/fill.rs",
         "cli/fetch/mod.rs",
-        "cli/fetch/wire.rs",
+        "cli/fetch/session.rs",
     ],
     &[
         "export/error.rs",

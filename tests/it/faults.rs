@@ -310,7 +310,7 @@ fn a_limit_on_the_size_of_files() {
 fn a_limit_on_memory() {
     let env = TestEnv::new();
     let limits = [200, 400, 700, 1_000].map(|mib| format!("ulimit -v {}", mib << 10));
-    within(&env, &limits, &["MiB of address space, and it needs"]);
+    within(&env, &limits, &["MiB of address space, but it needs"]);
     for args in WRITERS {
         let run = (env.program(["--store", "enough"].iter().chain(args)))
             .limited(&format!("ulimit -v {}", 6_000 << 10))
