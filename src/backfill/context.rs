@@ -10,9 +10,10 @@ use super::writer::StoreWriter;
 use crate::provider::Gate;
 use crate::report::{Fatal, Observer};
 
-/// Windows per request in flight, and ticker of a request, that may be requested and not yet committed: one that is
-/// requested, one that is being committed, one that waits for that, and one for a commit that takes
-/// longer than its requests. A run that is killed has to request at most these again.
+/// Windows per request in flight, and ticker of a request, that may be requested and not yet
+/// committed: one that is requested, one that is being committed, one that waits for that, and one
+/// for a commit that takes longer than its requests. A run that is killed has to request at most
+/// these again.
 const WINDOWS_PER_REQUEST: usize = 4;
 
 /// What all tickers of a run share.
@@ -66,8 +67,8 @@ impl RunContext {
         self.fetcher.client.gate()
     }
 
-    /// How many windows of one ticker are requested ahead: enough to use all requests in flight, and
-    /// always one more than is being read.
+    /// How many windows of one ticker are requested ahead: enough to use all requests in flight,
+    /// and always one more than is being read.
     pub(super) fn windows_ahead(&self) -> usize {
         let active = self.active_tickers.load(Ordering::Relaxed).max(1);
         let active_groups = active.div_ceil(self.group_size);

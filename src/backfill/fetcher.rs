@@ -67,8 +67,8 @@ impl WindowFetcher {
         i64::try_from(settles.as_micros()).unwrap_or(i64::MAX / 4)
     }
 
-    /// The check of answers that were requested at `now`; `None` if the provider never leaves out bars
-    /// without a word.
+    /// The check of answers that were requested at `now`; `None` if the provider never leaves out
+    /// bars without a word.
     pub(super) fn position_check(&self, now: Timestamp) -> Option<PositionCheck<'_>> {
         let limits = self.limits().filter(RequestLimits::loses_oldest)?;
         Some(PositionCheck {

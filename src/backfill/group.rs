@@ -1,7 +1,7 @@
 //! Tickers that are requested together: one answer, taken apart by ticker.
 //!
-//! The unit of plan, coverage and report stays one window of one ticker. The first ticker that needs a
-//! window requests it for all tickers of its group; the others find their rows here.
+//! The unit of plan, coverage and report stays one window of one ticker. The first ticker that
+//! needs a window requests it for all tickers of its group; the others find their rows here.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -68,8 +68,8 @@ impl RequestLimits {
         }
     }
 
-    /// How many tickers with these windows are requested together: as many as the provider takes, and
-    /// whose bars can wait in memory.
+    /// How many tickers with these windows are requested together: as many as the provider takes,
+    /// and whose bars can wait in memory.
     pub(super) fn group_size<'a>(&self, windows: impl Iterator<Item = &'a [Day]>) -> usize {
         if self.tickers_max == 1 {
             return 1;

@@ -60,9 +60,9 @@ pub enum DayState {
 
 /// The windows over those of `days` that are not done, as few as `limits` allow.
 ///
-/// If answers can lose their oldest bars, the cut is chosen in which no window has one session only,
-/// because an answer for one session alone can lack its opening bar. Where that needs another date, it
-/// is taken from before the window, and its bars are left out.
+/// If answers can lose their oldest bars, the cut is chosen in which no window has one session
+/// only, because an answer for one session alone can lack its opening bar. Where that needs another
+/// date, it is taken from before the window, and its bars are left out.
 pub fn windows(days: &[(Day, DayState)], limits: &RequestLimits) -> Vec<Window> {
     let span_max = i64::from(limits.span_max.max(1));
     let wanted: Vec<usize> = (0..days.len())

@@ -7,7 +7,7 @@ use super::refill::{RefillRequest, RequestKind, attempts_after, refill_requests}
 use super::survey::{Scope, Survey, survey};
 use crate::backfill::{Plan, Planner, RequestLimits};
 use crate::calendar::{Calendar, CalendarCache};
-use crate::model::{DateRange, Hours, Interval, Provenance, SeriesKey, Source, Timestamp};
+use crate::model::{DateRange, Provenance, SeriesKey, Source, Timestamp};
 use crate::report::RunReport;
 use crate::store::{Reader, RefillAttempts, Store};
 
@@ -67,12 +67,12 @@ impl Fill {
         &self,
         reader: &Reader,
         calendars: &mut CalendarCache,
-        limits: impl Fn(Interval, Hours) -> Result<RequestLimits, E>,
+        limits: impl Fn(&RequestKind) -> Result<RequestLimits, E>,
     ) -> Result<Plan, E> {
         let mut all = Plan::default();
         for (kind, requests) in self.by_kind() {
             let calendar = calendar(calendars, &kind)?;
-            let limits = limits(kind.interval, kind.provenance.hours)?;
+            let limits = limits(&kind)?;
             all.append(self.plan_kind(reader, &calendar, limits, &kind, &requests)?);
         }
         Ok(all)
@@ -86,7 +86,7 @@ impl Fill {
         store: &Store,
         started_at: Timestamp,
         calendars: &mut CalendarCache,
-        limits: impl Fn(Interval, Hours) -> Result<RequestLimits, E>,
+        limits: impl Fn(&RequestKind) -> Result<RequestLimits, E>,
         run: impl Fn(&RequestKind, Calendar, Plan) -> RunReport,
     ) -> Result<(RunReport, Survey), E> {
         let mut report = RunReport::default();
@@ -95,7 +95,7 @@ impl Fill {
                 break;
             }
             let calendar = calendar(calendars, &kind)?;
-            let limits = limits(kind.interval, kind.provenance.hours)?;
+            let limits = limits(&kind)?;
             let reader = store.reader().map_err(Error::from)?;
             let plan = self.plan_kind(&reader, &calendar, limits, &kind, &requests)?;
             drop(reader);

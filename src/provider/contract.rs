@@ -1,5 +1,5 @@
-//! What every provider must guarantee, as one suite; and a provider in memory, with pages and several
-//! tickers per request.
+//! What every provider must guarantee, as one suite; and a provider in memory, with pages and
+//! several tickers per request.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

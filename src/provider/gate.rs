@@ -1,4 +1,5 @@
-//! The limits that all workers of a run share: requests in flight, rate, pauses, quota, and the end.
+//! The limits that all workers of a run share: requests in flight, rate, pauses, quota, and the
+//! end.
 //!
 //! **Every request needs a permit of [`Gate::admit`].** A 429 pauses all workers, because the quota is the
 //! key's and not the worker's.
@@ -95,7 +96,8 @@ pub struct Gate {
 /// The waits since the last success.
 struct Pause {
     until: Option<Instant>,
-    /// Grows with each pause. A 429 to a request from before the current pause is no reason for another.
+    /// Grows with each pause. A 429 to a request from before the current pause causes no other
+    /// pause.
     generation: u64,
     waited: Duration,
     waits: ExponentialBackoff,
@@ -171,8 +173,8 @@ impl Gate {
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
-    /// Waits until fewer than the maximum are in flight, any pause is over, and the rate allows the next
-    /// request.
+    /// Waits until fewer than the maximum are in flight, any pause is over, and the rate allows the
+    /// next request.
     pub(super) async fn admit(&self) -> Result<Permit<'_>, Refused> {
         tokio::select! {
             biased;
@@ -225,7 +227,8 @@ impl Gate {
         }
     }
 
-    /// A request of `generation` met the limit: all workers wait. An error if waiting no longer makes sense.
+    /// A request of `generation` met the limit: all workers wait. An error if waiting no longer
+    /// makes sense.
     pub(super) fn limited(
         &self,
         generation: u64,

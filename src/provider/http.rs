@@ -1,4 +1,5 @@
-//! The HTTP client that providers share: one GET and its whole answer. Nothing that it shows has a secret.
+//! The HTTP client that providers share: one GET and its whole answer. Nothing that it shows has a
+//! secret.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -72,7 +73,8 @@ impl Http {
         self.secrets.excerpt(body, SAID_BYTES)
     }
 
-    /// Sends a GET and reads its answer. Of an answer other than 200 the start is enough to judge it by.
+    /// Sends a GET and reads its answer. Of an answer other than 200 the start is enough to judge
+    /// it by.
     pub(super) async fn get(
         &self,
         request: &Request,
@@ -181,8 +183,8 @@ fn client(base: &Url) -> Result<Client, Error> {
     })
 }
 
-/// The ring provider, and the machine's own certificates. A plain http URL needs none, and loading them
-/// is slower than the rest of the program's start.
+/// The ring provider, and the machine's own certificates. A plain http URL needs none, and loading
+/// them is slower than the rest of the program's start.
 fn tls(base: &Url) -> Result<rustls::ClientConfig, Error> {
     let mut roots = rustls::RootCertStore::empty();
     if base.scheme() == "https" {

@@ -1,4 +1,5 @@
-//! What a provider offers, as data. The rest of the program reads these facts, never a provider's name.
+//! What a provider offers, as data. The rest of the program reads these facts, never a provider's
+//! name.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -28,8 +29,8 @@ pub struct ProviderInfo {
     pub exchange: &'static str,
     /// A ticker that every plan includes, to try a key with.
     pub probe: &'static str,
-    /// Dates that one request may span, for each interval in the order of [`Interval::ALL`]; `None` if
-    /// the interval isn't offered.
+    /// Dates that one request may span, for each interval in the order of [`Interval::ALL`]; `None`
+    /// if the interval isn't offered.
     pub window_days: [Option<u16>; 5],
     /// Tickers that one request may name, at least 1.
     pub tickers_per_request: usize,

@@ -5,10 +5,10 @@
 //!                  └──────────────── one budget of retries ─────────────────────────────────────────────┘
 //! ```
 //!
-//! The command line finds a provider in [`registry`]; its facts are data ([`ProviderInfo`]). What is the
-//! same for all providers is outside of them: the [`Gate`] (requests in flight, rate, pauses, quota), the
-//! [`RetryingClient`], and the HTTP client. **Nothing here knows the store, the sessions or the command
-//! line.**
+//! The command line finds a provider in [`registry`]; its facts are data ([`ProviderInfo`]). What
+//! is the same for all providers is outside of them: the [`Gate`] (requests in flight, rate,
+//! pauses, quota), the [`RetryingClient`], and the HTTP client. **Nothing here knows the store, the
+//! sessions or the command line.**
 
 mod bad_row;
 mod credentials;

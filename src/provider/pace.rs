@@ -1,15 +1,16 @@
 //! Evenly spaced requests: N a minute, with a burst of one.
 //!
-//! A quota of N a minute counts any trailing minute. A limiter that sends N at once and then refills
-//! breaks it: up to 2 N fall into one minute. Evenly spaced requests cannot, and a small margin covers
-//! what the network does to the spacing on the way.
+//! A quota of N a minute counts any trailing minute. A limiter that sends N at once and then
+//! refills breaks it: up to 2 N fall into one minute. Evenly spaced requests cannot, and a small
+//! margin covers what the network does to the spacing on the way.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How much wider than 60 s / N the spacing is: over a minute this leaves the network 0.36 s of play.
+/// How much wider than 60 s / N the spacing is: over a minute this leaves the network 0.36 s of
+/// play.
 const SPACING_FACTOR: f64 = 1.006;
 
 /// A timer that wakes late by no more than this does not shift the requests after it.
@@ -17,9 +18,9 @@ const LATENESS: Duration = Duration::from_millis(5);
 
 /// Spaces the requests of a run.
 ///
-/// It counts from the moment at which a request was due, not from the moment at which the timer woke:
-/// otherwise every late timer would shift all later requests, and at 3,000 a minute a millisecond is
-/// 5 %.
+/// It counts from the moment at which a request was due, not from the moment at which the timer
+/// woke: otherwise every late timer would shift all later requests, and at 3,000 a minute a
+/// millisecond is 5 %.
 pub(super) struct Pacer {
     spacing: Duration,
     next: Instant,
@@ -63,8 +64,8 @@ mod tests {
             let spent = seconds(&mut Pacer::new(NonZeroU32::new(12_000).unwrap()), 101).await;
             assert!(spent >= 0.495, "too fast: {spent}");
             best = best.min(spent);
-            // One hundred spacings of 5.03 ms. Counted from when the timer woke, each would take at least a
-            // millisecond more.
+            // One hundred spacings of 5.03 ms. Counted from when the timer woke, each would take at
+            // least a millisecond more.
             if best < 0.56 {
                 return;
             }

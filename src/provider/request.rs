@@ -12,19 +12,20 @@ use crate::model::{Bars, Basis, DateRange, Hours, Interval, Ticker, Timestamp};
 
 /// A provider of bars.
 ///
-/// Fetching and parsing are two steps, so that the next request can be sent while an answer is parsed.
+/// Fetching and parsing are two steps, so that the next request can be sent while an answer is
+/// parsed.
 pub trait Provider: Send + Sync + 'static {
     /// What this provider offers.
     fn info(&self) -> &ProviderInfo;
 
-    /// Sends one request and returns the whole answer, unparsed. An answer that refuses the request is
-    /// an error of this step.
+    /// Sends one request and returns the whole answer, unparsed. An answer that refuses the request
+    /// is an error of this step.
     fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Error>>;
 
     /// Parses an answer into bars. Uses the processor only; called outside the async threads.
     ///
-    /// Returns every ticker of the request that has rows on this page. A ticker that is on no page has no
-    /// bars; that isn't an error.
+    /// Returns every ticker of the request that has rows on this page. A ticker that is on no page
+    /// has no bars; that isn't an error.
     fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error>;
 }
 
@@ -35,8 +36,8 @@ pub struct Request {
     pub tickers: Vec<Ticker>,
     /// Length of the bars.
     pub interval: Interval,
-    /// Local dates of the exchange, both included; at most [`ProviderInfo::window_days`]. The provider
-    /// converts them into its own bounds.
+    /// Local dates of the exchange, both included; at most [`ProviderInfo::window_days`]. The
+    /// provider converts them into its own bounds.
     pub dates: DateRange,
     /// The zone of `dates`.
     pub tz: Tz,
@@ -44,8 +45,8 @@ pub struct Request {
     pub basis: Basis,
     /// The regular session only, or more.
     pub hours: Hours,
-    /// No bar opens later than this; a row that does is a reject. A day after now allows for clocks that
-    /// differ.
+    /// No bar opens later than this; a row that does is a reject. A day after now allows for clocks
+    /// that differ.
     pub latest: Timestamp,
     /// Where the last page ended.
     pub page: Option<PageToken>,

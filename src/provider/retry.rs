@@ -25,7 +25,8 @@ const PAGES_MAX: usize = 10_000;
 /// The budget of one page.
 #[derive(Clone, Debug)]
 pub struct RetryOptions {
-    /// First wait; each later one is twice as long, and jitter makes each up to twice as long again.
+    /// First wait; each later one is twice as long, and jitter makes each up to twice as long
+    /// again.
     pub first: Duration,
     /// Longest wait, before jitter.
     pub longest: Duration,
@@ -118,8 +119,8 @@ impl RetryingClient {
 
     /// Fetches one page.
     ///
-    /// A 429 is not charged to the budget of the page: the limit is the run's, and [`Gate`] decides when
-    /// waiting is hopeless.
+    /// A 429 is not charged to the budget of the page: the limit is the run's, and [`Gate`] decides
+    /// when waiting is hopeless.
     pub async fn fetch_page(&self, request: &Arc<Request>) -> Result<Page, FetchError> {
         let mut waits = ExponentialBuilder::new()
             .with_min_delay(self.retry.first)

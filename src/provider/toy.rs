@@ -1,6 +1,6 @@
-//! A provider of the tests that differs from FMP in every fact: several tickers per request, answers in
-//! pages, UTC times, unadjusted prices, bars outside the session, a key of two parts. It shows that the
-//! rest of the program depends on no provider's habits. Releases don't have it.
+//! A provider of the tests that differs from FMP in every fact: several tickers per request,
+//! answers in pages, UTC times, unadjusted prices, bars outside the session, a key of two parts. It
+//! shows that the rest of the program depends on no provider's habits. Releases don't have it.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -66,7 +66,9 @@ struct Body {
 
 impl Toy {
     fn new(access: &Access) -> Result<Self, Error> {
-        let url = (access.base_url.as_ref())
+        let url = access
+            .base_url
+            .as_ref()
             .ok_or_else(|| Error::new(ErrorKind::BaseUrl, "TOY_BASE_URL is not set"))?;
         let names = ["x-key-id", "x-key-secret"].map(HeaderName::from_static);
         let values = access.credentials.parts().iter().map(secret_header);

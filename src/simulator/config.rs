@@ -24,7 +24,8 @@ pub struct Config {
     pub latency: Duration,
     /// The fault plan; the first rule that applies counts.
     pub faults: Vec<FaultRule>,
-    /// Bars to serve instead of made-up ones: a CSV file with one-minute bars, in the layout of `export`.
+    /// Bars to serve instead of made-up ones: a CSV file with one-minute bars, in the layout of
+    /// `export`.
     pub bars: Option<PathBuf>,
     /// Valid keys; `None` accepts any but `invalid`; `suspended` is a suspended account.
     pub keys: Option<Vec<String>>,

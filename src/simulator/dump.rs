@@ -47,7 +47,8 @@ pub(super) struct Dump {
 }
 
 impl Dump {
-    /// Reads a file in the layout of `export`. Of rows with the same ticker and time, the last one counts.
+    /// Reads a file in the layout of `export`. Of rows with the same ticker and time, the last one
+    /// counts.
     pub(super) fn read(path: &Path) -> Result<Self, DumpError> {
         let unreadable = |source| DumpError::Unreadable {
             path: path.to_owned(),

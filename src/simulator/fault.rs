@@ -144,7 +144,8 @@ impl FaultKind {
 /// How often a fault happens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum When {
-    /// With this probability, derived from the seed, the request and the number of equal requests before.
+    /// With this probability, derived from the seed, the request and the number of equal requests
+    /// before.
     Probability(f64),
     /// The first N requests.
     First(u64),
@@ -154,8 +155,8 @@ pub enum When {
     After(u64),
 }
 
-/// One fault of a plan: `KIND[@SYMBOL][=WHEN]`, as in `500=0.1`, `cut=3`, `reset=each:2`, `429=after:100`,
-/// `garbage@TSLA`.
+/// One fault of a plan: `KIND[@SYMBOL][=WHEN]`, as in `500=0.1`, `cut=3`, `reset=each:2`,
+/// `429=after:100`, `garbage@TSLA`.
 ///
 /// WHEN is a probability if it has a point, else a number of requests; without it, always.
 #[derive(Clone, Debug, PartialEq)]
@@ -262,8 +263,8 @@ pub(super) struct RequestFacts<'a> {
 }
 
 impl FaultRule {
-    /// Whether it applies to a request. With the same seed and requests the result is the same, in any
-    /// order of the requests.
+    /// Whether it applies to a request. With the same seed and requests the result is the same, in
+    /// any order of the requests.
     pub(super) fn applies_to(&self, seed: u64, facts: &RequestFacts<'_>) -> bool {
         if self
             .symbol

@@ -138,8 +138,9 @@ impl Instrument {
         })
     }
 
-    /// Log of the level at the close of a day (counted from 1970), before any split. A sum of noise whose
-    /// periods double: any day is computed directly, and neighbouring days differ by about a day's return.
+    /// Log of the level at the close of a day (counted from 1970), before any split. A sum of noise
+    /// whose periods double: any day is computed directly, and neighbouring days differ by about a
+    /// day's return.
     pub(super) fn level_ln(&self, day: i64) -> f64 {
         let mut sum = 0.0;
         let mut amplitude = self.sigma * 0.55;

@@ -1,7 +1,7 @@
 //! The simulated market: every minute's bar as a pure function of seed, symbol and minute.
 //!
-//! A day is computed directly: its open and close come from [`Instrument::level_ln`], and a random bridge
-//! over the minutes joins them. So any two requests agree, in any order.
+//! A day is computed directly: its open and close come from [`Instrument::level_ln`], and a random
+//! bridge over the minutes joins them. So any two requests agree, in any order.
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -100,7 +100,8 @@ impl Market {
     }
 }
 
-/// The ranges of a session in which bars are counted: its parts, or with extended hours one from 04:00.
+/// The ranges of a session in which bars are counted: its parts, or with extended hours one from
+/// 04:00.
 pub(super) fn parts(instrument: &Instrument, session: &Session, extended: bool) -> Vec<(i64, i64)> {
     if extended && has_extended_hours(instrument) {
         return vec![reach(instrument, session, true)];
@@ -289,8 +290,8 @@ impl<'a> Day<'a> {
         }
     }
 
-    /// The requested price: the traded one rounded to the exchange's step, then adjusted and rounded to
-    /// four decimals.
+    /// The requested price: the traded one rounded to the exchange's step, then adjusted and
+    /// rounded to four decimals.
     fn round(&self, price: f64) -> f64 {
         let traded = (price * self.steps).round().max(1.0) / self.steps;
         if self.adjustment == 1.0 {

@@ -6,9 +6,9 @@
 //!                      └──────────── world <── control (POST /simulator) ── tests
 //! ```
 //!
-//! `--provider demo`, `backfill simulate` and every fetch test use it, so it has the service's bad habits
-//! too, first of all silent truncation. **Bars are a pure function of (seed, symbol, minute)**, faults of
-//! (seed, request, repeat), so a failing run can be repeated.
+//! `--provider demo`, `backfill simulate` and every fetch test use it, so it has the service's bad
+//! habits too, first of all silent truncation. **Bars are a pure function of (seed, symbol,
+//! minute)**, faults of (seed, request, repeat), so a failing run can be repeated.
 
 mod app;
 mod config;

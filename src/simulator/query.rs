@@ -53,7 +53,8 @@ pub(super) const fn reach_days(interval: Interval) -> u64 {
     }
 }
 
-/// The bars that answer `query` at `now`, ascending, and their instrument. An unknown symbol has no bars.
+/// The bars that answer `query` at `now`, ascending, and their instrument. An unknown symbol has no
+/// bars.
 pub(super) fn answer(
     market: &Market,
     world: &World,
@@ -163,8 +164,8 @@ fn late_minutes(world: &World, seed: u64, symbol: &str, date: NaiveDate) -> u32 
     u32::from(unit(random) < share)
 }
 
-/// Changes a bar to what it shows before it is final: the trades so far while it forms, then a little less
-/// volume.
+/// Changes a bar to what it shows before it is final: the trades so far while it forms, then a
+/// little less volume.
 fn unsettle(row: &mut Row, now: i64) {
     let formed = ((now - row.at) as f64 / MINUTE_MICROS as f64).clamp(0.0, 1.0);
     if formed >= 1.0 {

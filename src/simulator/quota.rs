@@ -100,7 +100,8 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    /// Allows a call, or returns the limit that it met. `elapsed` only grows; `today` is the clock's date.
+    /// Allows a call, or returns the limit that it met. `elapsed` only grows; `today` is the
+    /// clock's date.
     pub(super) fn admit(
         &mut self,
         key: u64,

@@ -40,7 +40,8 @@ pub struct Args {
 
     /// Plan of every key: free, starter, premium or ultimate [default: no limits]
     ///
-    /// starter allows 300 requests per minute, premium 750, ultimate 3000; free has no intraday bars.
+    /// starter allows 300 requests per minute, premium 750, ultimate 3000; free has no intraday
+    /// bars.
     #[arg(long, value_name = "PLAN")]
     tier: Option<Tier>,
 

@@ -51,8 +51,8 @@ pub struct FetchArgs {
 
     /// Tickers to request, separated by spaces or commas
     ///
-    /// By default they are read from --tickers-file, else from tickers.json in the working folder, else
-    /// from tickers.json next to the program.
+    /// By default they are read from --tickers-file, else from tickers.json in the working folder,
+    /// else from tickers.json next to the program.
     ///
     /// Example: --tickers AAPL MSFT
     #[arg(long, value_name = "TICKER", num_args = 1.., help_heading = "Range", conflicts_with = "tickers_file")]
@@ -86,8 +86,8 @@ pub struct FetchArgs {
 
     /// Skip dates that are answered already
     ///
-    /// The store records how each requested date was answered. Failed and partial ones are requested
-    /// again.
+    /// The store records how each requested date was answered. Failed and partial ones are
+    /// requested again.
     #[arg(long, help_heading = "Quota")]
     pub resume: bool,
 

@@ -63,7 +63,7 @@ pub(in crate::cli) fn fill_gaps(
     let reader = context.open_reader(dir)?;
     if settings.plan {
         let fill = Fill::find(&reader, options(), calendars, provenance)?;
-        let limits = |interval, hours| service.limits(interval, hours);
+        let limits = |kind: &RequestKind| service.limits_of(kind);
         let plan = fill.plan::<CliError>(&reader, calendars, limits)?;
         let left = quota_left(context, service, Some(&reader))?;
         plan_view::windows(context.stdout()?, &plan, service.rate, left)?;
@@ -180,7 +180,7 @@ impl Filler<'_> {
         fill: Fill,
         calendars: &mut CalendarCache,
     ) -> Result<(RunReport, Survey), CliError> {
-        let limits = |interval, hours| self.service.limits(interval, hours);
+        let limits = |kind: &RequestKind| self.service.limits_of(kind);
         let run = |kind: &RequestKind, calendar, plan| self.run_kind(kind, calendar, plan);
         fill.run(self.store, self.context.now(), calendars, limits, run)
     }

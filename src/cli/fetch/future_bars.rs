@@ -9,8 +9,8 @@ use crate::cli::log::HINT;
 use crate::model::{DAY_MICROS, Timestamp};
 use crate::store::Reader;
 
-/// Warns of each ticker of a `--since-last` run whose last stored bar is more than a day in the future.
-/// The run continues from its last session that isn't.
+/// Warns of each ticker of a `--since-last` run whose last stored bar is more than a day in the
+/// future. The run continues from its last session that isn't.
 pub(super) fn warn(
     context: &Context,
     settings: &Settings,

@@ -185,7 +185,8 @@ fn fetch_into_store(
     }
 }
 
-/// The plan. `known` is the store, if there is one; `resumes` skips what its coverage shows as answered.
+/// The plan. `known` is the store, if there is one; `resumes` skips what its coverage shows as
+/// answered.
 fn plan(
     context: &Context,
     settings: &Settings,
@@ -212,7 +213,7 @@ fn plan(
         calendar: &settings.calendar,
         dates,
         hours: settings.service.hours(),
-        limits: service.limits(settings.interval, service.hours())?,
+        limits: service.limits(settings.interval, service.basis(), service.hours())?,
         now: context.now(),
         since: settings.since(),
         overlap: settings.overlap,
@@ -243,7 +244,8 @@ fn plan(
     })
 }
 
-/// What is left of the day's quota, if there is one. Requests are counted under the key's fingerprint.
+/// What is left of the day's quota, if there is one. Requests are counted under the key's
+/// fingerprint.
 fn quota_left(
     context: &Context,
     service: &Service,
@@ -261,8 +263,8 @@ fn quota_left(
     Ok(Some(quota.saturating_sub(spent)))
 }
 
-/// The first and the last sessions with stored bars of the run's interval. Sessions in the future are
-/// left out: after such a one nothing would ever be requested again.
+/// The first and the last sessions with stored bars of the run's interval. Sessions in the future
+/// are left out: after such a one nothing would ever be requested again.
 fn staged(reader: &Reader, settings: &Settings, now: Timestamp) -> Result<Staged, CliError> {
     let today = settings.calendar.session_date(now);
     Ok(reader.end_sessions(settings.interval, settings.overlap, today)?)

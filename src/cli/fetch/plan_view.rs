@@ -30,8 +30,8 @@ pub(super) fn print(
     Ok(Outcome::Done)
 }
 
-/// Prints one line per window, then a line with the totals and the least time at `rate` requests per
-/// minute. `quota_left` is what is left of the day's quota, if there is one.
+/// Prints one line per window, then a line with the totals and the least time at `rate` requests
+/// per minute. `quota_left` is what is left of the day's quota, if there is one.
 pub(super) fn windows(
     mut out: impl Write,
     plan: &Plan,

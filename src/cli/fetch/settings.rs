@@ -13,6 +13,7 @@ use crate::calendar::{Calendar, Overrides, foreign_suffix};
 use crate::cli::error::CliError;
 use crate::cli::sync_after::SyncAfterArgs;
 use crate::export::OutputFile;
+use crate::gaps::RequestKind;
 use crate::model::{Basis, DateRange, Hours, Interval, OnConflict, Provenance, Ticker, Timestamp};
 use crate::provider::ProviderInfo;
 use crate::report::ExitStatus;
@@ -46,12 +47,6 @@ impl Service {
             .hint("name the provider of that server with --provider"));
         }
         let info = args.provider.info();
-        if args.unadjusted && !info.basis.contains(&Basis::Unadjusted) {
-            return Err(
-                CliError::usage(format!("--provider {name} has no unadjusted prices"))
-                    .hint("leave out --unadjusted"),
-            );
-        }
         if args.extended_hours && !info.hours.contains(&Hours::Extended) {
             return Err(CliError::usage(format!(
                 "--provider {name} has no bars outside the session"
@@ -90,10 +85,16 @@ impl Service {
         }
     }
 
+    /// The limits of a fill's requests of one kind.
+    pub(super) fn limits_of(&self, kind: &RequestKind) -> Result<RequestLimits, CliError> {
+        self.limits(kind.interval, kind.provenance.basis, kind.provenance.hours)
+    }
+
     /// The limits of requests for such bars; an error (code 2) if the provider doesn't have them.
     pub(super) fn limits(
         &self,
         interval: Interval,
+        basis: Basis,
         hours: Hours,
     ) -> Result<RequestLimits, CliError> {
         let name = self.provider.name();
@@ -106,6 +107,11 @@ impl Service {
             let error = CliError::usage(format!("--provider {name} has no {minutes}-minute bars"));
             return Err(error.hint(format!("it has bars of {} minutes", offered.join(", "))));
         };
+        if !self.info.basis.contains(&basis) {
+            return Err(CliError::usage(format!(
+                "--provider {name} has no {basis} prices"
+            )));
+        }
         if self.info.fits_grid(interval, hours) {
             return Ok(limits);
         }
@@ -191,8 +197,8 @@ impl Settings {
         })
     }
 
-    /// The dates to request, given the stored sessions. `first_partial` is a ticker's first date with
-    /// only a partial answer: `--since-last` requests it again, however old it is.
+    /// The dates to request, given the stored sessions. `first_partial` is a ticker's first date
+    /// with only a partial answer: `--since-last` requests it again, however old it is.
     pub(super) fn dates(
         &self,
         staged: &Staged,

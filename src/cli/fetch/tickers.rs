@@ -38,7 +38,7 @@ pub(super) fn resolve(typed: &[String], file: Option<&Path>) -> Result<Vec<Ticke
             text => return read(text, &file),
         }
     }
-    Err(CliError::usage("no tickers are given, and there is no tickers.json").hint(
+    Err(CliError::usage("no tickers are given, and tickers.json does not exist").hint(
         "give --tickers AAPL MSFT, or --tickers-file FILE, or put a JSON list into tickers.json in the working folder",
     ))
 }

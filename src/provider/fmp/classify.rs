@@ -1,7 +1,7 @@
 //! What a status and an error text mean.
 //!
-//! Texts are matched by the words that tell them apart. `upgrade your plan` is not one of them: it is in
-//! answers that stop the run, that fail a ticker, and that mean a wait.
+//! Texts are matched by the words that tell them apart. `upgrade your plan` is not one of them: it
+//! is in answers that stop the run, that fail a ticker, and that mean a wait.
 
 use serde::Deserialize;
 
@@ -25,7 +25,8 @@ pub(super) fn error_message(body: &[u8]) -> Option<String> {
         .map(|error| error.message)
 }
 
-/// The error of an answer with a status other than 200. `text` is the error object's message, or the body.
+/// The error of an answer with a status other than 200. `text` is the error object's message, or
+/// the body.
 pub(super) fn of_status(request: &Request, status: u16, text: &str) -> Error {
     // Each request has one ticker: others are never sent.
     let ticker = &request.tickers[0];

@@ -1,7 +1,8 @@
 //! Parses a body directly into columns.
 //!
 //! The array is read once. Each row is borrowed from the body, parsed field by field without an
-//! allocation, and added to the columns. The standard library parses the numbers, to the nearest double.
+//! allocation, and added to the columns. The standard library parses the numbers, to the nearest
+//! double.
 
 use std::fmt;
 

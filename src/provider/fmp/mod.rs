@@ -1,7 +1,7 @@
 //! Financial Modeling Prep, and the built-in simulator, which answers as it does.
 //!
-//! One ticker per request; both dates are included; bars come newest first, with the exchange's local time
-//! of their open. The answer to a request for too much silently lacks its oldest bars.
+//! One ticker per request; both dates are included; bars come newest first, with the exchange's
+//! local time of their open. The answer to a request for too much silently lacks its oldest bars.
 
 mod classify;
 mod client;

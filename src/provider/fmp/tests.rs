@@ -12,8 +12,8 @@ use crate::provider::{Error, ErrorKind, Page, Provider, Request, Retry, Scope};
 
 const KEY: &str = "k3yThatIsNeverShown";
 
-/// Answers each request with the next of `answers`, then with the last one, and closes the connection.
-/// The requests are kept.
+/// Answers each request with the next of `answers`, then with the last one, and closes the
+/// connection. The requests are kept.
 async fn serve(answers: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/stable/", listener.local_addr().unwrap());

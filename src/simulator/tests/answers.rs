@@ -284,7 +284,7 @@ fn hours_start_at_the_open_or_with_extended_hours_at_four() {
         .filter(|bar| ("2025-02-04 09:30:00".."2025-02-04 16:00:00").contains(&bar.date.as_str()))
         .cloned()
         .collect();
-    assert_eq!(inside, regular, "the same minutes, whatever the hours");
+    assert_eq!(inside, regular, "the same minutes with all hours");
 }
 
 #[test]

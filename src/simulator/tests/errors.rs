@@ -8,7 +8,7 @@ const JSON: &str = "application/json; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 fn with_fault(running: &Running, fault: &str) -> Answer {
-    ask(
+    send(
         running,
         QUERY,
         &format!("apikey: secret\r\nx-simulator-fault: {fault}\r\n"),
@@ -20,7 +20,7 @@ fn with_fault(running: &Running, fault: &str) -> Answer {
 fn a_key_is_needed_and_either_place_does() {
     let running = simulator();
     for headers in ["", "apikey: invalid\r\n", "apikey: \r\n"] {
-        let answer = ask(&running, QUERY, headers).unwrap();
+        let answer = send(&running, QUERY, headers).unwrap();
         assert_eq!((answer.status, answer.content_type.as_str()), (401, JSON));
         assert!(
             answer
@@ -31,13 +31,13 @@ fn a_key_is_needed_and_either_place_does() {
         );
     }
     assert_eq!(
-        ask(&running, &format!("{QUERY}&apikey=secret"), "")
+        send(&running, &format!("{QUERY}&apikey=secret"), "")
             .unwrap()
             .status,
         200
     );
     assert_eq!(
-        ask(&running, QUERY, "apikey: secret\r\n").unwrap().status,
+        send(&running, QUERY, "apikey: secret\r\n").unwrap().status,
         200
     );
     let strict = start(Config {
@@ -45,11 +45,11 @@ fn a_key_is_needed_and_either_place_does() {
         ..Config::default()
     });
     assert_eq!(
-        ask(&strict, QUERY, "apikey: wrong\r\n").unwrap().status,
+        send(&strict, QUERY, "apikey: wrong\r\n").unwrap().status,
         401
     );
     assert_eq!(
-        ask(&strict, QUERY, "apikey: right\r\n").unwrap().status,
+        send(&strict, QUERY, "apikey: right\r\n").unwrap().status,
         200
     );
 }
@@ -138,7 +138,7 @@ fn every_row_of_the_error_table() {
     assert_eq!(
         with_fault(&running, "418").status,
         400,
-        "a fault that nobody knows is told"
+        "an unknown fault is an error"
     );
 }
 
@@ -164,7 +164,7 @@ fn wrong_questions_are_refused_as_the_service_does() {
         let answer = get(&running, &format!("{interval}?symbol=AAPL"));
         assert_eq!((answer.status, answer.text()), (404, "[]"), "{interval}");
     }
-    let legacy = ask(
+    let legacy = send(
         &running,
         "/api/v3/historical-chart/1min/AAPL",
         "apikey: secret\r\n",
@@ -172,14 +172,14 @@ fn wrong_questions_are_refused_as_the_service_does() {
     .unwrap();
     assert_eq!(legacy.status, 403);
     assert!(legacy.text().contains("Legacy Endpoint : "));
-    let suspended = ask(&running, QUERY, "apikey: suspended\r\n").unwrap();
+    let suspended = send(&running, QUERY, "apikey: suspended\r\n").unwrap();
     assert_eq!(suspended.status, 403);
     assert!(suspended.text().contains("suspended"));
     assert_eq!(
         get(&running, "1min?symbol=PREMIUMX&from=2025-02-04").status,
         402
     );
-    assert_eq!(ask(&running, "/elsewhere", "").unwrap().status, 404);
+    assert_eq!(send(&running, "/elsewhere", "").unwrap().status, 404);
 }
 
 #[test]
@@ -190,11 +190,11 @@ fn a_free_plan_has_nothing_intraday_and_250_calls_a_day() {
     });
     for _ in 0..250 {
         assert_eq!(
-            ask(&running, QUERY, "apikey: secret\r\n").unwrap().status,
+            send(&running, QUERY, "apikey: secret\r\n").unwrap().status,
             402
         );
     }
-    let answer = ask(&running, QUERY, "apikey: secret\r\n").unwrap();
+    let answer = send(&running, QUERY, "apikey: secret\r\n").unwrap();
     assert_eq!(answer.status, 429);
     assert!(
         answer
@@ -203,7 +203,7 @@ fn a_free_plan_has_nothing_intraday_and_250_calls_a_day() {
     );
     post(&running, r#"{"advance_seconds": 86400}"#);
     assert_eq!(
-        ask(&running, QUERY, "apikey: secret\r\n").unwrap().status,
+        send(&running, QUERY, "apikey: secret\r\n").unwrap().status,
         402
     );
 }

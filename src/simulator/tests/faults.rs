@@ -7,7 +7,7 @@ use super::*;
 const PATH: &str = "/stable/historical-chart/1min?symbol=AAPL&from=2025-02-04&to=2025-02-06";
 
 fn broken(running: &Running, fault: &str) -> io::Error {
-    ask(
+    send(
         running,
         PATH,
         &format!("apikey: secret\r\nx-simulator-fault: {fault}\r\n"),
@@ -56,14 +56,14 @@ fn half_of_the_body_has_left_before_it_is_cut() {
 fn bodies_that_are_whole_but_wrong() {
     let running = simulator();
     let with = |fault: &str| {
-        ask(
+        send(
             &running,
             PATH,
             &format!("apikey: secret\r\nx-simulator-fault: {fault}\r\n"),
         )
         .unwrap()
     };
-    let whole = ask(&running, PATH, "apikey: secret\r\n").unwrap();
+    let whole = send(&running, PATH, "apikey: secret\r\n").unwrap();
     assert!(serde_json::from_slice::<serde_json::Value>(&with("half").body).is_err());
     assert!(std::str::from_utf8(&with("garbage").body).is_err());
     // Newest first: what is cut off is the oldest.
@@ -93,7 +93,7 @@ fn a_plan_strikes_by_count_by_symbol_and_by_repeat() {
         )
         .status
     };
-    let asked = [
+    let statuses = [
         status("AAPL", "2025-02-04"),
         status("AAPL", "2025-02-04"),
         status("AAPL", "2025-02-04"),
@@ -103,7 +103,7 @@ fn a_plan_strikes_by_count_by_symbol_and_by_repeat() {
         status("TSLA", "2025-02-04"),
         status("TSLA", "2025-02-05"),
     ];
-    assert_eq!(asked, [500, 500, 200, 503, 503, 502, 200, 502]);
+    assert_eq!(statuses, [500, 500, 200, 503, 503, 502, 200, 502]);
     post(&running, r#"{"faults": []}"#);
     assert_eq!(status("MSFT", "2025-02-04"), 200);
 }
@@ -185,7 +185,7 @@ fn latency_is_kept_and_requests_go_side_by_side() {
         for _ in 0..8 {
             scope.spawn(|| {
                 assert_eq!(
-                    ask(&running, PATH, "apikey: secret\r\n").unwrap().status,
+                    send(&running, PATH, "apikey: secret\r\n").unwrap().status,
                     200
                 );
             });

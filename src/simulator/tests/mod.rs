@@ -87,7 +87,7 @@ fn exchange(running: &Running, request: &str) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-fn ask(running: &Running, path: &str, headers: &str) -> io::Result<Answer> {
+fn send(running: &Running, path: &str, headers: &str) -> io::Result<Answer> {
     let request =
         format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
     parse(&exchange(running, &request)?)
@@ -140,7 +140,7 @@ fn dechunk(mut rest: &[u8]) -> Option<Vec<u8>> {
 
 /// A request for bars with a good key; `query` is what follows the interval, `1min?symbol=…`.
 fn get(running: &Running, query: &str) -> Answer {
-    ask(
+    send(
         running,
         &format!("/stable/historical-chart/{query}"),
         "apikey: secret\r\n",

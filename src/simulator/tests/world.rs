@@ -185,7 +185,7 @@ fn a_split_restates_what_lies_before_it() {
         &running,
         &format!(r#"{{"split": {{"symbol": "{symbol}", "date": "2025-06-10", "ratio": 4}}}}"#),
     );
-    let asked = |more: &str| {
+    let bars_with = |more: &str| {
         bars(
             &running,
             &format!("1hour?symbol={symbol}&from=2025-06-09&to=2025-06-10{more}"),
@@ -198,10 +198,14 @@ fn a_split_restates_what_lies_before_it() {
             .close
     };
     post(&running, r#"{"clock": "2025-06-09T23:00:00Z"}"#);
-    let before = asked("");
-    assert_eq!(before, asked("&nonadjusted=true"), "no split is known yet");
+    let before = bars_with("");
+    assert_eq!(
+        before,
+        bars_with("&nonadjusted=true"),
+        "no split is known yet"
+    );
     post(&running, r#"{"clock": "2025-06-10T23:00:00Z"}"#);
-    let (adjusted, raw) = (asked(""), asked("&nonadjusted=true"));
+    let (adjusted, raw) = (bars_with(""), bars_with("&nonadjusted=true"));
     assert_eq!(close(&raw, "2025-06-09"), close(&before, "2025-06-09"));
     let ratio = close(&raw, "2025-06-09") / close(&adjusted, "2025-06-09");
     assert!((ratio - 4.0).abs() < 0.001, "{ratio}");
@@ -259,7 +263,7 @@ fn symbols_can_be_made_unknown_or_premium() {
 #[test]
 fn the_log_has_everything_but_the_key() {
     let running = simulator();
-    ask(
+    send(
         &running,
         "/stable/historical-chart/1min?symbol=AAPL&from=2025-02-04&to=2025-02-04&apikey=topsecret",
         "",
@@ -281,9 +285,9 @@ fn the_log_has_everything_but_the_key() {
     );
     assert_eq!(log[1].to.as_deref(), Some("2025-02-05"));
     assert!(log[0].rows > 300 && log[0].status == 200);
-    let text = ask(&running, "/simulator/log", "").unwrap();
+    let text = send(&running, "/simulator/log", "").unwrap();
     assert!(text.text().contains("\"symbol\":\"AAPL\"") && !text.text().contains("secret"));
-    let state = ask(&running, "/simulator", "").unwrap();
+    let state = send(&running, "/simulator", "").unwrap();
     let state: serde_json::Value = serde_json::from_slice(&state.body).unwrap();
     assert_eq!(state["counters"]["requests"], 2);
     post(&running, r#""reset""#);
@@ -295,7 +299,7 @@ fn the_truth_knows_no_look_back() {
     let running = simulator();
     let symbol = liquid();
     let path = format!("/simulator/bars/1min?symbol={symbol}&from=2025-01-02&to=2025-01-31");
-    let all = ask(&running, &path, "").unwrap().bars();
+    let all = send(&running, &path, "").unwrap().bars();
     assert_eq!(all.last().unwrap().date, "2025-01-02 09:30:00");
     assert_eq!(all[0].date, "2025-01-31 15:59:00");
     let query = Query {

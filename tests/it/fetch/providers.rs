@@ -1,5 +1,5 @@
-//! A provider unlike FMP through the whole program: many tickers a request, pages, UTC, a key of two
-//! parts, unadjusted prices, and bars outside the session that nobody asked for.
+//! A provider unlike FMP through the whole program: many tickers a request, pages, UTC, a key of
+//! two parts, unadjusted prices, and bars outside the session that nobody asked for.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -314,6 +314,28 @@ fn what_a_provider_does_not_offer_is_refused_before_any_request() {
         "{WEEK} --tickers ACME --interval 60 --extended-hours"
     ))
     .ok();
+}
+
+/// A store of adjusted prices is not filled from a provider that has none.
+#[test]
+fn gaps_are_filled_only_with_prices_of_the_same_basis() {
+    let toy = Toy::start(Habit::None);
+    toy.run(
+        "specific --provider demo --store data/staging --tickers ACME --start 2025-02-03 --end 2025-02-05",
+    )
+    .ok();
+    let stored = toy.staged("ACME");
+    let run = toy
+        .run("gaps --fill --provider toy --start 2025-02-03 --end 2025-02-07")
+        .code(2);
+    assert!(
+        run.stderr
+            .contains("--provider toy has no split-adjusted prices"),
+        "{}",
+        run.snapshot()
+    );
+    assert_eq!(toy.requests(), Vec::<String>::new());
+    assert_eq!(toy.staged("ACME"), stored);
 }
 
 #[test]
