@@ -229,7 +229,7 @@ fn wrong_command_lines_end_with_two_before_any_request() {
     for (line, said) in [
         (
             "specific --start 2025-02-05 --end 2025-02-03 --tickers AAPL",
-            "lies after the end",
+            "is after the end",
         ),
         ("specific --start 2025-02-03 --end 2025-02-05", "no tickers"),
         ("specific --start 2025-02-03 --tickers AAPL", "--end"),
@@ -239,7 +239,7 @@ fn wrong_command_lines_end_with_two_before_any_request() {
         ),
         (
             "specific --start 2025-02-03 --end 2025-02-05 --tickers AAPL --interval 7",
-            "1, 5, 15, 30 and 60",
+            "1, 5, 15, 30 or 60",
         ),
         (
             "specific --start 2025-02-03 --end 2025-02-05 --tickers AAPL --exchange NOWHERE",
@@ -251,7 +251,7 @@ fn wrong_command_lines_end_with_two_before_any_request() {
         ),
         (
             "specific --start 2025-02-03 --end 2025-02-05 --tickers AAPL --on-conflict maybe",
-            "fail, ignore and update",
+            "fail, ignore, update",
         ),
         (
             "specific --start 2025-02-03 --end 2025-02-05 --tickers AAPL --output-filename out.txt",
