@@ -155,16 +155,17 @@ impl Catalog {
         threads: u16,
     ) -> Result<Opened, Error> {
         let path = layout.database();
-        let spill = Spill::of_catalog(layout);
+        // A reader's own queries stay small. `query` sets a folder for its temporary files itself, and
+        // removes it even when it has to end the process.
         let mode = AccessMode::ReadOnly;
         let connection =
-            connect(&path, mode, memory_limit_mib, threads, spill.as_ref()).map_err(|source| {
+            connect(&path, mode, memory_limit_mib, threads, None).map_err(|source| {
                 Error::Catalog {
                     path: path.clone(),
                     source,
                 }
             })?;
-        let catalog = Self::of(connection, path, spill.map(Arc::new), None);
+        let catalog = Self::of(connection, path, None, None);
         let store_id = catalog.check_version(layout)?;
         catalog.look_for_segments()?;
         Ok(Opened {
