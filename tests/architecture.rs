@@ -91,15 +91,6 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "cli/fetch/mod.rs",
         "cli/fetch/session.rs",
     ],
-    &[
-        "export/error.rs",
-        "export/format/arrow.rs",
-        "export/format/csv.rs",
-        "export/format/mod.rs",
-        "export/format/parquet.rs",
-        "export/output.rs",
-    ],
-    &["store/commit/mod.rs", "store/commit/prepare.rs"],
 ];
 
 /// What the source text of one file says.

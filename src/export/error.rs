@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 
-use super::BadOutput;
 use crate::model::SeriesKey;
 
 /// Why bars could not be written to files.
@@ -98,4 +97,73 @@ impl Error {
             },
         }
     }
+}
+
+/// Why a path is refused as an output. Nothing has been opened or written.
+#[derive(Debug, thiserror::Error)]
+pub enum BadOutput {
+    /// The path is in a store's folder, where only the store may write.
+    #[error("{} is inside the store {}", path.display(), store.display())]
+    InsideStore {
+        /// The path as typed.
+        path: PathBuf,
+        /// The store's folder.
+        store: PathBuf,
+    },
+    /// A folder of the export is a store.
+    #[error("{} is a store, and this export would write into that folder", store.display())]
+    HoldsStore {
+        /// The store's folder.
+        store: PathBuf,
+    },
+    /// The path is a hard link or an open descriptor of one of the store's files.
+    #[error("{} is the same file as {}", path.display(), file.display())]
+    StoreFile {
+        /// The path as typed.
+        path: PathBuf,
+        /// The store's file.
+        file: PathBuf,
+    },
+    /// The path is a folder above the store.
+    #[error("{} is a folder above the store {}", path.display(), store.display())]
+    AboveStore {
+        /// The path as typed.
+        path: PathBuf,
+        /// The store's folder.
+        store: PathBuf,
+    },
+    /// The command would replace a file that it reads.
+    #[error("{} is read by this command and cannot be its output", path.display())]
+    Input {
+        /// The path as typed.
+        path: PathBuf,
+    },
+    /// The next run would read the output of this one.
+    #[error("{} is inside {}, from which this command reads", path.display(), folder.display())]
+    InsideInput {
+        /// The path as typed.
+        path: PathBuf,
+        /// The input folder.
+        folder: PathBuf,
+    },
+    /// The path is a folder, and a file is needed.
+    #[error("{} is a folder, not a file", path.display())]
+    Folder {
+        /// The path as typed.
+        path: PathBuf,
+    },
+    /// The path is a file, and a folder is needed.
+    #[error("{} is a file, not a folder", path.display())]
+    NotAFolder {
+        /// The path as typed.
+        path: PathBuf,
+    },
+    /// A pipe or device can't be opened, or links form a loop.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The path as typed.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }

@@ -28,10 +28,10 @@ mod store_source;
 
 pub(crate) use atomic_file::AtomicFile;
 pub use bars_writer::BarsWriter;
-pub use error::Error;
+pub use error::{BadOutput, Error};
 pub use format::Format;
 pub(crate) use format::csv::{quoted, write_number};
-pub use output::{BadOutput, Guard, OutputFile, OutputFolder};
+pub use output::{Guard, OutputFile, OutputFolder};
 pub use plan::{Grid, NoPartition, PartitionBy, SeriesPlan};
 pub use run::{BarSource, Batches, Exported, Plan, Target, export};
 pub use store_source::StoreBars;

@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::{FileWriter as IpcFile, StreamWriter as IpcStream};
 
-use super::{EXPORT_KEY, Encoded, FileFormat, FileOptions, FileWriter, Out};
+use super::file::{EXPORT_KEY, Encoded, FileFormat, FileOptions, FileWriter, Out};
 use crate::export::Error;
 use crate::export::columns::FILE_SCHEMA;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch};
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 
-use super::{Encoded, FileFormat, FileOptions, FileWriter, Out};
+use super::file::{Encoded, FileFormat, FileOptions, FileWriter, Out};
 use crate::export::Error;
 use crate::model::columns::{COLUMNS, Column, Kind, Packing};
 use crate::model::{DAY_MICROS, MINUTE_MICROS, Timestamp};

@@ -5,23 +5,19 @@
 
 mod arrow;
 pub(super) mod csv;
+mod file;
 mod parquet;
 
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
-
-use ::arrow::array::RecordBatch;
-use ::parquet::arrow::arrow_writer::ArrowColumnChunk;
 
 use super::Error;
 use crate::model::words::words;
 
+pub(super) use file::{Encoded, FileFormat, FileOptions, FileWriter, Out};
+
 /// Rows of a row group, and of a chunk in every other format.
 pub(super) const CHUNK_ROWS: usize = 1 << 17;
-
-/// Key of the mark that exported files carry, except CSV files. Its value is the minutes of a bar.
-const EXPORT_KEY: &str = "backfill.export.interval_minutes";
 
 /// The format of a file of bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,47 +35,6 @@ words!(Format, "format", {
     Csv => "csv",
     Arrow => "arrow",
 });
-
-/// What a format has to know of the file.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct FileOptions {
-    /// Minutes of a bar, for the mark of an export; `None` writes no mark.
-    pub minutes: Option<u16>,
-    /// Whether the file is in a `ticker=` folder.
-    pub in_ticker_folder: bool,
-    /// Whether any bar has a value in an optional column.
-    pub has_optional_values: bool,
-    /// Whether the file is a pipe or a device, where nothing can be rewritten.
-    pub is_stream: bool,
-}
-
-/// The destination of a file's bytes.
-pub(super) type Out = Box<dyn Write + Send>;
-
-/// Encoded rows.
-pub(super) enum Encoded {
-    Bytes(Vec<u8>),
-    Batch(RecordBatch),
-    ColumnChunks(Vec<ArrowColumnChunk>),
-}
-
-/// How rows become the bytes of one format.
-pub(super) trait FileFormat: Send + Sync {
-    /// Encodes a batch of [`ROW_SCHEMA`](super::columns::ROW_SCHEMA). `path` is for errors only.
-    fn encode(&self, rows: &RecordBatch, path: &Path) -> Result<Encoded, Error>;
-
-    /// Begins a file.
-    fn begin(&self, path: &Path, out: Out) -> Result<Box<dyn FileWriter>, Error>;
-}
-
-/// A file being written.
-pub(super) trait FileWriter {
-    /// Adds rows that the same format encoded.
-    fn append(&mut self, rows: Encoded) -> Result<(), Error>;
-
-    /// Writes the end of the file and flushes it to the operating system.
-    fn finish(self: Box<Self>) -> Result<(), Error>;
-}
 
 impl Format {
     /// The extensions that mean this format.

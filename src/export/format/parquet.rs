@@ -20,7 +20,7 @@ use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::TypePtr;
 
-use super::{EXPORT_KEY, Encoded, FileFormat, FileOptions, FileWriter, Out};
+use super::file::{EXPORT_KEY, Encoded, FileFormat, FileOptions, FileWriter, Out};
 use crate::export::Error;
 use crate::export::columns::ROW_SCHEMA;
 use crate::model::columns::COLUMNS;
