@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::session::FetchSession;
+use super::plan_view;
+use super::record::{STORE_MEMORY_MIB, record_end};
+use super::session::{Concurrency, FetchSession, quota_left};
 use super::settings::{Service, Settings};
-use super::{Concurrency, plan_view, quota_left, record_end};
 use crate::advice::Continuation;
 use crate::backfill::{Job, Plan};
 use crate::calendar::{Calendar, CalendarCache};
@@ -72,7 +73,7 @@ pub(in crate::cli) fn fill_gaps(
     }
     drop(reader);
     let open_options = OpenOptions {
-        memory_limit_mib: super::STORE_MEMORY_MIB,
+        memory_limit_mib: STORE_MEMORY_MIB,
         ..context.store_options(dir)?
     };
     let store = Arc::new(context.open_store(dir, &open_options)?);

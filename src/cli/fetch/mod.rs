@@ -4,6 +4,7 @@ mod args;
 mod fill;
 mod future_bars;
 mod plan_view;
+mod record;
 mod session;
 mod settings;
 pub(super) mod source;
@@ -26,7 +27,9 @@ use crate::store::{OpenOptions, Reader, RunId, Store};
 pub(super) use args::provider_url_help;
 pub use args::{FetchArgs, ServiceArgs};
 pub(super) use fill::{FillSettings, Filled, fill_gaps};
-use session::FetchSession;
+use record::{STORE_MEMORY_MIB, record_end};
+pub use session::Concurrency;
+use session::{FetchSession, quota_left};
 pub(super) use settings::Service;
 use settings::{Settings, Staged};
 use source::Opened;
@@ -34,27 +37,6 @@ pub use source::ProviderChoice;
 
 /// A run of `specific` with more requests than this gets a hint.
 const REQUESTS_FOR_CONCURRENT: u64 = 50;
-
-/// Memory for DuckDB in a fetch: commits are small, and the whole run should stay below 300 MiB.
-const STORE_MEMORY_MIB: u64 = 96;
-
-/// How many requests a run keeps in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Concurrency {
-    /// One ticker at a time, one request at a time.
-    One,
-    /// At most this many requests, over as many tickers.
-    Many(usize),
-}
-
-impl Concurrency {
-    fn requests(self) -> usize {
-        match self {
-            Self::One => 1,
-            Self::Many(count) => count.max(1),
-        }
-    }
-}
 
 /// Runs `specific` or `concurrent`.
 pub fn run(
@@ -244,25 +226,6 @@ fn plan(
     })
 }
 
-/// What is left of the day's quota, if there is one. Requests are counted under the key's
-/// fingerprint.
-fn quota_left(
-    context: &Context,
-    service: &Service,
-    known: Option<&Reader>,
-) -> Result<Option<u64>, CliError> {
-    let Some(quota) = service.daily_quota else {
-        return Ok(None);
-    };
-    let spent = match known.zip(service.provider.fingerprint(context)) {
-        Some((reader, fingerprint)) => {
-            reader.requests_spent(&fingerprint, context.now().to_utc().date_naive())?
-        }
-        None => 0,
-    };
-    Ok(Some(quota.saturating_sub(spent)))
-}
-
 /// The first and the last sessions with stored bars of the run's interval. Sessions in the future
 /// are left out: after such a one nothing would ever be requested again.
 fn staged(reader: &Reader, settings: &Settings, now: Timestamp) -> Result<Staged, CliError> {
@@ -300,16 +263,4 @@ fn run_job(
         continue_with: Continuation::Resume,
     };
     Ok(session.run(context, job))
-}
-
-/// Records the end of the run in the store. If that fails, the run failed.
-fn record_end(context: &Context, store: &Store, run: &RunId, mut report: RunReport) -> RunReport {
-    let summary = context.summary_json(&report);
-    let status = report.status().as_str();
-    if let Err(error) = store.finish_run(run, context.now(), status, &summary)
-        && report.fatal.is_none()
-    {
-        report.fatal = Some((&CliError::from(error)).into());
-    }
-    report
 }

@@ -1,8 +1,7 @@
-//! What all jobs of one command share: the provider, its gate, and the threads.
+//! What all jobs of one command share: the provider, its gate and quota, and the threads.
 
 use std::sync::Arc;
 
-use super::Concurrency;
 use super::settings::Service;
 use super::source::{self, Opened};
 use crate::backfill::{Clock, Job, Spending, WindowFetcher};
@@ -12,7 +11,25 @@ use crate::cli::error::CliError;
 use crate::model::{Interval, Provenance};
 use crate::provider::{Daily, Gate, GateOptions, RetryOptions, RetryingClient};
 use crate::report::RunReport;
-use crate::store::Store;
+use crate::store::{Reader, Store};
+
+/// How many requests a run keeps in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concurrency {
+    /// One ticker at a time, one request at a time.
+    One,
+    /// At most this many requests, over as many tickers.
+    Many(usize),
+}
+
+impl Concurrency {
+    pub(super) fn requests(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Many(count) => count.max(1),
+        }
+    }
+}
 
 /// A provider that is in use by a command.
 pub(super) struct FetchSession {
@@ -109,4 +126,23 @@ impl Drop for FetchSession {
             runtime.shutdown_background();
         }
     }
+}
+
+/// What is left of the day's quota, if there is one. Requests are counted under the key's
+/// fingerprint.
+pub(super) fn quota_left(
+    context: &Context,
+    service: &Service,
+    known: Option<&Reader>,
+) -> Result<Option<u64>, CliError> {
+    let Some(quota) = service.daily_quota else {
+        return Ok(None);
+    };
+    let spent = match known.zip(service.provider.fingerprint(context)) {
+        Some((reader, fingerprint)) => {
+            reader.requests_spent(&fingerprint, context.now().to_utc().date_naive())?
+        }
+        None => 0,
+    };
+    Ok(Some(quota.saturating_sub(spent)))
 }

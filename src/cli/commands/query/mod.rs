@@ -17,10 +17,12 @@ use crate::export::AtomicFile;
 use crate::store::{OpenOptions, Reader, Spill};
 
 mod limits;
+mod message;
 mod readonly;
 mod watch;
 
 use limits::Limits;
+use message::one_line;
 use readonly::Refusal;
 use watch::Watch;
 
@@ -263,16 +265,4 @@ fn busy(reader: &Reader, pid: Option<u32>) -> CliError {
         pid,
     }
     .into()
-}
-
-/// DuckDB's message without its drawing of where in the statement it is.
-fn one_line(error: &duckdb::Error) -> String {
-    let text = error.to_string();
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("LINE "))
-        .filter(|line| !line.is_empty())
-        .collect();
-    lines.join(" ")
 }
