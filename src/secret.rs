@@ -175,7 +175,7 @@ fn encoded(
 }
 
 /// A URL as typed, possibly with a user, password or key. It prints without them, and as `…` if it
-/// isn't [plain](is_plain).
+/// isn't plain (`is_plain`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretUrl(String);
 

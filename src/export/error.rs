@@ -139,7 +139,7 @@ pub enum BadOutput {
         path: PathBuf,
     },
     /// The next run would read the output of this one.
-    #[error("{} is inside {}, from which this command reads", path.display(), folder.display())]
+    #[error("{} is inside {}, which this command reads", path.display(), folder.display())]
     InsideInput {
         /// The path as typed.
         path: PathBuf,

@@ -63,7 +63,7 @@ pub enum FileError {
     /// It is text in UTF-16.
     #[error("is in UTF-16, not in UTF-8")]
     Utf16,
-    /// Its content isn't packed as its name says.
+    /// Its content isn't compressed as its name says.
     #[error("is named like {} but is {}", named.name(), packing.name())]
     Packing {
         /// By the end of its name.
@@ -117,7 +117,7 @@ pub enum FileError {
     Ticker(#[from] crate::model::BadTicker),
     /// Most of its first rows are rejects.
     #[error(
-        "{rejects} of its first {rows} rows aren't valid bars, the first in line {line} ({reason}); it was read as {layout}"
+        "{rejects} of its first {rows} rows aren't valid bars, the first in line {line} ({reason}); the detected layout is {layout}"
     )]
     NotBars {
         /// The number of rejects.

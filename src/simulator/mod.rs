@@ -58,7 +58,7 @@ use world::World;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The port is taken, or not allowed.
-    #[error("127.0.0.1:{port} cannot be listened on: {source}")]
+    #[error("can't listen on 127.0.0.1:{port}: {source}")]
     Bind {
         /// The requested port.
         port: u16,

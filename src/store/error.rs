@@ -8,7 +8,7 @@ use crate::model::{Provenance, SeriesKey};
 
 use super::layout::PartitionKey;
 
-/// Anything that keeps the store from doing what it was asked. Bad rows and conflicts are not among them: they are
+/// Why an operation of the store failed. Bad rows and conflicts are not among them: they are
 /// answers ([`Refusal`](super::Refusal)), not failures.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -19,7 +19,7 @@ pub enum Error {
         /// The folder.
         dir: PathBuf,
     },
-    /// The path of the store is something else than a folder.
+    /// The path of the store isn't a folder.
     #[error("{} isn't a folder, so it can't hold a store", .dir.display())]
     NotAFolder {
         /// The path.
@@ -68,7 +68,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The program runs with a DuckDB library other than those it was written for.
-    #[error("this program doesn't know the files of DuckDB {version}, so it doesn't write")]
+    #[error("DuckDB {version} isn't supported: its files may have another format")]
     UnknownDuckDb {
         /// The version of the library.
         version: String,
@@ -96,7 +96,7 @@ pub enum Error {
         /// The writer's process id, if the lock file has it.
         pid: Option<u32>,
     },
-    /// Readers hold the store for too long.
+    /// Readers kept the store locked longer than the writer waits.
     #[error("other processes still read the store in {} after {seconds} s", .dir.display())]
     ReadersStay {
         /// The store's folder.
@@ -104,7 +104,7 @@ pub enum Error {
         /// How long was waited.
         seconds: u64,
     },
-    /// Real bars offered to a store of demo bars, or the other way round.
+    /// Real bars offered to a store of demo bars, or the reverse.
     #[error("the store in {} holds {held} bars, and these are {offered} bars", .dir.display())]
     DemoMix {
         /// The store's folder.
@@ -132,8 +132,8 @@ pub enum Error {
         /// What the reader said.
         reason: String,
     },
-    /// A partition read back otherwise than it was written.
-    #[error("{} reads back otherwise than it was written: {reason}", .path.display())]
+    /// A partition differs from what was written.
+    #[error("{} differs from what was written: {reason}", .path.display())]
     ReadBack {
         /// The partition's file.
         path: PathBuf,
@@ -158,7 +158,7 @@ pub enum Error {
     },
     /// DuckDB failed at the end of a transaction: the next opening shows whether it took place.
     #[error(
-        "the catalog {}: whether the last commit took place is not known: {source}", .path.display()
+        "the catalog {}: it is unknown whether the last commit succeeded: {source}", .path.display()
     )]
     InDoubt {
         /// The database file.
@@ -175,14 +175,14 @@ pub enum Error {
         reason: String,
     },
     /// An earlier step of this process failed after its commit; the next opening finishes it.
-    #[error("an earlier write into the store in {} was cut off; nothing more is written by this process", .dir.display())]
+    #[error("an earlier write into the store in {} failed, so this process writes nothing more", .dir.display())]
     Interrupted {
         /// The store's folder.
         dir: PathBuf,
     },
     /// A command that needs the catalog while a writer holds it.
     #[error(
-        "this needs the catalog of {}, and another process{} writes into it",
+        "this command needs the catalog of {}, and another process{} writes into it",
         .dir.display(), .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
     )]
     CatalogBusy {
@@ -226,7 +226,9 @@ pub enum Damage {
     #[error("{} is in the lake and isn't a partition", .0.display())]
     Stranger(PathBuf),
     /// A publish was recorded, and neither its old nor its new file is there.
-    #[error("partition {0} was being replaced, and neither its new nor its old file is whole")]
+    #[error(
+        "partition {0} was being replaced, and both its new and its old file are missing or damaged"
+    )]
     IntentLost(PartitionKey),
     /// The catalog lists a segment whose file is gone.
     #[error("segment {0}, with hot bars of many series, is gone")]
@@ -250,7 +252,7 @@ fn and_more(more: usize) -> String {
     }
 }
 
-/// Why a batch was not taken. The batch is whole in the caller's hands; nothing of it was written.
+/// Why a batch was refused. Nothing of it was written.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {

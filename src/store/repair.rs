@@ -344,20 +344,10 @@ fn sound_partition(
     let partition = check_partition(layout, key, None).map_err(|damage| damage.to_string())?;
     let timestamps = partition.timestamps().map_err(|error| error.to_string())?;
     let digest = durable::checksum(&layout.partition(key)).map_err(|error| error.to_string())?;
-    let (Some(digest), Some((first, last))) = (digest, partition.bounds()) else {
+    let (Some(digest), Some(bounds)) = (digest, partition.bounds()) else {
         return Err(format!("partition {key} is empty"));
     };
-    let footer = partition.footer;
-    let meta = PartitionMeta {
-        rows: footer.rows,
-        first,
-        last,
-        commit_seq: footer.commit_seq,
-        commit_id: footer.commit_id,
-        row_hash: footer.row_hash,
-        digest,
-        store_id: footer.store_id,
-    };
+    let meta = PartitionMeta::new(&partition.footer, bounds, digest);
     Ok((meta, timestamps))
 }
 

@@ -91,7 +91,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = tickers.among(|| Ok(series.clone()))?;
     let staged = chosen(series, &tickers, interval)?;
     for missing in missing(&staged, &tickers) {
-        tracing::warn!("no bars of {missing} are staged");
+        tracing::warn!("no bars of {missing} are stored");
     }
     let total: u64 = staged.iter().map(|series| series.rows).sum();
     let count = staged.len();

@@ -51,7 +51,7 @@ impl Fmp {
         };
         let days = self.info.window_days(request.interval);
         if days.is_none_or(|days| request.dates.days() > i64::from(days)) {
-            return Err(bad("the dates span more than one answer holds"));
+            return Err(bad("the dates don't fit into one request"));
         }
         let interval = match request.interval {
             Interval::M1 => "1min",

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::model::{Interval, Provenance, SeriesKey, Ticker, Timestamp};
 use crate::store::durable::Digest;
 use crate::store::error::Error;
+use crate::store::lake::Footer;
 use crate::store::lake::write::Written;
 
 use super::Catalog;
@@ -26,18 +27,26 @@ pub(crate) struct PartitionMeta {
     pub store_id: Uuid,
 }
 
+impl PartitionMeta {
+    /// A partition as its footer and its file describe it.
+    pub fn new(footer: &Footer, (first, last): (Timestamp, Timestamp), digest: Digest) -> Self {
+        Self {
+            rows: footer.rows,
+            first,
+            last,
+            commit_seq: footer.commit_seq,
+            commit_id: footer.commit_id,
+            row_hash: footer.row_hash.clone(),
+            digest,
+            store_id: footer.store_id,
+        }
+    }
+}
+
 impl From<&Written> for PartitionMeta {
     fn from(written: &Written) -> Self {
-        Self {
-            rows: written.footer.rows,
-            first: written.first,
-            last: written.last,
-            commit_seq: written.footer.commit_seq,
-            commit_id: written.footer.commit_id,
-            row_hash: written.footer.row_hash.clone(),
-            digest: written.digest.clone(),
-            store_id: written.footer.store_id,
-        }
+        let bounds = (written.first, written.last);
+        Self::new(&written.footer, bounds, written.digest.clone())
     }
 }
 

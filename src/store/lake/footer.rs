@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::model::{Basis, Hours, Provenance};
 
-/// The newest store format that this program reads and writes.
+/// The format of partitions that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The metadata in a partition's footer.

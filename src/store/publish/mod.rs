@@ -174,7 +174,7 @@ pub(super) fn apply_intents(store: &Store, pending: Vec<Pending>) -> Result<(), 
         Ok(())
     });
     crate::crash_point!("publish.after-settle");
-    // The commit stands, and the next opening finishes it. This process must write nothing more.
+    // The commit is durable, and the next opening finishes it. This process must write nothing more.
     done.inspect_err(|_| store.shared.broken.store(true, Ordering::SeqCst))
 }
 

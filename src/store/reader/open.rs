@@ -173,25 +173,17 @@ impl Reader {
                 Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            let Some((first, last)) = partition.bounds() else {
+            let Some(bounds) = partition.bounds() else {
                 continue;
             };
             let footer = partition.footer;
             store_id = footer.store_id;
-            let meta = PartitionMeta {
-                rows: footer.rows,
-                first,
-                last,
-                commit_seq: footer.commit_seq,
-                commit_id: footer.commit_id,
-                row_hash: footer.row_hash,
-                digest: Digest {
-                    checksum: String::new(),
-                    bytes,
-                    modified_ns,
-                },
-                store_id: footer.store_id,
+            let digest = Digest {
+                checksum: String::new(),
+                bytes,
+                modified_ns,
             };
+            let meta = PartitionMeta::new(&footer, bounds, digest);
             series
                 .entry(key.series)
                 .or_insert_with(|| SeriesMeta::new(0, footer.provenance))

@@ -1,4 +1,4 @@
-//! Readers that hold no lock: what they see stays as it was, whatever writers do meanwhile.
+//! Readers that hold no lock: what they see stays the same while writers work.
 
 use super::*;
 
@@ -192,7 +192,7 @@ fn a_published_snapshot_stays_while_it_is_read() {
 }
 
 /// As a kill leaves it: the snapshot of a writer that no longer runs is older than what it
-/// committed, so nobody may read it.
+/// committed, so no process may read it.
 #[test]
 fn the_snapshot_of_a_killed_writer_is_not_read() {
     let dir = scratch();

@@ -217,7 +217,7 @@ fn what_cannot_be_bundled_is_reported() {
     env.typed("bundle create no/such/folder/out.tar").code(1);
     let missing = env.typed("bundle create out.tar --tickers A,NONE").ok();
     assert!(
-        missing.stderr.contains("no bars of NONE are staged"),
+        missing.stderr.contains("no bars of NONE are stored"),
         "{}",
         missing.stderr
     );

@@ -1,5 +1,5 @@
 //! A provider unlike FMP through the whole program: many tickers a request, pages, UTC, a key of
-//! two parts, unadjusted prices, and bars outside the session that nobody asked for.
+//! two parts, unadjusted prices, and bars outside the session that weren't requested.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

@@ -241,7 +241,7 @@ fn a_wrong_target_is_named_in_the_error() {
     );
     let run = env.typed("export --to - --tickers NOPE").ok();
     assert!(
-        run.stderr.contains("no bars of NOPE are staged"),
+        run.stderr.contains("no bars of NOPE are stored"),
         "{}",
         run.stderr
     );

@@ -95,7 +95,7 @@ fn a_calendar_marks_every_session() {
     assert_eq!(lines.len(), 15);
     assert_eq!(
         env.typed("status --calendar B").code(1).stderr,
-        "error: no bars of B are staged\n"
+        "error: no bars of B are stored\n"
     );
     env.typed("status --calendar A --runs").code(2);
 }

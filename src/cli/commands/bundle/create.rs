@@ -82,7 +82,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let filter = Filter::new(&tickers, args.interval, start, end);
     for ticker in &tickers {
         if !staged.iter().any(|row| row.key.ticker == *ticker) {
-            tracing::warn!("no bars of {ticker} are staged");
+            tracing::warn!("no bars of {ticker} are stored");
         }
     }
 

@@ -77,7 +77,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
             )?;
         }
         if !found {
-            return Err(CliError::failed(format!("no bars of {ticker} are staged")));
+            return Err(CliError::failed(format!("no bars of {ticker} are stored")));
         }
         out.flush()?;
         return Ok(Outcome::Done);

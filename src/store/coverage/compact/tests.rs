@@ -75,7 +75,7 @@ fn windows_of_a_run_are_one_entry_over_weekends() {
     assert_eq!(first.inserts[0].dates.to_string(), "2025-02-03..2025-02-07");
     assert_eq!(first.inserts[0].rows, 20);
     open_entries.recorded(first);
-    // A weekend, a holiday (17 February), an empty day, and a session that nobody asked for.
+    // A weekend, a holiday (17 February), an empty day, and a session that was never requested.
     let next = open_entries.plan(
         &run,
         vec![
