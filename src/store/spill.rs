@@ -33,10 +33,10 @@ impl Spill {
     }
 
     /// Makes a folder for DuckDB's temporary files in a store's `tmp/`, or in the folder of a
-    /// snapshot; `None` if it can't be written.
+    /// snapshot, which has no `tmp/`; `None` if it can't be written.
     pub(super) fn of_catalog(layout: &Layout) -> Option<Self> {
         let tmp = layout.tmp();
-        let parent = if tmp.is_dir() {
+        let parent = if tmp.exists() {
             tmp
         } else {
             layout.root().to_path_buf()

@@ -155,17 +155,16 @@ impl Catalog {
         threads: u16,
     ) -> Result<Opened, Error> {
         let path = layout.database();
-        // A reader's own queries stay small. `query` sets a folder for its temporary files itself, and
-        // removes it even when it has to end the process.
+        let spill = Spill::of_catalog(layout);
         let mode = AccessMode::ReadOnly;
         let connection =
-            connect(&path, mode, memory_limit_mib, threads, None).map_err(|source| {
+            connect(&path, mode, memory_limit_mib, threads, spill.as_ref()).map_err(|source| {
                 Error::Catalog {
                     path: path.clone(),
                     source,
                 }
             })?;
-        let catalog = Self::of(connection, path, None, None);
+        let catalog = Self::of(connection, path, spill.map(Arc::new), None);
         let store_id = catalog.check_version(layout)?;
         catalog.look_for_segments()?;
         Ok(Opened {
@@ -205,6 +204,11 @@ impl Catalog {
     /// The store's folder.
     pub fn root(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("."))
+    }
+
+    /// The folder of DuckDB's temporary files, if there is one.
+    pub fn spill(&self) -> Option<Arc<Spill>> {
+        self.spill.clone()
     }
 
     /// A second connection to the same open database, for reading while the first one writes.

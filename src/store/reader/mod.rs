@@ -149,11 +149,13 @@ impl Reader {
         [self.layout.lake(), self.layout.segments()]
     }
 
-    /// Makes a folder for a query to spill into, and removes those that killed queries left. It is
-    /// in the store; if the store can't be written, it is in `elsewhere`. `None` if neither can be.
+    /// The folder for the temporary files of a query. It is the one that the catalog's database has
+    /// already, since a query runs in that database. Without a catalog, or if the store can't be
+    /// written, it is made: in the store, else in `elsewhere`. `None` if neither can be.
     #[must_use]
-    pub fn spill(&self, elsewhere: &Path) -> Option<Spill> {
-        Spill::make(&Layout::new(&self.dir), elsewhere)
+    pub fn spill(&self, elsewhere: &Path) -> Option<Arc<Spill>> {
+        let of_catalog = self.catalog().ok().and_then(|catalog| catalog.spill());
+        of_catalog.or_else(|| Spill::make(&Layout::new(&self.dir), elsewhere).map(Arc::new))
     }
 
     /// What opening found and mended, in words for a person.

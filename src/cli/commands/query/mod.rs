@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -149,7 +150,8 @@ fn statement(typed: String) -> Result<String, CliError> {
 struct Session {
     connection: Connection,
     reader: Reader,
-    spill: Option<Spill>,
+    /// The folder of temporary files.
+    spill: Option<Arc<Spill>>,
 }
 
 impl Session {
@@ -164,10 +166,7 @@ impl Session {
         let connection = reader.sql()?;
         // From here on there are files to remove, so Ctrl-C must not end the program at once.
         let _ = context.stop();
-        let spill = match limits.temp_limit {
-            0 => None,
-            _ => reader.spill(&std::env::temp_dir()),
-        };
+        let spill = reader.spill(&std::env::temp_dir());
         let session = Self {
             connection,
             reader,
@@ -188,9 +187,9 @@ impl Session {
         }
         let bars = bars.join(", ");
         // If the folder is empty, DuckDB keeps everything in memory.
-        let spill = self.spill.as_ref().map_or(Path::new(""), Spill::path);
-        let spill = literal(spill);
         let temp_limit = limits.temp_limit;
+        let spill = (self.spill.as_ref()).filter(|_| temp_limit > 0);
+        let spill = literal(spill.map_or(Path::new(""), |spill| spill.path()));
         self.connection
             .execute_batch(&format!(
                 "SET temp_directory = {spill};
