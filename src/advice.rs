@@ -21,11 +21,9 @@ pub enum Advice {
     Words(Cow<'static, str>),
     /// There is no store here: name another folder, or create a store.
     NameStore,
-    /// Name the folder of a store.
     NameStoreFolder,
     /// Check the whole store.
     VerifyStore,
-    /// Repair the store.
     RepairStore,
     /// Skip what is stored, or choose a policy for conflicts.
     OnConflict {
@@ -80,7 +78,6 @@ pub enum Advice {
 pub struct FetchAgain {
     /// The store's folder.
     pub store: PathBuf,
-    /// The series.
     pub series: SeriesKey,
     /// As what it is stored.
     pub provenance: Provenance,
@@ -95,7 +92,6 @@ pub struct FetchAgain {
 pub enum Continuation {
     /// The same command with `--resume`.
     Resume,
-    /// The same command.
     SameCommand,
 }
 

@@ -12,7 +12,6 @@ use crate::store::{Error, Reader, SeriesRow, SessionCount, TargetRow};
 
 /// What a store holds.
 pub struct Overview {
-    /// Its folder.
     pub store: PathBuf,
     /// Its series, by interval and ticker.
     pub series: Vec<SeriesStatus>,
@@ -26,7 +25,6 @@ pub struct Overview {
 
 /// What a store holds of one series.
 pub struct SeriesStatus {
-    /// Its rows.
     pub row: SeriesRow,
     /// Its sessions; `None` if the exchange has no calendar.
     pub sessions: Option<Sessions>,

@@ -17,7 +17,6 @@ pub enum Error {
     /// The rejects could not be written.
     #[error("{} could not be written", path.display())]
     Rejects {
-        /// The file.
         path: PathBuf,
         /// The system's error.
         #[source]

@@ -28,7 +28,6 @@ pub struct WindowFetcher {
     pub hours: Hours,
     /// Also keep bars that have opened and can still change.
     pub include_forming: bool,
-    /// The time.
     pub clock: Clock,
 }
 

@@ -28,7 +28,6 @@ pub struct Plan {
 /// The windows of one ticker.
 #[derive(Clone, Debug)]
 pub struct TickerPlan {
-    /// The ticker.
     pub ticker: Ticker,
     /// Its windows, oldest first, except that one with a stored session to compare goes first.
     pub windows: Arc<[Window]>,
@@ -46,7 +45,6 @@ pub struct Planner<'a> {
     pub dates: DateRange,
     /// The regular session, or extended hours too.
     pub hours: Hours,
-    /// The limits of a request.
     pub limits: RequestLimits,
     /// The time: sessions in the future are not requested.
     pub now: Timestamp,

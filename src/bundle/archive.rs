@@ -137,7 +137,6 @@ impl<R: Read + Seek> Archive<R> {
     }
 
     #[must_use]
-    #[allow(missing_docs)]
     pub fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
     }

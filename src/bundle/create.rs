@@ -24,7 +24,6 @@ use crate::store::{PartitionFile, Reader, SCHEMA_VERSION, Store};
 /// A bundle that was written.
 #[derive(Clone, Debug)]
 pub struct Created {
-    #[allow(missing_docs)]
     pub manifest: Manifest,
     /// The manifest's hash, which identifies the bundle.
     pub hash: String,

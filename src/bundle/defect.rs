@@ -7,7 +7,6 @@ use crate::store::SCHEMA_VERSION;
 /// The first defect found. Every defect is fatal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs)] // the messages say what each one is
 pub enum Defect {
     #[error("can't be read: {0}")]
     Read(#[from] io::Error),
@@ -64,7 +63,6 @@ pub enum Defect {
 
 /// Why bytes aren't a manifest that this program would write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
 pub enum BadManifest {
     #[error("it can't be read: {0}")]
     Unreadable(String),

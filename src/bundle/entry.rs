@@ -11,7 +11,6 @@ use crate::store::{Layout, PartitionKey};
 /// One partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // most names say it
 pub struct Entry {
     /// The same in the bundle as in the lake.
     pub path: String,
@@ -50,7 +49,6 @@ pub struct Entry {
 /// Totals over all partitions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct Totals {
     pub partitions: u64,
     pub rows: u64,

@@ -15,7 +15,6 @@ use crate::{calendar, store};
 /// Why a bundle can't be made, verified or applied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs)] // the messages say what each one is
 pub enum Error {
     #[error(transparent)]
     Defect(#[from] Defect),
@@ -46,11 +45,7 @@ pub enum Error {
         "a newer bundle of the same store, up to commit {commit}, was applied at {applied_at}: \
          under update this one would put older values back"
     )]
-    Superseded {
-        /// As the newer bundle claims.
-        commit: u64,
-        applied_at: Timestamp,
-    },
+    Superseded { commit: u64, applied_at: Timestamp },
     #[error(transparent)]
     Calendar(#[from] calendar::Error),
     #[error(transparent)]

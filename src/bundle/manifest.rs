@@ -34,7 +34,6 @@ pub struct Manifest {
     pub schema: String,
     /// The source store.
     pub store_id: Uuid,
-    #[allow(missing_docs)]
     pub store_schema_version: u32,
     /// The source store's last commit.
     pub commit: Option<Commit>,
@@ -46,7 +45,6 @@ pub struct Manifest {
     pub spans: BTreeMap<String, Span>,
     /// Sorted by path.
     pub partitions: Vec<Entry>,
-    #[allow(missing_docs)]
     pub totals: Totals,
 }
 
@@ -56,7 +54,6 @@ pub struct Manifest {
 pub struct Commit {
     /// The commit number; the first is 1.
     pub seq: u64,
-    #[allow(missing_docs)]
     pub id: Uuid,
     /// When its run began.
     pub at: Option<String>,
@@ -66,7 +63,6 @@ pub struct Commit {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Base {
-    #[allow(missing_docs)]
     pub manifest_sha256: String,
     /// The last commit in it.
     pub commit: Option<Commit>,

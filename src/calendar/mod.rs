@@ -49,7 +49,6 @@ pub enum Error {
     OutsideSpan {
         /// The code, in upper case.
         exchange: String,
-        /// The date.
         date: NaiveDate,
         /// The dates that the calendar covers.
         span: DateRange,
@@ -57,7 +56,6 @@ pub enum Error {
     /// A calendar's file is damaged.
     #[error("{}: {why}", path.display())]
     BadFile {
-        /// The file.
         path: PathBuf,
         /// The first error in it.
         why: BadFile,

@@ -46,7 +46,6 @@ pub enum BadFile {
         line: usize,
         /// The line.
         text: String,
-        /// The form.
         form: &'static str,
     },
     /// A session closes before it opens, or its break isn't inside it.

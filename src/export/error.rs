@@ -13,48 +13,31 @@ use crate::model::SeriesKey;
 pub enum Error {
     /// The file system reported an error.
     #[error("{}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// The extension isn't that of a format.
     #[error("{} does not end in .parquet, .csv or .arrow", path.display())]
-    UnknownFormat {
-        /// The name.
-        path: PathBuf,
-    },
+    UnknownFormat { path: PathBuf },
     /// A file that no export wrote has the name of one of the export's files.
     #[error("{} exists already, and no export wrote it", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
+    Foreign { path: PathBuf },
     /// The folder is inside the folder of another export, which would remove or read what is
     /// written.
     #[error("{} is inside {}, which has the files of another export", path.display(), outer.display())]
     InsideExport {
-        /// The folder.
         path: PathBuf,
         /// The folder of the other export.
         outer: PathBuf,
     },
     /// Another export is writing into the folder.
     #[error("another export is writing into {}", path.display())]
-    Busy {
-        /// The folder.
-        path: PathBuf,
-    },
+    Busy { path: PathBuf },
     /// The path may not be written.
     #[error(transparent)]
     Output(#[from] BadOutput),
     /// The bars could not be read.
     #[error("{series}: {source}")]
     Read {
-        /// The series.
         series: SeriesKey,
-        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The user stopped the export.
@@ -62,12 +45,7 @@ pub enum Error {
     Interrupted,
     /// The Arrow or Parquet writer reported an error.
     #[error("{}: {source}", path.display())]
-    Encode {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: ParquetError,
-    },
+    Encode { path: PathBuf, source: ParquetError },
 }
 
 impl Error {
@@ -104,66 +82,29 @@ impl Error {
 pub enum BadOutput {
     /// The path is in a store's folder, where only the store may write.
     #[error("{} is inside the store {}", path.display(), store.display())]
-    InsideStore {
-        /// The path as typed.
-        path: PathBuf,
-        /// The store's folder.
-        store: PathBuf,
-    },
+    InsideStore { path: PathBuf, store: PathBuf },
     /// A folder of the export is a store.
     #[error("{} is a store, and this export would write into that folder", store.display())]
-    HoldsStore {
-        /// The store's folder.
-        store: PathBuf,
-    },
+    HoldsStore { store: PathBuf },
     /// The path is a hard link or an open descriptor of one of the store's files.
     #[error("{} is the same file as {}", path.display(), file.display())]
-    StoreFile {
-        /// The path as typed.
-        path: PathBuf,
-        /// The store's file.
-        file: PathBuf,
-    },
+    StoreFile { path: PathBuf, file: PathBuf },
     /// The path is a folder above the store.
     #[error("{} is a folder above the store {}", path.display(), store.display())]
-    AboveStore {
-        /// The path as typed.
-        path: PathBuf,
-        /// The store's folder.
-        store: PathBuf,
-    },
+    AboveStore { path: PathBuf, store: PathBuf },
     /// The command would replace a file that it reads.
     #[error("{} is read by this command and cannot be its output", path.display())]
-    Input {
-        /// The path as typed.
-        path: PathBuf,
-    },
+    Input { path: PathBuf },
     /// The next run would read the output of this one.
     #[error("{} is inside {}, which this command reads", path.display(), folder.display())]
-    InsideInput {
-        /// The path as typed.
-        path: PathBuf,
-        /// The input folder.
-        folder: PathBuf,
-    },
+    InsideInput { path: PathBuf, folder: PathBuf },
     /// The path is a folder, and a file is needed.
     #[error("{} is a folder, not a file", path.display())]
-    Folder {
-        /// The path as typed.
-        path: PathBuf,
-    },
+    Folder { path: PathBuf },
     /// The path is a file, and a folder is needed.
     #[error("{} is a file, not a folder", path.display())]
-    NotAFolder {
-        /// The path as typed.
-        path: PathBuf,
-    },
+    NotAFolder { path: PathBuf },
     /// A pipe or device can't be opened, or links form a loop.
     #[error("{}: {source}", path.display())]
-    Io {
-        /// The path as typed.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }

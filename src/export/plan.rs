@@ -71,7 +71,6 @@ impl PartitionBy {
 /// One series of an export.
 #[derive(Clone, Debug)]
 pub struct SeriesPlan {
-    /// The series.
     pub key: SeriesKey,
     /// The time range in which exported bars open.
     pub(super) range: TimeRange,
@@ -120,7 +119,6 @@ impl Grid {
 
 /// One file of an export.
 pub(super) struct FilePlan {
-    /// Path in the folder.
     pub path: PathBuf,
     /// The series by ticker. In a folder divided by year, each range ends with the year.
     pub series: Vec<SeriesPlan>,

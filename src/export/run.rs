@@ -56,9 +56,7 @@ pub struct Plan {
 /// What an export wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exported {
-    /// Number of files.
     pub files: u64,
-    /// Number of bars.
     pub rows: u64,
 }
 

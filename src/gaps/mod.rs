@@ -69,7 +69,6 @@ impl fmt::Display for Reason {
 /// A missing or incomplete session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// The series.
     pub series: SeriesKey,
     /// The trading date.
     pub session: NaiveDate,

@@ -25,7 +25,6 @@ pub struct RequestKind {
 /// The sessions of one series that a fill requests.
 #[derive(Clone, Debug)]
 pub struct RefillRequest {
-    /// The series.
     pub series: SeriesKey,
     /// The provenance to request.
     pub provenance: Provenance,

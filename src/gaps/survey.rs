@@ -30,7 +30,6 @@ pub struct Scope {
 /// What is missing from one series.
 #[derive(Clone, Debug)]
 pub struct SeriesGaps {
-    /// The series.
     pub key: SeriesKey,
     /// Provenance of the stored bars, or of the last request if none are stored.
     pub provenance: Provenance,

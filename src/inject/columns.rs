@@ -59,7 +59,6 @@ pub struct ColumnName(Role);
 pub enum ColumnAt {
     /// By number, from 1.
     Number(usize),
-    /// By header.
     Header(String),
 }
 

@@ -19,7 +19,6 @@ const AHEAD_FILES_MAX: usize = 64;
 enum FileState {
     /// Its tickers aren't known, or it has several.
     AnyTicker,
-    /// It has one ticker.
     OneTicker(Ticker),
     Done,
 }

@@ -22,12 +22,7 @@ use crate::store::{Committed, Offer, Refusal, RunId, Store};
 #[derive(Clone, Copy)]
 pub enum Sink<'a> {
     /// Into the store, as part of a run.
-    Store {
-        /// The store.
-        store: &'a Store,
-        /// The run.
-        run: &'a RunId,
-    },
+    Store { store: &'a Store, run: &'a RunId },
     /// They are only counted.
     Dry,
 }

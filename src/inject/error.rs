@@ -16,26 +16,13 @@ use crate::{calendar, export, store};
 pub enum Error {
     /// The folder can't be listed.
     #[error("folder {} can't be read: {}", .path.display(), plain(source))]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
+    Folder { path: PathBuf, source: io::Error },
     /// The path isn't a folder.
     #[error("{} isn't a folder", .path.display())]
-    NotAFolder {
-        /// The path.
-        path: PathBuf,
-    },
+    NotAFolder { path: PathBuf },
     /// The file of rejects can't be written.
     #[error("{} can't be written: {}", .path.display(), plain(source))]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -68,48 +55,32 @@ pub enum FileError {
     Packing {
         /// By the end of its name.
         named: Packing,
-        /// By its first bytes.
         packing: Packing,
     },
     /// A line is too long.
     #[error("line {line} is longer than {bytes} bytes; the rows before it were read")]
-    LongLine {
-        /// Its number.
-        line: u64,
-        /// The limit.
-        bytes: usize,
-    },
+    LongLine { line: u64, bytes: usize },
     /// No delimiter separates columns of bars in its lines.
     #[error("its layout isn't recognised")]
     Unrecognised,
     /// Columns that bars need are missing.
     #[error("no column for {missing}")]
-    MissingColumns {
-        /// Their names.
-        missing: String,
-    },
+    MissingColumns { missing: String },
     /// Two headers for one column.
     #[error("two headers for the column {column}: {first:?} and {second:?}")]
     TwoHeaders {
-        /// The column of bars.
         column: &'static str,
-        /// The first of them.
         first: String,
-        /// The second.
         second: String,
     },
     /// `--columns` names a header that the file doesn't have.
     #[error("no column is named {name:?}")]
-    NoColumnNamed {
-        /// The name.
-        name: String,
-    },
+    NoColumnNamed { name: String },
     /// `--columns` names a number beyond the last.
     #[error("there is no column {number}; the file has {columns}")]
     NoColumnNumber {
         /// The number, from 1.
         number: usize,
-        /// How many the file has.
         columns: usize,
     },
     /// Neither its name nor a column has a ticker.
@@ -120,15 +91,10 @@ pub enum FileError {
         "{rejects} of its first {rows} rows aren't valid bars, the first in line {line} ({reason}); the detected layout is {layout}"
     )]
     NotBars {
-        /// The number of rejects.
         rejects: usize,
-        /// The number of rows.
         rows: u64,
-        /// The first reject's line.
         line: u64,
-        /// The first reject's reason.
         reason: Reason,
-        /// The layout's name.
         layout: &'static str,
     },
     /// Neither its name nor its bars show the interval.
@@ -139,29 +105,18 @@ pub enum FileError {
         "ends early, after line {line}: {}; the rows before were read",
         plain(source)
     )]
-    CutShort {
-        /// The last whole line.
-        line: u64,
-        /// The reader's error.
-        source: io::Error,
-    },
+    CutShort { line: u64, source: io::Error },
     /// Another process changed it.
     #[error("changed while it was read; rows that weren't committed before were left out")]
     Changed,
     /// Its dates can be read day first and month first.
     #[error("dates such as {value} can be day first or month first, and the rows don't show which")]
-    DateOrder {
-        /// The first such date.
-        value: String,
-    },
+    DateOrder { value: String },
     /// Its numbers can have a decimal comma or a decimal point.
     #[error(
         "numbers such as {value} can have a decimal comma or a decimal point, and too few rows show which"
     )]
-    DecimalMark {
-        /// The first such number.
-        value: String,
-    },
+    DecimalMark { value: String },
     /// A row can't be read as the others are.
     #[error("line {} contradicts the lines before it: {}", .0.line, describe(.0))]
     Contradiction(Contradiction),
@@ -184,7 +139,6 @@ pub struct Contradiction {
 /// The form of a date or number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// A date in this order.
     Date(DateOrder),
     /// A number with this decimal mark.
     Number(Decimal),

@@ -46,7 +46,6 @@ pub(super) struct Plan {
     /// The interval, if an option, a column or the file's name shows it.
     pub(super) interval: Option<Interval>,
     pub(super) calendar: Calendar,
-    /// The name of its layout.
     pub(super) layout: &'static str,
     wanted: Arc<HashSet<Ticker>>,
     strip_suffix: Option<String>,

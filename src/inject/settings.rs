@@ -101,10 +101,8 @@ impl Settings {
 /// Which instant of a bar its timestamp is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Label {
-    /// The open.
     #[default]
     Open,
-    /// The close.
     Close,
 }
 

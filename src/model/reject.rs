@@ -68,7 +68,6 @@ pub struct Reject {
     pub origin: String,
     /// Number of the line in the file, or of the row in the provider's answer, from 1.
     pub line: u64,
-    /// The reason.
     pub reason: Reason,
     /// The text of the row.
     pub raw: String,

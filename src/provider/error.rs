@@ -25,7 +25,6 @@ pub enum Scope {
     Window,
     /// This ticker; the others may still be answered.
     Ticker,
-    /// The run.
     Run,
 }
 

@@ -9,7 +9,6 @@ use crate::advice::Advice;
 /// What the words of a run's lines depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Wording {
-    /// The kind of run.
     pub kind: RunKind,
     /// Whether it writes nothing.
     pub dry_run: bool,

@@ -38,7 +38,6 @@ pub struct UnitReport {
     pub name: String,
     /// How it ended.
     pub status: UnitStatus,
-    /// Its counts.
     pub counts: Counts,
     /// How long it took.
     pub elapsed: Duration,
@@ -92,7 +91,6 @@ pub struct Fatal {
 /// The report of a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunReport {
-    /// The tickers.
     pub tickers: Vec<UnitReport>,
     /// The files, if the run reads files.
     pub files: Vec<UnitReport>,

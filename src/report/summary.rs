@@ -30,15 +30,12 @@ pub enum RunKind {
 pub struct RunInfo {
     /// The command's name.
     pub command: String,
-    /// The kind of run.
     pub kind: RunKind,
-    /// When it started.
     pub started_at: Timestamp,
     /// The store's folder.
     pub store: Option<PathBuf>,
     /// Length of its bars, if all have the same.
     pub interval: Option<Interval>,
-    /// Its dates.
     pub dates: Option<DateRange>,
     /// Whether it writes nothing.
     pub dry_run: bool,
@@ -93,7 +90,6 @@ impl RunInfo {
 pub struct Summary<'a> {
     /// About the run.
     pub info: &'a RunInfo,
-    /// Its report.
     pub report: &'a RunReport,
     /// How the command ended.
     pub status: ExitStatus,

@@ -13,15 +13,12 @@ pub enum DumpError {
     /// The file can't be read, or isn't CSV.
     #[error("{}: {source}", path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
         /// What the reader said.
         source: csv::Error,
     },
-    /// A column is missing.
     #[error("{}: column {column} is missing; the layout is ticker,timestamp,open,high,low,close,volume", path.display())]
     MissingColumn {
-        /// The file.
         path: PathBuf,
         /// The column's name.
         column: &'static str,
@@ -29,7 +26,6 @@ pub enum DumpError {
     /// A field cannot be read.
     #[error("{}: line {line}: {field:?} isn't a {what}", path.display())]
     BadField {
-        /// The file.
         path: PathBuf,
         /// Counted from 1.
         line: u64,

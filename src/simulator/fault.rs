@@ -172,7 +172,6 @@ pub struct FaultRule {
 /// Not a fault.
 #[derive(Debug, thiserror::Error)]
 pub enum BadFault {
-    /// An unknown kind.
     #[error("{typed:?} isn't a fault; faults are {}", FaultKind::names().collect::<Vec<_>>().join(", "))]
     UnknownKind {
         /// What was typed.

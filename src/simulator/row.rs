@@ -13,6 +13,5 @@ pub struct Row {
     pub low: f64,
     /// Last price.
     pub close: f64,
-    /// Volume.
     pub volume: f64,
 }

@@ -26,7 +26,6 @@ pub enum Change {
     Faults(Vec<String>),
     /// Remove the bars of dates or minutes of a symbol.
     Holes {
-        /// The symbol.
         symbol: String,
         /// Whole exchange-local dates.
         #[serde(default)]
@@ -36,13 +35,9 @@ pub enum Change {
         minutes: Vec<DateTime<Utc>>,
     },
     /// Restore all bars of a symbol.
-    FillHoles {
-        /// The symbol.
-        symbol: String,
-    },
+    FillHoles { symbol: String },
     /// Leave the first minutes out of requests for that day alone.
     LateOpening {
-        /// The symbol.
         symbol: String,
         /// The exchange-local date.
         date: NaiveDate,
@@ -53,7 +48,6 @@ pub enum Change {
     Revision(u32),
     /// Add a split at the opening of `date`.
     Split {
-        /// The symbol.
         symbol: String,
         /// The exchange-local date.
         date: NaiveDate,

@@ -19,7 +19,6 @@ use super::run::RunId;
 pub struct CommitMark {
     /// Its place in the store's order.
     pub seq: u64,
-    /// Its id.
     pub id: Uuid,
     /// When the run began that made it; `None` where that is not recorded.
     pub at: Option<Timestamp>,
@@ -30,11 +29,8 @@ pub struct CommitMark {
 pub struct PartitionFile {
     /// Whose bars, and of which year.
     pub key: PartitionKey,
-    /// The file.
     pub path: PathBuf,
-    /// Its rows.
     pub rows: u64,
-    /// Its bytes.
     pub bytes: u64,
     /// xxh3 (128 bits) of its bytes, in hexadecimal.
     pub checksum: String,
@@ -53,9 +49,7 @@ pub struct AppliedBundle {
     pub commit_seq: u64,
     /// Which part of that store it holds.
     pub filter: String,
-    /// Its bars.
     pub bars: u64,
-    /// When it was applied.
     pub applied_at: Timestamp,
 }
 

@@ -53,7 +53,6 @@ pub struct HashedFile {
 pub struct Digest {
     /// xxh3 (128 bits) of all bytes, in hexadecimal.
     pub checksum: String,
-    /// Length in bytes.
     pub bytes: u64,
     /// Modification time, in nanoseconds since 1970, or 0 where the file system has none.
     pub modified_ns: i64,

@@ -15,70 +15,36 @@ use super::layout::PartitionKey;
 pub enum Error {
     /// There is no store in that folder.
     #[error("there is no store in {}", .dir.display())]
-    Missing {
-        /// The folder.
-        dir: PathBuf,
-    },
+    Missing { dir: PathBuf },
     /// The path of the store isn't a folder.
     #[error("{} isn't a folder, so it can't hold a store", .dir.display())]
-    NotAFolder {
-        /// The path.
-        dir: PathBuf,
-    },
+    NotAFolder { dir: PathBuf },
     /// The path of the store is a symbolic link whose target is missing.
     #[error("{} is a symbolic link, and its target is missing", .dir.display())]
-    DanglingLink {
-        /// The link.
-        dir: PathBuf,
-    },
+    DanglingLink { dir: PathBuf },
     /// The catalog is a symbolic link. DuckDB would keep its log in another folder.
     #[error("{} is a symbolic link, which the catalog can't be: DuckDB would keep its log in another folder", .path.display())]
-    LinkedCatalog {
-        /// The link.
-        path: PathBuf,
-    },
+    LinkedCatalog { path: PathBuf },
     /// The store is on a medium that can't be written.
     #[error("the store in {} can't be written: {source}", .dir.display())]
-    ReadOnly {
-        /// The store's folder.
-        dir: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    ReadOnly { dir: PathBuf, source: io::Error },
     /// This user may not look into the folder.
     #[error("the store in {} can't be opened: this user may not enter the folder", .dir.display())]
-    NoEntry {
-        /// The folder.
-        dir: PathBuf,
-    },
+    NoEntry { dir: PathBuf },
     /// DuckDB would open other files than the store's own.
     #[error("{} can't hold a store: DuckDB can't open files at a path with {what}", .dir.display())]
-    BadPath {
-        /// The folder.
-        dir: PathBuf,
-        /// What the path has.
-        what: &'static str,
-    },
+    BadPath { dir: PathBuf, what: &'static str },
     /// The lock file is missing and can't be made, so a writer elsewhere can't be ruled out.
     #[error("the store in {} has no store.lock, and it can't be made: {source}", .dir.display())]
-    NoLock {
-        /// The store's folder.
-        dir: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    NoLock { dir: PathBuf, source: io::Error },
     /// The program runs with a DuckDB library other than those it was written for.
     #[error("DuckDB {version} isn't supported: its files may have another format")]
-    UnknownDuckDb {
-        /// The version of the library.
-        version: String,
-    },
+    UnknownDuckDb { version: String },
     /// A newer program wrote the store.
     #[error(
         "the store in {} has format {found}, and this program knows formats up to {known}", .dir.display()
     )]
     Newer {
-        /// The store's folder.
         dir: PathBuf,
         /// The format that the store has.
         found: u32,
@@ -91,23 +57,16 @@ pub enum Error {
         .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default(), .dir.display()
     )]
     WriterRuns {
-        /// The store's folder.
         dir: PathBuf,
         /// The writer's process id, if the lock file has it.
         pid: Option<u32>,
     },
     /// Readers kept the store locked longer than the writer waits.
     #[error("other processes still read the store in {} after {seconds} s", .dir.display())]
-    ReadersStay {
-        /// The store's folder.
-        dir: PathBuf,
-        /// How long was waited.
-        seconds: u64,
-    },
+    ReadersStay { dir: PathBuf, seconds: u64 },
     /// Real bars offered to a store of demo bars, or the reverse.
     #[error("the store in {} holds {held} bars, and these are {offered} bars", .dir.display())]
     DemoMix {
-        /// The store's folder.
         dir: PathBuf,
         /// `demo` or `real`.
         held: &'static str,
@@ -117,43 +76,23 @@ pub enum Error {
     /// The catalog and the lake do not agree; nothing may be written before they do.
     #[error("the store in {} is damaged: {what}{}", .dir.display(), and_more(*.more))]
     Damaged {
-        /// The store's folder.
         dir: PathBuf,
-        /// The first difference.
         what: Damage,
-        /// How many more there are.
         more: usize,
     },
     /// A partition cannot be read.
     #[error("{} cannot be read: {reason}", .path.display())]
-    Unreadable {
-        /// The partition's file.
-        path: PathBuf,
-        /// What the reader said.
-        reason: String,
-    },
+    Unreadable { path: PathBuf, reason: String },
     /// A partition differs from what was written.
     #[error("{} differs from what was written: {reason}", .path.display())]
-    ReadBack {
-        /// The partition's file.
-        path: PathBuf,
-        /// What differs.
-        reason: String,
-    },
+    ReadBack { path: PathBuf, reason: String },
     /// The operating system refused a file operation.
     #[error("{}: {source}", .path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// DuckDB refused or failed.
     #[error("the catalog {}: {source}", .path.display())]
     Catalog {
-        /// The database file.
         path: PathBuf,
-        /// What DuckDB said.
         source: duckdb::Error,
     },
     /// DuckDB failed at the end of a transaction: the next opening shows whether it took place.
@@ -161,32 +100,21 @@ pub enum Error {
         "the catalog {}: it is unknown whether the last commit succeeded: {source}", .path.display()
     )]
     InDoubt {
-        /// The database file.
         path: PathBuf,
-        /// What DuckDB said.
         source: duckdb::Error,
     },
     /// DuckDB's log is damaged beyond its tail.
     #[error("the catalog's log {} is damaged: {reason}", .path.display())]
-    Log {
-        /// The log file.
-        path: PathBuf,
-        /// What DuckDB said.
-        reason: String,
-    },
+    Log { path: PathBuf, reason: String },
     /// An earlier step of this process failed after its commit; the next opening finishes it.
     #[error("an earlier write into the store in {} failed, so this process writes nothing more", .dir.display())]
-    Interrupted {
-        /// The store's folder.
-        dir: PathBuf,
-    },
+    Interrupted { dir: PathBuf },
     /// A command that needs the catalog while a writer holds it.
     #[error(
         "this command needs the catalog of {}, and another process{} writes into it",
         .dir.display(), .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
     )]
     CatalogBusy {
-        /// The store's folder.
         dir: PathBuf,
         /// The writer's process id, if it is known.
         pid: Option<u32>,
@@ -210,12 +138,7 @@ pub enum Damage {
     PartitionUnknown(PartitionKey),
     /// A symbolic link is in the place of a partition, or of a folder above it.
     #[error("partition {key} can't be read: {} is a symbolic link", .link.display())]
-    PartitionLinked {
-        /// The partition.
-        key: PartitionKey,
-        /// The link.
-        link: PathBuf,
-    },
+    PartitionLinked { key: PartitionKey, link: PathBuf },
     /// A partition is not the one that the catalog describes.
     #[error("partition {0} is not the one that the catalog describes ({1})")]
     PartitionDiffers(PartitionKey, String),
@@ -264,15 +187,12 @@ pub enum Refusal {
         .series.ticker
     )]
     Conflicts {
-        /// Whose bars.
         series: SeriesKey,
-        /// Rows offered.
         offered: u64,
         /// Rows staged already with the same values.
         identical: u64,
         /// Rows staged already with other values.
         restated: u64,
-        /// The first conflicting key.
         first: crate::model::Timestamp,
     },
     /// The series was recorded with another exchange, price basis or hours.
@@ -281,11 +201,9 @@ pub enum Refusal {
         .recorded.exchange, .recorded.basis, .recorded.hours, .offered.exchange, .offered.basis, .offered.hours
     )]
     Mismatch {
-        /// Whose bars.
         series: SeriesKey,
         /// What the series was recorded as.
         recorded: Provenance,
-        /// What was offered.
         offered: Provenance,
     },
 }

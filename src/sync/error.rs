@@ -35,12 +35,7 @@ pub enum ErrorKind {
     /// A value doesn't fit its column.
     Value,
     /// The target has other values, and the mode is `fail`.
-    Restated {
-        /// Rows with other values.
-        restated: u64,
-        /// All rows of the chunk.
-        rows: u64,
-    },
+    Restated { restated: u64, rows: u64 },
     /// The target doesn't hold what was sent.
     Delivery,
     /// The target table was replaced by another one during the sync.

@@ -29,7 +29,6 @@ pub struct Synced {
 pub struct Seen {
     /// The full name of the table.
     pub table: String,
-    /// The series.
     pub series: SeriesKey,
     /// The table had all commits of the series up to this one.
     pub base_seq: u64,

@@ -74,7 +74,6 @@ pub struct Settings {
     pub check: DeliveryCheck,
     /// Also sync the simulator's bars.
     pub allow_demo: bool,
-    /// Bars in a chunk.
     pub chunk_rows: usize,
     /// How failures are retried.
     pub retry: RetryPolicy,

@@ -32,7 +32,7 @@ macro_rules! commands {
         /// The commands.
         #[derive(clap::Subcommand)]
         pub enum Command {
-            $(#[allow(missing_docs)] $name($module::Args),)*
+            $($name($module::Args),)*
         }
 
         impl Command {

@@ -12,7 +12,6 @@ use crate::model::{DateRange, Provenance, SeriesKey, Timestamp};
 /// How a provider answered for a range of dates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CoverageStatus {
-    /// With bars.
     Rows,
     /// Without bars, and without an error.
     Empty,

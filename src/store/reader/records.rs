@@ -17,13 +17,9 @@ use super::Reader;
 pub struct ConflictRow {
     /// Whose bar.
     pub series: SeriesKey,
-    /// The bar that was staged.
     pub staged: Bar,
-    /// Its source.
     pub staged_source: String,
-    /// The bar that was offered.
     pub offered: Bar,
-    /// Its source.
     pub offered_source: String,
     /// `skipped` or `updated`.
     pub resolution: String,
@@ -36,7 +32,6 @@ pub struct ConflictRow {
 pub struct RunRow {
     /// Its id.
     pub run: String,
-    /// The command.
     pub command: String,
     /// When it began.
     pub started_at: Timestamp,
@@ -53,11 +48,9 @@ pub struct RunRow {
 pub struct TargetRow {
     /// The target, without its password.
     pub target: String,
-    /// Which series.
     pub series: SeriesKey,
     /// Every commit of the series up to this one was there.
     pub base_seq: u64,
-    /// When that was seen.
     pub seen_at: Timestamp,
 }
 

@@ -44,9 +44,7 @@ pub enum AddressError {
     /// A certificate file can't be read.
     #[error("{path} can't be read as PEM: {source}")]
     Pem {
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: rustls::pki_types::pem::Error,
     },
     /// TLS can't be set up.
@@ -82,33 +80,20 @@ pub enum ConnectError {
     /// The connection failed.
     #[error("{label} can't be reached: {}", describe(answer))]
     Failed {
-        /// The address without a password.
         label: String,
         /// Why. It isn't a source of this error: the message has all of it.
         answer: tokio_postgres::Error,
     },
     /// It took too long.
     #[error("{label} did not answer within {seconds} s")]
-    TimedOut {
-        /// The address without a password.
-        label: String,
-        /// The limit.
-        seconds: u64,
-    },
+    TimedOut { label: String, seconds: u64 },
     /// The server's name has no address.
     #[error("{label} can't be reached: its name can't be resolved: {why}")]
-    Unresolved {
-        /// The address without a password.
-        label: String,
-        /// Why.
-        why: String,
-    },
+    Unresolved { label: String, why: String },
     /// None of several servers can be reached.
     #[error("no server of {label} can be reached: {}", list(each))]
     None {
-        /// The address without a password.
         label: String,
-        /// Why, for each server.
         each: Vec<ConnectError>,
     },
 }
