@@ -49,6 +49,31 @@ pub enum Advice {
     },
     /// No ticker had data: check what was requested.
     CheckRange,
+    /// Set a provider's key.
+    SetKey {
+        /// The environment variables with its parts, if they are known.
+        variables: Option<Cow<'static, str>>,
+    },
+    /// The key's plan doesn't include bars of this interval.
+    LargerPlan,
+    /// Continue a run when the quota allows.
+    ResumeLater {
+        /// Whether a lower rate helps.
+        lower_rate: bool,
+    },
+    /// Continue a run when a quota that counts the last days allows.
+    ResumeWithinDays {
+        /// How many days it counts.
+        counted: u32,
+    },
+    /// Request what failed again.
+    ResumeFailed,
+    /// The provider can't be reached.
+    CheckConnection,
+    /// The certificate of the provider's server isn't trusted.
+    CheckCertificate,
+    /// Most rows of a response aren't bars.
+    CheckRejects,
     /// Name the columns of a file.
     NameColumns,
     /// Set the length of a file's bars.

@@ -68,7 +68,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("report", &["advice", "model"]),
     ("store", &["advice", "calendar", "model"]),
-    ("provider", &["causes", "model", "secret", "simulator"]),
+    (
+        "provider",
+        &["advice", "causes", "model", "secret", "simulator"],
+    ),
     ("simulator", &["calendar", "model"]),
     ("calendar", &["model"]),
     ("advice", &["model"]),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::fetcher::WindowFetcher;
-use super::writer::StoreWriter;
+use super::store_writer::StoreWriter;
 use crate::provider::Gate;
 use crate::report::{Fatal, Observer};
 

@@ -1,4 +1,4 @@
-//! What a window's answers say about its days.
+//! Makes the coverage of a window's days from the rows that the provider returned.
 
 use chrono::{Days, NaiveDate};
 
@@ -10,7 +10,7 @@ use crate::model::{DateRange, Hours, Ticker, Timestamp};
 use crate::provider::FetchError;
 use crate::store::{CoverageEntry, CoverageStatus};
 
-/// What came for the days of a window.
+/// What the provider returned for the days of a window.
 pub(super) struct DayEvidence<'a> {
     pub window: &'a Window,
     /// Of the bars that are kept, in order.

@@ -1,7 +1,7 @@
-//! What the rejects of a window say about its days.
+//! Which days of a window failed because of their rejects.
 //!
 //! **A day counts as answered only if its rows could be read.** If most of its rows are rejects, the
-//! provider may have changed its format, and what it has for that day is not known.
+//! provider may have changed its format, and what it has for that day isn't known.
 
 use chrono::{Days, NaiveDate};
 
@@ -27,7 +27,7 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    /// Judges the days of a window by the bars and rejects that came for them. `name` has ticker,
+    /// Checks the days of a window by the bars and rejects that came for them. `name` has ticker,
     /// interval and dates.
     pub(super) fn of(
         calendar: &Calendar,
@@ -46,7 +46,7 @@ impl Evidence {
             found.error = Some(Error::of_rejects(name, rows, rejects.iter()));
             return found;
         }
-        // A row outside the requested dates has a date: it says nothing about these days.
+        // A row outside the requested dates has a date, and isn't one of these days.
         let undated = || {
             (rejects.iter())
                 .filter(|row| row.at.is_none() && row.reject.reason != Reason::OutsideRange)

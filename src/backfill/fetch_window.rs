@@ -3,7 +3,7 @@
 //! ```text
 //! request ─> does the oldest row reach the first session? ─no─> request the head alone ─┐
 //!                         │ yes                      <──────────────────────────────────┘
-//!                         └─> does an answer begin inside a session? ─yes─> request it once more,
+//!                         └─> does a response begin inside a session? ─yes─> request it once more,
 //!                                 │                                  with the session before it
 //!                                 └─> does a session requested alone lack its opening bar?
 //!                                     ─yes─> request it once more, with the session after it
@@ -50,8 +50,8 @@ impl WindowFetcher {
     ) -> FetchedWindow {
         requested.add(window.request);
         let now = (self.clock)();
-        let answer = group.rows(self, ticker, index, window.request).await;
-        let (answer, requested_at) = match answer {
+        let response = group.rows(self, ticker, index, window.request).await;
+        let (response, requested_at) = match response {
             Ok((rows, requested_at)) => (Ok(rows), requested_at),
             Err(error) => (Err(error), now),
         };
@@ -67,21 +67,21 @@ impl WindowFetcher {
             failed: Vec::new(),
             partial: Vec::new(),
         };
-        fetch.run(answer).await
+        fetch.run(response).await
     }
 }
 
 /// A window that is being fetched.
 struct WindowFetch<'a> {
     fetcher: &'a WindowFetcher,
-    /// `None` if no answer of the provider needs the check.
+    /// `None` if no response of the provider needs the check.
     check: Option<PositionCheck<'a>>,
     ticker: &'a Ticker,
     window: &'a Window,
     requested: &'a RequestedRanges,
     requested_at: Timestamp,
     fetched: FetchedWindow,
-    /// Sessions inside which an answer begins.
+    /// Sessions inside which a response begins.
     truncated: Vec<Day>,
     /// Dates that could not be requested.
     failed: Vec<DateRange>,
@@ -90,13 +90,13 @@ struct WindowFetch<'a> {
 }
 
 impl WindowFetch<'_> {
-    async fn run(mut self, answer: Result<Rows, FetchError>) -> FetchedWindow {
-        let answer = match answer {
-            Ok(answer) => answer,
+    async fn run(mut self, response: Result<Rows, FetchError>) -> FetchedWindow {
+        let response = match response {
+            Ok(response) => response,
             Err(error) => return self.fail_whole(error),
         };
-        let opens = opens(&answer.bars, &answer.rejects);
-        let (rows, context_bars) = self.split(self.window.keep, answer);
+        let opens = opens(&response.bars, &response.rejects);
+        let (rows, context_bars) = self.split(self.window.keep, response);
         self.fetched.context_bars = context_bars;
         self.fetched.add(rows);
         if let Some(check) = self.check.take() {
@@ -128,7 +128,7 @@ impl WindowFetch<'_> {
         self.fetched
     }
 
-    /// Requests the start of the window alone until an answer reaches it or is empty.
+    /// Requests the start of the window alone until a response reaches it or is empty.
     async fn fetch_missing_head(&mut self, check: &PositionCheck<'_>, mut oldest: Option<i64>) {
         while let Some(head) = check.missing_head(self.window, oldest) {
             let request = check.widened(head);
@@ -136,13 +136,13 @@ impl WindowFetch<'_> {
                 return;
             }
             tracing::debug!(
-                "[{}] the answer for {} lacks {head}; requesting {request}",
+                "[{}] the response for {} lacks {head}; requesting {request}",
                 self.ticker,
                 self.window.request
             );
             match self.fetcher.rows(self.ticker, request).await {
-                Ok(answer) => {
-                    let (rows, _) = self.split(head, answer);
+                Ok(response) => {
+                    let (rows, _) = self.split(head, response);
                     let opens = opens(&rows.bars, &rows.rejects);
                     oldest = opens.first().copied();
                     let truncated = check.truncated_session(self.window, &opens);
@@ -154,7 +154,7 @@ impl WindowFetch<'_> {
         }
     }
 
-    /// Requests the sessions once more inside which an answer began.
+    /// Requests the sessions once more inside which a response began.
     async fn fetch_truncated_sessions(&mut self, check: &PositionCheck<'_>) {
         for day in std::mem::take(&mut self.truncated) {
             let session = date_range(day.date, day.date);
@@ -171,13 +171,13 @@ impl WindowFetch<'_> {
                 continue;
             }
             tracing::debug!(
-                "[{}] an answer for {} begins inside {}; requesting {request}",
+                "[{}] a response for {} begins inside {}; requesting {request}",
                 self.ticker,
                 self.window.request,
                 day.date
             );
             match self.fetcher.rows(self.ticker, request).await {
-                Ok(answer) => self.add_kept(answer),
+                Ok(response) => self.add_kept(response),
                 Err(error @ FetchError::Failed(_)) => self.fail(session, error),
                 // Not sent, but the bars that did come are stored.
                 Err(error) => {
@@ -205,9 +205,9 @@ impl WindowFetch<'_> {
             self.ticker,
             self.window.keep
         );
-        // An error here doesn't count: the first answer was complete by the provider's account.
-        if let Ok(answer) = self.fetcher.rows(self.ticker, request).await {
-            self.add_kept(answer);
+        // An error here doesn't count: the first response was complete by the provider's account.
+        if let Ok(response) = self.fetcher.rows(self.ticker, request).await {
+            self.add_kept(response);
         }
     }
 
@@ -240,12 +240,12 @@ impl WindowFetch<'_> {
         self.failed.push(dates);
     }
 
-    fn add_kept(&mut self, answer: Rows) {
-        let (rows, _) = self.split(self.window.keep, answer);
+    fn add_kept(&mut self, response: Rows) {
+        let (rows, _) = self.split(self.window.keep, response);
         self.fetched.add(rows);
     }
 
-    /// The rows of an answer that the window keeps, inside `keep`, and the bars next to them. A
+    /// The rows of a response that the window keeps, inside `keep`, and the bars next to them. A
     /// reject without a time is kept.
     fn split(&self, keep: DateRange, mut rows: Rows) -> (Rows, Bars) {
         let calendar = &self.fetcher.calendar;

@@ -19,7 +19,7 @@ pub struct FetchedWindow {
     pub coverage: Vec<CoverageEntry>,
     /// Why not all of the window could be requested.
     pub error: Option<FetchError>,
-    /// Extra bars in the answer, outside the window: used only to detect restated history.
+    /// Extra bars in the response, outside the window: used only to detect restated history.
     pub context_bars: Bars,
 }
 
@@ -29,7 +29,7 @@ impl FetchedWindow {
         opens(&self.bars, &self.rejects)
     }
 
-    /// Adds the bars whose keys are new, and the rejects that no earlier answer had.
+    /// Adds the bars whose keys are new, and the rejects that no earlier response had.
     pub(super) fn add(&mut self, rows: Rows) {
         let before = self.rejects.len();
         for row in rows.rejects {

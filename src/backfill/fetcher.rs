@@ -54,7 +54,7 @@ impl WindowFetcher {
         RequestLimits::of(self.client.provider().info(), self.interval, self.hours)
     }
 
-    /// Whether answers have bars outside the session that the run doesn't want.
+    /// Whether responses have bars outside the session that the run doesn't want.
     pub(super) fn cuts_hours(&self) -> bool {
         self.hours == Hours::Regular
             && self.client.provider().info().hours_to_request(self.hours) != Hours::Regular
@@ -66,8 +66,8 @@ impl WindowFetcher {
         i64::try_from(settles.as_micros()).unwrap_or(i64::MAX / 4)
     }
 
-    /// The check of answers that were requested at `now`; `None` if the provider never leaves out
-    /// bars without a word.
+    /// The check of responses to requests of `now`; `None` if the provider never leaves out bars
+    /// silently.
     pub(super) fn position_check(&self, now: Timestamp) -> Option<PositionCheck<'_>> {
         let limits = self.limits().filter(RequestLimits::loses_oldest)?;
         Some(PositionCheck {

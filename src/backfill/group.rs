@@ -1,4 +1,4 @@
-//! Tickers that are requested together: one answer, taken apart by ticker.
+//! Tickers that are requested together: one response is split by ticker.
 //!
 //! The unit of plan, coverage and report stays one window of one ticker. The first ticker that
 //! needs a window requests it for all tickers of its group; the others find their rows here.
@@ -12,13 +12,13 @@ use crate::model::{DateRange, Ticker, Timestamp};
 use crate::provider::{FetchError, Rows, Scope};
 
 /// The rows of one window, and when they were requested.
-type Answer = Result<(HashMap<Ticker, Rows>, Timestamp), FetchError>;
+type SharedRows = Result<(HashMap<Ticker, Rows>, Timestamp), FetchError>;
 
 /// Tickers with the same windows.
 pub struct TickerGroup {
     tickers: Vec<Ticker>,
-    /// The answers by window. The inner lock is held while a window is requested.
-    answers: Mutex<HashMap<usize, Arc<tokio::sync::Mutex<Option<Answer>>>>>,
+    /// The rows by window. The inner lock is held while a window is requested.
+    windows: Mutex<HashMap<usize, Arc<tokio::sync::Mutex<Option<SharedRows>>>>>,
     /// The provider refused a ticker: from then on each is requested by itself.
     is_split: AtomicBool,
 }
@@ -28,7 +28,7 @@ impl TickerGroup {
     pub fn new(tickers: Vec<Ticker>) -> Self {
         Self {
             tickers,
-            answers: Mutex::default(),
+            windows: Mutex::default(),
             is_split: AtomicBool::new(false),
         }
     }
@@ -61,17 +61,17 @@ impl TickerGroup {
         index: usize,
         dates: DateRange,
     ) -> Result<(Rows, Timestamp), FetchError> {
-        let answer = {
-            let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-            answers.entry(index).or_default().clone()
+        let shared = {
+            let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+            windows.entry(index).or_default().clone()
         };
-        let mut answer = answer.lock().await;
-        if answer.is_none() {
+        let mut shared = shared.lock().await;
+        if shared.is_none() {
             let requested_at = (fetcher.clock)();
             let rows = fetcher.rows_of(self.tickers.clone(), dates).await;
-            *answer = Some(rows.map(|rows| (rows, requested_at)));
+            *shared = Some(rows.map(|rows| (rows, requested_at)));
         }
-        match &mut *answer {
+        match &mut *shared {
             Some(Ok((series, requested_at))) => {
                 Ok((series.remove(ticker).unwrap_or_default(), *requested_at))
             }

@@ -20,7 +20,7 @@ pub struct RequestLimits {
     pub span_max: u16,
     /// Tickers of one request at most.
     pub tickers_max: usize,
-    /// What happens to the bars that don't fit into one answer.
+    /// What happens to the bars that don't fit into one response.
     pub truncation: Truncation,
 }
 
@@ -37,7 +37,7 @@ impl RequestLimits {
         })
     }
 
-    /// Whether an answer can lack its oldest bars without a word.
+    /// Whether a response can silently lack its oldest bars.
     #[must_use]
     pub fn loses_oldest(&self) -> bool {
         self.truncation == Truncation::KeepsNewest

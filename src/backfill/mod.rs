@@ -28,10 +28,10 @@ mod quota;
 mod rejects;
 mod restatement;
 mod run;
+mod store_writer;
 mod ticker;
 mod windows;
-mod worker;
-mod writer;
+mod writer_thread;
 
 pub use days::{Day, local_date};
 pub use error::Error;

@@ -296,7 +296,7 @@ fn mark(days: &mut [(Day, DayState)], coverage: &[CoverageEntry], provenance: &P
     }
 }
 
-/// The local dates with a partial answer and without a complete one, in order.
+/// The local dates with a partial response and without a complete one, in order.
 #[must_use]
 pub fn partial_dates(coverage: &[CoverageEntry], provenance: &Provenance) -> Vec<NaiveDate> {
     let same = || {

@@ -1,5 +1,5 @@
-//! Whether an answer is complete, judged by the positions of its bars and never by their number; and
-//! what to request if it is not.
+//! Whether a response is complete, by the times of its bars and never by their number; and what to
+//! request if it isn't.
 
 use chrono::{Days, NaiveDate};
 
@@ -8,7 +8,7 @@ use super::windows::{Window, date_range, widened};
 use crate::calendar::Calendar;
 use crate::model::{DateRange, Hours, Interval, Timestamp};
 
-/// Judges the answers of one window.
+/// Checks the responses of one window.
 pub(super) struct PositionCheck<'a> {
     pub calendar: &'a Calendar,
     pub interval: Interval,
@@ -22,7 +22,7 @@ pub(super) struct PositionCheck<'a> {
 }
 
 impl PositionCheck<'_> {
-    /// The days at the window's start without a bar, if later ones have some: the answer may have
+    /// The days at the window's start without a bar, if later ones have some: the response may have
     /// been truncated. `oldest` is the open of its oldest row.
     pub(super) fn missing_head(&self, window: &Window, oldest: Option<i64>) -> Option<DateRange> {
         let reach = local_date(self.calendar, oldest?);
@@ -34,12 +34,12 @@ impl PositionCheck<'_> {
             .then(|| date_range(first.date, last.date))
     }
 
-    /// The session in which an answer begins, if it was truncated there: sessions before it came
+    /// The session in which a response begins, if it was truncated there: sessions before it came
     /// without a bar, or all later ones that came have their opening bars, so that minutes without
     /// trades are not the reason.
     ///
-    /// `rows` are the opens of the answer's rows, in order. Rejects count too: they also show how
-    /// far an answer reaches.
+    /// `rows` are the opens of the response's rows, in order. Rejects count too: they also show how
+    /// far a response reaches.
     pub(super) fn truncated_session(&self, window: &Window, rows: &[i64]) -> Option<Day> {
         let oldest = *rows.first()?;
         let date = local_date(self.calendar, oldest);

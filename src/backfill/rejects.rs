@@ -51,7 +51,7 @@ impl Rejects {
         writer.get_ref().sync_data()
     }
 
-    /// Where they stand, if there are any.
+    /// The path of the file, if there are any.
     pub(super) fn written(&self) -> Option<&PathBuf> {
         self.writer.as_ref().map(|_| &self.path)
     }

@@ -63,7 +63,7 @@ impl fmt::Display for Restatement {
     }
 }
 
-/// Compares a run's answers with the stored bars.
+/// Compares the bars that a run receives with the stored ones.
 #[derive(Default)]
 pub(super) struct BasisCheck {
     /// Whether a series held bars before this run wrote into it.

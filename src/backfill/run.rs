@@ -13,9 +13,9 @@ use super::fetcher::WindowFetcher;
 use super::group::TickerGroup;
 use super::plan::{Plan, TickerPlan};
 use super::quota::Spending;
+use super::store_writer::StoreWriter;
 use super::ticker::TickerRun;
-use super::worker::WriterResult;
-use super::writer::StoreWriter;
+use super::writer_thread::WriterResult;
 use crate::advice::{Advice, Continuation};
 use crate::causes::with_causes;
 use crate::export::BarsWriter;
@@ -23,10 +23,10 @@ use crate::model::OnConflict;
 use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport};
 use crate::store::{RunId, Store};
 
-/// Tickers that may be active beyond the requests in flight: their last answers are read while the
-/// requests of other tickers are out.
+/// Tickers that may be active in addition to those with requests in flight: their last responses
+/// are parsed meanwhile.
 const TICKERS_SPARE: usize = 2;
-/// Tickers whose answers have all come, but are not yet committed.
+/// Tickers that may wait only for their last commits.
 const TICKERS_UNCOMMITTED_MAX: usize = 64;
 
 /// A run, ready to start.
@@ -82,9 +82,9 @@ impl Job {
         let context = Arc::new(context);
         let tickers = run_until_stopped(&context, &self.plan, stop).await;
         let ending = context.take_ending();
-        let unanswered = requests_left(&self.plan, context.windows_answered());
-        // The thread ends when the last way to it is dropped; aborted windows can hold one a moment
-        // longer.
+        let requests_left = requests_left(&self.plan, context.windows_answered());
+        // The thread ends when the last `StoreWriter` is dropped; aborted windows can hold one a
+        // moment longer.
         drop(context);
         let written = join(thread).await;
 
@@ -102,7 +102,7 @@ impl Job {
             observer.event(&Event::Warning(&reason));
             report.hints.push(Advice::Continue {
                 with: self.continue_with,
-                requests: unanswered,
+                requests: requests_left,
                 tickers_not_started: self.plan.tickers.len() - tickers.len(),
             });
         }
@@ -121,7 +121,7 @@ fn requests_left(plan: &Plan, answered: u64) -> u64 {
     (plan.requests * left).div_ceil(windows.max(1))
 }
 
-/// Finishes the output file and names the file with the rejects.
+/// Finishes the output file, and reports the file with the rejects.
 fn finish(written: WriterResult, report: &RunReport, observer: &dyn Observer) -> Result<(), Error> {
     if let Some(path) = &written.rejects {
         let count = report.totals.rejected;

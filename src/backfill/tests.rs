@@ -30,9 +30,9 @@ use crate::store::{CoverageEntry, CoverageStatus};
 #[derive(Clone)]
 struct Vendor {
     info: ProviderInfo,
-    /// Answers contain only this many dates, the newest.
+    /// Responses contain only this many dates, the newest.
     cuts_to: u64,
-    /// Answers contain only this many bars, the newest.
+    /// Responses contain only this many bars, the newest.
     bars_max: usize,
     /// A request for one session alone lacks the opening bar.
     opens_late: bool,
@@ -239,9 +239,8 @@ fn bars(fetched: &[FetchedWindow]) -> usize {
     fetched.iter().map(|fetched| fetched.bars.len()).sum()
 }
 
-fn answers(fetched: &[FetchedWindow]) -> Vec<String> {
-    let show =
-        |answer: &CoverageEntry| format!("{} {} {}", answer.dates, answer.status, answer.rows);
+fn coverage(fetched: &[FetchedWindow]) -> Vec<String> {
+    let show = |entry: &CoverageEntry| format!("{} {} {}", entry.dates, entry.status, entry.rows);
     fetched.iter().flat_map(|f| &f.coverage).map(show).collect()
 }
 
@@ -258,7 +257,7 @@ async fn truncation_is_found_by_position_and_requested_again() {
         };
         let (fetched, asked) =
             fetch_all(vendor, "2025-03-03", "2025-03-14", Interval::M1, LATER).await;
-        // With one date per answer, no request returns an opening bar.
+        // With one date per response, no request returns an opening bar.
         assert_eq!(bars(&fetched), 3900, "cut to {cuts_to}");
         for fetched in &fetched {
             assert!(fetched.bars.is_sorted_unique() && fetched.error.is_none());
@@ -294,7 +293,7 @@ async fn a_day_without_bars_is_requested_once_more_and_then_empty() {
     assert_eq!(bars(&fetched), 780);
     assert_eq!(asked.len(), 2);
     assert_eq!(
-        answers(&fetched),
+        coverage(&fetched),
         ["2025-02-03 empty 0", "2025-02-04..2025-02-05 rows 780"]
     );
 
@@ -313,7 +312,7 @@ async fn a_day_without_bars_is_requested_once_more_and_then_empty() {
     .await;
     assert_eq!((bars(&fetched), asked.len()), (390, 1));
     assert_eq!(
-        answers(&fetched),
+        coverage(&fetched),
         ["2025-02-03 rows 390", "2025-02-04..2025-02-05 empty 0"]
     );
 }
@@ -363,7 +362,7 @@ async fn a_failed_head_is_recorded_and_the_other_bars_are_kept() {
     assert_eq!(bars(&fetched), 780);
     assert!(fetched[0].error.is_some());
     assert_eq!(
-        answers(&fetched),
+        coverage(&fetched),
         ["2025-02-03 failed 0", "2025-02-04..2025-02-05 rows 780"]
     );
 }
@@ -393,7 +392,7 @@ async fn a_truncated_session_is_requested_once_more_or_partial() {
     };
     let (fetched, _) = fetch_all(vendor, "2025-02-03", "2025-02-05", Interval::M1, LATER).await;
     assert_eq!(
-        answers(&fetched),
+        coverage(&fetched),
         [
             "2025-02-03 failed 0",
             "2025-02-04 partial 110",
@@ -409,7 +408,7 @@ async fn bars_that_can_change_are_held_back_and_their_day_is_partial() {
     let (fetched, _) =
         fetch_all(Vendor::new(), "2025-02-03", "2025-02-28", Interval::M1, now).await;
     let last = fetched.last().unwrap();
-    assert_eq!(answers(&fetched).last().unwrap(), "2025-02-05 partial 55");
+    assert_eq!(coverage(&fetched).last().unwrap(), "2025-02-05 partial 55");
     assert_eq!(last.withheld, 390 - 55);
     let latest = last.bars.timestamps().last().unwrap() + MINUTE_MICROS;
     assert_eq!(latest, at("2025-02-05T15:25:00Z").micros());
@@ -434,17 +433,17 @@ async fn bars_that_can_change_are_held_back_and_their_day_is_partial() {
     }
 }
 
-/// The coverage, and whether the window counts as failed, when dates have this many rejects.
-async fn judged(rejects: &[(NaiveDate, usize)]) -> (Vec<String>, bool, usize) {
+/// The coverage, whether the window failed, and its bars, if dates have this many rejects.
+async fn fetched_with(rejects: &[(NaiveDate, usize)]) -> (Vec<String>, bool, usize) {
     let vendor = Vendor {
         rejects: rejects.to_vec(),
         ..Vendor::new()
     };
     let (fetched, asked) = fetch_all(vendor, "2025-02-03", "2025-02-05", Interval::M1, LATER).await;
-    assert_eq!(asked.len(), 1, "rejects show how far an answer reaches");
+    assert_eq!(asked.len(), 1, "rejects show how far a response reaches");
     let failed = matches!(fetched[0].error, Some(FetchError::Failed(ref error)) if error.kind() == ErrorKind::Rejects);
     assert_eq!(failed, fetched[0].error.is_some());
-    (answers(&fetched), failed, bars(&fetched))
+    (coverage(&fetched), failed, bars(&fetched))
 }
 
 #[tokio::test]
@@ -452,23 +451,23 @@ async fn a_day_counts_as_answered_only_if_its_rows_are_bars() {
     let [third, fourth, fifth] = ["2025-02-03", "2025-02-04", "2025-02-05"].map(date);
     let all = |counts: [usize; 3]| [(third, counts[0]), (fourth, counts[1]), (fifth, counts[2])];
     // More than half of the window.
-    let expected = |answers: &[&str], failed, bars| {
+    let expected = |coverage: &[&str], failed, bars| {
         (
-            answers.iter().map(|&a| a.to_owned()).collect::<Vec<_>>(),
+            coverage.iter().map(|&a| a.to_owned()).collect::<Vec<_>>(),
             failed,
             bars,
         )
     };
     assert_eq!(
-        judged(&all([390, 390, 0])).await,
+        fetched_with(&all([390, 390, 0])).await,
         expected(&["2025-02-03..2025-02-05 failed 390"], true, 390)
     );
     assert_eq!(
-        judged(&all([390, 390, 390])).await,
+        fetched_with(&all([390, 390, 390])).await,
         expected(&["2025-02-03..2025-02-05 failed 0"], true, 0)
     );
     // One day of three, also at the start: nothing is requested again.
-    for (counts, answers) in [
+    for (counts, coverage) in [
         (
             [390, 0, 0],
             ["2025-02-03 failed 0", "2025-02-04..2025-02-05 rows 780"],
@@ -482,13 +481,16 @@ async fn a_day_counts_as_answered_only_if_its_rows_are_bars() {
             ["2025-02-03..2025-02-04 rows 780", "2025-02-05 partial 350"],
         ),
     ] {
-        let failed = answers[0].contains("failed");
+        let failed = coverage[0].contains("failed");
         let bars = 1170 - counts.iter().sum::<usize>();
-        assert_eq!(judged(&all(counts)).await, expected(&answers, failed, bars));
+        assert_eq!(
+            fetched_with(&all(counts)).await,
+            expected(&coverage, failed, bars)
+        );
     }
     // A complete session may lack a tenth of its bars.
     assert_eq!(
-        judged(&all([39, 1, 0])).await,
+        fetched_with(&all([39, 1, 0])).await,
         expected(&["2025-02-03..2025-02-05 rows 1130"], false, 1130)
     );
 }
@@ -502,7 +504,7 @@ async fn rows_without_a_date_may_be_those_of_an_empty_day() {
     };
     let (fetched, _) = fetch_all(vendor, "2025-02-03", "2025-02-05", Interval::M1, LATER).await;
     assert_eq!(
-        answers(&fetched),
+        coverage(&fetched),
         ["2025-02-03..2025-02-04 rows 780", "2025-02-05 failed 0"]
     );
     assert!(matches!(fetched[0].error, Some(FetchError::Failed(_))));
@@ -510,7 +512,7 @@ async fn rows_without_a_date_may_be_those_of_an_empty_day() {
 
 #[tokio::test]
 async fn a_reject_counts_once_and_for_the_window_of_its_day() {
-    // Each answer has its last date only, so days are requested again together with others.
+    // Each response has its last date only, so days are requested again together with others.
     let days = ["2025-02-03", "2025-02-04", "2025-02-05", "2025-02-06"].map(date);
     let vendor = Vendor {
         rejects: days.iter().map(|day| (*day, 1)).collect(),

@@ -107,7 +107,7 @@ impl<'a> TickerRun<'a> {
         }
     }
 
-    /// Requests all windows. `slot` is returned when the last answer has come, before it is
+    /// Requests all windows. `slot` is returned when the last response has come, before it is
     /// committed.
     pub(super) async fn run(mut self, slot: SemaphorePermit<'_>) -> UnitReport {
         let mut slot = Some(slot);
@@ -150,7 +150,7 @@ impl<'a> TickerRun<'a> {
                 else => break,
             }
             if self.ended && !self.context.gate().is_closed() {
-                // These would not be offered. When the gate closes, answers that still come are.
+                // These would not be offered. When the gate closes, responses that still come are.
                 fetches = FuturesOrdered::new();
             }
         }
@@ -264,7 +264,7 @@ impl<'a> TickerRun<'a> {
         let never_connected =
             error.kind() == ErrorKind::Connect && !self.context.gate().was_reached();
         let mut message = with_causes(&error);
-        let mut hint = error.hint().map(Advice::from);
+        let mut hint = error.hint();
         if error.is_quota() {
             self.context.end_by_quota(message.clone());
             self.ended = true;

@@ -9,10 +9,10 @@ use crate::model::DateRange;
 /// One request: its dates, and those of them whose bars are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// The requested dates; never more than the provider answers.
+    /// The requested dates; never more than one request may span.
     pub request: DateRange,
     /// The dates whose bars are kept. `request` can be wider, so that no request has one session
-    /// only, and so that the answer has a stored session to compare.
+    /// only, and so that the response has a stored session to compare.
     pub keep: DateRange,
     /// Trading days inside `keep` whose bars are wanted, in order. None in a window that only
     /// compares stored bars.
@@ -60,8 +60,8 @@ pub enum DayState {
 
 /// The windows over those of `days` that are not done, as few as `limits` allow.
 ///
-/// If answers can lose their oldest bars, the cut is chosen in which no window has one session
-/// only, because an answer for one session alone can lack its opening bar. Where that needs another
+/// If responses can lack their oldest bars, the cut is chosen in which no window has one session
+/// only, because a response for one session alone can lack its opening bar. Where that needs another
 /// date, it is taken from before the window, and its bars are left out.
 pub fn windows(days: &[(Day, DayState)], limits: &RequestLimits) -> Vec<Window> {
     let span_max = i64::from(limits.span_max.max(1));
@@ -121,7 +121,7 @@ pub fn windows(days: &[(Day, DayState)], limits: &RequestLimits) -> Vec<Window> 
 
 /// `keep`, and if it has one session only, also the session before it, or at least another date.
 ///
-/// Never a later date: a truncated answer still has its last date, and shows by it where it was
+/// Never a later date: a truncated response still has its last date, and shows by it where it was
 /// cut. `trading_dates` is sorted.
 pub(super) fn widened(trading_dates: &[NaiveDate], keep: DateRange, span_max: i64) -> DateRange {
     let start = trading_dates.partition_point(|date| *date < keep.first());
@@ -166,7 +166,7 @@ mod tests {
         }
     }
 
-    /// A provider that says when an answer is not complete needs no neighbours.
+    /// A provider that says when a response is not complete needs no neighbours.
     #[test]
     fn a_session_is_requested_alone_if_nothing_can_be_lost() {
         let limits = RequestLimits {

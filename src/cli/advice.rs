@@ -52,6 +52,40 @@ impl fmt::Display for Advice {
             Self::CheckRange => {
                 "no ticker had any data: check --interval, --start and --end, and what your plan with the provider covers"
             }
+            Self::SetKey { variables: None } => {
+                "check the provider's key; `--provider demo` needs none"
+            }
+            Self::SetKey {
+                variables: Some(names),
+            } => {
+                return write!(
+                    f,
+                    "set {names} in the environment or in .env; `--provider demo` needs none"
+                );
+            }
+            Self::LargerPlan => {
+                "intraday bars need a larger plan; `backfill check` shows what yours allows"
+            }
+            Self::ResumeLater { lower_rate: false } => "--resume continues when the quota allows",
+            Self::ResumeLater { lower_rate: true } => {
+                "--resume continues when the quota allows; a lower --rate spends less of it"
+            }
+            Self::ResumeWithinDays { counted } => {
+                return write!(
+                    f,
+                    "the quota counts the last {counted} days; --resume continues when it allows"
+                );
+            }
+            Self::ResumeFailed => "--resume requests again what failed",
+            Self::CheckConnection => {
+                "check the network and --provider-url, then continue with --resume"
+            }
+            Self::CheckCertificate => {
+                "check the clock and --provider-url; SSL_CERT_FILE=FILE.pem names the certificates to trust instead of the system's"
+            }
+            Self::CheckRejects => {
+                "look at the rows in the rejects file; --resume requests again what failed"
+            }
             Self::NameColumns => {
                 "--columns names the columns: --columns ts=1,open=2,high=3,low=4,close=5"
             }

@@ -1,10 +1,10 @@
-//! Which sessions are complete, judged by how many bars they have.
+//! Which sessions are complete, by how many bars they have.
 
 use crate::calendar::Session;
 use crate::model::Interval;
 
-/// A session is complete with this share of the usual number of bars. The number of minutes alone
-/// shows nothing: thinly traded minutes have no bars.
+/// A session is complete with this share of the usual number of bars. The length of the session
+/// alone isn't enough: minutes without trades have no bars.
 const USUAL_SHARE_MIN: f64 = 0.9;
 /// How many sessions around one show what is usual.
 const NEIGHBOURS: usize = 10;
@@ -65,7 +65,7 @@ mod tests {
     use crate::calendar::Calendar;
     use crate::model::DateRange;
 
-    fn judged(bars: impl Fn(usize, &Session) -> u32) -> Vec<bool> {
+    fn completeness(bars: impl Fn(usize, &Session) -> u32) -> Vec<bool> {
         let day = |text: &str| text.parse().unwrap();
         // Thanksgiving week of 2024 ends with a half day.
         let range = DateRange::new(day("2024-11-18"), day("2024-12-06")).unwrap();
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn full_sessions_and_half_days_are_complete() {
         assert!(
-            judged(|_, session| session.expected(Interval::M1) as u32)
+            completeness(|_, session| session.expected(Interval::M1) as u32)
                 .iter()
                 .all(|whole| *whole)
         );
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_missing_or_short_session_is_incomplete() {
-        let whole = judged(|index, session| match index {
+        let whole = completeness(|index, session| match index {
             2 => 0,
             5 => 300,
             _ => session.expected(Interval::M1) as u32,
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_thinly_traded_ticker_is_compared_with_itself() {
-        let whole = judged(|index, session| {
+        let whole = completeness(|index, session| {
             let usual = session.expected(Interval::M1) as u32 / 10;
             if index == 7 { usual / 2 } else { usual }
         });
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_single_session_is_complete_with_any_bars() {
-        let whole = judged(|index, _| u32::from(index == 3));
+        let whole = completeness(|index, _| u32::from(index == 3));
         assert_eq!(whole.iter().filter(|whole| **whole).count(), 1);
     }
 }

@@ -2,17 +2,17 @@
 //!
 //! ```text
 //! counts per session (store) ─┐
-//! sessions (calendar) ────────┼─> judge ─> Gap, one per session ─┬─> Survey, listed
-//! coverage (store) ───────────┘                                  └─> Fill ─> backfill::Plan ─> run
+//! sessions (calendar) ────────┼─> classify ─> Gap, one per session ─┬─> Survey, listed
+//! coverage (store) ───────────┘                                     └─> Fill ─> backfill::Plan ─> run
 //! ```
 //!
 //! No bars are scanned. Only the timestamps of short sessions are read, for their first and last
 //! missing bar.
 
+mod classify;
 mod completeness;
 mod error;
 mod fill;
-mod judge;
 mod refill;
 mod survey;
 #[cfg(test)]
@@ -24,10 +24,10 @@ use chrono::NaiveDate;
 
 use crate::model::{SeriesKey, Timestamp};
 
+pub use classify::align;
 pub use completeness::complete;
 pub use error::Error;
 pub use fill::{Fill, FillOptions};
-pub use judge::align;
 pub use refill::{EMPTY_REFILLS_MAX, RefillRequest, RequestKind, attempts_after, refill_requests};
 pub use survey::{Scope, SeriesGaps, Survey, survey};
 
@@ -36,7 +36,7 @@ pub use survey::{Scope, SeriesGaps, Survey, survey};
 pub enum Reason {
     /// It was never requested.
     NeverAsked,
-    /// It was requested, and the provider had nothing.
+    /// It was requested, and the provider has no bars.
     Empty,
     /// It was requested before it had ended, or its last bars were held back.
     Partial,

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 use super::Gap;
-use super::judge::{Incomplete, align, date_span, expected_opens, judge, missing};
+use super::classify::{Incomplete, align, classify, date_span, expected_opens, missing};
 use crate::calendar::{CalendarCache, Session};
 use crate::model::{
     Basis, DateRange, Interval, Provenance, SeriesKey, Ticker, TimeRange, Timestamp,
 };
 use crate::store::{CoverageEntry, Error, Reader, SessionCount, Wanted};
 
-/// Which sessions are judged.
+/// Which sessions are checked.
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// The tickers; empty for all.
@@ -35,7 +35,7 @@ pub struct SeriesGaps {
     pub provenance: Provenance,
     /// The sessions that lack bars, oldest first.
     pub gaps: Vec<Gap>,
-    /// How many sessions were judged.
+    /// How many sessions were checked.
     pub expected: u64,
 }
 
@@ -50,11 +50,11 @@ impl SeriesGaps {
 /// What is missing from all series.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
-    /// All judged series, by interval and ticker.
+    /// All checked series, by interval and ticker.
     pub series: Vec<SeriesGaps>,
     /// Tickers of the scope that have no stored bars and were never requested.
     pub unknown_tickers: Vec<Ticker>,
-    /// What could not be judged, as text for the user.
+    /// What could not be checked, as text for the user.
     pub notices: Vec<String>,
 }
 
@@ -81,7 +81,7 @@ impl Survey {
     }
 }
 
-/// Judges every series of `scope`.
+/// Checks every series of `scope`.
 pub fn survey(
     reader: &Reader,
     scope: &Scope,
@@ -115,7 +115,7 @@ pub fn survey(
             .filter(|entry| matches(&entry.provenance, &provenance))
             .collect();
         let notices = &mut survey.notices;
-        let (series, short) = judge_series(
+        let (series, short) = classify_series(
             scope, calendars, &key, provenance, &coverage, &counts, notices,
         );
         survey.series.push(series);
@@ -131,9 +131,9 @@ pub fn survey(
     Ok(survey)
 }
 
-/// Judges one series. Dates outside its calendar are not judged; a notice names them.
+/// Checks one series. Dates outside its calendar are not checked; a notice names them.
 #[allow(clippy::too_many_arguments)]
-fn judge_series(
+fn classify_series(
     scope: &Scope,
     calendars: &mut CalendarCache,
     key: &SeriesKey,
@@ -159,7 +159,7 @@ fn judge_series(
     };
     let Some(calendar) = calendars.calendar(exchange).cloned() else {
         notices.push(format!(
-            "there is no calendar for {exchange}: its sessions are not judged"
+            "there is no calendar for {exchange}: its sessions are not checked"
         ));
         return (found, Vec::new());
     };
@@ -168,7 +168,7 @@ fn judge_series(
         && (dates.first() < span.first() || dates.last().min(today) > span.last())
     {
         notices.push(format!(
-            "the calendar of {exchange} covers {span}: sessions outside it are not judged"
+            "the calendar of {exchange} covers {span}: sessions outside it are not checked"
         ));
     }
     // The usual number of bars is taken from all stored sessions, also those outside the scope.
@@ -180,7 +180,7 @@ fn judge_series(
     let sessions = &sessions[..ended];
     let aligned: Vec<Option<&SessionCount>> = align(sessions, counts).collect();
     let (interval, hours) = (key.interval, found.provenance.hours);
-    let mut incomplete = judge(sessions, &aligned, coverage, &calendar, interval, hours);
+    let mut incomplete = classify(sessions, &aligned, coverage, &calendar, interval, hours);
     incomplete.retain(|incomplete| dates.contains(sessions[incomplete.index].date));
     let inside = |session: &&Session| dates.contains(session.date);
     found.expected = sessions.iter().filter(inside).count() as u64;

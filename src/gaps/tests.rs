@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use super::judge::{expected_opens, judge, missing};
+use super::classify::{classify, expected_opens, missing};
 use super::*;
 use crate::calendar::{Calendar, CalendarCache, Session};
 use crate::model::{Basis, DateRange, Hours, Interval, Provenance, Ticker};
@@ -31,7 +31,7 @@ fn provenance(exchange: &str) -> Provenance {
     }
 }
 
-fn answer(exchange: &str, first: &str, last: &str, status: CoverageStatus) -> CoverageEntry {
+fn entry(exchange: &str, first: &str, last: &str, status: CoverageStatus) -> CoverageEntry {
     CoverageEntry {
         series: key(),
         provider: "fmp".into(),
@@ -57,11 +57,11 @@ fn count(session: &Session, bars: u32) -> SessionCount {
 }
 
 /// The incomplete sessions as `date reason`. `bars` are those stored of each session.
-fn judged(
+fn incomplete_sessions(
     exchange: &str,
     dates: DateRange,
     bars: &[u32],
-    answers: &[CoverageEntry],
+    coverage: &[CoverageEntry],
 ) -> Vec<String> {
     let calendar = Calendar::for_exchange(exchange).unwrap();
     let sessions = calendar.sessions(dates).unwrap();
@@ -71,10 +71,10 @@ fn judged(
         .map(|(session, bars)| count(session, *bars))
         .collect();
     let aligned: Vec<_> = align(&sessions, &counts).collect();
-    judge(
+    classify(
         &sessions,
         &aligned,
-        answers,
+        coverage,
         &calendar,
         Interval::M1,
         Hours::Regular,
@@ -88,19 +88,19 @@ fn judged(
 fn sessions_with_mostly_rejects_are_failed_even_if_all_are_alike() {
     let mostly = |first: &str, last: &str| CoverageEntry {
         rows: 39,
-        ..answer("NASDAQ", first, last, CoverageStatus::Failed)
+        ..entry("NASDAQ", first, last, CoverageStatus::Failed)
     };
     let days = range("2025-02-03", "2025-02-05");
     let failed = mostly("2025-02-03", "2025-02-04");
     assert_eq!(
-        judged("NASDAQ", days, &[39, 39, 39], std::slice::from_ref(&failed)),
+        incomplete_sessions("NASDAQ", days, &[39, 39, 39], std::slice::from_ref(&failed)),
         ["2025-02-03 failed", "2025-02-04 failed"]
     );
-    // One was requested again with success. A failed request says nothing about the bars of a dump.
-    let good = answer("NASDAQ", "2025-02-03", "2025-02-03", CoverageStatus::Rows);
-    let plain = answer("NASDAQ", "2025-02-05", "2025-02-05", CoverageStatus::Failed);
+    // One was requested again with success. A failed request doesn't concern bars from CSV files.
+    let good = entry("NASDAQ", "2025-02-03", "2025-02-03", CoverageStatus::Rows);
+    let plain = entry("NASDAQ", "2025-02-05", "2025-02-05", CoverageStatus::Failed);
     assert_eq!(
-        judged("NASDAQ", days, &[390, 390, 390], &[failed, good, plain]),
+        incomplete_sessions("NASDAQ", days, &[390, 390, 390], &[failed, good, plain]),
         ["2025-02-04 failed"]
     );
 }
@@ -109,11 +109,11 @@ fn sessions_with_mostly_rejects_are_failed_even_if_all_are_alike() {
 fn each_reason_is_found() {
     use CoverageStatus::{Empty, Failed, Partial, Rows};
     let week = range("2025-02-03", "2025-02-11");
-    let of = |status, first: &str, last: &str| answer("NASDAQ", first, last, status);
-    let answers = [
+    let of = |status, first: &str, last: &str| entry("NASDAQ", first, last, status);
+    let coverage = [
         of(Rows, "2025-02-03", "2025-02-03"),
         of(Empty, "2025-02-04", "2025-02-04"),
-        // One good answer is enough, even if later ones failed.
+        // One answered entry is enough, even if later ones failed.
         of(Failed, "2025-02-04", "2025-02-05"),
         of(Rows, "2025-02-06", "2025-02-06"),
         // It has nine bars in ten, but its end was held back.
@@ -122,7 +122,7 @@ fn each_reason_is_found() {
         of(Partial, "2025-02-11", "2025-02-11"),
     ];
     assert_eq!(
-        judged("NASDAQ", week, &[390, 0, 0, 200, 0, 380, 390], &answers),
+        incomplete_sessions("NASDAQ", week, &[390, 0, 0, 200, 0, 380, 390], &coverage),
         [
             "2025-02-04 empty",
             "2025-02-05 failed",
@@ -131,30 +131,35 @@ fn each_reason_is_found() {
             "2025-02-10 partial",
         ]
     );
-    // Bars of a dump: missing sessions were never requested, and short ones are only short.
+    // Bars from CSV files: missing sessions were never requested, and short ones are only short.
     assert_eq!(
-        judged("NASDAQ", week, &[390, 0, 390, 200, 390, 390, 390], &[]),
+        incomplete_sessions("NASDAQ", week, &[390, 0, 390, 200, 390, 390, 390], &[]),
         ["2025-02-04 never_asked", "2025-02-06 short"]
     );
     // A last minute without trades isn't a gap if nothing was held back.
     let rows = [of(Rows, "2025-02-03", "2025-02-11")];
-    assert!(judged("NASDAQ", week, &[390, 389, 385, 390, 360, 390, 390], &rows).is_empty());
+    assert!(
+        incomplete_sessions("NASDAQ", week, &[390, 389, 385, 390, 360, 390, 390], &rows).is_empty()
+    );
 }
 
 #[test]
 fn a_session_over_midnight_is_requested_by_two_dates() {
     use CoverageStatus::{Empty, Failed};
     let monday = range("2025-02-10", "2025-02-10");
-    let of = |status, day: &str| answer("FOREX", day, day, status);
+    let of = |status, day: &str| entry("FOREX", day, day, status);
     let both = [of(Empty, "2025-02-09"), of(Empty, "2025-02-10")];
-    assert_eq!(judged("FOREX", monday, &[0], &both), ["2025-02-10 empty"]);
     assert_eq!(
-        judged("FOREX", monday, &[0], &both[1..]),
+        incomplete_sessions("FOREX", monday, &[0], &both),
+        ["2025-02-10 empty"]
+    );
+    assert_eq!(
+        incomplete_sessions("FOREX", monday, &[0], &both[1..]),
         ["2025-02-10 never_asked"]
     );
     let failed = [of(Failed, "2025-02-09"), of(Empty, "2025-02-10")];
     assert_eq!(
-        judged("FOREX", monday, &[0], &failed),
+        incomplete_sessions("FOREX", monday, &[0], &failed),
         ["2025-02-10 failed"]
     );
 }
@@ -243,13 +248,13 @@ fn sessions_that_two_refills_returned_empty_are_skipped() {
     assert_eq!((first[0].dates.len(), left_out), (3, 0));
 
     let began = Timestamp::from_micros(500);
-    let answers = [answer(
+    let coverage = [entry(
         "NASDAQ",
         "2025-02-06",
         "2025-02-10",
         CoverageStatus::Empty,
     )];
-    let once = attempts_after(&first[0], &[], &all, &answers, began, &mut calendars);
+    let once = attempts_after(&first[0], &[], &all, &coverage, began, &mut calendars);
     assert_eq!(fills(&once), ["2025-02-06..2025-02-10 x1"]);
     // A second time. The Monday got some bars in between, so its count starts again.
     let after = incomplete(&[
@@ -257,10 +262,10 @@ fn sessions_that_two_refills_returned_empty_are_skipped() {
         gap("2025-02-07", 0),
         gap("2025-02-10", 250),
     ]);
-    let twice = attempts_after(&first[0], &once, &after, &answers, began, &mut calendars);
+    let twice = attempts_after(&first[0], &once, &after, &coverage, began, &mut calendars);
     assert_eq!(fills(&twice), ["2025-02-06..2025-02-07 x2"]);
     // A session that was not requested, or whose request failed, keeps its count.
-    let failed = [answer(
+    let failed = [entry(
         "NASDAQ",
         "2025-02-06",
         "2025-02-10",
@@ -269,21 +274,21 @@ fn sessions_that_two_refills_returned_empty_are_skipped() {
     let same = attempts_after(&first[0], &twice, &all, &failed, began, &mut calendars);
     assert_eq!(fills(&same), fills(&twice));
     let later = Timestamp::from_micros(2_000);
-    let same = attempts_after(&first[0], &twice, &all, &answers, later, &mut calendars);
+    let same = attempts_after(&first[0], &twice, &all, &coverage, later, &mut calendars);
     assert_eq!(fills(&same), fills(&twice));
 
-    let in_vain = BTreeMap::from([(key(), twice.clone())]);
-    let (third, left_out) = refill_requests(&all, &in_vain, false, &mut calendars, as_staged);
+    let attempts = BTreeMap::from([(key(), twice.clone())]);
+    let (third, left_out) = refill_requests(&all, &attempts, false, &mut calendars, as_staged);
     assert_eq!(third[0].dates, [date("2025-02-10")]);
     assert_eq!(left_out, 2);
-    let (again, left_out) = refill_requests(&all, &in_vain, true, &mut calendars, as_staged);
+    let (again, left_out) = refill_requests(&all, &attempts, true, &mut calendars, as_staged);
     assert_eq!((again[0].dates.len(), left_out), (3, 0));
     // The sessions that were filled are removed.
     let filled = attempts_after(
         &again[0],
         &twice,
         &incomplete(&[]),
-        &answers,
+        &coverage,
         began,
         &mut calendars,
     );

@@ -85,7 +85,7 @@ pub(crate) async fn check_contract(provider: &dyn Provider, request: &Request) {
         assert!(request.dates.contains(date), "{date} outside {request}");
     }
 
-    // Equal requests have equal answers, and a part of the dates has a part of the answer.
+    // Equal requests return equal rows, and a part of the dates returns a part of the rows.
     assert_eq!(all(provider, request).await.unwrap(), series);
     let part = Request {
         dates: DateRange::new(
@@ -229,11 +229,11 @@ mod retrying {
     use super::*;
 
     fn server(status: u16, retry_after: Option<Duration>) -> Error {
-        Error::new(ErrorKind::Transient, format!("status {status}")).after(retry_after)
+        Error::new(ErrorKind::Transient, format!("status {status}")).with_retry_after(retry_after)
     }
 
     fn limit() -> Error {
-        Error::new(ErrorKind::Limit, "too many").saying("Limit Reach . ")
+        Error::new(ErrorKind::Limit, "too many").with_detail("Limit Reach . ")
     }
 
     fn client(provider: impl Provider) -> RetryingClient {
@@ -267,7 +267,7 @@ mod retrying {
     }
 
     #[tokio::test]
-    async fn a_lasting_fault_ends_with_the_budget() {
+    async fn a_lasting_fault_ends_after_the_last_retry() {
         let client = client(Faulty::new(Paged::new(), |_, _| Some(server(500, None))));
         let result = client.fetch_page(&one_day()).await;
         assert!(matches!(result, Err(FetchError::Failed(_))));
@@ -275,7 +275,7 @@ mod retrying {
     }
 
     #[tokio::test]
-    async fn a_retry_after_beyond_the_budget_is_not_waited_for() {
+    async fn a_retry_after_beyond_the_maximum_is_not_waited_for() {
         let hour = Some(Duration::from_secs(3600));
         let client = client(Faulty::new(Paged::new(), move |_, _| {
             Some(server(503, hour))
@@ -294,7 +294,7 @@ mod retrying {
     }
 
     #[tokio::test]
-    async fn a_limit_is_not_charged_to_the_budget() {
+    async fn a_limit_does_not_count_as_a_retry() {
         let passing = client(Faulty::new(Paged::new(), |call, _| (call < 3).then(limit)));
         assert!(passing.fetch_page(&one_day()).await.is_ok());
 
@@ -316,16 +316,16 @@ mod retrying {
             matches!(outcome, Err(FetchError::Spent(Spent::Quota { .. })))
         };
         assert!(outcomes.iter().filter(spent).count() >= 1);
-        // Those that did not see the limit find the gate shut.
-        let shut = |outcome: &Result<Page, FetchError>| {
+        // Those without a 429 find the gate closed.
+        let ended = |outcome: &Result<Page, FetchError>| {
             matches!(outcome, Err(FetchError::Spent(_) | FetchError::Closed))
         };
-        assert!(outcomes.iter().all(shut) && lasting.gate().is_closed());
+        assert!(outcomes.iter().all(ended) && lasting.gate().is_closed());
         assert!(calls.load(Ordering::SeqCst) < 80);
     }
 
     #[tokio::test]
-    async fn a_shut_gate_ends_waits_and_requests() {
+    async fn a_closed_gate_ends_waits_and_requests() {
         let client = client(Throttled {
             inner: Paged::new(),
             latency: Duration::from_millis(50),
@@ -337,7 +337,7 @@ mod retrying {
         });
         tokio::time::sleep(Duration::from_millis(10)).await;
         gate.close();
-        // The request in flight is answered; the next is never sent.
+        // The request in flight succeeds; the next is never sent.
         assert!(in_flight.await.unwrap().is_ok());
         assert!(matches!(
             client.fetch_page(&one_day()).await,

@@ -6,29 +6,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bad_row::BadRow;
+use crate::advice::Advice;
 
-/// Whether to send the request again.
+/// Whether to send a failed request again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// After the time that the server named.
     After(Duration),
     /// After a wait that grows with each attempt.
     Backoff,
-    /// Not at all: the answer would be the same.
+    /// Not at all: the response would be the same.
     Never,
 }
 
 /// How much an error stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// This window; the ticker's others may still be answered.
+    /// This window. The ticker's other windows may still return bars.
     Window,
-    /// This ticker; the others may still be answered.
+    /// This ticker. Others may still return bars.
     Ticker,
     Run,
 }
 
-/// What failed, as far as callers react to it.
+/// What failed. Callers handle each kind in its own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The base URL can't be used.
@@ -41,9 +42,9 @@ pub enum ErrorKind {
     Key,
     /// The key is valid and doesn't allow any request of the run.
     Forbidden,
-    /// Too many requests. The gate pauses all workers, because the limit is the key's.
+    /// Too many requests. The gate pauses all requests: the provider counts them by key.
     Limit,
-    /// A quota is spent that no wait of this run restores.
+    /// A quota is spent that isn't restored within minutes.
     Quota,
     /// The provider refuses this ticker.
     Ticker,
@@ -51,9 +52,9 @@ pub enum ErrorKind {
     BadRequest,
     /// No connection.
     Connect,
-    /// A failure that another attempt may not have: a server error, a timeout, a torn answer.
+    /// A failure that may not occur again: a server error, a timeout, a response that breaks off.
     Transient,
-    /// An answer that isn't bars and isn't a known error either.
+    /// A response that is neither bars nor a known error.
     Unexpected,
     /// Rows came, but most of them aren't bars: the provider may have changed its format.
     Rejects,
@@ -61,7 +62,7 @@ pub enum ErrorKind {
 
 use ErrorKind as K;
 
-/// A failed request. Neither the error nor its source holds a key.
+/// A failed request. Neither the error nor its source contains a key.
 #[derive(Clone, Debug)]
 pub struct Error(Box<Parts>);
 
@@ -70,9 +71,9 @@ struct Parts {
     kind: ErrorKind,
     message: String,
     window: Option<String>,
-    said: Option<String>,
+    detail: Option<String>,
     retry_after: Option<Duration>,
-    hint: Option<&'static str>,
+    hint: Option<Advice>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -87,7 +88,7 @@ impl Error {
             kind,
             message: message.into(),
             window: None,
-            said: None,
+            detail: None,
             retry_after: None,
             hint: None,
             source: None,
@@ -108,7 +109,7 @@ impl Error {
         let raw = raw[..raw.floor_char_boundary(ROW_BYTES)].replace(char::is_control, " ");
         Self::new(K::Rejects, format!("{count} of {rows} rows are not bars"))
             .in_window(window)
-            .saying(format!("the first because of {reason}: {raw}"))
+            .with_detail(format!("the first because of {reason}: {raw}"))
     }
 
     /// The same error, with the request that failed.
@@ -118,30 +119,30 @@ impl Error {
         self
     }
 
-    /// The same error, with the server's words. They must not hold a secret.
+    /// The same error, with details such as the server's error text. They must not contain a secret.
     #[must_use]
-    pub fn saying(mut self, said: impl Into<String>) -> Self {
-        self.0.said = Some(said.into());
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = Some(detail.into());
         self
     }
 
     /// The same error, with the wait that the server named.
     #[must_use]
-    pub fn after(mut self, retry_after: Option<Duration>) -> Self {
+    pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
         self.0.retry_after = retry_after;
         self
     }
 
     /// The same error, with the provider's own hint instead of the usual one.
     #[must_use]
-    pub fn hinting(mut self, hint: &'static str) -> Self {
-        self.0.hint = Some(hint);
+    pub fn with_hint(mut self, hint: impl Into<Advice>) -> Self {
+        self.0.hint = Some(hint.into());
         self
     }
 
     /// The same error, with its cause.
     #[must_use]
-    pub fn because(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.0.source = Some(Arc::new(source));
         self
     }
@@ -152,10 +153,10 @@ impl Error {
         self.0.kind
     }
 
-    /// The server's words.
+    /// Details such as the server's error text.
     #[must_use]
-    pub fn said(&self) -> &str {
-        self.0.said.as_deref().unwrap_or_default()
+    pub fn detail(&self) -> &str {
+        self.0.detail.as_deref().unwrap_or_default()
     }
 
     /// The wait that the server named.
@@ -175,7 +176,7 @@ impl Error {
         }
     }
 
-    /// How much this stops.
+    /// How much this error stops.
     #[must_use]
     pub fn scope(&self) -> Scope {
         match self.0.kind {
@@ -199,25 +200,19 @@ impl Error {
 
     /// What the user can do.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        self.0.hint.or(match self.0.kind {
-            K::BaseUrl => Some(
+    pub fn hint(&self) -> Option<Advice> {
+        self.0.hint.clone().or(match self.0.kind {
+            K::BaseUrl => Some(Advice::from(
                 "write the base URL as http(s)://host/path, with %-codes for special characters in user and password",
-            ),
-            K::Key => Some("check the provider's key; `--provider demo` needs none"),
-            K::Forbidden => Some("check the state of the account on the provider's site"),
-            K::Quota => Some("--resume continues when the quota allows"),
-            K::Limit => {
-                Some("--resume continues when the quota allows; a lower --rate spends less of it")
-            }
-            K::Connect => Some("check the network and --provider-url, then continue with --resume"),
-            K::Certificate => Some(
-                "check the clock and --provider-url; SSL_CERT_FILE=FILE.pem names the certificates to trust instead of the system's",
-            ),
-            K::Transient => Some("--resume requests again what failed"),
-            K::Rejects => {
-                Some("look at the rows in the rejects file; --resume requests again what failed")
-            }
+            )),
+            K::Key => Some(Advice::SetKey { variables: None }),
+            K::Forbidden => Some("check the state of the account on the provider's site".into()),
+            K::Quota => Some(Advice::ResumeLater { lower_rate: false }),
+            K::Limit => Some(Advice::ResumeLater { lower_rate: true }),
+            K::Connect => Some(Advice::CheckConnection),
+            K::Certificate => Some(Advice::CheckCertificate),
+            K::Transient => Some(Advice::ResumeFailed),
+            K::Rejects => Some(Advice::CheckRejects),
             K::Client | K::Ticker | K::BadRequest | K::Unexpected => None,
         })
     }
@@ -229,8 +224,8 @@ impl fmt::Display for Error {
         if let Some(window) = &self.0.window {
             write!(f, " at {window}")?;
         }
-        match &self.0.said {
-            Some(said) => write!(f, ": {said}"),
+        match &self.0.detail {
+            Some(detail) => write!(f, ": {detail}"),
             None => Ok(()),
         }
     }

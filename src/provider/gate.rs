@@ -1,8 +1,8 @@
-//! The limits that all workers of a run share: requests in flight, rate, pauses, quota, and the
-//! end.
+//! The limits that all requests of a run share: how many are in flight, the rate, pauses, the
+//! quota, and the end of the run.
 //!
-//! **Every request needs a permit of [`Gate::admit`].** A 429 pauses all workers, because the quota is the
-//! key's and not the worker's.
+//! **Every request needs a permit of [`Gate::admit`].** A 429 pauses all requests, because the provider
+//! counts them by key.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::pace::Pacer;
 
-/// A server that names a longer wait than this means the quota of a day, not of a minute.
+/// If a server names a longer wait, its limit is that of a day, not of a minute.
 const RETRY_AFTER_SECONDS_MAX: u64 = 120;
 
 /// How a [`Gate`] is set up.
@@ -31,7 +31,7 @@ pub struct GateOptions {
     pub daily: Option<Daily>,
     /// First wait after a 429 that names no time; each later one is longer.
     pub pause_first: Duration,
-    /// After waits of this length without a success, the limit is taken for a day's.
+    /// After waits of this length without a success, the limit counts as that of a day.
     pub quota_after: Duration,
 }
 
@@ -67,10 +67,10 @@ pub enum Spent {
     #[error("the day's quota of {0} requests is spent")]
     Day(u64),
     /// The provider still refused after a full minute of waits, or named a longer wait.
-    #[error("the provider's quota is spent: {said}")]
+    #[error("the provider's quota is spent: {detail}")]
     Quota {
-        /// What the server said.
-        said: String,
+        /// The server's error text.
+        detail: String,
     },
 }
 
@@ -156,18 +156,18 @@ impl Gate {
         self.retried.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Shuts the gate: no further request is sent.
+    /// Closes the gate: no further request is sent.
     pub fn close(&self) {
         self.closed.send_replace(true);
     }
 
-    /// Whether the gate is shut.
+    /// Whether the gate is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         *self.closed.borrow()
     }
 
-    /// Returns when the gate is shut.
+    /// Returns when the gate is closed.
     pub async fn closed(&self) {
         // The sender lives as long as the gate, so waiting can't fail.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
@@ -218,8 +218,8 @@ impl Gate {
         })
     }
 
-    /// A request was answered with bars, so no limit applies any more.
-    pub(super) fn answered(&self) {
+    /// A request returned bars, so no limit applies any more.
+    pub(super) fn succeeded(&self) {
         let mut pause = self.pause();
         if pause.waited > Duration::ZERO {
             pause.waited = Duration::ZERO;
@@ -227,13 +227,13 @@ impl Gate {
         }
     }
 
-    /// A request of `generation` met the limit: all workers wait. An error if waiting no longer
-    /// makes sense.
+    /// A request of `generation` got a 429: all requests wait. An error if they have waited long
+    /// enough.
     pub(super) fn limited(
         &self,
         generation: u64,
         retry_after: Option<Duration>,
-        said: &str,
+        detail: &str,
     ) -> Result<(), Spent> {
         let mut pause = self.pause();
         if generation < pause.generation {
@@ -243,7 +243,7 @@ impl Gate {
         let longest = Duration::from_secs(RETRY_AFTER_SECONDS_MAX);
         if left.is_zero() || retry_after.is_some_and(|wait| wait > longest) {
             return Err(Spent::Quota {
-                said: said.to_owned(),
+                detail: detail.to_owned(),
             });
         }
         let wait = match retry_after {
@@ -251,7 +251,7 @@ impl Gate {
             None => pause.waits.next().map_or(left, |wait| wait.min(left)),
         };
         tracing::debug!(
-            "too many requests; all workers wait {:.1} s",
+            "too many requests; all requests wait {:.1} s",
             wait.as_secs_f64()
         );
         pause.until = Some(Instant::now() + wait);
@@ -315,7 +315,7 @@ mod tests {
                 break spent;
             }
         };
-        assert_eq!(spent, Spent::Quota { said: "x".into() });
+        assert_eq!(spent, Spent::Quota { detail: "x".into() });
         assert!(start.elapsed() >= Duration::from_millis(60));
 
         // A success in between starts the minute again.
@@ -323,7 +323,7 @@ mod tests {
             quota_after: Duration::ZERO,
             ..GateOptions::default()
         });
-        gate.answered();
+        gate.succeeded();
         assert!(gate.limited(0, None, "x").is_err());
         let hour = Duration::from_secs(3600);
         assert!(

@@ -1,5 +1,4 @@
-//! The HTTP client that providers share: one GET and its whole answer. Nothing that it shows has a
-//! secret.
+//! The HTTP client that providers share: one GET and its whole response. It shows no secret.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -25,7 +24,7 @@ const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 /// How much of a body DEBUG shows.
 const DEBUG_BODY_BYTES: usize = 500;
 /// How much of a body a message shows.
-const SAID_BYTES: usize = 200;
+const DETAIL_BYTES: usize = 200;
 
 /// The client of one provider.
 pub(super) struct Http {
@@ -34,8 +33,8 @@ pub(super) struct Http {
     client: Client,
 }
 
-/// An answer of any status.
-pub(super) struct Answer {
+/// A response of any status.
+pub(super) struct HttpResponse {
     pub(super) status: u16,
     /// The wait that the server named.
     pub(super) retry_after: Option<Duration>,
@@ -70,17 +69,16 @@ impl Http {
 
     /// The start of a body, short and without secrets, for a message.
     pub(super) fn excerpt(&self, body: &[u8]) -> String {
-        self.secrets.excerpt(body, SAID_BYTES)
+        self.secrets.excerpt(body, DETAIL_BYTES)
     }
 
-    /// Sends a GET and reads its answer. Of an answer other than 200 the start is enough to judge
-    /// it by.
+    /// Sends a GET and reads its response. Only the start of a response other than 200 is read.
     pub(super) async fn get(
         &self,
         request: &Request,
         url: Url,
         headers: HeaderMap,
-    ) -> Result<Answer, Error> {
+    ) -> Result<HttpResponse, Error> {
         let shown = shown(&url);
         let start = Instant::now();
         let sent = self.client.get(url).headers(headers).send().await;
@@ -109,12 +107,12 @@ impl Http {
         match read {
             Err(error) if status == 200 => return Err(transport(request, error)),
             Ok(false) if status == 200 => {
-                let why = format!("the answer is longer than {limit} bytes");
+                let why = format!("the response is longer than {limit} bytes");
                 return Err(Error::new(ErrorKind::Unexpected, why).in_window(request));
             }
             _ => {}
         }
-        Ok(Answer {
+        Ok(HttpResponse {
             status,
             retry_after: retry_after(&response),
             reply: Reply {
@@ -128,7 +126,7 @@ impl Http {
 /// A header whose value is never shown.
 pub(super) fn secret_header(secret: &Secret) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(secret.expose()).map_err(|_| {
-        let why = "the key holds a character that no HTTP header can carry";
+        let why = "the key contains a character that isn't allowed in an HTTP header";
         Error::new(ErrorKind::Key, why)
     })?;
     value.set_sensitive(true);
@@ -155,7 +153,7 @@ fn checked(typed: &SecretUrl) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// What a server could repeat: the key, and the password of the base URL.
+/// What a server could send back: the key, and the password of the base URL.
 fn secrets(credentials: &Credentials, base: &Url) -> Secrets {
     let password = base.password().and_then(|password| {
         let decoded = percent_encoding::percent_decode_str(password).decode_utf8_lossy();
@@ -179,7 +177,7 @@ fn client(base: &Url) -> Result<Client, Error> {
     }
     builder.build().map_err(|error| {
         Error::new(ErrorKind::Client, "the HTTP client could not be set up")
-            .because(error.without_url())
+            .with_source(error.without_url())
     })
 }
 
@@ -197,7 +195,9 @@ fn tls(base: &Url) -> Result<rustls::ClientConfig, Error> {
     let provider = rustls::crypto::ring::default_provider();
     Ok(rustls::ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
-        .map_err(|error| Error::new(ErrorKind::Client, "TLS could not be set up").because(error))?
+        .map_err(|error| {
+            Error::new(ErrorKind::Client, "TLS could not be set up").with_source(error)
+        })?
         .with_root_certificates(roots)
         .with_no_client_auth())
 }
@@ -237,9 +237,11 @@ fn transport(request: &Request, error: reqwest::Error) -> Error {
     } else if source.is_timeout() {
         (ErrorKind::Transient, "the provider took too long")
     } else {
-        (ErrorKind::Transient, "the answer broke off")
+        (ErrorKind::Transient, "the response broke off")
     };
-    Error::new(kind, message).in_window(request).because(source)
+    Error::new(kind, message)
+        .in_window(request)
+        .with_source(source)
 }
 
 /// Whether the connection failed because of the server's certificate.

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use crate::model::{Basis, Grid, Hours, Interval, Source};
 
-/// What happens to the bars that don't fit into one answer.
+/// What happens to the bars that don't fit into one response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truncation {
-    /// Nothing: an answer always has all bars of its request.
+    /// Nothing: a response always has all bars of its request.
     Never,
-    /// An answer has at most `page_bars` bars, over all its tickers, and names the next page.
+    /// A response has at most `page_bars` bars, over all its tickers, and names the next page.
     Announces {
         /// Bars of one page at most.
         page_bars: u32,
     },
-    /// The oldest bars are left out silently, so the position of every answer must be checked.
+    /// The oldest bars are left out silently, so the position of every response must be checked.
     KeepsNewest,
 }
 
@@ -25,7 +25,7 @@ pub enum Truncation {
 pub struct ProviderInfo {
     /// The name under which its bars and its coverage are stored.
     pub source: Source,
-    /// Exchange of the tickers if the user names none.
+    /// Exchange of the tickers if the user sets none.
     pub exchange: &'static str,
     /// A ticker that every plan includes, to try a key with.
     pub probe: &'static str,
@@ -34,15 +34,15 @@ pub struct ProviderInfo {
     pub window_days: [Option<u16>; 5],
     /// Tickers that one request may name, at least 1.
     pub tickers_per_request: usize,
-    /// What happens to the bars that don't fit into one answer.
+    /// What happens to the bars that don't fit into one response.
     pub truncation: Truncation,
     /// Price bases on offer, the usual one first.
     pub basis: &'static [Basis],
-    /// Hours on offer. If only [`Hours::Extended`] is, regular hours are cut out of its answers.
+    /// Hours on offer. If only [`Hours::Extended`] is, regular hours are cut out of its responses.
     pub hours: &'static [Hours],
     /// Where its 60-minute bars start. Shorter bars start at the same minutes on either grid.
     pub hour_grid: fn(Hours) -> Grid,
-    /// Requests a minute if the user says nothing.
+    /// Requests a minute if the user sets no rate.
     pub rate_default: NonZeroU32,
     /// How long after its close a bar can still change.
     pub settles_after: Duration,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Request ─> RetryingClient ──(permit, pause, pace)──> Provider::fetch ─> Reply ─(permit returned)─> Provider::parse ─> Page
-//!                  └──────────────── one budget of retries ─────────────────────────────────────────────┘
+//!                  └──────────────── retries of one page ───────────────────────────────────────────────┘
 //! ```
 //!
 //! The command line finds a provider in [`registry`]; its facts are data ([`ProviderInfo`]). What

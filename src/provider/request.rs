@@ -1,4 +1,4 @@
-//! The contract between the program and a provider: requests, answers and the trait.
+//! The contract between the program and a provider: requests, responses and the trait.
 
 use std::fmt;
 
@@ -12,17 +12,17 @@ use crate::model::{Bars, Basis, DateRange, Hours, Interval, Ticker, Timestamp};
 
 /// A provider of bars.
 ///
-/// Fetching and parsing are two steps, so that the next request can be sent while an answer is
+/// Fetching and parsing are two steps, so that the next request can be sent while a response is
 /// parsed.
 pub trait Provider: Send + Sync + 'static {
     /// What this provider offers.
     fn info(&self) -> &ProviderInfo;
 
-    /// Sends one request and returns the whole answer, unparsed. An answer that refuses the request
+    /// Sends one request and returns the whole response, unparsed. A response that refuses the request
     /// is an error of this step.
     fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Error>>;
 
-    /// Parses an answer into bars. Uses the processor only; called outside the async threads.
+    /// Parses a response into bars. Uses the processor only; called outside the async threads.
     ///
     /// Returns every ticker of the request that has rows on this page. A ticker that is on no page
     /// has no bars; that isn't an error.
@@ -48,7 +48,7 @@ pub struct Request {
     /// No bar opens later than this; a row that does is a reject. A day after now allows for clocks
     /// that differ.
     pub latest: Timestamp,
-    /// Where the last page ended.
+    /// Which page to return; `None` for the first.
     pub page: Option<PageToken>,
 }
 
@@ -61,11 +61,11 @@ impl fmt::Display for Request {
     }
 }
 
-/// A provider's own mark of where its next page starts.
+/// What a provider sent to request its next page with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PageToken(pub String);
 
-/// An answer as it was received.
+/// A response as it was received.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The URL of the request, without any key.
@@ -74,7 +74,7 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-/// A parsed answer.
+/// A parsed response.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
     /// The rows of each ticker.

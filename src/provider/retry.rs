@@ -1,4 +1,4 @@
-//! Sends a request until it is answered, or until another attempt makes no sense.
+//! Sends a request until it succeeds or its retries are used up.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use super::request::{Page, Provider, Request, Rows};
 use crate::causes::with_causes;
 use crate::model::Ticker;
 
-/// How long a request in flight may still take once the gate is shut.
+/// How long a request in flight may still take once the gate is closed.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Retries at most while no request of the run has reached the server.
 const UNREACHED_RETRIES_MAX: usize = 2;
 
-/// No answer has more pages. A provider that sends more repeats itself.
+/// No request has more pages. A provider that sends more repeats itself.
 const PAGES_MAX: usize = 10_000;
 
-/// The budget of one page.
+/// How often, and for how long, one page is requested again.
 #[derive(Clone, Debug)]
 pub struct RetryOptions {
     /// First wait; each later one is twice as long, and jitter makes each up to twice as long
@@ -47,14 +47,14 @@ impl Default for RetryOptions {
     }
 }
 
-/// Why a request has no answer.
+/// Why a request returned no bars.
 #[derive(Clone, Debug)]
 pub enum FetchError {
     /// The request failed, and no further attempt is left or makes sense.
     Failed(Error),
     /// A quota is spent.
     Spent(Spent),
-    /// The gate is shut.
+    /// The gate is closed.
     Closed,
 }
 
@@ -67,7 +67,7 @@ pub struct RetryingClient {
 }
 
 impl RetryingClient {
-    /// A client that retries within the budget of `retry`.
+    /// A client that retries as `retry` allows.
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>, gate: Arc<Gate>, retry: RetryOptions) -> Self {
         Self {
@@ -91,7 +91,8 @@ impl RetryingClient {
 
     /// Fetches all pages of a request, and returns the rows of each ticker, bars in order.
     ///
-    /// Only a whole answer is returned: a ticker that isn't on the pages so far may be on the next.
+    /// Rows are returned only after the last page: a ticker that isn't on the pages so far may be on
+    /// the next.
     pub async fn fetch(&self, mut request: Request) -> Result<HashMap<Ticker, Rows>, FetchError> {
         let mut series: HashMap<Ticker, Rows> = HashMap::new();
         for _ in 0..PAGES_MAX {
@@ -112,15 +113,15 @@ impl RetryingClient {
             }
             request.page = page.next;
         }
-        let message = "the provider repeats a page instead of ending its answer";
+        let message = "the provider repeats a page instead of sending the next one";
         let error = Error::new(ErrorKind::Unexpected, message).in_window(&request);
         Err(FetchError::Failed(error))
     }
 
     /// Fetches one page.
     ///
-    /// A 429 is not charged to the budget of the page: the limit is the run's, and [`Gate`] decides
-    /// when waiting is hopeless.
+    /// A 429 doesn't count as a retry of the page: the limit is the run's, and [`Gate`] decides how
+    /// long to wait.
     pub async fn fetch_page(&self, request: &Arc<Request>) -> Result<Page, FetchError> {
         let mut waits = ExponentialBuilder::new()
             .with_min_delay(self.retry.first)
@@ -144,15 +145,15 @@ impl RetryingClient {
             let start = Instant::now();
             let error = match self.attempt(request, permit).await? {
                 Attempt::Page(page) => {
-                    self.gate.answered();
+                    self.gate.succeeded();
                     return Ok(page);
                 }
                 Attempt::Failed(error) => error,
             };
             if error.kind() == ErrorKind::Limit {
-                if let Err(spent) = self
-                    .gate
-                    .limited(generation, error.retry_after(), error.said())
+                if let Err(spent) =
+                    self.gate
+                        .limited(generation, error.retry_after(), error.detail())
                 {
                     self.gate.close();
                     return Err(FetchError::Spent(spent));
@@ -160,17 +161,17 @@ impl RetryingClient {
                 continue;
             }
             if error.scope() == Scope::Run {
-                // Here, and not where the run learns of it: until then others would send requests.
+                // Not only where the run gets the error: until then other requests would be sent.
                 self.gate.close();
                 return Err(FetchError::Failed(error));
             }
             retries += 1;
-            // If no server ever answered, the address is more likely wrong than the network slow.
-            let is_hopeless = error.kind() == ErrorKind::Connect
+            // If no server ever responded, the address is more likely wrong than the network slow.
+            let is_unreachable = error.kind() == ErrorKind::Connect
                 && !self.gate.was_reached()
                 && retries > UNREACHED_RETRIES_MAX;
             let wait = match error.retry() {
-                _ if is_hopeless => None,
+                _ if is_unreachable => None,
                 Retry::Never => None,
                 Retry::After(wait) => (retries <= self.retry.count_max).then_some(wait),
                 Retry::Backoff => waits.next(),
@@ -222,7 +223,7 @@ impl RetryingClient {
         }
     }
 
-    /// Returns when the gate has been shut for `grace`.
+    /// Returns when the gate has been closed for `grace`.
     async fn closed_for(&self, grace: Duration) {
         self.gate.closed().await;
         tokio::time::sleep(grace).await;

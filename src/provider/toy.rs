@@ -1,5 +1,5 @@
 //! A provider of the tests that differs from FMP in every fact: several tickers per request,
-//! answers in pages, UTC times, unadjusted prices, bars outside the session, a key of two parts. It
+//! responses in pages, UTC times, unadjusted prices, bars outside the session, a key of two parts. It
 //! shows that the rest of the program depends on no provider's habits. Releases don't have it.
 
 use std::num::NonZeroU32;
@@ -104,15 +104,19 @@ impl Toy {
         if let Some(PageToken(page)) = &request.page {
             url.query_pairs_mut().append_pair("page", page);
         }
-        let answer = self.http.get(request, url, self.headers.clone()).await?;
-        let said = || self.http.excerpt(&answer.reply.body);
-        match answer.status {
-            200 => Ok(answer.reply),
-            401 => Err(Error::new(ErrorKind::Key, "the provider refuses the key").saying(said())),
-            422 => {
-                Err(Error::new(ErrorKind::Ticker, "the provider refuses a ticker").saying(said()))
+        let response = self.http.get(request, url, self.headers.clone()).await?;
+        let detail = || self.http.excerpt(&response.reply.body);
+        match response.status {
+            200 => Ok(response.reply),
+            401 => {
+                Err(Error::new(ErrorKind::Key, "the provider refuses the key")
+                    .with_detail(detail()))
             }
-            _ => Err(Error::new(ErrorKind::Transient, "the provider failed").saying(said())),
+            422 => Err(
+                Error::new(ErrorKind::Ticker, "the provider refuses a ticker")
+                    .with_detail(detail()),
+            ),
+            _ => Err(Error::new(ErrorKind::Transient, "the provider failed").with_detail(detail())),
         }
     }
 }
@@ -128,9 +132,9 @@ impl Provider for Toy {
 
     fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error> {
         let body: Body = serde_json::from_slice(&reply.body).map_err(|error| {
-            Error::new(ErrorKind::Transient, "the answer is not JSON")
+            Error::new(ErrorKind::Transient, "the response is not JSON")
                 .in_window(request)
-                .because(error)
+                .with_source(error)
         })?;
         let mut page = Page {
             series: Vec::new(),

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Error, Page, Provider, ProviderInfo, Reply, Request};
 
-/// Answers after `latency`.
+/// Responds after `latency`.
 pub(crate) struct Throttled<P> {
     pub(crate) inner: P,
     pub(crate) latency: Duration,

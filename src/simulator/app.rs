@@ -1,4 +1,4 @@
-//! The service: which keys are valid, what is answered, what is logged.
+//! The service: which keys are valid, what it responds, what is logged.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::config::Clock;
 use super::fault::{BadFault, CAPPED_ROWS, FaultKind, FaultRule, RequestFacts, When};
 use super::json;
 use super::market::Market;
-use super::query::{AnswerMode, Query, answer};
+use super::query::{Completeness, Query, bars};
 use super::quota::Tier;
 use super::reply::Reply;
 use super::request::{BarRequest, FAULT_HEADER, interval_named};
@@ -51,7 +51,7 @@ impl App {
             .apply(change)
     }
 
-    /// The delay of an answer.
+    /// The delay of a response.
     pub(super) fn latency(&self) -> Duration {
         self.world
             .read()
@@ -70,8 +70,8 @@ impl App {
         }
     }
 
-    /// Answers a request and logs it.
-    pub(super) fn answer(&self, request: &BarRequest) -> Reply {
+    /// Makes the response to a request, and logs it.
+    pub(super) fn respond(&self, request: &BarRequest) -> Reply {
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
         let fingerprint = request.fingerprint();
         let (number, repeats) = self.log().count(fingerprint);
@@ -112,7 +112,7 @@ impl App {
         world.now((self.clock)()).to_utc().date_naive()
     }
 
-    /// The answer, its number of bars, and the fault that was applied.
+    /// The response, its number of bars, and the fault that was applied.
     fn decide(
         &self,
         world: &World,
@@ -196,13 +196,13 @@ impl App {
             return (Reply::premium_symbol(), 0);
         }
         let now = world.now((self.clock)());
-        match answer(
+        match bars(
             &self.market,
             world,
             self.seed,
             &query,
             now,
-            AnswerMode::Service,
+            Completeness::AsSent,
         ) {
             Ok((rows, instrument)) => {
                 let zone = instrument.calendar.zone();
@@ -217,13 +217,13 @@ impl App {
     pub(super) fn truth(&self, query: &Query) -> Result<Vec<Row>, crate::calendar::Error> {
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
         let now: Timestamp = world.now((self.clock)());
-        answer(
+        bars(
             &self.market,
             &world,
             self.seed,
             query,
             now,
-            AnswerMode::Truth,
+            Completeness::All,
         )
         .map(|(rows, _)| rows)
     }
@@ -246,7 +246,7 @@ impl App {
     }
 }
 
-/// What a truncated answer keeps of bars in ascending order.
+/// What a truncated response keeps of bars in ascending order.
 fn newest<'a>(rows: &'a [Row], zone: &Zone, fault: Option<FaultKind>) -> &'a [Row] {
     let day = |row: &Row| zone.to_local(row.at).div_euclid(DAY_MICROS);
     let start = match (fault, rows.last()) {

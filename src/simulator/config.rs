@@ -20,7 +20,7 @@ pub struct Config {
     pub seed: u64,
     /// The plan of every key; `None` has no limits.
     pub tier: Option<Tier>,
-    /// Delay of every answer.
+    /// Delay of every response.
     pub latency: Duration,
     /// The fault plan; the first rule that applies counts.
     pub faults: Vec<FaultRule>,
@@ -29,9 +29,9 @@ pub struct Config {
     pub bars: Option<PathBuf>,
     /// Valid keys; `None` accepts any but `invalid`; `suspended` is a suspended account.
     pub keys: Option<Vec<String>>,
-    /// Share of single-day answers that lack their opening bar.
+    /// Share of single-day responses that lack their opening bar.
     pub late_opening: f64,
-    /// Threads that answer.
+    /// Threads that make responses.
     pub threads: usize,
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::instrument::{mix, unit};
 
-/// What goes wrong with an answer.
+/// What goes wrong with a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultKind {
     /// 500 with an HTML page.
@@ -14,11 +14,11 @@ pub enum FaultKind {
     Error502,
     /// 503 with plain text.
     Error503,
-    /// The connection is reset before a byte of the answer.
+    /// The connection is reset before a byte of the response.
     Reset,
     /// The connection is reset in the middle of the body.
     ResetBody,
-    /// Nothing is ever answered.
+    /// No response is ever sent.
     Stall,
     /// Half of the body comes, then nothing more.
     StallBody,
@@ -38,7 +38,7 @@ pub enum FaultKind {
     Empty,
     /// 200 with the bars of the newest date only: a stricter look-back rule than the service's.
     Truncated,
-    /// 200 with the newest `CAPPED_ROWS` bars only, so an answer can begin inside a session.
+    /// 200 with the newest `CAPPED_ROWS` bars only, so a response can begin inside a session.
     Capped,
     /// 200 with the error object of a spent limit.
     ErrorObject,
@@ -66,7 +66,7 @@ pub enum FaultKind {
     BadOhlc,
     /// Single bars with a spike twenty times the price.
     Spike,
-    /// Single-day answers without their opening bar.
+    /// Single-day responses without their opening bar.
     LateOpening,
     /// 200 with the bars' numbers written as strings.
     Strings,
@@ -76,7 +76,7 @@ pub enum FaultKind {
 
 use FaultKind as K;
 
-/// Bars that an answer keeps under [`FaultKind::Capped`].
+/// Bars that a response keeps under [`FaultKind::Capped`].
 pub(super) const CAPPED_ROWS: usize = 500;
 
 /// The kinds by the name they have on the command line.
@@ -130,12 +130,12 @@ impl FaultKind {
             .map_or("", |(name, _)| *name)
     }
 
-    /// Whether it keeps only the newest bars of a good answer.
+    /// Whether it keeps only the newest bars of an intact response.
     pub(super) const fn is_truncation(self) -> bool {
         matches!(self, Self::Truncated | Self::Capped)
     }
 
-    /// Whether it changes bars inside a good answer, instead of the answer.
+    /// Whether it changes bars inside an intact response, instead of the response itself.
     pub(super) const fn is_in_data(self) -> bool {
         matches!(self, Self::BadOhlc | Self::Spike | Self::LateOpening)
     }

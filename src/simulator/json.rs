@@ -9,7 +9,7 @@ use super::row::Row;
 /// Bytes of one bar, roughly.
 const ROW_BYTES: usize = 112;
 
-/// The answer's body: newest first, low before high, times as naive wall time of `zone`.
+/// The response's body: newest first, low before high, times as naive wall time of `zone`.
 pub(super) fn body(rows: &[Row], zone: &Zone) -> Vec<u8> {
     let mut out = Vec::with_capacity(rows.len() * ROW_BYTES + 2);
     out.push(b'[');

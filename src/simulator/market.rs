@@ -1,7 +1,7 @@
 //! The simulated market: every minute's bar as a pure function of seed, symbol and minute.
 //!
 //! A day is computed directly: its open and close come from [`Instrument::level_ln`], and a random
-//! bridge over the minutes joins them. So any two requests agree, in any order.
+//! bridge over the minutes joins them. So any two requests get the same bars, in any order.
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -11,7 +11,7 @@ use chrono::{Datelike, Days, NaiveDate};
 use crate::calendar::{self, Session};
 use crate::model::{MINUTE_MICROS, Timestamp};
 
-use super::dump::Dump;
+use super::bar_file::BarFile;
 use super::instrument::{Instrument, Kind, Split, mix, normal, unit};
 use super::row::Row;
 
@@ -35,27 +35,27 @@ const PRE_MARKET_MINUTES: i64 = 4 * 60;
 /// Length of the post-market.
 const POST_MARKET_MINUTES: i64 = 4 * 60;
 
-/// The market of one seed, or of one dump.
+/// The market of one seed, or of one file of bars.
 pub(super) struct Market {
     seed: u64,
-    dump: Option<Dump>,
+    file: Option<BarFile>,
     instruments: RwLock<HashMap<String, Arc<Instrument>>>,
 }
 
 impl Market {
-    pub(super) fn new(seed: u64, dump: Option<Dump>) -> Self {
+    pub(super) fn new(seed: u64, file: Option<BarFile>) -> Self {
         Self {
             seed,
-            dump,
+            file,
             instruments: RwLock::default(),
         }
     }
 
-    /// Whether the symbol exists. A dump has its own symbols only; the made-up market has all.
+    /// Whether the symbol exists: those of the file, or any if the market is made up.
     pub(super) fn knows(&self, symbol: &str) -> bool {
-        self.dump
+        self.file
             .as_ref()
-            .is_none_or(|dump| dump.rows(symbol).is_some())
+            .is_none_or(|file| file.rows(symbol).is_some())
     }
 
     pub(super) fn instrument(&self, symbol: &str) -> Result<Arc<Instrument>, calendar::Error> {
@@ -86,9 +86,9 @@ impl Market {
         view: &View<'_>,
         out: &mut Vec<Row>,
     ) {
-        if let Some(dump) = &self.dump {
+        if let Some(file) = &self.file {
             let (start, end) = reach(instrument, session, view.extended);
-            let rows = dump.rows(symbol).unwrap_or_default();
+            let rows = file.rows(symbol).unwrap_or_default();
             let from = rows.partition_point(|row| row.at < start);
             let to = rows.partition_point(|row| row.at < end);
             let wanted =

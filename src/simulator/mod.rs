@@ -1,4 +1,4 @@
-//! A faithful Financial Modeling Prep on loopback, over real HTTP.
+//! Simulates Financial Modeling Prep: a real HTTP server on loopback.
 //!
 //! ```text
 //! request ─> server (key, quota, faults) ─> query (look-back, calendar, holes, forming) ─> market (pure) ─> json ─> reply
@@ -6,14 +6,14 @@
 //!                      └──────────── world <── control (POST /simulator) ── tests
 //! ```
 //!
-//! `--provider demo`, `backfill simulate` and every fetch test use it, so it has the service's bad
-//! habits too, first of all silent truncation. **Bars are a pure function of (seed, symbol,
+//! `--provider demo`, `backfill simulate` and every fetch test use it, so it has the service's
+//! defects too, above all silent truncation. **Bars are a pure function of (seed, symbol,
 //! minute)**, faults of (seed, request, repeat), so a failing run can be repeated.
 
 mod app;
+mod bar_file;
 mod config;
 mod control;
-mod dump;
 mod fault;
 mod instrument;
 mod json;
@@ -38,8 +38,8 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+pub use bar_file::BarFileError;
 pub use config::{Clock, Config};
-pub use dump::DumpError;
 pub use fault::{BadFault, FaultKind, FaultRule, When};
 pub use query::Query;
 pub use quota::{Limits, Tier, UnknownTier};
@@ -49,7 +49,7 @@ pub use row::Row;
 pub use world::Change;
 
 use app::App;
-use dump::Dump;
+use bar_file::BarFile;
 use market::Market;
 use request_log::RequestLog;
 use world::World;
@@ -62,24 +62,24 @@ pub enum Error {
     Bind {
         /// The requested port.
         port: u16,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// No thread or event loop could be started.
     #[error("the simulator's threads could not be started: {0}")]
     Threads(std::io::Error),
-    /// The dump to serve is not readable.
+    /// The file of bars to serve can't be read.
     #[error(transparent)]
-    Dump(#[from] DumpError),
+    BarFile(#[from] BarFileError),
 }
 
 /// Starts simulators.
 pub struct Simulator;
 
 impl Simulator {
-    /// Starts a simulator on its own threads. It answers until [`Running`] is dropped.
+    /// Starts a simulator on its own threads. It responds until [`Running`] is dropped.
     pub fn start(config: Config, clock: Clock) -> Result<Running, Error> {
-        let dump = config.bars.as_deref().map(Dump::read).transpose()?;
+        let file = config.bars.as_deref().map(BarFile::read).transpose()?;
         let bind = |source| Error::Bind {
             port: config.port,
             source,
@@ -92,7 +92,7 @@ impl Simulator {
             clock,
             started: Instant::now(),
             world: RwLock::new(World::new(&config)),
-            market: Market::new(config.seed, dump),
+            market: Market::new(config.seed, file),
             keys: config.keys,
             log: Mutex::new(RequestLog::default()),
         });
@@ -131,7 +131,7 @@ impl Simulator {
     }
 }
 
-/// A simulator that answers; dropping it ends it.
+/// A running simulator; dropping it ends it.
 pub struct Running {
     address: SocketAddr,
     handle: Handle,

@@ -23,7 +23,7 @@ pub struct Query {
     pub symbol: String,
     /// Length of the bars.
     pub interval: Interval,
-    /// First exchange-local date; by default as far back as an answer reaches.
+    /// First exchange-local date; by default as far back as a response reaches.
     pub from: Option<NaiveDate>,
     /// Last exchange-local date, included; by default today.
     pub to: Option<NaiveDate>,
@@ -33,16 +33,16 @@ pub struct Query {
     pub adjusted: bool,
 }
 
-/// How a query is answered.
+/// Which bars a query returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AnswerMode {
-    /// As the service does: with its look-back rule and its late openings.
-    Service,
+pub(super) enum Completeness {
+    /// Those that the service sends: not before its look-back limit, and with its late openings.
+    AsSent,
     /// All that the service has.
-    Truth,
+    All,
 }
 
-/// Calendar days that an answer reaches back.
+/// Calendar days that a response reaches back.
 pub(super) const fn reach_days(interval: Interval) -> u64 {
     match interval {
         Interval::M1 => 3,
@@ -53,15 +53,14 @@ pub(super) const fn reach_days(interval: Interval) -> u64 {
     }
 }
 
-/// The bars that answer `query` at `now`, ascending, and their instrument. An unknown symbol has no
-/// bars.
-pub(super) fn answer(
+/// The bars of `query` at `now`, ascending, and their instrument. An unknown symbol has no bars.
+pub(super) fn bars(
     market: &Market,
     world: &World,
     seed: u64,
     query: &Query,
     now: Timestamp,
-    mode: AnswerMode,
+    completeness: Completeness,
 ) -> Result<(Vec<Row>, Arc<Instrument>), calendar::Error> {
     let symbol = query.symbol.as_str();
     let instrument = market.instrument(symbol)?;
@@ -78,9 +77,9 @@ pub(super) fn answer(
     let earliest = to
         .checked_sub_days(Days::new(reach_days(query.interval) - 1))
         .unwrap_or(to);
-    let from = match (query.from, mode) {
-        (Some(from), AnswerMode::Service) => from.max(earliest),
-        (Some(from), AnswerMode::Truth) => from,
+    let from = match (query.from, completeness) {
+        (Some(from), Completeness::AsSent) => from.max(earliest),
+        (Some(from), Completeness::All) => from,
         (None, _) => earliest,
     };
     let from = from.min(to);
@@ -112,7 +111,7 @@ pub(super) fn answer(
             minutes.retain(|row| (from..=to).contains(&local_date(row.at)));
         }
         if single_day
-            && mode == AnswerMode::Service
+            && completeness == Completeness::AsSent
             && query.interval == Interval::M1
             && !query.extended
         {

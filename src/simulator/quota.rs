@@ -147,7 +147,7 @@ impl Quota {
         Ok(())
     }
 
-    /// Counts the bytes of an answer.
+    /// Counts the bytes of a response.
     pub(super) fn sent(&mut self, key: u64, today: NaiveDate, bytes: u64) {
         let days = &mut self.accounts.entry(key).or_default().bytes;
         match days.back_mut() {

@@ -1,4 +1,4 @@
-//! The service's answers: each of its errors, and the ways in which an answer can break.
+//! The service's responses: each of its errors, and the ways in which a response can break.
 
 use std::io;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const SLOW_WAIT: Duration = Duration::from_millis(30);
 
 const UPGRADE: &str = "https://site.financialmodelingprep.com/developer/docs/pricing";
 
-/// An answer before it is sent.
+/// A response before it is sent.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub status: u16,
@@ -35,7 +35,7 @@ pub(super) struct Reply {
     delivery: Delivery,
 }
 
-/// How an answer is sent.
+/// How a response is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delivery {
     Whole,
@@ -143,7 +143,7 @@ impl Reply {
         Self::new(400, TEXT, message.into())
     }
 
-    /// The answer after `fault`.
+    /// The response after `fault`.
     pub(super) fn spoiled(self, fault: FaultKind) -> Self {
         use FaultKind as K;
         let deliver = |delivery| Self {
@@ -214,7 +214,7 @@ impl Reply {
         }
     }
 
-    /// Sends the answer over the connection of `wire`, whole or broken.
+    /// Sends the response over the connection of `wire`, whole or broken.
     pub(super) async fn send(self, wire: &Wire) -> Response<Body> {
         let length = self.body.len();
         let half = length / 2;

@@ -69,7 +69,7 @@ impl BarRequest {
         xxh3_64(text.as_bytes())
     }
 
-    /// The query, or the parameter that cannot be read.
+    /// The query, or the name of the parameter that can't be read.
     pub(super) fn query(&self, interval: Interval) -> Result<Query, &'static str> {
         let date = |text: &Option<String>, name| match text.as_deref() {
             None | Some("") => Ok(None),

@@ -1,4 +1,4 @@
-//! What the simulator notes of its requests.
+//! The log of the simulator's requests.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -11,7 +11,7 @@ const LOG_ENTRIES_MAX: usize = 200_000;
 /// Distinct requests whose repeats are counted.
 const FINGERPRINTS_MAX: usize = 4_000_000;
 
-/// One request and how it was answered. Keys are never noted.
+/// One request and its response. It contains no key.
 #[derive(Clone, Debug, Serialize)]
 pub struct LogEntry {
     /// Counted from 0.
@@ -30,9 +30,9 @@ pub struct LogEntry {
     pub extended: bool,
     /// Whether unadjusted prices were requested.
     pub nonadjusted: bool,
-    /// Status of the answer.
+    /// Status of the response.
     pub status: u16,
-    /// Bars in the answer.
+    /// Bars in the response.
     pub rows: usize,
     /// Length of the whole body.
     pub bytes: usize,
@@ -47,7 +47,7 @@ pub struct LogEntry {
 pub struct Counters {
     /// Requests for bars.
     pub requests: u64,
-    /// Requests by the status of their answer.
+    /// Requests by the status of their response.
     pub by_status: BTreeMap<u16, u64>,
     /// Requests to which a fault was applied.
     pub faults: u64,
@@ -55,7 +55,7 @@ pub struct Counters {
     pub rows: u64,
     /// Bytes of bodies.
     pub bytes: u64,
-    /// Requests that are being answered.
+    /// Requests in flight.
     pub in_flight: u64,
     /// Maximum of `in_flight`.
     pub in_flight_peak: u64,
@@ -87,7 +87,7 @@ impl RequestLog {
         self.counters.in_flight_peak = self.counters.in_flight_peak.max(self.counters.in_flight);
     }
 
-    /// Counts a request as answered or given up.
+    /// Counts a request as done.
     pub(super) fn leave(&mut self) {
         self.counters.in_flight -= 1;
     }
@@ -104,7 +104,7 @@ impl RequestLog {
         (number, *count - 1)
     }
 
-    /// Notes an answer.
+    /// Adds a response.
     pub(super) fn add(&mut self, entry: LogEntry) {
         let counters = &mut self.counters;
         counters.requests += 1;

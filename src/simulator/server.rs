@@ -34,7 +34,7 @@ async fn unknown(ConnectInfo(wire): ConnectInfo<Wire>) -> Response<Body> {
     Reply::not_found().send(&wire).await
 }
 
-/// Counts a request as in flight until it is answered or given up.
+/// Counts a request as in flight until its response is sent or given up.
 struct InFlight(Arc<App>);
 
 impl InFlight {
@@ -58,9 +58,9 @@ async fn chart(
     let _in_flight = InFlight::enter(app.clone());
     let received_at = tokio::time::Instant::now();
     let latency = app.latency();
-    let reply = app.answer(&BarRequest::read(request.uri(), request.headers()));
+    let reply = app.respond(&BarRequest::read(request.uri(), request.headers()));
     if !latency.is_zero() {
-        // Making the answer is part of its time.
+        // The latency includes the time that it takes to make the response.
         tokio::time::sleep_until(received_at + latency).await;
     }
     reply.send(&wire).await

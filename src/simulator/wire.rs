@@ -12,7 +12,7 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The handle by which an answer breaks its own connection.
+/// With this, a response can break its own connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wire(Arc<AtomicBool>);
 
@@ -42,7 +42,7 @@ impl Listener for BreakableListener {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, peer) = Listener::accept(&mut self.0).await;
-        // Otherwise small answers wait for the client's acknowledgement.
+        // Otherwise small responses are delayed until the client acknowledges the last packet.
         let _ = stream.set_nodelay(true);
         let wire = Wire::default();
         (BreakableStream { stream, wire }, peer)

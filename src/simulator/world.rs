@@ -69,7 +69,7 @@ pub enum Change {
         /// Bytes in 30 days.
         bandwidth_bytes: Option<u64>,
     },
-    /// Change the delay of every answer.
+    /// Change the delay of every response.
     LatencyMs(u64),
     /// Clear the request log and all counters.
     Reset,

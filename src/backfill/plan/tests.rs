@@ -24,7 +24,7 @@ fn date_time(text: &str) -> Timestamp {
         .into()
 }
 
-fn answer(ticker: &Ticker, dates: DateRange, status: CoverageStatus) -> CoverageEntry {
+fn entry(ticker: &Ticker, dates: DateRange, status: CoverageStatus) -> CoverageEntry {
     CoverageEntry {
         series: SeriesKey {
             interval: Interval::M1,
@@ -40,8 +40,8 @@ fn answer(ticker: &Ticker, dates: DateRange, status: CoverageStatus) -> Coverage
     }
 }
 
-fn plan(first: &str, last: &str, answers: &[(&str, &str, CoverageStatus, Basis)]) -> Vec<String> {
-    plan_since(first, last, answers, &[], None, 0)
+fn plan(first: &str, last: &str, coverage: &[(&str, &str, CoverageStatus, Basis)]) -> Vec<String> {
+    plan_since(first, last, coverage, &[], None, 0)
 }
 
 /// The windows over a range when these dates are stored and can be compared.
@@ -88,7 +88,7 @@ fn shown(w: &Window) -> String {
 fn plan_since(
     first: &str,
     last: &str,
-    answers: &[(&str, &str, CoverageStatus, Basis)],
+    coverage: &[(&str, &str, CoverageStatus, Basis)],
     sessions: &[&str],
     since: Option<Since>,
     overlap: usize,
@@ -100,10 +100,10 @@ fn plan_since(
         overlap,
         ..planner(&calendar, range(first, last), 3)
     };
-    let answers: Vec<CoverageEntry> = (answers.iter())
+    let coverage: Vec<CoverageEntry> = (coverage.iter())
         .map(|(first, last, status, basis)| CoverageEntry {
             provenance: provenance(*basis),
-            ..answer(&ticker, range(first, last), *status)
+            ..entry(&ticker, range(first, last), *status)
         })
         .collect();
     let sessions: Vec<NaiveDate> = sessions
@@ -112,7 +112,7 @@ fn plan_since(
         .collect();
     let known = |_: &Ticker| {
         Ok::<_, calendar::Error>(History {
-            coverage: answers.clone(),
+            coverage: coverage.clone(),
             sessions: sessions.clone(),
             ..History::default()
         })
@@ -166,7 +166,7 @@ fn answered_days_are_left_out_if_provenance_matches() {
         .len(),
         2
     );
-    // Failed and partial days are requested again. One good answer is enough, even if later ones
+    // Failed and partial days are requested again. One answered entry is enough, even if later ones
     // failed.
     let failed = (week.0, week.1, CoverageStatus::Failed, adjusted);
     assert!(plan("2025-02-03", "2025-02-05", &[failed])[0].ends_with("again"));
@@ -265,7 +265,7 @@ fn a_partial_session_is_requested_again_with_any_overlap() {
     let staged = ["2025-02-04", "2025-02-05", "2025-02-06"];
     let adjusted = Basis::SplitAdjusted;
     let calendar = Calendar::for_exchange("NASDAQ").unwrap();
-    let ask = |answers: &[(&str, CoverageStatus)]| {
+    let ask = |coverage: &[(&str, CoverageStatus)]| {
         let planner = Planner {
             since: Some(Since::Last),
             resumes: false,
@@ -274,8 +274,8 @@ fn a_partial_session_is_requested_again_with_any_overlap() {
         let ticker = Ticker::new("AAPL").unwrap();
         let history = |_: &Ticker| {
             Ok::<_, calendar::Error>(History {
-                coverage: (answers.iter())
-                    .map(|(date, status)| answer(&ticker, range(date, date), *status))
+                coverage: (coverage.iter())
+                    .map(|(date, status)| entry(&ticker, range(date, date), *status))
                     .collect(),
                 sessions: staged.iter().map(|d| range(d, d).first()).collect(),
                 ..History::default()
@@ -347,11 +347,11 @@ proptest! {
     }
 
     #[test]
-    fn what_is_asked_and_what_is_covered_are_all_that_is_wanted(
+    fn each_wanted_day_is_either_requested_or_covered(
         start in 0u64..400,
         days in 1u64..60,
         span_max in 1u16..8,
-        answers in proptest::collection::vec((0u64..500, 0u64..12, 0usize..4), 0..12),
+        coverage in proptest::collection::vec((0u64..500, 0u64..12, 0usize..4), 0..12),
     ) {
         let calendar = Calendar::for_exchange("NASDAQ").unwrap();
         let ticker = Ticker::new("AAPL").unwrap();
@@ -364,18 +364,18 @@ proptest! {
             CoverageStatus::Partial,
             CoverageStatus::Failed,
         ];
-        let answers: Vec<CoverageEntry> = (answers.into_iter())
+        let coverage: Vec<CoverageEntry> = (coverage.into_iter())
             .map(|(first, days, status)| {
                 let dates = DateRange::new(at(first), at(first + days)).unwrap();
-                answer(&ticker, dates, statuses[status])
+                entry(&ticker, dates, statuses[status])
             })
             .collect();
         let is_covered = |date: NaiveDate| {
-            answers.iter().any(|answer| answer.status.is_answered() && answer.dates.contains(date))
+            coverage.iter().any(|entry| entry.status.is_answered() && entry.dates.contains(date))
         };
         let known = |_: &Ticker| {
             Ok::<_, calendar::Error>(History {
-                coverage: answers.clone(),
+                coverage: coverage.clone(),
                 ..History::default()
             })
         };
@@ -384,9 +384,9 @@ proptest! {
         let plan = &plan.tickers[0];
         let mut covered = 0;
         for session in calendar.sessions(dates).unwrap() {
-            let asked = plan.windows.iter().filter(|window| window.keeps(session.date)).count();
+            let requests = plan.windows.iter().filter(|window| window.keeps(session.date)).count();
             // Either requested, once, or covered, and never both.
-            prop_assert_eq!(asked, usize::from(!is_covered(session.date)), "{}", session.date);
+            prop_assert_eq!(requests, usize::from(!is_covered(session.date)), "{}", session.date);
             covered += usize::from(is_covered(session.date));
         }
         prop_assert_eq!(plan.days_answered, covered);

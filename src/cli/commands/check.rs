@@ -132,7 +132,7 @@ fn store(context: &Context, args: &Args) -> Result<Finding, CliError> {
 }
 
 fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
-    let failed = |error: &(dyn std::error::Error + 'static), hint: Option<&'static str>| {
+    let failed = |error: &(dyn std::error::Error + 'static), hint: Option<Advice>| {
         CliError::of(ExitStatus::Failed, error).maybe_hint(hint)
     };
     let opened = (args.provider).open(context, args.provider_url.as_ref())?;

@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, value_name = "PLAN")]
     tier: Option<Tier>,
 
-    /// Delay of every answer in milliseconds
+    /// Delay of every response in milliseconds
     #[arg(long, value_name = "N", default_value_t = 0)]
     latency_ms: u64,
 

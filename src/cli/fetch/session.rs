@@ -64,7 +64,7 @@ impl FetchSession {
         let client = RetryingClient::new(opened.provider, Arc::new(gate), RetryOptions::default());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
-            // Two answers are parsed at a time. More threads would each keep their own memory.
+            // Two responses are parsed at a time. More threads would each keep their own memory.
             .max_blocking_threads(2)
             .thread_name("fetch")
             .enable_all()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
+use crate::advice::Advice;
 use crate::cli::clock;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -81,10 +82,9 @@ impl ProviderChoice {
                 .find_map(|name| Secret::new(&context.env(name)?))
                 .ok_or_else(|| {
                     let name = names.first().copied().unwrap_or_default();
-                    CliError::failed(format!("{name} is not set")).hint(format!(
-                        "set {} in the environment or in .env; `--provider demo` needs none",
-                        self.needed()
-                    ))
+                    CliError::failed(format!("{name} is not set")).hint(Advice::SetKey {
+                        variables: Some(self.needed().into()),
+                    })
                 })
         };
         let parts = self.0.keys.iter().map(part).collect::<Result<_, _>>()?;

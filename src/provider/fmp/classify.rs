@@ -1,15 +1,22 @@
 //! What a status and an error text mean.
 //!
-//! Texts are matched by the words that tell them apart. `upgrade your plan` is not one of them: it
-//! is in answers that stop the run, that fail a ticker, and that mean a wait.
+//! Texts are matched by words that only one meaning has. `upgrade your plan` isn't one of them: it
+//! is in responses that end the run, that fail a ticker, and that require a wait.
+
+use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use crate::advice::Advice;
 use crate::provider::{Error, ErrorKind, Request};
 
+/// The environment variable with the key.
+pub(super) const KEY_VARIABLE: &str = "FMP_API_KEY";
+
 /// What to do about a key.
-pub(super) const KEY_HINT: &str =
-    "set FMP_API_KEY in the environment or in .env; `--provider demo` needs none";
+pub(super) const KEY_ADVICE: Advice = Advice::SetKey {
+    variables: Some(Cow::Borrowed(KEY_VARIABLE)),
+};
 
 /// The form of the service's own errors.
 #[derive(Deserialize)]
@@ -25,7 +32,7 @@ pub(super) fn error_message(body: &[u8]) -> Option<String> {
         .map(|error| error.message)
 }
 
-/// The error of an answer with a status other than 200. `text` is the error object's message, or
+/// The error of a response with a status other than 200. `text` is the error object's message, or
 /// the body.
 pub(super) fn of_status(request: &Request, status: u16, text: &str) -> Error {
     // Each request has one ticker: others are never sent.
@@ -43,7 +50,7 @@ pub(super) fn of_status(request: &Request, status: u16, text: &str) -> Error {
             ErrorKind::Ticker,
             format!("the plan of the key does not include {ticker}"),
         )
-        .hinting("leave the ticker out, or take a larger plan"),
+        .with_hint("leave the ticker out, or take a larger plan"),
         400 => Error::new(
             ErrorKind::Ticker,
             format!("the provider refuses {ticker} (status {status})"),
@@ -84,7 +91,7 @@ fn is_bandwidth(text: &str) -> bool {
 
 fn bandwidth() -> Error {
     Error::new(ErrorKind::Quota, "the bandwidth of the plan is spent")
-        .hinting("the quota counts the last 30 days; --resume continues when it allows")
+        .with_hint(Advice::ResumeWithinDays { counted: 30 })
 }
 
 /// The rate of a minute, or the quota of a day: the words are the same.
@@ -94,13 +101,12 @@ fn limit() -> Error {
 
 fn bad_key(status: u16) -> Error {
     let message = format!("the provider refuses the key (status {status})");
-    Error::new(ErrorKind::Key, message).hinting(KEY_HINT)
+    Error::new(ErrorKind::Key, message).with_hint(KEY_ADVICE)
 }
 
 fn plan_lacks_interval() -> Error {
     let message = "the plan of the key does not allow this request";
-    Error::new(ErrorKind::Forbidden, message)
-        .hinting("intraday bars need a larger plan; `backfill check` shows what yours allows")
+    Error::new(ErrorKind::Forbidden, message).with_hint(Advice::LargerPlan)
 }
 
 #[cfg(test)]
@@ -115,7 +121,7 @@ mod tests {
     fn every_error_of_the_service_has_its_own_meaning() {
         let request = crate::provider::contract::request("AAPL", "2025-02-03", "2025-02-05");
         let of = |status: u16, retry_after: Option<Duration>, text: &str| {
-            of_status(&request, status, text).after(retry_after)
+            of_status(&request, status, text).with_retry_after(retry_after)
         };
         let after = Duration::from_secs(7);
         let cases: &[(u16, &str, Scope, Retry, bool)] = &[

@@ -11,7 +11,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use super::classify;
 use super::decode::{self, NotRows};
 use crate::model::{Basis, Grid, Hours, Interval, Source};
-use crate::provider::http::{Answer, Http, secret_header};
+use crate::provider::http::{Http, HttpResponse, secret_header};
 use crate::provider::{
     Access, Error, ErrorKind, Page, Provider, ProviderInfo, Reply, Request, Truncation,
 };
@@ -35,7 +35,7 @@ impl Fmp {
         Ok(Self {
             key: key
                 .and_then(secret_header)
-                .map_err(|error| error.hinting(classify::KEY_HINT))?,
+                .map_err(|error| error.with_hint(classify::KEY_ADVICE))?,
             http: Http::new(&base_url, &access.credentials)?,
             info: info(source),
         })
@@ -79,7 +79,7 @@ impl Fmp {
     async fn get(&self, request: &Request) -> Result<Reply, Error> {
         let url = self.url(request)?;
         let headers = HeaderMap::from_iter([(HeaderName::from_static("apikey"), self.key.clone())]);
-        let Answer {
+        let HttpResponse {
             status,
             retry_after,
             reply,
@@ -89,10 +89,10 @@ impl Fmp {
         }
         let text = classify::error_message(&reply.body)
             .unwrap_or_else(|| String::from_utf8_lossy(&reply.body).into_owned());
-        let said = self.http.excerpt(text.as_bytes());
+        let detail = self.http.excerpt(text.as_bytes());
         Err(classify::of_status(request, status, &text)
-            .saying(said)
-            .after(retry_after))
+            .with_detail(detail)
+            .with_retry_after(retry_after))
     }
 }
 
@@ -119,19 +119,25 @@ impl Provider for Fmp {
                 })
             }
             Err(NotRows::NotJson(source)) => {
-                let error = Error::new(ErrorKind::Transient, "the answer is not JSON");
-                Err(error.in_window(request).saying(start()).because(source))
+                let error = Error::new(ErrorKind::Transient, "the response is not JSON");
+                Err(error
+                    .in_window(request)
+                    .with_detail(start())
+                    .with_source(source))
             }
             Err(NotRows::OtherJson) => {
                 let message = classify::error_message(&reply.body);
                 let known = message.and_then(|text| {
                     let error = classify::of_message(&text)?;
-                    Some(error.saying(self.http.excerpt(text.as_bytes())))
+                    Some(error.with_detail(self.http.excerpt(text.as_bytes())))
                 });
                 Err(known.unwrap_or_else(|| {
-                    Error::new(ErrorKind::Unexpected, "the answer is not an array of bars")
-                        .in_window(request)
-                        .saying(start())
+                    Error::new(
+                        ErrorKind::Unexpected,
+                        "the response is not an array of bars",
+                    )
+                    .in_window(request)
+                    .with_detail(start())
                 }))
             }
         }

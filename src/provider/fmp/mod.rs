@@ -1,7 +1,7 @@
-//! Financial Modeling Prep, and the built-in simulator, which answers as it does.
+//! Financial Modeling Prep, and the built-in simulator, which responds in the same way.
 //!
 //! One ticker per request; both dates are included; bars come newest first, with the exchange's
-//! local time of their open. The answer to a request for too much silently lacks its oldest bars.
+//! local time of their open. If a response doesn't fit all bars, it lacks the oldest ones, and nothing in it shows that.
 
 mod classify;
 mod client;
@@ -21,7 +21,7 @@ pub const ENTRY: ProviderEntry = ProviderEntry {
     name: "fmp",
     help: "Financial Modeling Prep; needs FMP_API_KEY",
     hidden: false,
-    keys: &[&["FMP_API_KEY"]],
+    keys: &[&[classify::KEY_VARIABLE]],
     base_url_env: Some("FMP_BASE_URL"),
     info: || client::info(Source::new("fmp")),
     open: |access| Ok(Arc::new(Fmp::new(&access, Source::new("fmp"))?)),

@@ -1,4 +1,4 @@
-//! The client against a listener that answers with bytes of the test's choice.
+//! The client against a listener that responds with bytes of the test's choice.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,9 +12,9 @@ use crate::provider::{Error, ErrorKind, Page, Provider, Request, Retry, Scope};
 
 const KEY: &str = "k3yThatIsNeverShown";
 
-/// Answers each request with the next of `answers`, then with the last one, and closes the
+/// Responds to each request with the next of `responses`, then with the last one, and closes the
 /// connection. The requests are kept.
-async fn serve(answers: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
+async fn serve(responses: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/stable/", listener.local_addr().unwrap());
     let requests = Arc::new(Mutex::new(Vec::new()));
@@ -27,15 +27,15 @@ async fn serve(answers: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
                 head.push(socket.read_u8().await.unwrap());
             }
             log.lock().unwrap().push(String::from_utf8(head).unwrap());
-            let answer = answers.get(call).or(answers.last()).unwrap();
-            let _ = socket.write_all(answer).await;
+            let response = responses.get(call).or(responses.last()).unwrap();
+            let _ = socket.write_all(response).await;
             let _ = socket.shutdown().await;
         }
     });
     (url, requests)
 }
 
-fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
+fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}\r\n{body}").into_bytes()
 }
@@ -49,7 +49,7 @@ async fn fetch(fmp: &Fmp, request: &Request) -> Result<Page, Error> {
     fmp.parse(request, &reply)
 }
 
-/// The page or the error of one answer.
+/// The page or the error of one response.
 async fn outcome(bytes: Vec<u8>) -> Result<Page, Error> {
     let (url, _) = serve(vec![bytes]).await;
     fetch(&client(&url), &request("AAPL", "2025-02-03", "2025-02-05")).await
@@ -57,7 +57,7 @@ async fn outcome(bytes: Vec<u8>) -> Result<Page, Error> {
 
 #[tokio::test]
 async fn the_request_is_as_documented_and_the_key_is_in_the_header_alone() {
-    let (url, requests) = serve(vec![answer("200 OK", "", "[]")]).await;
+    let (url, requests) = serve(vec![response("200 OK", "", "[]")]).await;
     let fmp = client(&url);
     let plain = request("AAPL", "2025-02-03", "2025-02-05");
     let unusual = Request {
@@ -91,7 +91,7 @@ async fn the_request_is_as_documented_and_the_key_is_in_the_header_alone() {
 #[tokio::test]
 async fn plain_and_compressed_bodies_are_read() {
     let body = r#"[{"date":"2025-02-04 15:59:00","open":233.01,"low":232.72,"high":233.13,"close":232.79,"volume":720121}]"#;
-    let plain = outcome(answer("200 OK", "", body)).await.unwrap();
+    let plain = outcome(response("200 OK", "", body)).await.unwrap();
     assert_eq!(plain.series[0].1.bars.len(), 1);
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut packed, body.as_bytes()).unwrap();
@@ -102,7 +102,7 @@ async fn plain_and_compressed_bodies_are_read() {
     );
     let bytes = [head.as_bytes(), &packed].concat();
     assert_eq!(outcome(bytes).await.unwrap(), plain);
-    // Compressed and cut: an error, not a short answer.
+    // Compressed and cut: an error, not a short response.
     let cut = [head.as_bytes(), &packed[..packed.len() - 12]].concat();
     assert_eq!(outcome(cut).await.unwrap_err().retry(), Retry::Backoff);
 }
@@ -111,15 +111,15 @@ async fn plain_and_compressed_bodies_are_read() {
 async fn network_faults_are_retried() {
     let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n[{\"date\":".to_vec();
     let reset = b"HTT".to_vec();
-    let page = answer("200 OK", "Content-Type: text/html\r\n", "<html>oops</html>");
-    let half = answer("200 OK", "", r#"[{"date":"2025-02-04 15:59:00","open":2"#);
+    let page = response("200 OK", "Content-Type: text/html\r\n", "<html>oops</html>");
+    let half = response("200 OK", "", r#"[{"date":"2025-02-04 15:59:00","open":2"#);
     for bytes in [
         cut,
         reset,
         page,
         half,
         Vec::new(),
-        answer("502 Bad Gateway", "", "<html>"),
+        response("502 Bad Gateway", "", "<html>"),
     ] {
         let error = outcome(bytes.clone()).await.unwrap_err();
         assert_eq!(
@@ -146,21 +146,26 @@ async fn network_faults_are_retried() {
 async fn refusals_are_classified() {
     let json = "Content-Type: application/json\r\n";
     let limit = r#"{"Error Message":"Limit Reach . Please upgrade your plan"}"#;
-    let error = outcome(answer("429 Too Many Requests", "Retry-After: 3\r\n", limit)).await;
+    let error = outcome(response(
+        "429 Too Many Requests",
+        "Retry-After: 3\r\n",
+        limit,
+    ))
+    .await;
     let after = Retry::After(std::time::Duration::from_secs(3));
     assert!(
         matches!(&error, Err(e) if e.kind() == ErrorKind::Limit && e.retry() == after),
         "{error:?}"
     );
-    let error = outcome(answer("200 OK", json, limit)).await;
+    let error = outcome(response("200 OK", json, limit)).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Limit);
     let text = "Query Error: Invalid or missing query parameter - symbol";
-    let error = outcome(answer("400 Bad Request", json, text))
+    let error = outcome(response("400 Bad Request", json, text))
         .await
         .unwrap_err();
     assert_eq!(error.scope(), Scope::Ticker);
     assert!(error.to_string().contains(text));
-    let error = outcome(answer(
+    let error = outcome(response(
         "200 OK",
         json,
         r#"{"Error Message":"new and strange"}"#,
@@ -168,24 +173,29 @@ async fn refusals_are_classified() {
     .await;
     let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unexpected);
-    assert!(error.said().contains("new and strange"));
+    assert!(error.detail().contains("new and strange"));
     // A redirect is not followed: it would carry the key.
-    let error = outcome(answer("302 Found", "Location: http://127.0.0.1:1/\r\n", "")).await;
+    let error = outcome(response(
+        "302 Found",
+        "Location: http://127.0.0.1:1/\r\n",
+        "",
+    ))
+    .await;
     assert!(error.unwrap_err().to_string().contains("status 302"));
 }
 
 #[tokio::test]
 async fn an_echoed_key_is_in_no_message_and_no_reject() {
     let invalid = format!(r#"{{"Error Message":"Invalid API KEY {KEY}"}}"#);
-    let error = outcome(answer("401 Unauthorized", "", &invalid))
+    let error = outcome(response("401 Unauthorized", "", &invalid))
         .await
         .unwrap_err();
     assert!(error.to_string().contains("***") && !format!("{error:?}").contains(KEY));
     let strange = format!(r#"{{"you sent":"{KEY}"}}"#);
-    let error = outcome(answer("200 OK", "", &strange)).await.unwrap_err();
+    let error = outcome(response("200 OK", "", &strange)).await.unwrap_err();
     assert!(!format!("{error:?} {error}").contains(KEY), "{error:?}");
     let row = format!(r#"[{{"date":"{KEY}"}}]"#);
-    let page = outcome(answer("200 OK", "", &row)).await.unwrap();
+    let page = outcome(response("200 OK", "", &row)).await.unwrap();
     assert_eq!(
         page.series[0].1.rejects[0].reject.raw,
         r#"[{"date":"***"}]"#.trim_matches(['[', ']'])

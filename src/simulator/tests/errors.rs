@@ -7,7 +7,7 @@ const QUERY: &str = "/stable/historical-chart/1min?symbol=AAPL&from=2025-02-04&t
 const JSON: &str = "application/json; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-fn with_fault(running: &Running, fault: &str) -> Answer {
+fn with_fault(running: &Running, fault: &str) -> HttpResponse {
     send(
         running,
         QUERY,
@@ -20,14 +20,17 @@ fn with_fault(running: &Running, fault: &str) -> Answer {
 fn a_key_is_needed_and_either_place_does() {
     let running = simulator();
     for headers in ["", "apikey: invalid\r\n", "apikey: \r\n"] {
-        let answer = send(&running, QUERY, headers).unwrap();
-        assert_eq!((answer.status, answer.content_type.as_str()), (401, JSON));
+        let response = send(&running, QUERY, headers).unwrap();
+        assert_eq!(
+            (response.status, response.content_type.as_str()),
+            (401, JSON)
+        );
         assert!(
-            answer
+            response
                 .text()
                 .starts_with("{\"Error Message\":\"Invalid API KEY. "),
             "{}",
-            answer.text()
+            response.text()
         );
     }
     assert_eq!(
@@ -111,19 +114,19 @@ fn every_row_of_the_error_table() {
         ("empty", 200, JSON, "[]"),
     ];
     for (fault, status, content_type, start) in rows {
-        let answer = with_fault(&running, fault);
+        let response = with_fault(&running, fault);
         assert_eq!(
-            (answer.status, answer.content_type.as_str()),
+            (response.status, response.content_type.as_str()),
             (status, content_type),
             "{fault}"
         );
         assert!(
-            answer.text().starts_with(start),
+            response.text().starts_with(start),
             "{fault}: {}",
-            answer.text()
+            response.text()
         );
         assert_eq!(
-            answer.head.contains("retry-after: 1"),
+            response.head.contains("retry-after: 1"),
             fault == "429-retry-after"
         );
     }
@@ -149,10 +152,13 @@ fn wrong_questions_are_refused_as_the_service_does() {
         "1min?from=2025-02-04&to=2025-02-04",
         "1min?symbol=&from=2025-02-04&to=2025-02-04",
     ] {
-        let answer = get(&running, query);
-        assert_eq!((answer.status, answer.content_type.as_str()), (400, JSON));
+        let response = get(&running, query);
         assert_eq!(
-            answer.text(),
+            (response.status, response.content_type.as_str()),
+            (400, JSON)
+        );
+        assert_eq!(
+            response.text(),
             "Query Error: Invalid or missing query parameter - symbol"
         );
     }
@@ -161,8 +167,12 @@ fn wrong_questions_are_refused_as_the_service_does() {
         400
     );
     for interval in ["2min", "1day", "60min", "1Hour"] {
-        let answer = get(&running, &format!("{interval}?symbol=AAPL"));
-        assert_eq!((answer.status, answer.text()), (404, "[]"), "{interval}");
+        let response = get(&running, &format!("{interval}?symbol=AAPL"));
+        assert_eq!(
+            (response.status, response.text()),
+            (404, "[]"),
+            "{interval}"
+        );
     }
     let legacy = send(
         &running,
@@ -194,10 +204,10 @@ fn a_free_plan_has_nothing_intraday_and_250_calls_a_day() {
             402
         );
     }
-    let answer = send(&running, QUERY, "apikey: secret\r\n").unwrap();
-    assert_eq!(answer.status, 429);
+    let response = send(&running, QUERY, "apikey: secret\r\n").unwrap();
+    assert_eq!(response.status, 429);
     assert!(
-        answer
+        response
             .text()
             .starts_with("{\"Error Message\":\"Limit Reach . ")
     );
@@ -235,10 +245,10 @@ fn bandwidth_runs_out_and_comes_back_after_thirty_days() {
     post(&running, r#"{"limits": {"bandwidth_bytes": 100000}}"#);
     let day = "1min?symbol=AAPL&from=2025-02-04&to=2025-02-06";
     assert_eq!(get(&running, day).status, 200);
-    let answer = get(&running, day);
-    assert_eq!(answer.status, 429);
+    let response = get(&running, day);
+    assert_eq!(response.status, 429);
     assert!(
-        answer
+        response
             .text()
             .starts_with("{\"Error Message\":\"Bandwidth Limit Reach . ")
     );

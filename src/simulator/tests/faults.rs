@@ -1,4 +1,4 @@
-//! Broken answers, and the plan of when they break.
+//! Broken responses, and the plan of when they break.
 
 use std::time::Instant;
 

@@ -1,9 +1,9 @@
 //! The simulator over real HTTP, against what fmp.md says of the service.
 
-mod answers;
 mod errors;
 mod faults;
 mod market;
+mod responses;
 mod world;
 
 use std::io::{self, Read, Write};
@@ -40,16 +40,16 @@ fn exact<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Er
     raw.get().parse().map_err(serde::de::Error::custom)
 }
 
-/// A whole answer.
+/// A whole response.
 #[derive(Debug)]
-struct Answer {
+struct HttpResponse {
     status: u16,
     content_type: String,
     head: String,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl HttpResponse {
     fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
@@ -82,18 +82,18 @@ fn exchange(running: &Running, request: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(running.address())?;
     stream.set_read_timeout(Some(Duration::from_millis(2_000)))?;
     stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    Ok(answer)
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response)?;
+    Ok(response)
 }
 
-fn send(running: &Running, path: &str, headers: &str) -> io::Result<Answer> {
+fn send(running: &Running, path: &str, headers: &str) -> io::Result<HttpResponse> {
     let request =
         format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
     parse(&exchange(running, &request)?)
 }
 
-fn parse(raw: &[u8]) -> io::Result<Answer> {
+fn parse(raw: &[u8]) -> io::Result<HttpResponse> {
     let cut = || io::Error::from(io::ErrorKind::UnexpectedEof);
     let end = raw
         .windows(4)
@@ -116,7 +116,7 @@ fn parse(raw: &[u8]) -> io::Result<Answer> {
             return Err(cut());
         }
     }
-    Ok(Answer {
+    Ok(HttpResponse {
         status: head[9..12].parse().unwrap(),
         content_type: header("content-type").unwrap_or_default(),
         head,
@@ -139,7 +139,7 @@ fn dechunk(mut rest: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A request for bars with a good key; `query` is what follows the interval, `1min?symbol=…`.
-fn get(running: &Running, query: &str) -> Answer {
+fn get(running: &Running, query: &str) -> HttpResponse {
     send(
         running,
         &format!("/stable/historical-chart/{query}"),
@@ -161,14 +161,14 @@ fn times(bars: &[Bar], date: &str) -> Vec<String> {
         .collect()
 }
 
-fn post(running: &Running, change: &str) -> Answer {
+fn post(running: &Running, change: &str) -> HttpResponse {
     let request = format!(
         "POST /simulator HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{change}",
         change.len()
     );
-    let answer = parse(&exchange(running, &request).unwrap()).unwrap();
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer
+    let response = parse(&exchange(running, &request).unwrap()).unwrap();
+    assert_eq!(response.status, 200, "{}", response.text());
+    response
 }
 
 /// A symbol with few missing minutes and no split in 2024 and 2025.

@@ -1,4 +1,4 @@
-//! Changes while it runs: clock, holes, late openings, revisions, splits; the log; a dump.
+//! Changes while it runs: clock, holes, late openings, revisions, splits; the log; a file of bars.
 
 use std::fs;
 
@@ -55,7 +55,7 @@ fn a_request_without_dates_gets_the_newest() {
 }
 
 #[test]
-fn single_day_answers_lack_their_opening_now_and_then() {
+fn single_day_responses_lack_their_opening_now_and_then() {
     let running = start(Config {
         late_opening: 0.3,
         ..Config::default()
@@ -345,7 +345,7 @@ fn changes_that_mean_nothing_are_refused() {
 }
 
 #[test]
-fn a_dump_is_served_as_it_is() {
+fn a_file_of_bars_is_served_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bars.csv");
     fs::write(

@@ -32,7 +32,7 @@ pub(super) struct WriterResult {
     pub rejects: Option<PathBuf>,
 }
 
-pub(super) struct Worker {
+pub(super) struct WriterThread {
     context: WriterContext,
     rejects: Option<Rejects>,
     in_flight: Arc<AtomicUsize>,
@@ -51,7 +51,7 @@ struct SeriesBatch {
     windows: Vec<QueuedBatch>,
 }
 
-impl Worker {
+impl WriterThread {
     pub(super) fn new(
         context: WriterContext,
         group_size: usize,
@@ -70,7 +70,7 @@ impl Worker {
         }
     }
 
-    /// Works until every way to the queue is dropped.
+    /// Works until every sender of the queue is dropped.
     pub(super) fn run(mut self, inbox: &Receiver<QueuedBatch>) -> Result<WriterResult, Error> {
         let worked = self.work(inbox);
         let spending = self.context.spending.as_mut();

@@ -1,4 +1,4 @@
-//! Good answers: form, look-back, dates, grids, hours, splits.
+//! Good responses: form, look-back, dates, grids, hours, splits.
 
 use super::*;
 use crate::model::Interval;
@@ -8,12 +8,12 @@ use crate::simulator::query::reach_days;
 fn a_bar_looks_as_the_service_writes_it() {
     let running = simulator();
     let symbol = liquid();
-    let answer = get(
+    let response = get(
         &running,
         &format!("1min?symbol={symbol}&from=2025-02-03&to=2025-02-04"),
     );
-    assert_eq!(answer.content_type, "application/json; charset=utf-8");
-    let text = answer.text();
+    assert_eq!(response.content_type, "application/json; charset=utf-8");
+    let text = response.text();
     assert!(
         text.starts_with("[{\"date\":\"2025-02-04 15:59:00\",\"open\":"),
         "{}",
@@ -32,7 +32,7 @@ fn a_bar_looks_as_the_service_writes_it() {
     .map(|name| first.find(name).unwrap())
     .collect();
     assert!(places.is_sorted());
-    let bars = answer.bars();
+    let bars = response.bars();
     assert!(
         bars.windows(2).all(|pair| pair[0].date > pair[1].date),
         "newest first"

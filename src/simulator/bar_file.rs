@@ -7,14 +7,14 @@ use chrono::{DateTime, Utc};
 
 use super::row::Row;
 
-/// Why a dump cannot be served.
+/// Why a file of bars can't be served.
 #[derive(Debug, thiserror::Error)]
-pub enum DumpError {
+pub enum BarFileError {
     /// The file can't be read, or isn't CSV.
     #[error("{}: {source}", path.display())]
     Unreadable {
         path: PathBuf,
-        /// What the reader said.
+        /// The reader's error.
         source: csv::Error,
     },
     #[error("{}: column {column} is missing; the layout is ticker,timestamp,open,high,low,close,volume", path.display())]
@@ -23,7 +23,7 @@ pub enum DumpError {
         /// The column's name.
         column: &'static str,
     },
-    /// A field cannot be read.
+    /// A field can't be read.
     #[error("{}: line {line}: {field:?} isn't a {what}", path.display())]
     BadField {
         path: PathBuf,
@@ -38,15 +38,15 @@ pub enum DumpError {
 
 /// One-minute bars by symbol, ascending. Longer intervals are combined from them.
 #[derive(Debug, Default)]
-pub(super) struct Dump {
+pub(super) struct BarFile {
     rows: HashMap<String, Vec<Row>>,
 }
 
-impl Dump {
+impl BarFile {
     /// Reads a file in the layout of `export`. Of rows with the same ticker and time, the last one
     /// counts.
-    pub(super) fn read(path: &Path) -> Result<Self, DumpError> {
-        let unreadable = |source| DumpError::Unreadable {
+    pub(super) fn read(path: &Path) -> Result<Self, BarFileError> {
+        let unreadable = |source| BarFileError::Unreadable {
             path: path.to_owned(),
             source,
         };
@@ -59,7 +59,7 @@ impl Dump {
             headers
                 .iter()
                 .position(|name| name.eq_ignore_ascii_case(column))
-                .ok_or_else(|| DumpError::MissingColumn {
+                .ok_or_else(|| BarFileError::MissingColumn {
                     path: path.to_owned(),
                     column,
                 })
@@ -72,12 +72,12 @@ impl Dump {
             column("close")?,
             column("volume")?,
         ];
-        let mut dump = Self::default();
+        let mut file = Self::default();
         for record in reader.records() {
             let record = record.map_err(unreadable)?;
             let line = record.position().map_or(0, csv::Position::line);
             let field = |index: usize| record.get(index).unwrap_or_default();
-            let bad = |index: usize, what| DumpError::BadField {
+            let bad = |index: usize, what| BarFileError::BadField {
                 path: path.to_owned(),
                 line,
                 field: field(index).to_owned(),
@@ -92,7 +92,7 @@ impl Dump {
                     .map_err(|_| bad(index, "number"))
             };
             let [open, high, low, close, volume] = numbers;
-            dump.rows
+            file.rows
                 .entry(field(ticker).to_uppercase())
                 .or_default()
                 .push(Row {
@@ -104,12 +104,12 @@ impl Dump {
                     volume: number(volume)?,
                 });
         }
-        for rows in dump.rows.values_mut() {
+        for rows in file.rows.values_mut() {
             rows.reverse();
             rows.sort_by_key(|row| row.at);
             rows.dedup_by_key(|row| row.at);
         }
-        Ok(dump)
+        Ok(file)
     }
 
     pub(super) fn rows(&self, symbol: &str) -> Option<&[Row]> {

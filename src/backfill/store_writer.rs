@@ -1,5 +1,4 @@
-//! The way to the writer thread, which takes batches from the asynchronous side and commits many of
-//! them at once.
+//! Queues batches of the asynchronous tasks for the writer thread, which commits many at once.
 //!
 //! ```text
 //! ticker ──Batch──┐
@@ -20,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Error;
 use super::batch::{Batch, BatchOutcome, QueuedBatch, WriterContext};
-use super::worker::{Worker, WriterResult};
+use super::writer_thread::{WriterResult, WriterThread};
 use crate::provider::Gate;
 
 /// Bars that may wait for the store, in units of [`UNIT_BARS`].
@@ -28,7 +27,8 @@ const WAITING_UNITS_MAX: u32 = 96;
 /// A batch takes one unit for this many bars, and at least one.
 const UNIT_BARS: usize = 1024;
 
-/// The way to the writer thread. Cheap to clone; the thread ends when the last clone is dropped.
+/// The sending side of the writer thread's queue. Cheap to clone; the thread ends when the last
+/// clone is dropped.
 #[derive(Clone)]
 pub(super) struct StoreWriter {
     queue: Sender<QueuedBatch>,
@@ -48,7 +48,7 @@ impl Drop for InFlightGuard {
 impl StoreWriter {
     /// Starts the thread. If it fails, it closes `gate`, and joining it returns the error.
     ///
-    /// A commit waits until `group_size` windows have come, but only for a moment.
+    /// A commit waits a moment for `group_size` windows.
     pub(super) fn start(
         context: WriterContext,
         group_size: usize,
@@ -56,10 +56,10 @@ impl StoreWriter {
     ) -> Result<(Self, JoinHandle<Result<WriterResult, Error>>), Error> {
         let (queue, inbox) = mpsc::channel();
         let in_flight = Arc::new(AtomicUsize::new(0));
-        let worker = Worker::new(context, group_size, gate, in_flight.clone());
+        let writer_thread = WriterThread::new(context, group_size, gate, in_flight.clone());
         let thread = std::thread::Builder::new()
             .name("store".into())
-            .spawn(move || worker.run(&inbox))
+            .spawn(move || writer_thread.run(&inbox))
             .map_err(Error::Thread)?;
         let writer = Self {
             queue,
@@ -74,8 +74,8 @@ impl StoreWriter {
         InFlightGuard(self.in_flight.clone())
     }
 
-    /// Queues a batch once there is room. The receiver gets its outcome; `None` if the thread has
-    /// ended.
+    /// Queues a batch once there is room, and returns the receiver of its outcome; `None` if the
+    /// thread has ended.
     pub(super) async fn offer(
         &self,
         batch: Batch,

@@ -1,4 +1,4 @@
-//! Judges one series by its sessions, its counts and its coverage. Pure.
+//! Finds the incomplete sessions of one series by its sessions, its counts and its coverage. Pure.
 
 use chrono::NaiveDate;
 
@@ -27,14 +27,14 @@ pub fn align<'a>(
 /// A session that lacks bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Incomplete {
-    /// Its index among the judged sessions.
+    /// Its index among the checked sessions.
     pub index: usize,
     pub reason: Reason,
 }
 
 /// Which of `sessions` lack bars, and why. All of them are over and in order; `coverage` is in the
 /// order of its requests.
-pub(super) fn judge(
+pub(super) fn classify(
     sessions: &[Session],
     counts: &[Option<&SessionCount>],
     coverage: &[CoverageEntry],
@@ -56,7 +56,7 @@ pub(super) fn judge(
         }
         let reason = match (status(coverage, calendar, session), bars[index]) {
             (Some(CoverageStatus::Partial), _) => Reason::Partial,
-            // It has as many bars as its neighbours: they lost rows too.
+            // Even if it has as many bars as its neighbours: they may lack rows too.
             (Some(CoverageStatus::Failed), _) if mostly_rejects => Reason::Failed,
             // It has enough bars, and no bars were held back: its last minutes had no trades.
             _ if complete[index] => continue,
@@ -70,7 +70,7 @@ pub(super) fn judge(
     incomplete
 }
 
-/// Whether most rows that came for a session were rejects: its request failed, and yet brought bars.
+/// Whether most rows of a session were rejects: its request failed although it returned bars.
 fn was_mostly_rejects(coverage: &[CoverageEntry], calendar: &Calendar, session: &Session) -> bool {
     let date = local_date(calendar, session.open.micros());
     coverage.iter().any(|entry| {
@@ -131,8 +131,8 @@ fn status(
         .flatten()
 }
 
-/// How the requests of a date were answered. One good answer is enough, even if later requests
-/// failed; without one, the last counts.
+/// How the requests of a date were answered. One answered entry is enough, even if later requests
+/// failed; without one, the last entry counts.
 fn status_of_date(coverage: &[CoverageEntry], date: NaiveDate) -> Option<CoverageStatus> {
     use CoverageStatus::{Empty, Failed, Partial, Rows};
     let entries = coverage.iter().filter(|entry| entry.dates.contains(date));
