@@ -1,6 +1,7 @@
 //! Makes input for the benchmarks: CSV files with minute bars of invented tickers, always the same.
 //!
 //!     make_bars files DIR TICKERS BARS [FIRST]     one file per ticker: ticker,timestamp,open,high,low,close,volume
+//!     make_bars small DIR TICKERS DAYS             the same layout, one folder per ticker with one file per session
 //!     make_bars day FILE TICKERS [DAY]             one session of 390 minutes of every ticker, in the flat-file layout
 //!
 //! The scripts compile it with `rustc -O`; it needs only the standard library.
@@ -77,8 +78,9 @@ fn main() -> std::io::Result<()> {
     let optional = |at: usize| arguments.get(at).map_or(0, |_| number(at));
     match arguments[1].as_str() {
         "files" => files(&arguments[2], number(3), number(4), optional(5)),
+        "small" => small(&arguments[2], number(3), number(4)),
         "day" => day(&arguments[2], number(3), optional(4)),
-        other => panic!("{other}: files or day"),
+        other => panic!("{other}: files, small or day"),
     }
 }
 
@@ -86,31 +88,59 @@ fn files(dir: &str, tickers: usize, bars: usize, first: usize) -> std::io::Resul
     fs::create_dir_all(dir)?;
     for ticker in first..first + tickers {
         let name = format!("SYM{ticker:03}");
-        let mut out = BufWriter::with_capacity(1 << 20, File::create(format!("{dir}/{name}.csv"))?);
-        out.write_all(b"ticker,timestamp,open,high,low,close,volume\n")?;
+        let mut out = create(&format!("{dir}/{name}.csv"))?;
         let mut walk = Walk::new(ticker);
-        let mut day = FIRST_DAY;
-        let mut minute = 0;
-        let mut date = date_text(day);
-        for _ in 0..bars {
-            let Bar { open, high, low, close, volume } = walk.bar();
-            let (hour, rest) = ((OPEN_MINUTE + minute) / 60, (OPEN_MINUTE + minute) % 60);
-            writeln!(
-                out,
-                "{name},{date}T{hour:02}:{rest:02}:00Z,{},{},{},{},{volume}",
-                Cents(open), Cents(high), Cents(low), Cents(close)
-            )?;
-            minute += 1;
-            if minute == SESSION_MINUTES {
-                minute = 0;
-                // 1970-01-01 was a Thursday.
-                day += if (day + 4) % 7 == 5 { 3 } else { 1 };
-                date = date_text(day);
-            }
+        let (mut day, mut left) = (FIRST_DAY, bars as i64);
+        while left > 0 {
+            session(&mut out, &name, &mut walk, day, left.min(SESSION_MINUTES))?;
+            left -= SESSION_MINUTES;
+            day = next_day(day);
         }
         out.flush()?;
     }
     Ok(())
+}
+
+fn small(dir: &str, tickers: usize, days: usize) -> std::io::Result<()> {
+    for ticker in 0..tickers {
+        let name = format!("SYM{ticker:03}");
+        fs::create_dir_all(format!("{dir}/{name}"))?;
+        let mut walk = Walk::new(ticker);
+        let mut day = FIRST_DAY;
+        for _ in 0..days {
+            let mut out = create(&format!("{dir}/{name}/{}.csv", date_text(day)))?;
+            session(&mut out, &name, &mut walk, day, SESSION_MINUTES)?;
+            out.flush()?;
+            day = next_day(day);
+        }
+    }
+    Ok(())
+}
+
+/// A new file with the header that `session` writes rows for.
+fn create(path: &str) -> std::io::Result<BufWriter<File>> {
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    out.write_all(b"ticker,timestamp,open,high,low,close,volume\n")?;
+    Ok(out)
+}
+
+/// The first minutes of one session.
+fn session(out: &mut impl Write, name: &str, walk: &mut Walk, day: i64, minutes: i64) -> std::io::Result<()> {
+    let date = date_text(day);
+    for minute in OPEN_MINUTE..OPEN_MINUTE + minutes {
+        let Bar { open, high, low, close, volume } = walk.bar();
+        writeln!(
+            out,
+            "{name},{date}T{:02}:{:02}:00Z,{},{},{},{},{volume}",
+            minute / 60, minute % 60, Cents(open), Cents(high), Cents(low), Cents(close)
+        )?;
+    }
+    Ok(())
+}
+
+/// The next weekday. 1970-01-01 was a Thursday.
+fn next_day(day: i64) -> i64 {
+    day + if (day + 4) % 7 == 5 { 3 } else { 1 }
 }
 
 fn day(path: &str, tickers: usize, day: usize) -> std::io::Result<()> {
