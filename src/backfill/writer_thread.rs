@@ -317,7 +317,7 @@ impl WriterThread {
             source: self.context.source.clone(),
             bars,
             on_conflict: self.context.on_conflict,
-            asked_again: refetch,
+            is_repeated_request: refetch,
             coverage,
         }
     }

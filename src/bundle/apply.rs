@@ -202,7 +202,7 @@ fn add_partition<R: Read + Seek>(
                 source,
                 bars,
                 on_conflict,
-                asked_again: true,
+                is_repeated_request: true,
                 coverage: Vec::new(),
             }),
         }

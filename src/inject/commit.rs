@@ -84,7 +84,7 @@ pub(super) fn commit(
             source: Source::csv(),
             bars,
             on_conflict: context.settings.on_conflict,
-            asked_again: false,
+            is_repeated_request: false,
             coverage: Vec::new(),
         });
     }

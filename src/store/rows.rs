@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 
-use crate::model::{Bars, Source};
+use crate::model::{Bars, Source, TimeRange};
 
 use super::columns::{bars_from_batch, bars_into_arrays, commit_seqs, scan_schema, sources};
 
@@ -85,14 +85,22 @@ impl StagedRows {
         out
     }
 
+    /// The indices of the rows in `range`.
+    pub fn range(&self, range: TimeRange) -> Range<usize> {
+        let timestamps = self.bars.timestamps();
+        let start = timestamps.partition_point(|ts| *ts < range.start);
+        start..start + timestamps[start..].partition_point(|ts| *ts < range.end)
+    }
+
     /// The rows of both, sorted. For a key in both, the row of `newer` is kept.
     pub fn merge(self, newer: Self) -> Self {
-        if self.is_empty() || newer.is_empty() {
+        let (old, new) = (self.bars.timestamps(), newer.bars.timestamps());
+        let is_after = || old.last() < new.first();
+        if self.is_empty() || newer.is_empty() || is_after() {
             let mut out = self;
             out.append(newer);
             return out;
         }
-        let (old, new) = (self.bars.timestamps(), newer.bars.timestamps());
         let mut out = Self {
             bars: Bars::with_capacity(old.len() + new.len()),
             ..Self::default()

@@ -62,7 +62,7 @@ fn commit(store: &Store, ticker: &str, source: &str, bars: Bars) {
         source: Source::new(source),
         bars,
         on_conflict: OnConflict::Fail,
-        asked_again: false,
+        is_repeated_request: false,
         coverage: Vec::new(),
     };
     store.commit(&run, vec![offer]).unwrap().remove(0).unwrap();

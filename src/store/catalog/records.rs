@@ -12,7 +12,7 @@ use duckdb::params;
 use uuid::Uuid;
 
 use crate::model::columns::{COLUMNS, Column};
-use crate::model::{Bar, Bars, DAY_MICROS, Provenance, SeriesKey, Timestamp, date_micros};
+use crate::model::{Bar, Bars, DAY_MICROS, Provenance, SeriesKey, Source, Timestamp, date_micros};
 use crate::store::columns::{FIRST_VALUE, bars_into_arrays};
 use crate::store::error::Error;
 use crate::store::run::RunId;
@@ -37,9 +37,9 @@ pub(crate) struct CommitRecord {
 pub(crate) struct ConflictRecord {
     pub series_id: i32,
     pub staged: Bar,
-    pub staged_source: String,
+    pub staged_source: Source,
     pub offered: Bar,
-    pub offered_source: String,
+    pub offered_source: Source,
     pub resolution: &'static str,
 }
 
@@ -200,15 +200,19 @@ impl Catalog {
     }
 
     /// Records restated values, once for each series, timestamp and offered values.
-    pub fn insert_conflicts(&self, run: &RunId, conflicts: &[ConflictRecord]) -> Result<(), Error> {
+    pub fn insert_conflicts(
+        &self,
+        run: &RunId,
+        conflicts: &[&ConflictRecord],
+    ) -> Result<(), Error> {
         if conflicts.is_empty() {
             return Ok(());
         }
         let run = run.to_string();
-        let side = |bar: fn(&ConflictRecord) -> &Bar, source: fn(&ConflictRecord) -> &str| {
+        let side = |bar: fn(&ConflictRecord) -> &Bar, source: fn(&ConflictRecord) -> &Source| {
             let bars: Bars = conflicts.iter().map(|row| *bar(row)).collect();
             let mut arrays = bars_into_arrays(bars).split_off(FIRST_VALUE);
-            arrays.push(texts(conflicts.iter().map(source)));
+            arrays.push(texts(conflicts.iter().map(|row| source(row).as_str())));
             arrays
         };
         let mut columns: Vec<ArrayRef> = vec![

@@ -10,42 +10,48 @@ use crate::store::rows::StagedRows;
 /// A batch offered to the store.
 #[derive(Clone, Debug)]
 pub struct Offer {
-    /// Whose bars.
     pub series: SeriesKey,
-    /// What they are: exchange, price basis, hours.
     pub provenance: Provenance,
-    /// Where they come from.
     pub source: Source,
-    /// The bars, in the order of the file or the answer.
+    /// In the order of the file or the response.
     pub bars: Bars,
-    /// What to do with keys that are staged already.
     pub on_conflict: OnConflict,
-    /// The program itself asks again: under `fail`, identical rows are no conflict then.
-    pub asked_again: bool,
-    /// What was asked to get these bars; recorded with them.
+    /// The program itself requested these bars again. Under `fail`, identical rows aren't a
+    /// conflict then.
+    pub is_repeated_request: bool,
+    /// What was requested to get these bars. It is recorded with them.
     pub coverage: Vec<CoverageEntry>,
 }
 
-/// What a commit did, row by row counted.
+/// What a commit did with the rows of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Rows written, updated ones too.
+    /// Rows written, including updated ones.
     pub committed: u64,
-    /// Rows that replaced staged values.
+    /// Rows that replaced stored values.
     pub updated: u64,
-    /// Rows skipped because they say what is staged.
+    /// Rows that were stored already with the same values.
     pub skipped_identical: u64,
-    /// Rows skipped although they say otherwise than what is staged.
+    /// Rows that were stored already with other values, which were kept.
     pub skipped_restated: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.committed += other.committed;
+        self.updated += other.updated;
+        self.skipped_identical += other.skipped_identical;
+        self.skipped_restated += other.skipped_restated;
+    }
 }
 
 /// Proof that a batch is durable. Only the store makes one, after its transaction.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Committed {
-    /// The commit's place in the store's order; `None` when there was nothing to write.
+    /// The commit's number and id; `None` if there was nothing to write. Batches of one series that
+    /// were committed together share them.
     pub commit: Option<(u64, Uuid)>,
-    /// What it did.
     pub counts: Tally,
     /// Set if the offered bars have another price basis than the stored ones with the same keys.
     pub basis_change: Option<BasisChange>,
@@ -64,7 +70,15 @@ impl Committed {
     }
 }
 
-/// A draft that may be written: what it adds, what it replaces, and whereto.
+/// A batch of a [`Prepared`] commit.
+pub(in crate::store) struct PreparedBatch {
+    /// Its index among the offers of the call.
+    pub index: usize,
+    pub counts: Tally,
+    pub basis_change: Option<BasisChange>,
+}
+
+/// What the accepted batches of a series add and replace.
 pub(in crate::store) struct Prepared {
     pub series: SeriesKey,
     pub series_id: i32,
@@ -73,14 +87,42 @@ pub(in crate::store) struct Prepared {
     pub demo: bool,
     pub commit_seq: u64,
     pub commit_id: Uuid,
-    /// New and restated rows, sorted.
+    /// New and restated rows, sorted, all from one source.
     pub rows: StagedRows,
-    /// Keys among `rows` that replace a staged row.
+    /// The keys in `rows` that are stored, sorted.
     pub replaced: Vec<i64>,
     pub conflicts: Vec<ConflictRecord>,
+    /// The keys in `rows` that aren't stored, sorted.
     pub new_timestamps: Vec<i64>,
     pub coverage: Vec<CoverageEntry>,
+    /// The sum of the batches.
     pub counts: Tally,
-    pub basis_change: Option<BasisChange>,
+    pub batches: Vec<PreparedBatch>,
+    /// Whether the rows go into the lake at once.
     pub publishes: bool,
+}
+
+impl Prepared {
+    /// Whether it writes bars.
+    pub fn has_rows(&self) -> bool {
+        self.counts.committed > 0
+    }
+
+    /// Whether it writes anything.
+    pub fn has_records(&self) -> bool {
+        self.has_rows() || !self.coverage.is_empty() || !self.conflicts.is_empty()
+    }
+
+    /// The proof of each batch, with its index. Only for use after the transaction.
+    pub(super) fn into_committed(self) -> impl Iterator<Item = (usize, Committed)> {
+        let commit = (self.commit_seq, self.commit_id);
+        self.batches.into_iter().map(move |batch| {
+            let committed = Committed {
+                commit: (batch.counts.committed > 0).then_some(commit),
+                counts: batch.counts,
+                basis_change: batch.basis_change,
+            };
+            (batch.index, committed)
+        })
+    }
 }

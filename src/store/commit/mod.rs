@@ -1,36 +1,47 @@
-//! Commit: one batch, or the batches of many series, durably taken in one transaction.
+//! Commit: the batches of any number of series, stored in one transaction.
 //!
 //! ```text
-//! Offer ──sort──> Draft ──compare with staged──> Prepared ──transaction──> Committed
-//!                                   └──────────> Refusal
+//! Offer ──sort──> Draft ──compare with stored bars──> SeriesBatches ──> Prepared ──transaction──> Committed
+//!                                   └───────────────> Refusal
 //! ```
 //!
-//! Each step takes the one before by value, and only the transaction makes a [`Committed`]: what is not durable cannot
-//! be counted.
+//! Each step takes the result of the one before by value, and only the transaction makes a
+//! [`Committed`]: what isn't durable can't be counted.
 
 mod batch;
 mod prepare;
 mod segment;
+mod series;
 mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::SeriesKey;
 
 use super::error::{Error, Refusal};
 use super::handle::Store;
-use super::merge;
+
 use super::run::RunId;
 pub(super) use batch::Prepared;
 pub use batch::{Committed, Offer, Tally};
-use prepare::Draft;
-pub(super) use prepare::merge_provenance;
+use prepare::SeriesDrafts;
+use series::SeriesBatches;
+pub(super) use series::merge_provenance;
+
+/// Offers of one transaction by series, each with its index in the call.
+type Round = BTreeMap<SeriesKey, Vec<(usize, Offer)>>;
+
+/// The result of each offer of a call, as far as it is known.
+type Results = Vec<Option<Result<Committed, Refusal>>>;
 
 impl Store {
-    /// Takes the offers, each whole or not at all, in one transaction; one answer an offer, in their order.
+    /// Stores offers, each completely or not at all, and returns one result per offer, in their
+    /// order.
     ///
-    /// Offers of one series in the same call are taken one after another. An error means that nothing more than what
-    /// was answered before it is known to be durable; a refusal means that nothing of that offer was written.
+    /// The offers of a series have the results that they would have in calls one after another.
+    /// All of them are in one transaction, except those of a series whose source differs from that
+    /// of its first offer. After an error, only results returned before are known to be durable.
+    /// Nothing of a refused offer was written.
     pub fn commit(
         &self,
         run: &RunId,
@@ -38,77 +49,65 @@ impl Store {
     ) -> Result<Vec<Result<Committed, Refusal>>, Error> {
         self.check_whole()?;
         crate::crash_point!("commit.begin");
-        let mut answers: Vec<Option<Result<Committed, Refusal>>> =
-            offers.iter().map(|_| None).collect();
+        let mut results: Results = offers.iter().map(|_| None).collect();
         let mut waiting: Vec<(usize, Offer)> = offers.into_iter().enumerate().collect();
         while !waiting.is_empty() {
-            let mut seen = BTreeSet::new();
-            let (wave, rest): (Vec<_>, Vec<_>) = waiting
-                .into_iter()
-                .partition(|(_, offer)| seen.insert(offer.series.clone()));
-            waiting = rest;
-            let (places, offers): (Vec<usize>, Vec<Offer>) = wave.into_iter().unzip();
-            for (place, answer) in places
-                .into_iter()
-                .zip(self.commit_wave(run, offers, &seen)?)
-            {
-                answers[place] = Some(answer);
-            }
+            let (round, later) = next_round(waiting);
+            self.commit_round(run, round, &mut results)?;
+            waiting = later;
         }
-        Ok(answers.into_iter().flatten().collect())
+        Ok(results.into_iter().flatten().collect())
     }
 
-    fn commit_wave(
-        &self,
-        run: &RunId,
-        offers: Vec<Offer>,
-        keys: &BTreeSet<SeriesKey>,
-    ) -> Result<Vec<Result<Committed, Refusal>>, Error> {
-        let drafts: Vec<Draft> = offers
-            .into_iter()
-            .map(|mut offer| {
-                let offered = offer.bars.len() as u64;
-                let sorted = merge::sort(std::mem::take(&mut offer.bars), offer.on_conflict);
-                Draft {
-                    offer,
-                    sorted,
-                    offered,
-                }
-            })
-            .collect();
-
+    fn commit_round(&self, run: &RunId, round: Round, results: &mut Results) -> Result<(), Error> {
+        let keys: BTreeSet<SeriesKey> = round.keys().cloned().collect();
+        let drafts: Vec<SeriesDrafts> = round.into_iter().map(SeriesDrafts::new).collect();
         let held = self.locks.lock(keys.clone());
         let (meta, hot) = self.meta_of(&drafts)?;
-        let mut answers = Vec::with_capacity(drafts.len());
         let mut prepared = Vec::new();
-        for (draft, meta) in drafts.into_iter().zip(meta) {
-            let staged_hot = meta.as_ref().and_then(|meta| hot.get(&meta.id));
-            match self.prepare(draft, meta.as_ref(), staged_hot)? {
-                Ok(ready)
-                    if ready.rows.is_empty()
-                        && ready.coverage.is_empty()
-                        && ready.conflicts.is_empty() =>
-                {
-                    answers.push(Some(Ok(Committed {
-                        commit: None,
-                        counts: ready.counts,
-                        basis_change: ready.basis_change,
-                    })));
+        for (drafts, meta) in drafts.into_iter().zip(&meta) {
+            let stored = match meta {
+                Some(meta) => {
+                    self.staged_in(&drafts.series, meta, drafts.span(), hot.get(&meta.id))?
                 }
-                Ok(ready) => {
-                    answers.push(None);
-                    prepared.push(ready);
+                None => Default::default(),
+            };
+            let mut batches = SeriesBatches::new(&drafts.series, meta.as_ref(), &stored);
+            for draft in drafts.drafts {
+                let index = draft.index;
+                if let Err(refusal) = batches.add(draft) {
+                    results[index] = Some(Err(refusal));
                 }
-                Err(refusal) => answers.push(Some(Err(refusal))),
             }
+            prepared.extend(batches.finish(|| self.take_seq(), &self.options.seal));
         }
-        let mut committed = self.write(run, prepared)?.into_iter();
+        let (written, unchanged): (Vec<Prepared>, Vec<Prepared>) =
+            prepared.into_iter().partition(Prepared::has_records);
+        let unchanged = unchanged.into_iter().flat_map(Prepared::into_committed);
+        for (index, committed) in self.write(run, written)?.into_iter().chain(unchanged) {
+            results[index] = Some(Ok(committed));
+        }
         drop(held);
         crate::crash_point!("commit.done");
-        self.seal_where_due(keys)?;
-        Ok(answers
-            .into_iter()
-            .filter_map(|answer| answer.or_else(|| committed.next().map(Ok)))
-            .collect())
+        self.seal_where_due(&keys)
     }
+}
+
+/// The offers of the next transaction, and those of later ones. In one transaction, all offers of a
+/// series have the same source, because they share a commit number.
+fn next_round(offers: Vec<(usize, Offer)>) -> (Round, Vec<(usize, Offer)>) {
+    let mut round = Round::new();
+    let mut later: Vec<(usize, Offer)> = Vec::new();
+    let mut delayed = BTreeSet::new();
+    for (index, offer) in offers {
+        let batches = round.entry(offer.series.clone()).or_default();
+        let is_other = |(_, first): &(usize, Offer)| first.source != offer.source;
+        if delayed.contains(&offer.series) || batches.first().is_some_and(is_other) {
+            delayed.insert(offer.series.clone());
+            later.push((index, offer));
+        } else {
+            batches.push((index, offer));
+        }
+    }
+    (round, later)
 }

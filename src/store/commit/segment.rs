@@ -18,13 +18,13 @@ use super::Prepared;
 pub(super) struct Written {
     pub new: NewSegment,
     temporary: PathBuf,
-    /// For each part, whose it is: its place among the prepared batches.
+    /// For each part, the index of its series in the prepared commit.
     owners: Vec<usize>,
 }
 
 impl Store {
-    /// Writes the hot rows of `prepared` into a segment, where they are many rows of many series: else it is the table that
-    /// takes them.
+    /// Writes the hot rows of `prepared` into a segment if they are many rows of many series.
+    /// Otherwise they go into the table.
     pub(super) fn write_segment(&self, prepared: &[Prepared]) -> Result<Option<Written>, Error> {
         let rule = &self.options.seal;
         let hot = || {
@@ -37,10 +37,10 @@ impl Store {
         }
         let (mut owners, mut parts, mut rows_of_parts) = (Vec::new(), Vec::new(), Vec::new());
         let mut start = 0;
-        for (place, ready) in hot() {
+        for (index, ready) in hot() {
             let timestamps = ready.rows.bars.timestamps();
             for (year, range) in years(timestamps) {
-                owners.push(place);
+                owners.push(index);
                 parts.push(NewPart {
                     part_id: 0,
                     range: start..start + range.len(),
@@ -88,7 +88,8 @@ impl Store {
 }
 
 impl Written {
-    /// Moves the file to its place, durably. The catalog does not list it yet: should that fail, it is swept away.
+    /// Renames the file into the folder of segments and flushes the folder. If the transaction that
+    /// lists it fails, the file is removed at the next opening.
     pub fn put_in_place(&self, layout: &Layout, is_first: bool) -> Result<(), Error> {
         let dir = layout.segments();
         durable::create_dirs(layout.root(), &dir).at(&dir)?;
@@ -107,7 +108,7 @@ impl Written {
     pub fn series(&self, prepared: &[Prepared]) -> Vec<i32> {
         self.owners
             .iter()
-            .map(|place| prepared[*place].series_id)
+            .map(|index| prepared[*index].series_id)
             .collect()
     }
 

@@ -1,10 +1,13 @@
-//! The one transaction that makes prepared batches durable.
+//! The transaction that makes prepared batches durable.
 
 use std::collections::BTreeMap;
 
 use crate::model::{SeriesKey, Timestamp};
-use crate::store::catalog::{CommitRecord, ConflictRecord, HotYear, SeriesMeta, years};
+use crate::store::catalog::{
+    Catalog, CommitRecord, ConflictRecord, HotYear, SeriesMeta, SessionRow, years,
+};
 use crate::store::coverage::CoverageEntry;
+use crate::store::coverage::compact::CoveragePlan;
 use crate::store::error::Error;
 use crate::store::handle::Store;
 use crate::store::publish::{self, Planned};
@@ -15,24 +18,34 @@ use crate::store::state::Inner;
 use super::segment::Written;
 use super::{Committed, Prepared};
 
+/// What a transaction records.
+struct Records<'a> {
+    prepared: &'a [Prepared],
+    segment: Option<&'a Written>,
+    /// What the store's bars are, if these are its first: whether they are demo bars.
+    first_demo: Option<bool>,
+    commits: Vec<CommitRecord>,
+    conflicts: Vec<&'a ConflictRecord>,
+    sessions: Vec<SessionRow>,
+    coverage: CoveragePlan,
+    pending: Vec<publish::Pending>,
+}
+
 impl Store {
-    /// Writes what was prepared: partitions first, then the one transaction, then the renames.
+    /// Writes what was prepared: first the partitions, then the transaction, then the renames.
+    /// Returns the proof of each batch with its index.
     pub(super) fn write(
         &self,
         run: &RunId,
         mut prepared: Vec<Prepared>,
-    ) -> Result<Vec<Committed>, Error> {
+    ) -> Result<Vec<(usize, Committed)>, Error> {
         if prepared.is_empty() {
             return Ok(Vec::new());
         }
         let new_partitions: Vec<Planned> = publish::encode(self, &mut prepared)?;
-        let segment = match self.write_segment(&prepared) {
-            Ok(segment) => segment,
-            Err(error) => {
-                publish::abort_unrecorded(self, &new_partitions);
-                return Err(error);
-            }
-        };
+        let segment = self
+            .write_segment(&prepared)
+            .inspect_err(|_| publish::abort_unrecorded(self, &new_partitions))?;
         let publishing = publish::begin(self);
         let mut inner = self.inner();
         let before = inner.next_series_id;
@@ -43,31 +56,20 @@ impl Store {
             new_partitions,
             segment.as_ref(),
         );
-        let intents = match result {
-            Ok(intents) => intents,
-            Err(error) => {
-                inner.next_series_id = before;
-                return Err(error);
-            }
-        };
+        let intents = result.inspect_err(|_| inner.next_series_id = before)?;
         drop(inner);
         crate::crash_point!("commit.after-transaction");
-        let written = prepared.iter().filter(|ready| ready.counts.committed > 0);
+        let written = prepared.iter().filter(|ready| ready.has_rows());
         if let Some(last) = written.map(|ready| ready.commit_seq).max() {
             self.acknowledge(last);
         }
         publish::apply_intents(self, intents)?;
         drop(publishing);
-        Ok(prepared
-            .into_iter()
-            .map(|ready| Committed {
-                commit: (ready.counts.committed > 0).then_some((ready.commit_seq, ready.commit_id)),
-                counts: ready.counts,
-                basis_change: ready.basis_change,
-            })
-            .collect())
+        let committed = prepared.into_iter().flat_map(Prepared::into_committed);
+        Ok(committed.collect())
     }
 
+    /// Runs the transaction, and returns the intents that it recorded.
     fn transact(
         &self,
         inner: &mut Inner,
@@ -76,123 +78,31 @@ impl Store {
         partitions: Vec<Planned>,
         segment: Option<&Written>,
     ) -> Result<Vec<publish::Pending>, Error> {
-        for ready in prepared.iter_mut().filter(|ready| ready.is_new_series) {
-            // An offer that adds no bars makes no series.
-            if ready.counts.committed > 0 {
-                ready.series_id = inner.next_series_id;
-                inner.next_series_id += 1;
-            }
-        }
-        for ready in prepared.iter_mut() {
-            let id = ready.series_id;
-            ready
-                .conflicts
-                .iter_mut()
-                .for_each(|row| row.series_id = id);
-        }
-        let mut session_rows = Vec::new();
-        for ready in prepared.iter() {
-            let calendar = inner.calendar(&ready.provenance.exchange);
-            session_rows.extend(sessions::count(
-                ready.series_id,
-                &ready.new_timestamps,
-                calendar.as_ref(),
-            ));
-        }
-        let commits: Vec<CommitRecord> = prepared
-            .iter()
-            .filter(|ready| ready.counts.committed > 0)
-            .map(|ready| CommitRecord {
-                commit_seq: ready.commit_seq,
-                commit_id: ready.commit_id,
-                series_id: ready.series_id,
-                rows: ready.counts.committed,
-                updated: ready.counts.updated,
-            })
-            .collect();
-        let conflicts: Vec<ConflictRecord> = prepared
-            .iter()
-            .flat_map(|ready| ready.conflicts.iter().cloned())
-            .collect();
-        let coverage: Vec<CoverageEntry> = prepared
-            .iter()
-            .flat_map(|ready| ready.coverage.iter().cloned())
-            .collect();
-        let coverage = inner.plan_coverage(run, coverage);
-        let ids: BTreeMap<&SeriesKey, i32> =
-            prepared.iter().map(|r| (&r.series, r.series_id)).collect();
-        let pending: Vec<publish::Pending> = partitions
-            .into_iter()
-            .map(|planned| {
-                let id = ids.get(&planned.key.series).copied().unwrap_or_default();
-                planned.with_series_id(id)
-            })
-            .collect();
-
-        let mark_kind =
-            inner.demo.is_none() && prepared.iter().any(|ready| ready.counts.committed > 0);
-        let demo = prepared.iter().any(|ready| ready.demo);
+        number_series(inner, prepared);
+        let records = Records::new(inner, run, prepared, partitions, segment);
         if let Some(segment) = segment {
             let is_first = !inner.catalog.may_have_segments();
             segment
                 .put_in_place(&self.layout, is_first)
                 .inspect_err(|error| {
                     segment.discard(&self.layout);
-                    publish::abort_recorded(self, &pending, error);
+                    publish::abort_recorded(self, &records.pending, error);
                 })?;
         }
         crate::crash_point!("commit.before-transaction");
-        let result = inner.catalog.transaction(|catalog| {
-            if mark_kind {
-                catalog.set_meta("bars", if demo { "demo" } else { "real" })?;
-            }
-            let new_series: Vec<_> = prepared
-                .iter()
-                .filter(|ready| ready.counts.committed > 0 && ready.is_new_series)
-                .map(|ready| (ready.series_id, &ready.series, &ready.provenance))
-                .collect();
-            catalog.insert_all_series(&new_series)?;
-            for ready in prepared.iter().filter(|ready| ready.counts.committed > 0) {
-                if inner
-                    .series
-                    .get(&ready.series)
-                    .is_some_and(|f| f.provenance != ready.provenance)
-                {
-                    catalog.update_series(ready.series_id, &ready.provenance)?;
-                }
-            }
-            let replaced: Vec<(i32, &[i64])> = prepared
-                .iter()
-                .filter(|ready| ready.counts.committed > 0 && !ready.publishes)
-                .map(|ready| (ready.series_id, ready.replaced.as_slice()))
-                .collect();
-            catalog.delete_hot(&replaced)?;
-            if let Some(segment) = segment {
-                catalog.insert_segment(&segment.new, &segment.series(prepared))?;
-            } else {
-                let hot = prepared
-                    .iter()
-                    .filter(|ready| !ready.publishes && !ready.rows.is_empty());
-                catalog.insert_hot(hot.map(|ready| (ready.series_id, &ready.rows)))?;
-            }
-            catalog.insert_commits(run, &commits)?;
-            catalog.insert_conflicts(run, &conflicts)?;
-            catalog.insert_sessions(&session_rows)?;
-            catalog.insert_coverage(run, &coverage)?;
-            catalog.insert_intents(&pending.iter().map(|one| &one.intent))
-        });
+        let result = inner
+            .catalog
+            .transaction(|catalog| records.insert(catalog, run, &inner.series));
         if let Err(error) = result {
-            publish::abort_recorded(self, &pending, &error);
+            publish::abort_recorded(self, &records.pending, &error);
             if let (Some(segment), false) = (segment, matches!(error, Error::InDoubt { .. })) {
                 segment.discard(&self.layout);
             }
             return Err(error);
         }
-        inner.open_entries.recorded(coverage);
-        if mark_kind {
-            inner.demo = Some(demo);
-        }
-        for ready in prepared.iter().filter(|ready| ready.counts.committed > 0) {
+        inner.open_entries.recorded(records.coverage);
+        inner.demo = inner.demo.or(records.first_demo);
+        for ready in prepared.iter().filter(|ready| ready.has_rows()) {
             let meta = inner
                 .series
                 .entry(ready.series.clone())
@@ -202,11 +112,116 @@ impl Store {
                 note_hot(meta, ready);
             }
         }
-        Ok(pending)
+        Ok(records.pending)
     }
 }
 
-/// Counts a commit's rows into the hot tier's facts.
+/// Gives new series their ids. Offers that add no bars make no series.
+fn number_series(inner: &mut Inner, prepared: &mut [Prepared]) {
+    for ready in prepared {
+        if ready.is_new_series && ready.has_rows() {
+            ready.series_id = inner.next_series_id;
+            inner.next_series_id += 1;
+        }
+        let id = ready.series_id;
+        ready
+            .conflicts
+            .iter_mut()
+            .for_each(|row| row.series_id = id);
+    }
+}
+
+impl<'a> Records<'a> {
+    fn new(
+        inner: &mut Inner,
+        run: &RunId,
+        prepared: &'a [Prepared],
+        partitions: Vec<Planned>,
+        segment: Option<&'a Written>,
+    ) -> Self {
+        let mut sessions = Vec::new();
+        for ready in prepared {
+            let calendar = inner.calendar(&ready.provenance.exchange);
+            sessions.extend(sessions::count(
+                ready.series_id,
+                &ready.new_timestamps,
+                calendar.as_ref(),
+            ));
+        }
+        let with_rows = || prepared.iter().filter(|ready| ready.has_rows());
+        let commits = with_rows().map(|ready| CommitRecord {
+            commit_seq: ready.commit_seq,
+            commit_id: ready.commit_id,
+            series_id: ready.series_id,
+            rows: ready.counts.committed,
+            updated: ready.counts.updated,
+        });
+        let coverage: Vec<CoverageEntry> = prepared
+            .iter()
+            .flat_map(|ready| ready.coverage.iter().cloned())
+            .collect();
+        let ids: BTreeMap<&SeriesKey, i32> =
+            prepared.iter().map(|r| (&r.series, r.series_id)).collect();
+        let with_id = |planned: Planned| {
+            let id = ids.get(&planned.key.series).copied().unwrap_or_default();
+            planned.with_series_id(id)
+        };
+        let is_first = inner.demo.is_none() && with_rows().next().is_some();
+        Self {
+            first_demo: is_first.then(|| prepared.iter().any(|ready| ready.demo)),
+            commits: commits.collect(),
+            conflicts: prepared.iter().flat_map(|ready| &ready.conflicts).collect(),
+            sessions,
+            coverage: inner.plan_coverage(run, coverage),
+            pending: partitions.into_iter().map(with_id).collect(),
+            prepared,
+            segment,
+        }
+    }
+
+    /// Writes all records in the open transaction. `series` are those known before.
+    fn insert(
+        &self,
+        catalog: &Catalog,
+        run: &RunId,
+        series: &BTreeMap<SeriesKey, SeriesMeta>,
+    ) -> Result<(), Error> {
+        if let Some(demo) = self.first_demo {
+            catalog.set_meta("bars", if demo { "demo" } else { "real" })?;
+        }
+        let with_rows = || self.prepared.iter().filter(|ready| ready.has_rows());
+        let new_series: Vec<_> = with_rows()
+            .filter(|ready| ready.is_new_series)
+            .map(|ready| (ready.series_id, &ready.series, &ready.provenance))
+            .collect();
+        catalog.insert_all_series(&new_series)?;
+        for ready in with_rows() {
+            let known = series.get(&ready.series);
+            if known.is_some_and(|meta| meta.provenance != ready.provenance) {
+                catalog.update_series(ready.series_id, &ready.provenance)?;
+            }
+        }
+        let replaced: Vec<(i32, &[i64])> = with_rows()
+            .filter(|ready| !ready.publishes)
+            .map(|ready| (ready.series_id, ready.replaced.as_slice()))
+            .collect();
+        catalog.delete_hot(&replaced)?;
+        if let Some(segment) = self.segment {
+            catalog.insert_segment(&segment.new, &segment.series(self.prepared))?;
+        } else {
+            let hot = self.prepared.iter();
+            let hot = hot.filter(|ready| !ready.publishes && !ready.rows.is_empty());
+            catalog.insert_hot(hot.map(|ready| (ready.series_id, &ready.rows)))?;
+        }
+        catalog.insert_commits(run, &self.commits)?;
+        catalog.insert_conflicts(run, &self.conflicts)?;
+        catalog.insert_sessions(&self.sessions)?;
+        catalog.insert_coverage(run, &self.coverage)?;
+        catalog.insert_intents(&self.pending.iter().map(|one| &one.intent))
+    }
+}
+
+/// Adds the rows of a commit to the counts of hot rows.
 fn note_hot(meta: &mut SeriesMeta, ready: &Prepared) {
     let timestamps = ready.rows.bars.timestamps();
     for (year, range) in years(timestamps) {

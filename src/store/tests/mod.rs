@@ -70,7 +70,7 @@ fn offer(ticker: &str, rows: &[(i64, f64)], on_conflict: OnConflict) -> Offer {
         source: Source::csv(),
         bars,
         on_conflict,
-        asked_again: false,
+        is_repeated_request: false,
         coverage: Vec::new(),
     }
 }

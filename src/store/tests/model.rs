@@ -68,7 +68,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let rows = prop::collection::vec((0..120_i64, 1..4_u8), 0..30);
-    let offers = prop::collection::vec((0..3_u8, rows, 0..3_u8), 1..4);
+    let offers = prop::collection::vec((0..3_u8, rows, 0..3_u8), 1..9);
     prop_oneof![
         6 => offers.prop_map(Step::Commit),
         1 => Just(Step::Seal),
@@ -167,5 +167,71 @@ proptest! {
     #[test]
     fn the_store_is_the_model(steps in prop::collection::vec(step(), 1..16)) {
         run_steps(&steps);
+    }
+}
+
+/// What a store records of commits, without the numbers of commits and runs.
+fn records(reader: &Reader) -> (Model, Vec<String>, Vec<String>) {
+    let mut conflicts: Vec<String> = (reader.conflicts().unwrap().into_iter())
+        .map(|row| {
+            let (staged, offered) = (row.staged.close, row.offered.close);
+            format!(
+                "{} {} {staged} {} {offered} {} {}",
+                row.series,
+                row.offered.timestamp,
+                row.staged_source,
+                row.offered_source,
+                row.resolution
+            )
+        })
+        .collect();
+    let sessions = reader.sessions().unwrap().into_iter();
+    let sessions = sessions.map(|(key, counts)| format!("{key} {counts:?}"));
+    conflicts.sort();
+    (content(reader), conflicts, sessions.collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn offers_in_one_call_have_the_results_of_offers_one_after_another(
+        stored in prop::collection::vec((0..120_i64, 1..4_u8), 0..40),
+        offers in prop::collection::vec(
+            (0..2_u8, prop::collection::vec((0..120_i64, 1..4_u8), 0..30), 0..3_u8, 0..4_u8), 1..12),
+    ) {
+        let [together, apart] = [scratch(), scratch()].map(|dir| {
+            let store = Store::open(dir.path(), &small()).unwrap();
+            (dir, store)
+        });
+        let rows = |rows: &[(i64, u8)]| -> Vec<(i64, f64)> {
+            rows.iter().map(|(minute, close)| (*minute, f64::from(*close))).collect()
+        };
+        let first = offer(TICKERS[0], &rows(&stored), OnConflict::Ignore);
+        let offers: Vec<Offer> = offers
+            .iter()
+            .map(|(ticker, bars, mode, source)| Offer {
+                source: Source::new(if *source == 0 { "other" } else { "csv" }),
+                ..offer(TICKERS[*ticker as usize], &rows(bars), MODES[*mode as usize])
+            })
+            .collect();
+        let mut results = Vec::new();
+        for (store, calls) in [
+            (&together.1, vec![offers.clone()]),
+            (&apart.1, offers.iter().map(|offer| vec![offer.clone()]).collect()),
+        ] {
+            let run = store.begin_run("test", Timestamp::from_micros(0)).unwrap();
+            store.commit(&run, vec![first.clone()]).unwrap();
+            let done: Vec<String> = calls
+                .into_iter()
+                .flat_map(|call| store.commit(&run, call).unwrap())
+                .map(|result| match result {
+                    Ok(done) => format!("{:?} {}", done.counts, done.commit.is_some()),
+                    Err(refusal) => refusal.to_string(),
+                })
+                .collect();
+            results.push((done, records(&store.reader().unwrap())));
+        }
+        assert_eq!(results[0], results[1]);
     }
 }

@@ -68,7 +68,7 @@ fn stage(
         source: Source::csv(),
         bars,
         on_conflict,
-        asked_again: false,
+        is_repeated_request: false,
         coverage: Vec::new(),
     };
     let committed = store.commit(&run, vec![offer]).unwrap().remove(0).unwrap();

@@ -27,7 +27,7 @@ fn stage(env: &TestEnv, interval: Interval, ticker: &str, bars: Bars, source: So
         source,
         bars,
         on_conflict: OnConflict::Update,
-        asked_again: false,
+        is_repeated_request: false,
         coverage: Vec::new(),
     };
     store.commit(&run, vec![offer]).unwrap().remove(0).unwrap();
