@@ -130,4 +130,5 @@ def main():
         print(f"DuckDB's conflicts were measured over {keyed_count:,} bars and scaled up")
 
 
-main()
+if __name__ == "__main__":
+    main()

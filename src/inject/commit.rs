@@ -1,4 +1,4 @@
-//! Commits a piece of a file, and adds up the answers.
+//! Commits pieces of files, and adds up the results.
 
 use std::collections::HashSet;
 
@@ -30,77 +30,112 @@ pub(super) struct Ready {
     pub(super) ticker: Option<Ticker>,
 }
 
-/// Commits a piece of the file `name`, whose turn it is, and adds the answers to `outcome`.
-pub(super) fn commit(
-    context: &RunContext<'_>,
-    index: usize,
-    name: &str,
-    ready: Ready,
-    outcome: &mut Outcome,
-) -> Result<(), Error> {
-    let Ready {
-        piece,
-        interval,
-        exchange,
-        ticker,
-    } = ready;
-    // First, so that no failure loses them.
-    context.rejects.add(index, name, &piece.rejects)?;
-    let rejected = piece.rejects.len() as u64;
-    let rejects = Counts {
-        fetched: rejected,
-        rejected,
-        ..Counts::default()
-    };
-    outcome.counts += rejects;
-    if let Some(ticker) = &ticker {
-        context.add_counts(ticker, rejects);
-    }
+/// A piece of a file whose turn it is, and what the earlier commits of the file add up to.
+pub(super) struct FileCommit<'f> {
+    /// The file's index among those of the run.
+    pub(super) index: usize,
+    pub(super) name: &'f str,
+    pub(super) ready: Ready,
+    pub(super) outcome: Outcome,
+}
 
-    let provenance = Provenance {
-        exchange,
-        basis: Basis::Unknown,
-        hours: Hours::Unknown,
-    };
-    let mut offers = Vec::with_capacity(piece.groups.len());
-    for Group { ticker, bars } in piece.groups {
-        let rows = bars.len() as u64;
-        let counts = Counts {
-            fetched: rows,
-            prepared: rows,
-            ..Counts::default()
-        };
-        outcome.counts += counts;
-        context.add_counts(&ticker, counts);
-        if let Some(output) = &context.output {
-            output.add(&ticker, bars.clone())?;
-        }
-        if outcome.refused.contains(&ticker) {
-            continue;
-        }
-        offers.push(Offer {
-            series: SeriesKey { interval, ticker },
-            provenance: provenance.clone(),
-            source: Source::csv(),
-            bars,
-            on_conflict: context.settings.on_conflict,
-            is_repeated_request: false,
-            coverage: Vec::new(),
-        });
+/// Commits pieces of several files in one transaction, with the results of commits one after
+/// another, and adds the results to their outcomes. Takes the bars.
+pub(super) fn commit(context: &RunContext<'_>, files: &mut [FileCommit<'_>]) -> Result<(), Error> {
+    // First, so that no failure loses them.
+    let rejects = files
+        .iter()
+        .map(|file| (file.index, file.name, &file.ready.piece.rejects[..]));
+    context.rejects.add(rejects)?;
+    let (mut offers, mut owners) = (Vec::new(), Vec::new());
+    for (owner, file) in files.iter_mut().enumerate() {
+        let from_file = file.offers(context)?;
+        owners.resize(owners.len() + from_file.len(), owner);
+        offers.extend(from_file);
     }
     if offers.is_empty() {
         return Ok(());
     }
     let tickers: Vec<Ticker> = offers
         .iter()
-        .map(|offer| offer.series.ticker.clone())
+        .map(|offer: &Offer| offer.series.ticker.clone())
         .collect();
-    let answers = context.sink.commit(offers)?;
-    for (ticker, answer) in tickers.into_iter().zip(answers) {
-        match answer {
+    let results = context.sink.commit(offers)?;
+    for ((owner, ticker), result) in owners.into_iter().zip(tickers).zip(results) {
+        files[owner].outcome.add(context, ticker, result);
+    }
+    Ok(())
+}
+
+impl FileCommit<'_> {
+    /// Counts the rows, and makes one offer per ticker.
+    fn offers(&mut self, context: &RunContext<'_>) -> Result<Vec<Offer>, Error> {
+        let Ready {
+            piece,
+            interval,
+            exchange,
+            ticker,
+        } = &mut self.ready;
+        let rejected = piece.rejects.len() as u64;
+        let rejects = Counts {
+            fetched: rejected,
+            rejected,
+            ..Counts::default()
+        };
+        self.outcome.counts += rejects;
+        if let Some(ticker) = ticker {
+            context.add_counts(ticker, rejects);
+        }
+        let provenance = Provenance {
+            exchange: std::mem::take(exchange),
+            basis: Basis::Unknown,
+            hours: Hours::Unknown,
+        };
+        let mut offers = Vec::with_capacity(piece.groups.len());
+        for Group { ticker, bars } in piece.groups.drain(..) {
+            let rows = bars.len() as u64;
+            let counts = Counts {
+                fetched: rows,
+                prepared: rows,
+                ..Counts::default()
+            };
+            self.outcome.counts += counts;
+            context.add_counts(&ticker, counts);
+            if let Some(output) = &context.output {
+                output.add(&ticker, bars.clone())?;
+            }
+            if self.outcome.refused.contains(&ticker) {
+                continue;
+            }
+            offers.push(Offer {
+                series: SeriesKey {
+                    interval: *interval,
+                    ticker,
+                },
+                provenance: provenance.clone(),
+                source: Source::csv(),
+                bars,
+                on_conflict: context.settings.on_conflict,
+                is_repeated_request: false,
+                coverage: Vec::new(),
+            });
+        }
+        Ok(offers)
+    }
+}
+
+impl Outcome {
+    /// Adds the result of an offer.
+    fn add(
+        &mut self,
+        context: &RunContext<'_>,
+        ticker: Ticker,
+        result: Result<Option<Committed>, Refusal>,
+    ) {
+        match result {
             Ok(committed) => {
-                let counts = outcome.accepted(context, &ticker, committed);
-                outcome.counts += counts;
+                let counts = self.accepted(context, &ticker, committed);
+                self.counts += counts;
                 context.add_counts(&ticker, counts);
             }
             Err(refusal) => {
@@ -108,18 +143,15 @@ pub(super) fn commit(
                     conflicts: refusal.conflicts().unwrap_or_default(),
                     ..Counts::default()
                 };
-                outcome.counts += counts;
+                self.counts += counts;
                 context.add_counts(&ticker, counts);
                 context.add_refusal(&ticker, &refusal);
-                outcome.refused.insert(ticker);
-                outcome.refusals.push(refusal);
+                self.refused.insert(ticker);
+                self.refusals.push(refusal);
             }
         }
     }
-    Ok(())
-}
 
-impl Outcome {
     /// The counts of an accepted batch. Warns once per ticker of another price basis.
     fn accepted(
         &mut self,

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::commit_order::CommitOrder;
 use super::error::Error;
 use super::plan::Sniffer;
 use super::rejects::Rejects;
@@ -28,15 +27,15 @@ pub enum Sink<'a> {
 }
 
 impl Sink<'_> {
-    /// The answer to each offer; `None` in a dry run.
+    /// The result of each offer; `None` in a dry run.
     pub(super) fn commit(
         self,
         offers: Vec<Offer>,
     ) -> Result<Vec<Result<Option<Committed>, Refusal>>, Error> {
         match self {
             Self::Store { store, run } => {
-                let answers = store.commit(run, offers)?.into_iter();
-                Ok(answers.map(|answer| answer.map(Some)).collect())
+                let results = store.commit(run, offers)?.into_iter();
+                Ok(results.map(|result| result.map(Some)).collect())
             }
             Self::Dry => Ok(offers.iter().map(|_| Ok(None)).collect()),
         }
@@ -49,7 +48,6 @@ pub(super) struct RunContext<'r> {
     pub(super) sniffer: Sniffer<'r>,
     pub(super) sink: Sink<'r>,
     pub(super) observer: &'r dyn Observer,
-    pub(super) order: CommitOrder,
     pub(super) pool: ThreadPool,
     pub(super) rejects: Rejects,
     pub(super) output: Option<BarsWriter>,
@@ -74,7 +72,6 @@ impl<'r> RunContext<'r> {
         sink: Sink<'r>,
         observer: &'r dyn Observer,
         stop: &'r Stop,
-        files: usize,
     ) -> Result<Self, Error> {
         let rejects_path = match sink {
             Sink::Store { store, run } => Some(store.rejects_path(run)),
@@ -86,7 +83,6 @@ impl<'r> RunContext<'r> {
             sniffer: Sniffer::new(settings)?,
             sink,
             observer,
-            order: CommitOrder::new(files, settings.limits.waiting_rows),
             pool: ThreadPoolBuilder::new()
                 .num_threads(settings.threads.max(1).min(settings.cores.max(1)))
                 .build()?,
@@ -102,7 +98,12 @@ impl<'r> RunContext<'r> {
 
     /// Whether the user stopped the run, or it can't continue.
     pub(super) fn is_stopped(&self) -> bool {
-        self.has_failed.load(Ordering::Relaxed) || self.stop.is_set()
+        self.has_failed() || self.stop.is_set()
+    }
+
+    /// Whether the run can't continue.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
     }
 
     /// Ends the run with an error.

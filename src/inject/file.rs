@@ -1,10 +1,11 @@
 //! Injects one file, from its first byte to its last commit.
 
 use std::thread::ScopedJoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::block::{BadRow, Block};
-use super::commit::{Outcome, Ready, commit, summarise};
+use super::commit::{FileCommit, Outcome, Ready, commit, summarise};
+use super::commit_order::CommitOrder;
 use super::context::RunContext;
 use super::error::{Error, FileError};
 use super::find_files::InputFile;
@@ -27,52 +28,158 @@ use crate::report::{Event, UnitReport, UnitStatus};
 /// The first rows that are checked before any is committed.
 const CHECKED_ROWS: usize = 100;
 
-/// Injects a file. All errors are in its report.
-pub(super) fn inject(context: &RunContext<'_>, index: usize, file: &InputFile) -> UnitReport {
+/// A file with more rows commits by itself.
+const GROUPED_ROWS_MAX: u64 = 65_536;
+
+/// A file that was read, with what its report needs.
+pub(super) struct ReadFile<'f> {
+    index: usize,
+    file: &'f InputFile,
+    /// The rows of a small file, until they are committed.
+    ready: Option<Ready>,
+    outcome: Outcome,
+    result: Result<(), FileError>,
+    /// Rows for which the commit order has made room.
+    admitted: usize,
+    /// The time for reading it, and its share of the time for commits.
+    elapsed: Duration,
+}
+
+impl ReadFile<'_> {
+    /// The report of a file that is done, with the file's index.
+    pub(super) fn report(self) -> (usize, UnitReport) {
+        let outcome = self.outcome;
+        let mut unit = UnitReport::done(&self.file.name, outcome.counts, self.elapsed);
+        if let Some(first) = outcome.refusals.first() {
+            unit.status = UnitStatus::refused(first.conflicts());
+            unit.error = Some(summarise(&outcome.refusals));
+            unit.hint = first.hint();
+        }
+        if let Err(error) = self.result {
+            unit.status = UnitStatus::Failed;
+            unit.hint = error.hint();
+            unit.error = Some(error.to_string());
+        }
+        (self.index, unit)
+    }
+
+    /// The report of a file whose rows won't be committed.
+    pub(super) fn report_stopped(mut self) -> (usize, UnitReport) {
+        if self.ready.is_some() {
+            self.result = self.result.and(Err(FileError::Stopped));
+        }
+        self.report()
+    }
+}
+
+/// Injects a file. All errors are in its report. A small file is put into the queue of `order`, to
+/// be committed with others; `None` then.
+pub(super) fn inject<'f>(
+    context: &RunContext<'_>,
+    order: &CommitOrder<ReadFile<'f>>,
+    index: usize,
+    file: &'f InputFile,
+) -> Option<ReadFile<'f>> {
     context.observer.event(&Event::Started(&file.name));
     let mut injection = FileInjection {
         context,
+        order,
         index,
         file,
         outcome: Outcome::default(),
+        ready: None,
+        commits_alone: false,
         admitted: 0,
         reported: 0,
     };
     let start = Instant::now();
     let result = injection.run();
-    let FileInjection {
-        outcome,
-        admitted,
-        reported,
-        ..
-    } = injection;
-    if admitted > 0 {
-        context.order.release(admitted);
-    }
     context.observer.event(&Event::Progress {
-        done: file.bytes.saturating_sub(reported),
+        done: file.bytes.saturating_sub(injection.reported),
         bars: 0,
     });
-    let mut unit = UnitReport::done(&file.name, outcome.counts, start.elapsed());
-    if let Some(first) = outcome.refusals.first() {
-        unit.status = UnitStatus::refused(first.conflicts());
-        unit.error = Some(summarise(&outcome.refusals));
-        unit.hint = first.hint();
+    let commits_alone = injection.commits_alone;
+    let read = ReadFile {
+        index,
+        file,
+        ready: injection.ready,
+        outcome: injection.outcome,
+        result,
+        admitted: injection.admitted,
+        elapsed: start.elapsed(),
+    };
+    let is_stopped = matches!(read.result, Err(FileError::Stopped));
+    if !(commits_alone || is_stopped) {
+        order.queue(index, read.admitted, read);
+        return None;
     }
+    if read.admitted > 0 {
+        order.release(read.admitted);
+    }
+    // Later files of a series must not be committed before one that was stopped.
+    if !is_stopped {
+        order.finish(&[index]);
+    }
+    Some(read)
+}
+
+/// Commits small files in one transaction.
+pub(super) fn commit_together<'f>(
+    context: &RunContext<'_>,
+    order: &CommitOrder<ReadFile<'f>>,
+    group: Vec<(usize, ReadFile<'f>)>,
+) -> Vec<ReadFile<'f>> {
+    let mut files: Vec<ReadFile<'f>> = group.into_iter().map(|(_, file)| file).collect();
+    let (mut commits, mut owners) = (Vec::new(), Vec::new());
+    for (owner, file) in files.iter_mut().enumerate() {
+        if let Some(ready) = file.ready.take() {
+            owners.push((owner, ready.piece.rows()));
+            commits.push(FileCommit {
+                index: file.index,
+                name: &file.file.name,
+                ready,
+                outcome: std::mem::take(&mut file.outcome),
+            });
+        }
+    }
+    let bars: u64 = owners.iter().map(|(_, rows)| rows).sum();
+    let start = Instant::now();
+    let result = commit(context, &mut commits);
+    let elapsed = start.elapsed();
+    let has_failed = result.is_err();
     if let Err(error) = result {
-        unit.status = UnitStatus::Failed;
-        unit.hint = error.hint();
-        unit.error = Some(error.to_string());
+        context.fail(error);
     }
-    unit
+    for ((owner, rows), commit) in owners.into_iter().zip(commits) {
+        let file = &mut files[owner];
+        let share = elapsed.mul_f64(rows as f64 / bars.max(1) as f64);
+        file.elapsed += share;
+        if let Some(ticker) = &commit.ready.ticker {
+            context.add_time(ticker, share);
+        }
+        file.outcome = commit.outcome;
+        if has_failed {
+            file.result = Err(FileError::Stopped);
+        }
+    }
+    order.release(files.iter().map(|file| file.admitted).sum());
+    let indices: Vec<usize> = files.iter().map(|file| file.index).collect();
+    order.finish(&indices);
+    context.observer.event(&Event::Progress { done: 0, bars });
+    files
 }
 
 /// The state of a file that is being injected.
-struct FileInjection<'s, 'r> {
+struct FileInjection<'s, 'r, 'f> {
     context: &'s RunContext<'r>,
+    order: &'s CommitOrder<ReadFile<'f>>,
     index: usize,
-    file: &'s InputFile,
+    file: &'f InputFile,
     outcome: Outcome,
+    /// The rows of a small file.
+    ready: Option<Ready>,
+    /// Whether it has more rows than a small file.
+    commits_alone: bool,
     /// Rows admitted by the commit order and not released yet.
     admitted: usize,
     /// Bytes of progress reported.
@@ -82,7 +189,7 @@ struct FileInjection<'s, 'r> {
 /// The commit of one piece, while the next is read.
 type Pending<'scope> = ScopedJoinHandle<'scope, (Outcome, Result<(), Error>)>;
 
-impl FileInjection<'_, '_> {
+impl FileInjection<'_, '_, '_> {
     fn run(&mut self) -> Result<(), FileError> {
         let context = self.context;
         let (stem, source) = self.file.source()?;
@@ -103,7 +210,7 @@ impl FileInjection<'_, '_> {
             if !plan.wants(ticker) {
                 return Ok(());
             }
-            context.order.announce(self.index, ticker);
+            self.order.announce(self.index, ticker);
         }
         if let Some(warning) = &opened.warning {
             let text = format!("[{}] {warning}", self.file.name);
@@ -163,13 +270,7 @@ impl FileInjection<'_, '_> {
                 if let (None, false, [only]) = (&plan.ticker, more, &piece.groups[..])
                     && self.outcome.counts.prepared == 0
                 {
-                    context.order.announce(self.index, &only.ticker);
-                }
-                if !context
-                    .order
-                    .wait_for_turn(self.index, || context.is_stopped())
-                {
-                    return Err(FileError::Stopped);
+                    self.order.announce(self.index, &only.ticker);
                 }
                 let ready = Ready {
                     piece,
@@ -177,15 +278,32 @@ impl FileInjection<'_, '_> {
                     exchange: plan.calendar.exchange().to_owned(),
                     ticker: plan.ticker.clone(),
                 };
-                let mut outcome = std::mem::take(&mut self.outcome);
+                if !(self.commits_alone || more) && ready.piece.rows() <= GROUPED_ROWS_MAX {
+                    self.ready = Some(ready);
+                    return failure.map_or(Ok(()), Err);
+                }
+                self.commits_alone = true;
+                if !self
+                    .order
+                    .wait_for_turn(self.index, || context.is_stopped())
+                {
+                    return Err(FileError::Stopped);
+                }
+                let mut files = [FileCommit {
+                    index: self.index,
+                    name,
+                    ready,
+                    outcome: std::mem::take(&mut self.outcome),
+                }];
                 let admitted = std::mem::take(&mut self.admitted);
-                let index = self.index;
+                let order = self.order;
                 let work = move || {
-                    let bars = ready.piece.rows();
-                    let result = commit(context, index, name, ready, &mut outcome);
-                    context.order.release(admitted);
+                    let bars = files[0].ready.piece.rows();
+                    let result = commit(context, &mut files);
+                    order.release(admitted);
                     context.observer.event(&Event::Progress { done: 0, bars });
-                    (outcome, result)
+                    let [file] = files;
+                    (file.outcome, result)
                 };
                 if more {
                     pending = Some(scope.spawn(work));
@@ -219,9 +337,7 @@ impl FileInjection<'_, '_> {
         self.reported += done;
         let context = self.context;
         context.observer.event(&Event::Progress { done, bars: 0 });
-        let admitted = context
-            .order
-            .admit(self.index, rows, || context.is_stopped());
+        let admitted = self.order.admit(self.index, rows, || context.is_stopped());
         if admitted {
             self.admitted += rows;
         }

@@ -49,13 +49,17 @@ impl Rejects {
         self.lock().as_ref().and(self.path.as_ref())
     }
 
-    /// Writes and flushes rejects of the file `name`, whose index is `index`.
-    pub(super) fn add(&self, index: usize, name: &str, rows: &[BadRow]) -> Result<(), Error> {
-        let Some(path) = self.path.as_ref().filter(|_| !rows.is_empty()) else {
+    /// Writes and flushes rejects of files, each with its index and name.
+    pub(super) fn add<'a>(
+        &self,
+        files: impl Iterator<Item = (usize, &'a str, &'a [BadRow])>,
+    ) -> Result<(), Error> {
+        let mut files = files.filter(|(.., rows)| !rows.is_empty()).peekable();
+        let Some(path) = self.path.as_ref().filter(|_| files.peek().is_some()) else {
             return Ok(());
         };
         let mut log = self.lock();
-        append(&mut log, path, index, name, rows).map_err(write_error(path))
+        append(&mut log, path, files).map_err(write_error(path))
     }
 
     /// Puts the rejects in the order of the files.
@@ -77,12 +81,10 @@ impl Rejects {
     }
 }
 
-fn append(
+fn append<'a>(
     log: &mut Option<Log>,
     path: &Path,
-    index: usize,
-    name: &str,
-    rows: &[BadRow],
+    files: impl Iterator<Item = (usize, &'a str, &'a [BadRow])>,
 ) -> io::Result<()> {
     let log = match log {
         Some(log) => log,
@@ -104,22 +106,23 @@ fn append(
             })
         }
     };
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.write_record([name, &row.line.to_string(), row.reason.as_str(), &row.raw])?;
+    for (index, name, rows) in files {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        for row in rows {
+            writer.write_record([name, &row.line.to_string(), row.reason.as_str(), &row.raw])?;
+        }
+        let text = writer
+            .into_inner()
+            .map_err(csv::IntoInnerError::into_error)?;
+        log.file.write_all(&text)?;
+        log.parts.push(Part {
+            index,
+            at: log.length,
+            bytes: text.len() as u64,
+        });
+        log.length += text.len() as u64;
     }
-    let text = writer
-        .into_inner()
-        .map_err(csv::IntoInnerError::into_error)?;
-    log.file.write_all(&text)?;
-    log.file.sync_data()?;
-    log.parts.push(Part {
-        index,
-        at: log.length,
-        bytes: text.len() as u64,
-    });
-    log.length += text.len() as u64;
-    Ok(())
+    log.file.sync_data()
 }
 
 /// Writes the parts in order to a new file, and replaces the old one by it.

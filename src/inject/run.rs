@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::commit_order::CommitOrder;
 use super::context::{RunContext, Sink};
 use super::error::{Error, plain};
-use super::file;
+use super::file::{self, ReadFile};
 use super::find_files::{Found, InputFile, InputFiles};
 use super::settings::Settings;
 use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport, UnitStatus};
@@ -38,7 +39,7 @@ pub fn run(
             "no CSV files found (.csv, .txt, .tsv, or these with .gz or .zst)",
         ));
     }
-    let context = RunContext::new(settings, sink, observer, stop, files.len())?;
+    let context = RunContext::new(settings, sink, observer, stop)?;
     observer.event(&Event::Planned {
         unit: "bytes",
         total: files.iter().map(|file| file.bytes).sum(),
@@ -59,22 +60,38 @@ pub fn run(
 }
 
 /// Injects all files, and returns their reports in path order.
+///
+/// Workers read files, and commit large ones. Small ones are committed together by one thread, while
+/// the workers read the next.
 fn inject_all(context: &RunContext<'_>, files: &[InputFile]) -> Vec<UnitReport> {
+    let order = CommitOrder::new(files.len(), context.settings.limits.waiting_rows);
     let done: Mutex<BTreeMap<usize, UnitReport>> = Mutex::default();
+    let report = |(index, unit): (usize, UnitReport)| {
+        context.observer.event(&Event::FileDone(&unit));
+        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.insert(index, unit);
+    };
     std::thread::scope(|scope| {
         for _ in 0..context.settings.threads.max(1).min(files.len()) {
+            let worker = order.worker();
             scope.spawn(|| {
-                while let Some(index) = context.order.next(|| context.is_stopped()) {
-                    let start = Instant::now();
-                    let mut unit = file::inject(context, index, &files[index]);
-                    unit.elapsed = start.elapsed();
-                    context.order.finish(index);
-                    context.observer.event(&Event::FileDone(&unit));
-                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                    done.insert(index, unit);
+                let _worker = worker;
+                while let Some(index) = order.next(|| context.is_stopped()) {
+                    if let Some(file) = file::inject(context, &order, index, &files[index]) {
+                        report(file.report());
+                    }
                 }
             });
         }
+        scope.spawn(|| {
+            let _committer = order.committer();
+            while let Some(group) = order.next_group(|| context.has_failed()) {
+                let group = file::commit_together(context, &order, group);
+                group.into_iter().map(ReadFile::report).for_each(report);
+            }
+            let left = order.take_queue().into_iter();
+            left.map(|(_, file)| file.report_stopped()).for_each(report);
+        });
     });
     done.into_inner()
         .unwrap_or_else(PoisonError::into_inner)

@@ -82,7 +82,7 @@ impl Default for SealRule {
             store_rows_min: 16_000_000,
             store_sealed_per_hot: 8,
             segment_rows_min: 65_536,
-            segment_series_min: 64,
+            segment_series_min: 8,
         }
     }
 }

@@ -103,6 +103,55 @@ fn a_small_commit() {
     }
 }
 
+#[test]
+fn many_small_files_in_one_commit() {
+    let files = |env: &TestEnv, price: u32| {
+        for (ticker, day) in (0..4).flat_map(|ticker| (1..6).map(move |day| (ticker, day))) {
+            let rows: String = (0..10)
+                .map(|row| {
+                    format!("2025-01-0{day}T00:0{row}:00Z,{price},{price},{price},{price},1\n")
+                })
+                .collect();
+            let header = "timestamp,open,high,low,close,volume";
+            env.write(
+                &format!("in/{day}/S{ticker}.csv"),
+                format!("{header}\n{rows}"),
+            );
+        }
+    };
+    let line = "inject-csv --csv-dir in --interval 1 --exchange CRYPTO --on-conflict update";
+    for point in [
+        "commit.begin",
+        "commit.before-transaction",
+        "commit.after-transaction",
+        "commit.done",
+    ] {
+        let env = TestEnv::new();
+        files(&env, 10);
+        env.typed(line).ok();
+        let old = content(&env);
+        files(&env, 20);
+        let killed = run_to(&env, point, line);
+        assert_eq!(killed.code, None, "{point}: {}", killed.snapshot());
+        assert!(
+            !killed.stderr.contains("Inserted"),
+            "{point}: {}",
+            killed.snapshot()
+        );
+        let found = content(&env);
+        env.typed(line).ok();
+        let new = content(&env);
+        assert!(new.contains("S3,50,50,1000"), "{new}");
+        let is_durable = point != "commit.begin" && point != "commit.before-transaction";
+        assert_eq!(
+            found,
+            if is_durable { &new } else { &old }.clone(),
+            "{point}"
+        );
+        env.typed("verify").ok();
+    }
+}
+
 /// A file with one day of 70 tickers, whose rows go into a segment.
 fn day(env: &TestEnv, price: u32) {
     let mut text = String::from("ticker,timestamp,open,high,low,close,volume\n");

@@ -7,6 +7,7 @@ mod layouts;
 mod rules;
 mod sources;
 mod store;
+mod together;
 
 use crate::support::{Run, TestEnv};
 

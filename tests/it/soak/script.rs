@@ -143,6 +143,11 @@ fn inject(rng: &mut Rng, number: usize) -> Step {
             .push(Setup::Write(format!("d{number}/market.csv"), all));
         return step;
     }
+    if rng.chance(10) {
+        step.grain = Grain::Date;
+        small_files(rng, number, &mut step.setup);
+        return step;
+    }
     let mut tickers: Vec<&str> = TICKERS.to_vec();
     for _ in 0..=rng.below(3) {
         let ticker = tickers.remove(rng.below(tickers.len() as u64) as usize);
@@ -167,6 +172,20 @@ fn inject(rng: &mut Rng, number: usize) -> Step {
         step.pipe = Some(name.clone());
     }
     step
+}
+
+/// One file per ticker and date, which are committed many at once.
+fn small_files(rng: &mut Rng, number: usize, setup: &mut Vec<Setup>) {
+    for ticker in 0..6 {
+        let first = rng.below(3);
+        for day in first..first + 6 {
+            let (minute, rows) = (day * 1_440 + rng.below(1_200), 20 + rng.below(200));
+            setup.push(Setup::Write(
+                format!("d{number}/S{ticker}/{day}.csv"),
+                csv_text(&format!("S{ticker}"), minute, rows, rng.next()),
+            ));
+        }
+    }
 }
 
 /// Minutes around New Year 2025, so that many files have bars of two partitions.
