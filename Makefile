@@ -1,4 +1,4 @@
-# The tasks of this project. Each runs `make setup`, which is quick if nothing is missing.
+# The tasks of this project. Each runs what it needs of scripts/setup.sh, which is quick if nothing is missing.
 CARGO  ?= cargo
 PREFIX ?= /usr/local
 

@@ -7,13 +7,9 @@ use chrono::{Days, NaiveDate};
 
 use super::days::{Day, midnight};
 use super::windows::Window;
-use crate::calendar::Calendar;
+use crate::calendar::{COMPLETE_SHARE_MIN, Calendar};
 use crate::model::{Bars, Reason};
 use crate::provider::{BadRow, Error};
-
-/// A session with one reject in this many rows is still complete: as elsewhere, 0.9 of its bars are
-/// enough.
-const ROWS_PER_REJECT_MIN: usize = 10;
 
 /// Days of a window that don't count as answered.
 #[derive(Default)]
@@ -67,7 +63,7 @@ impl Evidence {
                 // They may be all that the provider has for this day.
                 Error::of_rejects(name, rows, undated())
             } else {
-                if count * ROWS_PER_REJECT_MIN > good + count {
+                if (good as f64) < COMPLETE_SHARE_MIN * (good + count) as f64 {
                     found.partial.push(day.date);
                 }
                 continue;

@@ -19,7 +19,7 @@ use crate::report::{Event, Observer, Stop};
 use crate::store::lake::guard::PARTITION_BYTES_MAX;
 use crate::store::lake::untrusted::UntrustedPartition;
 use crate::store::lake::write::{Stamp, partition_bytes};
-use crate::store::{PartitionFile, Reader, SCHEMA_VERSION, Store};
+use crate::store::{PARTITION_FORMAT, PartitionFile, Reader, Store};
 
 /// A bundle that was written.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ pub fn create(
     let mut manifest = Manifest {
         schema: SCHEMA.to_owned(),
         store_id: store.store_id(),
-        store_schema_version: SCHEMA_VERSION,
+        store_schema_version: PARTITION_FORMAT,
         commit: reader.last_commit()?.map(Into::into),
         filter,
         base,

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::store::SCHEMA_VERSION;
+use crate::store::PARTITION_FORMAT;
 
 /// The first defect found. Every defect is fatal.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ pub enum BadManifest {
     Unreadable(String),
     #[error("a newer version of this program wrote it, in the format {0:?}")]
     Newer(String),
-    #[error("its store has format {0}; this program knows formats up to {SCHEMA_VERSION}")]
+    #[error("its store has format {0}; this program knows formats up to {PARTITION_FORMAT}")]
     NewerStore(u32),
     /// The same facts in other bytes.
     #[error("it isn't in the form in which this program writes it")]

@@ -15,7 +15,7 @@ use super::entry::{Entry, Totals};
 use super::filter::{Filter, Span};
 use crate::model::Timestamp;
 use crate::store::lake::guard::{PARTITION_BYTES_MAX, PARTITION_ROWS_MAX};
-use crate::store::{CommitMark, SCHEMA_VERSION};
+use crate::store::{CommitMark, PARTITION_FORMAT};
 
 /// The format that this program writes and reads.
 pub const SCHEMA: &str = "backfill.bundle/1";
@@ -162,7 +162,7 @@ impl Manifest {
     /// Checks everything that doesn't need the partitions.
     pub(super) fn check(&self) -> Result<(), BadManifest> {
         let wrong = |what: String| Err(BadManifest::Contradiction(what));
-        if self.store_schema_version > SCHEMA_VERSION {
+        if self.store_schema_version > PARTITION_FORMAT {
             return Err(BadManifest::NewerStore(self.store_schema_version));
         }
         self.filter.check()?;

@@ -25,7 +25,7 @@ use crate::model::{DAY_MICROS, DateRange, MINUTE_MICROS, TimeRange, Timestamp, Z
 pub use cache::CalendarCache;
 pub use exchanges::{foreign_suffix, suffix_exchange};
 pub use overrides::Overrides;
-pub use session::Session;
+pub use session::{COMPLETE_SHARE_MIN, Session};
 pub use table::BadFile;
 
 use table::{Rules, Table};

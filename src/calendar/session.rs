@@ -4,6 +4,10 @@ use chrono::NaiveDate;
 
 use crate::model::{Interval, Timestamp};
 
+/// The share of the usual bars that a complete session has at least. Minutes without trades have no
+/// bars, so the length of a session alone doesn't show how many it should have.
+pub const COMPLETE_SHARE_MIN: f64 = 0.9;
+
 /// One trading day of an exchange. The close is the first instant after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {

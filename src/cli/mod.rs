@@ -56,10 +56,15 @@ pub struct Args {
 fn after_help() -> String {
     let codes =
         ExitStatus::ALL.map(|status| format!("  {:>3}  {}", status.code(), status.meaning()));
+    let mut results = ExitStatus::ALL.to_vec();
+    results.retain(|status| !matches!(status, ExitStatus::Usage | ExitStatus::Ok));
+    results.sort();
+    let precedence: Vec<String> = results.iter().map(|s| s.code().to_string()).collect();
     format!(
         "Settings come from options, then the environment, then the file .env.\n\
          Data goes to standard output, everything else to standard error.\n\n\
-         Exit codes (the first of 130, 1, 5, 3, 4 wins):\n{}",
+         Exit codes (the first of {} wins):\n{}",
+        precedence.join(", "),
         codes.join("\n")
     )
 }

@@ -15,8 +15,12 @@ pub enum Error {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     /// The extension isn't that of a format.
-    #[error("{} does not end in .parquet, .csv or .arrow", path.display())]
-    UnknownFormat { path: PathBuf },
+    #[error("{} doesn't end in {known}", path.display())]
+    UnknownFormat {
+        path: PathBuf,
+        /// The endings of the formats, as text.
+        known: String,
+    },
     /// A file that no export wrote has the name of one of the export's files.
     #[error("{} exists already, and no export wrote it", path.display())]
     Foreign { path: PathBuf },

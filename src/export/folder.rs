@@ -1,8 +1,8 @@
 //! A folder that an export fills. It replaces the files of an earlier export, and nothing else.
 //!
 //! The folder holds no list of files, because readers that take a whole folder (Polars does) refuse
-//! one with anything but bars in it. The files identify themselves: they are named `bars.parquet`,
-//! `bars.csv` or `bars.arrow`, are in the folder or in `ticker=` and `year=` folders, and carry the
+//! one with anything but bars in it. The files identify themselves: they are named `bars` with the
+//! ending of a format, are in the folder or in `ticker=` and `year=` folders, and carry the
 //! mark of an export (a CSV file: its header line). A partition of a lake has the same name and no
 //! mark.
 

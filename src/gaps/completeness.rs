@@ -1,16 +1,13 @@
 //! Which sessions are complete, by how many bars they have.
 
-use crate::calendar::Session;
+use crate::calendar::{COMPLETE_SHARE_MIN, Session};
 use crate::model::Interval;
 
-/// A session is complete with this share of the usual number of bars. The length of the session
-/// alone isn't enough: minutes without trades have no bars.
-const USUAL_SHARE_MIN: f64 = 0.9;
 /// How many sessions around one show what is usual.
 const NEIGHBOURS: usize = 10;
 
-/// For each session, in order, whether it is complete: it has at least 0.9 of the median bars of the
-/// ten nearest sessions that have any. `bars` counts those inside trading hours. Counts are relative
+/// For each session, in order, whether it is complete: it has at least [`COMPLETE_SHARE_MIN`] of the
+/// median bars of the ten nearest sessions that have any. `bars` counts those inside trading hours. Counts are relative
 /// to the session's length, so a half day needs half as many.
 #[must_use]
 pub fn complete(sessions: &[Session], bars: &[u32], interval: Interval) -> Vec<bool> {
@@ -25,8 +22,8 @@ pub fn complete(sessions: &[Session], bars: &[u32], interval: Interval) -> Vec<b
     let mut complete = vec![false; sessions.len()];
     for (rank, &index) in with_bars.iter().enumerate() {
         let share = shares[index];
-        complete[index] = share >= USUAL_SHARE_MIN
-            || share >= USUAL_SHARE_MIN * usual_share(&shares, &with_bars, rank);
+        complete[index] = share >= COMPLETE_SHARE_MIN
+            || share >= COMPLETE_SHARE_MIN * usual_share(&shares, &with_bars, rank);
     }
     complete
 }

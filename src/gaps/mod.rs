@@ -42,7 +42,7 @@ pub enum Reason {
     Partial,
     /// The request failed.
     Failed,
-    /// It has fewer than 0.9 of the bars that its ten nearest sessions have.
+    /// It has fewer bars than its neighbours, by the rule of [`complete`].
     Short,
 }
 

@@ -56,7 +56,7 @@ impl Default for OpenOptions {
 /// When hot bars move into the lake by themselves, and which commits go there at once.
 #[derive(Clone, Copy, Debug)]
 pub struct SealRule {
-    /// A batch that writes at least this many rows goes straight into the lake.
+    /// A transaction that writes at least this many rows of a series publishes them.
     pub publish_rows_min: u64,
     /// A partition is sealed when it has at least this many hot rows …
     pub partition_rows_min: u64,

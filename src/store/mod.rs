@@ -56,7 +56,7 @@ pub use durable::{HashedFile, create_dirs, remove_file, rename, sync_dir, write_
 pub use error::{Damage, Error, Refusal};
 pub use folder::{check_folder, is_there};
 pub use handle::{OpenOptions, SealRule, Store};
-pub use lake::{BATCH_ROWS, SCHEMA_VERSION};
+pub use lake::{BATCH_ROWS, PARTITION_FORMAT};
 pub use layout::{Layout, PartitionKey, is_store};
 pub use reader::{ConflictRow, Reader, RunRow, SeriesRow, SessionCount, TargetRow};
 pub use refills::RefillAttempts;

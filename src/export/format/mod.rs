@@ -36,6 +36,16 @@ words!(Format, "format", {
     Arrow => "arrow",
 });
 
+/// The usual ending of each format, for a message: `.parquet, .csv or .arrow`.
+fn endings() -> String {
+    let usual = |format: &Format| format!(".{}", format.extensions()[0]);
+    let all: Vec<String> = Format::ALL.iter().map(usual).collect();
+    match all.split_last() {
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
 impl Format {
     /// The extensions that mean this format.
     const fn extensions(self) -> &'static [&'static str] {
@@ -60,6 +70,7 @@ impl Format {
             .find(means)
             .ok_or_else(|| Error::UnknownFormat {
                 path: path.to_owned(),
+                known: endings(),
             })
     }
 

@@ -12,7 +12,6 @@ use uuid::Uuid;
 
 use crate::store::columns::sql_definitions;
 use crate::store::error::{Error, IoContext};
-use crate::store::lake::SCHEMA_VERSION;
 use crate::store::layout::Layout;
 use crate::store::spill::Spill;
 use crate::store::{durable, folder, quarantine, segment};
@@ -20,9 +19,8 @@ use crate::store::{durable, folder, quarantine, segment};
 use super::log::MendedLog;
 use super::{log, schema, undo};
 
-/// The newest format of a store that this program knows. One without segments keeps the format of its partitions, so that
-/// programs that know nothing of them open it.
-const FORMAT_MAX: u32 = schema::FORMAT_WITH_SEGMENTS;
+/// The key of the store's format in the `meta` table.
+const FORMAT: &str = "schema_version";
 
 /// The open database.
 pub(crate) struct Catalog {
@@ -356,22 +354,33 @@ impl Catalog {
                 .replace("$staged", &sql_definitions("staged_", false))
                 .replace("$offered", &sql_definitions("offered_", false));
             catalog.run(&tables)?;
-            catalog.set_meta("schema_version", &SCHEMA_VERSION.to_string())?;
+            catalog.set_meta(FORMAT, &schema::FORMAT_NEW.to_string())?;
             catalog.set_meta("store_id", &store_id.to_string())
         })?;
         Ok(store_id)
     }
 
+    /// The store's format.
+    fn format(&self) -> Result<u32, Error> {
+        let number = self.meta(FORMAT)?;
+        Ok(number.and_then(|text| text.parse().ok()).unwrap_or(0))
+    }
+
+    /// Makes programs that know only formats below `format` refuse the store from now on.
+    pub(super) fn raise_format(&self, format: u32) -> Result<(), Error> {
+        if self.format()? < format {
+            self.set_meta(FORMAT, &format.to_string())?;
+        }
+        Ok(())
+    }
+
     fn check_version(&self, layout: &Layout) -> Result<Uuid, Error> {
-        let number = self
-            .meta("schema_version")?
-            .and_then(|text| text.parse::<u32>().ok());
-        let found = number.unwrap_or(0);
-        if found > FORMAT_MAX {
+        let found = self.format()?;
+        if found > schema::FORMAT_MAX {
             return Err(Error::Newer {
                 dir: layout.root().to_path_buf(),
                 found,
-                known: FORMAT_MAX,
+                known: schema::FORMAT_MAX,
             });
         }
         let id = self

@@ -11,8 +11,15 @@ CREATE TABLE IF NOT EXISTS segment_parts (
     series_id INTEGER NOT NULL, year INTEGER NOT NULL, first TIMESTAMPTZ NOT NULL, last TIMESTAMPTZ NOT NULL,
     source_id SMALLINT NOT NULL, commit_seq BIGINT NOT NULL)";
 
-/// The format of a store with segments: a program that does not know them must not open it.
+/// The format of a new store. It is raised when the store gets something that older programs don't
+/// know, and never lowered.
+pub(super) const FORMAT_NEW: u32 = 1;
+
+/// The format of a store with segments.
 pub(super) const FORMAT_WITH_SEGMENTS: u32 = 2;
+
+/// The newest format that this program knows. It refuses newer stores.
+pub(super) const FORMAT_MAX: u32 = FORMAT_WITH_SEGMENTS;
 
 /// The table of refill attempts. Stores made before there was one get it when they are opened for
 /// writing.

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::model::{Basis, Hours, Provenance};
 
-/// The format of partitions that this program reads and writes.
-pub const SCHEMA_VERSION: u32 = 1;
+/// The format of partitions that this program writes, and the newest that it reads.
+pub const PARTITION_FORMAT: u32 = 1;
 
 /// The metadata in a partition's footer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,5 +12,5 @@ mod thrift;
 pub(crate) mod untrusted;
 pub(crate) mod write;
 
-pub use footer::{Footer, SCHEMA_VERSION};
+pub use footer::{Footer, PARTITION_FORMAT};
 pub use read::BATCH_ROWS;

@@ -22,7 +22,7 @@ use crate::store::layout::PartitionKey;
 use crate::store::rows::StagedRows;
 
 use super::encoding;
-use super::footer::{Footer, SCHEMA_VERSION};
+use super::footer::{Footer, PARTITION_FORMAT};
 use super::hash::RowHasher;
 
 /// The most rows in a row group, which a reader decodes at once.
@@ -119,7 +119,7 @@ impl Ready {
             .ok_or_else(|| unwritable(path, "its columns have other types"))?;
         let footer = Footer {
             store_id: stamp.store_id,
-            schema_version: SCHEMA_VERSION,
+            schema_version: PARTITION_FORMAT,
             commit_seq: stamp.commit_seq,
             commit_id: stamp.commit_id,
             rows: hasher.rows(),

@@ -20,7 +20,8 @@ A session is listed if it has fewer than 0.9 of the median bars of the ticker's 
 sessions, or if its last bars are known to be missing. Reasons:
   never_asked  no provider was asked for it, as for bars from CSV files
   empty        the provider had no bars
-  partial      it was requested before it had ended
+  partial      it was requested before it had ended, its first bars could not be
+               requested, or more than a tenth of its rows were invalid
   failed       the request failed
   short        it has fewer bars than usual
 

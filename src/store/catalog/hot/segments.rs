@@ -94,7 +94,7 @@ impl Catalog {
     pub fn insert_segment(&self, new: &NewSegment, series: &[i32]) -> Result<(), Error> {
         let names: BTreeSet<&str> = new.parts.iter().map(|part| part.source.as_str()).collect();
         let ids = self.source_ids(&names)?;
-        self.set_meta("schema_version", &FORMAT_WITH_SEGMENTS.to_string())?;
+        self.raise_format(FORMAT_WITH_SEGMENTS)?;
         let last = new.parts.iter().map(|part| part.part_id).max();
         let next = last.map_or(1, |last| last + 1).max(self.next_part_id()?);
         self.set_meta(NEXT_PART_ID, &next.to_string())?;
