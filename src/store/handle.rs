@@ -231,17 +231,14 @@ impl Store {
         self.inner().catalog.add_requests(fingerprint, day, count)
     }
 
-    /// Remembers how far a sync target has come, for `status`.
-    pub fn record_target_seen(
+    /// Records how far sync targets have come, for `status`: the target, the series, and the last
+    /// commit of it that the target has.
+    pub fn record_targets_seen(
         &self,
-        target: &str,
-        series: &SeriesKey,
-        base_seq: u64,
+        seen: &[(String, &SeriesKey, u64)],
         seen_at: Timestamp,
     ) -> Result<(), Error> {
         self.check_whole()?;
-        self.inner()
-            .catalog
-            .record_target_seen(target, series, base_seq, seen_at)
+        self.inner().catalog.record_targets_seen(seen, seen_at)
     }
 }

@@ -75,11 +75,11 @@ pub fn record(
     seen: &[Seen],
     now: Timestamp,
 ) -> Result<(), store::Error> {
-    for seen in seen {
-        let target = target_name(label, seen);
-        store.record_target_seen(&target, &seen.series, seen.base_seq, now)?;
-    }
-    Ok(())
+    let rows: Vec<_> = seen
+        .iter()
+        .map(|seen| (target_name(label, seen), &seen.series, seen.base_seq))
+        .collect();
+    store.record_targets_seen(&rows, now)
 }
 
 /// A target's name in the store: the database, without a password, and the table.

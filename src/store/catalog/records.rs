@@ -172,30 +172,37 @@ impl Catalog {
         Ok(found.first().copied().unwrap_or(0) as u64)
     }
 
-    /// Records the last commit that a sync target has.
-    pub fn record_target_seen(
+    /// Records the last commit of each series that a sync target has, in one transaction.
+    pub fn record_targets_seen(
         &self,
-        target: &str,
-        series: &SeriesKey,
-        base_seq: u64,
+        seen: &[(String, &SeriesKey, u64)],
         seen_at: Timestamp,
     ) -> Result<(), Error> {
+        let minutes = seen.iter().map(|(_, series, _)| series.interval.minutes());
+        let columns: Vec<ArrayRef> = vec![
+            texts(seen.iter().map(|(target, ..)| target.as_str())),
+            Arc::new(
+                minutes
+                    .map(|minutes| minutes as i16)
+                    .collect::<Int16Array>(),
+            ),
+            texts(seen.iter().map(|(_, series, _)| series.ticker.as_str())),
+            Arc::new(
+                seen.iter()
+                    .map(|(.., seq)| *seq as i64)
+                    .collect::<Int64Array>(),
+            ),
+            instants(seen.iter().map(|_| seen_at)),
+        ];
         self.transaction(|catalog| {
-            catalog.execute(
-                "DELETE FROM targets WHERE target = ? AND interval = ? AND ticker = ?",
-                params![target, series.interval.minutes(), series.ticker.as_str()],
-            )?;
-            catalog.execute(
-                "INSERT INTO targets VALUES (?, ?, ?, ?, ?)",
-                params![
-                    target,
-                    series.interval.minutes(),
-                    series.ticker.as_str(),
-                    base_seq as i64,
-                    instant(seen_at.micros())
-                ],
-            )?;
-            Ok(())
+            catalog.run("CREATE OR REPLACE TEMP TABLE seen AS FROM targets LIMIT 0")?;
+            catalog.append("seen", columns)?;
+            catalog.run(
+                "DELETE FROM targets t USING seen s
+                 WHERE t.target = s.target AND t.interval = s.interval AND t.ticker = s.ticker;
+                 INSERT INTO targets FROM seen;
+                 DROP TABLE seen",
+            )
         })
     }
 
