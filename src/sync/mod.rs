@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Source ─> run ─> prepare: tables, progress of every series
-//!            └──> workers ─> series: decide a pass ─> chunk ─> Session::write ─┐
+//!            └──> workers ─> series: decide a pass ─> chunk ─> Connection::write ─┐
 //!                              ^                                              │
 //!                              └──── progress, as the target has it <─────────┘
 //! ```
@@ -15,12 +15,14 @@
 //! either side, or the work of another sync, what to do next is read from the target again.
 
 mod after_run;
+mod ahead;
 mod chunk;
 mod context;
 mod error;
 mod plan;
 pub mod postgres;
 mod prepare;
+mod queue;
 mod run;
 mod series;
 mod settings;
@@ -35,6 +37,6 @@ pub use settings::{CHUNK_ROWS_DEFAULT, DeliveryCheck, RetryPolicy, Settings};
 pub use source::{Batches, SeriesInfo, Source, SourceError};
 pub use store_source::StoreSource;
 pub use target::{
-    Epoch, Mark, Outcome, Probe, Progress, Session, Signals, Table, Tally, Target, TransactionId,
-    Write, Written,
+    Connection, Epoch, Mark, Outcome, Probe, Progress, Signals, Table, Tally, Target,
+    TransactionId, Write, Written,
 };

@@ -6,7 +6,7 @@ use super::context::{RunContext, SeriesTask, Unit};
 use super::error::{Error, ErrorKind};
 use super::settings::Settings;
 use super::source::{SeriesInfo, Source};
-use super::target::{Session, Target};
+use super::target::{Connection, Target};
 use crate::calendar::Calendar;
 use crate::model::{Interval, Ticker};
 
@@ -39,8 +39,10 @@ pub(super) fn wanted(source: &dyn Source, settings: &Settings) -> Result<Vec<Ser
 }
 
 /// What a run does.
-pub(super) struct Prepared<T> {
-    pub tables: Vec<T>,
+pub(super) struct Prepared<'a, T: Target + 'a> {
+    /// The connection of the preparation, for the first worker.
+    pub connection: T::Connection<'a>,
+    pub tables: Vec<T::Table>,
     pub units: Vec<Unit>,
     /// Requested tickers without bars.
     pub missing: Vec<Ticker>,
@@ -52,9 +54,9 @@ pub(super) async fn prepare<'a, T: Target>(
     context: &RunContext<'a>,
     target: &'a T,
     wanted: Vec<SeriesInfo>,
-) -> Result<Prepared<T::Table>, Error> {
+) -> Result<Prepared<'a, T>, Error> {
     let settings = context.settings;
-    let mut session = target.open(context.signals).await?;
+    let mut connection = target.open(context.signals).await?;
     let mut by_interval: BTreeMap<Interval, Vec<SeriesInfo>> = BTreeMap::new();
     for info in wanted {
         by_interval.entry(info.key.interval).or_default().push(info);
@@ -63,12 +65,14 @@ pub(super) async fn prepare<'a, T: Target>(
     let mut tables = Vec::new();
     for interval in by_interval.keys().copied() {
         let name = settings.table_for(interval);
-        let found = session.find_table(settings, store_id, &name, interval);
+        let found = connection.find_table(settings, store_id, &name, interval);
         tables.push(found.await?);
     }
     let mut units: BTreeMap<Ticker, Unit> = BTreeMap::new();
     for (index, series) in by_interval.into_values().enumerate() {
-        let probes = session.probe(settings, &mut tables[index], &series).await?;
+        let probes = connection
+            .probe(settings, &mut tables[index], &series)
+            .await?;
         for (info, probe) in series.into_iter().zip(probes) {
             let ticker = info.key.ticker.clone();
             let unit = units.entry(ticker.clone()).or_insert_with(|| Unit {
@@ -111,6 +115,7 @@ pub(super) async fn prepare<'a, T: Target>(
         .cloned()
         .collect();
     Ok(Prepared {
+        connection,
         tables,
         units: units.into_values().collect(),
         missing,

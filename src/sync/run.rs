@@ -1,12 +1,14 @@
 //! A run: the preparation, the workers, the report.
 
-use std::collections::VecDeque;
+use std::iter;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::ahead::ReadAhead;
 use super::context::{RunContext, Unit, lock};
 use super::error::{Error, ErrorKind};
 use super::prepare::{Prepared, prepare, wanted};
+use super::queue::Queue;
 use super::series::Worker;
 use super::settings::Settings;
 use super::source::Source;
@@ -80,15 +82,16 @@ pub fn run<T: Target>(
     Ok(synced)
 }
 
-/// Syncs all units, on as many threads as the settings allow.
-fn work<T: Target>(
-    context: &RunContext<'_>,
-    target: &T,
-    prepared: Prepared<T::Table>,
+/// Syncs all units, over as many connections as the settings allow.
+fn work<'a, T: Target>(
+    context: &'a RunContext<'a>,
+    target: &'a T,
+    prepared: Prepared<'a, T>,
     runtime: &tokio::runtime::Runtime,
 ) -> Synced {
     let observer = context.signals.observer;
     let Prepared {
+        connection,
         tables,
         units,
         missing,
@@ -106,45 +109,63 @@ fn work<T: Target>(
             total: units.len() as u64,
         });
     }
-    let queue = Mutex::new(VecDeque::from(units));
+    let queue = Queue::new(units);
     let done = Mutex::new(Synced {
         report,
         seen: Vec::new(),
     });
     std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let mut worker = Worker {
-                    context,
-                    target,
-                    session: None,
-                };
-                while !context.is_stopping() {
-                    let Some(unit) = lock(&queue).pop_front() else {
-                        break;
+        let rows = context.settings.chunk_rows;
+        let read = move |bars| ReadAhead::start(scope, context.source, rows, bars);
+        let connections = iter::once(Some(connection)).chain(iter::repeat_with(|| None));
+        let (queue, tables, done) = (&queue, &tables, &done);
+        let workers: Vec<_> = connections
+            .take(threads)
+            .map(|connection| {
+                scope.spawn(move || {
+                    let mut worker = Worker {
+                        context,
+                        target,
+                        read: &read,
+                        connection,
                     };
-                    let end = runtime.block_on(run_unit(&mut worker, &tables, &unit));
-                    if end.fatal.is_some() {
-                        context.abort();
+                    while let Some((unit, ahead)) = queue.take(context, tables, &read) {
+                        let end = runtime.block_on(run_unit(&mut worker, tables, &unit, ahead));
+                        finish(context, end, done);
                     }
-                    if let Some(unit) = &end.report {
-                        observer.event(&Event::TickerDone(unit));
-                        observer.event(&Event::Progress { done: 1, bars: 0 });
-                    }
-                    let mut done = lock(&done);
-                    done.seen.extend(end.seen);
-                    if let Some(fatal) = end.fatal {
-                        done.report.fatal.get_or_insert(fatal);
-                    }
-                    if let Some(unit) = end.report {
-                        done.report.totals += unit.counts;
-                        done.report.tickers.push(unit);
-                    }
-                }
-            });
+                })
+            })
+            .collect();
+        for worker in workers {
+            if let Err(panic) = worker.join() {
+                // Else the scope would wait for a thread that no worker reads from.
+                queue.close();
+                std::panic::resume_unwind(panic);
+            }
         }
     });
     done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds a ticker to the result, and reports it.
+fn finish(context: &RunContext<'_>, end: UnitEnd, done: &Mutex<Synced>) {
+    let observer = context.signals.observer;
+    if end.fatal.is_some() {
+        context.abort();
+    }
+    if let Some(unit) = &end.report {
+        observer.event(&Event::TickerDone(unit));
+        observer.event(&Event::Progress { done: 1, bars: 0 });
+    }
+    let mut done = lock(done);
+    done.seen.extend(end.seen);
+    if let Some(fatal) = end.fatal {
+        done.report.fatal.get_or_insert(fatal);
+    }
+    if let Some(unit) = end.report {
+        done.report.totals += unit.counts;
+        done.report.tickers.push(unit);
+    }
 }
 
 /// How the sync of a ticker ended.
@@ -158,9 +179,10 @@ struct UnitEnd {
 
 /// Syncs the series of a ticker, until one fails.
 async fn run_unit<T: Target>(
-    worker: &mut Worker<'_, T>,
+    worker: &mut Worker<'_, '_, T>,
     tables: &[T::Table],
     unit: &Unit,
+    mut ahead: Option<ReadAhead>,
 ) -> UnitEnd {
     let began = Instant::now();
     let mut counts = Counts::default();
@@ -168,7 +190,7 @@ async fn run_unit<T: Target>(
     let mut error = None;
     for task in &unit.series {
         let table = &tables[task.table];
-        let synced = worker.sync(table, task).await;
+        let synced = worker.sync(table, task, ahead.take()).await;
         counts += synced.counts;
         seen.push(Seen {
             table: table.name().to_owned(),

@@ -5,19 +5,21 @@
 
 use std::time::Duration;
 
-use super::chunk::Chunks;
+use super::ahead::{PassBars, ReadAhead, StartReading};
+use super::chunk::Chunk;
 use super::context::{RunContext, SeriesTask};
 use super::error::{Error, ErrorKind, Retry};
 use super::plan::{State, SyncPass, UnknownCommit};
-use super::target::{Mark, Progress, Session, Table, Tally, Target, Write, Written};
-use crate::model::{Bars, OnConflict, TimeRange};
+use super::target::{Connection, Mark, Progress, Table, Tally, Target, Write, Written};
+use crate::model::OnConflict;
 use crate::report::{Counts, Event};
 
-/// A thread that syncs series after series over one session.
-pub(super) struct Worker<'a, T: Target + 'a> {
+/// A thread that syncs series after series over one connection.
+pub(super) struct Worker<'a, 'r, T: Target + 'a> {
     pub context: &'a RunContext<'a>,
     pub target: &'a T,
-    pub session: Option<T::Session<'a>>,
+    pub read: &'r StartReading<'r>,
+    pub connection: Option<T::Connection<'a>>,
 }
 
 /// How the sync of a series ended.
@@ -29,15 +31,21 @@ pub(super) struct SeriesEnd {
     pub result: Result<(), Error>,
 }
 
-impl<T: Target> Worker<'_, T> {
-    /// Brings a series to the target.
-    pub(super) async fn sync(&mut self, table: &T::Table, task: &SeriesTask) -> SeriesEnd {
+impl<T: Target> Worker<'_, '_, T> {
+    /// Brings a series to the target. `ahead` may read its first pass already.
+    pub(super) async fn sync(
+        &mut self,
+        table: &T::Table,
+        task: &SeriesTask,
+        ahead: Option<ReadAhead>,
+    ) -> SeriesEnd {
         let state = State::new(&task.probe, table.epoch(), self.context.settings.full);
         let mut series = SeriesSync {
             worker: self,
             table,
             task,
             state,
+            ahead,
         };
         let result = series.run().await;
         SeriesEnd {
@@ -48,27 +56,66 @@ impl<T: Target> Worker<'_, T> {
     }
 }
 
-struct SeriesSync<'w, 'a, T: Target + 'a> {
-    worker: &'w mut Worker<'a, T>,
+struct SeriesSync<'w, 'a, 'r, T: Target + 'a> {
+    worker: &'w mut Worker<'a, 'r, T>,
     table: &'w T::Table,
     task: &'w SeriesTask,
     state: State,
+    /// The bars that are probably wanted next.
+    ahead: Option<ReadAhead>,
 }
 
-impl<'a, T: Target> SeriesSync<'_, 'a, T> {
+/// The bars that a series' first pass will send, if its progress stays as it was found.
+pub(super) fn first_bars(
+    context: &RunContext<'_>,
+    table: &impl Table,
+    task: &SeriesTask,
+) -> Option<PassBars> {
+    let mut state = State::new(&task.probe, table.epoch(), context.settings.full);
+    let progress = state.last_seen;
+    let pass = next_pass(context, task, &mut state, &progress);
+    Some(PassBars::new(task, &pass.ok()??))
+}
+
+/// The next pass of a series, if there is anything to do.
+fn next_pass(
+    context: &RunContext<'_>,
+    task: &SeriesTask,
+    state: &mut State,
+    progress: &Progress,
+) -> Result<Option<SyncPass>, Error> {
+    let (settings, info) = (context.settings, &task.info);
+    let has = |mark: Mark| Ok::<_, Error>(context.mark(mark.seq)? == mark);
+    let is_ours = has(progress.base)? && has(progress.pass)?;
+    let newest = context.mark(info.max_commit_seq)?;
+    let date_filtered = settings.is_date_filtered();
+    let pass = state.next_pass(&info.key, progress, is_ours, newest, date_filtered)?;
+    Ok(pass.map(|pass| SyncPass {
+        through: match settings.dry_run {
+            true => pass.through.max(state.unrecorded_through),
+            false => pass.through,
+        },
+        ..pass
+    }))
+}
+
+impl<'a, T: Target> SeriesSync<'_, 'a, '_, T> {
     fn context(&self) -> &'a RunContext<'a> {
         self.worker.context
     }
 
-    /// The session; `connected` was called before.
-    fn session(&mut self) -> Result<&mut T::Session<'a>, Error> {
-        self.worker.session.as_mut().ok_or_else(Error::interrupted)
+    /// The connection; `connected` was called before.
+    fn connection(&mut self) -> Result<&mut T::Connection<'a>, Error> {
+        self.worker
+            .connection
+            .as_mut()
+            .ok_or_else(Error::interrupted)
     }
 
     async fn connected(&mut self) -> Result<(), Error> {
-        if self.worker.session.is_none() {
+        if self.worker.connection.is_none() {
             let signals = self.context().signals;
-            self.worker.session = Some(self.worker.target.connect(signals).await?);
+            self.worker.connection = Some(self.worker.target.connect(signals).await?);
         }
         Ok(())
     }
@@ -104,9 +151,9 @@ impl<'a, T: Target> SeriesSync<'_, 'a, T> {
             self.state.progress = None;
         }
         if retry == Retry::NewConnection {
-            self.worker.session = None;
-        } else if let Some(session) = &mut self.worker.session {
-            session.reset().await;
+            self.worker.connection = None;
+        } else if let Some(connection) = &mut self.worker.connection {
+            connection.reset().await;
         }
         let doubled = settings.retry.wait_ms_min << (self.state.failures - 1).min(10);
         let wait = Duration::from_millis(doubled.min(settings.retry.wait_ms_max));
@@ -120,22 +167,12 @@ impl<'a, T: Target> SeriesSync<'_, 'a, T> {
     async fn attempt(&mut self) -> Result<(), Error> {
         self.connected().await?;
         self.settle_unknown().await?;
-        let (context, info) = (self.context(), &self.task.info);
         loop {
             let progress = self.progress().await?;
-            let has = |mark: Mark| Ok::<_, Error>(context.mark(mark.seq)? == mark);
-            let is_ours = has(progress.base)? && has(progress.pass)?;
-            let newest = context.mark(info.max_commit_seq)?;
-            let date_filtered = context.settings.is_date_filtered();
-            let Some(mut pass) =
-                self.state
-                    .next_pass(&info.key, &progress, is_ours, newest, date_filtered)?
-            else {
+            let pass = next_pass(self.context(), self.task, &mut self.state, &progress)?;
+            let Some(pass) = pass else {
                 return Ok(());
             };
-            if context.settings.dry_run {
-                pass.through = pass.through.max(self.state.unrecorded_through);
-            }
             self.pass(progress, &pass).await?;
         }
     }
@@ -149,7 +186,7 @@ impl<'a, T: Target> SeriesSync<'_, 'a, T> {
             return Ok(Progress::default());
         }
         let (table, series) = (self.table, &self.task.info.key);
-        let progress = self.session()?.progress(table, series).await?;
+        let progress = self.connection()?.progress(table, series).await?;
         self.state.progress = Some(progress);
         self.state.last_seen = progress;
         Ok(progress)
@@ -160,16 +197,9 @@ impl<'a, T: Target> SeriesSync<'_, 'a, T> {
         let context = self.context();
         let (settings, info) = (context.settings, &self.task.info);
         let records = !settings.is_date_filtered();
-        let start = pass.through.map_or(i64::MIN, |at| at + 1);
-        let range = TimeRange {
-            start: start.max(self.task.range.start),
-            end: self.task.range.end,
-        };
-        let batches = context
-            .source
-            .scan_since(&info.key, range, pass.base.seq, pass.pass.seq)
-            .map_err(|error| Error::bars(&info.key, &error))?;
-        let mut chunks = Chunks::new(batches, settings.chunk_rows, &info.key);
+        let bars = PassBars::new(self.task, pass);
+        let ahead = self.ahead.take().filter(|ahead| ahead.reads(&bars));
+        let mut chunks = ahead.unwrap_or_else(|| (self.worker.read)(bars));
         let mut next_chunk = chunks.next()?;
         let mut kept = match pass.is_full_start() {
             true => 0,
@@ -179,7 +209,10 @@ impl<'a, T: Target> SeriesSync<'_, 'a, T> {
             if context.is_stopping() {
                 return Err(Error::interrupted());
             }
-            let (chunk, last) = next_chunk.take().unwrap_or((Bars::default(), true));
+            let Chunk {
+                bars: chunk,
+                is_last: last,
+            } = next_chunk.unwrap_or_default();
             if chunk.is_empty() && (!records || settings.dry_run) {
                 self.state.unrecorded_done = true;
                 return Ok(());
@@ -224,7 +257,7 @@ impl<'a, T: Target> SeriesSync<'_, 'a, T> {
             write.chunk.len() as u64,
             write.chunk.timestamps().last().copied(),
         );
-        match self.session()?.write(table, write).await? {
+        match self.connection()?.write(table, write).await? {
             Written::Committed(tally) => {
                 let next = write.next_after(&tally);
                 self.count(tally, rows, next, through);
@@ -283,7 +316,7 @@ impl<'a, T: Target> SeriesSync<'_, 'a, T> {
     /// Compares a chunk in a dry run.
     async fn compare(&mut self, write: &Write<'_>) -> Result<(), Error> {
         let table = self.table;
-        let tally = self.session()?.compare(table, write).await?;
+        let tally = self.connection()?.compare(table, write).await?;
         let rows = write.chunk.len() as u64;
         self.state.counts += Counts {
             fetched: rows,
@@ -315,7 +348,7 @@ impl<'a, T: Target> SeriesSync<'_, 'a, T> {
         };
         let (table, series) = (self.table, &self.task.info.key);
         let outcome = self
-            .session()?
+            .connection()?
             .outcome(table, series, unknown.transaction)
             .await?;
         // If the target has forgotten the transaction, its progress shows whether it took place.

@@ -1,6 +1,6 @@
 //! Where the bars go: a database that keeps its own progress.
 //!
-//! A sync is exactly-once because a [`Session`] writes the rows of a chunk and the new progress in
+//! A sync is exactly-once because a [`Connection`] writes the rows of a chunk and the new progress in
 //! one atomic step. This program keeps no record that decides what is sent.
 
 use uuid::Uuid;
@@ -78,7 +78,7 @@ pub struct Tally {
     pub restated: u64,
 }
 
-/// One chunk for [`Session::write`].
+/// One chunk for [`Connection::write`].
 #[derive(Clone, Copy, Debug)]
 pub struct Write<'a> {
     /// The series of the bars.
@@ -112,7 +112,7 @@ impl Write<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransactionId(pub i64);
 
-/// How [`Session::write`] ended, unless it failed.
+/// How [`Connection::write`] ended, unless it failed.
 #[derive(Debug)]
 pub enum Written {
     /// Rows and progress are durable.
@@ -123,7 +123,7 @@ pub enum Written {
     Emptied(Epoch),
     /// The commit was sent and its reply lost.
     Unknown {
-        /// The transaction, for [`Session::outcome`].
+        /// The transaction, for [`Connection::outcome`].
         transaction: TransactionId,
         /// What it did, if it was committed.
         tally: Tally,
@@ -156,16 +156,16 @@ pub trait Target: Sync {
     /// A table for the bars of one interval.
     type Table: Table;
     /// A connection.
-    type Session<'a>: Session<Table = Self::Table>
+    type Connection<'a>: Connection<Table = Self::Table> + Send
     where
         Self: 'a;
 
-    /// The first session of a run. It waits for a database that is starting, and checks what would
+    /// The first connection of a run. It waits for a database that is starting, and checks what would
     /// make every sync fail.
-    async fn open<'a>(&'a self, signals: Signals<'a>) -> Result<Self::Session<'a>, Error>;
+    async fn open<'a>(&'a self, signals: Signals<'a>) -> Result<Self::Connection<'a>, Error>;
 
-    /// One more session.
-    async fn connect<'a>(&'a self, signals: Signals<'a>) -> Result<Self::Session<'a>, Error>;
+    /// One more connection.
+    async fn connect<'a>(&'a self, signals: Signals<'a>) -> Result<Self::Connection<'a>, Error>;
 }
 
 /// A table for the bars of one interval.
@@ -179,10 +179,10 @@ pub trait Table: Sync {
 
 /// A connection to a target.
 ///
-/// After an error the caller calls [`reset`](Self::reset), or drops the session if
+/// After an error the caller calls [`reset`](Self::reset), or drops the connection if
 /// [`Error::retry`] asks for a new one.
 #[allow(async_fn_in_trait)]
-pub trait Session {
+pub trait Connection {
     /// A table for the bars of one interval.
     type Table: Table;
 
@@ -231,6 +231,6 @@ pub trait Session {
         transaction: TransactionId,
     ) -> Result<Outcome, Error>;
 
-    /// Makes the session usable again after an error.
+    /// Makes the connection usable again after an error.
     async fn reset(&mut self);
 }

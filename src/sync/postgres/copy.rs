@@ -3,9 +3,11 @@
 //! The client library's writer isn't used: it needs a `dyn ToSql` for every value, and it doesn't
 //! support `numeric`.
 
-use super::column::put_time;
+use super::column::{Misfit, NumberType, put_eight, put_null, put_time};
 use super::job::Job;
-use crate::model::columns::Value;
+use super::table::NumberColumn;
+use crate::model::ColumnValues;
+use crate::model::columns::Missing;
 use crate::sync::error::Error;
 
 /// The start of a stream: signature, flags, no extension.
@@ -18,16 +20,36 @@ pub(super) struct Writer<'a> {
     job: &'a Job<'a>,
     /// Number of fields, and the ticker: the same in every row.
     prefix: Vec<u8>,
+    fields: Vec<(&'a NumberColumn, Values<'a>)>,
+}
+
+/// The values of a column; none if no bar has one.
+enum Values<'a> {
+    None,
+    Doubles(&'a [f64]),
+    Integers(&'a [i64]),
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn new(job: &'a Job<'a>) -> Self {
-        let fields = 2 + job.table.bars.numbers.len();
+        let numbers = &job.table.bars.numbers;
         let ticker = job.ticker().as_bytes();
-        let mut prefix = (fields as i16).to_be_bytes().to_vec();
+        let mut prefix = ((2 + numbers.len()) as i16).to_be_bytes().to_vec();
         prefix.extend_from_slice(&(ticker.len() as i32).to_be_bytes());
         prefix.extend_from_slice(ticker);
-        Self { job, prefix }
+        let values = |column: &NumberColumn| match job.chunk().column(column.index) {
+            values if values.is_empty() => Values::None,
+            ColumnValues::Double(values) => Values::Doubles(values),
+            ColumnValues::Integer(values) => Values::Integers(values),
+        };
+        Self {
+            job,
+            prefix,
+            fields: numbers
+                .iter()
+                .map(|column| (column, values(column)))
+                .collect(),
+        }
     }
 
     pub(super) fn header(out: &mut Vec<u8>) {
@@ -42,17 +64,17 @@ impl<'a> Writer<'a> {
     pub(super) fn row(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Error> {
         out.extend_from_slice(&self.prefix);
         put_time(self.job.times[row], out);
-        for column in &self.job.table.bars.numbers {
-            let value = self.job.chunk().column(column.index).get(row);
-            let put = match value {
-                value if value.is_missing() => {
+        for (column, values) in &self.fields {
+            let put = match values {
+                Values::Doubles(values) => put_double(column, values[row], out),
+                Values::Integers(values) => put_integer(column, values[row], out),
+                Values::None => {
                     put_null(out);
                     Ok(())
                 }
-                Value::Double(value) => column.number_type.put(value, column.round, out),
-                Value::Integer(value) => column.number_type.put_whole(value, out),
             };
             put.map_err(|misfit| {
+                let value = self.job.chunk().column(column.index).get(row);
                 let value = value.to_double().unwrap_or_default();
                 self.job.misfit(column, row, value, misfit)
             })?;
@@ -61,6 +83,23 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn put_null(out: &mut Vec<u8>) {
-    out.extend_from_slice(&(-1i32).to_be_bytes());
+#[inline]
+fn put_double(column: &NumberColumn, value: f64, out: &mut Vec<u8>) -> Result<(), Misfit> {
+    if value.is_missing() {
+        put_null(out);
+    } else if column.number_type == NumberType::Float8 {
+        put_eight(value.to_be_bytes(), out);
+    } else {
+        column.number_type.put(value, column.round, out)?;
+    }
+    Ok(())
+}
+
+#[inline]
+fn put_integer(column: &NumberColumn, value: i64, out: &mut Vec<u8>) -> Result<(), Misfit> {
+    if value.is_missing() {
+        put_null(out);
+        return Ok(());
+    }
+    column.number_type.put_whole(value, out)
 }

@@ -30,7 +30,7 @@ pub(super) fn sql_state(error: &Error) -> Option<&SqlState> {
     error.answer::<tokio_postgres::Error>()?.code()
 }
 
-/// Whether another session created the same thing at the same time.
+/// Whether another connection created the same thing at the same time.
 pub(super) fn is_lost_race(error: &Error) -> bool {
     sql_state(error).is_some_and(|code| {
         [

@@ -50,7 +50,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
      SET LOCAL tcp_keepalives_count = 3; \
      SET LOCAL idle_in_transaction_session_timeout = '120s'; SET LOCAL row_security = off";
 
-/// Sessions that block one of this program's sessions.
+/// Connections that block one of this program's connections.
 const BLOCKERS: &str = "SELECT DISTINCT blocker.pid, b.usename::text, nullif(b.application_name, ''), b.state, \
      to_char(coalesce(b.xact_start, b.state_change) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
      FROM pg_stat_activity a CROSS JOIN LATERAL unnest(pg_blocking_pids(a.pid)) AS blocker(pid) \
@@ -77,7 +77,7 @@ pub(super) struct Link<'a> {
     cancel: CancelToken,
     /// Set when the wait for an answer was given up: the next answer would be that one.
     given_up: AtomicBool,
-    /// The sessions that the current wait is for, if known.
+    /// The connections that the current wait is for, if known.
     waits_for: Mutex<Option<String>>,
 }
 
@@ -148,7 +148,7 @@ impl<'a> Link<'a> {
     /// Rolls back the transaction. On a lost connection the server does it.
     pub(super) async fn rollback(&self) {
         if !self.given_up.load(Ordering::Relaxed) {
-            // A session without a transaction only warns.
+            // Without a transaction the server only warns.
             let _ = self.batch("rolling back", "ROLLBACK").await;
         }
     }
@@ -288,7 +288,7 @@ impl<'a> Link<'a> {
         )
     }
 
-    /// Reports a long wait after [`REPORT_AFTER`], with the sessions that block the statement if
+    /// Reports a long wait after [`REPORT_AFTER`], with the connections that block the statement if
     /// they are known by then, else again when they are. Never returns.
     async fn report(&self, doing: &'static str) {
         let report_at = Instant::now() + REPORT_AFTER;
@@ -311,7 +311,7 @@ impl<'a> Link<'a> {
         std::future::pending::<()>().await;
     }
 
-    /// The sessions that block this program's sessions, read over another connection. `None` if
+    /// The connections that block those of this program, read over another one. `None` if
     /// there are none, or the user may not see them.
     async fn blockers(&self) -> Option<String> {
         let client = self.server.address.connect().await.ok()?;

@@ -1,7 +1,7 @@
 //! Postgres as a target.
 //!
 //! ```text
-//! mod (Target, Session) ─> transfer: one transaction ─> write ─> compare, copy, checksum
+//! mod (Target, Connection) ─> transfer: one transaction ─> write ─> compare, copy, checksum
 //!        │                     └─> progress, zone: the table backfill_sync
 //!        └─> table: the target table ─> column: its types
 //! all of them ─> link: one connection ─> connect: addresses, TLS, hosts
@@ -40,7 +40,7 @@ use super::error::{Error, ErrorKind};
 use super::settings::Settings;
 use super::source::SeriesInfo;
 use super::target::{
-    Outcome, Probe, Progress, Session, Signals, Tally, Target, TransactionId, Write, Written,
+    Connection, Outcome, Probe, Progress, Signals, Tally, Target, TransactionId, Write, Written,
 };
 use crate::model::{Interval, OnConflict, SeriesKey};
 
@@ -98,18 +98,18 @@ impl Postgres {
 }
 
 /// A connection to Postgres.
-pub struct PgSession<'a> {
+pub struct PgConnection<'a> {
     postgres: &'a Postgres,
     link: Link<'a>,
 }
 
 impl Target for Postgres {
     type Table = PgTable;
-    type Session<'a> = PgSession<'a>;
+    type Connection<'a> = PgConnection<'a>;
 
-    async fn open<'a>(&'a self, signals: Signals<'a>) -> Result<PgSession<'a>, Error> {
+    async fn open<'a>(&'a self, signals: Signals<'a>) -> Result<PgConnection<'a>, Error> {
         let mut attempts = 0;
-        let session = loop {
+        let connection = loop {
             match self.connect(signals).await {
                 Err(error)
                     if error
@@ -124,19 +124,19 @@ impl Target for Postgres {
                 other => break other?,
             }
         };
-        session.check_transactions().await?;
-        Ok(session)
+        connection.check_transactions().await?;
+        Ok(connection)
     }
 
-    async fn connect<'a>(&'a self, signals: Signals<'a>) -> Result<PgSession<'a>, Error> {
-        Ok(PgSession {
+    async fn connect<'a>(&'a self, signals: Signals<'a>) -> Result<PgConnection<'a>, Error> {
+        Ok(PgConnection {
             postgres: self,
             link: Link::connect(&self.server, signals).await?,
         })
     }
 }
 
-impl PgSession<'_> {
+impl PgConnection<'_> {
     /// A pooler in statement mode has no transactions, and says so at the first.
     async fn check_transactions(&self) -> Result<(), Error> {
         let begun = self.link.begin().await;
@@ -158,7 +158,7 @@ impl PgSession<'_> {
     }
 }
 
-impl Session for PgSession<'_> {
+impl Connection for PgConnection<'_> {
     type Table = PgTable;
 
     async fn find_table(
@@ -201,7 +201,7 @@ impl Session for PgSession<'_> {
             settle_zone(link, table, series, requested, columns, settings.dry_run).await?;
         }
         let tickers: Vec<&str> = series.iter().map(|info| info.key.ticker.as_str()).collect();
-        let probes = table.probe(link, &tickers).await?;
+        let mut probes = table.probe(link, &tickers).await?;
         let new: Vec<&str> = tickers
             .iter()
             .zip(&probes)
@@ -210,6 +210,10 @@ impl Session for PgSession<'_> {
             .collect();
         if !new.is_empty() && !settings.dry_run {
             table.make_rows(link, &new).await?;
+            // If another sync moved one of them meanwhile, the first write finds that.
+            for probe in &mut probes {
+                probe.progress.get_or_insert_default();
+            }
         }
         Ok(probes)
     }

@@ -160,7 +160,7 @@ impl ProgressTable {
         );
         for _ in 0..3 {
             match link.batch("creating backfill_sync", &ddl).await {
-                // IF NOT EXISTS doesn't see what another session hasn't committed yet. The next
+                // IF NOT EXISTS doesn't see what another connection hasn't committed yet. The next
                 // try does.
                 Err(error) if is_lost_race(&error) => {}
                 other => return other,

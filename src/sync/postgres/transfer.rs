@@ -18,7 +18,7 @@ use super::job::Job;
 use super::link::Link;
 use super::progress::{self, PgTable};
 use super::sql::literal;
-use super::write::write;
+use super::write::{COPYING, copy_sql, write};
 use super::zone::other_zone;
 use crate::model::SeriesKey;
 use crate::sync::error::{Error, ErrorKind, Retry};
@@ -57,6 +57,7 @@ async fn try_send(link: &Link<'_>, job: &Job<'_>, via_temp_table: bool) -> Resul
     let bars = &job.table.bars;
     let look = look_sql(job);
     let lock = job.table.lock_sql(job.write.series);
+    let copy = (!via_temp_table && !job.chunk().is_empty()).then(|| copy_sql(job, &bars.name));
     let client = link.client();
     // One round trip: the server executes them one after the other.
     let answers = async {
@@ -72,10 +73,17 @@ async fn try_send(link: &Link<'_>, job: &Job<'_>, via_temp_table: bool) -> Resul
                 let looked = client.query_typed_opt(&look, &[]).await;
                 looked.map_err(failed("looking at the target table"))
             },
+            async {
+                let Some(copy) = &copy else {
+                    return Ok(None);
+                };
+                let prepared = client.prepare(copy).await.map_err(failed(COPYING))?;
+                Ok(Some(prepared))
+            },
         )
     };
     let doing = "locking the progress and the target table";
-    let ((), locked, looked) = link.wait_all(doing, answers).await?;
+    let ((), locked, looked, into_table) = link.wait_all(doing, answers).await?;
     let found = locked.as_ref().and_then(progress::read);
     let (Some(locked), Some(found)) = (locked, found) else {
         return Ok(Written::Moved(None));
@@ -104,7 +112,7 @@ async fn try_send(link: &Link<'_>, job: &Job<'_>, via_temp_table: bool) -> Resul
         return Err(Error::new(ErrorKind::Replaced, message).with_hint(hint));
     }
     let occupied = looked.is_some_and(|row| row.get(2));
-    let tally = write(link, job, occupied, via_temp_table).await?;
+    let tally = write(link, job, occupied, into_table).await?;
     crate::crash_point!("sync.before-commit");
     let written = commit(link, job, transaction, tally).await?;
     crate::crash_point!("sync.after-commit");

@@ -4,6 +4,7 @@ use std::io::Cursor;
 use std::pin::pin;
 
 use futures_util::SinkExt;
+use tokio_postgres::Statement;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::checksum;
@@ -20,23 +21,28 @@ use crate::sync::target::Tally;
 
 /// Bytes that are collected before they are passed to the connection.
 const COPY_BUFFER_BYTES: usize = 128 * 1024;
+/// What [`copy_sql`] is called in messages.
+pub(super) const COPYING: &str = "copying rows in";
 
 /// Writes the rows of a chunk and checks that they arrived.
 ///
-/// `occupied` says that the table has rows in the chunk's time range. `via_temp_table` inserts
-/// around rows that other writers add meanwhile.
+/// `occupied` says that the table has rows in the chunk's time range. `into_table` is the statement
+/// of [`copy_sql`] for it. Without it, rows are inserted through a temporary table, around those
+/// that other writers add meanwhile.
 pub(super) async fn write(
     link: &Link<'_>,
     job: &Job<'_>,
     occupied: bool,
-    via_temp_table: bool,
+    into_table: Option<Statement>,
 ) -> Result<Tally, Error> {
     let all: Vec<usize> = (0..job.chunk().len()).collect();
     if all.is_empty() {
         return Ok(Tally::default());
     }
-    if !occupied && !via_temp_table {
-        let inserted = copy(link, job, &all, &job.table.bars.name).await?;
+    if let Some(statement) = &into_table
+        && !occupied
+    {
+        let inserted = copy(link, job, &all, statement).await?;
         check_sum(link, job, &all, true).await?;
         return Ok(Tally {
             inserted,
@@ -46,7 +52,11 @@ pub(super) async fn write(
     let mut compared = compare(link, job).await?;
     compared.check(job)?;
     let mut inserted = compared.rows(RowState::New);
-    if via_temp_table {
+    if let Some(statement) = &into_table {
+        if !inserted.is_empty() {
+            copy(link, job, &inserted, statement).await?;
+        }
+    } else {
         let new = inserted;
         inserted = insert_around(link, job, &new).await?;
         if inserted.len() < new.len() {
@@ -55,8 +65,6 @@ pub(super) async fn write(
             compared.set_new(&inserted);
             compared.check(job)?;
         }
-    } else if !inserted.is_empty() {
-        copy(link, job, &inserted, &job.table.bars.name).await?;
     }
     let restated = compared.rows(RowState::Restated);
     let mut tally = Tally {
@@ -99,19 +107,26 @@ fn check_count(job: &Job<'_>, rows: &[usize], took: u64) -> Result<(), Error> {
     Err(job.undelivered(rows[0], rows.len(), took))
 }
 
-/// Copies rows of the chunk into `table`. Returns how many the server took.
-async fn copy(link: &Link<'_>, job: &Job<'_>, rows: &[usize], table: &str) -> Result<u64, Error> {
-    let sql = format!(
-        "COPY {table} ({}) FROM STDIN (FORMAT binary)",
-        job.table.bars.written_columns()
-    );
-    let doing = "copying rows in";
+/// The statement that copies rows of a chunk into `table`.
+///
+/// The client library has no COPY without a statement name. This one is prepared in the transaction
+/// that uses it, so on the transaction's server connection, and closed before the transaction ends.
+/// If its name is taken there, that is an error: it can't mean another statement.
+pub(super) fn copy_sql(job: &Job<'_>, table: &str) -> String {
+    let columns = job.table.bars.written_columns();
+    format!("COPY {table} ({columns}) FROM STDIN (FORMAT binary)")
+}
+
+/// Copies rows of the chunk by `statement`. Returns how many the server took.
+async fn copy(
+    link: &Link<'_>,
+    job: &Job<'_>,
+    rows: &[usize],
+    statement: &Statement,
+) -> Result<u64, Error> {
+    let doing = COPYING;
     let client = link.client();
-    // The client library has no COPY without a statement name. This one is prepared inside the
-    // transaction, so on the transaction's server connection. If the name is taken there, that is
-    // an error: it can't mean another statement. It is dropped before the transaction ends.
-    let statement = link.wait(doing, client.prepare(&sql)).await?;
-    let sink = client.copy_in::<_, Cursor<Vec<u8>>>(&statement);
+    let sink = client.copy_in::<_, Cursor<Vec<u8>>>(statement);
     let mut sink = pin!(link.wait(doing, sink).await?);
     let writer = Writer::new(job);
     let buffer = || Vec::with_capacity(COPY_BUFFER_BYTES + 512);
@@ -160,7 +175,11 @@ async fn insert_around(
         "CREATE TEMPORARY TABLE backfill_chunk ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA"
     );
     link.batch(doing, &create).await?;
-    copy(link, job, rows, "pg_temp.backfill_chunk").await?;
+    let into_temp = copy_sql(job, "pg_temp.backfill_chunk");
+    let statement = link
+        .wait(COPYING, link.client().prepare(&into_temp))
+        .await?;
+    copy(link, job, rows, &statement).await?;
     let (ticker, time) = (quote(&bars.ticker), quote(&bars.time));
     let sql = format!(
         "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.backfill_chunk ORDER BY {time} \

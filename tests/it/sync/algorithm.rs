@@ -133,12 +133,11 @@ fn the_next_run_continues_after_any_fault() {
 
 #[test]
 fn a_lost_connection_is_replaced_and_a_busy_one_kept() {
-    for (fault, sessions) in [(Fault::Busy, 2), (Fault::Lost, 3)] {
+    for (fault, connections) in [(Fault::Busy, 1), (Fault::Lost, 2)] {
         let target = FakeTarget::default();
         target.fail([fault]);
         let report = run(&memory(), &target, &settings());
-        // The first one is that of the preparation.
-        assert_eq!(target.sessions(), sessions, "{fault:?}");
+        assert_eq!(target.connections(), connections, "{fault:?}");
         assert_eq!(report.totals.retries, 1, "{fault:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use backfill::model::{Bar, Interval, OnConflict, SeriesKey};
 use backfill::sync::{
-    Epoch, Error, ErrorKind, Outcome, Probe, Progress, Retry, SeriesInfo, Session, Settings,
+    Connection, Epoch, Error, ErrorKind, Outcome, Probe, Progress, Retry, SeriesInfo, Settings,
     Signals, Table, Tally, Target, TransactionId, Write, Written,
 };
 use uuid::Uuid;
@@ -68,7 +68,7 @@ struct State {
     transactions_begun: i64,
     faults: VecDeque<Fault>,
     writes: usize,
-    sessions: usize,
+    connections: usize,
 }
 
 /// A database in memory.
@@ -82,7 +82,7 @@ pub struct FakeTable {
     epoch: Epoch,
 }
 
-pub struct FakeSession<'a> {
+pub struct FakeConnection<'a> {
     target: &'a FakeTarget,
     lost: bool,
 }
@@ -103,9 +103,9 @@ impl FakeTarget {
         self.0.lock().unwrap().writes
     }
 
-    /// How many sessions there were.
-    pub fn sessions(&self) -> usize {
-        self.0.lock().unwrap().sessions
+    /// How many connections there were.
+    pub fn connections(&self) -> usize {
+        self.0.lock().unwrap().connections
     }
 
     /// All rows, as [`Memory::table`](super::memory::Memory::table) shows them.
@@ -120,15 +120,15 @@ impl FakeTarget {
 
 impl Target for FakeTarget {
     type Table = FakeTable;
-    type Session<'a> = FakeSession<'a>;
+    type Connection<'a> = FakeConnection<'a>;
 
-    async fn open<'a>(&'a self, signals: Signals<'a>) -> Result<FakeSession<'a>, Error> {
+    async fn open<'a>(&'a self, signals: Signals<'a>) -> Result<FakeConnection<'a>, Error> {
         self.connect(signals).await
     }
 
-    async fn connect<'a>(&'a self, _: Signals<'a>) -> Result<FakeSession<'a>, Error> {
-        self.0.lock().unwrap().sessions += 1;
-        Ok(FakeSession {
+    async fn connect<'a>(&'a self, _: Signals<'a>) -> Result<FakeConnection<'a>, Error> {
+        self.0.lock().unwrap().connections += 1;
+        Ok(FakeConnection {
             target: self,
             lost: false,
         })
@@ -202,7 +202,7 @@ impl State {
     }
 }
 
-impl FakeSession<'_> {
+impl FakeConnection<'_> {
     fn check(&self) -> Result<(), Error> {
         match self.lost {
             true => Err(lost()),
@@ -215,7 +215,7 @@ fn lost() -> Error {
     Error::new(ErrorKind::Database, "connection lost").with_retry(Retry::NewConnection)
 }
 
-impl Session for FakeSession<'_> {
+impl Connection for FakeConnection<'_> {
     type Table = FakeTable;
 
     async fn find_table(

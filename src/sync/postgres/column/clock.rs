@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use chrono::{LocalResult, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
+use super::field::put_eight;
 use crate::model::Timestamp;
 
 /// The zone of a column if no other is requested or recorded.
@@ -102,8 +103,7 @@ fn shift_at(zone: Tz, micros: i64) -> (i64, bool) {
 
 /// Appends a column's value as a COPY field.
 pub(in crate::sync::postgres) fn put(column_micros: i64, out: &mut Vec<u8>) {
-    out.extend_from_slice(&8i32.to_be_bytes());
-    out.extend_from_slice(&(column_micros - EPOCH_MICROS).to_be_bytes());
+    put_eight((column_micros - EPOCH_MICROS).to_be_bytes(), out);
 }
 
 /// The column's value from the wire; `None` if it isn't eight bytes.

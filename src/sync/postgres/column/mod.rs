@@ -1,6 +1,7 @@
 //! The table's columns: how each type stores a value, and whether it has it already.
 
 mod clock;
+mod field;
 mod misfit;
 mod numeric;
 
@@ -10,6 +11,7 @@ pub(super) use self::clock::{
     ColumnClock, Repeated, get as get_time, literal as time_literal, put as put_time,
     text as time_text,
 };
+pub(super) use self::field::{put_eight, put_null};
 pub(super) use self::misfit::Misfit;
 use self::numeric::Scale;
 
@@ -44,20 +46,13 @@ impl NumberType {
     /// Appends `value` as a COPY field: length and bytes. `round` rounds fractions for integers.
     pub(super) fn put(self, value: f64, round: bool, out: &mut Vec<u8>) -> Result<(), Misfit> {
         match self {
-            Self::Float8 => {
-                out.extend_from_slice(&8i32.to_be_bytes());
-                out.extend_from_slice(&value.to_be_bytes());
-            }
+            Self::Float8 => put_eight(value.to_be_bytes(), out),
             Self::Float4 => {
                 out.extend_from_slice(&4i32.to_be_bytes());
                 out.extend_from_slice(&to_f32(value)?.to_be_bytes());
             }
             Self::Numeric(scale) => numeric::put(value, scale, out)?,
-            Self::Int8 => {
-                let whole = to_i64(value, round)?;
-                out.extend_from_slice(&8i32.to_be_bytes());
-                out.extend_from_slice(&whole.to_be_bytes());
-            }
+            Self::Int8 => put_eight(to_i64(value, round)?.to_be_bytes(), out),
             Self::Int4 => {
                 let whole = to_i32(to_i64(value, round)?)?;
                 out.extend_from_slice(&4i32.to_be_bytes());
@@ -71,8 +66,7 @@ impl NumberType {
     pub(super) fn put_whole(self, value: i64, out: &mut Vec<u8>) -> Result<(), Misfit> {
         match self {
             Self::Int8 => {
-                out.extend_from_slice(&8i32.to_be_bytes());
-                out.extend_from_slice(&value.to_be_bytes());
+                put_eight(value.to_be_bytes(), out);
                 Ok(())
             }
             other => other.put(value as f64, false, out),

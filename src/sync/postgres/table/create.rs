@@ -7,7 +7,7 @@ use crate::sync::postgres::link::Link;
 use crate::sync::postgres::sql::{literal, quote};
 
 /// Creates the table if it is missing; as a hypertable if the server has TimescaleDB. It isn't an
-/// error if the table exists, nor if two sessions create it at the same time.
+/// error if the table exists, nor if two connections create it at the same time.
 pub(in crate::sync::postgres) async fn create(link: &Link<'_>, name: &str) -> Result<(), Error> {
     let doing = "creating the table";
     let exists = "SELECT to_regclass($1) IS NOT NULL, \
@@ -37,7 +37,7 @@ pub(in crate::sync::postgres) async fn create(link: &Link<'_>, name: &str) -> Re
             return Ok(());
         };
         link.rollback().await;
-        // IF NOT EXISTS doesn't see what another session hasn't committed yet. The next try does.
+        // IF NOT EXISTS doesn't see what another connection hasn't committed yet. The next try does.
         if !is_lost_race(&error) {
             return Err(error);
         }
