@@ -8,7 +8,7 @@ use duckdb::Connection;
 use crate::model::columns::COLUMNS;
 use crate::model::{Interval, year_start_micros};
 
-use super::catalog::use_utc;
+use super::catalog::{quoted, use_utc};
 use super::columns::{sql_list, sql_type};
 use super::error::Error;
 use super::folder;
@@ -100,7 +100,7 @@ impl Reader {
             self.set(connection, &format!(
                 "SET VARIABLE {variable} = list_transform(string_split('{}', chr(10)), lambda file: {} || file)",
                 list.trim_end(),
-                text(&literal(&before)),
+                quoted(&literal(&before)),
             ))?;
             let ticker = format!(
                 "url_decode(left(substr(filename, {}), -{}))",
@@ -138,7 +138,7 @@ impl Reader {
         if files.is_empty() {
             return Ok(());
         }
-        let files: Vec<String> = files.iter().map(|file| text(file)).collect();
+        let files: Vec<String> = files.iter().map(|file| quoted(file)).collect();
         self.set(
             connection,
             &format!("SET allowed_paths = [{}]", files.join(", ")),
@@ -261,7 +261,7 @@ fn select_one(key: &PartitionKey, path: &Path) -> String {
     format!(
         "SELECT {} AS ticker, timestamp, {columns}, {}::SMALLINT AS interval
          FROM read_parquet({}, hive_partitioning = false)",
-        text(key.series.ticker.as_str()),
+        quoted(key.series.ticker.as_str()),
         key.series.interval.minutes(),
         file(path)
     )
@@ -269,12 +269,7 @@ fn select_one(key: &PartitionKey, path: &Path) -> String {
 
 /// A file as an argument of `read_parquet`.
 fn file(path: &Path) -> String {
-    text(&literal(&folder::real(path).display().to_string()))
-}
-
-/// A text literal in SQL.
-fn text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    quoted(&literal(&folder::real(path).display().to_string()))
 }
 
 /// A pattern that only the path itself matches.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::plan_view;
-use super::record::{STORE_MEMORY_MIB, record_end};
+use super::record::{STORE_MEMORY_MIB, STORE_THREADS, record_end};
 use super::session::{Concurrency, FetchSession, quota_left};
 use super::settings::{Service, Settings};
 use crate::advice::Continuation;
@@ -74,6 +74,7 @@ pub(in crate::cli) fn fill_gaps(
     drop(reader);
     let open_options = OpenOptions {
         memory_limit_mib: STORE_MEMORY_MIB,
+        threads: STORE_THREADS,
         ..context.store_options(dir)?
     };
     let store = Arc::new(context.open_store(dir, &open_options)?);

@@ -27,7 +27,7 @@ use crate::store::{OpenOptions, Reader, RunId, Store};
 pub(super) use args::provider_url_help;
 pub use args::{FetchArgs, ServiceArgs};
 pub(super) use fill::{FillSettings, Filled, fill_gaps};
-use record::{STORE_MEMORY_MIB, record_end};
+use record::{STORE_MEMORY_MIB, STORE_THREADS, record_end};
 pub use session::Concurrency;
 use session::{FetchSession, quota_left};
 pub(super) use settings::Service;
@@ -126,6 +126,7 @@ fn fetch_into_store(
 ) -> Result<RunReport, CliError> {
     let options = OpenOptions {
         memory_limit_mib: STORE_MEMORY_MIB,
+        threads: STORE_THREADS,
         calendars: settings.calendars.clone(),
         ..OpenOptions::default()
     };

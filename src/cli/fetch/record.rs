@@ -8,6 +8,11 @@ use crate::store::{RunId, Store};
 /// Memory for DuckDB in a fetch: commits are small, and the whole run should stay below 300 MiB.
 pub(super) const STORE_MEMORY_MIB: u64 = 96;
 
+/// Threads of DuckDB in a fetch. With more of them a thread of DuckDB runs each of the many small
+/// statements, and the writer thread polls it meanwhile: that takes a quarter of the run's
+/// processor time.
+pub(super) const STORE_THREADS: u16 = 1;
+
 /// Records the end of the run in the store. If that fails, the run failed.
 pub(super) fn record_end(
     context: &Context,

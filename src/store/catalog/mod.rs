@@ -25,6 +25,11 @@ pub(crate) fn instant(micros: i64) -> duckdb::types::Value {
     duckdb::types::Value::Timestamp(duckdb::types::TimeUnit::Microsecond, micros)
 }
 
+/// A text as a literal of SQL.
+pub(in crate::store) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 /// A date as a parameter of a statement.
 pub(crate) fn date(date: chrono::NaiveDate) -> duckdb::types::Value {
     let days = crate::model::date_micros(date) / crate::model::DAY_MICROS;

@@ -9,41 +9,59 @@ use duckdb::params;
 use crate::model::SeriesKey;
 
 use super::CoverageEntry;
-use super::compact::{CoveragePlan, LoggedEntry};
+use super::compact::{CoveragePlan, Extension, LoggedEntry};
 use crate::store::error::Error;
 use crate::store::run::RunId;
 
 use crate::store::catalog::records::{dates, instants, texts};
-use crate::store::catalog::{Catalog, date, instant};
+use crate::store::catalog::{Catalog, quoted};
 
 /// Selects entries that share a date with the range from the first to the second parameter.
 const OVERLAPS: &str = "last >= ?::DATE AND first <= ?::DATE";
 
+/// Entries that one statement extends at most.
+const EXTENSIONS_PER_STATEMENT: usize = 500;
+
+/// An extension as a row of a VALUES list.
+fn values(one: &Extension) -> String {
+    format!(
+        "({}, {}, {}, DATE '{}', DATE '{}', DATE '{}', {}, make_timestamp({}))",
+        quoted(&one.provider),
+        one.series.interval.minutes(),
+        quoted(one.series.ticker.as_str()),
+        one.was.first(),
+        one.was.last(),
+        one.last,
+        one.rows,
+        one.asked_at.micros()
+    )
+}
+
 impl Catalog {
     /// Records new entries, and extends those that are open.
     pub fn insert_coverage(&self, run: &RunId, planned: &CoveragePlan) -> Result<(), Error> {
-        for one in &planned.extensions {
-            self.execute(
-                "UPDATE coverage SET last = ?, rows = rows + ?, asked_at = ?
-                 WHERE provider = ? AND interval = ? AND ticker = ? AND first = ? AND last = ? AND run_id = ?",
-                params![
-                    date(one.last),
-                    one.rows as i64,
-                    instant(one.asked_at.micros()),
-                    one.provider.as_str(),
-                    one.series.interval.minutes(),
-                    one.series.ticker.as_str(),
-                    date(one.was.first()),
-                    date(one.was.last()),
-                    run.to_string()
-                ],
-            )?;
-        }
+        self.extend_coverage(run, &planned.extensions)?;
         let run = run.to_string();
         let rows: Vec<(&CoverageEntry, &str)> = (planned.inserts.iter())
             .map(|answer| (answer, run.as_str()))
             .collect();
         self.append_coverage(&rows)
+    }
+
+    /// One statement for many entries: each statement takes longer than all of its rows.
+    fn extend_coverage(&self, run: &RunId, extensions: &[Extension]) -> Result<(), Error> {
+        for some in extensions.chunks(EXTENSIONS_PER_STATEMENT) {
+            let rows: Vec<String> = some.iter().map(values).collect();
+            self.run(&format!(
+                "UPDATE coverage SET last = new.last, rows = coverage.rows + new.rows, asked_at = new.asked_at::TIMESTAMPTZ
+                 FROM (VALUES {}) new(provider, interval, ticker, first, last_before, last, rows, asked_at)
+                 WHERE coverage.provider = new.provider AND coverage.interval = new.interval AND coverage.ticker = new.ticker
+                   AND coverage.first = new.first AND coverage.last = new.last_before AND coverage.run_id = {}",
+                rows.join(", "),
+                quoted(&run.to_string())
+            ))?;
+        }
+        Ok(())
     }
 
     /// Replaces all entries by compacted ones.

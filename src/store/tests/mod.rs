@@ -1,6 +1,7 @@
 //! The store against a plain map, against damage, and against power that goes.
 #![allow(clippy::unwrap_used)]
 
+mod coverage;
 mod damage;
 mod golden;
 pub(super) mod layer;
