@@ -8,17 +8,17 @@ use chrono::NaiveDate;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::config::Clock;
-use super::fault::{BadFault, CAPPED_ROWS, FaultKind, FaultRule, RequestFacts, When};
-use super::json;
+use super::fault::{BadFault, FaultRule, RequestFacts, When};
+use super::fmp;
 use super::market::Market;
-use super::query::{Completeness, Query, bars};
-use super::quota::Tier;
+use super::quota::{Limits, Tier};
 use super::reply::Reply;
-use super::request::{BarRequest, FAULT_HEADER, interval_named};
 use super::request_log::{LogEntry, RequestLog};
 use super::row::Row;
+use super::service::{Query, Service};
+use super::spoil::spoiled;
+use super::vendor::{BarRequest, FAULT_HEADER, Refusal, Vendor};
 use super::world::{Change, World};
-use crate::model::{DAY_MICROS, Timestamp, Zone};
 
 /// A key that is never valid, and one whose account is suspended.
 const INVALID_KEY: &str = "invalid";
@@ -26,6 +26,7 @@ const SUSPENDED_KEY: &str = "suspended";
 
 /// The state of a simulator.
 pub(super) struct App {
+    pub vendor: &'static dyn Vendor,
     pub seed: u64,
     pub clock: Clock,
     pub started: Instant,
@@ -45,10 +46,11 @@ impl App {
         if matches!(change, Change::Reset) {
             self.log().reset();
         }
-        self.world
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .apply(change)
+        let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
+        if let Change::Tier(tier) = &change {
+            world.limits = limits(self.vendor, *tier);
+        }
+        world.apply(change)
     }
 
     /// The delay of a response.
@@ -76,7 +78,7 @@ impl App {
         let fingerprint = request.fingerprint();
         let (number, repeats) = self.log().count(fingerprint);
         let facts = RequestFacts {
-            symbol: &request.symbol,
+            symbols: &request.symbols,
             fingerprint,
             repeats,
             before: number,
@@ -93,7 +95,7 @@ impl App {
         log.add(LogEntry {
             number,
             at_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-            symbol: request.symbol.clone(),
+            symbol: request.symbols.join(","),
             interval: request.interval.clone(),
             from: request.from.clone(),
             to: request.to.clone(),
@@ -120,10 +122,10 @@ impl App {
         facts: &RequestFacts<'_>,
     ) -> (Reply, usize, Option<String>) {
         let Some(key) = request.key.as_deref().filter(|key| self.is_valid(key)) else {
-            return (Reply::invalid_key(), 0, None);
+            return (self.vendor.refuse(Refusal::InvalidKey), 0, None);
         };
         if key == SUSPENDED_KEY {
-            return (Reply::suspended(), 0, None);
+            return (self.vendor.refuse(Refusal::Suspended), 0, None);
         }
         let admitted = self.log().quota.admit(
             xxh3_64(key.as_bytes()),
@@ -132,19 +134,22 @@ impl App {
             self.today(world),
         );
         if let Err(spent) = admitted {
-            return (Reply::spent(spent), 0, None);
+            return (self.vendor.refuse(Refusal::Spent(spent)), 0, None);
         }
         let fault = match self.fault(world, request, facts) {
             Ok(fault) => fault,
             Err(misuse) => return (misuse, 0, None),
         };
         let kind = fault.as_ref().map(|rule| rule.kind);
-        let (reply, rows) = self.bars(world, request, kind);
-        match fault {
-            Some(rule) if rule.kind.is_truncation() => (reply, rows, Some(rule.to_string())),
-            Some(rule) => (reply.spoiled(rule.kind), 0, Some(rule.to_string())),
-            None => (reply, rows, None),
-        }
+        let (reply, rows) = self.vendor.respond(&self.service(world), request, kind);
+        let Some(rule) = fault else {
+            return (reply, rows, None);
+        };
+        let (reply, rows) = match rule.kind.is_in_response() {
+            true => (reply, rows),
+            false => (spoiled(reply, rule.kind, self.vendor, request), 0),
+        };
+        (reply, rows, Some(rule.to_string()))
     }
 
     /// The fault to apply: the request's own, else the first of the plan.
@@ -176,85 +181,30 @@ impl App {
             .cloned())
     }
 
-    fn bars(
-        &self,
-        world: &World,
-        request: &BarRequest,
-        fault: Option<FaultKind>,
-    ) -> (Reply, usize) {
-        let Some(interval) = interval_named(&request.interval) else {
-            return (Reply::not_found(), 0);
-        };
-        if world.tier == Some(Tier::Free) {
-            return (Reply::restricted(), 0);
-        }
-        let query = match request.query(interval) {
-            Ok(query) => query,
-            Err(parameter) => return (Reply::bad_query(parameter), 0),
-        };
-        if world.is_premium(&query.symbol) {
-            return (Reply::premium_symbol(), 0);
-        }
-        let now = world.now((self.clock)());
-        match bars(
-            &self.market,
+    fn service<'a>(&'a self, world: &'a World) -> Service<'a> {
+        Service {
+            market: &self.market,
             world,
-            self.seed,
-            &query,
-            now,
-            Completeness::AsSent,
-        ) {
-            Ok((rows, instrument)) => {
-                let zone = instrument.calendar.zone();
-                let rows = newest(&rows, zone, fault);
-                (Reply::json(json::body(rows, zone)), rows.len())
-            }
-            Err(error) => (Reply::misuse(error.to_string()), 0),
+            seed: self.seed,
+            now: world.now((self.clock)()),
         }
     }
 
-    /// All bars that the service has for a query, even what it would leave out.
+    /// All bars that the market has for a query.
     pub(super) fn truth(&self, query: &Query) -> Result<Vec<Row>, crate::calendar::Error> {
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
-        let now: Timestamp = world.now((self.clock)());
-        bars(
-            &self.market,
-            &world,
-            self.seed,
-            query,
-            now,
-            Completeness::All,
-        )
-        .map(|(rows, _)| rows)
+        let (rows, _) = self.service(&world).bars(query, |_, _| {})?;
+        Ok(rows)
     }
 
-    /// The truth in the service's form, for a request without a key.
+    /// The truth in the form of the default provider, for a request without a key.
     pub(super) fn truth_reply(&self, uri: &Uri, headers: &HeaderMap) -> Reply {
-        let request = BarRequest::read(uri, headers);
-        let Some(interval) = interval_named(&request.interval) else {
-            return Reply::not_found();
-        };
-        let query = match request.query(interval) {
-            Ok(query) => query,
-            Err(parameter) => return Reply::bad_query(parameter),
-        };
-        let zone = self.market.instrument(&query.symbol);
-        match zone.and_then(|instrument| self.truth(&query).map(|rows| (rows, instrument))) {
-            Ok((rows, instrument)) => Reply::json(json::body(&rows, instrument.calendar.zone())),
-            Err(error) => Reply::misuse(error.to_string()),
-        }
+        let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
+        fmp::truth(&self.service(&world), uri, headers)
     }
 }
 
-/// What a truncated response keeps of bars in ascending order.
-fn newest<'a>(rows: &'a [Row], zone: &Zone, fault: Option<FaultKind>) -> &'a [Row] {
-    let day = |row: &Row| zone.to_local(row.at).div_euclid(DAY_MICROS);
-    let start = match (fault, rows.last()) {
-        (Some(FaultKind::Truncated), Some(last)) => {
-            rows.partition_point(|row| day(row) < day(last))
-        }
-        (Some(FaultKind::Capped), _) => rows.len().saturating_sub(CAPPED_ROWS),
-        _ => 0,
-    };
-    &rows[start..]
+/// What a plan allows; no plan has no limits.
+pub(super) fn limits(vendor: &dyn Vendor, tier: Option<Tier>) -> Limits {
+    tier.map_or_else(Limits::default, |tier| vendor.limits(tier))
 }

@@ -102,6 +102,7 @@ impl BarFile {
                     low: number(low)?,
                     close: number(close)?,
                     volume: number(volume)?,
+                    ..Row::default()
                 });
         }
         for rows in file.rows.values_mut() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::fault::FaultRule;
 use super::quota::Tier;
+use super::vendors::SimulatedProvider;
 use crate::model::Timestamp;
 
 /// The real time; the simulator adds the time that its tests skip.
@@ -14,6 +15,8 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// How a simulator is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Which provider is simulated.
+    pub provider: SimulatedProvider,
     /// Port on 127.0.0.1; 0 for a free one.
     pub port: u16,
     /// The market and the random faults follow from it.
@@ -38,6 +41,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            provider: SimulatedProvider::default(),
             port: 0,
             seed: 1,
             tier: None,

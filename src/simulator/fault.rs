@@ -34,21 +34,21 @@ pub enum FaultKind {
     Garbage,
     /// 200 with an HTML page.
     Html,
-    /// 200 `[]`, though there are bars.
+    /// 200 without bars, though there are some.
     Empty,
     /// 200 with the bars of the newest date only: a stricter look-back rule than the service's.
     Truncated,
     /// 200 with the newest `CAPPED_ROWS` bars only, so a response can begin inside a session.
     Capped,
-    /// 200 with the error object of a spent limit.
+    /// 200 with an error object.
     ErrorObject,
     /// 200 with an unknown error object.
     StrangeObject,
     /// 401, invalid key.
     InvalidKey,
-    /// 402, the plan lacks the interval.
+    /// The plan lacks the interval, or the dates.
     Restricted,
-    /// 402, the plan lacks the symbol.
+    /// The plan lacks the symbol.
     PremiumSymbol,
     /// 403, legacy endpoint.
     Legacy,
@@ -58,6 +58,8 @@ pub enum FaultKind {
     Limit,
     /// 429 with `Retry-After: 1`.
     LimitRetryAfter,
+    /// 429 without a body.
+    LimitEmpty,
     /// 429, bandwidth.
     Bandwidth,
     /// 400, symbol missing.
@@ -80,7 +82,7 @@ use FaultKind as K;
 pub(super) const CAPPED_ROWS: usize = 500;
 
 /// The kinds by the name they have on the command line.
-const NAMES: [(&str, FaultKind); 32] = [
+const NAMES: [(&str, FaultKind); 33] = [
     ("500", K::Error500),
     ("502", K::Error502),
     ("503", K::Error503),
@@ -108,6 +110,7 @@ const NAMES: [(&str, FaultKind); 32] = [
     ("403-suspended", K::Suspended),
     ("429", K::Limit),
     ("429-retry-after", K::LimitRetryAfter),
+    ("429-empty", K::LimitEmpty),
     ("429-bandwidth", K::Bandwidth),
     ("400", K::BadQuery),
     ("bad-ohlc", K::BadOhlc),
@@ -130,8 +133,8 @@ impl FaultKind {
             .map_or("", |(name, _)| *name)
     }
 
-    /// Whether it keeps only the newest bars of an intact response.
-    pub(super) const fn is_truncation(self) -> bool {
+    /// Whether it changes an intact response while it is made.
+    pub(super) const fn is_in_response(self) -> bool {
         matches!(self, Self::Truncated | Self::Capped)
     }
 
@@ -252,7 +255,7 @@ impl fmt::Display for FaultRule {
 /// A request as the fault plan sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestFacts<'a> {
-    pub symbol: &'a str,
+    pub symbols: &'a [String],
     /// Equal for equal requests.
     pub fingerprint: u64,
     /// How many equal requests came before.
@@ -268,7 +271,7 @@ impl FaultRule {
         if self
             .symbol
             .as_deref()
-            .is_some_and(|symbol| symbol != facts.symbol)
+            .is_some_and(|symbol| !facts.symbols.iter().any(|s| s.eq_ignore_ascii_case(symbol)))
         {
             return false;
         }
@@ -325,8 +328,9 @@ mod tests {
 
     #[test]
     fn counts_and_repeats_decide() {
+        let aapl = ["AAPL".to_owned()];
         let facts = |before, repeats| RequestFacts {
-            symbol: "AAPL",
+            symbols: &aapl,
             fingerprint: 9,
             repeats,
             before,
@@ -357,7 +361,7 @@ mod tests {
                     rule.applies_to(
                         seed,
                         &RequestFacts {
-                            symbol: "A",
+                            symbols: &["A".to_owned()],
                             fingerprint: n,
                             repeats: 0,
                             before: 0,

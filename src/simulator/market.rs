@@ -275,6 +275,7 @@ impl<'a> Day<'a> {
             low: self.round(bottom * (1.0 - step * part(32))),
             close: self.round(close),
             volume: self.shares(self.volume * busy * (0.3 + 1.4 * part(8)), random),
+            ..Row::default()
         };
         for epoch in 1..=self.view.revision {
             self.revise(&mut row, mix(random ^ mix(u64::from(epoch))));

@@ -1,30 +1,33 @@
-//! Simulates Financial Modeling Prep: a real HTTP server on loopback.
+//! Simulates providers: a real HTTP server on loopback.
 //!
 //! ```text
-//! request ─> server (key, quota, faults) ─> query (look-back, calendar, holes, forming) ─> market (pure) ─> json ─> reply
-//!                      ▲                                ▲
-//!                      └──────────── world <── control (POST /simulator) ── tests
+//! request ─> vendor (address, parameters) ─> app (key, quota, faults) ─> vendor ─> service (calendar, holes, forming) ─> market (pure)
+//!                                                     ▲                                 ▲
+//!                                                     └─────── world <── control (POST /simulator) ── tests
 //! ```
 //!
-//! `--provider demo`, `backfill simulate` and every fetch test use it, so it has the service's
-//! defects too, above all silent truncation. **Bars are a pure function of (seed, symbol,
-//! minute)**, faults of (seed, request, repeat), so a failing run can be repeated.
+//! A folder per provider has its addresses, forms, errors and defects ([`Vendor`](vendor::Vendor));
+//! everything else is shared. `--provider demo`, `backfill simulate` and every fetch test use it.
+//! **Bars are a pure function of (seed, symbol, minute)**, whichever provider sends them, and faults of
+//! (seed, request, repeat), so a failing run can be repeated.
 
 mod app;
 mod bar_file;
 mod config;
 mod control;
 mod fault;
+mod fmp;
 mod instrument;
-mod json;
 mod market;
-mod query;
 mod quota;
 mod reply;
-mod request;
 mod request_log;
 mod row;
 mod server;
+mod service;
+mod spoil;
+mod vendor;
+mod vendors;
 mod wire;
 mod world;
 
@@ -41,14 +44,15 @@ use tokio::sync::oneshot;
 pub use bar_file::BarFileError;
 pub use config::{Clock, Config};
 pub use fault::{BadFault, FaultKind, FaultRule, When};
-pub use query::Query;
 pub use quota::{Limits, Tier, UnknownTier};
-pub use request::FAULT_HEADER;
 pub use request_log::{Counters, LogEntry};
 pub use row::Row;
+pub use service::Query;
+pub use vendor::FAULT_HEADER;
+pub use vendors::{SimulatedProvider, UnknownProvider};
 pub use world::Change;
 
-use app::App;
+use app::{App, limits};
 use bar_file::BarFile;
 use market::Market;
 use request_log::RequestLog;
@@ -87,11 +91,15 @@ impl Simulator {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).map_err(bind)?;
         listener.set_nonblocking(true).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        let vendor = config.provider.0;
+        let plan = (config.tier, limits(vendor, config.tier));
+        let world = World::new(config.faults, config.late_opening, plan, config.latency);
         let app = Arc::new(App {
+            vendor,
             seed: config.seed,
             clock,
             started: Instant::now(),
-            world: RwLock::new(World::new(&config)),
+            world: RwLock::new(world),
             market: Market::new(config.seed, file),
             keys: config.keys,
             log: Mutex::new(RequestLog::default()),
@@ -140,10 +148,14 @@ pub struct Running {
 }
 
 impl Running {
-    /// The base URL for a client, instead of `https://financialmodelingprep.com/stable`.
+    /// The base URL for a client, instead of the provider's own.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}/stable", self.address)
+        format!(
+            "http://{}{}",
+            self.address,
+            self.handle.0.vendor.base_path()
+        )
     }
 
     /// The URL of the control API.

@@ -10,19 +10,14 @@ use chrono::NaiveDate;
 const RATE_WINDOW: Duration = Duration::from_secs(60);
 /// The days over which bandwidth is counted.
 const BANDWIDTH_DAYS: i64 = 30;
-const GIGABYTE: u64 = 1_000_000_000;
 
-/// A plan of the service.
+/// A plan; what it allows differs by provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
-    /// 250 calls per day, no intraday bars.
     Free,
-    /// 300 calls per minute.
     Starter,
-    /// 750 calls per minute.
     Premium,
-    /// 3000 calls per minute.
     Ultimate,
 }
 
@@ -54,23 +49,6 @@ pub struct Limits {
     pub per_day: Option<u32>,
     /// Bytes in 30 days.
     pub bandwidth_bytes: Option<u64>,
-}
-
-impl From<Option<Tier>> for Limits {
-    fn from(tier: Option<Tier>) -> Self {
-        let (per_minute, per_day, gigabytes) = match tier {
-            None => return Self::default(),
-            Some(Tier::Free) => (None, Some(250), 1),
-            Some(Tier::Starter) => (Some(300), None, 20),
-            Some(Tier::Premium) => (Some(750), None, 50),
-            Some(Tier::Ultimate) => (Some(3000), None, 150),
-        };
-        Self {
-            per_minute,
-            per_day,
-            bandwidth_bytes: Some(gigabytes * GIGABYTE),
-        }
-    }
 }
 
 /// Which limit a call met.

@@ -6,32 +6,19 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::Response;
-use axum::routing::{any, get};
+use axum::routing::get;
 
 use super::app::App;
 use super::control;
-use super::reply::Reply;
-use super::request::BarRequest;
 use super::wire::Wire;
 
 pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/stable/historical-chart/{interval}", get(chart))
-        .route("/historical-chart/{interval}", get(chart))
-        .route("/api/{*rest}", any(legacy))
         .route("/simulator", get(control::state).post(control::change))
         .route("/simulator/log", get(control::log))
         .route("/simulator/bars/{interval}", get(control::truth))
-        .fallback(unknown)
+        .fallback(bars)
         .with_state(app)
-}
-
-async fn legacy(ConnectInfo(wire): ConnectInfo<Wire>) -> Response<Body> {
-    Reply::legacy().send(&wire).await
-}
-
-async fn unknown(ConnectInfo(wire): ConnectInfo<Wire>) -> Response<Body> {
-    Reply::not_found().send(&wire).await
 }
 
 /// Counts a request as in flight until its response is sent or given up.
@@ -50,15 +37,20 @@ impl Drop for InFlight {
     }
 }
 
-async fn chart(
+/// Every address but those of the control API is the provider's.
+async fn bars(
     State(app): State<Arc<App>>,
     ConnectInfo(wire): ConnectInfo<Wire>,
     request: Request,
 ) -> Response<Body> {
+    let request = match app.vendor.read(request.uri(), request.headers()) {
+        Ok(request) => request,
+        Err(reply) => return reply.send(&wire).await,
+    };
     let _in_flight = InFlight::enter(app.clone());
     let received_at = tokio::time::Instant::now();
     let latency = app.latency();
-    let reply = app.respond(&BarRequest::read(request.uri(), request.headers()));
+    let reply = app.respond(&request);
     if !latency.is_zero() {
         // The latency includes the time that it takes to make the response.
         tokio::time::sleep_until(received_at + latency).await;

@@ -8,7 +8,6 @@ use serde::Deserialize;
 
 use crate::model::{MINUTE_MICROS, Timestamp};
 
-use super::config::Config;
 use super::fault::{BadFault, FaultRule};
 use super::instrument::Split;
 use super::quota::{Limits, Tier};
@@ -93,7 +92,7 @@ impl Holes {
 }
 
 /// The state that changes act on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct World {
     fixed: Option<Timestamp>,
     /// What was skipped by [`Change::AdvanceSeconds`].
@@ -112,25 +111,25 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(config: &Config) -> Self {
+    /// The state at the start.
+    pub(super) fn new(
+        faults: Vec<FaultRule>,
+        late_opening: f64,
+        (tier, limits): (Option<Tier>, Limits),
+        latency: Duration,
+    ) -> Self {
         Self {
-            fixed: None,
-            skipped: Duration::ZERO,
-            faults: config.faults.clone(),
-            holes: HashMap::new(),
-            late: HashMap::new(),
-            late_opening: config.late_opening,
-            revision: 0,
-            splits: HashMap::new(),
-            unknown: HashSet::new(),
-            premium: HashSet::new(),
-            tier: config.tier,
-            limits: Limits::from(config.tier),
-            latency: config.latency,
+            faults,
+            late_opening,
+            tier,
+            limits,
+            latency,
+            ..Self::default()
         }
     }
 
-    /// Makes a change. [`Change::Reset`] concerns the counters and changes nothing here.
+    /// Makes a change. [`Change::Reset`] concerns the counters and changes nothing here, and the
+    /// limits of [`Change::Tier`] are the caller's to set.
     pub(super) fn apply(&mut self, change: Change) -> Result<(), BadFault> {
         let upper =
             |symbols: Vec<String>| symbols.iter().map(|symbol| symbol.to_uppercase()).collect();
@@ -185,10 +184,7 @@ impl World {
             }
             Change::Unknown(symbols) => self.unknown = upper(symbols),
             Change::Premium(symbols) => self.premium = upper(symbols),
-            Change::Tier(tier) => {
-                self.tier = tier;
-                self.limits = Limits::from(tier);
-            }
+            Change::Tier(tier) => self.tier = tier,
             Change::Limits {
                 per_minute,
                 per_day,

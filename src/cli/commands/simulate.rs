@@ -9,7 +9,7 @@ use crate::cli::clock;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::report::ExitStatus;
-use crate::simulator::{Config, Error, FaultRule, Simulator, Tier};
+use crate::simulator::{Config, Error, FaultRule, SimulatedProvider, Simulator, Tier};
 
 const AFTER_HELP: &str = "\
 Faults are KIND[@SYMBOL][=WHEN]. WHEN is a probability (0.1), a number of first requests (3),
@@ -17,8 +17,8 @@ each:N (the first N times of each distinct request) or after:N; without it, alwa
 Kinds: 500, 502, 503, reset, reset-body, stall, stall-body, cut, cut-chunked, half, slow, garbage,
 html, empty, truncated (the newest date alone), capped (the newest 500 bars), strings (numbers as
 strings), renamed (close is called last), error-object, strange-object, 400, 401, 402, 402-symbol,
-403, 403-suspended, 429, 429-retry-after, 429-bandwidth; and on single bars bad-ohlc, spike,
-late-opening.
+403, 403-suspended, 429, 429-retry-after, 429-empty, 429-bandwidth; and on single bars bad-ohlc,
+spike, late-opening.
 
 Any key but `invalid` is accepted. Symbols starting with NOSUCH are unknown, those with PREMIUM not
 in the plan. The header x-simulator-fault requests a fault for its own request.
@@ -26,7 +26,7 @@ GET /simulator shows the counters, /simulator/log the requests, and
 /simulator/bars/1min?symbol=AAPL&from=...&to=... all bars of the market. POST /simulator changes the
 simulated market, for example {\"clock\": \"2025-02-04T15:00:30Z\"}.";
 
-/// Serve the built-in provider simulator on 127.0.0.1 until Ctrl-C
+/// Serve a simulated provider on 127.0.0.1 until Ctrl-C
 ///
 /// The first line of standard output is its URL.
 ///
@@ -34,6 +34,12 @@ simulated market, for example {\"clock\": \"2025-02-04T15:00:30Z\"}.";
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP, next_help_heading = "Simulator")]
 pub struct Args {
+    /// Provider to simulate
+    ///
+    /// All have the same market: a bar of a symbol is the same from each of them.
+    #[arg(long, value_name = "NAME", default_value_t = SimulatedProvider::default())]
+    provider: SimulatedProvider,
+
     /// Port to listen on; 0 for a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     port: u16,
@@ -71,6 +77,7 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
     let config = Config {
+        provider: args.provider,
         port: args.port,
         tier: args.tier,
         latency: Duration::from_millis(args.latency_ms),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::Interval;
-use crate::simulator::query::reach_days;
+use crate::simulator::fmp::reach_days;
 
 #[test]
 fn a_bar_looks_as_the_service_writes_it() {

@@ -1,10 +1,10 @@
-//! Bars as the service writes them.
+//! Bars as the vendor writes them.
 
 use std::io::Write as _;
 
 use crate::model::{DAY_MICROS, MINUTE_MICROS, Zone};
 
-use super::row::Row;
+use crate::simulator::row::Row;
 
 /// Bytes of one bar, roughly.
 const ROW_BYTES: usize = 112;
@@ -55,6 +55,7 @@ mod tests {
             low: 0.000_001,
             close,
             volume: 588_656.856_869_999_3,
+            ..Row::default()
         };
         let date: chrono::NaiveDate = "2025-02-04".parse().unwrap();
         let at = crate::model::date_micros(date) + 20 * 3_600_000_000;
