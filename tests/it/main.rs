@@ -7,6 +7,7 @@ mod support;
 
 mod bundle;
 mod cli;
+mod corpus;
 mod crash;
 #[cfg(feature = "crash-points")]
 mod crash_points;

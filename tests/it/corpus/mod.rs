@@ -1,0 +1,240 @@
+//! A corpus of CSV dumps: small files in the layouts that people have, each with the bars that it
+//! contains.
+//!
+//! Each file is injected untouched into an empty store by the real program. A file is *right* if
+//! exactly its bars are stored, *refused* if nothing is, *warned* if other bars are stored with a
+//! warning. **No file may be wrong without a warning.** A file that needs an option is tried again
+//! with it, and the message must have named that option.
+
+mod coins;
+mod currencies;
+mod files;
+mod market;
+mod others;
+mod stocks;
+mod times;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use arrow::array::AsArray;
+use arrow::datatypes::{Float64Type, TimestampMicrosecondType};
+use backfill::model::TimeRange;
+use backfill::store::{OpenOptions, Reader};
+use rayon::prelude::*;
+
+use crate::support::TestEnv;
+use market::{Bar, Series};
+
+/// A file of the corpus.
+pub struct Case {
+    /// Its path below the folder of the corpus. Each is unique.
+    path: String,
+    bytes: Vec<u8>,
+    /// What it contains; nothing if it can't be stored, as daily bars can't.
+    truth: Vec<Series>,
+    /// The options that a person would add who knows the file, if it is refused or warned about.
+    options: &'static str,
+}
+
+impl Case {
+    fn new(path: &str, truth: impl Into<Vec<Series>>, bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            path: path.to_owned(),
+            bytes: bytes.into(),
+            truth: truth.into(),
+            options: "",
+        }
+    }
+
+    /// A header, and a line for each bar.
+    fn lines(path: &str, header: &str, series: &Series, line: impl Fn(&Bar) -> String) -> Self {
+        let mut text = String::new();
+        if !header.is_empty() {
+            text.push_str(header);
+            text.push('\n');
+        }
+        for bar in &series.bars {
+            text.push_str(&line(bar));
+            text.push('\n');
+        }
+        Self::new(path, [series.clone()], text)
+    }
+
+    /// The file can't be stored, with any options.
+    fn impossible(mut self) -> Self {
+        self.truth.clear();
+        self
+    }
+
+    fn needs(mut self, options: &'static str) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Changes the text.
+    fn edit(mut self, change: impl Fn(String) -> String) -> Self {
+        self.bytes = change(String::from_utf8(self.bytes).unwrap()).into_bytes();
+        self
+    }
+}
+
+/// What became of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Result {
+    Right,
+    Refused,
+    Warned,
+    /// Wrong without a warning.
+    Silent,
+}
+
+struct Tried {
+    result: Result,
+    message: String,
+}
+
+/// Injects a file into an empty store, and compares what is stored.
+fn inject(env: &TestEnv, case: &Case, store: &str, options: &str) -> Tried {
+    let mut args = vec!["--store", store, "inject-csv", &case.path, "--threads", "1"];
+    args.extend(options.split_whitespace());
+    let run = env.run(args);
+    let stored = stored(&env.path(store));
+    let is_right = stored == key(&case.truth) && !stored.is_empty();
+    let is_warned = run.stderr.contains("warning:");
+    let is_done = run.code == Some(0);
+    let result = match is_done {
+        true if is_right => Result::Right,
+        _ if stored.is_empty() && (!is_done || case.truth.is_empty()) => Result::Refused,
+        true if !is_warned => Result::Silent,
+        _ => Result::Warned,
+    };
+    Tried {
+        result,
+        message: run.stderr,
+    }
+}
+
+type Key = BTreeMap<(String, u16), Vec<(i64, [u64; 5])>>;
+
+/// Tickers without the marks that vendors write between the parts of a pair.
+fn plain(ticker: &str) -> String {
+    ticker.replace(['/', '-', '_'], "")
+}
+
+fn key(series: &[Series]) -> Key {
+    let mut all = Key::new();
+    for one in series {
+        let rows = all.entry((plain(&one.ticker), one.minutes)).or_default();
+        rows.extend(one.bars.iter().map(|bar| {
+            let values = [bar.open, bar.high, bar.low, bar.close, bar.volume];
+            (bar.at, values.map(f64::to_bits))
+        }));
+        rows.sort_unstable();
+    }
+    all
+}
+
+fn stored(store: &Path) -> Key {
+    let mut all = Key::new();
+    let Ok(reader) = Reader::open(store, &OpenOptions::default()) else {
+        return all;
+    };
+    for row in reader.series().unwrap() {
+        let mut rows = Vec::new();
+        for batch in reader.scan(&row.key, TimeRange::ALL).unwrap() {
+            let batch = batch.unwrap();
+            let at = batch.column(0).as_primitive::<TimestampMicrosecondType>();
+            // Open, high, low, close and volume follow the timestamp.
+            let value = |row, index| {
+                let column = batch.column(1 + index).as_primitive::<Float64Type>();
+                column.value(row).to_bits()
+            };
+            for row in 0..batch.num_rows() {
+                let values = std::array::from_fn(|index| value(row, index));
+                rows.push((at.value(row) / 1_000_000, values));
+            }
+        }
+        let key = (plain(row.key.ticker.as_str()), row.key.interval.minutes());
+        all.insert(key, rows);
+    }
+    all
+}
+
+fn cases() -> Vec<Case> {
+    let mut all = Vec::new();
+    all.extend(stocks::cases());
+    all.extend(times::cases());
+    all.extend(currencies::cases());
+    all.extend(coins::cases());
+    all.extend(others::cases());
+    all.extend(files::cases());
+    all
+}
+
+#[test]
+#[ignore = "the reader of CSV files still guesses some of these"]
+fn no_file_of_the_corpus_is_wrong_without_a_warning() {
+    let env = TestEnv::new();
+    let cases = cases();
+    let tried: Vec<(&Case, Tried, Option<Tried>)> = cases
+        .par_iter()
+        .enumerate()
+        .map(|(index, case)| {
+            env.write(&case.path, &case.bytes);
+            let first = inject(&env, case, &format!("store-{index}"), "");
+            let second = (!case.options.is_empty() && first.result != Result::Right)
+                .then(|| inject(&env, case, &format!("again-{index}"), case.options));
+            (case, first, second)
+        })
+        .collect();
+    let mut counts: BTreeMap<Result, usize> = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (case, first, second) in &tried {
+        *counts.entry(first.result).or_default() += 1;
+        let options_named = (case.options.split_whitespace())
+            .filter(|word| word.starts_with("--"))
+            .all(|option| first.message.contains(option));
+        let fault = match (first.result, second) {
+            (Result::Silent, _) => Some("wrong without a warning"),
+            (Result::Right, _) => None,
+            (_, Some(second)) if second.result != Result::Right => {
+                Some("its options don't get it in")
+            }
+            (_, Some(_)) if !options_named => Some("the message doesn't name its options"),
+            (_, Some(_)) => None,
+            (_, None) if case.truth.is_empty() => None,
+            (_, None) => Some("can be read, but was not"),
+        };
+        println!(
+            "{:<8} {:<52} {}",
+            format!("{:?}", first.result).to_lowercase(),
+            case.path,
+            fault.unwrap_or_default()
+        );
+        if let Some(fault) = fault {
+            let again = second.as_ref().map_or("", |second| &second.message);
+            faults.push(format!(
+                "{}: {fault}\n{}{}{again}",
+                case.path, first.message, case.options
+            ));
+        }
+    }
+    let possible = cases.iter().filter(|case| !case.truth.is_empty()).count();
+    let right = counts.get(&Result::Right).copied().unwrap_or(0);
+    println!(
+        "{counts:?} of {}, {possible} of which can be stored",
+        cases.len()
+    );
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+    assert!(right * 10 >= possible * 7, "{right} of {possible}");
+}
+
+#[test]
+fn the_paths_of_the_corpus_are_unique() {
+    let cases = cases();
+    assert!(cases.len() >= 150, "{}", cases.len());
+    let paths: std::collections::BTreeSet<&str> =
+        cases.iter().map(|case| case.path.as_str()).collect();
+    assert_eq!(paths.len(), cases.len());
+}
