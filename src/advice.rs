@@ -94,8 +94,56 @@ pub enum Advice {
     SplitBundle,
     /// Make a bundle without a base.
     FullBundle,
+    /// Use a base's own filter.
+    BaseFilter,
+    /// Check whether a file is the one that was made.
+    CompareHash,
     /// Apply a bundle that is older than the last one.
     ApplyOlder,
+    /// About a sync.
+    Sync(SyncAdvice),
+}
+
+/// What the user can do about a sync.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SyncAdvice {
+    /// Sync demo bars anyway.
+    AllowDemo,
+    /// Choose the bars of one interval for a table.
+    ChooseInterval,
+    /// Only one copy of a store can sync at a time.
+    SyncOneCopy,
+    /// Choose a policy for rows that have other values in a target.
+    TargetConflict,
+    /// Replace rows of a target that this run left with other values.
+    ReplaceKept { rows: u64 },
+    /// Replace rows of a target that earlier runs left with other values.
+    ReplaceKeptBefore {
+        rows: u64,
+        /// The first series that has such rows.
+        series: SeriesKey,
+        /// How many more series have some.
+        more_series: usize,
+    },
+    /// Round volumes for a column of whole numbers.
+    RoundVolume,
+    /// Wait longer for a database.
+    WaitLonger,
+    /// Use fewer connections to a database.
+    FewerConnections,
+    /// Name a database.
+    NameDatabase,
+    /// Choose a table in another schema.
+    OtherSchema,
+    /// Name the zone of the times in a table.
+    NameZone,
+    /// A table's times are in another zone than requested.
+    RecordedZone { zone: String },
+    /// Create a table.
+    CreateTable {
+        /// The statement that creates it.
+        sql: String,
+    },
 }
 
 /// All of a series, to be requested again.
@@ -118,6 +166,12 @@ pub enum Continuation {
     /// The same command with `--resume`.
     Resume,
     SameCommand,
+}
+
+impl From<SyncAdvice> for Advice {
+    fn from(advice: SyncAdvice) -> Self {
+        Self::Sync(advice)
+    }
 }
 
 impl From<&'static str> for Advice {

@@ -45,8 +45,8 @@ pub fn create(
     let (filter, base) = match base {
         None => (filter.clone(), None),
         Some((manifest, hash)) => {
-            if let Some(option) = manifest.filter.contradiction(filter) {
-                return Err(Error::OtherFilter { option });
+            if let Some(part) = manifest.filter.contradiction(filter) {
+                return Err(Error::OtherFilter { part });
             }
             check_base(&store.reader()?, manifest)?;
             let base = Base {

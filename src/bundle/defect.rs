@@ -23,7 +23,7 @@ pub enum Defect {
     Duplicate(String),
     #[error("the member {0} is after {1}, but members are sorted by path")]
     Order(String, String),
-    #[error("the header of {path} says {bytes} bytes; the limit is {limit}")]
+    #[error("the header of {path} declares {bytes} bytes; the limit is {limit}")]
     TooLarge {
         path: String,
         bytes: u64,
@@ -52,7 +52,7 @@ pub enum Defect {
     #[error("{path} is damaged: {why}")]
     Invalid { path: String, why: String },
     /// A fact in the manifest isn't true of the partition.
-    #[error("{path}: {fact} is {found}, but the manifest says {listed}")]
+    #[error("{path}: {fact} is {found}, and {listed} in the manifest")]
     Differs {
         path: String,
         fact: String,

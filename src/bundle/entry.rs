@@ -1,4 +1,4 @@
-//! What a manifest says about each partition.
+//! What a manifest lists of each partition.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

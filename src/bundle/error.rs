@@ -34,10 +34,10 @@ pub enum Error {
     #[error("the base reaches up to {commit}, which this store doesn't have")]
     UnknownCommit { commit: String },
     /// A delta must hold the same part of the store as its base.
-    #[error("{option} differs from the base's: with --since, a bundle has the base's filter")]
-    OtherFilter { option: &'static str },
+    #[error("{part} differ from the base's, and a bundle has the filter of its base")]
+    OtherFilter { part: &'static str },
     /// The output file is a bundle that the base needs.
-    #[error("the bundle given by --since builds on this one, which would be overwritten")]
+    #[error("the base builds on the bundle in this file, which would be overwritten")]
     ReplacesBase,
     #[error("its base was not applied to this store: {}", base_name(.0))]
     BaseMissing(Box<Base>),
@@ -71,14 +71,11 @@ impl Hint for Error {
             Self::Defect(Defect::Manifest(BadManifest::Newer(_) | BadManifest::NewerStore(_))) => {
                 "update this program".into()
             }
-            Self::Defect(_) => {
-                "copy it again, and compare the manifest's hash with what `bundle create` printed"
-                    .into()
-            }
+            Self::Defect(_) => Advice::CompareHash,
             Self::Partition { .. } => Advice::RepairStore,
             Self::TooMany { .. } => Advice::SplitBundle,
             Self::OtherStore { .. } | Self::UnknownCommit { .. } => Advice::FullBundle,
-            Self::OtherFilter { .. } => "leave the option out to use the base's".into(),
+            Self::OtherFilter { .. } => Advice::BaseFilter,
             Self::ReplacesBase => "choose another file name".into(),
             Self::BaseMissing(_) => "apply the base first; applying it twice does no harm".into(),
             Self::Superseded { .. } => Advice::ApplyOlder,

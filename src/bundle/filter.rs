@@ -113,27 +113,30 @@ impl Filter {
         self.start.is_some() || self.end.is_some()
     }
 
-    /// The option of `typed` that differs from this filter.
+    /// The part of `typed` that differs from this filter.
     #[must_use]
     pub fn contradiction(&self, typed: &Self) -> Option<&'static str> {
         let differs = |is_typed: bool, is_same: bool| is_typed && !is_same;
         [
             (
-                "--tickers",
+                "the tickers",
                 differs(typed.tickers.is_some(), typed.tickers == self.tickers),
             ),
             (
-                "--interval",
+                "the intervals",
                 differs(
                     typed.interval_minutes.is_some(),
                     typed.interval_minutes == self.interval_minutes,
                 ),
             ),
             (
-                "--start",
+                "the first days",
                 differs(typed.start.is_some(), typed.start == self.start),
             ),
-            ("--end", differs(typed.end.is_some(), typed.end == self.end)),
+            (
+                "the last days",
+                differs(typed.end.is_some(), typed.end == self.end),
+            ),
         ]
         .into_iter()
         .find_map(|(name, differs)| differs.then_some(name))
@@ -179,15 +182,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_differing_option_is_found() {
+    fn a_differing_part_is_found() {
         let ticker = |name| Ticker::new(name).unwrap();
         let filter = Filter::new(&[ticker("B"), ticker("A"), ticker("B")], None, None, None);
         assert_eq!(filter.tickers, Some(vec!["A".to_owned(), "B".to_owned()]));
         assert_eq!(filter.contradiction(&Filter::default()), None);
         assert_eq!(filter.contradiction(&filter), None);
         let other = Filter::new(&[ticker("A")], None, None, None);
-        assert_eq!(filter.contradiction(&other), Some("--tickers"));
+        assert_eq!(filter.contradiction(&other), Some("the tickers"));
         let other = Filter::new(&[], Some(Interval::M5), None, None);
-        assert_eq!(filter.contradiction(&other), Some("--interval"));
+        assert_eq!(filter.contradiction(&other), Some("the intervals"));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::advice::{Advice, Continuation, FetchAgain};
+use crate::advice::{Advice, Continuation, FetchAgain, SyncAdvice};
 use crate::model::{Basis, Hours};
 
 impl fmt::Display for Advice {
@@ -107,6 +107,70 @@ impl fmt::Display for Advice {
             Self::FullBundle => "make a full bundle, without --since",
             Self::ApplyOlder => {
                 "--on-conflict ignore adds only missing bars; --allow-older uses this bundle's values"
+            }
+            Self::BaseFilter => "leave the option out to use the base's",
+            Self::CompareHash => {
+                "copy it again, and compare the manifest's hash with what `bundle create` printed"
+            }
+            Self::Sync(advice) => return advice.fmt(f),
+        };
+        f.write_str(words)
+    }
+}
+
+impl fmt::Display for SyncAdvice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = match self {
+            Self::AllowDemo => "--allow-demo syncs them anyway; use a database for tests",
+            Self::ChooseInterval => "--interval N chooses one",
+            Self::SyncOneCopy => {
+                "sync one copy of the store at a time; `backfill verify --repair` gives a copy its own id"
+            }
+            Self::TargetConflict => {
+                "--on-conflict ignore keeps the target's values, --on-conflict update writes the stored ones"
+            }
+            Self::ReplaceKept { rows } => {
+                return write!(
+                    f,
+                    "{rows} rows of the target keep other values than the stored ones; --on-conflict update --full replaces them"
+                );
+            }
+            Self::ReplaceKeptBefore {
+                rows,
+                series,
+                more_series,
+            } => {
+                write!(
+                    f,
+                    "syncs with --on-conflict ignore left {rows} rows of {series}"
+                )?;
+                if *more_series > 0 {
+                    write!(f, " and {more_series} more series")?;
+                }
+                " with other values in the target; --full replaces them"
+            }
+            Self::RoundVolume => "--round-volume rounds volumes to whole numbers",
+            Self::WaitLonger => {
+                "--statement-timeout SECONDS waits longer; the next sync continues after this one"
+            }
+            Self::FewerConnections => "lower --threads, or raise the server's max_connections",
+            Self::NameDatabase => {
+                "use --database-url, or set DATABASE_URL or libpq's variables (PGHOST, PGDATABASE, …)"
+            }
+            Self::OtherSchema => {
+                "a sync keeps its progress in a table of that name next to its target: rename the other table, or choose a target in another schema with --table SCHEMA.NAME"
+            }
+            Self::NameZone => {
+                "name the zone that they were written in, once: --target-timezone UTC, or another; the sync records it"
+            }
+            Self::RecordedZone { zone } => {
+                return write!(
+                    f,
+                    "leave out --target-timezone, or use --target-timezone {zone}; an empty table takes any zone"
+                );
+            }
+            Self::CreateTable { sql } => {
+                return write!(f, "--create-table creates it, or: {sql}");
             }
         };
         f.write_str(words)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::error::CliError;
+use crate::advice::Hint;
 use crate::model::{Interval, OnConflict, Ticker};
 use crate::report::{Event, ExitStatus, Fatal, Observer, RunKind, RunReport, Wording};
 use crate::secret::SecretUrl;
@@ -55,10 +56,10 @@ impl SyncAfterRun {
             return Ok(None);
         }
         if demo {
-            return Err(CliError::usage(
-                "--sync does not push demo bars, which no market ever saw",
-            )
-            .hint("`backfill sync --store data/demo --allow-demo` does"));
+            return Err(
+                CliError::usage("--sync doesn't send demo bars, which are simulated")
+                    .hint("`backfill sync --store data/demo --allow-demo` does"),
+            );
         }
         let settings = Settings {
             on_conflict,
@@ -163,6 +164,5 @@ pub(super) fn error(error: Error) -> CliError {
         ErrorKind::ManyIntervals => ExitStatus::Usage,
         _ => ExitStatus::Failed,
     };
-    let hint = error.hint().map(str::to_owned);
-    CliError::of(code, &error).maybe_hint(hint)
+    CliError::of(code, &error).maybe_hint(error.hint())
 }

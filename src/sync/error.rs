@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use super::source::SourceError;
+use crate::advice::{Advice, Hint};
 use crate::causes;
 use crate::model::SeriesKey;
 
@@ -20,8 +21,8 @@ pub enum ErrorKind {
     Connect,
     /// The database refused a statement, or the connection was lost.
     Database,
-    /// The database didn't answer in time.
-    NoAnswer,
+    /// The database didn't respond in time.
+    NoResponse,
     /// A connection pooler in between has no transactions.
     NoTransactions,
     /// The target table can't take the bars.
@@ -62,10 +63,10 @@ pub enum Retry {
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    hint: Option<String>,
+    hint: Option<Advice>,
     retry: Retry,
     /// Not the source in the sense of [`StdError`]: the message has all of it.
-    answer: Option<Box<dyn StdError + Send + Sync>>,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -76,19 +77,19 @@ impl Error {
             message: message.into(),
             hint: None,
             retry: Retry::Never,
-            answer: None,
+            cause: None,
         }
     }
 
     /// Adds what the user can do.
     #[must_use]
-    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+    pub fn with_hint(self, hint: impl Into<Advice>) -> Self {
         self.maybe_hint(Some(hint))
     }
 
     /// Adds what the user can do, if anything.
     #[must_use]
-    pub fn maybe_hint(mut self, hint: Option<impl Into<String>>) -> Self {
+    pub fn maybe_hint(mut self, hint: Option<impl Into<Advice>>) -> Self {
         self.hint = hint.map(Into::into);
         self
     }
@@ -102,8 +103,8 @@ impl Error {
 
     /// Adds what the target's own library returned, for the target to look at again.
     #[must_use]
-    pub fn with_answer(mut self, answer: impl StdError + Send + Sync + 'static) -> Self {
-        self.answer = Some(Box::new(answer));
+    pub fn with_cause(mut self, cause: impl StdError + Send + Sync + 'static) -> Self {
+        self.cause = Some(Box::new(cause));
         self
     }
 
@@ -137,12 +138,6 @@ impl Error {
         self.kind
     }
 
-    /// What the user can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
-    }
-
     /// Whether another attempt may succeed.
     #[must_use]
     pub fn retry(&self) -> Retry {
@@ -151,13 +146,19 @@ impl Error {
 
     /// What the target's own library returned, if it is of type `T`.
     #[must_use]
-    pub fn answer<T: StdError + 'static>(&self) -> Option<&T> {
-        self.answer.as_ref()?.downcast_ref()
+    pub fn cause<T: StdError + 'static>(&self) -> Option<&T> {
+        self.cause.as_ref()?.downcast_ref()
     }
 
     /// Whether the other tickers would fail too.
     pub(super) fn is_fatal(&self) -> bool {
-        self.kind == ErrorKind::NoAnswer || self.retry == Retry::NewConnection
+        self.kind == ErrorKind::NoResponse || self.retry == Retry::NewConnection
+    }
+}
+
+impl Hint for Error {
+    fn hint(&self) -> Option<Advice> {
+        self.hint.clone()
     }
 }
 

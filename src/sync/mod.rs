@@ -8,8 +8,8 @@
 //!                              └──── progress, as the target has it <─────────┘
 //! ```
 //!
-//! The files here are the algorithm. It knows a database only as a [`Target`]: something that
-//! writes rows and progress in one atomic step. `postgres/` is the one target so far.
+//! The files here are the algorithm. They use a database only as a [`Target`], which writes rows and
+//! progress in one atomic step. `postgres/` is the one target so far.
 //!
 //! **The target keeps the progress, this program doesn't.** After a lost connection, a crash of
 //! either side, or the work of another sync, what to do next is read from the target again.

@@ -2,6 +2,7 @@
 
 use super::error::{Error, ErrorKind};
 use super::target::{Epoch, Mark, Probe, Progress, Tally, TransactionId};
+use crate::advice::SyncAdvice;
 use crate::model::SeriesKey;
 use crate::report::Counts;
 
@@ -123,7 +124,5 @@ fn contended(series: &SeriesKey) -> Error {
         ErrorKind::Contended,
         format!("a copy of the store, with other commits, is syncing {series} at the same time"),
     )
-    .with_hint(
-        "sync one copy of the store at a time; `backfill verify --repair` gives a copy its own id",
-    )
+    .with_hint(SyncAdvice::SyncOneCopy)
 }

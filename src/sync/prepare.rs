@@ -7,6 +7,7 @@ use super::error::{Error, ErrorKind};
 use super::settings::Settings;
 use super::source::{SeriesInfo, Source};
 use super::target::{Connection, Target};
+use crate::advice::SyncAdvice;
 use crate::calendar::Calendar;
 use crate::model::{Interval, Ticker};
 
@@ -20,19 +21,15 @@ pub(super) fn wanted(source: &dyn Source, settings: &Settings) -> Result<Vec<Ser
     if let Some(demo) = series.iter().find(|info| info.demo)
         && !settings.allow_demo
     {
-        let message = format!(
-            "{} has demo bars, which no market ever saw",
-            demo.key.ticker
-        );
-        let hint = "--allow-demo syncs them anyway; use a database for tests";
-        return Err(Error::new(ErrorKind::DemoBars, message).with_hint(hint));
+        let message = format!("{} has demo bars, which are simulated", demo.key.ticker);
+        return Err(Error::new(ErrorKind::DemoBars, message).with_hint(SyncAdvice::AllowDemo));
     }
     let one_interval = series
         .windows(2)
         .all(|pair| pair[0].key.interval == pair[1].key.interval);
     if settings.table.is_some() && settings.interval.is_none() && !one_interval {
         let message = "bars of several intervals are staged, and a table can have only one";
-        let hint = "--interval N chooses one";
+        let hint = SyncAdvice::ChooseInterval;
         return Err(Error::new(ErrorKind::ManyIntervals, message).with_hint(hint));
     }
     Ok(series)

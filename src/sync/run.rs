@@ -13,7 +13,7 @@ use super::series::Worker;
 use super::settings::Settings;
 use super::source::Source;
 use super::target::{Signals, Table, Target};
-use crate::advice::Advice;
+use crate::advice::{Advice, Hint, SyncAdvice};
 use crate::model::{OnConflict, SeriesKey};
 use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport, UnitStatus};
 
@@ -69,15 +69,12 @@ pub fn run<T: Target>(
     report.interrupted = stop.is_set();
     let kept = report.totals.skipped_restated;
     if kept > 0 {
-        report.hints.push(Advice::from(format!(
-            "{kept} rows of the target keep other values than the staged ones; \
-             --on-conflict update --full replaces them"
-        )));
+        let advice = SyncAdvice::ReplaceKept { rows: kept };
+        report.hints.push(advice.into());
     }
     if settings.on_conflict == OnConflict::Update {
-        report
-            .hints
-            .extend(kept_before(&synced.seen).map(Advice::from));
+        let advice = kept_before(&synced.seen);
+        report.hints.extend(advice.map(Advice::from));
     }
     Ok(synced)
 }
@@ -205,7 +202,6 @@ async fn run_unit<T: Target>(
     }
     let kind = error.as_ref().map(Error::kind);
     let hint = error.as_ref().and_then(Error::hint);
-    let hint = hint.map(|hint| Advice::from(hint.to_owned()));
     let fatal = error.as_ref().filter(|error| error.is_fatal());
     let fatal = fatal.map(|error| Fatal {
         error: error.to_string(),
@@ -231,21 +227,13 @@ async fn run_unit<T: Target>(
     }
 }
 
-/// A hint if the progress is past rows that earlier syncs left with other values: only a full
+/// Advice if the progress is past rows that earlier syncs left with other values: only a full
 /// comparison finds them again.
-fn kept_before(seen: &[Seen]) -> Option<String> {
-    let mut kept = seen.iter().filter(|seen| seen.kept > 0);
-    let first = kept.next()?;
-    let (more, rows) = kept.fold((0, first.kept), |(more, rows), seen| {
-        (more + 1, rows + seen.kept)
-    });
-    let others = match more {
-        0 => String::new(),
-        more => format!(" and {more} more series"),
-    };
-    Some(format!(
-        "syncs with --on-conflict ignore left {rows} rows of {}{others} with other values in the \
-         target; --full replaces them",
-        first.series
-    ))
+fn kept_before(seen: &[Seen]) -> Option<SyncAdvice> {
+    let kept: Vec<_> = seen.iter().filter(|seen| seen.kept > 0).collect();
+    Some(SyncAdvice::ReplaceKeptBefore {
+        rows: kept.iter().map(|seen| seen.kept).sum(),
+        series: kept.first()?.series.clone(),
+        more_series: kept.len() - 1,
+    })
 }

@@ -200,7 +200,6 @@ impl<'a, T: Target> SeriesSync<'_, 'a, '_, T> {
         let bars = PassBars::new(self.task, pass);
         let ahead = self.ahead.take().filter(|ahead| ahead.reads(&bars));
         let mut chunks = ahead.unwrap_or_else(|| (self.worker.read)(bars));
-        let mut next_chunk = chunks.next()?;
         let mut kept = match pass.is_full_start() {
             true => 0,
             false => expected.kept,
@@ -212,7 +211,7 @@ impl<'a, T: Target> SeriesSync<'_, 'a, '_, T> {
             let Chunk {
                 bars: chunk,
                 is_last: last,
-            } = next_chunk.unwrap_or_default();
+            } = chunks.next()?.unwrap_or_default();
             if chunk.is_empty() && (!records || settings.dry_run) {
                 self.state.unrecorded_done = true;
                 return Ok(());
@@ -246,7 +245,6 @@ impl<'a, T: Target> SeriesSync<'_, 'a, '_, T> {
                 self.state.unrecorded_done = !records || settings.dry_run;
                 return Ok(());
             }
-            next_chunk = chunks.next()?;
         }
     }
 
@@ -351,7 +349,7 @@ impl<'a, T: Target> SeriesSync<'_, 'a, '_, T> {
             .connection()?
             .outcome(table, series, unknown.transaction)
             .await?;
-        // If the target has forgotten the transaction, its progress shows whether it took place.
+        // If the target has forgotten the transaction, its progress shows whether it was committed.
         let committed = outcome
             .committed
             .unwrap_or(unknown.next.is_some() && outcome.progress == unknown.next);

@@ -132,7 +132,7 @@ pub enum Written {
     },
 }
 
-/// What became of a transaction whose reply was lost.
+/// The outcome of a transaction whose reply was lost.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
     /// Whether it was committed; `None` if the target doesn't remember it any more.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Days;
 
-use crate::advice::Advice;
+use crate::advice::{Advice, Hint};
 use crate::calendar::Calendar;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use tokio_postgres::error::SqlState;
 
+use crate::advice::{Advice, SyncAdvice};
 use crate::causes;
 use crate::sync::error::{Error, ErrorKind, Retry};
 
@@ -14,20 +15,20 @@ pub(super) const SEES_ALL_ROWS: &str =
 /// The error of a statement that was refused, or in which the connection was lost. `doing` is
 /// what the statement was for.
 pub(super) fn failed(doing: &'static str) -> impl Fn(tokio_postgres::Error) -> Error {
-    move |answer| {
+    move |cause| {
         Error::new(
             ErrorKind::Database,
-            format!("{doing}: {}", describe(&answer)),
+            format!("{doing}: {}", describe(&cause)),
         )
-        .maybe_hint(hint(&answer))
-        .with_retry(retry(&answer))
-        .with_answer(answer)
+        .maybe_hint(hint(&cause))
+        .with_retry(retry(&cause))
+        .with_cause(cause)
     }
 }
 
 /// The server's code for the error, if the server sent it.
 pub(super) fn sql_state(error: &Error) -> Option<&SqlState> {
-    error.answer::<tokio_postgres::Error>()?.code()
+    error.cause::<tokio_postgres::Error>()?.code()
 }
 
 /// Whether another connection created the same thing at the same time.
@@ -53,12 +54,13 @@ pub(super) fn describe(error: &tokio_postgres::Error) -> String {
     format!("{} (SQLSTATE {}){detail}", db.message(), db.code().code())
 }
 
-/// What the user can do about an answer of the server.
-pub(super) fn hint(error: &tokio_postgres::Error) -> Option<&'static str> {
+/// What the user can do about a response of the server.
+pub(super) fn hint(error: &tokio_postgres::Error) -> Option<Advice> {
     let code = error.code()?;
-    Some(if *code == SqlState::TOO_MANY_CONNECTIONS {
-        "lower --threads, or raise the server's max_connections"
-    } else if *code == SqlState::DISK_FULL {
+    if *code == SqlState::TOO_MANY_CONNECTIONS {
+        return Some(SyncAdvice::FewerConnections.into());
+    }
+    let words = if *code == SqlState::DISK_FULL {
         "the server's disk is full"
     } else if *code == SqlState::INSUFFICIENT_PRIVILEGE {
         "the user needs SELECT, INSERT and UPDATE on the table"
@@ -69,7 +71,8 @@ pub(super) fn hint(error: &tokio_postgres::Error) -> Option<&'static str> {
          target_session_attrs=read-write finds the primary"
     } else {
         return None;
-    })
+    };
+    Some(words.into())
 }
 
 /// Whether another attempt may succeed.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::column::{Misfit, Repeated};
 use super::progress::PgTable;
 use super::table::NumberColumn;
+use crate::advice::SyncAdvice;
 use crate::model::columns::VOLUME;
 use crate::model::{Bars, Timestamp};
 use crate::sync::error::{Error, ErrorKind};
@@ -73,8 +74,7 @@ impl<'a> Job<'a> {
             Misfit::Overflow => (format!("does not fit the column's type {sql_type}"), None),
             Misfit::Fraction => (
                 format!("has a fraction, and the column is {sql_type}"),
-                (column.index == VOLUME)
-                    .then_some("--round-volume rounds volumes to whole numbers"),
+                (column.index == VOLUME).then_some(SyncAdvice::RoundVolume),
             ),
         };
         Error::new(
@@ -104,10 +104,7 @@ impl<'a> Job<'a> {
                 write.series
             ),
         )
-        .with_hint(
-            "--on-conflict ignore keeps the target's values, --on-conflict update writes the staged \
-             ones",
-        )
+        .with_hint(SyncAdvice::TargetConflict)
     }
 
     /// The error of a server that took another number of rows than were sent.

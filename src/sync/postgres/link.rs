@@ -1,6 +1,6 @@
-//! One connection, and how long it waits for an answer.
+//! One connection, and how long it waits for a response.
 //!
-//! **Every answer of the server is awaited in [`Link::wait`]**: it reports a long wait and its
+//! **Every response of the server is awaited in [`Link::wait`]**: it reports a long wait and its
 //! reason, gives up at the limit, and ends at Ctrl-C. In both cases it cancels the statement first.
 //!
 //! **No statement has a name outside of a transaction.** A connection pooler may run the next
@@ -21,6 +21,7 @@ use tokio_postgres::{CancelToken, Client, Row};
 
 use super::connect::Address;
 use super::error::failed;
+use crate::advice::SyncAdvice;
 use crate::report::Event;
 use crate::sync::context::lock;
 use crate::sync::error::{Error, ErrorKind};
@@ -34,14 +35,14 @@ const LOOK_AFTER: Duration = Duration::from_secs(3);
 const LOOK_MAX: Duration = Duration::from_secs(5);
 /// How long a statement may continue after Ctrl-C.
 const STOP_GRACE: Duration = Duration::from_secs(2);
-/// The same for a COMMIT: without its answer the chunk isn't counted.
+/// The same for a COMMIT: without its response the chunk isn't counted.
 const STOP_GRACE_COMMIT: Duration = Duration::from_secs(5);
 /// How long the request to cancel a statement may take.
 const CANCEL_MAX: Duration = Duration::from_secs(2);
 
 /// Begins every transaction that writes.
 ///
-/// If this program vanishes, the server must not keep its locks for hours: it probes the connection
+/// If this program is killed, the server must not keep its locks for hours: it probes the connection
 /// and ends idle transactions. Rows hidden by row-level security must not count as missing: with
 /// this setting the server refuses the query instead. All settings end with the transaction, so
 /// other clients of a pooler never see them.
@@ -61,7 +62,7 @@ const BLOCKERS: &str = "SELECT DISTINCT blocker.pid, b.usename::text, nullif(b.a
 /// The server of a run, and what its connections share.
 pub(super) struct Server {
     pub address: Address,
-    /// How long to wait for an answer; without limit by default.
+    /// How long to wait for a response; without limit by default.
     pub statement_timeout: Option<Duration>,
     /// When Ctrl-C was first seen.
     stopped_at: OnceLock<Instant>,
@@ -75,7 +76,7 @@ pub(super) struct Link<'a> {
     signals: Signals<'a>,
     client: Client,
     cancel: CancelToken,
-    /// Set when the wait for an answer was given up: the next answer would be that one.
+    /// Set when the wait for a response was given up: the next response would be that one.
     given_up: AtomicBool,
     /// The connections that the current wait is for, if known.
     waits_for: Mutex<Option<String>>,
@@ -110,7 +111,7 @@ impl Server {
     /// Reports that connecting takes long. Never returns.
     async fn report_connecting(&self, signals: Signals<'_>) {
         sleep(REPORT_AFTER).await;
-        self.warn_once(signals, &no_answer("connecting"));
+        self.warn_once(signals, &no_response("connecting"));
         std::future::pending::<()>().await;
     }
 }
@@ -224,37 +225,37 @@ impl<'a> Link<'a> {
             .await
     }
 
-    /// The connection itself, for statements that are sent together or streamed. Their answers must
+    /// The connection itself, for statements that are sent together or streamed. Their responses must
     /// be awaited in [`wait`](Self::wait) or [`wait_all`](Self::wait_all).
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Waits for one answer of the server.
+    /// Waits for one response of the server.
     pub(super) async fn wait<T>(
         &self,
         doing: &'static str,
-        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+        response: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Error> {
-        let answer = async { answer.await.map_err(failed(doing)) };
-        self.wait_for(doing, STOP_GRACE, answer).await
+        let response = async { response.await.map_err(failed(doing)) };
+        self.wait_for(doing, STOP_GRACE, response).await
     }
 
-    /// Waits for the answers of several statements.
+    /// Waits for the responses of several statements.
     pub(super) async fn wait_all<T>(
         &self,
         doing: &'static str,
-        answers: impl Future<Output = Result<T, Error>>,
+        responses: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.wait_for(doing, STOP_GRACE, answers).await
+        self.wait_for(doing, STOP_GRACE, responses).await
     }
 
     /// Waits for a COMMIT.
     pub(super) async fn wait_commit<T>(
         &self,
-        answers: impl Future<Output = Result<T, Error>>,
+        responses: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.wait_for("committing", STOP_GRACE_COMMIT, answers)
+        self.wait_for("committing", STOP_GRACE_COMMIT, responses)
             .await
     }
 
@@ -262,13 +263,13 @@ impl<'a> Link<'a> {
         &self,
         doing: &'static str,
         grace: Duration,
-        answers: impl Future<Output = Result<T, Error>>,
+        responses: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let limit = self.server.statement_timeout;
         *lock(&self.waits_for) = None;
         let error = tokio::select! {
             biased;
-            result = answers => return result,
+            result = responses => return result,
             () = self.report(doing) => Error::interrupted(),
             () = elapsed(limit) => self.timed_out(doing, limit.unwrap_or_default()),
             () = self.server.stopped(self.signals, grace) => Error::interrupted(),
@@ -278,14 +279,15 @@ impl<'a> Link<'a> {
         Err(error)
     }
 
-    /// The server didn't answer within the limit.
+    /// The server didn't respond within the limit.
     fn timed_out(&self, doing: &str, limit: Duration) -> Error {
         let blockers = lock(&self.waits_for).take();
         let blockers = blockers.map_or_else(String::new, |text| format!(", waiting for {text}"));
-        let message = format!("{doing}: no answer within {} s{blockers}", limit.as_secs());
-        Error::new(ErrorKind::NoAnswer, message).with_hint(
-            "--statement-timeout SECONDS waits longer; the next sync continues after this one",
-        )
+        let message = format!(
+            "{doing}: no response within {} s{blockers}",
+            limit.as_secs()
+        );
+        Error::new(ErrorKind::NoResponse, message).with_hint(SyncAdvice::WaitLonger)
     }
 
     /// Reports a long wait after [`REPORT_AFTER`], with the connections that block the statement if
@@ -296,7 +298,7 @@ impl<'a> Link<'a> {
         let mut look = pin!(timeout(LOOK_MAX, self.blockers()));
         let mut found = timeout_at(report_at, &mut look).await;
         if found.is_err() {
-            self.server.warn_once(self.signals, &no_answer(doing));
+            self.server.warn_once(self.signals, &no_response(doing));
             found = Ok(look.await);
         } else {
             sleep_until(report_at).await;
@@ -304,7 +306,7 @@ impl<'a> Link<'a> {
         let blockers = found.ok().and_then(Result::ok).flatten();
         let text = match &blockers {
             Some(blockers) => format!("{doing}: waiting for {blockers}"),
-            None => no_answer(doing),
+            None => no_response(doing),
         };
         *lock(&self.waits_for) = blockers;
         self.server.warn_once(self.signals, &text);
@@ -343,14 +345,14 @@ fn describe_blocker(row: &Row) -> String {
     format!("process {pid} ({})", facts.join(", "))
 }
 
-fn no_answer(doing: &str) -> String {
+fn no_response(doing: &str) -> String {
     format!(
-        "{doing}: no answer for {} s; is the server busy, or does a connection pooler have no free connection?",
+        "{doing}: no response for {} s; is the server busy, or does a connection pooler have no free connection?",
         REPORT_AFTER.as_secs()
     )
 }
 
-/// Waits for `limit`; for ever if there is none.
+/// Waits for `limit`; without end if there is none.
 async fn elapsed(limit: Option<Duration>) {
     match limit {
         Some(limit) => sleep(limit).await,

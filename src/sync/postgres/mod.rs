@@ -46,18 +46,18 @@ use crate::model::{Interval, OnConflict, SeriesKey};
 
 pub use self::connect::{Address, AddressError, ConnectError, SslMode};
 
-/// How long to wait for an answer of the server, by default.
+/// How long to wait for a response of the server, by default.
 pub const STATEMENT_TIMEOUT_SECONDS_DEFAULT: u64 = 3_600;
 /// How often a server that is starting is tried again, and how long each wait is.
 const STARTING_ATTEMPTS_MAX: u32 = 20;
 const STARTING_WAIT: Duration = Duration::from_millis(250);
 
-/// Which database, and what only Postgres knows.
+/// The database, and settings that only Postgres has.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The server and the database.
     pub address: Address,
-    /// How long to wait for an answer of the server; without limit if `None`.
+    /// How long to wait for a response of the server; without limit if `None`.
     pub statement_timeout: Option<Duration>,
     /// Round volumes for an integer column.
     pub round_volume: bool,
@@ -113,7 +113,7 @@ impl Target for Postgres {
             match self.connect(signals).await {
                 Err(error)
                     if error
-                        .answer::<ConnectError>()
+                        .cause::<ConnectError>()
                         .is_some_and(ConnectError::is_starting)
                         && attempts < STARTING_ATTEMPTS_MAX
                         && !signals.stop.is_set() =>
@@ -137,7 +137,7 @@ impl Target for Postgres {
 }
 
 impl PgConnection<'_> {
-    /// A pooler in statement mode has no transactions, and says so at the first.
+    /// A pooler in statement mode has no transactions, and refuses the first.
     async fn check_transactions(&self) -> Result<(), Error> {
         let begun = self.link.begin().await;
         if let Err(error) = &begun

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::error::{SEES_ALL_ROWS, is_lost_race, sql_state};
 use super::link::Link;
+use crate::advice::SyncAdvice;
 use crate::sync::error::{Error, ErrorKind};
 
 /// The zone of a `timestamp` column. Tables of older versions get it when it is needed.
@@ -120,10 +121,8 @@ impl ProgressTable {
                 self.name,
                 missing.join(", ")
             );
-            return Err(Error::new(ErrorKind::Progress, message).with_hint(
-                "a sync keeps its progress in a table of that name next to its target: rename the \
-                 other table, or choose a target in another schema with --table SCHEMA.NAME",
-            ));
+            let error = Error::new(ErrorKind::Progress, message);
+            return Err(error.with_hint(SyncAdvice::OtherSchema));
         }
         if row.get::<_, Option<bool>>(2) == Some(true) {
             let message = format!(

@@ -60,7 +60,7 @@ async fn try_send(link: &Link<'_>, job: &Job<'_>, via_temp_table: bool) -> Resul
     let copy = (!via_temp_table && !job.chunk().is_empty()).then(|| copy_sql(job, &bars.name));
     let client = link.client();
     // One round trip: the server executes them one after the other.
-    let answers = async {
+    let responses = async {
         try_join!(
             biased;
             link.begin_together(),
@@ -83,7 +83,7 @@ async fn try_send(link: &Link<'_>, job: &Job<'_>, via_temp_table: bool) -> Resul
         )
     };
     let doing = "locking the progress and the target table";
-    let ((), locked, looked, into_table) = link.wait_all(doing, answers).await?;
+    let ((), locked, looked, into_table) = link.wait_all(doing, responses).await?;
     let found = locked.as_ref().and_then(progress::read);
     let (Some(locked), Some(found)) = (locked, found) else {
         return Ok(Written::Moved(None));
@@ -142,12 +142,12 @@ async fn commit(
         let committed = client.batch_execute("COMMIT").await;
         committed.map_err(failed("committing"))
     };
-    let answers = async { try_join!(biased; moved, committed) };
-    let Err(error) = link.wait_commit(answers).await else {
+    let responses = async { try_join!(biased; moved, committed) };
+    let Err(error) = link.wait_commit(responses).await else {
         return Ok(Written::Committed(tally));
     };
     // What the server refused did not happen. But a server that stops may have committed first.
-    let no_reply = matches!(error.kind(), ErrorKind::NoAnswer | ErrorKind::Interrupted);
+    let no_reply = matches!(error.kind(), ErrorKind::NoResponse | ErrorKind::Interrupted);
     if no_reply || error.retry() == Retry::NewConnection {
         return Ok(Written::Unknown {
             transaction,

@@ -9,6 +9,7 @@ use super::link::Link;
 use super::progress::{PgTable, READING};
 use super::progress_table::{NewColumns, ProgressTable, ZONE, is_denied};
 use super::table::BarTable;
+use crate::advice::{Advice, SyncAdvice};
 use crate::sync::error::{Error, ErrorKind};
 use crate::sync::source::SeriesInfo;
 
@@ -130,10 +131,7 @@ impl Choice<'_> {
             "no time zone is recorded for the times in {}, and those of {} don't look like UTC",
             self.table.bars.name, info.key.ticker
         );
-        Err(Error::new(ErrorKind::UnknownZone, message).with_hint(
-            "name the zone that they were written in, once: --target-timezone UTC, or another; \
-             the sync records it",
-        ))
+        Err(Error::new(ErrorKind::UnknownZone, message).with_hint(SyncAdvice::NameZone))
     }
 }
 
@@ -145,10 +143,8 @@ pub(super) fn other_zone(table: &str, recorded: &[String], requested: &str) -> E
         recorded.join(" and in ")
     );
     Error::new(ErrorKind::OtherZone, message).with_hint(match recorded {
-        [zone] => format!(
-            "leave out --target-timezone, or use --target-timezone {zone}; an empty table takes any zone"
-        ),
-        _ => "the table has times of several zones: empty it and sync again".to_owned(),
+        [zone] => Advice::from(SyncAdvice::RecordedZone { zone: zone.clone() }),
+        _ => "the table has times of several zones: empty it and sync again".into(),
     })
 }
 

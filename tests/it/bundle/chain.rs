@@ -116,7 +116,7 @@ fn a_delta_has_the_filter_of_its_base() {
             .typed(&format!("bundle create 4.tar --since 1.tar {other}"))
             .code(2);
         assert!(
-            refused.stderr.contains("differs from the base's"),
+            refused.stderr.contains("differ from the base's"),
             "{}",
             refused.stderr
         );
@@ -190,7 +190,7 @@ fn the_base_of_a_base_is_not_overwritten() {
             .typed(&format!("bundle create {file} --since {since}"))
             .code(2);
         assert!(
-            refused.stderr.contains("builds on this one"),
+            refused.stderr.contains("the base builds on the bundle"),
             "{}",
             refused.stderr
         );

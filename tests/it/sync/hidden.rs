@@ -1,5 +1,6 @@
 //! Row-level security, partitions, and tables of other programs.
 
+use backfill::advice::Hint;
 use backfill::report::{Silent, Stop};
 
 use super::memory::{
@@ -43,7 +44,10 @@ fn rows_hidden_by_row_level_security_do_not_count_as_missing() {
             let error = try_sync(&memory(), &settings, &Stop::new(), &Silent).unwrap_err();
             let hides = error.kind() == ErrorKind::Table;
             assert!(hides, "{error}");
-            assert!(error.hint().unwrap().contains("BYPASSRLS"), "{error}");
+            assert!(
+                error.hint().unwrap().to_string().contains("BYPASSRLS"),
+                "{error}"
+            );
         }
     }
     // The owner sees all rows.
@@ -73,7 +77,13 @@ fn another_programs_table_named_backfill_sync_is_an_error() {
         "public.backfill_sync is another program's table: it has no column store_id, target_table, base_seq, base_id, \
          pass_seq, pass_id, through_ts, rel_oid, rel_filenode, first_ts, last_ts"
     );
-    assert!(error.hint().unwrap().contains("--table SCHEMA.NAME"));
+    assert!(
+        error
+            .hint()
+            .unwrap()
+            .to_string()
+            .contains("--table SCHEMA.NAME")
+    );
     db.sql("CREATE SCHEMA prices");
     let elsewhere = Settings {
         table: Some("prices.bars".into()),

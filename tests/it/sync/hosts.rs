@@ -63,7 +63,7 @@ fn if_all_servers_fail_the_error_names_each_with_its_reason() {
     assert!(
         message.starts_with(&format!(
             "no server of postgresql://me@127.0.0.1:{one},127.0.0.1:{two}/bars can be reached: \
-             127.0.0.1:{one} did not answer within 1 s; 127.0.0.1:{two} can't be reached: "
+             127.0.0.1:{one} did not respond within 1 s; 127.0.0.1:{two} can't be reached: "
         )),
         "{message}"
     );

@@ -1,5 +1,6 @@
 //! Syncs through a connection pooler, where transactions of several programs share connections.
 
+use backfill::advice::Hint;
 use backfill::model::Bars;
 use backfill::report::{Silent, Stop};
 
@@ -140,7 +141,10 @@ fn statement_mode_is_refused_before_anything_is_written() {
     let settings = settings(&pooler.url(&db));
     let error = try_sync(&memory, &settings, &Stop::new(), &Silent).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoTransactions, "{error}");
-    assert!(error.hint().unwrap().contains("pool_mode"), "{error}");
+    assert!(
+        error.hint().unwrap().to_string().contains("pool_mode"),
+        "{error}"
+    );
     assert_eq!(db.sql("SELECT to_regclass('market_data') IS NULL"), "t");
 }
 
@@ -168,9 +172,9 @@ fn a_full_pooler_is_reported_and_given_up_at_the_limit() {
     };
     let warnings = Warnings::default();
     let error = try_sync(&memory, &limited, &Stop::new(), &warnings).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NoAnswer, "{error}");
+    assert_eq!(error.kind(), ErrorKind::NoResponse, "{error}");
     assert!(
-        error.to_string().contains("no answer within 8 s"),
+        error.to_string().contains("no response within 8 s"),
         "{error}"
     );
     // Reported before the limit, although no connection is free to ask what blocks the statement.
@@ -178,7 +182,7 @@ fn a_full_pooler_is_reported_and_given_up_at_the_limit() {
     assert_eq!(
         warnings,
         [
-            "beginning a transaction: no answer for 5 s; is the server busy, or does a connection pooler have no free \
+            "beginning a transaction: no response for 5 s; is the server busy, or does a connection pooler have no free \
              connection?"
         ]
     );

@@ -1,5 +1,6 @@
 //! Which tables are accepted, and the errors of those that aren't.
 
+use backfill::advice::Hint;
 use backfill::model::Interval;
 use backfill::report::{Silent, Stop};
 
@@ -19,7 +20,9 @@ fn refused(settings: &Settings) -> (String, String) {
     let error = try_sync(&memory(), settings, &Stop::new(), &Silent).unwrap_err();
     (
         error.to_string(),
-        error.hint().unwrap_or_default().to_owned(),
+        error
+            .hint()
+            .map_or_else(String::new, |hint| hint.to_string()),
     )
 }
 

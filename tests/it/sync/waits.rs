@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use backfill::advice::Hint;
 use backfill::report::{Event, Observer, Silent, Stop};
 
 use super::memory::{Memory, Settings, bar, settings, sync_ok, table, try_sync};
@@ -47,14 +48,20 @@ fn a_locked_target_is_reported_and_given_up_at_the_limit() {
     let warnings = Warnings::default();
     let session = db.session(LOCK);
     let error = try_sync(&memory, &limited, &Stop::new(), &warnings).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NoAnswer, "{error}");
-    let reason = "no answer within 8 s, waiting for process ";
+    assert_eq!(error.kind(), ErrorKind::NoResponse, "{error}");
+    let reason = "no response within 8 s, waiting for process ";
     assert!(error.to_string().contains(reason), "{error}");
     assert!(
         error.to_string().contains("application psql, active since"),
         "{error}"
     );
-    assert!(error.hint().unwrap().contains("--statement-timeout"));
+    assert!(
+        error
+            .hint()
+            .unwrap()
+            .to_string()
+            .contains("--statement-timeout")
+    );
     let warnings = warnings.0.into_inner().unwrap();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("waiting for process "), "{warnings:?}");
@@ -223,5 +230,5 @@ fn a_silent_server_is_reported() {
     assert!(result.is_err_and(|error| error.kind() == ErrorKind::Connect));
     let warnings = warnings.0.into_inner().unwrap();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].starts_with("connecting: no answer for 5 s"));
+    assert!(warnings[0].starts_with("connecting: no response for 5 s"));
 }

@@ -1,5 +1,6 @@
 //! A timestamp column without a zone: the zone of its times is recorded, and zones are never mixed.
 
+use backfill::advice::Hint;
 use backfill::report::{Silent, Stop};
 use chrono_tz::Tz;
 
@@ -112,7 +113,11 @@ fn another_zone_is_refused_until_the_table_is_empty() {
             let error = refused(&memory, &settings);
             assert_eq!(error.kind(), ErrorKind::OtherZone, "{error}");
             assert!(
-                error.hint().unwrap().contains("--target-timezone"),
+                error
+                    .hint()
+                    .unwrap()
+                    .to_string()
+                    .contains("--target-timezone"),
                 "{error}"
             );
         }

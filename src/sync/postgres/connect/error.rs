@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::advice::{Advice, Hint, SyncAdvice};
 use crate::sync::error::{Error, ErrorKind, Retry};
 use crate::sync::postgres::error::{describe, hint, retry};
 
@@ -52,25 +53,22 @@ pub enum AddressError {
     Tls(rustls::Error),
 }
 
-impl AddressError {
-    /// What the user can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Unnamed => Some(
-                "use --database-url, or set DATABASE_URL or libpq's variables (PGHOST, PGDATABASE, …)",
-            ),
-            Self::NoRoots => Some("sslrootcert=FILE names the certificate to trust"),
-            Self::UnknownKey => Some(
-                "keys are as in libpq (host, port, user, password, dbname, sslmode, …); special characters of a password need %-codes in a URL, and '' around the password in a list",
-            ),
-            Self::Query | Self::Value(_) | Self::Unreadable | Self::NotUtf8(_) | Self::Host => {
-                Some(
-                    "postgresql://user:password@host:5432/database, with %-codes for special characters",
-                )
+impl Hint for AddressError {
+    fn hint(&self) -> Option<Advice> {
+        Some(match self {
+            Self::Unnamed => SyncAdvice::NameDatabase.into(),
+            Self::NoRoots => "sslrootcert=FILE names the certificate to trust".into(),
+            Self::UnknownKey => {
+                "keys are as in libpq (host, port, user, password, dbname, sslmode, …); special \
+                 characters of a password need %-codes in a URL, and '' around the password in a list"
+                    .into()
             }
-            _ => None,
-        }
+            Self::Query | Self::Value(_) | Self::Unreadable | Self::NotUtf8(_) | Self::Host => {
+                "postgresql://user:password@host:5432/database, with %-codes for special characters"
+                    .into()
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -78,14 +76,14 @@ impl AddressError {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The connection failed.
-    #[error("{label} can't be reached: {}", describe(answer))]
+    #[error("{label} can't be reached: {}", describe(cause))]
     Failed {
         label: String,
         /// Why. It isn't a source of this error: the message has all of it.
-        answer: tokio_postgres::Error,
+        cause: tokio_postgres::Error,
     },
     /// It took too long.
-    #[error("{label} did not answer within {seconds} s")]
+    #[error("{label} did not respond within {seconds} s")]
     TimedOut { label: String, seconds: u64 },
     /// The server's name has no address.
     #[error("{label} can't be reached: its name can't be resolved: {why}")]
@@ -107,10 +105,10 @@ impl ConnectError {
         }
     }
 
-    /// What the servers answered, and the client library's errors for those that didn't.
-    fn answers(&self) -> impl Iterator<Item = &tokio_postgres::Error> {
+    /// What the servers responded, and the client library's errors for those that didn't.
+    fn causes(&self) -> impl Iterator<Item = &tokio_postgres::Error> {
         self.single().iter().filter_map(|error| match error {
-            Self::Failed { answer, .. } => Some(answer),
+            Self::Failed { cause, .. } => Some(cause),
             _ => None,
         })
     }
@@ -118,22 +116,22 @@ impl ConnectError {
     /// Whether another attempt may succeed, at one of the servers.
     fn may_pass(&self) -> bool {
         self.single().iter().any(|error| match error {
-            Self::Failed { answer, .. } => retry(answer) == Retry::NewConnection,
+            Self::Failed { cause, .. } => retry(cause) == Retry::NewConnection,
             Self::TimedOut { .. } => true,
             Self::Unresolved { .. } | Self::None { .. } => false,
         })
     }
 
-    /// Whether a server answered that it isn't ready yet, or has no free connection.
+    /// Whether a server responded that it isn't ready yet, or has no free connection.
     pub(in crate::sync::postgres) fn is_starting(&self) -> bool {
-        self.answers()
-            .any(|answer| answer.as_db_error().is_some() && retry(answer) == Retry::NewConnection)
+        self.causes()
+            .any(|cause| cause.as_db_error().is_some() && retry(cause) == Retry::NewConnection)
     }
 }
 
 impl From<ConnectError> for Error {
     fn from(error: ConnectError) -> Self {
-        let hint = error.answers().find_map(hint);
+        let hint = error.causes().find_map(hint);
         let retry = match error.may_pass() {
             true => Retry::NewConnection,
             false => Retry::Never,
@@ -141,11 +139,11 @@ impl From<ConnectError> for Error {
         Self::new(ErrorKind::Connect, error.to_string())
             .maybe_hint(hint)
             .with_retry(retry)
-            .with_answer(error)
+            .with_cause(error)
     }
 }
 
-/// `a:1 did not answer within 10 s; b:2 can't be reached: connection refused`.
+/// `a:1 did not respond within 10 s; b:2 can't be reached: connection refused`.
 fn list(each: &[ConnectError]) -> String {
     let each: Vec<_> = each.iter().map(ToString::to_string).collect();
     each.join("; ")

@@ -163,10 +163,10 @@ impl Server {
             }
             match timeout(limit, connect(&config, connector)).await {
                 Ok(Ok(client)) => return Ok(client),
-                Ok(Err(answer)) => {
+                Ok(Err(cause)) => {
                     last = Some(ConnectError::Failed {
                         label: label.to_owned(),
-                        answer,
+                        cause,
                     });
                 }
                 Err(_) => last = Some(timed_out(limit, label)),

@@ -25,7 +25,7 @@ use crate::secret::SecretUrl;
 
 /// How long connecting may take if the address doesn't say.
 const CONNECT_SECONDS_DEFAULT: u64 = 10;
-/// Sent data counts as lost after this time without an answer from the other machine.
+/// Sent data counts as lost after this time without a response from the other machine.
 const TCP_USER_TIMEOUT_SECONDS: u64 = 60;
 
 /// Where and how to connect.
@@ -334,6 +334,7 @@ mod tests {
 
     mod properties {
         use super::*;
+        use crate::advice::Hint;
         use crate::secret::tests::{holds_part, password};
         use proptest::prelude::*;
 

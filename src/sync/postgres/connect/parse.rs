@@ -4,6 +4,8 @@
 //! reads `tcp_user_timeout` in another unit than libpq, and its messages may quote a password.
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::str::Chars;
 
 use percent_encoding::percent_decode_str;
 
@@ -123,7 +125,7 @@ fn parse_pairs(text: &str) -> Result<Settings, AddressError> {
     let mut settings = Settings::new();
     let mut chars = text.chars().peekable();
     loop {
-        while chars.next_if(|c| c.is_whitespace()).is_some() {}
+        skip_blanks(&mut chars);
         if chars.peek().is_none() {
             return Ok(settings);
         }
@@ -131,11 +133,11 @@ fn parse_pairs(text: &str) -> Result<Settings, AddressError> {
         while let Some(c) = chars.next_if(|c| *c != '=' && !c.is_whitespace()) {
             key.push(c);
         }
-        while chars.next_if(|c| c.is_whitespace()).is_some() {}
+        skip_blanks(&mut chars);
         if chars.next() != Some('=') {
             return Err(AddressError::Unreadable);
         }
-        while chars.next_if(|c| c.is_whitespace()).is_some() {}
+        skip_blanks(&mut chars);
         let mut value = String::new();
         if chars.next_if_eq(&'\'').is_some() {
             loop {
@@ -157,6 +159,10 @@ fn parse_pairs(text: &str) -> Result<Settings, AddressError> {
         }
         settings.insert(known_key(&key)?, value);
     }
+}
+
+fn skip_blanks(chars: &mut Peekable<Chars<'_>>) {
+    while chars.next_if(|c| c.is_whitespace()).is_some() {}
 }
 
 /// The key, if it is a known one. Messages don't quote an unknown key: it could be part of a

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -67,11 +67,7 @@ impl TlsOptions {
             None => builder.with_no_client_auth(),
             Some((cert, key)) => {
                 let chain = certificates(cert)?;
-                let key =
-                    PrivateKeyDer::from_pem_file(key).map_err(|source| AddressError::Pem {
-                        path: key.clone(),
-                        source,
-                    })?;
+                let key = PrivateKeyDer::from_pem_file(key).map_err(not_pem(key))?;
                 builder
                     .with_client_auth_cert(chain, key)
                     .map_err(AddressError::Tls)?
@@ -127,10 +123,12 @@ impl TlsOptions {
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AddressError> {
     CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
-        .map_err(|source| AddressError::Pem {
-            path: path.to_owned(),
-            source,
-        })
+        .map_err(not_pem(path))
+}
+
+fn not_pem(path: &Path) -> impl FnOnce(pem::Error) -> AddressError {
+    let path = path.to_owned();
+    |source| AddressError::Pem { path, source }
 }
 
 /// Checks less than rustls does: the chain without the host's name, or only the signature of the

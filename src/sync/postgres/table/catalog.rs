@@ -4,6 +4,7 @@ use tokio_postgres::types::Type;
 
 use super::create::{ddl, sql_type};
 use super::{BarTable, NumberColumn, TableSpec};
+use crate::advice::SyncAdvice;
 use crate::model::columns::{COLUMNS, VOLUME};
 use crate::sync::error::{Error, ErrorKind};
 use crate::sync::postgres::column::{ColumnClock, NumberType};
@@ -52,8 +53,9 @@ pub(in crate::sync::postgres) async fn find(
         )
         .await?
         .ok_or_else(|| {
-            let hint = format!("--create-table creates it, or: {}", ddl(spec.name, ""));
-            unusable(format!("table {} does not exist", spec.name)).with_hint(hint)
+            let sql = ddl(spec.name, "");
+            unusable(format!("table {} does not exist", spec.name))
+                .with_hint(SyncAdvice::CreateTable { sql })
         })?;
     let oid: i64 = row.get(0);
     let kind: String = row.get(2);
