@@ -4,6 +4,7 @@ import glob
 import os
 import pwd
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -135,21 +136,38 @@ def measure(server):
         seconds = time.perf_counter() - began
         return scaled or seconds
 
-    results = []
+    results = {}
+
+    def record(work, name, times):
+        seconds = statistics.median(times)
+        results[work, name] = seconds
+        print(f"{work:14} {name:34} {seconds:8.2f} s {count / seconds / 1e6:8.2f} M rows/s", flush=True)
 
     def bench(work, name, prepare, what, rounds=3):
         times = []
         for _ in range(rounds):
             prepare()
             times.append(timed(what))
-        seconds = min(times)
-        results.append((work, name, seconds))
-        print(f"{work:14} {name:34} {seconds:8.2f} s {count / seconds / 1e6:8.2f} M rows/s", flush=True)
+        record(work, name, times)
 
-    print(f"{count:,} rows; the best of three, except the Python programs")
-    bench("fresh", "psql \\copy binary (the limit)", fresh, lambda: psql_copy(server, rows))
-    bench("fresh", "backfill sync", fresh, lambda: backfill(server))
-    bench("fresh", "backfill sync --threads 1", fresh, lambda: backfill(server, "--threads", "1"))
+    def alternate(work, prepare, programs, rounds=7):
+        """All programs in each round, so that a busy machine slows all of them."""
+        times = {name: [] for name in programs}
+        for number in range(rounds):
+            order = list(programs.items())
+            for name, what in order if number % 2 == 0 else reversed(order):
+                prepare()
+                times[name].append(timed(what))
+        for name in programs:
+            record(work, name, times[name])
+
+    print(f"{count:,} rows; medians")
+    alternate("fresh", fresh, {
+        "psql \\copy binary": lambda: psql_copy(server, rows),
+        "backfill sync": lambda: backfill(server),
+        "backfill sync --threads 1": lambda: backfill(server, "--threads", "1"),
+        "backfill sync --threads 4": lambda: backfill(server, "--threads", "4"),
+    })
     bench("fresh", "temporary table + ON CONFLICT", fresh, lambda: on_conflict(server, rows), 1)
     if table is not None:
         bench("fresh", "ADBC bulk ingest", fresh, lambda: adbc(server, table), 1)
@@ -165,11 +183,13 @@ def measure(server):
     backfill(server)
     bench("nothing new", "backfill sync", lambda: None, lambda: backfill(server))
 
-    best = lambda work, name: min(s for w, n, s in results if w == work and n.startswith(name))
-    print(f"fresh: {best('fresh', 'psql') / best('fresh', 'backfill'):.2f} of psql's speed (goal 0.95); "
-          f"{best('fresh', 'psql') / best('fresh', 'backfill sync --threads 1'):.2f} over one connection")
-    print(f"all identical: {best('all identical', 'temp') / best('all identical', 'backfill'):.2f} times ON CONFLICT's speed (goal 2)")
-    print(f"half new: {best('half new', 'temp') / best('half new', 'backfill'):.2f} times ON CONFLICT's speed")
+    ratio = lambda work, other, name: f"{results[work, other] / results[work, name]:.2f}"
+    psql, temp = "psql \\copy binary", "temporary table + ON CONFLICT"
+    print(f"fresh: {ratio('fresh', psql, 'backfill sync')} of psql's speed (goal 0.95); "
+          f"{ratio('fresh', psql, 'backfill sync --threads 1')} over one connection, "
+          f"{ratio('fresh', psql, 'backfill sync --threads 4')} over four")
+    print(f"all identical: {ratio('all identical', temp, 'backfill sync --full')} times ON CONFLICT's speed (goal 2)")
+    print(f"half new: {ratio('half new', temp, 'backfill sync')} times ON CONFLICT's speed")
 
 
 main()

@@ -97,6 +97,7 @@ impl SyncAfterRun {
         let settings = Settings {
             tickers,
             interval: stored.interval,
+            threads: connections(&self.address),
             ..self.settings
         };
         let label = self.address.label().to_owned();
@@ -155,6 +156,16 @@ pub(super) fn address(context: &Context, typed: Option<&SecretUrl>) -> Result<Ad
     let url = typed.cloned().or_else(set);
     Address::resolve(url.as_ref(), &variable)
         .map_err(|error| CliError::of(ExitStatus::Usage, &error).maybe_hint(error.hint()))
+}
+
+/// The default number of connections. If the server is on this machine, they share its processors:
+/// more connections than processors only wait for each other.
+pub(super) fn connections(address: &Address) -> usize {
+    let most = Settings::default().threads;
+    match std::thread::available_parallelism() {
+        Ok(processors) if address.is_socket() => most.min(processors.get()),
+        _ => most,
+    }
 }
 
 /// The error of a sync that could not start.

@@ -64,9 +64,11 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = postgres::STATEMENT_TIMEOUT_SECONDS_DEFAULT, help_heading = "Target")]
     statement_timeout: u64,
 
-    /// Number of connections
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Target")]
-    threads: u16,
+    /// Number of connections [default: 4]
+    ///
+    /// The default over a socket of this machine is at most its number of processors.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Target")]
+    threads: Option<u16>,
 
     #[command(flatten)]
     tickers: TickerArgs,
@@ -126,12 +128,16 @@ enum ReceiptArg {
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = args.tickers.resolve()?;
     let mut settings = settle(context, &args)?;
+    let address = sync_after::address(context, args.database_url.as_ref())?;
+    settings.threads = args
+        .threads
+        .map_or_else(|| sync_after::connections(&address), usize::from);
     let options = Options {
         statement_timeout: Some(Duration::from_secs(args.statement_timeout))
             .filter(|limit| !limit.is_zero()),
         round_volume: args.round_volume,
         target_zone: args.target_timezone,
-        ..Options::new(sync_after::address(context, args.database_url.as_ref())?)
+        ..Options::new(address)
     };
     let label = options.address.label().to_owned();
     let dir = context.store_dir(false);
@@ -180,7 +186,6 @@ fn settle(context: &Context, args: &Args) -> Result<Settings, CliError> {
         end,
         calendars: context.calendars(&context.store_dir(false))?,
         on_conflict: args.on_conflict,
-        threads: usize::from(args.threads),
         full: args.full,
         dry_run: args.dry_run,
         check: match args.receipt {

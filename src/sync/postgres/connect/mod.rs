@@ -160,6 +160,12 @@ impl Address {
         &self.label
     }
 
+    /// Whether it names only sockets of this machine.
+    #[must_use]
+    pub fn is_socket(&self) -> bool {
+        self.servers.iter().all(Server::is_socket)
+    }
+
     /// The mode of TLS.
     #[must_use]
     pub fn ssl_mode(&self) -> SslMode {
