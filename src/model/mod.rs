@@ -8,6 +8,7 @@ mod bars;
 mod basis_change;
 pub mod columns;
 mod conflict;
+pub(crate) mod decimal;
 mod grid;
 mod interval;
 mod reject;

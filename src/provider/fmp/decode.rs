@@ -1,8 +1,11 @@
 //! Parses a body directly into columns.
 //!
-//! The array is read once. Each row is borrowed from the body, parsed field by field without an
-//! allocation, and added to the columns. The standard library parses the numbers, to the nearest
+//! A body whose rows are all bars in the service's usual form is read in one pass (`plain.rs`). Any
+//! other body is read as JSON: each row is borrowed from the body, parsed field by field without an
+//! allocation, and added to the columns or to the rejects. Both ways read numbers to the nearest
 //! double.
+
+mod plain;
 
 use std::fmt;
 
@@ -53,11 +56,13 @@ type NotBar = (Reason, Option<i64>);
 
 /// Reads the rows of `body`.
 pub(super) fn rows(body: &[u8], request: &Request, origin: &str) -> Result<Rows, NotRows> {
+    let new_table = || Table::new(request, origin, body.len() / ROW_BYTES + 1);
+    if let Some(table) = new_table().filled_with_plain_rows(body) {
+        return Ok(table.finish(request.interval));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let table = reader
-        .deserialize_seq(TableVisitor {
-            table: Table::new(request, origin, body.len() / ROW_BYTES + 1),
-        })
+        .deserialize_seq(TableVisitor { table: new_table() })
         .and_then(|table| reader.end().map(|()| table))
         .map_err(|error| match serde_json::from_slice::<&RawValue>(body) {
             Ok(_) => NotRows::OtherJson,
@@ -120,6 +125,25 @@ impl<'q> Table<'q> {
         }
     }
 
+    /// The table with the rows of `body`, if all are bars in the usual form.
+    fn filled_with_plain_rows(mut self, body: &[u8]) -> Option<Self> {
+        plain::rows(body, |row| {
+            let (micros, None) = self.instant(row.date).ok()? else {
+                return None;
+            };
+            let [open, low, high, close, volume] = row.numbers;
+            let bar = Bar::new(
+                Timestamp::from_micros(micros),
+                [open, high, low, close],
+                volume,
+            );
+            bar.check().ok()?;
+            self.bars.push(&bar);
+            Some(())
+        })?;
+        Some(self)
+    }
+
     fn push(&mut self, raw: &'q str) {
         self.seen += 1;
         let Ok(row) = serde_json::from_str::<Row<'q>>(raw) else {
@@ -141,13 +165,9 @@ impl<'q> Table<'q> {
         }
     }
 
-    /// The row as a bar. If its local time occurs twice, the bar is at the earlier instant, and the
-    /// later one is returned too.
-    fn bar(&self, row: &Row<'q>) -> Result<(Bar, Option<i64>), NotBar> {
+    /// When a row opens; if its local time occurs twice, the earlier and the later instant.
+    fn instant(&self, date: &str) -> Result<(i64, Option<i64>), NotBar> {
         let undated = |reason| (reason, None);
-        let date = (row.date.get().strip_prefix('"'))
-            .and_then(|date| date.strip_suffix('"'))
-            .ok_or(undated(Reason::BadTimestamp))?;
         let local = read_local_time(date.as_bytes()).ok_or(undated(Reason::BadTimestamp))?;
         let (micros, later) = match self.zone.from_local(local) {
             Local::Single(micros) => (micros, None),
@@ -162,6 +182,16 @@ impl<'q> Table<'q> {
         if day < self.dates[0].as_str() || day > self.dates[1].as_str() {
             return Err(undated(Reason::OutsideRange));
         }
+        Ok((micros, later))
+    }
+
+    /// The row as a bar. If its local time occurs twice, the bar is at the earlier instant, and the
+    /// later one is returned too.
+    fn bar(&self, row: &Row<'q>) -> Result<(Bar, Option<i64>), NotBar> {
+        let date = (row.date.get().strip_prefix('"'))
+            .and_then(|date| date.strip_suffix('"'))
+            .ok_or((Reason::BadTimestamp, None))?;
+        let (micros, later) = self.instant(date)?;
         let dated = |reason| (reason, Some(micros));
         if (row.symbol).is_some_and(|symbol| !names(symbol.get(), self.ticker)) {
             return Err(dated(Reason::OtherTicker));

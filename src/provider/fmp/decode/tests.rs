@@ -8,6 +8,15 @@ fn read(body: &str) -> Rows {
     rows(body.as_bytes(), &request, "http://x/").unwrap_or_else(|e| panic!("{body}: {e:?}"))
 }
 
+/// The rows of a body, read as JSON in general.
+fn as_json(body: &[u8], request: &Request) -> Rows {
+    let table = Table::new(request, "", 0);
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let table = reader.deserialize_seq(TableVisitor { table }).unwrap();
+    reader.end().unwrap();
+    table.finish(request.interval)
+}
+
 /// The short form of the fuzz target `fmp`: its corpus with a few changes each, by a fixed seed.
 /// `FUZZ_SEED` and `FUZZ_ROUNDS` choose other changes and more of them.
 #[test]
@@ -41,7 +50,7 @@ fn mutated_bodies_never_panic_and_bars_are_valid() {
         "\\u0000",
         "2025-11-02 01:30:00",
     ];
-    let mut read = 0;
+    let (mut read, mut plain) = (0, 0);
     for round in 0..rounds {
         let mut bytes = seeds[round % seeds.len()].clone();
         for _ in 0..=roll(3) {
@@ -59,7 +68,12 @@ fn mutated_bodies_never_panic_and_bars_are_valid() {
                 }
             }
         }
-        if let Ok(rows) = rows(&bytes, &request, "http://x/") {
+        let result = rows(&bytes, &request, "http://x/");
+        if let Some(fast) = Table::new(&request, "", 0).filled_with_plain_rows(&bytes) {
+            plain += 1;
+            assert_eq!(fast.finish(request.interval), as_json(&bytes, &request));
+        }
+        if let Ok(rows) = result {
             read += 1;
             assert!(
                 rows.bars.iter().all(|bar| bar.check().is_ok()),
@@ -69,6 +83,7 @@ fn mutated_bodies_never_panic_and_bars_are_valid() {
         }
     }
     assert!(read > 100, "{read} of {rounds} bodies were read");
+    assert!(plain > 20, "{plain} of {rounds} bodies were plain");
 }
 
 #[test]
@@ -271,4 +286,65 @@ fn other_json_and_other_bodies_are_recognised() {
         rows(b"[\xff]", &request, ""),
         Err(NotRows::NotJson(_))
     ));
+}
+
+/// Bodies in the usual form are read in one pass, and everything else as JSON, with equal results.
+#[test]
+fn only_the_usual_form_is_read_in_one_pass() {
+    let row =
+        r#"{"date":"2025-02-04 15:59:00","open":2,"low":1.5,"high":3,"close":2.25,"volume":0}"#;
+    let request = request("AAPL", "2025-01-01", "2025-12-31");
+    let plain = |body: &str| {
+        let table = Table::new(&request, "", 0).filled_with_plain_rows(body.as_bytes())?;
+        let rows = table.finish(request.interval);
+        assert_eq!(rows, as_json(body.as_bytes(), &request), "{body}");
+        Some(rows.bars.len())
+    };
+    assert_eq!(plain("[]"), Some(0));
+    assert_eq!(plain(&format!("[{row}]")), Some(1));
+    for long in [
+        "1.0000000000000000001",
+        "1.2345678901234567",
+        "1.50000000000000000000000",
+    ] {
+        assert_eq!(plain(&format!("[{}]", row.replace("1.5", long))), Some(1));
+    }
+    let blanks = row
+        .replace(':', " :\t")
+        .replace(',', "\r\n,")
+        .replace("15 :\t59 :\t", "15:59:");
+    assert_eq!(plain(&format!(" [ {blanks} , {row}\n]\n")), Some(2));
+    for (from, to) in [
+        ("1.5", "01.5"),
+        ("1.5", "1."),
+        ("1.5", ".5"),
+        ("1.5", "1.5e0"),
+        ("1.5", "-1.5"),
+        ("1.5", "\"1.5\""),
+        ("1.5", "1.5.0"),
+        ("1.5", "null"),
+        ("1.5", "9"),
+        ("\"low\"", "\"lows\""),
+        ("\"low\"", "\"lo\\u0077\""),
+        ("2025-02-04 15:59:00", "2025-02-04 15:59:0\\u0030"),
+        ("2025-02-04", "2024-02-04"),
+        ("2025-02-04 15", "2025-11-02 01"),
+        ("\"volume\":0", "\"volume\":0,\"symbol\":\"AAPL\""),
+        ("\"date\"", "\"x\":1,\"date\""),
+    ] {
+        let other = row.replace(from, to);
+        assert_ne!(other, row);
+        assert_eq!(plain(&format!("[{row},{other}]")), None, "{other}");
+    }
+    for body in ["", "[", "[,]", "{}", "[{}]", "[]]", "[] x"] {
+        assert_eq!(plain(body), None, "{body}");
+    }
+    for body in [
+        format!("[{row},]"),
+        format!("[{row}{row}]"),
+        row.to_owned(),
+        format!("[{row}"),
+    ] {
+        assert_eq!(plain(&body), None, "{body}");
+    }
 }
