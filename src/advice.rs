@@ -76,8 +76,19 @@ pub enum Advice {
     CheckRejects,
     /// Name the columns of a file.
     NameColumns,
+    /// Name the column of one value.
+    MapColumn {
+        /// The value.
+        column: &'static str,
+    },
     /// Set the length of a file's bars.
     SetInterval,
+    /// Set the time zone of a file.
+    SetTimezone,
+    /// Set the exchange of a file, or the time zone.
+    SetExchangeOrTimezone,
+    /// Set that timestamps are closes.
+    SetLabelClose,
     /// Set the ticker of a file.
     SetTicker,
     /// Set the order of day, month and year in a file.

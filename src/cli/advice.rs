@@ -89,6 +89,14 @@ impl fmt::Display for Advice {
             Self::NameColumns => {
                 "--columns names the columns: --columns ts=1,open=2,high=3,low=4,close=5"
             }
+            Self::MapColumn { column } => {
+                return write!(f, "--columns {column}=HEADER names another column");
+            }
+            Self::SetTimezone => "--timezone ZONE sets the time zone",
+            Self::SetExchangeOrTimezone => {
+                "--exchange CODE (such as CRYPTO or FOREX) sets the exchange, --timezone ZONE the time zone"
+            }
+            Self::SetLabelClose => "--timestamp-label close reads timestamps as closes",
             Self::SetInterval => "--interval N sets the length of the bars in minutes",
             Self::SetTicker => "--ticker NAME sets the ticker",
             Self::SetDateOrder { for_rejects: false } => {

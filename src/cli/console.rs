@@ -64,6 +64,16 @@ impl Console {
     }
 
     fn unit(&self, unit: &UnitReport) {
+        let name = &unit.name;
+        if let Some(read_as) = &unit.read_as {
+            tracing::info!(target: LINE, "[{name}] {}", read_as.line());
+            for reason in read_as.reasons() {
+                tracing::debug!("[{name}] {reason}");
+            }
+        }
+        for warning in &unit.warnings {
+            tracing::warn!("[{name}] {warning}");
+        }
         let line = self.wording.unit(unit);
         let counts = &unit.counts;
         let elapsed = unit.elapsed.as_secs_f64();

@@ -22,17 +22,19 @@ pub(super) enum Role {
     Interval,
 }
 
-/// The indices of a row's numbers: those of [`COLUMNS`], then the tick volume.
+/// The indices of a row's numbers: those of [`COLUMNS`], then those that change the volume.
 pub(super) mod slot {
     use crate::model::columns::COLUMN_COUNT;
     pub(in super::super) use crate::model::columns::{CLOSE, OPEN, TRADES, VOLUME};
 
     pub(in super::super) const TICK_VOLUME: usize = COLUMN_COUNT;
-    pub(in super::super) const COUNT: usize = TICK_VOLUME + 1;
+    /// The volume of trades at falling prices, which is added to the volume.
+    pub(in super::super) const DOWN_VOLUME: usize = TICK_VOLUME + 1;
+    pub(in super::super) const COUNT: usize = DOWN_VOLUME + 1;
 }
 
 impl Role {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Skip => "nothing",
             Self::Ticker => "ticker",
@@ -40,12 +42,13 @@ impl Role {
             Self::Date => "date",
             Self::Time => "time",
             Self::Number(slot::TICK_VOLUME) => "tick volume",
+            Self::Number(slot::DOWN_VOLUME) => "down volume",
             Self::Number(slot) => COLUMNS[slot].name,
             Self::Interval => "interval",
         }
     }
 
-    const fn is_time(self) -> bool {
+    pub(super) const fn is_time(self) -> bool {
         matches!(self, Self::Timestamp | Self::Date | Self::Time)
     }
 }
@@ -53,6 +56,13 @@ impl Role {
 /// A column of bars, as `--columns` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ColumnName(Role);
+
+impl ColumnName {
+    /// Whether it is the volume.
+    pub(super) fn is_volume(self) -> bool {
+        self.0 == Role::Number(slot::VOLUME)
+    }
+}
 
 /// A column of a file, as `--columns` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,10 +149,14 @@ pub(super) fn role_of(name: &str) -> Role {
     match name {
         "ticker" | "symbol" => Role::Ticker,
         "timestamp" | "datetime" | "tsevent" | "windowstart" | "gmttime" | "timeutc"
-        | "opentime" | "ts" | "t" => Role::Timestamp,
-        "date" => Role::Date,
+        | "opentime" | "ts" | "t" | "unix" | "unixtime" | "unixtimestamp" | "epoch"
+        | "localtime" | "beginsat" | "startat" | "starttime" | "bartime" => Role::Timestamp,
+        "date" | "dtyyyymmdd" => Role::Date,
         "time" => Role::Time,
         "tickvolume" | "tickvol" => Role::Number(slot::TICK_VOLUME),
+        "closelast" => Role::Number(slot::CLOSE),
+        "up" => Role::Number(slot::VOLUME),
+        "down" => Role::Number(slot::DOWN_VOLUME),
         "per" | "rtype" => Role::Interval,
         _ => COLUMNS
             .iter()

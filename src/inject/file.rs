@@ -23,7 +23,7 @@ use super::source::Source;
 use super::trim::trim;
 use crate::advice::Hint;
 use crate::model::{Interval, Reason};
-use crate::report::{Event, UnitReport, UnitStatus};
+use crate::report::{Event, ReadAs, UnitReport, UnitStatus};
 
 /// The first rows that are checked before any is committed.
 const CHECKED_ROWS: usize = 100;
@@ -38,6 +38,8 @@ pub(super) struct ReadFile<'f> {
     /// The rows of a small file, until they are committed.
     ready: Option<Ready>,
     outcome: Outcome,
+    read_as: Option<ReadAs>,
+    warnings: Vec<String>,
     result: Result<(), FileError>,
     /// Rows for which the commit order has made room.
     admitted: usize,
@@ -49,7 +51,11 @@ impl ReadFile<'_> {
     /// The report of a file that is done, with the file's index.
     pub(super) fn report(self) -> (usize, UnitReport) {
         let outcome = self.outcome;
-        let mut unit = UnitReport::done(&self.file.name, outcome.counts, self.elapsed);
+        let mut unit = UnitReport {
+            read_as: self.read_as,
+            warnings: self.warnings,
+            ..UnitReport::done(&self.file.name, outcome.counts, self.elapsed)
+        };
         if let Some(first) = outcome.refusals.first() {
             unit.status = UnitStatus::refused(first.conflicts());
             unit.error = Some(summarise(&outcome.refusals));
@@ -87,6 +93,8 @@ pub(super) fn inject<'f>(
         index,
         file,
         outcome: Outcome::default(),
+        read_as: None,
+        warnings: Vec::new(),
         ready: None,
         commits_alone: false,
         admitted: 0,
@@ -104,6 +112,8 @@ pub(super) fn inject<'f>(
         file,
         ready: injection.ready,
         outcome: injection.outcome,
+        read_as: injection.read_as,
+        warnings: injection.warnings,
         result,
         admitted: injection.admitted,
         elapsed: start.elapsed(),
@@ -176,6 +186,9 @@ struct FileInjection<'s, 'r, 'f> {
     index: usize,
     file: &'f InputFile,
     outcome: Outcome,
+    /// What its rows were read as, once the interval is known.
+    read_as: Option<ReadAs>,
+    warnings: Vec<String>,
     /// The rows of a small file.
     ready: Option<Ready>,
     /// Whether it has more rows than a small file.
@@ -212,10 +225,7 @@ impl FileInjection<'_, '_, '_> {
             }
             self.order.announce(self.index, ticker);
         }
-        if let Some(warning) = &opened.warning {
-            let text = format!("[{}] {warning}", self.file.name);
-            context.observer.event(&Event::Warning(&text));
-        }
+        self.warnings.extend_from_slice(&opened.warnings);
         check_first_rows(plan, &opened.blocks)?;
         let ticker = plan.ticker.clone();
         let start = Instant::now();
@@ -249,13 +259,25 @@ impl FileInjection<'_, '_, '_> {
                     if piece.rejects.iter().any(unended) {
                         context.add_unended(self.index);
                     }
-                    let interval = match known {
-                        Some(interval) => interval,
-                        None => self.detect_interval(plan, &piece, more, source, data_at)?,
+                    let (interval, reason) = match known {
+                        Some(known) => known,
+                        None => {
+                            let interval =
+                                self.detect_interval(plan, &piece, more, source, data_at)?;
+                            (interval, "the time between its bars")
+                        }
                     };
-                    known = Some(interval);
+                    known = Some((interval, reason));
                     source.check_unchanged()?;
                     trim(context.settings, plan, &mut piece, interval);
+                    let read_as = self
+                        .read_as
+                        .get_or_insert_with(|| ReadAs::new(plan.form.clone(), interval, reason));
+                    for group in &piece.groups {
+                        if let Some((first, last)) = group.span() {
+                            read_as.add(&group.ticker, first, last);
+                        }
+                    }
                     Ok((piece, interval, failure))
                 });
                 // Also if this piece failed, the one before is committed and counted.
@@ -355,7 +377,7 @@ impl FileInjection<'_, '_, '_> {
         data_at: usize,
     ) -> Result<Interval, FileError> {
         let context = self.context;
-        let is_close = context.settings.label == Label::Close;
+        let is_close = plan.label == Label::Close;
         let mut detector = IntervalDetector::new(&plan.calendar, is_close);
         detector.observe(&first.groups, more);
         if more && !detector.is_certain() {

@@ -11,8 +11,8 @@ use super::source::Source;
 pub(super) struct Opened {
     pub(super) plan: Plan,
     pub(super) blocks: Blocks,
-    /// For a decision that only custom supports: a warning with the option to change it.
-    pub(super) warning: Option<String>,
+    /// What the user should check.
+    pub(super) warnings: Vec<String>,
     /// Where the rows begin, in bytes of the text.
     pub(super) data_at: usize,
 }
@@ -64,11 +64,13 @@ pub(super) fn open(
     }
     let decided = evidence.decide(plan.has_weekends())?;
     plan.complete(&decided);
+    let mut warnings = sniffed.warnings;
+    warnings.extend(decided.warning);
     blocks.start(data_at, plan.delimiter);
     Ok(Some(Opened {
         plan,
         blocks,
-        warning: decided.warning,
+        warnings,
         data_at,
     }))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::block::{BadRow, Parsed};
-use crate::model::{Bars, Repeated, Ticker, resolve_repeated};
+use crate::model::{Bars, Repeated, Ticker, Timestamp, resolve_repeated};
 
 /// The bars that need as much memory as one reject.
 const REJECT_WEIGHT: usize = 4;
@@ -16,6 +16,22 @@ const REJECT_WEIGHT: usize = 4;
 pub(super) struct Group {
     pub(super) ticker: Ticker,
     pub(super) bars: Bars,
+}
+
+impl Group {
+    /// The first and the last timestamp.
+    pub(super) fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let timestamps = self.bars.timestamps();
+        let (first, last) = if timestamps.is_sorted() {
+            (timestamps.first()?, timestamps.last()?)
+        } else {
+            (timestamps.iter().min()?, timestamps.iter().max()?)
+        };
+        Some((
+            Timestamp::from_micros(*first),
+            Timestamp::from_micros(*last),
+        ))
+    }
 }
 
 /// The bars and rejects of a piece of a file.

@@ -1,19 +1,21 @@
 //! How one file is to be read, from its first rows and its name.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::columns::{Role, clear, slot};
 use super::date::DateOrder;
+use super::decide;
 use super::error::{Error, FileError};
 use super::evidence::{Decided, Evidence};
 use super::filename::strip_end;
 use super::layouts::{self, Columns, FileName, Layout, columns_by_content, columns_by_header};
 use super::number::Decimal;
 use super::sample::{FieldKind, Fields, delimiter_of, kind_of, sample};
-use super::settings::Settings;
+use super::settings::{Label, Settings};
 use crate::calendar::Calendar;
 use crate::model::{BadTicker, Interval, Ticker, Timestamp, Zone};
+use crate::report::FileForm;
 
 /// How prices are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +45,13 @@ pub(super) struct Plan {
     pub(super) interval_code: Option<Vec<u8>>,
     /// The ticker of all rows, if no column has it.
     pub(super) ticker: Option<Ticker>,
-    /// The interval, if an option, a column or the file's name shows it.
-    pub(super) interval: Option<Interval>,
+    /// The interval and why, if an option, a column or the file's name shows it.
+    pub(super) interval: Option<(Interval, &'static str)>,
+    pub(super) label: Label,
     pub(super) calendar: Calendar,
     pub(super) layout: &'static str,
+    /// What the file is reported as.
+    pub(super) form: Arc<FileForm>,
     wanted: Arc<HashSet<Ticker>>,
     strip_suffix: Option<String>,
 }
@@ -93,10 +98,20 @@ fn without_suffix(text: &str, suffix: Option<&str>) -> Result<Ticker, BadTicker>
 #[derive(Clone, Debug)]
 pub(super) struct Sniffed {
     pub(super) plan: Plan,
+    /// What the user should check.
+    pub(super) warnings: Vec<String>,
     /// Collects what the rows show.
     pub(super) evidence: Evidence,
     /// Where the rows begin, after the header.
     pub(super) data_at: usize,
+}
+
+/// The first rows of a file.
+struct Content<'c> {
+    delimiter: u8,
+    /// The names of the columns; empty without a header.
+    header: &'c [String],
+    rows: &'c [Fields<'c>],
 }
 
 /// Makes the plans of a run's files.
@@ -105,6 +120,8 @@ pub(super) struct Sniffer<'s> {
     /// By exchange, one for each of the layouts'.
     calendars: HashMap<&'static str, Calendar>,
     wanted: Arc<HashSet<Ticker>>,
+    /// The forms of files so far, so that many files share one.
+    forms: Mutex<HashSet<Arc<FileForm>>>,
 }
 
 impl<'s> Sniffer<'s> {
@@ -121,7 +138,18 @@ impl<'s> Sniffer<'s> {
             settings,
             calendars,
             wanted: Arc::new(settings.tickers.iter().cloned().collect()),
+            forms: Mutex::default(),
         })
+    }
+
+    fn shared(&self, form: FileForm) -> Arc<FileForm> {
+        let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = forms.get(&form) {
+            return known.clone();
+        }
+        let form = Arc::new(form);
+        forms.insert(form.clone());
+        form
     }
 
     /// The plan for the file that begins with `head`; `None` if it has no rows. `last` means that
@@ -145,12 +173,16 @@ impl<'s> Sniffer<'s> {
         let has_header = kinds
             .iter()
             .all(|kind| matches!(kind, FieldKind::Text | FieldKind::Empty));
-        let columns = if has_header {
-            let names: Vec<String> = records[0]
-                .iter()
+        let names: Vec<String> = if has_header {
+            let fields = records[0].iter();
+            fields
                 .map(|field| String::from_utf8_lossy(field).into_owned())
-                .collect();
-            columns_by_header(&names, &self.settings.columns)?
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let columns = if has_header {
+            columns_by_header(&names, &records[1..], &self.settings.columns)?
         } else {
             columns_by_content(&kinds, delimiter, &self.settings.columns).map_err(|error| {
                 match error {
@@ -163,12 +195,18 @@ impl<'s> Sniffer<'s> {
         if rows.is_empty() {
             return Ok(None);
         }
-        let Columns { roles, layout } = columns;
-        let layout = match name.layout {
-            Some(named) if layout.is_plain() => named,
-            _ => layout,
+        let Columns {
+            roles,
+            warnings,
+            layout,
+        } = columns;
+        let layout = name.layout.unwrap_or(layout);
+        let content = Content {
+            delimiter,
+            header: &names,
+            rows,
         };
-        let plan = self.plan(delimiter, roles, layout, rows, name, stem)?;
+        let plan = self.plan(&content, roles, layout, name, stem)?;
         let has_nano_prices = plan.prices == Prices::Nano;
         let evidence = Evidence::new(
             self.settings,
@@ -180,6 +218,7 @@ impl<'s> Sniffer<'s> {
         );
         Ok(Some(Sniffed {
             plan,
+            warnings,
             evidence,
             data_at: starts[usize::from(has_header)],
         }))
@@ -187,18 +226,22 @@ impl<'s> Sniffer<'s> {
 
     fn plan(
         &self,
-        delimiter: u8,
+        content: &Content<'_>,
         mut roles: Vec<Role>,
         layout: &Layout,
-        rows: &[Fields<'_>],
         name: &FileName,
         stem: &str,
     ) -> Result<Plan, FileError> {
         let settings = self.settings;
+        let Content {
+            delimiter,
+            header,
+            rows,
+        } = *content;
         let (interval_code, by_code) = self.interval_code(&mut roles, layout, rows);
         let calendar = self.calendars[layout.exchange].clone();
-        let zone = settings.timezone.or(layout.zone);
-        let zone = zone.map_or_else(|| calendar.zone().clone(), Zone::of);
+        let zone = decide::zone(settings, layout, &calendar, &roles, header, rows);
+        let label = decide::label(settings, layout);
         let has_ticker_column = roles.contains(&Role::Ticker);
         let ticker = match &settings.ticker {
             Some(ticker) => Some(ticker.clone()),
@@ -216,6 +259,33 @@ impl<'s> Sniffer<'s> {
         } else {
             name.interval
         };
+        let by_option = settings.interval.map(|interval| (interval, "the option"));
+        let by_code = by_code.map(|interval| (interval, "a column"));
+        let by_name = by_name.map(|interval| (interval, "the file's name"));
+        let ticker_reason = match (&settings.ticker, has_ticker_column) {
+            (Some(_), _) => "the option",
+            (None, true) => "a column",
+            (None, false) => "the file's name",
+        };
+        let layout_reason = if layout.is_plain() {
+            "the columns that its header or values show"
+        } else {
+            "what its header, values or name show"
+        };
+        let form = self.shared(FileForm {
+            layout: layout.name.into(),
+            timezone: zone.value.name,
+            timestamp_label: label.value.as_str(),
+            exchange: calendar.exchange().to_owned(),
+            columns: columns_of(&roles, header),
+            reasons: vec![
+                ("layout", layout_reason.into()),
+                ("timezone", zone.reason),
+                ("timestamp_label", label.reason),
+                ("exchange", decide::exchange_reason(settings, layout)),
+                ("tickers", ticker_reason.into()),
+            ],
+        });
         Ok(Plan {
             delimiter,
             prices: prices(&roles, layout, rows),
@@ -225,12 +295,14 @@ impl<'s> Sniffer<'s> {
                 decimal: settings.decimal.is_some(),
             },
             latest: settings.latest,
-            zone,
+            zone: zone.value.zone,
+            label: label.value,
+            form,
             has_two_time_columns: roles.contains(&Role::Date),
             roles,
             interval_code,
             ticker,
-            interval: settings.interval.or(by_code).or(by_name),
+            interval: by_option.or(by_code).or(by_name),
             calendar,
             layout: layout.name,
             wanted: self.wanted.clone(),
@@ -271,6 +343,19 @@ impl<'s> Sniffer<'s> {
         }
         (code, shown)
     }
+}
+
+/// The columns that are read: what each holds, and its header or number.
+fn columns_of(roles: &[Role], header: &[String]) -> Vec<(&'static str, String)> {
+    let read = roles
+        .iter()
+        .enumerate()
+        .filter(|(_, role)| **role != Role::Skip);
+    read.map(|(at, role)| {
+        let column = header.get(at).map(|name| name.trim().to_owned());
+        (role.name(), column.unwrap_or_else(|| (at + 1).to_string()))
+    })
+    .collect()
 }
 
 /// The unit of the sampled rows' prices. Their decimal mark is decided later.

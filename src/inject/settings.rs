@@ -39,8 +39,8 @@ pub struct Settings {
     pub end: Option<NaiveDate>,
     /// The zone of local times; `None` for the layout's, else the exchange's.
     pub timezone: Option<Tz>,
-    /// Which instant of a bar its timestamp is.
-    pub label: Label,
+    /// Which instant of a bar its timestamp is; `None` for what is usual in the layout.
+    pub label: Option<Label>,
     /// The order of dates that end with the year; `None` to let each file's rows decide.
     pub date_order: Option<DateOrder>,
     /// The decimal mark; `None` to let each file's rows decide.
@@ -76,7 +76,7 @@ impl Settings {
             start: None,
             end: None,
             timezone: None,
-            label: Label::Open,
+            label: None,
             date_order: None,
             decimal: None,
             accept_last_line: false,
@@ -104,6 +104,15 @@ pub enum Label {
     #[default]
     Open,
     Close,
+}
+
+impl Label {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Close => "close",
+        }
+    }
 }
 
 /// How much is in memory at once.

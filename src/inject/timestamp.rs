@@ -6,6 +6,7 @@
 //! the row before, so the last date and its offset are kept.
 
 use chrono::{Datelike, NaiveDate};
+use chrono_tz::Tz;
 
 use super::date::{DateOrder, ShortDate, same_mark, two_digits};
 use super::number::{digits, peek};
@@ -134,6 +135,16 @@ impl TimestampReader {
         };
         self.zone.from_local(local)
     }
+}
+
+/// Whether a field is an instant in any zone: an epoch, or a time with a zone.
+pub(super) fn is_instant(field: &[u8]) -> bool {
+    let read = |zone| {
+        let read = TimestampReader::new(Zone::of(zone), None).timestamp(field, 0);
+        read.filter(|(_, end)| *end == field.len())
+    };
+    let [east, west] = [Tz::Etc__GMTMinus9, Tz::Etc__GMTPlus9].map(read);
+    east.is_some() && east == west
 }
 
 /// Reads a time of day, `H:M[:S[.f]]` or `HMS` or `HM`, starting at `at`: microseconds, and where
@@ -271,7 +282,6 @@ fn days(date: NaiveDate) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use chrono_tz::Tz;
     use proptest::prelude::*;
 
     use super::*;

@@ -10,7 +10,7 @@ use crate::model::{Bars, Interval, TimeRange};
 
 /// Moves bars to their opens, and leaves out those of other dates.
 pub(super) fn trim(settings: &Settings, plan: &Plan, piece: &mut Piece, interval: Interval) {
-    if settings.label == Label::Close {
+    if plan.label == Label::Close {
         piece
             .groups
             .par_iter_mut()

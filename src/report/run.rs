@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Counts, ExitStatus};
+use super::{Counts, ExitStatus, ReadAs};
 use crate::advice::Advice;
 
 /// How a ticker or file ended.
@@ -45,6 +45,10 @@ pub struct UnitReport {
     pub error: Option<String>,
     /// What the user can do.
     pub hint: Option<Advice>,
+    /// What a file was read as.
+    pub read_as: Option<ReadAs>,
+    /// What the user should check, although the unit may be right.
+    pub warnings: Vec<String>,
 }
 
 impl UnitStatus {
@@ -75,6 +79,8 @@ impl UnitReport {
             elapsed,
             error: None,
             hint: None,
+            read_as: None,
+            warnings: Vec::new(),
         }
     }
 }

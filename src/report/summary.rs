@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::{Counts, ExitStatus, RunReport, UnitReport};
+use super::{Counts, ExitStatus, ReadAs, RunReport, UnitReport};
 use crate::model::{DateRange, Interval, OnConflict, Timestamp};
 
 /// The name and version of the summary's schema. Keys are added, never changed.
@@ -143,6 +143,8 @@ impl Summary<'_> {
                     .map(|unit| FileEntry {
                         file: &unit.name,
                         rest: Rest::of(unit),
+                        read_as: unit.read_as.as_ref(),
+                        warnings: &unit.warnings,
                     })
                     .collect()
             }),
@@ -200,6 +202,10 @@ struct FileEntry<'a> {
     file: &'a str,
     #[serde(flatten)]
     rest: Rest<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_as: Option<&'a ReadAs>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [String],
 }
 
 #[derive(Serialize)]

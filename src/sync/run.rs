@@ -208,16 +208,14 @@ async fn run_unit<T: Target>(
         hint: hint.clone(),
     });
     let report = UnitReport {
-        name: unit.ticker.to_string(),
         status: match kind {
             None => UnitStatus::Ok,
             Some(ErrorKind::Restated { .. }) => UnitStatus::Conflict,
             Some(_) => UnitStatus::Failed,
         },
-        counts,
-        elapsed: began.elapsed(),
         error: error.as_ref().map(ToString::to_string),
         hint,
+        ..UnitReport::done(unit.ticker.as_str(), counts, began.elapsed())
     };
     let untouched = kind == Some(ErrorKind::Interrupted) && counts == Counts::default();
     UnitEnd {

@@ -110,13 +110,10 @@ struct LayoutArgs {
     timezone: Option<Tz>,
 
     /// Whether timestamps are the open or the close of a bar
-    #[arg(
-        long,
-        value_name = "open|close",
-        default_value = "open",
-        hide_possible_values = true
-    )]
-    timestamp_label: LabelArg,
+    ///
+    /// Default: the vendor's, else open.
+    #[arg(long, value_name = "open|close", hide_possible_values = true)]
+    timestamp_label: Option<LabelArg>,
 
     /// Order of day, month and year in dates like 03/04/2025 [default: detected]
     ///
@@ -264,10 +261,10 @@ fn resolve(args: &Args, calendars: Overrides, now: Timestamp) -> Result<Settings
         start,
         end,
         timezone: layout.timezone,
-        label: match layout.timestamp_label {
+        label: layout.timestamp_label.map(|label| match label {
             LabelArg::Open => Label::Open,
             LabelArg::Close => Label::Close,
-        },
+        }),
         date_order: layout.date_order.map(|order| match order {
             DateOrderArg::Dmy => DateOrder::Dmy,
             DateOrderArg::Mdy => DateOrder::Mdy,

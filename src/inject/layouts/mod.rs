@@ -8,16 +8,21 @@ mod names;
 
 use chrono_tz::Tz;
 
-use names::{NameRule, NamedAs, binance_name, dukascopy_name, histdata_name, tradingview_name};
+use names::{
+    NameRule, NamedAs, binance_name, dukascopy_name, histdata_name, ninjatrader_name,
+    tradingview_name,
+};
 
 use super::columns::{
     ChosenColumns, Role, assign_chosen, check_complete, check_unique, choose_time, clear,
-    normalise, replace, role_of, slot,
+    normalise, replace, slot,
 };
 use super::date::DateOrder;
 use super::error::FileError;
 use super::filename::{only_interval, words};
-use super::sample::FieldKind;
+use super::header::{HeaderRoles, roles_of_header};
+use super::sample::{FieldKind, Fields};
+use super::settings::Label;
 use crate::model::Interval;
 
 /// What is special about a layout.
@@ -33,6 +38,8 @@ pub(super) struct Layout {
     pub(super) exchange: &'static str,
     /// The zone of local times; `None` for the exchange's.
     pub(super) zone: Option<Tz>,
+    /// Which instant of a bar its timestamp is.
+    pub(super) label: Label,
     /// The order of day, month and year, if it is fixed.
     pub(super) date_order: Option<DateOrder>,
     /// Whether numbers have a decimal point unless the rows show otherwise.
@@ -56,6 +63,7 @@ const PLAIN: Layout = Layout {
     file_name: None,
     exchange: "NASDAQ",
     zone: None,
+    label: Label::Open,
     date_order: None,
     has_decimal_point: false,
     interval_codes: &[],
@@ -71,7 +79,20 @@ const VENDOR: Layout = Layout {
 };
 
 /// The first whose header or content matches is a file's layout. The last matches every file.
-static LAYOUTS: [Layout; 8] = [
+static LAYOUTS: [Layout; 10] = [
+    Layout {
+        name: "NinjaTrader",
+        file_name: Some(ninjatrader_name),
+        zone: Some(Tz::UTC),
+        label: Label::Close,
+        ..VENDOR
+    },
+    Layout {
+        name: "TradeStation",
+        header: &[&["up", "down"]],
+        label: Label::Close,
+        ..VENDOR
+    },
     Layout {
         name: "HistData",
         content: Some(|kinds, delimiter| {
@@ -138,6 +159,8 @@ static LAYOUTS: [Layout; 8] = [
 /// The layout of a file whose values show its columns, and what each column holds.
 pub(super) struct Columns {
     pub(super) roles: Vec<Role>,
+    /// What the user should check.
+    pub(super) warnings: Vec<String>,
     pub(super) layout: &'static Layout,
 }
 
@@ -160,6 +183,7 @@ fn plain() -> &'static Layout {
 /// The columns that a header names; those of `--columns` take precedence.
 pub(super) fn columns_by_header(
     header: &[String],
+    rows: &[Fields<'_>],
     chosen: &ChosenColumns,
 ) -> Result<Columns, FileError> {
     let names: Vec<String> = header.iter().map(|name| normalise(name)).collect();
@@ -171,15 +195,16 @@ pub(super) fn columns_by_header(
         .iter()
         .find(|layout| layout.header.iter().any(has_all))
         .unwrap_or_else(plain);
-    let mut roles: Vec<Role> = names.iter().map(|name| role_of(name)).collect();
+    let HeaderRoles {
+        mut roles,
+        mut warnings,
+    } = roles_of_header(header, rows);
     if layout.interval_codes.is_empty() {
         clear(&mut roles, |role| role == Role::Interval);
     }
-    // If this header names all columns, a wrong `--columns` is meant for other files of the run.
-    if let Err(error) = assign_chosen(&mut roles, &names, chosen)
-        && check_complete(&roles).is_err()
-    {
-        return Err(error);
+    assign_chosen(&mut roles, &names, chosen)?;
+    if chosen.iter().any(|(column, _)| column.is_volume()) {
+        warnings.clear();
     }
     choose_time(&mut roles);
     check_unique(&roles, header)?;
@@ -194,7 +219,11 @@ pub(super) fn columns_by_header(
         clear(&mut roles, |role| role == tick_volume);
     }
     check_complete(&roles)?;
-    Ok(Columns { roles, layout })
+    Ok(Columns {
+        roles,
+        warnings,
+        layout,
+    })
 }
 
 /// The columns of a file without a header, from the kinds of its first row's fields.
@@ -206,20 +235,23 @@ pub(super) fn columns_by_content(
     // If `--columns` names all columns, the content doesn't matter.
     let mut roles = vec![Role::Skip; kinds.len()];
     if assign_chosen(&mut roles, &[], chosen).is_ok() && check_complete(&roles).is_ok() {
-        let layout = plain();
-        return Ok(Columns { roles, layout });
+        return Ok(Columns {
+            roles,
+            warnings: Vec::new(),
+            layout: plain(),
+        });
     }
     let (layout, mut roles) = LAYOUTS
         .iter()
         .find_map(|layout| Some((layout, layout.content?(kinds, delimiter)?)))
         .unwrap_or((plain(), roles));
-    if let Err(error) = assign_chosen(&mut roles, &[], chosen)
-        && check_complete(&roles).is_err()
-    {
-        return Err(error);
-    }
+    assign_chosen(&mut roles, &[], chosen)?;
     check_complete(&roles)?;
-    Ok(Columns { roles, layout })
+    Ok(Columns {
+        roles,
+        warnings: Vec::new(),
+        layout,
+    })
 }
 
 /// A ticker or none, then the time in one column or two, then open, high, low, close, volume. All

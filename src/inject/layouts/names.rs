@@ -28,6 +28,16 @@ pub(super) fn histdata_name(stem: &str) -> Option<NamedAs> {
     })
 }
 
+/// `ES 03-25.Last`
+pub(super) fn ninjatrader_name(stem: &str) -> Option<NamedAs> {
+    let (symbol, kind) = stem.rsplit_once('.')?;
+    matches!(kind, "Last" | "Bid" | "Ask").then(|| NamedAs {
+        ticker: Some(symbol.split(' ').next().unwrap_or(symbol).to_owned()),
+        interval: None,
+        is_unique: true,
+    })
+}
+
 /// `BATS_SPY, 1`, `CME_MINI_ES1!, 5_0a1b2`
 pub(super) fn tradingview_name(stem: &str) -> Option<NamedAs> {
     let (symbol, rest) = stem.split_once(", ")?;

@@ -118,9 +118,12 @@ impl<'p> Parser<'p> {
             Local::Single(at) | Local::Repeated(at, _) => at,
             Local::Skipped(_) => return Err(Reason::SkippedLocalTime),
         };
-        let [mut values @ .., tick_volume] = row.values;
+        let [mut values @ .., tick_volume, down_volume] = row.values;
         if values[slot::VOLUME] == 0.0 && !tick_volume.is_nan() {
             values[slot::VOLUME] = tick_volume;
+        }
+        if !down_volume.is_nan() {
+            values[slot::VOLUME] += down_volume;
         }
         let bar = Bar::from_doubles(Timestamp::from_micros(timestamp), values)?;
         bar.check_until(self.plan.latest)?;

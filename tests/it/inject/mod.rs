@@ -4,6 +4,7 @@ mod broken;
 mod endings;
 mod evidence;
 mod layouts;
+mod read_as;
 mod rules;
 mod sources;
 mod store;

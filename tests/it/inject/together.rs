@@ -27,7 +27,7 @@ fn file(number: u32, seed: u32) -> String {
 /// The line of each file, in any order, without times.
 fn lines(run: &Run) -> Vec<String> {
     let mut lines: Vec<String> = (run.stderr.lines())
-        .filter(|line| line.starts_with('['))
+        .filter(|line| line.starts_with('[') && !line.contains("] read as "))
         .map(|line| {
             let (before, after) = line.split_once(" in ").unwrap();
             let rest = after.split_once('s').unwrap().1;
