@@ -30,6 +30,7 @@ pub mod log;
 mod open;
 pub mod output;
 mod rows;
+mod seal_after;
 mod sync_after;
 mod system;
 pub mod table;

@@ -4,88 +4,23 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use chrono::NaiveDate;
 use uuid::Uuid;
 
-use crate::calendar::Overrides;
 use crate::model::{SeriesKey, Timestamp};
 
 use super::coverage::CoverageEntry;
 use super::durable;
 use super::error::{Error, IoContext};
 use super::layout::Layout;
-use super::lock::{WAIT_FOR_READERS_MS_MAX, WriteLock};
+use super::lock::WriteLock;
+use super::options::OpenOptions;
 use super::run::RunId;
 use super::segment;
 use super::series_locks::SeriesLocks;
-use super::snapshot::{CopiedStore, Publisher, SnapshotRule};
+use super::snapshot::{CopiedStore, Publisher};
 use super::state::{Inner, Shared};
-
-/// How a store is opened.
-#[derive(Clone, Debug)]
-pub struct OpenOptions {
-    /// Memory that DuckDB may take, in MiB. Its own default would be 80 % of the machine's.
-    pub memory_limit_mib: u64,
-    /// Threads that DuckDB may use.
-    pub threads: u16,
-    /// How long a writer waits for readers to finish.
-    pub wait_for_readers: Duration,
-    /// When the hot tier seals itself.
-    pub seal: SealRule,
-    /// What readers in other processes see while a writer runs.
-    pub snapshots: SnapshotRule,
-    /// A user's calendars, laid over those compiled in: sessions are counted by them.
-    pub calendars: Overrides,
-}
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self {
-            memory_limit_mib: 400,
-            threads: std::thread::available_parallelism().map_or(2, |n| n.get().min(16) as u16),
-            wait_for_readers: Duration::from_millis(WAIT_FOR_READERS_MS_MAX),
-            seal: SealRule::default(),
-            snapshots: SnapshotRule::default(),
-            calendars: Overrides::default(),
-        }
-    }
-}
-
-/// When hot bars move into the lake by themselves, and which commits go there at once.
-#[derive(Clone, Copy, Debug)]
-pub struct SealRule {
-    /// A transaction that writes at least this many rows of a series publishes them.
-    pub publish_rows_min: u64,
-    /// A partition is sealed when it has at least this many hot rows …
-    pub partition_rows_min: u64,
-    /// … and at least one hot row for this many sealed ones, so rewriting costs in proportion to what
-    /// was added.
-    pub partition_sealed_per_hot: u64,
-    /// Everything is sealed when the store has at least this many hot rows …
-    pub store_rows_min: u64,
-    /// … and at least one hot row for this many sealed ones.
-    pub store_sealed_per_hot: u64,
-    /// The hot rows of a commit go into a segment instead of the table if they are at least this many …
-    pub segment_rows_min: u64,
-    /// … of at least this many series: with fewer, each is sealed soon.
-    pub segment_series_min: u64,
-}
-
-impl Default for SealRule {
-    fn default() -> Self {
-        Self {
-            publish_rows_min: 16_384,
-            partition_rows_min: 16_384,
-            partition_sealed_per_hot: 4,
-            store_rows_min: 16_000_000,
-            store_sealed_per_hot: 8,
-            segment_rows_min: 65_536,
-            segment_series_min: 8,
-        }
-    }
-}
 
 /// The open store, held by the one process that writes into it.
 ///

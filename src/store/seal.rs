@@ -1,9 +1,10 @@
-//! Seal: hot rows into the lake, when they are due or when asked.
+//! Seal: hot rows into the lake, when they are due, at the end of a run, or on request.
 //!
 //! The rule ([`SealRule`](super::SealRule)) bounds what is written again: a partition is sealed when it has gained one
 //! row for every few that it holds, so each bar is rewritten a few times at most on the average, however small the commits.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::model::SeriesKey;
 
@@ -27,7 +28,70 @@ pub struct Sealed {
     pub rows: u64,
 }
 
+/// Which runs seal all hot rows when they end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SealAtEnd {
+    /// Those that it makes little longer: by an estimated 2 s at most, or by a quarter.
+    #[default]
+    Auto,
+    /// All.
+    Always,
+    /// None.
+    Never,
+}
+
+/// A seal that takes no longer than this is always worth it …
+const SECONDS_MAX: f64 = 2.0;
+/// … and so is one that takes no longer than this share of the run.
+const SHARE_OF_RUN_MAX: f64 = 0.25;
+/// Rows, hot and sealed, that a seal merges and encodes in a second on two cores.
+const ROWS_PER_SECOND: f64 = 6_000_000.0;
+/// What each partition adds: a file is written, renamed and recorded. Both rates are from `bench/seal.sh`.
+const SECONDS_PER_PARTITION: f64 = 0.001;
+
+impl SealAtEnd {
+    /// Whether a run that took `elapsed` seals at its end, if that is estimated to take `cost`.
+    fn applies(self, cost: Duration, elapsed: Duration) -> bool {
+        let cost = cost.as_secs_f64();
+        match self {
+            Self::Auto => cost <= SECONDS_MAX || cost <= SHARE_OF_RUN_MAX * elapsed.as_secs_f64(),
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
 impl Store {
+    /// Moves all hot rows into the lake at the end of a run that took `elapsed`, if `when` says so. Hot rows that
+    /// earlier runs left are among them. If this fails, the bars are as durable as before.
+    pub fn seal_at_end(&self, when: SealAtEnd, elapsed: Duration) -> Result<Sealed, Error> {
+        if self.hot_rows() > 0 && when.applies(self.seal_cost(), elapsed) {
+            return self.seal();
+        }
+        Ok(Sealed::default())
+    }
+
+    /// How many rows are not in the lake.
+    #[must_use]
+    pub fn hot_rows(&self) -> u64 {
+        self.inner().hot_rows()
+    }
+
+    /// How long sealing everything takes, estimated from the counts in the catalog.
+    fn seal_cost(&self) -> Duration {
+        let (mut rows, mut partitions) = (0, 0);
+        for meta in self.inner().series.values() {
+            for (year, hot) in &meta.hot {
+                let sealed = meta.partitions.get(year);
+                rows += hot.rows + sealed.map_or(0, |partition| partition.rows);
+                partitions += 1;
+            }
+        }
+        Duration::from_secs_f64(
+            rows as f64 / ROWS_PER_SECOND + f64::from(partitions) * SECONDS_PER_PARTITION,
+        )
+    }
+
     /// Moves all hot rows into the lake.
     pub fn seal(&self) -> Result<Sealed, Error> {
         self.check_whole()?;
@@ -168,5 +232,22 @@ impl Store {
         sealed.partitions += count;
         sealed.rows += moved;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_seals_at_its_end_unless_that_takes_long_in_itself_and_compared_with_the_run() {
+        let seconds = Duration::from_secs_f64;
+        let applies = |when: SealAtEnd, cost, run| when.applies(seconds(cost), seconds(run));
+        assert!(applies(SealAtEnd::Auto, 2.0, 0.1));
+        assert!(!applies(SealAtEnd::Auto, 2.1, 0.1));
+        assert!(!applies(SealAtEnd::Auto, 2.1, 8.3));
+        assert!(applies(SealAtEnd::Auto, 2.1, 8.5));
+        assert!(applies(SealAtEnd::Always, 100.0, 1.0));
+        assert!(!applies(SealAtEnd::Never, 0.0, 1.0));
     }
 }

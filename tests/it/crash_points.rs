@@ -45,8 +45,8 @@ fn run_to(env: &TestEnv, point: &str, line: &str) -> Run {
     program.env("BACKFILL_CRASH", point).run()
 }
 
-const INJECT_A: &str = "inject-csv A.csv --exchange CRYPTO --on-conflict update";
-const INJECT_B: &str = "inject-csv B.csv --exchange CRYPTO --on-conflict update";
+const INJECT_A: &str = "inject-csv A.csv --exchange CRYPTO --on-conflict update --seal never";
+const INJECT_B: &str = "inject-csv B.csv --exchange CRYPTO --on-conflict update --seal never";
 
 /// Runs `before` in a new store, then `line`, killed at `point`: each must be done completely or not
 /// at all.
@@ -171,7 +171,7 @@ fn day(env: &TestEnv, price: u32) {
 
 #[test]
 fn a_commit_of_many_series_and_its_seal() {
-    let inject = "inject-csv day.csv --exchange CRYPTO --on-conflict update";
+    let inject = "inject-csv day.csv --exchange CRYPTO --on-conflict update --seal never";
     for (point, line) in [
         ("segment.after-write", inject),
         ("segment.after-rename", inject),
@@ -228,6 +228,35 @@ fn a_seal() {
         "publish.after-settle",
     ] {
         killed_at(point, &[INJECT_A, INJECT_B], "seal");
+    }
+}
+
+/// The bars are stored before they are sealed, and the next command that writes seals them.
+#[test]
+fn a_run_that_seals_at_its_end() {
+    for point in [
+        "publish.after-encode",
+        "seal.after-intent",
+        "publish.between-renames",
+        "publish.after-rename",
+        "publish.after-settle",
+    ] {
+        let line = "inject-csv B.csv --exchange CRYPTO --on-conflict update";
+        killed_at(point, &[INJECT_A], line);
+
+        let env = TestEnv::new();
+        write_csv(&env, "A", 10);
+        write_csv(&env, "B", 20);
+        assert_eq!(run_to(&env, point, line).code, None, "{point}");
+        let run = env.typed("inject-csv A.csv --exchange CRYPTO").ok();
+        assert!(
+            !run.stderr.contains("not in the lake"),
+            "{}",
+            run.snapshot()
+        );
+        let status = env.typed("status --format json").ok().json();
+        assert_eq!(status["totals"]["rows"], 2 * ROWS, "{point}");
+        assert_eq!(status["totals"]["hot_rows"], 0, "{point}");
     }
 }
 

@@ -20,6 +20,7 @@ mod model;
 mod out;
 #[cfg(feature = "crash-points")]
 mod readers;
+mod seal;
 mod secrets;
 mod simulate;
 #[cfg(feature = "crash-points")]

@@ -7,6 +7,7 @@ use crate::calendar::Calendar;
 use crate::cli::args::{RangeArgs, TickerArgs, split_tickers};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
+use crate::cli::seal_after::SealArgs;
 use crate::model::{Interval, SeriesKey, Ticker};
 use crate::report::ExitStatus;
 use crate::store::{Error, Reader};
@@ -33,6 +34,9 @@ pub struct Args {
     /// Skip the confirmation prompt
     #[arg(long)]
     yes: bool,
+
+    #[command(flatten)]
+    seal: SealArgs,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
@@ -82,6 +86,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         let dropped = store.drop_bars(&one.key, range)?;
         writeln!(out, "dropped: {} rows={}", one.key, dropped.rows)?;
     }
+    args.seal.seal(context, &store);
     store.finish_run(&run, context.now(), "ok", "{}")?;
     out.flush()?;
     Ok(Outcome::Done)

@@ -10,6 +10,7 @@ use crate::calendar::{Calendar, Overrides};
 use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
+use crate::cli::seal_after::SealArgs;
 use crate::cli::sync_after::{StoredRun, SyncAfterArgs, SyncAfterRun};
 use crate::inject::{self, DateOrder, Decimal, Input, Label, Settings, Sink};
 use crate::model::{Bar, DateRange, Interval, OnConflict, Ticker, Timestamp};
@@ -76,6 +77,9 @@ pub struct Args {
     /// Sorted by ticker and timestamp.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     output_filename: Option<OutputArg>,
+
+    #[command(flatten)]
+    seal: SealArgs,
 
     #[command(flatten)]
     sync_after: SyncAfterArgs,
@@ -218,6 +222,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         fatal: Some((&error).into()),
         ..RunReport::default()
     });
+    args.seal.seal(context, &store);
     if let Some(sync_after) = sync_after {
         let stored = StoredRun {
             dir: &store_dir,

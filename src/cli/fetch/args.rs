@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::source::{ProviderChoice, of_each};
 use crate::cli::args::OutputArg;
+use crate::cli::seal_after::SealArgs;
 use crate::cli::sync_after::SyncAfterArgs;
 use crate::model::{Interval, OnConflict, TypedDate};
 use crate::secret::SecretUrl;
@@ -123,6 +124,9 @@ pub struct FetchArgs {
     /// Example: --output-filename jan.csv
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub output_filename: Option<OutputArg>,
+
+    #[command(flatten)]
+    pub seal: SealArgs,
 
     /// What follows the run.
     #[command(flatten)]

@@ -12,6 +12,7 @@ use crate::backfill::{Job, Plan};
 use crate::calendar::{Calendar, CalendarCache};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
+use crate::cli::seal_after::SealArgs;
 use crate::gaps::{self, Fill, FillOptions, RequestKind, Scope, Survey};
 use crate::model::{Basis, DateRange, Hours, OnConflict, Provenance, Ticker};
 use crate::report::{ExitStatus, RunReport, UnitReport, UnitStatus};
@@ -27,6 +28,7 @@ pub(in crate::cli) struct FillSettings {
     /// Print the requests, and send none.
     pub plan: bool,
     pub concurrency: Concurrency,
+    pub seal: SealArgs,
 }
 
 /// How a fill ended.
@@ -81,6 +83,7 @@ pub(in crate::cli) fn fill_gaps(
     let fill = Fill::find(&store.reader()?, options(), calendars, provenance)?;
     note_skipped(&fill);
     if fill.is_empty() {
+        settings.seal.seal(context, &store);
         return Ok(Filled::Report(Box::default(), fill.before));
     }
     let opened = (service.provider).open(context, service.provider_url.as_ref())?;
@@ -97,6 +100,7 @@ pub(in crate::cli) fn fill_gaps(
     };
     match filler.run(fill, calendars) {
         Ok((report, survey)) => {
+            settings.seal.seal(context, &store);
             let report = record_end(context, &store, &run, report);
             Ok(Filled::Report(Box::new(report), survey))
         }

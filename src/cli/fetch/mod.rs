@@ -146,6 +146,8 @@ fn fetch_into_store(
             }
             Ok(report)
         });
+    // Before a sync, so that it reads the sealed bars.
+    settings.seal.seal(context, &store);
     match (result, sync_after) {
         (Ok(report), Some(sync_after)) => {
             let stored = StoredRun {

@@ -11,6 +11,7 @@ use super::tickers;
 use crate::backfill::{RequestLimits, Since, shard};
 use crate::calendar::{Calendar, Overrides, foreign_suffix};
 use crate::cli::error::CliError;
+use crate::cli::seal_after::SealArgs;
 use crate::cli::sync_after::SyncAfterArgs;
 use crate::export::OutputFile;
 use crate::gaps::RequestKind;
@@ -143,6 +144,7 @@ pub(super) struct Settings {
     pub on_conflict: OnConflict,
     pub dry_run: bool,
     pub output: Option<OutputFile>,
+    pub seal: SealArgs,
     pub sync_after: SyncAfterArgs,
 }
 
@@ -193,6 +195,7 @@ impl Settings {
             on_conflict: args.on_conflict,
             dry_run: args.dry_run,
             output,
+            seal: args.seal,
             sync_after: args.sync_after,
         })
     }

@@ -12,8 +12,8 @@ use crate::model::{
 use crate::store::catalog::{ConflictRecord, SeriesMeta};
 use crate::store::coverage::CoverageEntry;
 use crate::store::error::Refusal;
-use crate::store::handle::SealRule;
 use crate::store::merge::{self, Compared, Sorted};
+use crate::store::options::SealRule;
 use crate::store::rows::StagedRows;
 
 use super::batch::PreparedBatch;

@@ -7,8 +7,9 @@ use std::sync::Mutex;
 use crate::store::catalog::Catalog;
 use crate::store::durable::Digest;
 use crate::store::error::{Error, IoContext};
-use crate::store::handle::{OpenOptions, Store};
+use crate::store::handle::Store;
 use crate::store::layout::Layout;
+use crate::store::options::OpenOptions;
 use crate::store::snapshot::Snapshot;
 
 use super::Reader;

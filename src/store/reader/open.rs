@@ -15,10 +15,11 @@ use crate::store::catalog::{Catalog, Opened, PartitionMeta, SeriesMeta};
 use crate::store::durable::Digest;
 use crate::store::error::{Damage, Error};
 use crate::store::folder::is_there;
-use crate::store::handle::{OpenOptions, Store};
+use crate::store::handle::Store;
 use crate::store::lake::read::Partition;
 use crate::store::layout::Layout;
 use crate::store::lock::{ReadAccess, ReadLock, read_access};
+use crate::store::options::OpenOptions;
 use crate::store::recover::{self, Overlay, Place};
 use crate::store::snapshot::{Snapshot, WriterSnapshot};
 

@@ -83,6 +83,15 @@ impl Bench {
         }
     }
 
+    /// Panics unless `data/staging` has bars, all in the lake.
+    #[track_caller]
+    pub(crate) fn all_sealed(&self) {
+        let status = self.run("status --format json").ok().json();
+        let totals = &status["totals"];
+        assert!(totals["rows"].as_u64() > Some(0), "{totals}");
+        assert_eq!(totals["hot_rows"], 0, "{totals}");
+    }
+
     /// The stored bars of a series in `data/staging`.
     pub(crate) fn staged(&self, ticker: &str, interval: Interval) -> Vec<Bar> {
         staged(&self.env.path("data/staging"), ticker, interval)

@@ -38,6 +38,7 @@ fn ctrl_c_once_finishes_what_is_in_flight_and_resume_continues() {
         .sum();
     assert_eq!(summary["totals"]["committed"], staged);
     assert!(staged > 10 * 390, "{staged}");
+    bench.all_sealed();
     assert!(
         bench.requests() < 60,
         "no new requests: {}",
@@ -85,6 +86,7 @@ fn max_requests_is_never_exceeded() {
     let line = "specific --rate 60000 --start 2025-01-01 --end 2025-02-28 --tickers AAPL MSFT";
     let run = bench.run(&format!("{line} --max-requests 12")).code(5);
     assert_eq!(bench.requests(), 12);
+    bench.all_sealed();
     assert!(run.stderr.contains("hint: --resume"), "{}", run.snapshot());
     let run = bench
         .run(&format!(

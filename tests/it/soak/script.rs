@@ -53,6 +53,7 @@ const COMMIT: &[&str] = &[
     "commit.before-transaction",
     "commit.after-transaction",
     "publish.after-encode",
+    "seal.after-intent",
     "publish.between-renames",
     "publish.after-rename",
     "publish.after-settle",
@@ -127,7 +128,8 @@ fn fill(rng: &mut Rng, flavor: Flavor, number: usize) -> Step {
 fn inject(rng: &mut Rng, number: usize) -> Step {
     let mode = rng.pick(&["ignore", "update", "update"]);
     let line = format!(
-        "inject-csv --csv-dir d{number} --exchange CRYPTO --interval 1 --on-conflict {mode}"
+        "inject-csv --csv-dir d{number} --exchange CRYPTO --interval 1 --on-conflict {mode} --seal {}",
+        when_to_seal(rng)
     );
     let mut step = step("inject-csv", &line, Grain::Ticker, COMMIT);
     if rng.chance(4) {
@@ -172,6 +174,11 @@ fn inject(rng: &mut Rng, number: usize) -> Step {
         step.pipe = Some(name.clone());
     }
     step
+}
+
+/// A value of `--seal`. Bars that stay hot are sealed by a later step.
+fn when_to_seal(rng: &mut Rng) -> &'static str {
+    rng.pick(&["auto", "always", "never", "never"])
 }
 
 /// One file per ticker and date, which are committed many at once.
@@ -224,10 +231,11 @@ fn fetch(rng: &mut Rng) -> Step {
         at + chrono::Days::new(day)
     };
     let line = format!(
-        "{command} --provider demo --rate 60000 --resume --on-conflict ignore --start {} --end {} --tickers {}",
+        "{command} --provider demo --rate 60000 --resume --on-conflict ignore --start {} --end {} --tickers {} --seal {}",
         date(first),
         date(first + days),
-        tickers.join(" ")
+        tickers.join(" "),
+        when_to_seal(rng)
     );
     step(command, &line, Grain::Date, COMMIT)
 }
@@ -240,7 +248,10 @@ fn drop_some(rng: &mut Rng, state: &State) -> Step {
     } else {
         String::new()
     };
-    let line = format!("drop --yes --tickers {ticker} {range}");
+    let line = format!(
+        "drop --yes --tickers {ticker} {range} --seal {}",
+        when_to_seal(rng)
+    );
     // In both exchanges a date has the bars of one UTC date.
     step("drop", &line, Grain::Ticker, DROP)
 }
@@ -264,7 +275,7 @@ fn repair(rng: &mut Rng) -> Step {
 /// A bundle: all bars into another store.
 fn bundle(number: usize) -> Step {
     let (file, store) = (format!("b{number}.tar"), format!("copy{number}"));
-    let line = format!("bundle apply {file} --on-conflict update");
+    let line = format!("bundle apply {file} --on-conflict update --seal always");
     let mut step = step("bundle apply", &line, Grain::Ticker, COMMIT);
     step.setup.push(Setup::Bundle(file));
     step.other_store = Some(store);

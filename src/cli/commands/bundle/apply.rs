@@ -7,6 +7,7 @@ use crate::bundle;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::log::LINE;
+use crate::cli::seal_after::SealArgs;
 use crate::model::OnConflict;
 use crate::report::{Fatal, RunKind, RunReport};
 use crate::store::{OpenOptions, is_there};
@@ -38,6 +39,9 @@ pub struct Args {
     /// With --on-conflict update: its values replace newer ones where both bundles have a bar.
     #[arg(long, help_heading = "Conflicts")]
     allow_older: bool,
+
+    #[command(flatten)]
+    seal: SealArgs,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
@@ -91,6 +95,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         fatal: Some(Fatal::from(&error)),
         ..RunReport::default()
     });
+    args.seal.seal(context, &store);
     let summary = context.summary_json(&report);
     store.finish_run(&run, context.now(), report.status().as_str(), &summary)?;
     Ok(Outcome::Run(Box::new(report)))

@@ -9,6 +9,7 @@ use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::fetch::{self, Concurrency, FillSettings, Filled, Service, ServiceArgs};
 use crate::cli::rows::{FormatArg, RowFormat};
+use crate::cli::seal_after::SealArgs;
 use crate::gaps::{Scope, Survey, survey};
 use crate::model::{Interval, OnConflict};
 use crate::report::{ExitStatus, RunKind};
@@ -84,6 +85,9 @@ pub struct Args {
 
     #[command(flatten)]
     service: ServiceArgs,
+
+    #[command(flatten)]
+    seal: SealArgs,
 }
 
 fn share(typed: &str) -> Result<f64, String> {
@@ -101,6 +105,9 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
             CliError::usage("options of the provider have no effect without --fill")
                 .hint("add --fill"),
         );
+    }
+    if !args.fill && args.seal.is_given() {
+        return Err(CliError::usage("--seal has no effect without --fill").hint("add --fill"));
     }
     let service = Service::resolve(args.service)?;
     let dir = context.store_dir(service.is_demo());
@@ -126,6 +133,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
                 None => Concurrency::One,
             },
             service,
+            seal: args.seal,
         };
         return fill(
             context,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::listing::{self, Kind};
 use crate::cli::output::Stdout;
 use crate::cli::rows::RowFormat;
+use crate::cli::seal_after::rows_are;
 use crate::cli::table::{Column, Table};
 use crate::model::Timestamp;
 use crate::status::{Overview, Sessions};
@@ -57,6 +58,12 @@ fn table(out: &mut impl Write, overview: &Overview) -> io::Result<()> {
         ByteSize::b(overview.bytes),
         overview.store.display()
     )?;
+    if hot > 0 {
+        let series = overview.series.iter();
+        let series = series.filter(|series| series.row.hot_rows > 0).count() as u64;
+        let rows_are = rows_are(hot, Some(series));
+        writeln!(out, "{rows_are} not in the lake yet; run backfill seal")?;
+    }
     for (index, target) in overview.targets.iter().enumerate() {
         let series = overview.series.iter();
         let seen = series.filter_map(|series| series.unsynced[index]);

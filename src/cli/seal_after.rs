@@ -1,0 +1,67 @@
+//! `--seal`: moves all hot bars into the lake when a command that wrote into the store ends.
+
+use clap::ValueEnum;
+use indicatif::HumanCount;
+
+use super::context::Context;
+use super::error::CliError;
+use super::log::LINE;
+use crate::store::{SealAtEnd, Store};
+
+/// The option, for commands that write into the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct SealArgs {
+    /// Whether to move all new bars into the Parquet files at the end: auto, always or never [default: auto]
+    ///
+    /// auto: unless that is expected to take longer than 2 s and longer than a quarter of the run.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    seal: Option<When>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+impl SealArgs {
+    /// Whether the option was given.
+    pub fn is_given(self) -> bool {
+        self.seal.is_some()
+    }
+
+    /// Seals the store at the end of a command, and reports the rows that stay hot. The bars are stored
+    /// whether or not this succeeds, so a failure is a warning.
+    pub fn seal(self, context: &Context, store: &Store) {
+        let when = match self.seal {
+            None | Some(When::Auto) => SealAtEnd::Auto,
+            Some(When::Always) => SealAtEnd::Always,
+            Some(When::Never) => SealAtEnd::Never,
+        };
+        if let Err(error) = store.seal_at_end(when, context.elapsed()) {
+            let error = CliError::from(error);
+            tracing::warn!("the bars are stored, but sealing failed: {error}");
+        }
+        let hot = store.hot_rows();
+        if hot > 0 {
+            let rows_are = rows_are(hot, None);
+            tracing::info!(target: LINE, "note: {rows_are} not in the lake yet; run backfill seal");
+        }
+    }
+}
+
+/// `"1,170 rows of 3 series are"`, or without the series.
+pub(super) fn rows_are(rows: u64, series: Option<u64>) -> String {
+    let (row, are) = match rows {
+        1 => ("row", "is"),
+        _ => ("rows", "are"),
+    };
+    let of = series.map_or_else(String::new, |n| format!(" of {} series", HumanCount(n)));
+    format!("{} {row}{of} {are}", HumanCount(rows))
+}
