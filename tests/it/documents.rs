@@ -111,29 +111,28 @@ fn run_commands(document: &str, prepare: &str) -> Bench {
 fn the_readme_is_true() {
     let readme = read("README.md");
     let bench = run_commands("README.md", "");
-    // The path and the columns that the Python lines read.
-    let (_, call) = readme.split_once("pd.read_parquet(\"").unwrap();
-    let (path, rest) = call.split_once("\", columns=[").unwrap();
-    let columns: Vec<&str> = rest
-        .split_once(']')
-        .unwrap()
-        .0
-        .split(',')
-        .map(|column| column.trim().trim_matches('"'))
-        .collect();
-    let files = bench.env.files(path);
-    assert_eq!(files.len(), 1, "{files:?}");
-    let file = std::fs::File::open(bench.env.path(&files[0])).unwrap();
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-    for column in columns {
-        assert!(reader.schema().field_with_name(column).is_ok(), "{column}");
-    }
-    let rows: usize = reader
-        .build()
-        .unwrap()
-        .map(|batch| batch.unwrap().num_rows())
-        .sum();
-    assert_eq!(rows, 1_170);
+    // The folder and the numbers of rows of the Python lines.
+    let (_, lake) = readme.split_once("lake = \"").unwrap();
+    let (lake, python) = lake.split_once('"').unwrap();
+    let rows = |ticker: &str| -> usize {
+        let files = bench.env.files(&format!("{lake}/ticker={ticker}"));
+        assert_eq!(files.len(), 1, "{files:?}");
+        let file = std::fs::File::open(bench.env.path(&files[0])).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        reader
+            .build()
+            .unwrap()
+            .map(|batch| batch.unwrap().num_rows())
+            .sum()
+    };
+    let (one, all) = (rows("ACME"), ["ACME", "GLOBEX", "INITECH"].map(rows));
+    assert!(python.contains("{lake}/ticker=ACME"), "{python}");
+    assert!(python.contains(&format!("# one: {one} rows")), "{one}");
+    let all: usize = all.iter().sum();
+    assert!(
+        python.contains(&format!("# all tickers: {all} rows")),
+        "{all}"
+    );
 }
 
 #[test]
