@@ -1,6 +1,7 @@
 //! Sync: the algorithm with a target in memory, and all of it with a real Postgres, in which each
 //! test has its own database.
 
+mod ahead;
 mod algorithm;
 mod columns;
 mod conflicts;

@@ -140,7 +140,7 @@ impl Address {
             passfile: passfile.as_deref(),
         };
         let mut servers = hosts::servers(&config, &hosts, &login)?;
-        let tls = tls_options(&servers, &get)?;
+        let tls = TlsOptions::new(servers.iter().all(Server::is_socket), &get)?;
         for server in &mut servers {
             server.set_tls(tls.mode);
         }
@@ -239,33 +239,6 @@ fn fill_from_variables(settings: &mut Settings, variable: &dyn Fn(&str) -> Optio
     {
         settings.insert("user".to_owned(), user);
     }
-}
-
-fn tls_options<'a>(
-    servers: &[Server],
-    get: &dyn Fn(&str) -> Option<&'a str>,
-) -> Result<TlsOptions, AddressError> {
-    let mut mode = get("sslmode").map(SslMode::parse).transpose()?;
-    let root_cert = match get("sslrootcert") {
-        Some("system") => {
-            mode = Some(mode.unwrap_or(SslMode::VerifyFull));
-            None
-        }
-        other => other.map(PathBuf::from),
-    };
-    let mut mode = mode.unwrap_or(SslMode::Prefer);
-    let all_sockets = servers.iter().all(Server::is_socket);
-    if all_sockets {
-        // As in libpq: a socket of this machine needs no TLS, and servers don't offer it there.
-        mode = SslMode::Disable;
-    }
-    Ok(TlsOptions {
-        mode,
-        root_cert,
-        client_cert: get("sslcert")
-            .zip(get("sslkey"))
-            .map(|(cert, key)| (cert.into(), key.into())),
-    })
 }
 
 fn label(servers: &str, user: Option<&str>, dbname: Option<&str>) -> String {

@@ -55,6 +55,32 @@ pub(super) struct TlsOptions {
 }
 
 impl TlsOptions {
+    /// The settings by libpq's names, which `get` looks up. As in libpq, sockets of this machine need
+    /// no TLS, and servers don't offer it there.
+    pub(super) fn new<'a>(
+        only_sockets: bool,
+        get: &dyn Fn(&str) -> Option<&'a str>,
+    ) -> Result<Self, AddressError> {
+        let mode = get("sslmode").map(SslMode::parse).transpose()?;
+        let root_cert = get("sslrootcert");
+        let default = match root_cert {
+            Some("system") => SslMode::VerifyFull,
+            _ => SslMode::Prefer,
+        };
+        Ok(Self {
+            mode: match only_sockets {
+                true => SslMode::Disable,
+                false => mode.unwrap_or(default),
+            },
+            root_cert: root_cert
+                .filter(|path| *path != "system")
+                .map(PathBuf::from),
+            client_cert: get("sslcert")
+                .zip(get("sslkey"))
+                .map(|(cert, key)| (cert.into(), key.into())),
+        })
+    }
+
     /// The connector for the client library.
     pub(super) fn connector(&self) -> Result<MakeRustlsConnect, AddressError> {
         let provider = Arc::new(ring::default_provider());
