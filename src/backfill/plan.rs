@@ -1,6 +1,7 @@
 //! The requests of a run, planned before any is sent.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -270,11 +271,11 @@ impl Plan {
             .sum()
     }
 
-    /// The shortest time that its requests take at a rate per minute.
+    /// The shortest time that its requests take at a rate per minute; without a rate, none.
     #[must_use]
-    pub fn least_time(&self, per_minute: u32) -> Duration {
-        let minutes = self.requests as f64 / f64::from(per_minute.max(1));
-        Duration::from_secs_f64(minutes * 60.0)
+    pub fn least_time(&self, per_minute: Option<NonZeroU32>) -> Duration {
+        let seconds = |rate: NonZeroU32| self.requests as f64 * 60.0 / f64::from(rate.get());
+        Duration::from_secs_f64(per_minute.map_or(0.0, seconds))
     }
 }
 

@@ -20,7 +20,7 @@ use crate::advice::{Advice, Continuation};
 use crate::causes::with_causes;
 use crate::export::BarsWriter;
 use crate::model::OnConflict;
-use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport};
+use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport, UnitStatus};
 use crate::store::{RunId, Store};
 
 /// Tickers that may be active in addition to those with requests in flight: their last responses
@@ -128,12 +128,13 @@ fn finish(written: WriterResult, report: &RunReport, observer: &dyn Observer) ->
         let text = format!("{count} rows rejected; see {}", path.display());
         observer.event(&Event::Warning(&text));
     }
+    // An incomplete file must not replace one that may be complete, and neither must one without
+    // bars after a failure.
+    let is_complete = report.fatal.is_none() && !report.interrupted;
+    let has_failed = |ticker: &UnitReport| ticker.status == UnitStatus::Failed;
+    let is_useless = report.totals.prepared == 0 && report.tickers.iter().any(has_failed);
     match written.output {
-        // An incomplete file must not replace one that may be complete.
-        Some(output) if report.fatal.is_none() && !report.interrupted => {
-            output.finish()?;
-            Ok(())
-        }
+        Some(output) if is_complete && !is_useless => Ok(output.finish().map(drop)?),
         _ => Ok(()),
     }
 }

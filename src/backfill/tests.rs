@@ -1,6 +1,5 @@
 //! One window at a time, against a provider whose faults a test sets.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +62,7 @@ impl Vendor {
                 basis: &[Basis::SplitAdjusted],
                 hours: &[Hours::Regular, Hours::Extended],
                 hour_grid: |hours| Grid::of(Interval::M60, hours),
-                rate_default: NonZeroU32::MIN,
+                rate_default: None,
                 settles_after: Duration::from_secs(300),
             },
             cuts_to: u64::MAX,

@@ -138,7 +138,7 @@ impl Paged {
             basis: &[Basis::Unadjusted],
             hours: &[Hours::Extended],
             hour_grid: |_| Grid::Clock,
-            rate_default: NonZeroU32::new(200).unwrap(),
+            rate_default: NonZeroU32::new(200),
             settles_after: Duration::ZERO,
         })
     }
@@ -322,6 +322,19 @@ mod retrying {
         };
         assert!(outcomes.iter().all(ended) && lasting.gate().is_closed());
         assert!(calls.load(Ordering::SeqCst) < 80);
+    }
+
+    /// A server that has ended responds to nothing that follows.
+    #[tokio::test]
+    async fn a_refused_connection_is_retried_briefly_and_ends_the_run() {
+        let client = client(Faulty::new(Paged::new(), |call, _| {
+            (call > 0).then(|| Error::new(ErrorKind::Refused, "no connection"))
+        }));
+        assert!(client.fetch_page(&one_day()).await.is_ok());
+        let error = client.fetch_page(&one_day()).await;
+        assert!(matches!(error, Err(FetchError::Failed(error)) if error.scope() == Scope::Run));
+        assert_eq!((client.gate().sent(), client.gate().retried()), (4, 2));
+        assert!(client.gate().is_closed());
     }
 
     #[tokio::test]

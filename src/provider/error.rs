@@ -52,6 +52,8 @@ pub enum ErrorKind {
     BadRequest,
     /// No connection.
     Connect,
+    /// The server's machine refuses connections: no program listens at the address.
+    Refused,
     /// A failure that may not occur again: a server error, a timeout, a response that breaks off.
     Transient,
     /// A response that is neither bars nor a known error.
@@ -169,7 +171,7 @@ impl Error {
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self.0.kind {
-            K::Limit | K::Connect | K::Transient => {
+            K::Limit | K::Connect | K::Refused | K::Transient => {
                 self.0.retry_after.map_or(Retry::Backoff, Retry::After)
             }
             _ => Retry::Never,
@@ -185,6 +187,7 @@ impl Error {
             | K::Certificate
             | K::Key
             | K::Forbidden
+            | K::Refused
             | K::Limit
             | K::Quota => Scope::Run,
             K::Ticker | K::BadRequest => Scope::Ticker,
@@ -209,7 +212,7 @@ impl Error {
             K::Forbidden => Some("check the state of the account on the provider's site".into()),
             K::Quota => Some(Advice::ResumeLater { lower_rate: false }),
             K::Limit => Some(Advice::ResumeLater { lower_rate: true }),
-            K::Connect => Some(Advice::CheckConnection),
+            K::Connect | K::Refused => Some(Advice::CheckConnection),
             K::Certificate => Some(Advice::CheckCertificate),
             K::Transient => Some(Advice::ResumeFailed),
             K::Rejects => Some(Advice::CheckRejects),

@@ -87,7 +87,7 @@ impl Http {
                 "GET {shown} failed after {} ms",
                 start.elapsed().as_millis()
             );
-            transport(request, error)
+            self.transport(request, error)
         })?;
         let status = response.status().as_u16();
         let limit = if status == 200 {
@@ -105,7 +105,7 @@ impl Http {
             self.secrets.excerpt(&body, DEBUG_BODY_BYTES),
         );
         match read {
-            Err(error) if status == 200 => return Err(transport(request, error)),
+            Err(error) if status == 200 => return Err(self.transport(request, error)),
             Ok(false) if status == 200 => {
                 let why = format!("the response is longer than {limit} bytes");
                 return Err(Error::new(ErrorKind::Unexpected, why).in_window(request));
@@ -120,6 +120,37 @@ impl Http {
                 body,
             },
         })
+    }
+}
+
+impl Http {
+    /// The error of a request without a whole response.
+    fn transport(&self, request: &Request, error: reqwest::Error) -> Error {
+        let source = error.without_url();
+        let (kind, message) = if is_about_certificate(&source) {
+            let message = "the certificate of the provider's server is not trusted";
+            (ErrorKind::Certificate, message)
+        } else if is_refused(&source) {
+            // The same for every request, so it names the server and not the request.
+            let message = format!("no connection to the provider at {}", self.server());
+            return Error::new(ErrorKind::Refused, message).with_source(source);
+        } else if source.is_connect() {
+            (ErrorKind::Connect, "no connection to the provider")
+        } else if source.is_timeout() {
+            (ErrorKind::Transient, "the provider took too long")
+        } else {
+            (ErrorKind::Transient, "the response broke off")
+        };
+        Error::new(kind, message)
+            .in_window(request)
+            .with_source(source)
+    }
+
+    /// Host and port of the base URL.
+    fn server(&self) -> String {
+        let host = self.base.host_str().unwrap_or_default();
+        let port = self.base.port_or_known_default();
+        port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 }
 
@@ -227,23 +258,6 @@ async fn read_body(
     Ok(true)
 }
 
-fn transport(request: &Request, error: reqwest::Error) -> Error {
-    let source = error.without_url();
-    let (kind, message) = if is_about_certificate(&source) {
-        let message = "the certificate of the provider's server is not trusted";
-        (ErrorKind::Certificate, message)
-    } else if source.is_connect() {
-        (ErrorKind::Connect, "no connection to the provider")
-    } else if source.is_timeout() {
-        (ErrorKind::Transient, "the provider took too long")
-    } else {
-        (ErrorKind::Transient, "the response broke off")
-    };
-    Error::new(kind, message)
-        .in_window(request)
-        .with_source(source)
-}
-
 /// Whether the connection failed because of the server's certificate.
 fn is_about_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
@@ -255,6 +269,13 @@ fn is_about_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
         .and_then(std::io::Error::get_ref)
         .is_some_and(|inner| is_about_certificate(inner));
     inside || error.source().is_some_and(is_about_certificate)
+}
+
+/// Whether the server's machine, or that of a proxy, refused the connection.
+fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_refused = (error.downcast_ref::<std::io::Error>())
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
+    is_refused || error.source().is_some_and(self::is_refused)
 }
 
 /// The wait that `Retry-After` names: seconds, or an instant by the server's own clock in `Date`.

@@ -42,8 +42,8 @@ pub struct ProviderInfo {
     pub hours: &'static [Hours],
     /// Where its 60-minute bars start. Shorter bars start at the same minutes on either grid.
     pub hour_grid: fn(Hours) -> Grid,
-    /// Requests a minute if the user sets no rate.
-    pub rate_default: NonZeroU32,
+    /// Requests a minute if the user sets no rate; `None` for no limit.
+    pub rate_default: Option<NonZeroU32>,
     /// How long after its close a bar can still change.
     pub settles_after: Duration,
 }

@@ -16,7 +16,8 @@ use crate::model::Ticker;
 /// How long a request in flight may still take once the gate is closed.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Retries at most while no request of the run has reached the server.
+/// Retries at most if the server refuses connections, or if no request of the run has reached it.
+/// They take a few seconds.
 const UNREACHED_RETRIES_MAX: usize = 2;
 
 /// No request has more pages. A provider that sends more repeats itself.
@@ -160,24 +161,25 @@ impl RetryingClient {
                 }
                 continue;
             }
-            if error.scope() == Scope::Run {
-                // Not only where the run gets the error: until then other requests would be sent.
-                self.gate.close();
-                return Err(FetchError::Failed(error));
-            }
             retries += 1;
             // If no server ever responded, the address is more likely wrong than the network slow.
-            let is_unreachable = error.kind() == ErrorKind::Connect
-                && !self.gate.was_reached()
-                && retries > UNREACHED_RETRIES_MAX;
+            let is_unreachable = match error.kind() {
+                ErrorKind::Refused => true,
+                ErrorKind::Connect => !self.gate.was_reached(),
+                _ => false,
+            };
             let wait = match error.retry() {
-                _ if is_unreachable => None,
+                _ if is_unreachable && retries > UNREACHED_RETRIES_MAX => None,
                 Retry::Never => None,
                 Retry::After(wait) => (retries <= self.retry.count_max).then_some(wait),
                 Retry::Backoff => waits.next(),
             };
             left = left.saturating_sub(start.elapsed());
             let Some(wait) = wait.filter(|wait| *wait <= left) else {
+                if error.scope() == Scope::Run {
+                    // Not only where the run gets the error: until then other requests would be sent.
+                    self.gate.close();
+                }
                 return Err(FetchError::Failed(error));
             };
             left -= wait;
@@ -205,7 +207,11 @@ impl RetryingClient {
             () = self.closed_for(GRACE) => return Err(FetchError::Closed),
         };
         drop(permit);
-        if !matches!(&reply, Err(error) if error.kind() == ErrorKind::Connect) {
+        let is_connected = match &reply {
+            Err(error) => !matches!(error.kind(), ErrorKind::Connect | ErrorKind::Refused),
+            Ok(_) => true,
+        };
+        if is_connected {
             self.gate.set_reached();
         }
         let reply = match reply {

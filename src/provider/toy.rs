@@ -46,7 +46,7 @@ fn info() -> ProviderInfo {
         basis: &[Basis::Unadjusted],
         hours: &[Hours::Extended],
         hour_grid: |_| Grid::Clock,
-        rate_default: NonZeroU32::new(6_000).unwrap_or(NonZeroU32::MIN),
+        rate_default: NonZeroU32::new(6_000),
         settles_after: Duration::from_secs(60),
     }
 }

@@ -94,7 +94,8 @@ pub struct FetchArgs {
 
     /// Print the requests that this run would send, then exit
     ///
-    /// Dates that are answered already are left out. Sends no request and creates no store.
+    /// One line per ticker; --log-level debug shows each request. Dates that are answered already are
+    /// left out. Sends no request and creates no store.
     #[arg(long, help_heading = "Quota")]
     pub plan: bool,
 
@@ -212,7 +213,10 @@ fn exchange_help() -> String {
 }
 
 fn rate_help() -> String {
-    let rates = of_each(|entry| Some((entry.info)().rate_default.to_string()));
+    let rates = of_each(|entry| {
+        let rate = (entry.info)().rate_default;
+        Some(rate.map_or_else(|| "no limit".to_owned(), |rate| rate.to_string()))
+    });
     format!("Maximum requests per minute\n\nDefault: {rates}.")
 }
 

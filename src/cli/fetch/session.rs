@@ -56,7 +56,7 @@ impl FetchSession {
             .map(|(quota, left)| Daily { quota, left });
         let gate = Gate::new(GateOptions {
             in_flight: concurrency.requests(),
-            per_minute: Some(service.rate),
+            per_minute: service.rate,
             requests_max: service.max_requests,
             daily,
             ..GateOptions::default()

@@ -32,7 +32,8 @@ pub(in crate::cli) struct Service {
     pub extended_hours: bool,
     pub unadjusted: bool,
     pub include_forming: bool,
-    pub rate: NonZeroU32,
+    /// Requests a minute; `None` for no limit.
+    pub rate: Option<NonZeroU32>,
     pub max_requests: Option<u64>,
     pub daily_quota: Option<u64>,
 }
@@ -60,7 +61,7 @@ impl Service {
             extended_hours: args.extended_hours,
             unadjusted: args.unadjusted,
             include_forming: args.include_forming,
-            rate: args.rate.unwrap_or(info.rate_default),
+            rate: args.rate.or(info.rate_default),
             info,
             max_requests: args.max_requests.map(Into::into),
             daily_quota: args.daily_quota.map(Into::into),

@@ -159,7 +159,7 @@ pub(super) fn info(source: Source) -> ProviderInfo {
             Hours::Extended => Grid::Clock,
             Hours::Regular | Hours::Unknown => Grid::Session,
         },
-        rate_default: NonZeroU32::new(300).unwrap_or(NonZeroU32::MIN),
+        rate_default: NonZeroU32::new(300),
         settles_after: Duration::from_secs(300),
     }
 }

@@ -23,12 +23,21 @@ pub const ENTRY: ProviderEntry = ProviderEntry {
     hidden: false,
     keys: &[],
     base_url_env: None,
-    info: || client::info(Source::demo()),
+    info,
     open: |access| Ok(Arc::new(Demo::start(access)?)),
 };
 
+/// What the service offers, without its rate limit: the simulator has none.
+fn info() -> ProviderInfo {
+    ProviderInfo {
+        rate_default: None,
+        ..client::info(Source::demo())
+    }
+}
+
 struct Demo {
     client: Fmp,
+    info: ProviderInfo,
     _simulator: Running,
 }
 
@@ -43,6 +52,7 @@ impl Demo {
         };
         Ok(Self {
             client: Fmp::new(&access, Source::demo())?,
+            info: info(),
             _simulator: simulator,
         })
     }
@@ -50,7 +60,7 @@ impl Demo {
 
 impl Provider for Demo {
     fn info(&self) -> &ProviderInfo {
-        self.client.info()
+        &self.info
     }
 
     fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Error>> {

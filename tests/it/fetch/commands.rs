@@ -343,12 +343,8 @@ fn a_plan_sends_no_request_and_needs_no_key() {
     let line = "specific --start 2025-02-03 --end 2025-02-12 --tickers AAPL MSFT --rate 60";
     let plan = bench.env.typed(&format!("{line} --plan")).ok();
     insta::assert_snapshot!(plan.out(), @r"
-    [AAPL] 2025-02-03..2025-02-05
-    [AAPL] 2025-02-06..2025-02-07
-    [AAPL] 2025-02-10..2025-02-12
-    [MSFT] 2025-02-03..2025-02-05
-    [MSFT] 2025-02-06..2025-02-07
-    [MSFT] 2025-02-10..2025-02-12
+    [AAPL] 3 windows, 2025-02-03..2025-02-12
+    [MSFT] 3 windows, 2025-02-03..2025-02-12
     Plan: tickers=2 windows=6 requests=6 least=0:00:06
     ");
     assert!(bench.env.files(".").is_empty());
@@ -358,11 +354,46 @@ fn a_plan_sends_no_request_and_needs_no_key() {
     let plan = bench.env.typed(&format!("{line} --plan --resume")).ok();
     assert!(
         plan.out()
-            .starts_with("[AAPL] 2025-02-07 (to compare the price basis)\n[AAPL] 2025-02-10..2025-02-12\n[MSFT] 2025-02-03"),
+            .starts_with("[AAPL] 2 windows, 2025-02-07..2025-02-12, 1 to compare the price basis\n[MSFT] 3 windows, "),
         "{}",
         plan.snapshot()
     );
+    let detailed = bench
+        .env
+        .typed(&format!("{line} --plan --resume --log-level debug"))
+        .ok();
+    for window in [
+        "[AAPL] 2025-02-07 (to compare the price basis)",
+        "[AAPL] 2025-02-10..2025-02-12",
+        "[MSFT] 2025-02-06..2025-02-07",
+    ] {
+        assert!(detailed.stderr.contains(window), "{}", detailed.snapshot());
+    }
     assert_eq!(bench.requests(), 2);
+}
+
+/// The simulator has no limit, so the demo needs none.
+#[test]
+fn the_demo_has_no_rate_unless_one_is_set() {
+    let env = TestEnv::new();
+    let line =
+        "concurrent --provider demo --start 2025-02-03 --end 2025-02-12 --tickers AAPL --plan";
+    for (rate, least) in [("", "0:00:00"), (" --rate 60", "0:00:03")] {
+        let plan = env.typed(&format!("{line}{rate}")).ok();
+        let least = format!(" least={least}");
+        assert!(plan.out().contains(&least), "{}", plan.snapshot());
+    }
+}
+
+#[test]
+fn an_output_file_is_not_replaced_if_all_tickers_fail() {
+    let bench = Bench::new();
+    let line = "specific --start 2025-02-03 --end 2025-02-07 --tickers PREMIUMA PREMIUMB --output-filename all.csv";
+    bench.run(line).code(3);
+    assert!(!bench.env.files(".").contains(&"all.csv".to_owned()));
+    bench.env.write("all.csv", "older");
+    bench.run(line).code(3);
+    assert_eq!(bench.env.read("all.csv"), "older");
 }
 
 #[test]

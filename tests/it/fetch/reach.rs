@@ -146,6 +146,11 @@ fn a_refused_connection_is_reported_once() {
             run.snapshot()
         );
         assert!(run.stderr.contains("--provider-url"), "{}", run.snapshot());
+        assert!(
+            run.stderr.contains(&format!("provider at {free}")),
+            "{}",
+            run.snapshot()
+        );
         assert_eq!(summary["tickers"][0]["status"], "failed");
     }
 }

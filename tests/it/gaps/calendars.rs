@@ -27,10 +27,14 @@ fn calendars_in_the_store_or_a_named_folder_are_used() {
     assert!(bench.gaps("").is_empty());
     assert!(complete(""));
     let plan = bench
-        .run(&format!("{} --plan", line.replace("AAPL", "MSFT")))
+        .run(&format!(
+            "{} --plan --log-level debug",
+            line.replace("AAPL", "MSFT")
+        ))
         .ok();
     assert!(
-        plan.out().starts_with("[MSFT] 2025-02-03..2025-02-04\n"),
+        plan.out()
+            .starts_with("[MSFT] 1 window, 2025-02-03..2025-02-04\n"),
         "{}",
         plan.snapshot()
     );

@@ -43,10 +43,8 @@ fn a_fill_closes_exactly_what_the_provider_has() {
     holes(&bench, "AAPL", &["2025-02-20"]);
     let plan = bench.run("gaps --fill --plan").ok();
     insta::assert_snapshot!(plan.out(), @r"
-    [AAPL] 2025-02-18..2025-02-20 (again)
-    [AAPL] 2025-02-04..2025-02-06 (again)
-    [AAPL] 2025-02-24..2025-02-25 (again)
-    [MSFT] 2025-02-10..2025-02-11 (again)
+    [AAPL] 3 windows, 2025-02-04..2025-02-25, 3 again
+    [MSFT] 1 window, 2025-02-10..2025-02-11, 1 again
     Plan: tickers=2 windows=4 requests=4 least=0:00:01
     ");
     let before = bench.requests();
