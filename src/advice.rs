@@ -22,6 +22,12 @@ pub enum Advice {
     /// There is no store here: name another folder, or create a store.
     NameStore,
     NameStoreFolder,
+    /// The bars are in another store.
+    NameOtherStore {
+        store: PathBuf,
+    },
+    /// Wait for the end of another writer.
+    WaitForWriter,
     /// Check the whole store.
     VerifyStore,
     RepairStore,
@@ -47,6 +53,8 @@ pub enum Advice {
         /// Tickers of which nothing was requested.
         tickers_not_started: usize,
     },
+    /// Continue a run that Ctrl-C ended.
+    ContinueStopped(Continuation),
     /// No ticker had data: check what was requested.
     CheckRange,
     /// Set a provider's key.

@@ -8,7 +8,9 @@ use chrono::NaiveDate;
 use crate::calendar::{CalendarCache, Session};
 use crate::gaps::{align, complete};
 use crate::model::{SeriesKey, Timestamp};
-use crate::store::{Error, Reader, SeriesRow, SessionCount, TargetRow};
+use crate::store::{
+    Error, Reader, RunningWriter, SeriesRow, SessionCount, TargetRow, running_writer,
+};
 
 /// What a store holds.
 pub struct Overview {
@@ -21,6 +23,8 @@ pub struct Overview {
     pub bytes: u64,
     /// Whether only the lake could be read, because another process writes.
     pub lake_only: bool,
+    /// The process that is writing now.
+    pub writer: Option<RunningWriter>,
 }
 
 /// What a store holds of one series.
@@ -105,6 +109,7 @@ impl Overview {
             targets,
             bytes,
             lake_only,
+            writer: running_writer(reader.dir())?,
         })
     }
 

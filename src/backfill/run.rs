@@ -47,7 +47,7 @@ pub struct Job {
     pub spending: Option<Spending>,
     /// Gets the events of the run.
     pub observer: Arc<dyn Observer>,
-    /// What continues the run after a quota ended it.
+    /// What continues the run after a quota or Ctrl-C ended it.
     pub continue_with: Continuation,
 }
 
@@ -57,6 +57,7 @@ impl Job {
         let gate = self.fetcher.client.gate().clone();
         // One gate can serve several jobs, one after another.
         let (sent_before, retried_before) = (gate.sent(), gate.retried());
+        let is_stored = self.store.is_some();
         let writer_context = WriterContext {
             store: self.store,
             output: self.output,
@@ -105,6 +106,11 @@ impl Job {
                 requests: requests_left,
                 tickers_not_started: self.plan.tickers.len() - tickers.len(),
             });
+        }
+        if report.interrupted && is_stored && requests_left > 0 {
+            report
+                .hints
+                .push(Advice::ContinueStopped(self.continue_with));
         }
         report.tickers = tickers;
         if let Err(error) = written.and_then(|written| finish(written, &report, &*observer)) {

@@ -14,6 +14,14 @@ impl fmt::Display for Advice {
                 "--store names another folder; inject-csv, specific and concurrent create a store"
             }
             Self::NameStoreFolder => "--store names the folder of a store",
+            Self::NameOtherStore { store } => {
+                return write!(
+                    f,
+                    "--store {} names the store that is there; inject-csv, specific and concurrent create a store",
+                    store.display()
+                );
+            }
+            Self::WaitForWriter => "--wait SECONDS waits for its end",
             Self::VerifyStore => "backfill verify checks the whole store",
             Self::RepairStore => "backfill verify --repair lists what is lost and repairs the rest",
             Self::OnConflict { can_resume } => {
@@ -48,6 +56,12 @@ impl fmt::Display for Advice {
                     1 => f.write_str("; 1 ticker was not started"),
                     count => write!(f, "; {count} tickers were not started"),
                 };
+            }
+            Self::ContinueStopped(Continuation::Resume) => {
+                "--resume continues where this run stopped"
+            }
+            Self::ContinueStopped(Continuation::SameCommand) => {
+                "the same command continues where this run stopped"
             }
             Self::CheckRange => {
                 "no ticker had any data: check --interval, --start and --end, and what your plan with the provider covers"

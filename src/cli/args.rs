@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use clap::ArgMatches;
@@ -171,6 +172,32 @@ impl RangeArgs {
             DateRange::new(start, end)?;
         }
         Ok((start, end))
+    }
+}
+
+/// How long a command that writes waits for another writer.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct WaitArg {
+    /// Wait up to N seconds for the end of another writer [default: 0]
+    ///
+    /// Only one process at a time can write into a store. Readers are waited for without it.
+    ///
+    /// Example: --wait 600
+    #[arg(long, value_name = "N")]
+    wait: Option<u32>,
+}
+
+impl WaitArg {
+    /// The time to wait.
+    #[must_use]
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(u64::from(self.wait.unwrap_or(0)))
+    }
+
+    /// Whether the option was given.
+    #[must_use]
+    pub fn is_given(self) -> bool {
+        self.wait.is_some()
     }
 }
 

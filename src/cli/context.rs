@@ -230,6 +230,12 @@ impl Context {
             .clone()
     }
 
+    /// Whether Ctrl-C has stopped the command. Before the first call of [`stop`](Self::stop), Ctrl-C
+    /// ends the program instead.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.get().is_some_and(Stop::is_set)
+    }
+
     /// The summary of a finished run as JSON. The first call sets the time of its end.
     #[must_use]
     pub fn summary_json(&self, report: &RunReport) -> String {

@@ -29,6 +29,7 @@ mod listing;
 pub mod log;
 mod open;
 pub mod output;
+mod progress;
 mod rows;
 mod seal_after;
 mod sync_after;

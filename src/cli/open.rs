@@ -1,22 +1,24 @@
 //! Opening a store: the one way for every command. What opening finds is printed once, and errors
-//! come with their hints.
+//! have their hints.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::context::Context;
+use super::context::{Context, STORE_DEFAULT, STORE_DEMO};
 use super::error::CliError;
 use super::log::LINE;
+use crate::advice::Advice;
 use crate::calendar::Overrides;
 use crate::report::ExitStatus;
-use crate::store::{self, Error, OpenOptions, Reader, Store};
+use crate::store::{self, Error, OpenOptions, Reader, Repaired, Store};
 
 /// The folder of a store that holds the user's calendars.
 const CALENDARS: &str = "calendars";
 
-/// How long to wait for another process that has the store for a moment, as to note how far a sync
-/// came.
-const WRITER_WAIT: Duration = Duration::from_secs(3);
+/// How long to wait for another process that has the store for a moment, as to record the progress
+/// of a sync.
+const SHORT_WAIT: Duration = Duration::from_secs(3);
+/// How often a waiting process looks whether the writer has ended.
 const WRITER_POLL: Duration = Duration::from_millis(50);
 
 impl Context {
@@ -27,7 +29,8 @@ impl Context {
 
     /// Opens the store in `dir` for reading, with limits of the caller.
     pub fn open_reader_with(&self, dir: &Path, options: &OpenOptions) -> Result<Reader, CliError> {
-        Ok(self.opened(Reader::open(dir, options)?))
+        let reader = Reader::open(dir, options).map_err(|error| self.failed_to_open(error))?;
+        Ok(self.opened(reader))
     }
 
     /// Opens the store in `dir` for reading; `None` if there is no store.
@@ -35,7 +38,7 @@ impl Context {
         match Reader::open(dir, &OpenOptions::default()) {
             Ok(reader) => Ok(Some(self.opened(reader))),
             Err(Error::Missing { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.failed_to_open(error)),
         }
     }
 
@@ -43,7 +46,7 @@ impl Context {
     /// process writes and publishes no snapshot, hot bars can't be read: a short write is waited
     /// for, and a longer one is an error.
     pub fn open_detached_reader(&self, dir: &Path) -> Result<Reader, CliError> {
-        let reader = wait_for_writer(|| {
+        let reader = retry_for_a_moment(|| {
             let reader = Reader::open_detached(dir, &OpenOptions::default())?;
             match reader.is_lake_only() {
                 None => Ok(reader),
@@ -52,7 +55,8 @@ impl Context {
                     pid,
                 }),
             }
-        })?;
+        });
+        let reader = reader.map_err(|error| self.failed_to_open(error))?;
         Ok(self.opened(reader))
     }
 
@@ -60,20 +64,83 @@ impl Context {
     fn opened(&self, reader: Reader) -> Reader {
         self.warn_once(reader.notices());
         if let Some(seen) = reader.writer_snapshot() {
-            let pid = seen
-                .pid
-                .map_or("another process".to_owned(), |pid| format!("process {pid}"));
+            let pid = process(seen.pid);
             let as_of = seen.as_of.to_utc().format("%H:%M:%SZ");
             tracing::info!(target: LINE, "note: {pid} is writing; reading the store as of {as_of}");
         }
         reader
     }
 
-    /// Opens the store in `dir` for writing, and creates it if there is none.
-    pub fn open_store(&self, dir: &Path, options: &OpenOptions) -> Result<Store, CliError> {
-        let store = Store::open(dir, options)?;
+    /// Opens the store in `dir` for writing, and creates it if there is none. Waits up to `wait` for
+    /// the end of another writer.
+    pub fn open_store(
+        &self,
+        dir: &Path,
+        options: &OpenOptions,
+        wait: Duration,
+    ) -> Result<Store, CliError> {
+        let store = self.after_writer(wait, || Store::open(dir, options))?;
         self.warn_once(store.notices());
         Ok(store)
+    }
+
+    /// Repairs the store in `dir`. Waits up to `wait` for the end of another writer.
+    pub fn repair_store(
+        &self,
+        dir: &Path,
+        options: &OpenOptions,
+        wait: Duration,
+    ) -> Result<Repaired, CliError> {
+        self.after_writer(wait, || store::repair(dir, options))
+    }
+
+    /// Calls `open` until no other process writes, for up to `wait`. Ctrl-C ends the wait.
+    fn after_writer<T>(
+        &self,
+        wait: Duration,
+        open: impl Fn() -> Result<T, Error>,
+    ) -> Result<T, CliError> {
+        let deadline = Instant::now() + wait;
+        let mut noted = None;
+        loop {
+            let pid = match open() {
+                Err(Error::WriterRuns { pid, .. }) if Instant::now() < deadline => pid,
+                Err(error @ Error::WriterRuns { .. }) => {
+                    return Err(CliError::from(error).hint(Advice::WaitForWriter));
+                }
+                opened => return opened.map_err(|error| self.failed_to_open(error)),
+            };
+            // A writer has the lock for an instant before its pid is in the file.
+            if pid.is_some() && noted != Some(pid) {
+                noted = Some(pid);
+                tracing::info!(
+                    target: LINE,
+                    "note: {} is writing; waiting up to {} s for its end",
+                    process(pid),
+                    wait.as_secs()
+                );
+            }
+            if self.is_stopped() {
+                return Err(CliError::new(
+                    ExitStatus::Interrupted,
+                    format!("interrupted while {} was writing", process(pid)),
+                ));
+            }
+            std::thread::sleep(WRITER_POLL);
+        }
+    }
+
+    /// The error of opening a store, with its hint.
+    fn failed_to_open(&self, error: Error) -> CliError {
+        let is_default =
+            |dir: &Path| dir == Path::new(STORE_DEFAULT) && store::is_store(Path::new(STORE_DEMO));
+        match error {
+            Error::Missing { ref dir } if is_default(dir) => {
+                let demo = STORE_DEMO.into();
+                CliError::from(error).hint(Advice::NameOtherStore { store: demo })
+            }
+            error => error.into(),
+        }
     }
 
     /// Opens a store that stays as it is, with every bar in a partition: the store in `dir` itself,
@@ -81,7 +148,7 @@ impl Context {
     pub fn open_sealed(&self, dir: &Path, options: &OpenOptions) -> Result<Store, CliError> {
         if !store::is_there(dir)? {
             let dir = dir.to_owned();
-            return Err(Error::Missing { dir }.into());
+            return Err(self.failed_to_open(Error::Missing { dir }));
         }
         match Store::open(dir, options) {
             Err(Error::WriterRuns { .. }) => {
@@ -89,34 +156,35 @@ impl Context {
                 Ok(reader.into_sealed_copy(options)?)
             }
             opened => {
-                let store = opened?;
+                let store = opened.map_err(|error| self.failed_to_open(error))?;
                 self.warn_once(store.notices());
                 Ok(store)
             }
         }
     }
 
-    /// Opens an existing store for writing.
+    /// Opens an existing store for writing. Waits up to `wait` for the end of another writer.
     pub fn open_existing_store(
         &self,
         dir: &Path,
         options: &OpenOptions,
+        wait: Duration,
     ) -> Result<Store, CliError> {
         if !store::is_there(dir)? {
             let dir = dir.to_owned();
-            return Err(Error::Missing { dir }.into());
+            return Err(self.failed_to_open(Error::Missing { dir }));
         }
-        self.open_store(dir, options)
+        self.open_store(dir, options, wait)
     }
 
-    /// Opens the store of a run that just ended, to note what came after it. Neither a reader nor a
-    /// writer is waited for longer than a few seconds.
+    /// Opens the store of a run that just ended, to record what came after it. Waits at most a few
+    /// seconds for readers and for another writer.
     pub fn reopen_store(&self, dir: &Path, options: &OpenOptions) -> Result<Store, CliError> {
         let options = OpenOptions {
-            wait_for_readers: WRITER_WAIT,
+            wait_for_readers: SHORT_WAIT,
             ..options.clone()
         };
-        let store = wait_for_writer(|| Store::open(dir, &options))?;
+        let store = retry_for_a_moment(|| Store::open(dir, &options))?;
         self.warn_once(store.notices());
         Ok(store)
     }
@@ -153,9 +221,14 @@ impl Context {
     }
 }
 
+/// A writer in the words of a note.
+fn process(pid: Option<u32>) -> String {
+    pid.map_or("another process".to_owned(), |pid| format!("process {pid}"))
+}
+
 /// Opens a store, and tries again for a few seconds while another process writes.
-fn wait_for_writer<T>(open: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
-    let deadline = Instant::now() + WRITER_WAIT;
+fn retry_for_a_moment<T>(open: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    let deadline = Instant::now() + SHORT_WAIT;
     loop {
         match open() {
             Err(Error::WriterRuns { .. }) if Instant::now() < deadline => {

@@ -147,7 +147,7 @@ pub enum Damage {
     PartitionUnreadable(PartitionKey, String),
     /// A file in `lake/` that isn't a partition.
     #[error("{} is in the lake and isn't a partition", .0.display())]
-    Stranger(PathBuf),
+    UnknownFile(PathBuf),
     /// A publish was recorded, and neither its old nor its new file is there.
     #[error(
         "partition {0} was being replaced, and both its new and its old file are missing or damaged"

@@ -36,6 +36,8 @@ pub struct Store {
     pub(super) notices: Vec<String>,
     /// Each reader made here has a clone: while there is one, no segment is removed.
     pub(super) readers: Arc<()>,
+    /// Rows that this process has committed.
+    pub(super) rows_committed: Arc<AtomicU64>,
     /// `None` while snapshots are off, and once the store closes.
     pub(super) publisher: Option<Publisher>,
     /// Held for as long as the store is open; declared after `shared`, so that DuckDB closes first.

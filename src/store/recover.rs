@@ -48,6 +48,7 @@ impl Store {
         redo(&layout, &catalog)?;
         let mut inner = Inner::new(catalog, options.calendars.clone())?;
         inner.forget_empty_series(None)?;
+        inner.catalog.end_killed_runs()?;
         let segments = inner.catalog.segments()?;
         notices.extend(compare(&layout, &inner.series, &Overlay::new(), &segments)?);
         // Only now is it certain that no recorded publish needs them.
@@ -83,6 +84,7 @@ impl Store {
             locks: SeriesLocks::default(),
             notices,
             readers: Arc::default(),
+            rows_committed: Arc::default(),
             lock: Mutex::new(lock),
             copy: None,
         })
@@ -288,7 +290,7 @@ pub(super) struct Walked {
     /// Symbolic links, which aren't followed.
     pub links: Vec<PathBuf>,
     /// Every other file, and every link, sorted.
-    pub strangers: Vec<PathBuf>,
+    pub unknown_files: Vec<PathBuf>,
 }
 
 impl Walked {
@@ -306,10 +308,10 @@ impl Walked {
 
     /// The notice about files in the lake that aren't read.
     pub fn notice(&self, layout: &Layout) -> Option<String> {
-        let first = self.strangers.first()?;
+        let first = self.unknown_files.first()?;
         let lake = layout.lake();
         let (lake, first) = (lake.display(), first.display());
-        Some(match self.strangers.len() {
+        Some(match self.unknown_files.len() {
             1 => {
                 format!("{first} is in the lake and isn't a partition of this store: it isn't read")
             }
@@ -333,19 +335,19 @@ pub(super) fn walk_lake(layout: &Layout) -> Result<Walked, Error> {
             }
             Found::Link(path) => {
                 walked.links.push(path.clone());
-                walked.strangers.push(path);
+                walked.unknown_files.push(path);
             }
-            Found::Stranger(path) => walked.strangers.push(path),
+            Found::UnknownFile(path) => walked.unknown_files.push(path),
         }
     }
-    walked.strangers.sort_unstable();
+    walked.unknown_files.sort_unstable();
     Ok(walked)
 }
 
 enum Found {
     Partition(PartitionKey, (u64, i64)),
     Link(PathBuf),
-    Stranger(PathBuf),
+    UnknownFile(PathBuf),
 }
 
 fn walk(layout: &Layout, folder: &Path, found: &mut Vec<Found>) -> Result<(), Error> {
@@ -370,7 +372,7 @@ fn walk(layout: &Layout, folder: &Path, found: &mut Vec<Found>) -> Result<(), Er
         }
         let relative = path.strip_prefix(layout.root()).ok();
         let Some(key) = relative.and_then(Layout::parse_partition) else {
-            found.push(Found::Stranger(path));
+            found.push(Found::UnknownFile(path));
             continue;
         };
         match entry.metadata() {

@@ -21,6 +21,7 @@ use super::lake::read::Partition;
 use super::layout::{Layout, PartitionKey};
 use super::lock::WriteLock;
 use super::options::OpenOptions;
+use super::progress;
 use super::publish::{self, Pending};
 use super::recover::{self, Place};
 use super::segment;
@@ -237,7 +238,7 @@ fn sound_partitions(
     out: &mut Repaired,
 ) -> Result<Sound, Error> {
     let mut walked = recover::walk_lake(layout)?;
-    for path in walked.strangers {
+    for path in walked.unknown_files {
         match move_to_new_path(layout, &path)? {
             // Its facts are read below; size and time count for nothing here.
             Some(key) => drop(walked.partitions.insert(key, (0, 0))),
@@ -500,6 +501,7 @@ fn quarantine_temporaries(layout: &Layout, out: &mut Repaired) -> Result<(), Err
     }
     spill::sweep(&tmp);
     snapshot::sweep(layout);
+    progress::sweep(layout);
     for entry in std::fs::read_dir(&tmp).at(&tmp)? {
         let path = entry.at(&tmp)?.path();
         if path.is_file() {

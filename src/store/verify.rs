@@ -57,8 +57,8 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
     }
     let mut walked = recover::walk_lake(layout)?;
     let mut in_lake = std::mem::take(&mut walked.partitions);
-    let strangers = std::mem::take(&mut walked.strangers).into_iter();
-    let mut damage: Vec<Damage> = strangers.map(Damage::Stranger).collect();
+    let unknown_files = std::mem::take(&mut walked.unknown_files).into_iter();
+    let mut damage: Vec<Damage> = unknown_files.map(Damage::UnknownFile).collect();
     let mut listed: Vec<(PartitionKey, &PartitionMeta)> = Vec::new();
     for (key, meta) in &reader.series {
         for (year, partition) in &meta.partitions {

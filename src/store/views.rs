@@ -42,6 +42,12 @@ impl Reader {
             .map_err(failed)?;
         if self.catalog.is_some() {
             connection.execute_batch(CATALOG_VIEWS).map_err(failed)?;
+            let runs = format!(
+                "CREATE TEMP VIEW runs AS SELECT run_id AS run, command, started_at, finished_at,
+                     {} AS status, summary FROM staging.main.runs",
+                self.run_status()
+            );
+            connection.execute_batch(&runs).map_err(failed)?;
         }
         Ok(connection)
     }
@@ -247,7 +253,6 @@ CREATE TEMP VIEW coverage AS SELECT provider, interval, ticker, exchange, basis,
     FROM staging.main.coverage;
 CREATE TEMP VIEW conflicts AS SELECT s.interval, s.ticker, c.* EXCLUDE (series_id, run_id), c.run_id AS run
     FROM staging.main.conflicts c JOIN staging.main.series s USING (series_id);
-CREATE TEMP VIEW runs AS SELECT run_id AS run, command, started_at, finished_at, status, summary FROM staging.main.runs;
 ";
 
 /// The columns of a bar after its timestamp, for a SELECT list.

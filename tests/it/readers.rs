@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::support::{Database, Running, TestEnv};
 
@@ -39,7 +40,7 @@ fn written(env: &TestEnv) -> Running {
         .env("BACKFILL_HOLD_FILE", file)
         .spawn();
     while !env.typed("status").ok().stderr.contains("is writing") {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     writer
 }
@@ -100,6 +101,138 @@ fn every_command_that_reads_works_while_another_process_writes() {
     env.typed("verify").ok();
 }
 
+/// The run in progress is in the table, in JSON and in `--watch`, which ends with the run.
+#[test]
+fn status_shows_the_run_in_progress() {
+    let env = TestEnv::new();
+    let writer = written(&env);
+    let pid = writer.id();
+    let status = || env.typed("status --format json").ok().json();
+    while status()["writer"]["run"]["rows_committed"] != ROWS {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let found = status();
+    let run = &found["writer"]["run"];
+    assert_eq!(found["writer"]["pid"], pid);
+    assert_eq!(run["command"], "inject-csv");
+    assert_eq!(run["unit"], "bytes");
+    let size = std::fs::metadata(env.path("C.csv")).unwrap().len();
+    assert_eq!(run["total"], size);
+    assert_eq!(run["failed"], 0);
+    assert_eq!(run["requests"], serde_json::Value::Null);
+    let first = format!("process {pid} is running inject-csv since ");
+    let table = env.typed("status").ok();
+    assert!(table.out().contains(&first), "{}", table.out());
+    assert!(table.out().contains("\n  300 rows committed, 0 failed\n"));
+    let runs = env.typed("status --runs --format json").ok().json();
+    let statuses = runs["runs"].as_array().unwrap().iter();
+    let statuses: Vec<&str> = statuses.filter_map(|run| run["status"].as_str()).collect();
+    assert_eq!(statuses, ["ok", "ok", "running"]);
+
+    let watch = env.program(["status", "--watch"]).spawn();
+    std::thread::sleep(Duration::from_millis(200));
+    std::fs::remove_file(env.path("hold")).unwrap();
+    writer.wait().ok();
+    let watched = watch.wait().ok();
+    assert!(watched.out().contains("3 series, 900 rows"));
+    assert_eq!(status()["writer"], serde_json::Value::Null);
+}
+
+/// A killed run has no progress and isn't running. The next writer records that it was killed.
+#[test]
+fn a_killed_run_is_not_running() {
+    let env = TestEnv::new();
+    let writer = written(&env);
+    writer.signal("KILL");
+    assert_eq!(writer.wait().code, None);
+    std::fs::remove_file(env.path("hold")).unwrap();
+    let last = || {
+        let runs = env.typed("status --runs --format json").ok().json();
+        runs["runs"].as_array().unwrap().last().unwrap().clone()
+    };
+    assert_eq!(last()["status"], "killed");
+    assert_eq!(last()["finished_at"], serde_json::Value::Null);
+    let sql = "SELECT status FROM runs ORDER BY run DESC LIMIT 1";
+    let query = || {
+        let run = env.run(["query", "--format", "csv", sql]).ok();
+        run.out().lines().nth(1).unwrap().to_owned()
+    };
+    assert_eq!(query(), "killed");
+    let status = env.typed("status --format json").ok().json();
+    assert_eq!(status["writer"], serde_json::Value::Null);
+    // Killed again, just after that was recorded.
+    let program = env.program(["seal"]);
+    let killed = program
+        .env("BACKFILL_CRASH", "open.after-killed-runs")
+        .run();
+    assert_eq!(killed.code, None, "{}", killed.snapshot());
+    assert_eq!(
+        (last()["status"].as_str(), query().as_str()),
+        (Some("killed"), "killed")
+    );
+    env.typed("seal").ok();
+    assert_eq!(last()["status"], "killed");
+    env.typed("verify").ok();
+    assert_eq!(env.files("data/staging/tmp"), Vec::<String>::new());
+}
+
+/// The first line that a running program prints to standard error.
+fn first_line(running: &mut Running) -> String {
+    use std::io::Read;
+
+    let mut line = Vec::new();
+    for byte in running.child().stderr.as_mut().unwrap().bytes() {
+        match byte.unwrap() {
+            b'\n' => break,
+            byte => line.push(byte),
+        }
+    }
+    String::from_utf8(line).unwrap()
+}
+
+/// `--wait` waits for the end of another writer, and Ctrl-C for the wait.
+#[test]
+fn a_writer_waits_for_another_one_if_it_is_asked_to() {
+    let env = TestEnv::new();
+    let writer = written(&env);
+    let pid = writer.id();
+    let refused = env.typed("seal").code(1);
+    let hint = "hint: --wait SECONDS waits for its end";
+    assert!(refused.stderr.contains(hint), "{}", refused.stderr);
+    let refused = env.typed("drop --tickers A --yes --wait 0").code(1);
+    assert!(refused.stderr.contains(hint), "{}", refused.stderr);
+    env.typed("verify --wait 3").code(2);
+    env.typed("gaps --wait 3").code(2);
+
+    let note = format!("note: process {pid} is writing; waiting up to 600 s for its end");
+    // The first handles signals itself.
+    for (line, code) in [
+        (
+            "inject-csv B.csv --exchange CRYPTO --on-conflict ignore",
+            Some(130),
+        ),
+        ("seal", None),
+    ] {
+        let line = format!("{line} --wait 600");
+        let mut waiting = env.program(line.split_whitespace()).spawn();
+        assert_eq!(first_line(&mut waiting), note, "{line}");
+        waiting.signal("INT");
+        assert_eq!(waiting.wait().code, code, "{line}");
+    }
+    let mut waiting = ["seal --wait 600", "drop --tickers B --yes --wait 600"]
+        .map(|line| env.program(line.split_whitespace()).spawn());
+    for one in &mut waiting {
+        assert_eq!(first_line(one), note);
+    }
+    std::fs::remove_file(env.path("hold")).unwrap();
+    writer.wait().ok();
+    for one in waiting {
+        one.wait().ok();
+    }
+    let run = env.typed("status --format json").ok().json();
+    assert_eq!(run["totals"]["series"], 2);
+}
+
 /// What each ticker holds, as `ticker count distinct sum(open)`.
 fn content(env: &TestEnv) -> BTreeSet<String> {
     let sql =
@@ -113,6 +246,7 @@ fn content(env: &TestEnv) -> BTreeSet<String> {
 #[test]
 fn readers_of_a_writer_that_is_killed_see_whole_states() {
     let points = [
+        "progress.before-rename",
         "snapshot.before-publish",
         "snapshot.after-publish",
         "commit.before-transaction",

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use crate::calendar::Calendar;
-use crate::cli::args::{RangeArgs, TickerArgs, split_tickers};
+use crate::cli::args::{RangeArgs, TickerArgs, WaitArg, split_tickers};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::seal_after::SealArgs;
@@ -37,6 +37,9 @@ pub struct Args {
 
     #[command(flatten)]
     seal: SealArgs,
+
+    #[command(flatten)]
+    wait: WaitArg,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
@@ -48,7 +51,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
     let dir = context.store_dir(false);
     let options = context.store_options(&dir)?;
-    let store = context.open_existing_store(&dir, &options)?;
+    let store = context.open_existing_store(&dir, &options, args.wait.duration())?;
     let mut chosen = known(&store.reader()?)?;
     let is_known = |ticker: &Ticker| chosen.iter().any(|one| one.key.ticker == *ticker);
     let tickers = typed.among_exactly(is_known);

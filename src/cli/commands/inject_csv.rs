@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use clap::ValueEnum;
 
 use crate::calendar::{Calendar, Overrides};
-use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
+use crate::cli::args::{OutputArg, RangeArgs, TickerArgs, WaitArg};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::seal_after::SealArgs;
@@ -83,6 +83,9 @@ pub struct Args {
 
     #[command(flatten)]
     sync_after: SyncAfterArgs,
+
+    #[command(flatten)]
+    wait: WaitArg,
 }
 
 /// What the files don't show themselves.
@@ -210,8 +213,10 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         calendars: settings.calendars.clone(),
         ..OpenOptions::default()
     };
-    let store = context.open_store(&store_dir, &options)?;
+    let store = context.open_store(&store_dir, &options, args.wait.duration())?;
     let run = store.begin_run("inject-csv", context.started_at())?;
+    drop(observer);
+    let observer = context.run_observer(&store, &run, None);
     let sink = Sink::Store {
         store: &store,
         run: &run,

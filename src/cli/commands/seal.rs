@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::cli::args::WaitArg;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::store::OpenOptions;
@@ -14,12 +15,15 @@ use crate::store::OpenOptions;
 #[command(after_help = "Examples:
   backfill seal
   backfill seal --store /data/bars")]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    wait: WaitArg,
+}
 
-pub fn run(context: &Context, _: Args) -> Result<Outcome, CliError> {
+pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
     let dir = context.store_dir(false);
-    let store = context.open_existing_store(&dir, &OpenOptions::default())?;
+    let store = context.open_existing_store(&dir, &OpenOptions::default(), args.wait.duration())?;
     let sealed = store.seal()?;
     writeln!(
         out,

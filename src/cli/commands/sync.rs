@@ -167,7 +167,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     drop(source);
     if !settings.dry_run && !unrecorded.is_empty() {
         // Another sync may be reading the store: then its own record is enough.
-        let recorded = (context.open_store(&dir, &at_once))
+        let recorded = (context.open_store(&dir, &at_once, Duration::ZERO))
             .and_then(|store| Ok(sync::record(&store, &label, &unrecorded, context.now())?));
         if let Err(error) = recorded {
             tracing::debug!("the progress of the target was not recorded: {error}");

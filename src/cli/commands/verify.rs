@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::cli::args::WaitArg;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::report::ExitStatus;
@@ -22,14 +23,20 @@ pub struct Args {
     /// and gives the store a new id. Nothing is deleted.
     #[arg(long)]
     repair: bool,
+
+    #[command(flatten)]
+    wait: WaitArg,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
     let dir = context.store_dir(false);
     let options = context.store_options(&context.store_dir(false))?;
+    if args.wait.is_given() && !args.repair {
+        return Err(CliError::usage("--wait has no effect without --repair").hint("add --repair"));
+    }
     if args.repair {
-        let repaired = store::repair(&dir, &options)?;
+        let repaired = context.repair_store(&dir, &options, args.wait.duration())?;
         for line in &repaired.lost {
             writeln!(out, "lost: {line}")?;
         }

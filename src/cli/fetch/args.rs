@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::source::{ProviderChoice, of_each};
-use crate::cli::args::OutputArg;
+use crate::cli::args::{OutputArg, WaitArg};
 use crate::cli::seal_after::SealArgs;
 use crate::cli::sync_after::SyncAfterArgs;
 use crate::model::{Interval, OnConflict, TypedDate};
@@ -132,6 +132,9 @@ pub struct FetchArgs {
     /// What follows the run.
     #[command(flatten)]
     pub sync_after: SyncAfterArgs,
+
+    #[command(flatten)]
+    pub wait: WaitArg,
 }
 
 /// The provider, the kind of bars, and how many requests.

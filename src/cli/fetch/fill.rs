@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::plan_view;
 use super::record::{STORE_MEMORY_MIB, STORE_THREADS, record_end};
@@ -29,6 +30,8 @@ pub(in crate::cli) struct FillSettings {
     pub plan: bool,
     pub concurrency: Concurrency,
     pub seal: SealArgs,
+    /// How long to wait for another writer.
+    pub wait: Duration,
 }
 
 /// How a fill ended.
@@ -79,7 +82,7 @@ pub(in crate::cli) fn fill_gaps(
         threads: STORE_THREADS,
         ..context.store_options(dir)?
     };
-    let store = Arc::new(context.open_store(dir, &open_options)?);
+    let store = Arc::new(context.open_store(dir, &open_options, settings.wait)?);
     let fill = Fill::find(&store.reader()?, options(), calendars, provenance)?;
     note_skipped(&fill);
     if fill.is_empty() {
@@ -202,7 +205,11 @@ impl Filler<'_> {
             on_conflict: self.on_conflict,
             tickers_at_once: self.session.concurrency.requests(),
             spending: Some(self.session.spending(self.store)),
-            observer: Arc::new(self.context.observer()),
+            observer: Arc::new(self.context.run_observer(
+                self.store,
+                self.run,
+                Some(self.session.request_count()),
+            )),
             continue_with: Continuation::SameCommand,
         };
         self.session.run(self.context, job)

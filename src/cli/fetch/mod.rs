@@ -21,7 +21,7 @@ use crate::advice::Continuation;
 use crate::backfill::{History, Job, Plan, Planner, partial_dates};
 use crate::export::BarsWriter;
 use crate::model::{Ticker, Timestamp};
-use crate::report::{ExitStatus, RunKind, RunReport};
+use crate::report::{ExitStatus, Observer, RunKind, RunReport};
 use crate::store::{OpenOptions, Reader, RunId, Store};
 
 pub(super) use args::provider_url_help;
@@ -130,7 +130,7 @@ fn fetch_into_store(
         calendars: settings.calendars.clone(),
         ..OpenOptions::default()
     };
-    let store = Arc::new(context.open_store(dir, &options)?);
+    let store = Arc::new(context.open_store(dir, &options, settings.wait)?);
     let known = store.reader()?;
     future_bars::warn(context, settings, Some(&known))?;
     let plan = plan(context, settings, Some(&known), settings.resume)?;
@@ -250,6 +250,13 @@ fn run_job(
         .map(|file| BarsWriter::create(file, settings.on_conflict))
         .transpose()
         .map_err(|error| CliError::of(ExitStatus::Failed, &error))?;
+    let observer: Arc<dyn Observer> = match &target {
+        Some((store, run)) => {
+            let requests = session.request_count();
+            Arc::new(context.run_observer(store, run, Some(requests)))
+        }
+        None => Arc::new(context.observer()),
+    };
     let job = Job {
         fetcher: session.fetcher(
             settings.calendar.clone(),
@@ -262,7 +269,7 @@ fn run_job(
         output,
         on_conflict: settings.on_conflict,
         tickers_at_once: session.concurrency.requests(),
-        observer: Arc::new(context.observer()),
+        observer,
         continue_with: Continuation::Resume,
     };
     Ok(session.run(context, job))

@@ -8,6 +8,7 @@ use crate::backfill::{Clock, Job, Spending, WindowFetcher};
 use crate::calendar::Calendar;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
+use crate::cli::progress::RequestCount;
 use crate::model::{Interval, Provenance};
 use crate::provider::{Daily, Gate, GateOptions, RetryOptions, RetryingClient};
 use crate::report::RunReport;
@@ -96,6 +97,12 @@ impl FetchSession {
             include_forming: self.include_forming,
             clock: self.clock.clone(),
         }
+    }
+
+    /// Counts the requests sent so far.
+    pub(super) fn request_count(&self) -> RequestCount {
+        let gate = Arc::clone(self.client.gate());
+        Box::new(move || gate.sent())
     }
 
     /// Records the requests of the next job.

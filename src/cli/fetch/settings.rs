@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use chrono::NaiveDate;
 
@@ -142,6 +143,8 @@ pub(super) struct Settings {
     pub resume: bool,
     pub plan: bool,
     pub gap_fill: bool,
+    /// How long to wait for another writer.
+    pub wait: Duration,
     pub on_conflict: OnConflict,
     pub dry_run: bool,
     pub output: Option<OutputFile>,
@@ -193,6 +196,7 @@ impl Settings {
             resume: args.resume,
             plan: args.plan,
             gap_fill: args.gap_fill,
+            wait: args.wait.duration(),
             on_conflict: args.on_conflict,
             dry_run: args.dry_run,
             output,

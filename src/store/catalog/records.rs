@@ -352,6 +352,25 @@ impl Catalog {
         Ok(())
     }
 
+    /// Records that the runs without an end were killed. The caller has the writer's lock and has
+    /// not begun a run.
+    pub fn end_killed_runs(&self) -> Result<(), Error> {
+        let running = self.rows(
+            "SELECT 1 FROM runs WHERE status = 'running' LIMIT 1",
+            [],
+            |row| row.get::<_, i32>(0),
+        )?;
+        if running.is_empty() {
+            return Ok(());
+        }
+        self.execute(
+            "UPDATE runs SET status = 'killed' WHERE status = 'running'",
+            [],
+        )?;
+        crate::crash_point!("open.after-killed-runs");
+        Ok(())
+    }
+
     /// Requests spent on a day under one fingerprint of a key.
     pub fn requests_spent(&self, fingerprint: &str, day: NaiveDate) -> Result<u64, Error> {
         let spent = self.rows(

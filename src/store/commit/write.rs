@@ -1,6 +1,7 @@
 //! The transaction that makes prepared batches durable.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use crate::model::{SeriesKey, Timestamp};
 use crate::store::catalog::{
@@ -66,7 +67,10 @@ impl Store {
         publish::apply_intents(self, intents)?;
         drop(publishing);
         let committed = prepared.into_iter().flat_map(Prepared::into_committed);
-        Ok(committed.collect())
+        let committed: Vec<(usize, Committed)> = committed.collect();
+        let rows = committed.iter().map(|(_, one)| one.counts.committed).sum();
+        self.rows_committed.fetch_add(rows, Ordering::Relaxed);
+        Ok(committed)
     }
 
     /// Runs the transaction, and returns the intents that it recorded.

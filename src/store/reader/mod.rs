@@ -183,6 +183,11 @@ impl Reader {
         }
     }
 
+    /// Whether a writer had the store open when this reader was made: another process, or this one.
+    pub(super) fn has_writer(&self) -> bool {
+        self._pin.is_some() || !matches!(self.writer, Writer::None)
+    }
+
     /// The highest commit that this reader sees.
     #[must_use]
     pub fn max_commit_seq(&self) -> u64 {

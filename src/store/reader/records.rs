@@ -35,9 +35,9 @@ pub struct RunRow {
     pub command: String,
     /// When it began.
     pub started_at: Timestamp,
-    /// When it ended; `None` for one that runs or was killed.
+    /// When it ended; `None` if it is running or was killed.
     pub finished_at: Option<Timestamp>,
-    /// `ok`, `partial`, …; `running` for one that runs or was killed.
+    /// `ok`, `partial`, …; `running` or `killed` if it has no end.
     pub status: String,
     /// Its summary, as JSON.
     pub summary: Option<String>,
@@ -137,20 +137,30 @@ impl Reader {
 
     /// All runs, oldest first.
     pub fn runs(&self) -> Result<Vec<RunRow>, Error> {
-        self.catalog()?.rows(
-            "SELECT run_id, command, epoch_us(started_at), epoch_us(finished_at), status, summary FROM runs ORDER BY started_at, run_id",
-            [],
-            |row| {
-                Ok(RunRow {
-                    run: row.get(0)?,
-                    command: row.get(1)?,
-                    started_at: Timestamp::from_micros(row.get(2)?),
-                    finished_at: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros),
-                    status: row.get(4)?,
-                    summary: row.get(5)?,
-                })
-            },
-        )
+        let sql = format!(
+            "SELECT run_id, command, epoch_us(started_at), epoch_us(finished_at), {}, summary
+             FROM runs ORDER BY started_at, run_id",
+            self.run_status()
+        );
+        self.catalog()?.rows(&sql, [], |row| {
+            Ok(RunRow {
+                run: row.get(0)?,
+                command: row.get(1)?,
+                started_at: Timestamp::from_micros(row.get(2)?),
+                finished_at: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros),
+                status: row.get(4)?,
+                summary: row.get(5)?,
+            })
+        })
+    }
+
+    /// The SQL for the status of a run. Without a writer, a run without an end was killed; the next
+    /// writer records that.
+    pub(in crate::store) fn run_status(&self) -> &'static str {
+        match self.has_writer() {
+            true => "status",
+            false => "replace(status, 'running', 'killed')",
+        }
     }
 
     /// Sync targets as last seen.

@@ -31,6 +31,8 @@ fn ctrl_c_once_finishes_what_is_in_flight_and_resume_continues() {
     let summary = run.json();
     assert_eq!(summary["status"], "interrupted");
     assert!(run.stderr.contains("Summary: "), "{}", run.snapshot());
+    let hint = "hint: --resume continues where this run stopped\n";
+    assert!(run.stderr.contains(hint), "{}", run.snapshot());
     // All counted bars are stored, and they are most of those that were answered.
     let staged: usize = ["AAPL", "MSFT", "NVDA"]
         .iter()

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::shared;
 use crate::bundle;
+use crate::cli::args::WaitArg;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::log::LINE;
@@ -42,6 +43,9 @@ pub struct Args {
 
     #[command(flatten)]
     seal: SealArgs,
+
+    #[command(flatten)]
+    wait: WaitArg,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
@@ -73,13 +77,13 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         let reader = context.open_reader_with(&dir, &options)?;
         bundle::check_base(Some(&reader), verified.manifest()).map_err(failed)?;
     }
-    let store = context.open_store(&dir, &options)?;
+    let store = context.open_store(&dir, &options, args.wait.duration())?;
     if args.on_conflict == OnConflict::Update && !args.allow_older {
         bundle::check_order(&store.reader()?, verified.manifest()).map_err(failed)?;
     }
     let run = store.begin_run("bundle apply", context.started_at())?;
     let name = file.display().to_string();
-    let observer = context.observer();
+    let observer = context.run_observer(&store, &run, None);
     let result = bundle::apply(
         &store,
         &run,

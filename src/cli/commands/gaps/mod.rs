@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use crate::calendar::CalendarCache;
-use crate::cli::args::{RangeArgs, TickerArgs};
+use crate::cli::args::{RangeArgs, TickerArgs, WaitArg};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::fetch::{self, Concurrency, FillSettings, Filled, Service, ServiceArgs};
@@ -88,6 +88,9 @@ pub struct Args {
 
     #[command(flatten)]
     seal: SealArgs,
+
+    #[command(flatten)]
+    wait: WaitArg,
 }
 
 fn share(typed: &str) -> Result<f64, String> {
@@ -108,6 +111,9 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
     if !args.fill && args.seal.is_given() {
         return Err(CliError::usage("--seal has no effect without --fill").hint("add --fill"));
+    }
+    if !args.fill && args.wait.is_given() {
+        return Err(CliError::usage("--wait has no effect without --fill").hint("add --fill"));
     }
     let service = Service::resolve(args.service)?;
     let dir = context.store_dir(service.is_demo());
@@ -134,6 +140,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
             },
             service,
             seal: args.seal,
+            wait: args.wait.duration(),
         };
         return fill(
             context,

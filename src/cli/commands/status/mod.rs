@@ -12,6 +12,7 @@ use crate::cli::rows::FormatArg;
 use crate::model::{Interval, Ticker};
 use crate::status::{Overview, session_states};
 
+mod running;
 mod runs;
 mod show;
 mod years;
@@ -26,6 +27,7 @@ mod years;
 #[command(after_help = "Examples:
   backfill status
   backfill status --runs
+  backfill status --watch
   backfill status --calendar AAPL
   backfill status --format csv > series.csv")]
 pub struct Args {
@@ -35,6 +37,13 @@ pub struct Args {
     /// List the runs instead, oldest first
     #[arg(long, help_heading = "Output")]
     runs: bool,
+
+    /// Show the run in progress every second until it ends, then what is stored
+    ///
+    /// Ctrl-C ends the command and not the run. If standard output isn't a terminal, the lines are
+    /// printed again whenever they changed.
+    #[arg(long, help_heading = "Output", conflicts_with_all = ["runs", "calendar", "format"])]
+    watch: bool,
 
     /// Draw the years of a ticker as grids of days instead
     #[arg(long, value_name = "TICKER", help_heading = "Output", conflicts_with_all = ["runs", "format"])]
@@ -52,6 +61,9 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = args.tickers.resolve()?;
     let mut out = context.stdout()?;
     let dir = context.store_dir(false);
+    if args.watch {
+        running::watch(&mut out, &dir)?;
+    }
     let reader = context.open_reader(&dir)?;
     let mut calendars = CalendarCache::new(context.calendars(&dir)?);
     if args.runs {

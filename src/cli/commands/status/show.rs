@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use indicatif::HumanCount;
 use serde_json::{Value, json};
 
+use super::running;
 use crate::cli::listing::{self, Kind};
 use crate::cli::output::Stdout;
 use crate::cli::rows::RowFormat;
@@ -75,6 +76,9 @@ fn table(out: &mut impl Write, overview: &Overview) -> io::Result<()> {
         }
         writeln!(out)?;
     }
+    for line in overview.writer.iter().flat_map(running::lines) {
+        writeln!(out, "{line}")?;
+    }
     Ok(())
 }
 
@@ -135,6 +139,7 @@ fn document(overview: &Overview) -> Value {
         "store": overview.store.display().to_string(),
         "lake_only": overview.lake_only,
         "bytes_on_disk": overview.bytes,
+        "writer": overview.writer.as_ref().map(running::document),
         "totals": {
             "series": overview.series.len(),
             "rows": rows,
