@@ -80,7 +80,13 @@ impl Context {
         wait: Duration,
     ) -> Result<Store, CliError> {
         let store = self.after_writer(wait, || Store::open(dir, options))?;
+        self.opened_to_write(store)
+    }
+
+    /// Prints what opening a store found, and records which runs were killed.
+    fn opened_to_write(&self, store: Store) -> Result<Store, CliError> {
         self.warn_once(store.notices());
+        store.record_killed_runs()?;
         Ok(store)
     }
 
@@ -157,8 +163,7 @@ impl Context {
             }
             opened => {
                 let store = opened.map_err(|error| self.failed_to_open(error))?;
-                self.warn_once(store.notices());
-                Ok(store)
+                self.opened_to_write(store)
             }
         }
     }

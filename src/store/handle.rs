@@ -123,6 +123,12 @@ impl Store {
         self.layout.rejects().join(format!("{run}.csv"))
     }
 
+    /// Records that the runs without an end were killed. Call it before this process begins a run.
+    pub fn record_killed_runs(&self) -> Result<(), Error> {
+        self.check_whole()?;
+        self.inner().catalog.end_killed_runs()
+    }
+
     /// Records that a run began.
     pub fn begin_run(&self, command: &str, started_at: Timestamp) -> Result<RunId, Error> {
         self.check_whole()?;

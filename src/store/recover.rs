@@ -19,6 +19,7 @@ use super::lake::read::Partition;
 use super::layout::{Layout, PartitionKey};
 use super::lock::WriteLock;
 use super::options::OpenOptions;
+use super::progress;
 use super::publish::{self, Pending};
 use super::quarantine;
 use super::segment;
@@ -36,6 +37,7 @@ impl Store {
         let lock = make_folders(&layout)
             .and_then(|()| WriteLock::acquire(&layout, options.wait_for_readers))
             .map_err(|error| read_only(dir, error))?;
+        progress::sweep(&layout);
         if catalog_is_lost(&layout, lock.acknowledged())? {
             return Err(damaged(&layout, vec![Damage::NoCatalog]));
         }
@@ -48,7 +50,6 @@ impl Store {
         redo(&layout, &catalog)?;
         let mut inner = Inner::new(catalog, options.calendars.clone())?;
         inner.forget_empty_series(None)?;
-        inner.catalog.end_killed_runs()?;
         let segments = inner.catalog.segments()?;
         notices.extend(compare(&layout, &inner.series, &Overlay::new(), &segments)?);
         // Only now is it certain that no recorded publish needs them.

@@ -54,6 +54,7 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
         });
     }
     let mut lock = WriteLock::acquire(&layout, options.wait_for_readers)?;
+    progress::sweep(&layout);
     let mut out = Repaired {
         store_id: Uuid::new_v4(),
         ..Repaired::default()
@@ -501,7 +502,6 @@ fn quarantine_temporaries(layout: &Layout, out: &mut Repaired) -> Result<(), Err
     }
     spill::sweep(&tmp);
     snapshot::sweep(layout);
-    progress::sweep(layout);
     for entry in std::fs::read_dir(&tmp).at(&tmp)? {
         let path = entry.at(&tmp)?.path();
         if path.is_file() {
