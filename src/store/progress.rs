@@ -141,11 +141,8 @@ fn read(layout: &Layout) -> Option<RunProgress> {
 fn parse(bytes: &[u8]) -> Option<RunProgress> {
     let progress: RunProgress = serde_json::from_slice(bytes).ok()?;
     let texts = [&progress.run, &progress.command, &progress.unit];
-    let can_be_printed = |text: &&String| !text.contains(char::is_control);
-    texts
-        .iter()
-        .all(|text| can_be_printed(text))
-        .then_some(progress)
+    let is_plain = texts.iter().all(|text| !text.contains(char::is_control));
+    is_plain.then_some(progress)
 }
 
 #[cfg(test)]
