@@ -178,16 +178,12 @@ fn a_killed_run_is_not_running() {
 
 /// The first line that a running program prints to standard error.
 fn first_line(running: &mut Running) -> String {
-    use std::io::Read;
+    use std::io::{BufRead, BufReader};
 
-    let mut line = Vec::new();
-    for byte in running.child().stderr.as_mut().unwrap().bytes() {
-        match byte.unwrap() {
-            b'\n' => break,
-            byte => line.push(byte),
-        }
-    }
-    String::from_utf8(line).unwrap()
+    let mut line = String::new();
+    let stderr = running.child().stderr.as_mut().unwrap();
+    BufReader::new(stderr).read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
 }
 
 /// `--wait` waits for the end of another writer, and Ctrl-C for the wait.
