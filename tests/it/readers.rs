@@ -32,7 +32,7 @@ fn written(env: &TestEnv) -> Running {
     dump(env, "C", 30);
     env.typed(&inject("A")).ok();
     env.typed("seal").ok();
-    env.typed(&inject("B")).ok();
+    env.typed(&format!("{} --seal never", inject("B"))).ok();
     let file = env.write("hold", "");
     let line = inject("C");
     let writer = (env.program(line.split_whitespace()))

@@ -107,7 +107,8 @@ fn a_copy_made_during_a_seal_is_refused() {
         let progress = || db.sql("select base_seq, pass_seq, through_ts from backfill_sync");
         let before = progress();
         write_csv(&env, "csv/AAA.csv", 80..120);
-        on(&env, "store", &["inject-csv", "csv/AAA.csv"]).ok();
+        let inject = ["inject-csv", "csv/AAA.csv", "--seal", "never"];
+        on(&env, "store", &inject).ok();
         copy(&env.path("store"), &env.path("before"));
         on(&env, "store", &["seal"]).ok();
         let (catalog, lake) = match catalog_first {
