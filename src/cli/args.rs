@@ -124,6 +124,40 @@ impl ValueParserFactory for OutputArg {
     }
 }
 
+/// The views of every store, whose names no file can have.
+const VIEWS: [&str; 4] = ["bars", "coverage", "conflicts", "runs"];
+
+/// A file with the name of the view over it: `NAME=PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileArg {
+    pub name: String,
+    pub path: PathBuf,
+}
+
+impl FromStr for FileArg {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        let (name, path) = typed
+            .split_once('=')
+            .filter(|(_, path)| !path.is_empty())
+            .ok_or("it isn't NAME=PATH")?;
+        let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if !starts || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Err(format!(
+                "{name:?} isn't a valid name: use letters, digits and _"
+            ));
+        }
+        if VIEWS.iter().any(|view| view.eq_ignore_ascii_case(name)) {
+            return Err(format!("{name} is already a view of the store"));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            path: path.into(),
+        })
+    }
+}
+
 /// The files and folders that a command reads: every path typed except the store's and outputs, and
 /// those that are read by default.
 pub(super) fn inputs(matches: &ArgMatches) -> Vec<PathBuf> {
@@ -137,6 +171,9 @@ pub(super) fn inputs(matches: &ArgMatches) -> Vec<PathBuf> {
             // An id of another type fails here, as those of groups of options do.
             let paths = matches.try_get_many::<PathBuf>(id.as_str());
             inputs.extend(paths.ok().flatten().into_iter().flatten().cloned());
+            let files = matches.try_get_many::<FileArg>(id.as_str());
+            let files = files.ok().flatten().into_iter().flatten();
+            inputs.extend(files.map(|file| file.path.clone()));
         }
         level = matches.subcommand().map(|(_, matches)| matches);
     }
@@ -311,5 +348,36 @@ impl TypedTickers {
             }
         }
         tickers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_identifiers_and_no_views() {
+        let parsed = |typed: &str| typed.parse::<FileArg>();
+        assert_eq!(
+            parsed("_e2=a=b.csv"),
+            Ok(FileArg {
+                name: "_e2".into(),
+                path: "a=b.csv".into()
+            })
+        );
+        for typed in [
+            "a.csv",
+            "=a.csv",
+            "x=",
+            "2x=a.csv",
+            "a b=a.csv",
+            "a\"=a.csv",
+            "é=a.csv",
+            "Bars=a.csv",
+            "runs=a.csv",
+            "a.b=c.csv",
+        ] {
+            assert!(parsed(typed).is_err(), "{typed}");
+        }
     }
 }

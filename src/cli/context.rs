@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::error::CliError;
 use super::interrupt;
 use super::output::{OutputError, Stdout};
 use super::terminal::Terminal;
-use crate::export::{Guard, OutputFile, OutputFolder};
+use crate::export::{BadOutput, Guard, OutputFile, OutputFolder};
 use crate::model::Timestamp;
 use crate::report::{ExitStatus, RunInfo, RunReport, Stop, Summary, Wording};
 
@@ -197,6 +197,11 @@ impl Context {
     /// A folder that the command may fill: outside every store.
     pub fn output_folder(&self, output: &OutputArg) -> Result<OutputFolder, CliError> {
         Ok(self.guard.folder(&output.0)?)
+    }
+
+    /// Checks that a path is outside every store.
+    pub fn outside_stores(&self, path: &Path) -> Result<(), BadOutput> {
+        self.guard.outside_stores(path)
     }
 
     /// Checks the summary's file before the command begins. A pipe is opened now, while Ctrl-C

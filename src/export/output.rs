@@ -204,6 +204,16 @@ impl Guard {
         })
     }
 
+    /// Checks that a path, links followed, is outside every store.
+    pub fn outside_stores(&self, typed: &Path) -> Result<(), BadOutput> {
+        let followed = follow(typed).map_err(|source| io_error(typed, source))?;
+        self.check_outside_stores(typed, &followed.real)?;
+        match fs::metadata(typed) {
+            Ok(metadata) if links(&metadata) > 1 => self.check_links(typed, &metadata),
+            _ => Ok(()),
+        }
+    }
+
     fn check_file(&self, typed: &Path) -> Result<(Followed, Option<Metadata>), BadOutput> {
         let followed = follow(typed).map_err(|source| io_error(typed, source))?;
         self.check_outside_stores(typed, &followed.real)?;

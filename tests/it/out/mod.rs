@@ -4,6 +4,7 @@ mod export;
 mod limits;
 mod paths;
 mod query;
+mod query_gate;
 mod ranges;
 mod status;
 mod tickers;

@@ -2,7 +2,7 @@
 
 use bytesize::ByteSize;
 
-use super::message::one_line;
+use super::message::{denied, one_line};
 use crate::cli::error::CliError;
 
 /// With less, DuckDB can't open the store and sort a few rows.
@@ -89,7 +89,7 @@ impl Limits {
             CliError::failed("DuckDB stopped the query, most likely for lack of memory")
                 .hint("--memory-limit with a smaller SIZE lets the query use the disk earlier")
         } else if !is_out_of_memory(error) {
-            CliError::failed(one_line(error))
+            denied(error).unwrap_or_else(|| CliError::failed(one_line(error)))
         } else if ["bad allocation", "bad_alloc", "Allocation failure"]
             .iter()
             .any(|sign| text.contains(sign))

@@ -6,6 +6,8 @@
 use duckdb::Connection;
 use serde_json::Value;
 
+use super::tokens::tokens;
+
 /// Table functions that only read. Others can change settings, write logs, or run SQL that wasn't
 /// checked.
 const TABLE_FUNCTIONS: [&str; 10] = [
@@ -42,20 +44,42 @@ pub(super) enum Refusal {
     Sql(String),
 }
 
-/// What an allowed statement reads.
+/// What is known of an allowed statement.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Allowed {
     /// The names of its tables and views, in lower case.
     pub tables: Vec<String>,
+    /// The names that it gives to columns.
+    pub aliases: Vec<String>,
+    /// The statement to run in its place: a list of tables without those of the catalog.
+    pub replaced_by: Option<&'static str>,
 }
+
+/// The statements that list tables, by their names in DuckDB's parser.
+const LISTS: [(&str, &str); 2] = [
+    (
+        "\"tables\"",
+        "SELECT view_name AS name FROM duckdb_views()
+         WHERE database_name = 'temp' AND NOT internal ORDER BY name",
+    ),
+    (
+        "__show_tables_expanded",
+        "FROM (SHOW ALL TABLES) WHERE database = 'temp'",
+    ),
+];
 
 /// Checks a statement without running it.
 pub(super) fn check(connection: &Connection, sql: &str) -> Result<Allowed, Refusal> {
+    check_tree(&parse(connection, sql)?)
+}
+
+/// The statements in `sql`, without an EXPLAIN in front, as a tree. All must be SELECTs.
+pub(super) fn parse(connection: &Connection, sql: &str) -> Result<Value, Refusal> {
     let failed = |error: duckdb::Error| Refusal::Sql(error.to_string());
     let json: String = connection
         .query_row(
             "SELECT json_serialize_sql(?::VARCHAR)::VARCHAR",
-            [explained(sql)],
+            [explained(sql).unwrap_or(sql)],
             |row| row.get(0),
         )
         .map_err(failed)?;
@@ -72,33 +96,38 @@ pub(super) fn check(connection: &Connection, sql: &str) -> Result<Allowed, Refus
             _ => Refusal::NotReading,
         });
     }
+    Ok(tree)
+}
+
+/// Checks what [`parse`] returned.
+pub(super) fn check_tree(tree: &Value) -> Result<Allowed, Refusal> {
     match tree["statements"].as_array().map_or(0, Vec::len) {
         0 => return Err(Refusal::Nothing),
         1 => {}
         _ => return Err(Refusal::Several),
     }
     let mut allowed = Allowed::default();
-    walk(&tree, &mut allowed)?;
+    walk(tree, &mut allowed)?;
+    let from = &tree["statements"][0]["node"]["from_table"];
+    if from["type"] == "SHOW_REF" && from["query"].is_null() {
+        let list = LISTS.iter().find(|(name, _)| from["table_name"] == *name);
+        allowed.replaced_by = list.map(|(_, sql)| *sql);
+    }
     Ok(allowed)
 }
 
-/// The statement without EXPLAIN in front.
-fn explained(sql: &str) -> &str {
-    let after = |text: &'static str, sql: &'_ str| -> Option<usize> {
-        let head = sql.get(..text.len())?;
-        let rest = &sql[text.len()..];
-        (head.eq_ignore_ascii_case(text) && rest.starts_with(char::is_whitespace))
-            .then_some(text.len())
-    };
-    let sql = sql.trim_start();
-    let Some(end) = after("explain", sql) else {
-        return sql;
-    };
-    let sql = sql[end..].trim_start();
-    match after("analyze", sql) {
-        Some(end) => &sql[end..],
-        None => sql,
+/// The statement after EXPLAIN, if it begins with that.
+pub(super) fn explained(sql: &str) -> Option<&str> {
+    let tokens = tokens(sql);
+    let mut end = tokens.first().filter(|first| first.is("explain"))?.end;
+    let next = tokens.get(1)?;
+    if next.is("analyze") {
+        end = next.end;
+    } else if next.is("(") && tokens.get(2)?.is("format") {
+        let close = tokens.iter().skip(2).find(|token| token.is(")"));
+        end = close?.end;
     }
+    Some(&sql[end..])
 }
 
 fn walk(node: &Value, allowed: &mut Allowed) -> Result<(), Refusal> {
@@ -122,6 +151,9 @@ fn walk(node: &Value, allowed: &mut Allowed) -> Result<(), Refusal> {
                     }
                 }
                 _ => {}
+            }
+            if let Some(alias) = fields.get("alias").and_then(Value::as_str) {
+                allowed.aliases.push(alias.to_owned());
             }
             fields.values().try_for_each(|node| walk(node, allowed))
         }
@@ -157,6 +189,8 @@ mod tests {
             "show tables",
             "table bars",
             "explain select 1",
+            "-- a note\nexplain (format json) select 1",
+            "explain (select 1)",
             " EXPLAIN\n ANALYZE select 1",
             "pivot bars on ticker in ('007') using count(*)",
             "-- a note\nselect 'a;b'",
