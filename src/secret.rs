@@ -31,7 +31,7 @@ impl Secret {
         (!secret.is_empty()).then(|| Self(secret.to_owned()))
     }
 
-    /// Sixteen hexadecimal digits of the secret's hash, to tell secrets apart.
+    /// Sixteen hexadecimal digits of the secret's hash. Equal secrets have the same.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         use sha2::{Digest, Sha256};

@@ -22,8 +22,10 @@ impl fmt::Display for Advice {
                 );
             }
             Self::WaitForWriter => "--wait SECONDS waits for its end",
-            Self::VerifyStore => "backfill verify checks the whole store",
-            Self::RepairStore => "backfill verify --repair lists what is lost and repairs the rest",
+            Self::VerifyStore => "`backfill verify` checks the whole store",
+            Self::RepairStore => {
+                "`backfill verify --repair` lists what is lost and repairs the rest"
+            }
             Self::OnConflict { can_resume } => {
                 if *can_resume {
                     f.write_str("--resume skips what is stored; ")?;

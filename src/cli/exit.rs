@@ -1,4 +1,5 @@
-//! The end of every command: Summary line, hints, errors, the summary's JSON, the exit status.
+//! What every command does at its end: it prints the Summary line, hints or the error, writes the
+//! summary's JSON, and returns the exit status.
 
 use std::io::{self, Write};
 
@@ -80,7 +81,8 @@ fn is_closed(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
-/// Writes the summary's JSON if it was asked for. A run that loses its summary has failed.
+/// Writes the summary's JSON if `--summary-json` is given. If that fails, so does a command that
+/// ended well.
 fn summarise(context: &Context, report: &RunReport, status: ExitStatus) -> ExitStatus {
     let Some(target) = &context.globals().summary_json else {
         return status;
@@ -98,7 +100,7 @@ fn summarise(context: &Context, report: &RunReport, status: ExitStatus) -> ExitS
                 CliError::failed(format!("the summary could not be written to {error}"))
             })
         }
-        // Refused, so that a file of that name stays as it was.
+        // The path was refused, so the file of that name stays as it was.
         (SummaryTarget::File(_), None) => Ok(()),
     };
     match written {

@@ -23,9 +23,12 @@ use crate::store::columns::{BAR_SCHEMA, bar_batch};
 /// place.
 ///
 /// ```text
-/// let writer = BarsWriter::create(&file, on_conflict)?;  // at the start: reports a bad name or folder before any request
-/// writer.add(&ticker, bars)?;                            // from any thread, in any order, any number of times
-/// let rows = writer.finish()?;                           // once, at the end of the run
+/// // At the start: reports a bad name or folder before any request.
+/// let writer = BarsWriter::create(&file, on_conflict)?;
+/// // From any thread, in any order, any number of times.
+/// writer.add(&ticker, bars)?;
+/// // Once, at the end of the run.
+/// let rows = writer.finish()?;
 /// ```
 ///
 /// Dropped without `finish`, it leaves the old file unchanged. Every call blocks. Of bars with the

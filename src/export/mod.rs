@@ -7,8 +7,8 @@
 //! [`export()`] writes stored bars into a file, a pipe or a folder of files. [`BarsWriter`] writes
 //! bars that arrive in any order, from many threads, into one sorted file: the `--output-filename`.
 //!
-//! **A reader never sees half a file**, and after an error everything is as it was before. Files hold
-//! the ticker, the timestamp and the columns of a bar, sorted by ticker and timestamp.
+//! **A reader never sees half a file**, and after an error everything is as it was before. Files
+//! have the ticker, the timestamp and the columns of a bar, sorted by ticker and timestamp.
 
 mod atomic_file;
 mod bars_writer;
@@ -17,6 +17,7 @@ mod columns;
 mod error;
 mod folder;
 mod format;
+mod links;
 mod lock;
 mod output;
 mod pipeline;
@@ -32,7 +33,7 @@ pub use error::{BadOutput, Error};
 pub use format::Format;
 pub(crate) use format::csv::{quoted, write_number};
 pub use output::{Guard, OutputFile, OutputFolder};
-pub use plan::{Grid, NoPartition, PartitionBy, SeriesPlan};
+pub use plan::{NoPartition, PartitionBy, ResampleGrid, SeriesPlan};
 pub use run::{BarSource, Batches, Exported, Plan, Target, export};
 pub use store_source::StoreBars;
 

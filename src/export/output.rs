@@ -4,19 +4,15 @@
 //! [`OutputFolder`], which only a [`Guard`] makes: **nothing can write to an unchecked path.** A
 //! link is followed: the file that it points to is replaced, and the link stays.
 
-use std::collections::{HashSet, VecDeque};
-use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::links::{Followed, Id, follow, id, id_of, ids_of, links};
 use super::{BadOutput, Error, Format};
 use crate::store::is_store;
-
-/// The most links in one path, as on Linux.
-const LINKS_MAX: u32 = 40;
 
 /// The files and folders that the outputs of a command must not touch.
 #[derive(Clone, Debug)]
@@ -326,98 +322,4 @@ fn io_error(typed: &Path, source: io::Error) -> BadOutput {
         path: typed.to_owned(),
         source,
     }
-}
-
-/// A path with its links followed.
-struct Followed {
-    real: PathBuf,
-    /// Whether it names a descriptor that is open, as `/dev/stdout` and `/dev/fd/3` do.
-    is_descriptor: bool,
-    /// Whether that descriptor is this process's standard output.
-    is_stdout: bool,
-}
-
-/// Follows all links, including a last one and those with a missing target. Parts that don't exist
-/// stay as typed.
-fn follow(path: &Path) -> io::Result<Followed> {
-    let path = std::path::absolute(path)?;
-    let mut left: VecDeque<OsString> = VecDeque::new();
-    let push_front = |left: &mut VecDeque<OsString>, path: &Path| {
-        for part in path.components().rev() {
-            left.push_front(part.as_os_str().to_owned());
-        }
-    };
-    push_front(&mut left, &path);
-    let mut real = PathBuf::new();
-    let (mut links, mut is_descriptor, mut is_stdout) = (0, false, false);
-    let own_stdout = format!("/proc/{}/fd/1", std::process::id());
-    while let Some(part) = left.pop_front() {
-        match Path::new(&part).components().next() {
-            Some(Component::ParentDir) => {
-                real.pop();
-                continue;
-            }
-            Some(Component::Normal(_)) => {}
-            Some(Component::CurDir) | None => continue,
-            // The root, or a drive: an absolute path starts again.
-            Some(Component::RootDir | Component::Prefix(_)) => {
-                real.push(&part);
-                continue;
-            }
-        }
-        let next = real.join(&part);
-        is_descriptor |= next.starts_with("/proc") || next.starts_with("/dev/fd");
-        is_stdout |= next == Path::new(&own_stdout) || next == Path::new("/dev/fd/1");
-        match fs::read_link(&next) {
-            Ok(target) => {
-                links += 1;
-                if links > LINKS_MAX {
-                    return Err(io::Error::other("its links form a loop"));
-                }
-                push_front(&mut left, &target);
-            }
-            Err(_) => real = next,
-        }
-    }
-    Ok(Followed {
-        real,
-        is_descriptor,
-        is_stdout,
-    })
-}
-
-/// The identity of a file or folder, independent of its name: device and inode.
-type Id = (u64, u64);
-
-/// The store's folder and its entries, links followed.
-fn ids_of(store: &Path) -> HashSet<Id> {
-    let entries = fs::read_dir(store).into_iter().flatten().flatten();
-    let ids = entries.filter_map(|entry| id_of(&entry.path()));
-    ids.chain(id_of(store)).collect()
-}
-
-fn id_of(path: &Path) -> Option<Id> {
-    id(&fs::metadata(path).ok()?)
-}
-
-#[cfg(unix)]
-#[allow(clippy::unnecessary_wraps)] // elsewhere there is none
-fn id(metadata: &Metadata) -> Option<Id> {
-    use std::os::unix::fs::MetadataExt;
-    Some((metadata.dev(), metadata.ino()))
-}
-
-#[cfg(unix)]
-fn links(metadata: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::nlink(metadata)
-}
-
-#[cfg(not(unix))]
-fn id(_: &Metadata) -> Option<Id> {
-    None
-}
-
-#[cfg(not(unix))]
-fn links(_: &Metadata) -> u64 {
-    1
 }

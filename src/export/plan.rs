@@ -75,7 +75,7 @@ pub struct SeriesPlan {
     /// The time range in which exported bars open.
     pub(super) range: TimeRange,
     /// The grid of longer bars; `None` exports the bars as stored.
-    pub(super) grid: Option<Grid>,
+    pub(super) grid: Option<ResampleGrid>,
 }
 
 impl SeriesPlan {
@@ -86,10 +86,10 @@ impl SeriesPlan {
         key: SeriesKey,
         (first, last): (Timestamp, Timestamp),
         wanted: TimeRange,
-        grid: Option<Grid>,
+        grid: Option<ResampleGrid>,
     ) -> Self {
         // A longer bar can open before its first one-minute bar, but not on an earlier date.
-        let earliest = first.micros() - grid.as_ref().map_or(0, Grid::step);
+        let earliest = first.micros() - grid.as_ref().map_or(0, ResampleGrid::step);
         Self {
             key,
             range: TimeRange {
@@ -101,16 +101,16 @@ impl SeriesPlan {
     }
 }
 
-/// The grid of longer bars.
+/// The grid of the bars that `--resample` makes.
 #[derive(Clone, Debug)]
-pub struct Grid {
+pub struct ResampleGrid {
     /// The sessions; the bars of each are counted from its open.
     pub calendar: Calendar,
     /// Length of a bar in minutes.
     pub minutes: u16,
 }
 
-impl Grid {
+impl ResampleGrid {
     /// Length of a bar in microseconds.
     pub(super) fn step(&self) -> i64 {
         i64::from(self.minutes) * crate::model::MINUTE_MICROS

@@ -18,7 +18,7 @@ use super::format::{Encoded, FileFormat, FileOptions, FileWriter};
 use super::lock::FolderLock;
 use super::output::{OutputFile, OutputFolder};
 use super::pipeline::{in_order, worker_count};
-use super::plan::{FilePlan, Grid, PartitionBy, SeriesPlan, divide};
+use super::plan::{FilePlan, PartitionBy, ResampleGrid, SeriesPlan, divide};
 use super::resample::Resampler;
 use super::{Error, Format};
 use crate::model::columns::COLUMNS;
@@ -354,7 +354,7 @@ fn read_as_stored(
 fn read_resampled(
     source: &dyn BarSource,
     plan: &SeriesPlan,
-    grid: &Grid,
+    grid: &ResampleGrid,
     stop: &Stop,
     emit: &mut Emit<'_>,
 ) -> Result<ControlFlow<()>, Error> {

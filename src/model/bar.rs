@@ -1,6 +1,6 @@
 //! One OHLCV bar, and what makes it valid.
 
-use super::columns::{COLUMN_COUNT, Missing, Value};
+use super::columns::{COLUMN_COUNT, Optional, Value};
 use super::{DAY_MICROS, Reason, Timestamp};
 
 /// One OHLCV record. Its timestamp is the instant the bar opens.

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::columns::{COLUMN_COUNT, COLUMNS, Kind, Missing, Value};
+use super::columns::{COLUMN_COUNT, COLUMNS, Kind, Optional, Value};
 use super::{Bar, Timestamp};
 
 /// Bars of one series, in the order in which they were pushed.
@@ -109,7 +109,7 @@ impl ColumnValues {
 
 /// An optional column stays empty until its first value.
 #[inline]
-fn push<T: Missing>(values: &mut Vec<T>, row: usize, value: T, optional: bool) {
+fn push<T: Optional>(values: &mut Vec<T>, row: usize, value: T, optional: bool) {
     if optional && values.is_empty() {
         if value.is_missing() {
             return;
@@ -119,7 +119,7 @@ fn push<T: Missing>(values: &mut Vec<T>, row: usize, value: T, optional: bool) {
     values.push(value);
 }
 
-fn extend<T: Missing>(values: &mut Vec<T>, rows: usize, other: &[T], range: Range<usize>) {
+fn extend<T: Optional>(values: &mut Vec<T>, rows: usize, other: &[T], range: Range<usize>) {
     if !other.is_empty() {
         values.resize(rows, T::MISSING);
         values.extend_from_slice(&other[range]);

@@ -14,11 +14,11 @@ pub struct Column {
     pub kind: Kind,
     /// Whether a bar can lack it.
     pub optional: bool,
-    /// How the values of short bars become the value of a longer bar.
+    /// How a longer bar gets its value from those of shorter bars.
     pub combine: Combine,
     /// How its values are distributed, which decides how files encode them.
     pub packing: Packing,
-    /// Other names for it in the headers of CSV dumps, in lower case without blanks and marks.
+    /// Other names for it in the headers of CSV files, in lower case without blanks and marks.
     pub csv_names: &'static [&'static str],
 }
 
@@ -31,7 +31,7 @@ pub enum Kind {
     Integer,
 }
 
-/// How the values of short bars become the value of a longer bar.
+/// How a longer bar gets its value from those of shorter bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combine {
     /// The first bar's value.
@@ -119,15 +119,15 @@ pub enum Value {
     Integer(i64),
 }
 
-/// A type of values with a reserved value for a missing one.
-pub trait Missing: Copy {
-    /// The mark.
+/// A type with a reserved value for a missing one.
+pub trait Optional: Copy {
+    /// The reserved value.
     const MISSING: Self;
-    /// Whether this is the mark.
+    /// Whether this is the reserved value.
     fn is_missing(self) -> bool;
 }
 
-impl Missing for f64 {
+impl Optional for f64 {
     const MISSING: Self = Self::NAN;
 
     fn is_missing(self) -> bool {
@@ -135,7 +135,7 @@ impl Missing for f64 {
     }
 }
 
-impl Missing for i64 {
+impl Optional for i64 {
     const MISSING: Self = Self::MIN;
 
     fn is_missing(self) -> bool {

@@ -1,7 +1,7 @@
 //! The terms of the field as types: bars, series, intervals, dates.
 //!
-//! **This module is pure: no clock, no I/O, no async.** All other modules depend on it, and it depends on
-//! none of them.
+//! **This module is pure: no clock, no I/O, no async.** All other modules depend on it, and it
+//! depends on none of them.
 
 mod bar;
 mod bars;

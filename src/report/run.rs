@@ -52,8 +52,8 @@ pub struct UnitReport {
 }
 
 impl UnitStatus {
-    /// The status of a unit of which the store refused a batch. `conflicts` is how many of its rows
-    /// conflict, `None` if it was refused for another reason.
+    /// The status of a unit after the store refused one of its batches. `conflicts` is the number of
+    /// rows that conflict, or `None` if the batch was refused for another reason.
     #[must_use]
     pub const fn refused(conflicts: Option<u64>) -> Self {
         match conflicts {

@@ -15,7 +15,7 @@ use arrow::datatypes::{
 };
 use arrow::error::ArrowError;
 
-use crate::model::columns::{COLUMN_COUNT, COLUMNS, Kind, Missing};
+use crate::model::columns::{COLUMN_COUNT, COLUMNS, Kind, Optional};
 use crate::model::{Bars, ColumnValues};
 
 /// Index of the timestamp in every batch of bars.

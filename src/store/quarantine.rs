@@ -1,4 +1,4 @@
-//! What cannot be believed is not deleted: it goes to `quarantine/`.
+//! Damaged files aren't deleted: they are moved to `quarantine/`.
 
 use std::path::{Path, PathBuf};
 

@@ -8,7 +8,9 @@ use crate::calendar::{Calendar, Overrides};
 use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::export::{Format, Grid, PartitionBy, Plan, SeriesPlan, StoreBars, Target, export};
+use crate::export::{
+    Format, PartitionBy, Plan, ResampleGrid, SeriesPlan, StoreBars, Target, export,
+};
 use crate::model::{Interval, Ticker};
 use crate::report::{Event, ExitStatus, Observer};
 use crate::store::SeriesRow;
@@ -54,8 +56,8 @@ pub struct Args {
 
     /// Combine one-minute bars into bars of N minutes
     ///
-    /// Bars start at each session's open. Outside sessions the grid ends at the open and starts
-    /// again at the close.
+    /// In a session, bars are counted from its open. Before the open they are counted back from
+    /// it, and after the close forward from it, so no bar contains an open or a close.
     #[arg(long, value_name = "N", help_heading = "Output", value_parser = clap::value_parser!(u16).range(2..=i64::from(RESAMPLE_MINUTES_MAX)))]
     resample: Option<u16>,
 
@@ -208,7 +210,7 @@ fn series_plan(
     let failed = |error| CliError::of(ExitStatus::Failed, &error);
     let wanted = Calendar::range_at(exchange, calendars, start, end).map_err(failed)?;
     let grid = match resample {
-        Some(minutes) => Some(Grid {
+        Some(minutes) => Some(ResampleGrid {
             calendar: Calendar::for_exchange_with(exchange, calendars).map_err(failed)?,
             minutes,
         }),

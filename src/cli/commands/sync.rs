@@ -58,9 +58,9 @@ pub struct Args {
     #[arg(long, help_heading = "Target")]
     round_volume: bool,
 
-    /// Give up if the server doesn't answer a statement within SECONDS
+    /// Fail if a statement takes longer than SECONDS
     ///
-    /// 0 waits without limit.
+    /// 0 sets no limit.
     #[arg(long, value_name = "SECONDS", default_value_t = postgres::STATEMENT_TIMEOUT_SECONDS_DEFAULT, help_heading = "Target")]
     statement_timeout: u64,
 

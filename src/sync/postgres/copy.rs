@@ -7,7 +7,7 @@ use super::column::{Misfit, NumberType, put_eight, put_null, put_time};
 use super::job::Job;
 use super::table::NumberColumn;
 use crate::model::ColumnValues;
-use crate::model::columns::Missing;
+use crate::model::columns::Optional;
 use crate::sync::error::Error;
 
 /// The start of a stream: signature, flags, no extension.
