@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::report::ExitStatus;
 use crate::secret::{HIDDEN, may_hold_password};
 
-/// Prints the help that was asked for, or why the command line `typed` is wrong. Help goes to
+/// Prints the requested help, or why the command line `typed` is wrong. Help goes to
 /// standard output, errors to standard error.
 pub(super) fn report(error: &clap::Error, command: &Command, typed: &[OsString]) -> ExitStatus {
     match error.kind() {

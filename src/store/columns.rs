@@ -85,7 +85,7 @@ pub fn bars_into_arrays(bars: Bars) -> Vec<ArrayRef> {
 fn array<T>(mut values: Vec<T::Native>, rows: usize, optional: bool) -> ArrayRef
 where
     T: ArrowPrimitiveType,
-    T::Native: Missing,
+    T::Native: Optional,
 {
     if !optional {
         return Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(values), None));
@@ -132,7 +132,7 @@ pub(super) fn bars_from_arrays(timestamps: Vec<i64>, arrays: &[ArrayRef]) -> Opt
 fn from_array<T>(array: &ArrayRef, optional: bool) -> Option<Vec<T::Native>>
 where
     T: ArrowPrimitiveType,
-    T::Native: Missing,
+    T::Native: Optional,
 {
     let array = array.as_any().downcast_ref::<PrimitiveArray<T>>()?;
     if optional && array.null_count() == array.len() {

@@ -216,7 +216,7 @@ fn database(context: &Context, args: &Args) -> Result<Finding, CliError> {
             .await
             .map_err(|_| {
                 CliError::failed(format!(
-                    "{} accepted the connection, but did not answer a query within {} s",
+                    "{} accepted the connection, but a query took longer than {} s",
                     address.label(),
                     DATABASE_MAX.as_secs()
                 ))

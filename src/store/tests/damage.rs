@@ -119,7 +119,8 @@ fn a_bit_flipped_anywhere_in_the_catalog_is_found_and_what_is_sealed_is_saved() 
     assert!(refused + read_only_data > 0, "no flip was seen at all");
 }
 
-/// Yesterday's catalog beside today's lake: refused for writing, found, and repaired with nothing of the lake lost.
+/// Yesterday's catalog with today's lake: it is found and refused for writing, and the repair loses
+/// nothing of the lake.
 #[test]
 fn a_catalog_put_back_from_yesterday() {
     let dir = scratch();
@@ -171,7 +172,7 @@ fn a_catalog_put_back_from_yesterday() {
     assert_eq!(kept, sealed);
 }
 
-/// A catalog that is gone where nothing is sealed yet: told, not begun anew in silence.
+/// A lost catalog of a store without sealed bars is reported, not silently made again.
 #[test]
 fn a_catalog_that_is_gone_with_hot_bars_alone() {
     let dir = scratch();
@@ -208,7 +209,7 @@ fn a_damaged_partition_is_not_merged() {
     let modified = std::fs::metadata(partition(&whole, 2025))
         .unwrap()
         .modified();
-    let (mut told, mut harmless) = (0, 0);
+    let (mut reported, mut harmless) = (0, 0);
     for place in (4..bytes.len() - 400).step_by(bytes.len() / 40) {
         let hurt = dir.path().join(format!("at-{place}"));
         log::copy_dir(&whole, &hurt);
@@ -225,7 +226,7 @@ fn a_damaged_partition_is_not_merged() {
         let rows: Vec<(i64, f64)> = (200..220).map(|minute| (minute, 2.0)).collect();
         match store.commit(&run, vec![offer("A", &rows, OnConflict::Update)]) {
             Err(error) => {
-                told += 1;
+                reported += 1;
                 assert!(error.to_string().contains("bars.parquet"), "{error}");
             }
             // A bit that no value hangs on.
@@ -242,7 +243,7 @@ fn a_damaged_partition_is_not_merged() {
         drop(store);
         std::fs::remove_dir_all(&hurt).unwrap();
     }
-    assert!(told > 5, "{told} told, {harmless} harmless");
+    assert!(reported > 5, "{reported} reported, {harmless} harmless");
 }
 
 /// The mark of demo or real bars comes back with a repair, before any commit.

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use crate::store::durable::Step;
 
-/// What stands behind an entry.
+/// What a folder's entry refers to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Node {
     Dir,

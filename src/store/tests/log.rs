@@ -88,10 +88,10 @@ fn whole_in(killed: &Killed, bytes: usize) -> usize {
 fn expect(what: &str, killed: &Killed, log: &[u8], commits: usize) {
     let (found, notices, kept) = opened_with(killed, log);
     assert_eq!(found, commits, "{what}: {notices:?}");
-    let told = notices
+    let is_reported = notices
         .iter()
         .any(|line| line.contains("were acknowledged"));
-    assert_eq!(told, commits < COMMITS, "{what}: {notices:?}");
+    assert_eq!(is_reported, commits < COMMITS, "{what}: {notices:?}");
     // What was cut away is kept, where it may have been more than a kill leaves anyway. A log that ends with a
     // transaction has nothing to cut.
     let ends_well = killed.ends.contains(&log.len());
@@ -103,7 +103,7 @@ fn expect(what: &str, killed: &Killed, log: &[u8], commits: usize) {
 }
 
 fn places(killed: &Killed) -> Vec<usize> {
-    // Spread over the log behind the entry that says its version, and the edges of each commit.
+    // Spread over the log after the entry with its version, and the edges of each commit.
     let (first, last) = (8, killed.log.len());
     let mut places: Vec<usize> = (0..PLACES)
         .map(|n| first + (last - first) * n / PLACES)
@@ -167,7 +167,7 @@ fn a_flipped_bit_is_cut_away_with_all_behind_it() {
     }
 }
 
-/// A kill in the middle of writing a commit that nobody was told of: no word, no copy.
+/// A kill in the middle of writing a commit that wasn't acknowledged: no message, no copy.
 #[test]
 fn a_transaction_that_was_never_acknowledged_goes_without_a_word() {
     let killed = killed();
@@ -188,12 +188,12 @@ fn a_reader_mends_the_log_too() {
     .unwrap();
     let reader = Reader::open(&dir, &small()).unwrap();
     assert_eq!(content(&reader).len(), 2 * BARS);
-    let told = |reader: &Reader| {
+    let is_reported = |reader: &Reader| {
         let mut notices = reader.notices().iter();
         notices.any(|line| line.contains("1 commits after number 2"))
     };
-    assert!(told(&reader), "{:?}", reader.notices());
+    assert!(is_reported(&reader), "{:?}", reader.notices());
     drop(reader);
     // And says it again, until the numbers are passed.
-    assert!(told(&Reader::open(&dir, &small()).unwrap()));
+    assert!(is_reported(&Reader::open(&dir, &small()).unwrap()));
 }

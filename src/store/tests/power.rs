@@ -1,5 +1,5 @@
-//! The power goes at every step of everything that writes: what was not flushed is gone, and what stands then is the
-//! state before or the state after. Also after a kill that somebody recovered from.
+//! Cuts the power at every step of everything that writes. What wasn't flushed is lost, and the
+//! store must have the state before or the state after. Also after a kill and its recovery.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -63,7 +63,7 @@ fn cut_at_each_step(name: &str, before: impl Fn(&Store, &RunId), work: impl Fn(&
     for disk in &record.disks {
         check(disk, &[&old, &new], &mut seen);
     }
-    // What was told as done is done, wherever the power goes from now on.
+    // What was reported as done is done, whenever the power is cut from now on.
     let mut seen = BTreeSet::new();
     for disk in &at_rest {
         check(disk, &[&new], &mut seen);

@@ -49,7 +49,7 @@ fn two_files_of_one_ticker_at_once() {
             truth.insert((key("A"), (START + minute) * 60_000_000), close);
         }
     }
-    // Each key was counted once, by whoever came first.
+    // Each key was counted once, by the thread that committed it first.
     assert_eq!(counted.iter().sum::<u64>() as usize, truth.len());
     assert_eq!(content(&store.reader().unwrap()), truth);
     drop(store);
@@ -155,7 +155,7 @@ fn a_reader_of_the_lake_during_publishes() {
                     assert_eq!((count, keys), (60, 60), "{year}");
                     assert_eq!(least, most, "{year} holds values of two updates");
                 }
-                // Our own reader beside the writer: the lake alone, each partition whole.
+                // A reader of this process during the write: the lake alone, each partition whole.
                 let reader = Reader::open(dir.path(), &small()).unwrap();
                 assert!(reader.is_lake_only().is_some());
                 assert_eq!(content(&reader).len(), 120);
@@ -172,7 +172,7 @@ fn a_reader_of_the_lake_during_publishes() {
                     .updated,
                 120
             );
-            // And a reader beside the writer, inside the process: both tiers.
+            // A reader from the writer itself: both tiers.
             assert_eq!(content(&store.reader().unwrap()).len(), 120);
         }
         ended.store(true, Ordering::SeqCst);
