@@ -250,8 +250,8 @@ pub(crate) fn may_hold_password(value: &str) -> bool {
         || value.rsplit_once('@').is_some_and(has_user)
 }
 
-/// Replaces the user part of each URL with a password by stars, in text that a user typed or another
-/// program printed.
+/// Replaces the user part of each URL with a password by stars, in text that a user typed or
+/// another program printed.
 #[must_use]
 pub fn without_passwords(text: &str) -> Cow<'_, str> {
     if !text.contains('@') {

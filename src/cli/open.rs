@@ -42,9 +42,9 @@ impl Context {
         }
     }
 
-    /// Opens the store in `dir` for reading for long: writers don't wait for this reader. If another
-    /// process writes and publishes no snapshot, hot bars can't be read: a short write is waited
-    /// for, and a longer one is an error.
+    /// Opens the store in `dir` for a long read: writers don't wait for this reader. If another
+    /// process writes and publishes no snapshot, hot bars can't be read: this waits for a short
+    /// write, and a longer one is an error.
     pub fn open_detached_reader(&self, dir: &Path) -> Result<Reader, CliError> {
         let reader = retry_for_a_moment(|| {
             let reader = Reader::open_detached(dir, &OpenOptions::default())?;

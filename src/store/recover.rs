@@ -398,8 +398,8 @@ fn walk(layout: &Layout, folder: &Path, found: &mut Vec<Found>) -> Result<(), Er
 
 /// Compares catalog and lake, cheaply: a file whose size and time are as recorded is trusted,
 /// every other is opened and its footer compared. A difference is an error, for readers as for
-/// writers. Partitions of `overlay` are about to be replaced, and are compared with their intents. What
-/// isn't a partition is named in a notice.
+/// writers. Partitions of `overlay` are about to be replaced, and are compared with their
+/// intents. What isn't a partition is named in a notice.
 pub(super) fn compare(
     layout: &Layout,
     series: &BTreeMap<SeriesKey, SeriesMeta>,

@@ -1,7 +1,8 @@
 //! Repair: rebuilds the catalog from the partitions in the lake.
 //!
-//! Nothing is deleted: what is damaged moves to `quarantine/`. What is lost is listed, and the coverage of lost
-//! bars goes, so that they count as never asked. The store gets a new id, so that no sync target takes it for the old one.
+//! Nothing is deleted: what is damaged moves to `quarantine/`. What is lost is listed, and the
+//! coverage of lost bars is removed, so that they count as never requested. The store gets a new
+//! id, so that no sync target takes it for the old one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

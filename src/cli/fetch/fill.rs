@@ -118,8 +118,8 @@ pub(in crate::cli) fn fill_gaps(
     }
 }
 
-/// `--gap-fill`: after a run, requests the sessions of its range that lack bars, and adds the result
-/// to its report. It does nothing after a run that ended early, and leaves out tickers with
+/// `--gap-fill`: after a run, requests the sessions of its range that lack bars, and adds the
+/// result to its report. It does nothing after a run that ended early, and leaves out tickers with
 /// conflicts.
 pub(super) fn after(
     context: &Context,

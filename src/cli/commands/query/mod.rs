@@ -60,8 +60,8 @@ pub struct Args {
 
     /// Add a view NAME over a CSV or Parquet file
     ///
-    /// Can be repeated. A CSV file may be compressed (gzip, zstd); its columns ticker and symbol are
-    /// read as text. PATH is a file outside the store, not a pipe.
+    /// Can be repeated. A CSV file may be compressed (gzip, zstd). Its columns ticker and symbol
+    /// are read as text. PATH is a file outside the store, not a pipe.
     ///
     /// Example: --file splits=splits.csv
     #[arg(long = "file", value_name = "NAME=PATH", help_heading = "Input")]
