@@ -122,7 +122,7 @@ fn a_copy_made_during_a_seal_is_refused() {
         }
         let parts = [
             "error: the store in copy is damaged: partition AAA 1m 2025",
-            "hint: backfill verify --repair",
+            "hint: `backfill verify --repair`",
         ];
         for command in READERS.into_iter().chain([&sync[..]]) {
             says(on(&env, "copy", command), 1, &parts);
@@ -231,7 +231,7 @@ fn unlisted_files_in_the_lake_are_named_and_not_read() {
     // A file at a partition's path that isn't in the catalog.
     copy(&of_aaa, &of_aaa.with_file_name("ticker=ZZZ"));
     for command in READERS {
-        let parts = ["partition ZZZ 1m 2025", "hint: backfill verify --repair"];
+        let parts = ["partition ZZZ 1m 2025", "hint: `backfill verify --repair`"];
         says(on(&env, "store", command), 1, &parts);
     }
 }
