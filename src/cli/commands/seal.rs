@@ -9,8 +9,8 @@ use crate::store::OpenOptions;
 
 /// Move hot bars into the lake
 ///
-/// Sealed bars are Parquet files that any tool can read. Bars are sealed automatically when enough
-/// have gathered; this seals the rest now.
+/// Sealed bars are Parquet files that any tool can read. Commands that store bars seal them when they
+/// end; this seals what they left out, because of --seal or because they were killed.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill seal
