@@ -1,9 +1,11 @@
 //! `--seal`: moves all hot bars into the lake when a command that wrote into the store ends.
 
+use std::path::Path;
+
 use clap::ValueEnum;
 use indicatif::HumanCount;
 
-use super::context::Context;
+use super::context::{Context, STORE_DEMO};
 use super::error::CliError;
 use super::log::LINE;
 use crate::store::{SealAtEnd, Store};
@@ -46,12 +48,20 @@ impl SealArgs {
         };
         if let Err(error) = store.seal_at_end(when, context.elapsed()) {
             let error = CliError::from(error);
-            tracing::warn!("the bars are stored, but sealing failed: {error}");
+            tracing::warn!("sealing failed, so not all stored bars are in the lake: {error}");
         }
         let hot = store.hot_rows();
         if hot > 0 {
             let rows_are = rows_are(hot, None);
-            tracing::info!(target: LINE, "note: {rows_are} not in the lake yet; run backfill seal");
+            // Without --store the command seal opens the other default store.
+            let option = match store.dir() == Path::new(STORE_DEMO) {
+                true => format!(" --store {STORE_DEMO}"),
+                false => String::new(),
+            };
+            tracing::info!(
+                target: LINE,
+                "note: {rows_are} not in the lake yet; run backfill seal{option}"
+            );
         }
     }
 }
