@@ -7,7 +7,7 @@ use super::evidence::Evidence;
 use super::fetcher::WindowFetcher;
 use super::windows::{Window, date_range};
 use crate::model::{DateRange, Hours, Ticker, Timestamp};
-use crate::provider::FetchError;
+use crate::provider::{ErrorKind, FetchError};
 use crate::store::{CoverageEntry, CoverageStatus};
 
 /// What the provider returned for the days of a window.
@@ -20,6 +20,8 @@ pub(super) struct DayEvidence<'a> {
     pub failed: &'a [DateRange],
     /// Days that came without their first bars, which could not be requested.
     pub truncated: &'a [NaiveDate],
+    /// Days without bars up to this one may be from before the plan's history.
+    pub history_start: Option<NaiveDate>,
 }
 
 /// The coverage of a window's days; neighbours that were answered alike are one entry.
@@ -50,7 +52,8 @@ pub(super) fn coverage(
             Hours::Regular => day.close.micros(),
             Hours::Extended | Hours::Unknown => end,
         };
-        let (status, reason) = days.status(day, rows, ended_at <= settled);
+        let may_come = fetcher.may_be_withheld(ended_at, requested_at);
+        let (status, reason) = days.status(day, rows, (ended_at <= settled, may_come));
         match entries.last_mut() {
             Some(last) if joins && last.status == status && last.reason.as_deref() == reason => {
                 last.dates = date_range(last.dates.first(), date);
@@ -73,7 +76,8 @@ pub(super) fn coverage(
     entries
 }
 
-/// The coverage of dates whose request failed; none if it was never sent.
+/// The coverage of dates whose request failed; none if it was never sent, or if the plan doesn't
+/// include them.
 pub(super) fn failed(
     fetcher: &WindowFetcher,
     ticker: &Ticker,
@@ -84,6 +88,9 @@ pub(super) fn failed(
     let FetchError::Failed(error) = error else {
         return None;
     };
+    if error.kind() == ErrorKind::Withheld {
+        return None;
+    }
     Some(CoverageEntry {
         reason: Some(error.to_string()),
         ..entry(fetcher, ticker, dates, CoverageStatus::Failed, requested_at)
@@ -96,7 +103,7 @@ impl DayEvidence<'_> {
         &self,
         day: &Day,
         rows: usize,
-        has_settled: bool,
+        (has_settled, may_come): (bool, bool),
     ) -> (CoverageStatus, Option<&'static str>) {
         if self.evidence.failed.contains(&day.date) {
             let reason = "most of its rows can't become bars";
@@ -109,6 +116,12 @@ impl DayEvidence<'_> {
             (CoverageStatus::Partial, Some(reason))
         } else if self.evidence.partial.contains(&day.date) {
             let reason = "more than a tenth of its rows can't become bars";
+            (CoverageStatus::Partial, Some(reason))
+        } else if rows == 0 && may_come {
+            let reason = "the provider may withhold bars this new";
+            (CoverageStatus::Partial, Some(reason))
+        } else if rows == 0 && self.history_start.is_some_and(|start| day.date <= start) {
+            let reason = "the history of the provider's plan may begin after it";
             (CoverageStatus::Partial, Some(reason))
         } else if rows == 0 {
             (CoverageStatus::Empty, None)

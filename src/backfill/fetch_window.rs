@@ -24,7 +24,7 @@ use super::group::TickerGroup;
 use super::position::PositionCheck;
 use super::windows::{Window, date_range};
 use crate::model::{Bars, DateRange, Ticker, Timestamp};
-use crate::provider::{FetchError, Rows};
+use crate::provider::{ErrorKind, FetchError, Rows};
 
 /// The date ranges requested for one ticker so far, so that none is requested twice.
 #[derive(Default)]
@@ -51,10 +51,17 @@ impl WindowFetcher {
         requested.add(window.request);
         let now = (self.clock)();
         let response = group.rows(self, ticker, index, window.request).await;
-        let (response, requested_at) = match response {
+        let (mut response, requested_at) = match response {
             Ok((rows, requested_at)) => (Ok(rows), requested_at),
             Err(error) => (Err(error), now),
         };
+        let mut failed = Vec::new();
+        while is_withheld(&response)
+            && let Some((shorter, newest)) = self.without_newest(window, failed.last(), now)
+        {
+            response = self.rows(ticker, shorter).await;
+            failed.push(newest);
+        }
         let fetch = WindowFetch {
             fetcher: self,
             check: self.position_check(requested_at),
@@ -64,11 +71,37 @@ impl WindowFetcher {
             requested_at,
             fetched: FetchedWindow::default(),
             truncated: Vec::new(),
-            failed: Vec::new(),
+            failed,
             partial: Vec::new(),
         };
         fetch.run(response).await
     }
+
+    /// The request of a window without its newest day, and that day, if the plan may withhold it.
+    /// `left_out` is the last day that was left out.
+    fn without_newest(
+        &self,
+        window: &Window,
+        left_out: Option<&DateRange>,
+        now: Timestamp,
+    ) -> Option<(DateRange, DateRange)> {
+        let end = left_out.map_or(window.days.len(), |day| {
+            (window.days).partition_point(|known| known.date < day.first())
+        });
+        let [.., before, newest] = &window.days[..end] else {
+            return None;
+        };
+        (self.may_be_withheld(newest.close.micros(), now)).then(|| {
+            let shorter = date_range(window.request.first(), before.date);
+            let until = left_out.map_or(window.keep.last(), |day| day.last());
+            (shorter, date_range(newest.date, until))
+        })
+    }
+}
+
+/// Whether the plan of the key doesn't include the requested dates.
+fn is_withheld(response: &Result<Rows, FetchError>) -> bool {
+    matches!(response, Err(FetchError::Failed(error)) if error.kind() == ErrorKind::Withheld)
 }
 
 /// A window that is being fetched.
@@ -223,6 +256,7 @@ impl WindowFetch<'_> {
             evidence: &evidence,
             failed: &self.failed,
             truncated: &self.partial,
+            history_start: (self.fetcher).history_start(window.request, self.requested_at),
         };
         let coverage = coverage(self.fetcher, self.ticker, &days, self.requested_at);
         self.fetched.coverage.extend(coverage);

@@ -3,13 +3,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chrono::{Days, Months, NaiveDate};
+
+use super::combine::combine;
+use super::days::local_date;
 use super::limits::RequestLimits;
 use super::position::PositionCheck;
-use crate::calendar::Calendar;
+use super::windows::Window;
+use crate::calendar::{Calendar, Session};
 use crate::model::{
     Basis, DAY_MICROS, DateRange, Hours, Interval, Provenance, SeriesKey, Ticker, Timestamp,
 };
 use crate::provider::{FetchError, Request, RetryingClient, Rows};
+
+/// Days by which the start of a plan's history can differ from whole years before now.
+const HISTORY_SLACK_DAYS: u64 = 3;
 
 /// Returns the current time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -93,16 +101,66 @@ impl WindowFetcher {
         tickers: Vec<Ticker>,
         dates: DateRange,
     ) -> Result<HashMap<Ticker, Rows>, FetchError> {
+        let info = self.client.provider().info();
+        let requested = info.interval_to_request(self.interval, self.hours);
+        let interval = requested.unwrap_or(self.interval);
         let request = Request {
             tickers,
-            interval: self.interval,
+            interval,
             dates,
             tz: self.calendar.tz(),
             basis: self.basis,
-            hours: (self.client.provider().info()).hours_to_request(self.hours),
+            hours: info.hours_to_request(self.hours),
             latest: Timestamp::from_micros((self.clock)().micros() + DAY_MICROS),
             page: None,
         };
-        self.client.fetch(request).await
+        let mut series = self.client.fetch(request).await?;
+        if interval != self.interval {
+            let sessions = self.sessions_around(dates);
+            for rows in series.values_mut() {
+                combine(rows, &sessions, self.interval);
+            }
+        }
+        Ok(series)
+    }
+
+    /// The sessions with bars on local `dates`: their trading dates can differ by a day.
+    fn sessions_around(&self, dates: DateRange) -> Vec<Session> {
+        let mut first = dates.first() - Days::new(1);
+        let mut last = dates.last() + Days::new(1);
+        if let Some(covered) = self.calendar.span() {
+            first = first.max(covered.first());
+            last = last.min(covered.last());
+        }
+        // A plan has only dates that the calendar covers.
+        let sessions = DateRange::new(first, last).map(|dates| self.calendar.sessions(dates));
+        sessions.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// Whether a plan of the provider may still withhold bars of this instant.
+    pub(super) fn may_be_withheld(&self, at: i64, now: Timestamp) -> bool {
+        let withholds = self.client.provider().info().withholds;
+        let withholds = i64::try_from(withholds.as_micros()).unwrap_or(i64::MAX / 4);
+        at > now.micros() - withholds
+    }
+
+    /// Whether a plan of the provider may still withhold the end of a window.
+    pub(super) fn is_newest(&self, window: &Window) -> bool {
+        let newest = window.days.last();
+        newest.is_some_and(|day| self.may_be_withheld(day.close.micros(), (self.clock)()))
+    }
+
+    /// The last date at which the history of a plan may begin, if responses for `dates` can lack
+    /// bars from before it.
+    pub(super) fn history_start(&self, dates: DateRange, now: Timestamp) -> Option<NaiveDate> {
+        let today = local_date(&self.calendar, now.micros());
+        let years = self.client.provider().info().history_years;
+        let starts = years
+            .iter()
+            .filter_map(|years| today.checked_sub_months(Months::new(12 * years)));
+        let slack = Days::new(HISTORY_SLACK_DAYS);
+        (starts.filter(|start| dates.first() <= *start + slack && *start - slack <= dates.last()))
+            .map(|start| start + slack)
+            .max()
     }
 }

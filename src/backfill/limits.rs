@@ -25,13 +25,13 @@ pub struct RequestLimits {
 }
 
 impl RequestLimits {
-    /// The limits for bars of this kind; `None` if the provider doesn't offer the interval.
+    /// The limits for bars of this kind; `None` if the provider doesn't offer them.
     #[must_use]
     pub fn of(info: &ProviderInfo, interval: Interval, hours: Hours) -> Option<Self> {
         Some(Self {
             interval,
             hours: info.hours_to_request(hours),
-            span_max: info.window_days(interval)?,
+            span_max: info.window_days(info.interval_to_request(interval, hours)?)?,
             tickers_max: info.tickers_per_request.max(1),
             truncation: info.truncation,
         })

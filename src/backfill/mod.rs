@@ -11,6 +11,7 @@
 //! the others.
 
 mod batch;
+mod combine;
 mod comparison;
 mod context;
 mod coverage;

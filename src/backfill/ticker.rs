@@ -19,7 +19,7 @@ use super::group::TickerGroup;
 use super::plan::TickerPlan;
 use crate::advice::Advice;
 use crate::causes::with_causes;
-use crate::provider::{ErrorKind, FetchError, Retry, Scope};
+use crate::provider::{Error, ErrorKind, FetchError, Retry, Scope};
 use crate::report::{Counts, Event, Fatal, UnitReport, UnitStatus};
 
 /// Batches of one ticker that may wait for the store.
@@ -79,6 +79,10 @@ pub(super) struct TickerRun<'a> {
     /// Windows that were answered or failed.
     windows_done: usize,
     windows_failed: usize,
+    /// Windows whose dates the provider's plan doesn't include, and the error of the last one that
+    /// isn't too new.
+    windows_withheld: usize,
+    withheld: Option<Error>,
     failed_in_a_row: usize,
     problem: Option<Problem>,
     /// No further window is requested.
@@ -101,6 +105,8 @@ impl<'a> TickerRun<'a> {
             next_window: 0,
             windows_done: 0,
             windows_failed: 0,
+            windows_withheld: 0,
+            withheld: None,
             failed_in_a_row: 0,
             problem: None,
             ended: false,
@@ -259,6 +265,10 @@ impl<'a> TickerRun<'a> {
             }
             FetchError::Failed(error) => error,
         };
+        if error.kind() == ErrorKind::Withheld {
+            self.on_withheld(error);
+            return;
+        }
         self.windows_failed += 1;
         self.failed_in_a_row += 1;
         let never_connected =
@@ -285,6 +295,38 @@ impl<'a> TickerRun<'a> {
         self.problem.get_or_insert(Problem {
             status: UnitStatus::Failed,
             error: message,
+            hint,
+        });
+    }
+
+    /// Counts a window whose dates the provider's plan doesn't include. That is no failure: the other
+    /// windows are requested.
+    fn on_withheld(&mut self, error: Error) {
+        self.context.window_answered();
+        self.windows_withheld += 1;
+        let window = &self.plan.windows[self.windows_done - 1];
+        if !self.context.fetcher.is_newest(window) {
+            self.withheld = Some(error);
+        }
+    }
+
+    /// Reports windows that the plan doesn't include: in a warning if others were requested.
+    fn report_withheld(&mut self) {
+        let Some(error) = self.withheld.take() else {
+            return;
+        };
+        let (withheld, windows) = (self.windows_withheld, self.plan.windows.len());
+        if withheld < windows {
+            let ticker = &self.plan.ticker;
+            let text =
+                format!("[{ticker}] {withheld} of {windows} windows were not available: {error}");
+            self.context.observer.event(&Event::Warning(&text));
+            return;
+        }
+        let hint = error.hint();
+        self.problem.get_or_insert(Problem {
+            status: UnitStatus::Failed,
+            error: error.to_string(),
             hint,
         });
     }
@@ -353,6 +395,7 @@ impl<'a> TickerRun<'a> {
                 bars: 0,
             });
         }
+        self.report_withheld();
         match &mut self.problem {
             None if left > 0 => {
                 self.problem = Some(Problem {
@@ -378,7 +421,8 @@ impl<'a> TickerRun<'a> {
         }
         let ticker = self.plan.ticker.as_str();
         let mut report = UnitReport::done(ticker, self.counts, self.started_at.elapsed());
-        if report.status == UnitStatus::Empty && self.plan.days_answered > 0 {
+        let is_too_new = self.windows_withheld > 0;
+        if report.status == UnitStatus::Empty && (self.plan.days_answered > 0 || is_too_new) {
             report.status = UnitStatus::Ok;
         }
         if let Some(problem) = self.problem {

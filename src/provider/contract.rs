@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use super::wrap::{Faulty, Recording, Throttled};
 use super::*;
 use crate::model::{
-    Bar, Basis, DateRange, Grid, Hours, Interval, Source, Ticker, Timestamp, TypedDate,
+    Bar, Bars, Basis, DateRange, Grid, Hours, Interval, Source, Ticker, Timestamp, TypedDate,
 };
 use crate::secret::Secret;
 
@@ -99,6 +99,13 @@ pub(crate) async fn check_contract(provider: &dyn Provider, request: &Request) {
     let first = rows.bars.len() - part[0].1.bars.len();
     assert!(first > 0);
     assert_eq!(part[0].1.bars, rows.bars.slice(first..rows.bars.len()));
+    // The part before has no bar of the instant at which this one starts.
+    let before = Request {
+        dates: DateRange::new(request.dates.first(), request.dates.first()).unwrap(),
+        ..request.clone()
+    };
+    let before = all(provider, &before).await.unwrap();
+    assert_eq!(before[0].1.bars, rows.bars.slice(0..first));
 
     // An unknown ticker has no bars; that isn't an error.
     let unknown = Request {
@@ -117,10 +124,37 @@ pub(crate) async fn check_contract(provider: &dyn Provider, request: &Request) {
     };
     let refused = provider.fetch(&wide).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::BadRequest, "{refused}");
+    check_many(provider, request).await;
     let mut many = request.clone();
     many.tickers = vec![many.tickers[0].clone(); info.tickers_per_request + 1];
     let refused = provider.fetch(&many).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::BadRequest, "{refused}");
+}
+
+/// Several tickers in one request, one of them unknown: over all pages each has the bars that it has
+/// alone.
+async fn check_many(provider: &dyn Provider, request: &Request) {
+    if provider.info().tickers_per_request < 3 {
+        return;
+    }
+    let names = [request.tickers[0].as_str(), "NOSUCHTICKER", "MSFT"];
+    let many = Request {
+        tickers: names.map(|name| Ticker::new(name).unwrap()).to_vec(),
+        ..request.clone()
+    };
+    let together = all(provider, &many).await.unwrap();
+    for ticker in &many.tickers {
+        let alone = Request {
+            tickers: vec![ticker.clone()],
+            ..request.clone()
+        };
+        let bars = |series: &[(Ticker, Rows)]| {
+            let found = series.iter().find(|(known, _)| known == ticker);
+            found.map_or_else(Bars::default, |(_, rows)| rows.bars.clone())
+        };
+        let alone = all(provider, &alone).await.unwrap();
+        assert_eq!(bars(&together), bars(&alone), "{ticker}");
+    }
 }
 
 /// A provider in memory: several tickers per request, pages by token, times in UTC.
@@ -139,7 +173,10 @@ impl Paged {
             hours: &[Hours::Extended],
             hour_grid: |_| Grid::Clock,
             rate_default: NonZeroU32::new(200),
+            limit_lasts: Duration::from_secs(60),
             settles_after: Duration::ZERO,
+            withholds: Duration::ZERO,
+            history_years: &[],
         })
     }
 }
@@ -163,27 +200,51 @@ impl Provider for Paged {
         .boxed()
     }
 
-    /// A page is one date, with two bars per ticker.
+    /// Two bars per ticker and date, ticker by ticker, three rows on a page: pages end inside a
+    /// ticker. The page before the last rows is empty, and so is the last page.
     fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error> {
-        let page: u64 = std::str::from_utf8(&reply.body).unwrap().parse().unwrap();
-        let date = request.dates.first() + chrono::Days::new(page);
-        let noon = crate::model::date_micros(date) + 12 * 3_600_000_000;
+        let page: usize = std::str::from_utf8(&reply.body).unwrap().parse().unwrap();
         let known = request
             .tickers
             .iter()
             .filter(|t| t.as_str() != "NOSUCHTICKER");
-        let bars = [noon + 6 * 3_600_000_000, noon + 7 * 3_600_000_000].map(|micros| Bar {
-            vwap: Some(1.0),
-            trades: Some(1),
-            ..Bar::new(Timestamp::from_micros(micros), [1.0, 1.0, 1.0, 1.0], 0.0)
-        });
-        let rows = Rows {
-            bars: bars.into_iter().collect(),
-            rejects: vec![],
-        };
+        let rows: Vec<(Ticker, Bar)> = known
+            .flat_map(|ticker| {
+                let price = f64::from(ticker.as_str().bytes().map(u32::from).sum::<u32>());
+                let hours = request
+                    .dates
+                    .iter()
+                    .flat_map(|date| [18, 19].map(|hour| (date, hour)));
+                hours.map(move |(date, hour)| {
+                    let at = crate::model::date_micros(date) + hour * 3_600_000_000;
+                    let bar = Bar {
+                        vwap: Some(price),
+                        trades: Some(1),
+                        ..Bar::new(Timestamp::from_micros(at), [price; 4], 0.0)
+                    };
+                    (ticker.clone(), bar)
+                })
+            })
+            .collect();
+        let last = rows.len().div_ceil(3) + 1;
+        let mut chunks: Vec<&[(Ticker, Bar)]> = rows.chunks(3).collect();
+        chunks.insert(chunks.len().saturating_sub(1), &[]);
+        let mut series: Vec<(Ticker, Rows)> = Vec::new();
+        for (ticker, bar) in chunks.get(page).copied().unwrap_or_default() {
+            match series.last_mut() {
+                Some((known, rows)) if known == ticker => rows.bars.push(bar),
+                _ => series.push((
+                    ticker.clone(),
+                    Rows {
+                        bars: [*bar].into_iter().collect(),
+                        rejects: vec![],
+                    },
+                )),
+            }
+        }
         Ok(Page {
-            series: known.map(|ticker| (ticker.clone(), rows.clone())).collect(),
-            next: (date < request.dates.last()).then(|| PageToken((page + 1).to_string())),
+            series,
+            next: (page < last).then(|| PageToken((page + 1).to_string())),
         })
     }
 }
@@ -219,6 +280,25 @@ async fn fmp_passes_over_http() {
         ..three_days
     };
     check_contract(&fmp, &hours).await;
+}
+
+#[tokio::test]
+async fn massive_passes_over_http() {
+    let clock = Arc::new(|| Timestamp::from(chrono::Utc::now()));
+    let config = crate::simulator::Config {
+        provider: "massive".parse().unwrap(),
+        ..crate::simulator::Config::default()
+    };
+    let simulator = crate::simulator::Simulator::start(config, clock).unwrap();
+    let massive = super::massive::Massive::new(&access("contract", &simulator.url())).unwrap();
+    let three_days = request("AAPL", "2025-02-03", "2025-02-05");
+    check_contract(&massive, &three_days).await;
+    let hours = Request {
+        interval: crate::model::Interval::M60,
+        basis: Basis::Unadjusted,
+        ..three_days
+    };
+    check_contract(&massive, &hours).await;
 }
 
 mod retrying {
@@ -262,8 +342,36 @@ mod retrying {
             (call < 2).then(|| server(500, None))
         }));
         let page = client.fetch_page(&one_day()).await;
-        assert_eq!(page.unwrap().series.len(), 1);
+        assert!(page.is_ok());
         assert_eq!((client.gate().sent(), client.gate().retried()), (3, 2));
+    }
+
+    /// An error on any page, also the last, is the request's: no ticker counts as without bars.
+    #[tokio::test]
+    async fn a_page_that_fails_fails_the_whole_request() {
+        for failing in 0..4 {
+            let client = client(Faulty::new(Paged::new(), move |call, _| {
+                (call == failing).then(|| Error::new(ErrorKind::Unexpected, "x"))
+            }));
+            let request = request("AAPL", "2025-02-03", "2025-02-05");
+            assert!(client.fetch(request).await.is_err(), "page {failing}");
+        }
+    }
+
+    #[tokio::test]
+    async fn known_refusals_are_not_sent_again() {
+        let old = |_: usize, request: &Request| {
+            let withheld = Error::new(ErrorKind::Withheld, "too old");
+            (request.dates.last() < "2025-02-04".parse().unwrap()).then_some(withheld)
+        };
+        let client = client(Faulty::new(Paged::new(), old));
+        let on = |day: &str| client.fetch(request("AAPL", day, day));
+        assert!(on("2025-02-03").await.is_err());
+        assert!(on("2025-02-01").await.is_err());
+        assert_eq!(client.gate().sent(), 1);
+        assert!(on("2025-02-04").await.is_ok());
+        let withheld = |result| matches!(result, Err(FetchError::Failed(error)) if Error::kind(&error) == ErrorKind::Withheld);
+        assert!(withheld(on("2025-02-02").await));
     }
 
     #[tokio::test]

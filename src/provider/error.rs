@@ -46,6 +46,9 @@ pub enum ErrorKind {
     Limit,
     /// A quota is spent that isn't restored within minutes.
     Quota,
+    /// The plan of the key doesn't include the dates: they are too old, or too new. Nothing is known
+    /// of them, and the response would be the same for any ticker.
+    Withheld,
     /// The provider refuses this ticker.
     Ticker,
     /// The request is beyond what [`ProviderInfo`](super::ProviderInfo) offers.
@@ -191,7 +194,7 @@ impl Error {
             | K::Limit
             | K::Quota => Scope::Run,
             K::Ticker | K::BadRequest => Scope::Ticker,
-            K::Connect | K::Transient | K::Unexpected | K::Rejects => Scope::Window,
+            K::Withheld | K::Connect | K::Transient | K::Unexpected | K::Rejects => Scope::Window,
         }
     }
 
@@ -216,7 +219,7 @@ impl Error {
             K::Certificate => Some(Advice::CheckCertificate),
             K::Transient => Some(Advice::ResumeFailed),
             K::Rejects => Some(Advice::CheckRejects),
-            K::Client | K::Ticker | K::BadRequest | K::Unexpected => None,
+            K::Client | K::Withheld | K::Ticker | K::BadRequest | K::Unexpected => None,
         })
     }
 }

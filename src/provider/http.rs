@@ -62,6 +62,31 @@ impl Http {
         url
     }
 
+    /// The address of a further page that a server named: path and query of `typed`, if that is on
+    /// the server of the base URL and below `segments`. Any other would get the key.
+    pub(super) fn page(&self, typed: &str, segments: &[&str]) -> Option<String> {
+        let url = Url::parse(typed).ok()?;
+        let is_same = url.scheme() == self.base.scheme()
+            && url.host() == self.base.host()
+            && url.port_or_known_default() == self.base.port_or_known_default();
+        let is_below = url.path().starts_with(self.url(segments).path());
+        let query = url
+            .query()
+            .map_or_else(String::new, |query| format!("?{query}"));
+        (is_same && is_below).then(|| format!("{}{query}", url.path()))
+    }
+
+    /// The URL of a [`page`](Self::page).
+    pub(super) fn url_of_page(&self, page: &str) -> Url {
+        let (path, query) = page
+            .split_once('?')
+            .map_or((page, None), |(path, query)| (path, Some(query)));
+        let mut url = self.base.clone();
+        url.set_path(path);
+        url.set_query(query);
+        url
+    }
+
     /// `text` without secrets.
     pub(super) fn redact(&self, text: &str) -> String {
         self.secrets.redact(text).into_owned()
@@ -72,6 +97,16 @@ impl Http {
         self.secrets.excerpt(body, DETAIL_BYTES)
     }
 
+    /// What is shown of a request's URL. The query of a further page was written by the server, so
+    /// it may contain anything.
+    fn shown(&self, request: &Request, url: &Url) -> String {
+        let mut url = url.clone();
+        if request.page.is_some() {
+            url.set_query(Some("further-page"));
+        }
+        self.redact(&shown(&url))
+    }
+
     /// Sends a GET and reads its response. Only the start of a response other than 200 is read.
     pub(super) async fn get(
         &self,
@@ -79,7 +114,7 @@ impl Http {
         url: Url,
         headers: HeaderMap,
     ) -> Result<HttpResponse, Error> {
-        let shown = shown(&url);
+        let shown = self.shown(request, &url);
         let start = Instant::now();
         let sent = self.client.get(url).headers(headers).send().await;
         let mut response = sent.map_err(|error| {
@@ -156,7 +191,16 @@ impl Http {
 
 /// A header whose value is never shown.
 pub(super) fn secret_header(secret: &Secret) -> Result<HeaderValue, Error> {
-    let mut value = HeaderValue::from_str(secret.expose()).map_err(|_| {
+    hidden_header(secret.expose())
+}
+
+/// The value of `Authorization` for a key, never shown.
+pub(super) fn bearer_header(secret: &Secret) -> Result<HeaderValue, Error> {
+    hidden_header(&format!("Bearer {}", secret.expose()))
+}
+
+fn hidden_header(text: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| {
         let why = "the key contains a character that isn't allowed in an HTTP header";
         Error::new(ErrorKind::Key, why)
     })?;

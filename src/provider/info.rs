@@ -44,8 +44,16 @@ pub struct ProviderInfo {
     pub hour_grid: fn(Hours) -> Grid,
     /// Requests a minute if the user sets no rate; `None` for no limit.
     pub rate_default: Option<NonZeroU32>,
+    /// How long refusals because of the rate can last. After a longer time a day's quota is spent.
+    pub limit_lasts: Duration,
     /// How long after its close a bar can still change.
     pub settles_after: Duration,
+    /// How long plans withhold the newest bars at most. A session without bars that ended later than
+    /// this isn't known to be empty.
+    pub withholds: Duration,
+    /// Years of history that the plans have; none if all have all. **A response that begins before
+    /// its plan's history lacks the older bars, and nothing in it shows that.**
+    pub history_years: &'static [u32],
 }
 
 impl ProviderInfo {
@@ -54,6 +62,19 @@ impl ProviderInfo {
     pub fn window_days(&self, interval: Interval) -> Option<u16> {
         let index = Interval::ALL.iter().position(|i| *i == interval)?;
         self.window_days[index].map(|days| days.max(1))
+    }
+
+    /// The interval to request to get bars of `interval`; `None` if they can't be had. If the
+    /// provider's hours don't start where those of a store do, they are combined from half hours,
+    /// which do.
+    #[must_use]
+    pub fn interval_to_request(&self, interval: Interval, hours: Hours) -> Option<Interval> {
+        let requested = match self.fits_grid(interval, hours) {
+            true => interval,
+            false if Grid::of(interval, hours) == Grid::Session => Interval::M30,
+            false => return None,
+        };
+        self.window_days(requested).map(|_| requested)
     }
 
     /// The hours to request to get bars of `hours`.
@@ -66,8 +87,7 @@ impl ProviderInfo {
     }
 
     /// Whether the bars of `hours` start where the store expects them ([`Grid::of`]).
-    #[must_use]
-    pub fn fits_grid(&self, interval: Interval, hours: Hours) -> bool {
+    fn fits_grid(&self, interval: Interval, hours: Hours) -> bool {
         interval != Interval::M60 || (self.hour_grid)(hours) == Grid::of(interval, hours)
     }
 }

@@ -18,15 +18,19 @@ pub mod fmp;
 mod gate;
 mod http;
 mod info;
+pub mod massive;
 mod pace;
 pub mod registry;
 mod request;
 mod retry;
 #[cfg(feature = "crash-points")]
 mod toy;
+mod withheld;
 
 #[cfg(test)]
 pub(crate) mod contract;
+#[cfg(test)]
+mod mutate;
 #[cfg(test)]
 pub(crate) mod wrap;
 

@@ -1,5 +1,6 @@
 //! The contract between the program and a provider: requests, responses and the trait.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use chrono_tz::Tz;
@@ -93,6 +94,23 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// Adds the rows of a later page. They replace bars of the same times.
+    pub(super) fn add_page(&mut self, page: Self) {
+        let known = self.bars.timestamps();
+        let new: HashSet<i64> = match known.is_empty() {
+            true => HashSet::new(),
+            false => page.bars.timestamps().iter().copied().collect(),
+        };
+        if known.iter().any(|at| new.contains(at)) {
+            let kept: Vec<usize> = (0..known.len())
+                .filter(|&row| !new.contains(&known[row]))
+                .collect();
+            self.bars = self.bars.select(&kept);
+        }
+        self.bars.append(page.bars);
+        self.rejects.extend(page.rejects);
+    }
+
     /// Sorts bars that came page by page in another order. Bars of one timestamp stay in order.
     pub(super) fn sort(&mut self) {
         if !self.bars.timestamps().is_sorted() {

@@ -1,6 +1,6 @@
 //! Sends a request until it succeeds or its retries are used up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::error::{Error, ErrorKind, Retry, Scope};
 use super::gate::{Gate, Permit, Refused, Spent};
-use super::request::{Page, Provider, Request, Rows};
+use super::request::{Page, PageToken, Provider, Request, Rows};
+use super::withheld::Withheld;
 use crate::causes::with_causes;
 use crate::model::Ticker;
 
@@ -65,6 +66,7 @@ pub struct RetryingClient {
     provider: Arc<dyn Provider>,
     gate: Arc<Gate>,
     retry: RetryOptions,
+    withheld: Arc<Withheld>,
 }
 
 impl RetryingClient {
@@ -75,6 +77,7 @@ impl RetryingClient {
             provider,
             gate,
             retry,
+            withheld: Arc::default(),
         }
     }
 
@@ -90,29 +93,40 @@ impl RetryingClient {
         &self.gate
     }
 
-    /// Fetches all pages of a request, and returns the rows of each ticker, bars in order.
+    /// Fetches all pages of a request, and returns the rows of each ticker, bars in order. If two
+    /// pages have a bar of the same time, the later page counts.
     ///
     /// Rows are returned only after the last page: a ticker that isn't on the pages so far may be on
     /// the next.
     pub async fn fetch(&self, mut request: Request) -> Result<HashMap<Ticker, Rows>, FetchError> {
+        if let Some(error) = self.withheld.refusal(&request) {
+            return Err(FetchError::Failed(error));
+        }
         let mut series: HashMap<Ticker, Rows> = HashMap::new();
-        for _ in 0..PAGES_MAX {
-            let page = self.fetch_page(&Arc::new(request.clone())).await?;
+        let mut requested: HashSet<PageToken> = HashSet::new();
+        while requested.len() < PAGES_MAX {
+            let page = match self.fetch_page(&Arc::new(request.clone())).await {
+                Ok(page) => page,
+                Err(error) => {
+                    if let FetchError::Failed(error) = &error {
+                        self.withheld.learn(&request, error);
+                    }
+                    return Err(error);
+                }
+            };
             for (ticker, rows) in page.series {
-                let known = series.entry(ticker).or_default();
-                known.bars.append(rows.bars);
-                known.rejects.extend(rows.rejects);
+                series.entry(ticker).or_default().add_page(rows);
             }
-            if page.next.is_none() {
+            let Some(next) = page.next else {
                 for rows in series.values_mut() {
                     rows.sort();
                 }
                 return Ok(series);
-            }
-            if page.next == request.page {
+            };
+            if !requested.insert(next.clone()) {
                 break;
             }
-            request.page = page.next;
+            request.page = Some(next);
         }
         let message = "the provider repeats a page instead of sending the next one";
         let error = Error::new(ErrorKind::Unexpected, message).in_window(&request);

@@ -47,7 +47,10 @@ fn info() -> ProviderInfo {
         hours: &[Hours::Extended],
         hour_grid: |_| Grid::Clock,
         rate_default: NonZeroU32::new(6_000),
+        limit_lasts: Duration::from_secs(60),
         settles_after: Duration::from_secs(60),
+        withholds: Duration::ZERO,
+        history_years: &[],
     }
 }
 

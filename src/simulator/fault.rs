@@ -38,7 +38,8 @@ pub enum FaultKind {
     Empty,
     /// 200 with the bars of the newest date only: a stricter look-back rule than the service's.
     Truncated,
-    /// 200 with the newest `CAPPED_ROWS` bars only, so a response can begin inside a session.
+    /// 200 with `CAPPED_ROWS` bars only: the newest, so that a response can begin inside a session,
+    /// or a page of the oldest.
     Capped,
     /// 200 with an error object.
     ErrorObject,
@@ -70,6 +71,14 @@ pub enum FaultKind {
     Spike,
     /// Single-day responses without their opening bar.
     LateOpening,
+    /// 200, and the next page is the same again.
+    RepeatedPage,
+    /// 200, and the next page is at another host.
+    ForeignPage,
+    /// 200 with the bars of another ticker.
+    OtherTicker,
+    /// 200 with the other price basis than requested.
+    OtherBasis,
     /// 200 with the bars' numbers written as strings.
     Strings,
     /// 200 with the column `close` renamed to `last`.
@@ -82,7 +91,7 @@ use FaultKind as K;
 pub(super) const CAPPED_ROWS: usize = 500;
 
 /// The kinds by the name they have on the command line.
-const NAMES: [(&str, FaultKind); 33] = [
+const NAMES: [(&str, FaultKind); 37] = [
     ("500", K::Error500),
     ("502", K::Error502),
     ("503", K::Error503),
@@ -101,6 +110,10 @@ const NAMES: [(&str, FaultKind); 33] = [
     ("capped", K::Capped),
     ("strings", K::Strings),
     ("renamed", K::Renamed),
+    ("repeated-page", K::RepeatedPage),
+    ("foreign-page", K::ForeignPage),
+    ("other-ticker", K::OtherTicker),
+    ("other-basis", K::OtherBasis),
     ("error-object", K::ErrorObject),
     ("strange-object", K::StrangeObject),
     ("401", K::InvalidKey),
@@ -135,7 +148,15 @@ impl FaultKind {
 
     /// Whether it changes an intact response while it is made.
     pub(super) const fn is_in_response(self) -> bool {
-        matches!(self, Self::Truncated | Self::Capped)
+        matches!(
+            self,
+            Self::Truncated
+                | Self::Capped
+                | Self::RepeatedPage
+                | Self::ForeignPage
+                | Self::OtherTicker
+                | Self::OtherBasis
+        )
     }
 
     /// Whether it changes bars inside an intact response, instead of the response itself.

@@ -19,6 +19,7 @@ mod fault;
 mod fmp;
 mod instrument;
 mod market;
+mod massive;
 mod quota;
 mod reply;
 mod request_log;

@@ -63,7 +63,15 @@ pub(super) fn spoiled(
             let body = body.replace("\"close\":", "\"last\":");
             Reply::json(body.replace("\"c\":", "\"last\":"))
         }
-        K::BadOhlc | K::Spike | K::LateOpening | K::Truncated | K::Capped => reply,
+        K::BadOhlc
+        | K::Spike
+        | K::LateOpening
+        | K::Truncated
+        | K::Capped
+        | K::RepeatedPage
+        | K::ForeignPage
+        | K::OtherTicker
+        | K::OtherBasis => reply,
     }
 }
 

@@ -67,6 +67,8 @@ pub(super) enum Refusal {
 #[derive(Debug, Default)]
 pub(super) struct BarRequest {
     pub key: Option<String>,
+    /// The address that the request was sent to.
+    pub host: String,
     /// As the vendor spells them.
     pub symbols: Vec<String>,
     pub interval: String,
@@ -81,9 +83,10 @@ pub(super) struct BarRequest {
 }
 
 impl BarRequest {
-    /// A request with the fault of its header.
+    /// A request with the host and the fault of its headers.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         Self {
+            host: header(headers, "host").unwrap_or_default().to_owned(),
             fault: header(headers, FAULT_HEADER).map(str::to_owned),
             ..Self::default()
         }

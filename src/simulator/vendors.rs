@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::fmp::Fmp;
+use super::massive::Massive;
 use super::vendor::Vendor;
 
 /// A provider that can be simulated.
@@ -18,7 +19,7 @@ pub struct UnknownProvider {
 }
 
 /// All of them, the default first.
-const ALL: &[SimulatedProvider] = &[SimulatedProvider(&Fmp)];
+const ALL: &[SimulatedProvider] = &[SimulatedProvider(&Fmp), SimulatedProvider(&Massive)];
 
 fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|provider| provider.0.name())

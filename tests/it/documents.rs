@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use backfill::simulator::Config;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::fetch::Bench;
@@ -35,9 +36,13 @@ fn blocks(text: &str) -> Vec<(String, Vec<String>)> {
 }
 
 /// Runs the commands of a document in order, in one working folder with the sample files. The
-/// provider is the simulator, the database is empty, and the date is soon after theirs.
+/// providers are simulators, the database is empty, and the date is soon after theirs.
 fn run_commands(document: &str, prepare: &str) -> Bench {
     let bench = Bench::new();
+    let massive = Bench::with(Config {
+        provider: "massive".parse().unwrap(),
+        ..Config::default()
+    });
     let database = Database::new();
     for file in std::fs::read_dir(root().join("data/sample")).unwrap() {
         let path = file.unwrap().path();
@@ -60,6 +65,8 @@ fn run_commands(document: &str, prepare: &str) -> Bench {
             .env("HOME", bench.env.dir())
             .env("FMP_API_KEY", "key")
             .env("FMP_BASE_URL", bench.simulator.url())
+            .env("MASSIVE_API_KEY", "key")
+            .env("MASSIVE_BASE_URL", massive.simulator.url())
             .env("DATABASE_URL", database.url())
             .env("BACKFILL_NOW", "2025-02-03T22:00:00Z")
             .current_dir(bench.env.dir())

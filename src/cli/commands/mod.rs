@@ -18,6 +18,7 @@ mod export;
 mod gaps;
 mod inject_csv;
 mod man;
+mod providers;
 mod query;
 mod seal;
 mod simulate;
@@ -68,6 +69,7 @@ commands! {
     Gaps => gaps,
     InjectCsv => inject_csv,
     Man => man,
+    Providers => providers,
     Query => query,
     Seal => seal,
     Simulate => simulate,

@@ -15,10 +15,11 @@ const AFTER_HELP: &str = "\
 Faults are KIND[@SYMBOL][=WHEN]. WHEN is a probability (0.1), a number of first requests (3),
 each:N (the first N times of each distinct request) or after:N; without it, always.
 Kinds: 500, 502, 503, reset, reset-body, stall, stall-body, cut, cut-chunked, half, slow, garbage,
-html, empty, truncated (the newest date alone), capped (the newest 500 bars), strings (numbers as
-strings), renamed (close is called last), error-object, strange-object, 400, 401, 402, 402-symbol,
-403, 403-suspended, 429, 429-retry-after, 429-empty, 429-bandwidth; and on single bars bad-ohlc,
-spike, late-opening.
+html, empty, truncated (the newest date alone), capped (500 bars), strings (numbers as strings),
+renamed (close is called last), error-object, strange-object, repeated-page, foreign-page,
+other-ticker, other-basis, 400, 401, 402 (the plan lacks the interval or the dates), 402-symbol, 403,
+403-suspended, 429, 429-retry-after, 429-empty, 429-bandwidth; and on single bars bad-ohlc, spike,
+late-opening.
 
 Any key but `invalid` is accepted. Symbols starting with NOSUCH are unknown, those with PREMIUM not
 in the plan. The header x-simulator-fault requests a fault for its own request.
@@ -46,8 +47,9 @@ pub struct Args {
 
     /// Plan of every key: free, starter, premium or ultimate [default: no limits]
     ///
-    /// starter allows 300 requests per minute, premium 750, ultimate 3000; free has no intraday
-    /// bars.
+    /// fmp: starter allows 300 requests per minute, premium 750, ultimate 3000; free has no intraday
+    /// bars. massive: free allows 5 requests per minute and has 2 years without today, starter has 5
+    /// years and premium 10, a quarter of an hour late.
     #[arg(long, value_name = "PLAN")]
     tier: Option<Tier>,
 

@@ -60,6 +60,7 @@ impl FetchSession {
             per_minute: service.rate,
             requests_max: service.max_requests,
             daily,
+            quota_after: opened.provider.info().limit_lasts,
             ..GateOptions::default()
         });
         let client = RetryingClient::new(opened.provider, Arc::new(gate), RetryOptions::default());

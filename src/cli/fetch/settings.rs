@@ -102,29 +102,28 @@ impl Service {
     ) -> Result<RequestLimits, CliError> {
         let name = self.provider.name();
         let minutes = interval.minutes();
-        let Some(limits) = RequestLimits::of(&self.info, interval, hours) else {
+        if self.info.window_days(interval).is_none() {
             let offered: Vec<String> = (Interval::ALL.into_iter())
                 .filter(|interval| self.info.window_days(*interval).is_some())
                 .map(|interval| interval.minutes().to_string())
                 .collect();
             let error = CliError::usage(format!("--provider {name} has no {minutes}-minute bars"));
             return Err(error.hint(format!("it has bars of {} minutes", offered.join(", "))));
-        };
+        }
         if !self.info.basis.contains(&basis) {
             return Err(CliError::usage(format!(
                 "--provider {name} has no {basis} prices"
             )));
         }
-        if self.info.fits_grid(interval, hours) {
-            return Ok(limits);
-        }
-        let error = CliError::usage(format!(
-            "the {minutes}-minute bars of --provider {name} do not start where those of a store do"
-        ));
-        Err(error.hint(match hours {
-            Hours::Extended => "use a shorter --interval",
-            Hours::Regular | Hours::Unknown => "use a shorter --interval, or --extended-hours",
-        }))
+        RequestLimits::of(&self.info, interval, hours).ok_or_else(|| {
+            let error = CliError::usage(format!(
+                "the {minutes}-minute bars of --provider {name} do not start where those of a store do"
+            ));
+            error.hint(match hours {
+                Hours::Extended => "use a shorter --interval",
+                Hours::Regular | Hours::Unknown => "use a shorter --interval, or --extended-hours",
+            })
+        })
     }
 }
 

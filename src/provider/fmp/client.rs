@@ -160,6 +160,9 @@ pub(super) fn info(source: Source) -> ProviderInfo {
             Hours::Regular | Hours::Unknown => Grid::Session,
         },
         rate_default: NonZeroU32::new(300),
+        limit_lasts: Duration::from_secs(60),
         settles_after: Duration::from_secs(300),
+        withholds: Duration::ZERO,
+        history_years: &[],
     }
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod evidence;
 mod faults;
+mod massive;
 mod providers;
 mod reach;
 mod stops;

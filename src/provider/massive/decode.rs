@@ -1,0 +1,206 @@
+//! Parses a body directly into columns.
+//!
+//! Each row is borrowed from the body and parsed field by field without an allocation. The standard
+//! library parses the numbers, to the nearest double.
+
+use std::borrow::Cow;
+
+use chrono_tz::Tz;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::model::{Bar, Bars, DAY_MICROS, Reason, Reject, Timestamp, Zone, date_micros};
+use crate::provider::{BadRow, Request, Rows};
+
+/// Why a body has no rows.
+#[derive(Debug)]
+pub(super) enum NotRows {
+    /// Not JSON: a torn body, or a page of HTML.
+    NotJson(serde_json::Error),
+    /// JSON, but not an object with bars.
+    OtherJson,
+    /// The service refuses the request, though the response has status 200.
+    Refused { status: String, text: String },
+    /// The bars aren't those of the request.
+    Unfit(Unfit),
+}
+
+/// How a response differs from its request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unfit {
+    Ticker,
+    Basis,
+}
+
+/// What a response must be about.
+pub(super) struct Expected<'a> {
+    /// As the service spells it.
+    pub(super) symbol: &'a str,
+    pub(super) is_adjusted: bool,
+}
+
+/// The body. Without bars it has no `results`.
+#[derive(Deserialize)]
+struct Body<'a> {
+    status: Option<Cow<'a, str>>,
+    error: Option<Cow<'a, str>>,
+    message: Option<Cow<'a, str>>,
+    ticker: Option<Cow<'a, str>>,
+    /// An index has none.
+    adjusted: Option<bool>,
+    next_url: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    results: Option<Vec<&'a RawValue>>,
+}
+
+/// One row, its values unparsed.
+#[derive(Deserialize)]
+struct Row<'a> {
+    #[serde(borrow)]
+    t: Option<&'a RawValue>,
+    #[serde(borrow)]
+    o: Option<&'a RawValue>,
+    #[serde(borrow)]
+    h: Option<&'a RawValue>,
+    #[serde(borrow)]
+    l: Option<&'a RawValue>,
+    #[serde(borrow)]
+    c: Option<&'a RawValue>,
+    #[serde(borrow)]
+    v: Option<&'a RawValue>,
+    #[serde(borrow)]
+    vw: Option<&'a RawValue>,
+    #[serde(borrow)]
+    n: Option<&'a RawValue>,
+}
+
+/// Why a row isn't a bar, and when it opens, if that is known.
+type NotBar = (Reason, Option<i64>);
+
+/// Reads the rows of `body`, oldest first, and the URL of the next page.
+pub(super) fn page(
+    body: &[u8],
+    request: &Request,
+    expected: &Expected<'_>,
+    origin: &str,
+) -> Result<(Rows, Option<String>), NotRows> {
+    let body: Body<'_> =
+        serde_json::from_slice(body).map_err(|error| {
+            match serde_json::from_slice::<&RawValue>(body) {
+                Ok(_) => NotRows::OtherJson,
+                Err(_) => NotRows::NotJson(error),
+            }
+        })?;
+    match body.status.as_deref() {
+        Some("OK" | "DELAYED") => {}
+        None => return Err(NotRows::OtherJson),
+        Some(status) => {
+            return Err(NotRows::Refused {
+                status: status.to_owned(),
+                text: body.error.or(body.message).unwrap_or_default().into_owned(),
+            });
+        }
+    }
+    if body.ticker.as_deref() != Some(expected.symbol) {
+        return Err(NotRows::Unfit(Unfit::Ticker));
+    }
+    if (body.adjusted).is_some_and(|adjusted| adjusted != expected.is_adjusted) {
+        return Err(NotRows::Unfit(Unfit::Basis));
+    }
+    let results = body.results.unwrap_or_default();
+    let limits = Limits::of(request, expected.symbol);
+    let mut rows = Rows {
+        bars: Bars::with_capacity(results.len()),
+        rejects: Vec::new(),
+    };
+    for (line, raw) in (1..).zip(results) {
+        match limits.bar(raw.get()) {
+            Ok(bar) => rows.bars.push(&bar),
+            Err((reason, at)) => rows.rejects.push(BadRow {
+                at: at.map(Timestamp::from_micros),
+                reject: Reject {
+                    origin: origin.to_owned(),
+                    line,
+                    reason,
+                    raw: raw.get().to_owned(),
+                },
+            }),
+        }
+    }
+    rows.sort();
+    Ok((rows, body.next_url.map(Cow::into_owned)))
+}
+
+/// Which instants bars of a request can have.
+struct Limits {
+    start: i64,
+    end: i64,
+    latest: i64,
+    needs_volume: bool,
+}
+
+impl Limits {
+    fn of(request: &Request, symbol: &str) -> Self {
+        let midnight = |date, tz: Tz| Zone::of(tz).from_local(date_micros(date)).earliest();
+        let after = date_micros(request.dates.last()) + DAY_MICROS;
+        Self {
+            start: midnight(request.dates.first(), request.tz),
+            end: Zone::of(request.tz).from_local(after).earliest(),
+            latest: request.latest.micros(),
+            // An index is not traded.
+            needs_volume: !symbol.starts_with("I:"),
+        }
+    }
+
+    fn bar(&self, raw: &str) -> Result<Bar, NotBar> {
+        let undated = |reason| (reason, None);
+        let row: Row<'_> = serde_json::from_str(raw).map_err(|_| undated(Reason::BadTimestamp))?;
+        let micros = (row.t)
+            .and_then(|t| whole(t)?.checked_mul(1_000))
+            .ok_or(undated(Reason::BadTimestamp))?;
+        if micros > self.latest {
+            return Err(undated(Reason::InTheFuture));
+        }
+        if micros < self.start || micros >= self.end {
+            return Err(undated(Reason::OutsideRange));
+        }
+        let dated = |reason| (reason, Some(micros));
+        let number = |raw| number(raw).map_err(dated);
+        let volume = match row.v {
+            None if !self.needs_volume => 0.0,
+            volume => number(volume)?,
+        };
+        let mut bar = Bar::new(
+            Timestamp::from_micros(micros),
+            [
+                number(row.o)?,
+                number(row.h)?,
+                number(row.l)?,
+                number(row.c)?,
+            ],
+            volume,
+        );
+        bar.vwap = row.vw.map(|raw| number(Some(raw))).transpose()?;
+        bar.trades = (row.n)
+            .map(|raw| whole(raw).ok_or(dated(Reason::BadNumber)))
+            .transpose()?;
+        bar.check().map_err(dated)?;
+        Ok(bar)
+    }
+}
+
+fn number(raw: Option<&RawValue>) -> Result<f64, Reason> {
+    // `parse` also reads "inf" and "NaN", but no JSON number is spelled so.
+    raw.and_then(|raw| raw.get().parse().ok())
+        .ok_or(Reason::BadNumber)
+}
+
+/// A whole number, whether written `12`, `12.0` or `1.2e1`.
+fn whole(raw: &RawValue) -> Option<i64> {
+    if let Ok(whole) = raw.get().parse() {
+        return Some(whole);
+    }
+    let double: f64 = raw.get().parse().ok()?;
+    let is_exact = double.fract() == 0.0 && double.abs() < 9e15;
+    is_exact.then_some(double as i64)
+}
