@@ -82,8 +82,12 @@ pub enum Advice {
     CheckCertificate,
     /// Most rows of a response aren't bars.
     CheckRejects,
-    /// Name the columns of a file.
-    NameColumns,
+    /// Name the columns of a file that aren't known.
+    NameColumns {
+        example: String,
+    },
+    /// Skip lines of a file, or name its columns and times.
+    SkipLines,
     /// Name the column of one value.
     MapColumn {
         /// The value.
@@ -93,6 +97,10 @@ pub enum Advice {
     SetInterval,
     /// Set the time zone of a file.
     SetTimezone,
+    /// Set the exchange of a file to this one.
+    SetExchange {
+        code: &'static str,
+    },
     /// Set the exchange of a file, or the time zone.
     SetExchangeOrTimezone,
     /// Set that timestamps are closes.

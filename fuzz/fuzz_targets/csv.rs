@@ -27,7 +27,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let ending = ["csv", "txt", "csv.gz", "csv.zst"][usize::from(packing % 4)];
-    let stem = ["AAPL", "AAPL_full_1min", "EURUSD", "BTCUSDT-1m-2025-01"][usize::from(name % 4)];
+    let stem = ["AAPL", "AAPL_full_1min", "EURUSD60", "BTCUSDT-1m-2025-01"][usize::from(name % 4)];
     let path = folder().join(format!("{stem}.{ending}"));
     fs::write(&path, content).expect("the file can be written");
     let settings = Settings {
@@ -37,6 +37,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         date_order: (name & 8 != 0).then_some(DateOrder::Mdy),
         decimal: (name & 16 != 0).then_some(Decimal::Comma),
         accept_last_line: name & 32 != 0,
+        skip_lines: usize::from(name & 64 != 0),
+        time_format: (name & 128 != 0).then(|| "%d %b %Y %H.%M".into()),
         ..Settings::new(Input::Files(vec![path.clone()]))
     };
     let stop = Stop::default();

@@ -102,13 +102,21 @@ impl fmt::Display for Advice {
             Self::CheckRejects => {
                 "look at the rows in the rejects file; --resume requests again what failed"
             }
-            Self::NameColumns => {
-                "--columns names the columns: --columns ts=1,open=2,high=3,low=4,close=5"
+            Self::NameColumns { example } => {
+                return write!(
+                    f,
+                    "--columns says which they are, for example --columns {example}"
+                );
+            }
+            Self::SkipLines => {
+                "--skip-lines N skips lines above the header, --time-format says how times are written, \
+                 --columns which column is which"
             }
             Self::MapColumn { column } => {
                 return write!(f, "--columns {column}=HEADER names another column");
             }
             Self::SetTimezone => "--timezone ZONE sets the time zone",
+            Self::SetExchange { code } => return write!(f, "--exchange {code} sets the exchange"),
             Self::SetExchangeOrTimezone => {
                 "--exchange CODE (such as CRYPTO or FOREX) sets the exchange, --timezone ZONE the time zone"
             }

@@ -29,6 +29,10 @@ pub(super) struct Parsed {
     pub(super) contradiction: Option<Contradiction>,
     /// All rows, also rejects.
     pub(super) rows: u64,
+    /// Rows without prices, which are neither bars nor rejects.
+    pub(super) empty_minutes: u64,
+    /// Bars without a volume, which is 0 then.
+    pub(super) empty_volumes: u64,
 }
 
 /// Consecutive bars of one ticker.

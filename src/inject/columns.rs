@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use super::error::FileError;
+use super::sample::FieldKind;
 use crate::model::columns::COLUMNS;
 
 /// What one column holds.
@@ -27,6 +28,8 @@ pub(super) mod slot {
     use crate::model::columns::COLUMN_COUNT;
     pub(in super::super) use crate::model::columns::{CLOSE, OPEN, TRADES, VOLUME};
 
+    pub(in super::super) const HIGH: usize = OPEN + 1;
+    pub(in super::super) const LOW: usize = OPEN + 2;
     pub(in super::super) const TICK_VOLUME: usize = COLUMN_COUNT;
     /// The volume of trades at falling prices, which is added to the volume.
     pub(in super::super) const DOWN_VOLUME: usize = TICK_VOLUME + 1;
@@ -154,7 +157,10 @@ pub(super) fn role_of(name: &str) -> Role {
         "date" | "dtyyyymmdd" => Role::Date,
         "time" => Role::Time,
         "tickvolume" | "tickvol" => Role::Number(slot::TICK_VOLUME),
-        "closelast" => Role::Number(slot::CLOSE),
+        "bidopen" => Role::Number(slot::OPEN),
+        "bidhigh" => Role::Number(slot::HIGH),
+        "bidlow" => Role::Number(slot::LOW),
+        "bidclose" | "closelast" => Role::Number(slot::CLOSE),
         "up" => Role::Number(slot::VOLUME),
         "down" => Role::Number(slot::DOWN_VOLUME),
         "per" | "rtype" => Role::Interval,
@@ -227,21 +233,42 @@ pub(super) fn check_unique(roles: &[Role], header: &[String]) -> Result<(), File
     Ok(())
 }
 
-/// Fails if a bar's time or one of its prices has no column.
-pub(super) fn check_complete(roles: &[Role]) -> Result<(), FileError> {
+/// Fails if a bar's time or one of its prices has no column. The error has an example that maps the
+/// missing ones to columns of the right kind.
+pub(super) fn check_complete(roles: &[Role], kinds: &[FieldKind]) -> Result<(), FileError> {
     let has = |role| roles.contains(&role);
     let has_time = has(Role::Timestamp) || (has(Role::Date) && has(Role::Time));
-    let time = (!has_time).then_some("timestamp");
+    let time = (!has_time).then_some(("timestamp", "ts"));
     let prices = (slot::OPEN..=slot::CLOSE).filter(|price| !has(Role::Number(*price)));
-    let missing: Vec<&str> = time
+    let missing: Vec<(&str, &str)> = time
         .into_iter()
-        .chain(prices.map(|price| COLUMNS[price].name))
+        .chain(prices.map(|price| (COLUMNS[price].name, COLUMNS[price].name)))
         .collect();
     if missing.is_empty() {
         return Ok(());
     }
+    let mut free: Vec<usize> = (0..roles.len())
+        .filter(|at| roles[*at] == Role::Skip)
+        .collect();
+    let mut take = |is_time: bool| {
+        let fits = |at: &usize| match kinds.get(*at) {
+            Some(kind) => kind.is_time() == is_time && (is_time || kind.is_number()),
+            None => true,
+        };
+        let found = free.iter().position(fits)?;
+        Some(free.remove(found) + 1)
+    };
+    let example: Vec<String> = missing
+        .iter()
+        .map(|(_, column)| match take(*column == "ts") {
+            Some(number) => format!("{column}={number}"),
+            None => format!("{column}=N"),
+        })
+        .collect();
+    let missing: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
     Err(FileError::MissingColumns {
         missing: missing.join(", "),
+        example: example.join(","),
     })
 }
 

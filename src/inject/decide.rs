@@ -6,13 +6,18 @@ use std::borrow::Cow;
 use chrono_tz::Tz;
 
 use super::columns::Role;
+use super::error::FileError;
+use super::filename::strip_end;
 use super::header_zone::zone_in_header;
-use super::layouts::Layout;
+use super::layouts::{DEFAULT_EXCHANGE, FileName, Layout};
 use super::sample::Fields;
 use super::settings::{Label, Settings};
 use super::timestamp::is_instant;
 use crate::calendar::Calendar;
-use crate::model::Zone;
+use crate::model::{BadTicker, Interval, Ticker, Zone};
+
+/// The reason of what the file's name shows.
+pub(super) const BY_NAME: &str = "the file's name";
 
 /// A part of the plan, and why it is so.
 #[derive(Clone, Debug)]
@@ -33,6 +38,8 @@ pub(super) struct FileZone {
     pub(super) zone: Zone,
     /// As it is shown.
     pub(super) name: Cow<'static, str>,
+    /// Whether only the exchange shows it.
+    pub(super) is_default: bool,
 }
 
 impl FileZone {
@@ -40,6 +47,7 @@ impl FileZone {
         Self {
             zone: Zone::of(tz),
             name: zone_name(tz),
+            is_default: false,
         }
     }
 }
@@ -57,6 +65,7 @@ pub(super) fn zone(
         let zone = FileZone {
             zone: calendar.zone().clone(),
             name: "UTC".into(),
+            is_default: false,
         };
         return decision(zone, "its timestamps are epochs or have a time zone");
     }
@@ -72,7 +81,10 @@ pub(super) fn zone(
         let reason = format!("convention of {}", layout.name);
         return decision(FileZone::known(tz), reason);
     }
-    let zone = FileZone::known(calendar.tz());
+    let zone = FileZone {
+        is_default: true,
+        ..FileZone::known(calendar.tz())
+    };
     decision(zone, format!("default of {}", calendar.exchange()))
 }
 
@@ -94,11 +106,57 @@ pub(super) fn label(settings: &Settings, layout: &Layout) -> Decision<Label> {
     }
 }
 
+/// The ticker of all rows; `None` if a column has it.
+pub(super) fn ticker(
+    settings: &Settings,
+    has_column: bool,
+    line: Option<&str>,
+    name: &FileName,
+) -> Result<Decision<Option<Ticker>>, FileError> {
+    if let Some(ticker) = &settings.ticker {
+        return Ok(decision(Some(ticker.clone()), "the option"));
+    }
+    if has_column {
+        return Ok(decision(None, "a column"));
+    }
+    let (text, reason) = match (line, &name.ticker) {
+        (Some(line), _) => (line, "a line below the header"),
+        (None, Some(name)) => (name.as_str(), BY_NAME),
+        (None, None) => return Err(FileError::NoTicker),
+    };
+    let ticker = without_suffix(text, settings.strip_suffix.as_deref())?;
+    Ok(decision(Some(ticker), reason))
+}
+
+/// The interval and why, if an option, a column or the file's name shows it.
+pub(super) fn interval(
+    settings: &Settings,
+    by_code: Option<Interval>,
+    minutes_by_name: Option<u32>,
+) -> Result<Option<(Interval, &'static str)>, FileError> {
+    let known = match (settings.interval, by_code, minutes_by_name) {
+        (Some(interval), ..) => (interval, "the option"),
+        (None, Some(interval), _) => (interval, "a column"),
+        (None, None, Some(minutes)) => match Interval::from_minutes(minutes) {
+            Some(interval) => (interval, BY_NAME),
+            None => return Err(FileError::NamedInterval(minutes.into())),
+        },
+        (None, None, None) => return Ok(None),
+    };
+    Ok(Some(known))
+}
+
+/// The ticker that a text names, without the suffix to remove.
+pub(super) fn without_suffix(text: &str, suffix: Option<&str>) -> Result<Ticker, BadTicker> {
+    let text = text.trim();
+    Ticker::of_new_bars(suffix.and_then(|end| strip_end(text, end)).unwrap_or(text))
+}
+
 /// Why the exchange is what it is.
 pub(super) fn exchange_reason(settings: &Settings, layout: &Layout) -> Cow<'static, str> {
     if settings.calendar.is_some() {
         "the option".into()
-    } else if layout.is_plain() || layout.exchange == "NASDAQ" {
+    } else if layout.is_plain() || layout.exchange == DEFAULT_EXCHANGE {
         "the default".into()
     } else {
         format!("convention of {}", layout.name).into()

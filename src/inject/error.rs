@@ -7,7 +7,7 @@ use super::date::DateOrder;
 use super::filename::Packing;
 use super::number::Decimal;
 use crate::advice::{Advice, Hint};
-use crate::model::Reason;
+use crate::model::{Interval, Reason};
 use crate::{calendar, export, store};
 
 /// Why a run can't start or continue.
@@ -65,7 +65,14 @@ pub enum FileError {
     Unrecognised,
     /// Columns that bars need are missing.
     #[error("no column for {missing}")]
-    MissingColumns { missing: String },
+    MissingColumns {
+        missing: String,
+        /// What to write after `--columns`.
+        example: String,
+    },
+    /// Each ticker has its own columns.
+    #[error("it has columns of several tickers next to each other")]
+    SeveralTickers,
     /// Two headers for one column.
     #[error("two headers for the column {column}: {first:?} and {second:?}")]
     TwoHeaders {
@@ -86,20 +93,35 @@ pub enum FileError {
     /// Neither its name nor a column has a ticker.
     #[error("its name has no valid ticker: {0}")]
     Ticker(#[from] crate::model::BadTicker),
+    /// Neither its name nor a column has a ticker.
+    #[error("neither its name nor a column shows the ticker")]
+    NoTicker,
+    /// Its name shows an interval that can't be stored.
+    #[error("its name is that of {} bars; only bars of 1, 5, 15, 30 and 60 minutes can be stored", length(*.0))]
+    NamedInterval(i64),
     /// Most of its first rows are rejects.
     #[error(
-        "{rejects} of its first {rows} rows aren't valid bars, the first in line {line} ({reason}); the detected layout is {layout}"
+        "{rejects} of its first {rows} rows aren't valid bars, the first in line {line} ({reason}): {raw:?}; the detected layout is {layout}"
     )]
     NotBars {
         rejects: usize,
         rows: u64,
         line: u64,
         reason: Reason,
+        /// The beginning of the row.
+        raw: String,
         layout: &'static str,
     },
     /// Neither its name nor its bars show the interval.
-    #[error("its interval is unknown: {0}")]
+    #[error("{}{}", unknown(.0), .0)]
     NoInterval(NoInterval),
+    /// The gaps between its bars contradict an option, a column or its name.
+    #[error("by {shown_by} these are bars of {} minutes, but they are {} minutes apart", .shown.minutes(), .found.minutes())]
+    OtherInterval {
+        shown: Interval,
+        shown_by: &'static str,
+        found: Interval,
+    },
     /// It ends early; the rows before are stored.
     #[error(
         "ends early, after line {line}: {}; the rows before were read",
@@ -120,6 +142,9 @@ pub enum FileError {
     /// A row can't be read as the others are.
     #[error("line {} contradicts the lines before it: {}", .0.line, describe(.0))]
     Contradiction(Contradiction),
+    /// Its bars show another exchange or rows at odd times, so it is read once more.
+    #[error("its bars show how to read it")]
+    ReadAgain,
     /// The user stopped the run.
     #[error("stopped before all of it was stored")]
     Stopped,
@@ -150,9 +175,12 @@ pub enum NoInterval {
     /// Too few bars.
     #[error("{0} bars are too few to detect it")]
     TooFew(u64),
-    /// No two bars in one session.
-    #[error("every gap between its bars is a day or more")]
-    Daily,
+    /// The store holds no bars of that many minutes.
+    #[error("these are {} bars; only bars of 1, 5, 15, 30 and 60 minutes can be stored", length(*.0))]
+    Unsupported(i64),
+    /// The gaps have no common length.
+    #[error("the gaps between its bars have no common length")]
+    Mixed,
 }
 
 impl Error {
@@ -170,11 +198,18 @@ impl Error {
 impl Hint for FileError {
     fn hint(&self) -> Option<Advice> {
         Some(match self {
-            Self::Unrecognised | Self::MissingColumns { .. } | Self::TwoHeaders { .. } => {
-                Advice::NameColumns
+            Self::Unrecognised | Self::NotBars { .. } => Advice::SkipLines,
+            Self::MissingColumns { example, .. } => Advice::NameColumns {
+                example: example.clone(),
+            },
+            Self::TwoHeaders { column, .. } => Advice::MapColumn { column },
+            Self::SeveralTickers => {
+                "write one file per ticker, or one row per ticker and time".into()
             }
-            Self::NoInterval(_) => Advice::SetInterval,
-            Self::Ticker(_) => Advice::SetTicker,
+            Self::NoInterval(NoInterval::Unsupported(_)) => return None,
+            Self::NoInterval(_) | Self::OtherInterval { .. } => Advice::SetInterval,
+            Self::Ticker(_) | Self::NoTicker => Advice::SetTicker,
+            Self::NamedInterval(_) => Advice::SetInterval,
             Self::DateOrder { .. } => Advice::SetDateOrder { for_rejects: false },
             Self::DecimalMark { .. } => Advice::SetDecimal { for_rejects: false },
             Self::Contradiction(contradiction) => match contradiction.form {
@@ -190,6 +225,24 @@ impl Hint for FileError {
             Self::Changed => "inject it again after the other process has finished".into(),
             _ => return None,
         })
+    }
+}
+
+/// The length of bars that can't be stored.
+fn length(minutes: i64) -> String {
+    match minutes {
+        1440..10_080 => "daily".to_owned(),
+        10_080..40_320 => "weekly".to_owned(),
+        40_320.. => "monthly".to_owned(),
+        _ if minutes % 60 == 0 => format!("{}-hour", minutes / 60),
+        _ => format!("{minutes}-minute"),
+    }
+}
+
+const fn unknown(error: &NoInterval) -> &'static str {
+    match error {
+        NoInterval::Unsupported(_) => "",
+        NoInterval::TooFew(_) | NoInterval::Mixed => "its interval is unknown: ",
     }
 }
 

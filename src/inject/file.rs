@@ -9,20 +9,17 @@ use super::commit_order::CommitOrder;
 use super::context::RunContext;
 use super::error::{Error, FileError};
 use super::find_files::InputFile;
-use super::interval::IntervalDetector;
 use super::layouts::FileName;
 use super::open::{Opened, open};
 use super::parse::Parser;
-use super::piece::Piece;
 use super::pieces::PieceReader;
 use super::plan::Plan;
 use super::read::Blocks;
+use super::reading::Reading;
 use super::record::{End, end_of};
-use super::settings::Label;
 use super::source::Source;
-use super::trim::trim;
 use crate::advice::Hint;
-use crate::model::{Interval, Reason};
+use crate::model::Reason;
 use crate::report::{Event, ReadAs, UnitReport, UnitStatus};
 
 /// The first rows that are checked before any is committed.
@@ -30,6 +27,9 @@ const CHECKED_ROWS: usize = 100;
 
 /// A file with more rows commits by itself.
 const GROUPED_ROWS_MAX: u64 = 65_536;
+
+/// How much of a rejected row an error quotes.
+const RAW_CHARS_MAX: usize = 80;
 
 /// A file that was read, with what its report needs.
 pub(super) struct ReadFile<'f> {
@@ -93,15 +93,18 @@ pub(super) fn inject<'f>(
         index,
         file,
         outcome: Outcome::default(),
-        read_as: None,
-        warnings: Vec::new(),
+        reading: Reading::default(),
         ready: None,
         commits_alone: false,
         admitted: 0,
         reported: 0,
     };
     let start = Instant::now();
-    let result = injection.run();
+    let mut result = injection.run();
+    while matches!(result, Err(FileError::ReadAgain)) {
+        order.release(std::mem::take(&mut injection.admitted));
+        result = injection.run();
+    }
     context.observer.event(&Event::Progress {
         done: file.bytes.saturating_sub(injection.reported),
         bars: 0,
@@ -112,8 +115,8 @@ pub(super) fn inject<'f>(
         file,
         ready: injection.ready,
         outcome: injection.outcome,
-        read_as: injection.read_as,
-        warnings: injection.warnings,
+        warnings: injection.reading.warnings(),
+        read_as: injection.reading.read_as,
         result,
         admitted: injection.admitted,
         elapsed: start.elapsed(),
@@ -186,9 +189,7 @@ struct FileInjection<'s, 'r, 'f> {
     index: usize,
     file: &'f InputFile,
     outcome: Outcome,
-    /// What its rows were read as, once the interval is known.
-    read_as: Option<ReadAs>,
-    warnings: Vec<String>,
+    reading: Reading,
     /// The rows of a small file.
     ready: Option<Ready>,
     /// Whether it has more rows than a small file.
@@ -215,9 +216,10 @@ impl FileInjection<'_, '_, '_> {
             &stem,
             || context.is_stopped(),
         )?;
-        let Some(opened) = opened else {
+        let Some(mut opened) = opened else {
             return Ok(());
         };
+        self.reading.start(context, &mut opened);
         let plan = &opened.plan;
         if let Some(ticker) = &plan.ticker {
             if !plan.wants(ticker) {
@@ -225,7 +227,6 @@ impl FileInjection<'_, '_, '_> {
             }
             self.order.announce(self.index, ticker);
         }
-        self.warnings.extend_from_slice(&opened.warnings);
         check_first_rows(plan, &opened.blocks)?;
         let ticker = plan.ticker.clone();
         let start = Instant::now();
@@ -247,7 +248,6 @@ impl FileInjection<'_, '_, '_> {
         } = opened;
         let plan = &plan;
         let name = self.file.name.as_str();
-        let mut known = plan.interval;
         let mut reader = PieceReader::new(&context.settings.limits, &context.pool, plan, blocks);
         std::thread::scope(|scope| {
             let mut pending: Option<Pending<'_>> = None;
@@ -259,25 +259,13 @@ impl FileInjection<'_, '_, '_> {
                     if piece.rejects.iter().any(unended) {
                         context.add_unended(self.index);
                     }
-                    let (interval, reason) = match known {
-                        Some(known) => known,
-                        None => {
-                            let interval =
-                                self.detect_interval(plan, &piece, more, source, data_at)?;
-                            (interval, "the time between its bars")
-                        }
-                    };
-                    known = Some((interval, reason));
-                    source.check_unchanged()?;
-                    trim(context.settings, plan, &mut piece, interval);
-                    let read_as = self
-                        .read_as
-                        .get_or_insert_with(|| ReadAs::new(plan.form.clone(), interval, reason));
-                    for group in &piece.groups {
-                        if let Some((first, last)) = group.span() {
-                            read_as.add(&group.ticker, first, last);
-                        }
-                    }
+                    let interval = self.reading.interval(
+                        context,
+                        plan,
+                        &mut piece,
+                        more,
+                        (source, data_at),
+                    )?;
                     Ok((piece, interval, failure))
                 });
                 // Also if this piece failed, the one before is committed and counted.
@@ -365,37 +353,6 @@ impl FileInjection<'_, '_, '_> {
         }
         admitted
     }
-
-    /// The interval by the bars: those of the first piece if they are enough, else those of all
-    /// pieces, which reads the file once more.
-    fn detect_interval(
-        &self,
-        plan: &Plan,
-        first: &Piece,
-        more: bool,
-        source: &Source,
-        data_at: usize,
-    ) -> Result<Interval, FileError> {
-        let context = self.context;
-        let is_close = plan.label == Label::Close;
-        let mut detector = IntervalDetector::new(&plan.calendar, is_close);
-        detector.observe(&first.groups, more);
-        if more && !detector.is_certain() {
-            let blocks = Opened::again(source, context.settings, plan.delimiter, data_at)?;
-            let mut all = IntervalDetector::new(&plan.calendar, is_close);
-            let mut reader =
-                PieceReader::new(&context.settings.limits, &context.pool, plan, blocks);
-            while !all.is_certain() {
-                let (piece, _) = reader.piece(|_, _| !context.is_stopped())?;
-                all.observe(&piece.groups, true);
-                if !reader.more() {
-                    break;
-                }
-            }
-            return all.interval().map_err(FileError::NoInterval);
-        }
-        detector.interval().map_err(FileError::NoInterval)
-    }
 }
 
 /// Parses the first rows. A file whose first rows are mostly rejects was not understood.
@@ -425,6 +382,7 @@ fn check_first_rows(plan: &Plan, blocks: &Blocks) -> Result<(), FileError> {
             rows: parsed.rows,
             line: first.line,
             reason: first.reason,
+            raw: first.raw.chars().take(RAW_CHARS_MAX).collect(),
             layout: plan.layout,
         }),
         _ => Ok(()),

@@ -1,7 +1,5 @@
 //! Names of files: which are CSV files, how they are packed, and intervals among their words.
 
-use crate::model::Interval;
-
 /// How a file is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {
@@ -56,38 +54,44 @@ pub(super) fn words(stem: &str) -> impl Iterator<Item = &str> {
     stem.split(|c: char| !c.is_ascii_alphanumeric())
 }
 
-/// The interval that the words name, if they name exactly one.
-pub(super) fn only_interval<'a>(words: impl Iterator<Item = &'a str>) -> Option<Interval> {
+/// The minutes that the words name, if they name exactly one interval.
+pub(super) fn only_interval<'a>(words: impl Iterator<Item = &'a str>) -> Option<u32> {
     let mut found = None;
-    for interval in words.filter_map(interval_of_word) {
-        if found.is_some_and(|before| before != interval) {
+    for minutes in words.filter_map(minutes_of_word) {
+        if found.is_some_and(|before| before != minutes) {
             return None;
         }
-        found = Some(interval);
+        found = Some(minutes);
     }
     found
 }
 
-/// `1m`, `5min`, `1hour`, `M15`, `H1`. A capital `1M` is a month.
-pub(super) fn interval_of_word(word: &str) -> Option<Interval> {
+/// The minutes of `1m`, `5min`, `1hour`, `M15`, `H4`, `1d`. A capital `1M` is a month or a minute.
+pub(super) fn minutes_of_word(word: &str) -> Option<u32> {
     let number = |digits: &str| {
         (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
             .then(|| digits.parse::<u32>().ok())
             .flatten()
+            .filter(|number| *number > 0)
     };
-    if let Some(minutes) = word.strip_prefix('M').and_then(number) {
-        return Interval::from_minutes(minutes);
-    }
-    if let Some(hours) = word.strip_prefix('H').and_then(number) {
-        return Interval::from_minutes(hours.checked_mul(60)?);
+    for (letter, minutes) in [('M', 1), ('H', 60), ('D', 1440), ('W', 10_080)] {
+        let rest = word.strip_prefix(letter);
+        let rest = rest.or_else(|| word.strip_prefix(letter.to_ascii_lowercase()));
+        if let Some(count) = rest.and_then(number) {
+            return count.checked_mul(minutes);
+        }
     }
     let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = &word[digits.len()..];
-    if unit == "M" || unit.is_empty() {
-        return None;
-    }
-    number(digits)?;
-    word.parse().ok()
+    let minutes = match unit.to_ascii_lowercase().as_str() {
+        "m" if unit == "m" => 1,
+        "min" | "mins" | "minute" | "minutes" => 1,
+        "h" | "hr" | "hour" | "hours" => 60,
+        "d" | "day" | "days" => 1440,
+        "w" | "week" | "weeks" => 10_080,
+        _ => return None,
+    };
+    number(digits)?.checked_mul(minutes)
 }
 
 #[cfg(test)]

@@ -76,7 +76,9 @@ fn role_of_header(name: &str) -> Role {
 fn choose_instant(roles: &mut [Role], rows: &[Fields<'_>]) {
     let is_instants = |at: usize| {
         let mut fields = rows.iter().filter_map(|row| row.get(at)).peekable();
-        fields.peek().is_some() && fields.all(|field| is_instant(field.trim_ascii()))
+        // Nine digits may be a time of day with milliseconds.
+        let is_epoch_or_zoned = |field: &[u8]| field.len() > 9 && is_instant(field);
+        fields.peek().is_some() && fields.all(|field| is_epoch_or_zoned(field.trim_ascii()))
     };
     let times = || (0..roles.len()).filter(|at| roles[*at].is_time());
     let Some(instant) = times().find(|at| is_instants(*at)) else {

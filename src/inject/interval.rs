@@ -2,26 +2,56 @@
 //! their close.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::NaiveDate;
 
-use super::error::NoInterval;
+use super::error::{FileError, NoInterval};
 use super::piece::Group;
 use crate::calendar::Calendar;
 use crate::model::{Bars, DAY_MICROS, Interval, MINUTE_MICROS, Ticker, Timestamp};
 
 /// Fewer bars don't show an interval.
 const BARS_MIN: u64 = 30;
+/// Fewer gaps don't contradict an interval that the name or an option shows: bars closer together,
+/// and bars farther apart.
+const CLOSER_MIN: u64 = 5;
+const FARTHER_MIN: u64 = 20;
+/// Sessions with one bar each that show daily bars, whatever the name or an option says.
+const DAYS_MIN: u64 = 10;
+/// Daily bars have the same time of day, except for clock changes. Single trades haven't.
+const CLOCKS_MAX: usize = 3;
+/// More gaps are not needed.
+const GAPS_MAX: u64 = 4_096;
 
-/// Detects a file's interval: the largest that divides all gaps of all tickers. Gaps from session
+/// How far apart a file's bars are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spacing {
+    TooFew,
+    /// So many minutes, which need not be an interval of bars here.
+    Minutes(i64),
+    /// A day or more.
+    Days(i64),
+    /// They have no common distance. The longest interval that most gaps are a multiple of.
+    Mixed(Option<Interval>),
+}
+
+/// Detects how far apart the bars of a file are, from the gaps of all its tickers. Gaps from session
 /// to session don't count.
 pub(super) struct IntervalDetector<'c> {
     calendar: &'c Calendar,
     /// Whether timestamps are closes. Then the gap before the end of a session may be a short bar.
     is_close: bool,
-    divisor: i64,
     bars: u64,
+    /// How often each gap inside a session occurs.
+    gaps: BTreeMap<i64, u64>,
+    count: u64,
+    /// How often each distance in days occurs between sessions with one bar.
+    days: BTreeMap<i64, u64>,
+    sessions: u64,
+    single_bars: u64,
+    /// The local times of day of such bars.
+    clocks: BTreeSet<i64>,
     /// The last timestamp of each ticker in the pieces so far.
     last: HashMap<Ticker, i64>,
 }
@@ -31,8 +61,13 @@ impl<'c> IntervalDetector<'c> {
         Self {
             calendar,
             is_close,
-            divisor: 0,
             bars: 0,
+            gaps: BTreeMap::new(),
+            count: 0,
+            days: BTreeMap::new(),
+            sessions: 0,
+            single_bars: 0,
+            clocks: BTreeSet::new(),
             last: HashMap::new(),
         }
     }
@@ -57,25 +92,74 @@ impl<'c> IntervalDetector<'c> {
         }
     }
 
-    /// Whether more gaps can't change the interval.
-    pub(super) fn is_certain(&self) -> bool {
-        self.divisor == MINUTE_MICROS && self.bars >= BARS_MIN
+    /// Whether there are enough gaps.
+    pub(super) const fn is_certain(&self) -> bool {
+        self.count >= GAPS_MAX
+    }
+
+    pub(super) fn spacing(&self) -> Spacing {
+        if self.count == 0 || self.single_bars * 10 > self.sessions * 9 {
+            return match self.days.iter().max_by_key(|(_, count)| **count) {
+                Some((days, _)) if self.sessions > DAYS_MIN && self.clocks.len() <= CLOCKS_MAX => {
+                    Spacing::Days(*days)
+                }
+                _ => Spacing::TooFew,
+            };
+        }
+        let multiples = |of: i64| -> u64 {
+            let multiples = self.gaps.iter().filter(|(gap, _)| *gap % of == 0);
+            multiples.map(|(_, count)| count).sum()
+        };
+        let are_most = |count: u64| count * 10 >= self.count * 9;
+        let common = self
+            .gaps
+            .iter()
+            .find(|(gap, count)| **count * 10 >= self.count && are_most(multiples(**gap)));
+        if let Some((gap, _)) = common {
+            return Spacing::Minutes(gap / MINUTE_MICROS);
+        }
+        let fits = |interval: &Interval| are_most(multiples(interval.micros()));
+        Spacing::Mixed(Interval::ALL.into_iter().rev().find(fits))
     }
 
     /// The interval, or why the bars don't show it.
     pub(super) fn interval(&self) -> Result<Interval, NoInterval> {
-        if self.bars < BARS_MIN {
-            return Err(NoInterval::TooFew(self.bars));
+        match self.spacing() {
+            Spacing::Days(days) => Err(NoInterval::Unsupported(days * 1440)),
+            _ if self.bars < BARS_MIN => Err(NoInterval::TooFew(self.bars)),
+            Spacing::Minutes(minutes) => {
+                interval_of(minutes).ok_or(NoInterval::Unsupported(minutes))
+            }
+            Spacing::Mixed(Some(interval)) => Ok(interval),
+            Spacing::Mixed(None) => Err(NoInterval::Mixed),
+            Spacing::TooFew => Err(NoInterval::TooFew(self.bars)),
         }
-        if self.divisor == 0 {
-            return Err(NoInterval::Daily);
-        }
-        let fits = |interval: &Interval| self.divisor % interval.micros() == 0;
-        Ok(Interval::ALL
-            .into_iter()
-            .rev()
-            .find(fits)
-            .unwrap_or(Interval::M1))
+    }
+
+    /// Checks an interval that an option, a column or the name shows.
+    pub(super) fn check(
+        &self,
+        interval: Interval,
+        shown_by: &'static str,
+    ) -> Result<(), FileError> {
+        let minutes = i64::from(interval.minutes());
+        let found = match self.spacing() {
+            Spacing::Minutes(found) if found < minutes && self.count >= CLOSER_MIN => found,
+            Spacing::Minutes(found) if found > minutes && self.count >= FARTHER_MIN => found,
+            Spacing::Days(days) => days * 1440,
+            Spacing::Mixed(Some(found)) if found < interval && self.count >= FARTHER_MIN => {
+                i64::from(found.minutes())
+            }
+            _ => return Ok(()),
+        };
+        Err(match interval_of(found) {
+            None => FileError::NoInterval(NoInterval::Unsupported(found)),
+            Some(found) => FileError::OtherInterval {
+                shown: interval,
+                shown_by,
+                found,
+            },
+        })
     }
 
     fn gaps(&mut self, timestamps: &[i64]) {
@@ -86,19 +170,47 @@ impl<'c> IntervalDetector<'c> {
         } else {
             Cow::Borrowed(timestamps)
         };
+        let mut single_before: Option<NaiveDate> = None;
         for (date, run) in self.calendar.session_runs(&opens) {
+            self.sessions += 1;
+            if run.len() == 1 {
+                self.single_bars += 1;
+                if self.clocks.len() <= CLOCKS_MAX {
+                    let local = self.calendar.zone().to_local(opens[run.start]);
+                    self.clocks.insert(local.rem_euclid(DAY_MICROS));
+                }
+                if let Some(before) = single_before.replace(date) {
+                    *self.days.entry((date - before).num_days()).or_default() += 1;
+                }
+                continue;
+            }
+            single_before = None;
             let ends = self.ends(date);
-            for pair in opens[run].windows(2) {
+            let bars = &opens[run];
+            let skipped = usize::from(self.is_short_first(date, bars));
+            for pair in bars[skipped..].windows(2) {
                 let gap = pair[1] - pair[0];
                 if gap == 0 || gap >= DAY_MICROS || ends.contains(&(pair[1] + shift)) {
                     continue;
                 }
-                self.divisor = gcd(self.divisor, gap);
-                if self.divisor == MINUTE_MICROS {
-                    return;
-                }
+                *self.gaps.entry(gap).or_default() += 1;
+                self.count += 1;
+            }
+            if self.is_certain() {
+                return;
             }
         }
+    }
+
+    /// Whether the first bar of a session is short, because the others open at full hours: 9:30,
+    /// 10:00, 11:00.
+    fn is_short_first(&self, date: NaiveDate, bars: &[i64]) -> bool {
+        let [first, second, third, ..] = bars else {
+            return false;
+        };
+        let session = || self.calendar.session_on(date).ok().flatten();
+        second - first < third - second
+            && session().is_some_and(|session| session.open.micros() == *first)
     }
 
     /// The ends of a session's parts, before which bars may be short.
@@ -113,6 +225,10 @@ impl<'c> IntervalDetector<'c> {
     }
 }
 
+fn interval_of(minutes: i64) -> Option<Interval> {
+    u32::try_from(minutes).ok().and_then(Interval::from_minutes)
+}
+
 fn sorted(timestamps: &[i64]) -> Cow<'_, [i64]> {
     if timestamps.is_sorted() {
         return Cow::Borrowed(timestamps);
@@ -120,13 +236,6 @@ fn sorted(timestamps: &[i64]) -> Cow<'_, [i64]> {
     let mut copy = timestamps.to_vec();
     copy.sort_unstable();
     Cow::Owned(copy)
-}
-
-fn gcd(mut a: i64, mut b: i64) -> i64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 /// Moves bars labelled with their close to their open: one interval earlier, except for the short

@@ -11,6 +11,7 @@
 //! committed in pieces. A file that ends early counts as failed, and its whole rows are stored.
 
 mod block;
+mod clock;
 mod columns;
 mod commit;
 mod commit_order;
@@ -20,8 +21,10 @@ mod decide;
 mod error;
 mod evidence;
 mod file;
+mod file_ticker;
 mod filename;
 mod find_files;
+mod grid;
 mod header;
 mod header_zone;
 mod interval;
@@ -32,7 +35,10 @@ mod parse;
 mod piece;
 mod pieces;
 mod plan;
+mod plausible;
+mod preamble;
 mod read;
+mod reading;
 mod record;
 mod rejects;
 mod run;

@@ -99,6 +99,27 @@ pub(super) fn parse_form(field: &[u8], decimal: Decimal) -> Option<f64> {
     parse(&plain[..len])
 }
 
+/// Reads a number with a currency in front or a unit after it: `$243.58`, `12.3K`, `1.2M`.
+pub(super) fn parse_decorated(field: &[u8], decimal: Decimal) -> Option<f64> {
+    let text = std::str::from_utf8(field).ok()?.trim();
+    let body = text.trim_start_matches(['$', '€', '£', '¥']);
+    let (number, scale) = match body.as_bytes().last()? {
+        b'K' | b'k' => (&body[..body.len() - 1], 1e3),
+        b'M' | b'm' => (&body[..body.len() - 1], 1e6),
+        b'B' | b'b' => (&body[..body.len() - 1], 1e9),
+        _ => (body, 1.0),
+    };
+    if number.len() == text.len() {
+        return None;
+    }
+    let value = parse_form(number.as_bytes(), decimal)?;
+    if scale == 1.0 {
+        return Some(value);
+    }
+    // Digits after the unit's are an artefact of the multiplication.
+    Some((value * scale * 1e3).round() / 1e3)
+}
+
 /// Reads an integer in units of 1e-9: `167650000000` is 167.65.
 pub(super) fn parse_nano(field: &[u8]) -> Option<f64> {
     let field = field.trim_ascii();
@@ -216,6 +237,24 @@ mod tests {
             assert_eq!(read(text), (point, comma), "{text}");
         }
         assert_eq!(read(&"1,".repeat(80)), (None, None));
+    }
+
+    #[test]
+    fn numbers_with_a_currency_or_a_unit() {
+        let read = |text: &str| parse_decorated(text.as_bytes(), Decimal::Point);
+        for (text, value) in [
+            ("$243.58", Some(243.58)),
+            ("12.3K", Some(12_300.0)),
+            ("1.001M", Some(1_001_000.0)),
+            ("2b", Some(2e9)),
+            ("$1,243.58", Some(1243.58)),
+            ("243.58", None),
+            ("K", None),
+            ("12.3X", None),
+            ("", None),
+        ] {
+            assert_eq!(read(text), value, "{text}");
+        }
     }
 
     /// A number in the given form, with grouped thousands or without.

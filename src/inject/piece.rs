@@ -39,6 +39,10 @@ impl Group {
 pub(super) struct Piece {
     pub(super) groups: Vec<Group>,
     pub(super) rejects: Vec<BadRow>,
+    /// Rows without prices.
+    pub(super) empty_minutes: u64,
+    /// Bars without a volume.
+    pub(super) empty_volumes: u64,
 }
 
 impl Piece {
@@ -69,6 +73,8 @@ pub(super) struct PieceBuilder {
     /// In the order of blocks and rows.
     repeated: Vec<(u32, Repeated<BadRow>)>,
     rows: usize,
+    empty_minutes: u64,
+    empty_volumes: u64,
 }
 
 /// The builder's number of each ticker of a parser. Kept from block to block.
@@ -103,6 +109,8 @@ impl PieceBuilder {
                 .map_or(u32::MAX, |ticker| self.id_of(ticker));
             ids.0.push(number);
         }
+        self.empty_minutes += parsed.empty_minutes;
+        self.empty_volumes += parsed.empty_volumes;
         self.rows += parsed.rejects.len() * REJECT_WEIGHT;
         self.rejects.extend(parsed.rejects);
         if parsed.bars.is_empty() {
@@ -179,6 +187,8 @@ impl PieceBuilder {
         let mut piece = Piece {
             groups: Vec::with_capacity(taken.len()),
             rejects: std::mem::take(&mut self.rejects),
+            empty_minutes: std::mem::take(&mut self.empty_minutes),
+            empty_volumes: std::mem::take(&mut self.empty_volumes),
         };
         let groups: Vec<(Group, Vec<BadRow>)> = if let [(ticker, spans)] = &taken[..]
             && spans.len() == 1

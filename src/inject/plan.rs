@@ -1,18 +1,23 @@
 //! How one file is to be read, from its first rows and its name.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::columns::{Role, clear, slot};
 use super::date::DateOrder;
 use super::decide;
 use super::error::{Error, FileError};
 use super::evidence::{Decided, Evidence};
-use super::filename::strip_end;
-use super::layouts::{self, Columns, FileName, Layout, columns_by_content, columns_by_header};
+use super::grid::Grid;
+use super::layouts::{
+    self, Columns, DEFAULT_EXCHANGE, FileName, Layout, columns_by_content, columns_by_header,
+};
 use super::number::Decimal;
+use super::preamble::{after_lines, find_table};
 use super::sample::{FieldKind, Fields, delimiter_of, kind_of, sample};
 use super::settings::{Label, Settings};
+use super::timestamp::has_form;
 use crate::calendar::Calendar;
 use crate::model::{BadTicker, Interval, Ticker, Timestamp, Zone};
 use crate::report::FileForm;
@@ -35,6 +40,8 @@ pub(super) struct Plan {
     pub(super) prices: Prices,
     pub(super) date_order: DateOrder,
     pub(super) given: Given,
+    /// How times are written, if the user says it.
+    pub(super) time_format: Option<Arc<str>>,
     /// No bar opens later.
     pub(super) latest: Timestamp,
     /// The zone of local times.
@@ -47,11 +54,16 @@ pub(super) struct Plan {
     pub(super) ticker: Option<Ticker>,
     /// The interval and why, if an option, a column or the file's name shows it.
     pub(super) interval: Option<(Interval, &'static str)>,
+    /// When bars open, once the first piece shows it. Any minute is right for bars of one minute.
+    pub(super) grid: OnceLock<Grid>,
     pub(super) label: Label,
     pub(super) calendar: Calendar,
     pub(super) layout: &'static str,
     /// What the file is reported as.
     pub(super) form: Arc<FileForm>,
+    pub(super) is_default: IsDefault,
+    /// Whether the ticker is from the name and has upper and lower case, which tickers don't.
+    pub(super) has_guessed_ticker: bool,
     wanted: Arc<HashSet<Ticker>>,
     strip_suffix: Option<String>,
 }
@@ -62,6 +74,14 @@ pub(super) struct Plan {
 pub(super) struct Given {
     pub(super) date_order: bool,
     pub(super) decimal: bool,
+}
+
+/// Which parts no option, content or convention decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct IsDefault {
+    pub(super) exchange: bool,
+    pub(super) zone: bool,
+    pub(super) label: bool,
 }
 
 impl Plan {
@@ -80,18 +100,13 @@ impl Plan {
 
     /// The ticker that a field names.
     pub(super) fn ticker_of(&self, field: &str) -> Result<Ticker, BadTicker> {
-        without_suffix(field, self.strip_suffix.as_deref())
+        decide::without_suffix(field, self.strip_suffix.as_deref())
     }
 
     /// Whether the run reads bars of that ticker.
     pub(super) fn wants(&self, ticker: &Ticker) -> bool {
         self.wanted.is_empty() || self.wanted.contains(ticker)
     }
-}
-
-fn without_suffix(text: &str, suffix: Option<&str>) -> Result<Ticker, BadTicker> {
-    let text = text.trim();
-    Ticker::of_new_bars(suffix.and_then(|end| strip_end(text, end)).unwrap_or(text))
 }
 
 /// A plan that the rows have yet to complete.
@@ -112,6 +127,8 @@ struct Content<'c> {
     /// The names of the columns; empty without a header.
     header: &'c [String],
     rows: &'c [Fields<'c>],
+    /// The ticker in a line of its own.
+    ticker: Option<&'c str>,
 }
 
 /// Makes the plans of a run's files.
@@ -142,6 +159,28 @@ impl<'s> Sniffer<'s> {
         })
     }
 
+    /// Sets the exchange that the bars show.
+    pub(super) fn set_exchange(&self, plan: &mut Plan, exchange: &str, reason: &'static str) {
+        let Some(calendar) = self.calendars.get(exchange) else {
+            return;
+        };
+        let mut form = FileForm::clone(&plan.form);
+        form.exchange = calendar.exchange().to_owned();
+        let mut reasons = vec![("exchange", Cow::Borrowed(reason))];
+        if plan.is_default.zone {
+            form.timezone = decide::zone_name(calendar.tz());
+            reasons.push(("timezone", format!("default of {exchange}").into()));
+            plan.zone = calendar.zone().clone();
+        }
+        for (part, reason) in reasons {
+            form.reasons.retain(|(known, _)| *known != part);
+            form.reasons.push((part, reason));
+        }
+        plan.calendar = calendar.clone();
+        plan.is_default.exchange = false;
+        plan.form = self.shared(form);
+    }
+
     fn shared(&self, form: FileForm) -> Arc<FileForm> {
         let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = forms.get(&form) {
@@ -161,6 +200,8 @@ impl<'s> Sniffer<'s> {
         name: &FileName,
         stem: &str,
     ) -> Result<Option<Sniffed>, FileError> {
+        let skipped = after_lines(head, self.settings.skip_lines);
+        let head = &head[skipped..];
         let Some(delimiter) = delimiter_of(head, last) else {
             return if head.trim_ascii().is_empty() {
                 Ok(None)
@@ -169,29 +210,37 @@ impl<'s> Sniffer<'s> {
             };
         };
         let (records, starts) = sample(head, last, delimiter);
-        let kinds: Vec<FieldKind> = records[0].iter().map(|field| kind_of(field)).collect();
-        let has_header = kinds
-            .iter()
-            .all(|kind| matches!(kind, FieldKind::Text | FieldKind::Empty));
-        let names: Vec<String> = if has_header {
-            let fields = records[0].iter();
-            fields
-                .map(|field| String::from_utf8_lossy(field).into_owned())
-                .collect()
-        } else {
-            Vec::new()
+        let table = find_table(&records)?;
+        let names: Vec<String> = match table.header {
+            Some(at) => {
+                let fields = records[at].iter();
+                fields
+                    .map(|field| String::from_utf8_lossy(field).into_owned())
+                    .collect()
+            }
+            None => Vec::new(),
         };
-        let columns = if has_header {
-            columns_by_header(&names, &records[1..], &self.settings.columns)?
-        } else {
-            columns_by_content(&kinds, delimiter, &self.settings.columns).map_err(|error| {
-                match error {
-                    FileError::MissingColumns { .. } => FileError::Unrecognised,
-                    other => other,
-                }
-            })?
+        let names = match (&table.ticker, names) {
+            // The index has its name in the last line of the header, if it has one.
+            (Some(_), mut names) => {
+                "Datetime".clone_into(&mut names[0]);
+                names
+            }
+            (None, names) => names,
         };
-        let rows = &records[usize::from(has_header)..];
+        let rows = records.get(table.rows..).unwrap_or_default();
+        let chosen = &self.settings.columns;
+        let columns = if table.header.is_some() {
+            columns_by_header(&names, rows, chosen)?
+        } else {
+            let kind = |field: &[u8]| match &self.settings.time_format {
+                Some(format) if has_form(field, format) => FieldKind::Timestamp,
+                _ => kind_of(field),
+            };
+            let first = rows.first().map_or(&[][..], Vec::as_slice);
+            let kinds: Vec<FieldKind> = first.iter().map(|field| kind(field)).collect();
+            columns_by_content(&kinds, delimiter, chosen)?
+        };
         if rows.is_empty() {
             return Ok(None);
         }
@@ -205,6 +254,7 @@ impl<'s> Sniffer<'s> {
             delimiter,
             header: &names,
             rows,
+            ticker: table.ticker.as_deref(),
         };
         let plan = self.plan(&content, roles, layout, name, stem)?;
         let has_nano_prices = plan.prices == Prices::Nano;
@@ -220,7 +270,7 @@ impl<'s> Sniffer<'s> {
             plan,
             warnings,
             evidence,
-            data_at: starts[usize::from(has_header)],
+            data_at: skipped + starts[table.rows],
         }))
     }
 
@@ -237,20 +287,15 @@ impl<'s> Sniffer<'s> {
             delimiter,
             header,
             rows,
+            ticker: ticker_line,
         } = *content;
         let (interval_code, by_code) = self.interval_code(&mut roles, layout, rows);
         let calendar = self.calendars[layout.exchange].clone();
         let zone = decide::zone(settings, layout, &calendar, &roles, header, rows);
         let label = decide::label(settings, layout);
         let has_ticker_column = roles.contains(&Role::Ticker);
-        let ticker = match &settings.ticker {
-            Some(ticker) => Some(ticker.clone()),
-            None if has_ticker_column => None,
-            None => Some(without_suffix(
-                &name.ticker,
-                settings.strip_suffix.as_deref(),
-            )?),
-        };
+        let ticker = decide::ticker(settings, has_ticker_column, ticker_line, name)?;
+        let (ticker, ticker_reason) = (ticker.value, ticker.reason);
         if ticker.is_some() {
             clear(&mut roles, |role| role == Role::Ticker);
         }
@@ -259,14 +304,7 @@ impl<'s> Sniffer<'s> {
         } else {
             name.interval
         };
-        let by_option = settings.interval.map(|interval| (interval, "the option"));
-        let by_code = by_code.map(|interval| (interval, "a column"));
-        let by_name = by_name.map(|interval| (interval, "the file's name"));
-        let ticker_reason = match (&settings.ticker, has_ticker_column) {
-            (Some(_), _) => "the option",
-            (None, true) => "a column",
-            (None, false) => "the file's name",
-        };
+        let interval = decide::interval(settings, by_code, by_name)?;
         let layout_reason = if layout.is_plain() {
             "the columns that its header or values show"
         } else {
@@ -283,7 +321,7 @@ impl<'s> Sniffer<'s> {
                 ("timezone", zone.reason),
                 ("timestamp_label", label.reason),
                 ("exchange", decide::exchange_reason(settings, layout)),
-                ("tickers", ticker_reason.into()),
+                ("tickers", ticker_reason.clone()),
             ],
         });
         Ok(Plan {
@@ -294,15 +332,24 @@ impl<'s> Sniffer<'s> {
                 date_order: settings.date_order.is_some(),
                 decimal: settings.decimal.is_some(),
             },
+            time_format: settings.time_format.clone(),
             latest: settings.latest,
             zone: zone.value.zone,
+            grid: OnceLock::new(),
             label: label.value,
             form,
+            has_guessed_ticker: ticker_reason == decide::BY_NAME
+                && name.ticker.as_deref().is_some_and(has_both_cases),
+            is_default: IsDefault {
+                exchange: settings.calendar.is_none() && layout.exchange == DEFAULT_EXCHANGE,
+                zone: zone.value.is_default,
+                label: settings.label.is_none() && layout.label == Label::Open,
+            },
             has_two_time_columns: roles.contains(&Role::Date),
             roles,
             interval_code,
             ticker,
-            interval: by_option.or(by_code).or(by_name),
+            interval,
             calendar,
             layout: layout.name,
             wanted: self.wanted.clone(),
@@ -343,6 +390,12 @@ impl<'s> Sniffer<'s> {
         }
         (code, shown)
     }
+}
+
+fn has_both_cases(name: &str) -> bool {
+    let lower = name.bytes().filter(u8::is_ascii_lowercase).count();
+    // `BRKb` and `brk.B` are common.
+    lower > 1 && name.bytes().filter(u8::is_ascii_uppercase).count() > 1
 }
 
 /// The columns that are read: what each holds, and its header or number.

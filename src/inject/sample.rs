@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use chrono_tz::Tz;
 use memchr::memchr;
 
-use super::number::{Decimal, parse, parse_form};
+use super::clock::time_of_day;
+use super::number::{Decimal, parse, parse_decorated, parse_form};
 use super::record::{End, end_of, split};
-use super::timestamp::{TimestampReader, time_of_day};
+use super::timestamp::TimestampReader;
 use crate::model::Zone;
 
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -36,17 +37,31 @@ pub(super) enum FieldKind {
     Time,
     /// Six digits that are a time of day or a number.
     TimeDigits,
+    /// Three or four digits that are hour and minute or a number.
+    ShortTimeDigits,
     Empty,
     /// Anything else.
     Text,
 }
 
 impl FieldKind {
+    /// Whether it is a time, or may be one.
+    pub(super) fn is_time(self) -> bool {
+        matches!(
+            self,
+            Self::Timestamp | Self::CompactTimestamp | Self::Date | Self::DateDigits | Self::Epoch
+        )
+    }
+
     /// Whether it can be read as a number.
     pub(super) fn is_number(self) -> bool {
         matches!(
             self,
-            Self::Number | Self::Epoch | Self::DateDigits | Self::TimeDigits
+            Self::Number
+                | Self::Epoch
+                | Self::DateDigits
+                | Self::TimeDigits
+                | Self::ShortTimeDigits
         )
     }
 }
@@ -111,6 +126,7 @@ pub(super) fn kind_of(field: &[u8]) -> FieldKind {
     };
     if field.iter().all(u8::is_ascii_digit) {
         return match field.len() {
+            3 | 4 if time_of_day(field, 0).is_some() => FieldKind::ShortTimeDigits,
             6 if time_of_day(field, 0).is_some() => FieldKind::TimeDigits,
             8 if is_date(field) => FieldKind::DateDigits,
             14 => FieldKind::Timestamp,
@@ -130,6 +146,7 @@ pub(super) fn kind_of(field: &[u8]) -> FieldKind {
         || [Decimal::Point, Decimal::Comma]
             .into_iter()
             .any(|decimal| parse_form(field, decimal).is_some())
+        || parse_decorated(field, Decimal::Point).is_some()
     {
         return FieldKind::Number;
     }

@@ -1,5 +1,7 @@
 //! The settings of an injection.
 
+use std::sync::Arc;
+
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
@@ -43,6 +45,10 @@ pub struct Settings {
     pub label: Option<Label>,
     /// The order of dates that end with the year; `None` to let each file's rows decide.
     pub date_order: Option<DateOrder>,
+    /// How times are written, in the words of `strftime`.
+    pub time_format: Option<Arc<str>>,
+    /// Lines to skip before the header or the first row.
+    pub skip_lines: usize,
     /// The decimal mark; `None` to let each file's rows decide.
     pub decimal: Option<Decimal>,
     /// Whether to read a last line without a line end.
@@ -78,6 +84,8 @@ impl Settings {
             timezone: None,
             label: None,
             date_order: None,
+            time_format: None,
+            skip_lines: 0,
             decimal: None,
             accept_last_line: false,
             latest: Timestamp::from_micros(i64::MAX),

@@ -5,25 +5,31 @@
 //! day or the month, which all rows of the file decide (`evidence.rs`). Most rows have the date of
 //! the row before, so the last date and its offset are kept.
 
-use chrono::{Datelike, NaiveDate};
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Timelike};
 use chrono_tz::Tz;
 
-use super::date::{DateOrder, ShortDate, same_mark, two_digits};
+use super::clock::{SECOND, fraction, time_of_day, zone_suffix};
+use super::date::{DateOrder, days, read_date};
+use super::header_zone::zone_of_word;
 use super::number::{digits, peek};
 use crate::model::{DAY_MICROS, Local, Zone};
 
-const SECOND: i64 = 1_000_000;
-const MINUTE: i64 = 60 * SECOND;
-const HOUR: i64 = 60 * MINUTE;
-/// Days from 0001-01-01 to 1970-01-01, plus one: chrono counts from the former.
-const EPOCH_DAYS: i64 = 719_163;
 /// A number with at least this many digits is an epoch, not a date.
 const EPOCH_DIGITS_MIN: usize = 9;
 const EPOCH_DIGITS_MAX: usize = 19;
 /// `YmdHMS` without a blank. As an epoch in milliseconds it would be after the year 2286.
 const COMPACT_DIGITS: usize = 14;
-/// The length of `2025-01-02`.
-const DATE_BYTES_MAX: usize = 10;
+/// `YmdHM` without a blank. As an epoch in milliseconds it would be before the year 1977.
+const COMPACT_DIGITS_OF_MINUTES: usize = 12;
+/// The length of `02-Jan-2025`.
+const DATE_BYTES_MAX: usize = 11;
+/// The days of a spreadsheet: they are counted from the end of 1899. These are 1954 to 2119.
+const SERIAL_DAYS: std::ops::Range<u64> = 20_000..80_000;
+const SERIAL_DIGITS: usize = 5;
+/// The serial day of 1970-01-01.
+const SERIAL_EPOCH: i64 = 25_569;
 
 /// Reads timestamps, and keeps the last date.
 #[derive(Clone, Debug)]
@@ -36,6 +42,10 @@ pub(super) struct TimestampReader {
     day: i64,
     /// A local day without a clock change, and its offset.
     known_offset: Option<(i64, i64)>,
+    /// How times are written, if the user says it.
+    format: Option<Arc<str>>,
+    /// The last name of a zone after a time, and its zone.
+    named_zone: Option<(Vec<u8>, Zone)>,
 }
 
 impl TimestampReader {
@@ -47,13 +57,24 @@ impl TimestampReader {
             text_len: 0,
             day: 0,
             known_offset: None,
+            format: None,
+            named_zone: None,
         }
     }
 
+    /// Reads only times of this form, in the words of `strftime`.
+    pub(super) fn with_format(self, format: Option<Arc<str>>) -> Self {
+        Self { format, ..self }
+    }
+
     /// Reads date and time from one column, starting at `at`: the instants, and where the text
-    /// ends.
+    /// ends. With a form of the user, the text must be one field.
     #[inline]
     pub(super) fn timestamp(&mut self, text: &[u8], at: usize) -> Option<(Local, usize)> {
+        if let Some(format) = self.format.clone() {
+            let local = self.formatted(text.get(at..)?, &format)?;
+            return Some((local, text.len()));
+        }
         if let Some(end) = self.known_date(text, at) {
             return self.after_date(text, self.day, end);
         }
@@ -61,6 +82,14 @@ impl TimestampReader {
         let count = end - at;
         if count == COMPACT_DIGITS {
             return self.compact(text, at, end);
+        }
+        if count == COMPACT_DIGITS_OF_MINUTES
+            && let Some(read) = self.compact(text, at, end)
+        {
+            return Some(read);
+        }
+        if count == SERIAL_DIGITS && SERIAL_DAYS.contains(&value) {
+            return self.serial(text, value, end);
         }
         if count >= EPOCH_DIGITS_MIN {
             return epoch(text, value, count, end);
@@ -105,17 +134,88 @@ impl TimestampReader {
 
     #[inline]
     fn after_date(&mut self, text: &[u8], day: i64, end: usize) -> Option<(Local, usize)> {
-        if !matches!(peek(text, end), b' ' | b'T' | b't') || !peek(text, end + 1).is_ascii_digit() {
+        let mut start = end + 1;
+        match peek(text, end) {
+            b'T' | b't' => {}
+            b' ' => {
+                while peek(text, start) == b' ' {
+                    start += 1;
+                }
+            }
+            _ => start = end,
+        }
+        if start == end || !peek(text, start).is_ascii_digit() {
             return Some((self.local(day, 0), end));
         }
-        let (time, end) = time_of_day(text, end + 1)?;
+        let (time, end) = time_of_day(text, start)?;
         match zone_suffix(text, end) {
             Some((offset, end)) => Some((Local::Single(day * DAY_MICROS + time - offset), end)),
+            None if peek(text, end) == b' ' => self.before_zone(text, day, time, end),
             None => Some((self.local(day, time), end)),
         }
     }
 
-    /// `20250102093000`
+    /// A time before a blank, after which the name of a zone may follow: `09:30:00 US/Eastern`.
+    #[cold]
+    fn before_zone(
+        &mut self,
+        text: &[u8],
+        day: i64,
+        time: i64,
+        end: usize,
+    ) -> Option<(Local, usize)> {
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"/_+-".contains(byte);
+        let rest = text.get(end + 1..)?;
+        let length = rest.iter().take_while(|byte| is_part(byte)).count();
+        let word = &rest[..length];
+        if self
+            .named_zone
+            .as_ref()
+            .is_none_or(|(known, _)| known != word)
+        {
+            let zone = std::str::from_utf8(word).ok().and_then(zone_of_word);
+            self.named_zone = zone.map(|zone| (word.to_vec(), Zone::of(zone)));
+        }
+        match &self.named_zone {
+            Some((_, zone)) => Some((zone.from_local(day * DAY_MICROS + time), end + 1 + length)),
+            None => Some((self.local(day, time), end)),
+        }
+    }
+
+    /// A whole field in the form that the user says.
+    pub(super) fn formatted(&mut self, field: &[u8], format: &str) -> Option<Local> {
+        let field = std::str::from_utf8(field).ok()?.trim();
+        if let Ok(instant) = DateTime::parse_from_str(field, format) {
+            return Some(Local::Single(instant.timestamp_micros()));
+        }
+        let local = NaiveDateTime::parse_from_str(field, format)
+            .or_else(|_| {
+                let date = NaiveDate::parse_from_str(field, format)?;
+                Ok::<_, chrono::ParseError>(date.and_time(chrono::NaiveTime::MIN))
+            })
+            .ok()?;
+        let time = i64::from(local.num_seconds_from_midnight()) * SECOND
+            + i64::from(local.nanosecond().div_ceil(1000));
+        Some(self.local(days(local.date()), time))
+    }
+
+    /// `45659.395833`: days of a spreadsheet, to the nearest second.
+    fn serial(&mut self, text: &[u8], value: u64, end: usize) -> Option<(Local, usize)> {
+        let day = i64::try_from(value).ok()? - SERIAL_EPOCH;
+        let (part, end) = match peek(text, end) {
+            b'.' => {
+                let (_, after) = digits(text, end + 1, 0);
+                let part: f64 = std::str::from_utf8(&text[end..after]).ok()?.parse().ok()?;
+                (part, after)
+            }
+            _ => (0.0, end),
+        };
+        let seconds = (part * 86_400.0).round() as i64;
+        let (day, seconds) = (day + seconds / 86_400, seconds % 86_400);
+        Some((self.local(day, seconds * SECOND), end))
+    }
+
+    /// `20250102093000` or `202501020930`
     fn compact(&mut self, text: &[u8], at: usize, end: usize) -> Option<(Local, usize)> {
         let (day, _) = read_date(text.get(at..at + 8)?, 0, self.order)?;
         let (time, _) = time_of_day(text.get(at + 8..end)?, 0)?;
@@ -137,6 +237,12 @@ impl TimestampReader {
     }
 }
 
+/// Whether a field is a time of this form.
+pub(super) fn has_form(field: &[u8], format: &str) -> bool {
+    let mut reader = TimestampReader::new(Zone::of(Tz::UTC), None);
+    reader.formatted(field, format).is_some()
+}
+
 /// Whether a field is an instant in any zone: an epoch, or a time with a zone.
 pub(super) fn is_instant(field: &[u8]) -> bool {
     let read = |zone| {
@@ -145,84 +251,6 @@ pub(super) fn is_instant(field: &[u8]) -> bool {
     };
     let [east, west] = [Tz::Etc__GMTMinus9, Tz::Etc__GMTPlus9].map(read);
     east.is_some() && east == west
-}
-
-/// Reads a time of day, `H:M[:S[.f]]` or `HMS` or `HM`, starting at `at`: microseconds, and where
-/// the text ends.
-#[inline]
-pub(super) fn time_of_day(text: &[u8], at: usize) -> Option<(i64, usize)> {
-    let (first, end) = digits(text, at, 0);
-    let (hour, minute, second, end) = match (end - at, peek(text, end)) {
-        (1..=2, b':') => {
-            let (minute, after) = two_digits(text, end + 1)?;
-            if peek(text, after) == b':' {
-                let (second, after) = two_digits(text, after + 1)?;
-                (first, minute, second, after)
-            } else {
-                (first, minute, 0, after)
-            }
-        }
-        (4, _) => (first / 100, first % 100, 0, end),
-        (5..=6, _) => (first / 10_000, first / 100 % 100, first % 100, end),
-        _ => return None,
-    };
-    if hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let (fraction, end) = if peek(text, end) == b'.' {
-        fraction(text, end + 1)
-    } else {
-        (0, end)
-    };
-    let time = hour as i64 * HOUR + minute as i64 * MINUTE + second as i64 * SECOND;
-    Some((time + fraction, end))
-}
-
-/// The decimals of a second, in microseconds. Less than a microsecond counts as one, so that it
-/// isn't a whole minute.
-fn fraction(text: &[u8], at: usize) -> (i64, usize) {
-    let (mut micros, mut unit, mut rest, mut end) = (0, 100_000, 0, at);
-    while peek(text, end).is_ascii_digit() {
-        let digit = i64::from(peek(text, end) - b'0');
-        micros += digit * unit;
-        if unit == 0 {
-            rest |= digit;
-        }
-        unit /= 10;
-        end += 1;
-    }
-    (micros + i64::from(rest != 0), end)
-}
-
-/// `Z`, `+00:00`, `-0500`, `+01`, ` UTC`: the offset in microseconds, and where the text ends.
-#[inline]
-fn zone_suffix(text: &[u8], at: usize) -> Option<(i64, usize)> {
-    let (at, spaced) = match peek(text, at) {
-        b' ' => (at + 1, true),
-        _ => (at, false),
-    };
-    let sign = match peek(text, at) {
-        b'Z' | b'z' => return Some((0, at + 1)),
-        b'U' | b'G' if spaced => {
-            let word = text.get(at..at + 3)?;
-            return matches!(word, b"UTC" | b"GMT").then_some((0, at + 3));
-        }
-        b'+' => 1,
-        b'-' => -1,
-        _ => return None,
-    };
-    let (value, end) = digits(text, at + 1, 0);
-    let (hours, minutes, end) = match (end - at - 1, peek(text, end)) {
-        (2, b':') => {
-            let (minutes, end) = two_digits(text, end + 1)?;
-            (value, minutes, end)
-        }
-        (2, _) => (value, 0, end),
-        (4, _) => (value / 100, value % 100, end),
-        _ => return None,
-    };
-    (hours < 24 && minutes < 60)
-        .then(|| (sign * (hours as i64 * HOUR + minutes as i64 * MINUTE), end))
 }
 
 /// A number: seconds, milliseconds, microseconds or nanoseconds since 1970, by its magnitude.
@@ -245,39 +273,6 @@ fn epoch(text: &[u8], value: u64, count: usize, end: usize) -> Option<(Local, us
         (0, end)
     };
     Some((Local::Single(micros + rest), end))
-}
-
-fn read_date(text: &[u8], at: usize, order: Option<DateOrder>) -> Option<(i64, usize)> {
-    if let Some((date, end)) = ShortDate::read(text, at) {
-        let date = match order {
-            Some(order) => date.in_order(order),
-            None => date
-                .in_order(DateOrder::Dmy)
-                .or_else(|| date.in_order(DateOrder::Mdy)),
-        };
-        return Some((days(date?), end));
-    }
-    let (first, end) = digits(text, at, 0);
-    let mark = peek(text, end);
-    let (year, month, day, end) = match (end - at, mark) {
-        (8, _) => (first / 10_000, first / 100 % 100, first % 100, end),
-        (4, b'-' | b'/' | b'.') => {
-            let (month, end) = two_digits(text, end + 1)?;
-            let (day, end) = two_digits(text, same_mark(text, end, mark)?)?;
-            (first, month, day, end)
-        }
-        _ => return None,
-    };
-    let date = NaiveDate::from_ymd_opt(
-        i32::try_from(year).ok()?,
-        u32::try_from(month).ok()?,
-        u32::try_from(day).ok()?,
-    )?;
-    Some((days(date), end))
-}
-
-fn days(date: NaiveDate) -> i64 {
-    i64::from(date.num_days_from_ce()) - EPOCH_DAYS
 }
 
 #[cfg(test)]
@@ -333,6 +328,23 @@ mod tests {
             "2025-01-02 09:30:00 -0500",
             "2025-01-02T15:30+01",
             "2025-01-02 14:30:00 UTC",
+            "2025-01-02  09:30:00",
+            "2025-01-02 09:30:00 AM",
+            "2025-01-02 9:30am",
+            "02/01/25 9:30",
+            "02-Jan-2025 09:30",
+            "2-Jan-25 09:30",
+            "02 January 2025 09:30",
+            "Jan 2, 2025 09:30",
+            "January 02 2025 9:30 AM",
+            "20250102 09:30:00 US/Eastern",
+            "20250102 09:30:00 EST",
+            "2025-01-02 09:30:00 America/New_York",
+            "2025-01-02 15:30:00 GMT+0100",
+            "20250102 15:30:00 Europe/Berlin",
+            "202501020930",
+            "45659.395833333336",
+            "45659.3958333",
             "1735828200",
             "1735828200.0",
             "1735828200000",
@@ -364,9 +376,12 @@ mod tests {
             "2025-01-02 24:00",
             "2025-01-02 09:60",
             "2025-01-02 9",
-            "2025-01-02 09:30:00 EST",
+            "2025-01-02 09:30:00 XST",
+            "2025-01-02 13:30 PM",
             "25-01-02 09:30",
             "12345",
+            "02-01-25 09:30",
+            "02-Jam-2025 09:30",
             "99999999999999999999",
             "2025-01/02",
             "2025-01-02 09:30+25:00",
@@ -414,7 +429,7 @@ mod tests {
             let (order, short) = if day_first { (DateOrder::Dmy, "%d/%m/%Y %H:%M") } else { (DateOrder::Mdy, "%m-%d-%Y %H:%M") };
             let mut reader = TimestampReader::new(new_york(), Some(order));
             for minute in minutes {
-                let naive = Timestamp::from_micros(1_100_000_000_000_000 / MINUTE * MINUTE + minute * MINUTE).to_utc().naive_utc();
+                let naive = Timestamp::from_micros(1_100_000_000_000_000 / (60 * SECOND) * (60 * SECOND) + minute * 60 * SECOND).to_utc().naive_utc();
                 for form in ["%Y-%m-%d %H:%M:%S", short, "%Y%m%d %H%M%S"] {
                     let text = naive.format(form).to_string();
                     let fresh = TimestampReader::new(new_york(), Some(order)).timestamp(text.as_bytes(), 0);

@@ -33,6 +33,8 @@ pub enum Reason {
     OutsideRange,
     /// The provider sent a row of another ticker.
     OtherTicker,
+    /// The bar opens between the times at which the other bars of its interval open.
+    OffGrid,
     /// The bar opens too far in the future; see [`Bar::latest_open`](super::Bar::latest_open).
     InTheFuture,
     /// The file ends within the row, which may be incomplete.
@@ -54,6 +56,7 @@ words!(Reason, "reason of a reject", {
     HighLowOrder => "high-low-order",
     BadVolume => "bad-volume",
     OtherInterval => "other-interval",
+    OffGrid => "off-grid",
     InTheFuture => "in-the-future",
     OutsideRange => "outside-range",
     OtherTicker => "other-ticker",

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use chrono::format::{Item, StrftimeItems};
 use chrono_tz::Tz;
 use clap::ValueEnum;
 
@@ -23,7 +24,8 @@ use crate::store::OpenOptions;
 /// time format, ticker and interval of each file are detected from its first lines and its name.
 /// Known layouts: FirstRate, Kibot, Alpaca and pandas, Polygon, Databento, MetaTrader, Stooq,
 /// Dukascopy, HistData, TradingView, Yahoo, Binance, FMP, and the files of `export` and
-/// --output-filename. Rows that aren't valid bars go to rejects/<run>.csv in the store, with their
+/// --output-filename. Each file is reported with what it was read as; check a new vendor's files
+/// with --dry-run first. Rows that aren't valid bars go to rejects/<run>.csv in the store, with their
 /// line and reason.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -94,7 +96,8 @@ pub struct Args {
 struct LayoutArgs {
     /// Exchange of the files, which sets calendar and time zone
     ///
-    /// Default: NASDAQ; CRYPTO for Binance, FOREX for HistData and Dukascopy.
+    /// Default: CRYPTO for Binance, FOREX for HistData and Dukascopy, CRYPTO or FOREX for bars round
+    /// the clock, else NASDAQ.
     ///
     /// Example: --exchange XETRA
     #[arg(long, value_name = "CODE")]
@@ -127,6 +130,20 @@ struct LayoutArgs {
     /// ymd: the files have no such dates.
     #[arg(long, value_name = "dmy|mdy|ymd", hide_possible_values = true)]
     date_order: Option<DateOrderArg>,
+
+    /// How dates and times are written, as for strftime [default: detected]
+    ///
+    /// Date and time in two columns are read with a blank between them.
+    ///
+    /// Example: --time-format '%d.%m.%Y %Hh%M'
+    #[arg(long, value_name = "FORMAT", value_parser = time_format)]
+    time_format: Option<Arc<str>>,
+
+    /// Skip lines at the start of each file
+    ///
+    /// A title or a comment above a header is skipped without it.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    skip_lines: usize,
 
     /// Decimal separator of numbers [default: detected]
     ///
@@ -280,6 +297,8 @@ fn resolve(args: &Args, calendars: Overrides, now: Timestamp) -> Result<Settings
             DateOrderArg::Mdy => DateOrder::Mdy,
             DateOrderArg::Ymd => DateOrder::Ymd,
         }),
+        time_format: layout.time_format.clone(),
+        skip_lines: layout.skip_lines,
         decimal: layout.decimal.map(|decimal| match decimal {
             DecimalArg::Point => Decimal::Point,
             DecimalArg::Comma => Decimal::Comma,
@@ -290,6 +309,15 @@ fn resolve(args: &Args, calendars: Overrides, now: Timestamp) -> Result<Settings
         strip_suffix: layout.strip_suffix.clone(),
         ..Settings::new(input)
     })
+}
+
+/// Checks the words of a time format.
+fn time_format(typed: &str) -> Result<Arc<str>, String> {
+    let mut items = StrftimeItems::new(typed);
+    if typed.trim().is_empty() || items.any(|item| item == Item::Error) {
+        return Err("isn't a strftime format, such as %d.%m.%Y %H:%M".to_owned());
+    }
+    Ok(typed.into())
 }
 
 fn failure(error: inject::Error) -> CliError {

@@ -19,9 +19,10 @@ use super::columns::{
 };
 use super::date::DateOrder;
 use super::error::FileError;
+use super::file_ticker::usual_name;
 use super::filename::{only_interval, words};
 use super::header::{HeaderRoles, roles_of_header};
-use super::sample::{FieldKind, Fields};
+use super::sample::{FieldKind, Fields, kind_of};
 use super::settings::Label;
 use crate::model::Interval;
 
@@ -56,12 +57,15 @@ pub(super) struct Layout {
 /// another layout.
 type ContentRule = fn(&[FieldKind], u8) -> Option<Vec<Role>>;
 
+/// The exchange of files that don't show it.
+pub(super) const DEFAULT_EXCHANGE: &str = "NASDAQ";
+
 const PLAIN: Layout = Layout {
     name: "plain CSV",
     header: &[],
     content: Some(|kinds, _| Some(columns_in_usual_order(kinds))),
     file_name: None,
-    exchange: "NASDAQ",
+    exchange: DEFAULT_EXCHANGE,
     zone: None,
     label: Label::Open,
     date_order: None,
@@ -137,7 +141,7 @@ static LAYOUTS: [Layout; 10] = [
     },
     Layout {
         name: "MetaTrader",
-        header: &[&["tickvol"]],
+        header: &[&["tickvol"], &["tickvolume", "realvolume"]],
         has_tick_volume: true,
         ..VENDOR
     },
@@ -194,7 +198,7 @@ pub(super) fn columns_by_header(
     let layout = LAYOUTS
         .iter()
         .find(|layout| layout.header.iter().any(has_all))
-        .unwrap_or_else(plain);
+        .unwrap_or_else(|| by_times(rows));
     let HeaderRoles {
         mut roles,
         mut warnings,
@@ -218,12 +222,32 @@ pub(super) fn columns_by_header(
     } else if !layout.has_tick_volume {
         clear(&mut roles, |role| role == tick_volume);
     }
-    check_complete(&roles)?;
+    let first = rows.first().map_or(&[][..], Vec::as_slice);
+    let kinds: Vec<FieldKind> = first.iter().map(|field| kind_of(field)).collect();
+    check_complete(&roles, &kinds)?;
     Ok(Columns {
         roles,
         warnings,
         layout,
     })
+}
+
+/// Dukascopy if the first row has a time in its form, `02.01.2025 14:30:00.000`, whatever the header.
+fn by_times(rows: &[Fields<'_>]) -> &'static Layout {
+    let form = b"dd.dd.dddd dd:dd:dd.ddd";
+    let has_form = |field: &[u8]| {
+        field.len() == form.len()
+            && field.iter().zip(form).all(|(byte, form)| match form {
+                b'd' => byte.is_ascii_digit(),
+                mark => byte == mark,
+            })
+    };
+    let mut fields = rows.first().into_iter().flatten();
+    if !fields.any(|field| has_form(field.trim_ascii())) {
+        return plain();
+    }
+    let dukascopy = LAYOUTS.iter().find(|layout| layout.name == "Dukascopy");
+    dukascopy.unwrap_or_else(plain)
 }
 
 /// The columns of a file without a header, from the kinds of its first row's fields.
@@ -234,7 +258,7 @@ pub(super) fn columns_by_content(
 ) -> Result<Columns, FileError> {
     // If `--columns` names all columns, the content doesn't matter.
     let mut roles = vec![Role::Skip; kinds.len()];
-    if assign_chosen(&mut roles, &[], chosen).is_ok() && check_complete(&roles).is_ok() {
+    if assign_chosen(&mut roles, &[], chosen).is_ok() && check_complete(&roles, kinds).is_ok() {
         return Ok(Columns {
             roles,
             warnings: Vec::new(),
@@ -246,7 +270,7 @@ pub(super) fn columns_by_content(
         .find_map(|layout| Some((layout, layout.content?(kinds, delimiter)?)))
         .unwrap_or((plain(), roles));
     assign_chosen(&mut roles, &[], chosen)?;
-    check_complete(&roles)?;
+    check_complete(&roles, kinds)?;
     Ok(Columns {
         roles,
         warnings: Vec::new(),
@@ -257,12 +281,19 @@ pub(super) fn columns_by_content(
 /// A ticker or none, then the time in one column or two, then open, high, low, close, volume. All
 /// columns are skipped if there is no time.
 fn columns_in_usual_order(kinds: &[FieldKind]) -> Vec<Role> {
-    use FieldKind::{CompactTimestamp, Date, DateDigits, Epoch, Time, TimeDigits, Timestamp};
+    use FieldKind::{
+        CompactTimestamp, Date, DateDigits, Epoch, ShortTimeDigits, Time, TimeDigits, Timestamp,
+    };
     let mut roles = vec![Role::Skip; kinds.len()];
     let kind = |at: usize| kinds.get(at).copied();
     let is_whole = |at| matches!(kind(at), Some(Timestamp | CompactTimestamp | Epoch));
     let is_date = |at| matches!(kind(at), Some(Date | DateDigits));
-    let is_time = |at| matches!(kind(at), Some(Time | TimeDigits));
+    // `930` is a time if all columns of a bar follow.
+    let is_time = |at| match kind(at) {
+        Some(Time | TimeDigits) => true,
+        Some(ShortTimeDigits) => kinds.len() > at + slot::VOLUME + 1,
+        _ => false,
+    };
     // `AAPL`, or `007` before a field that can only be a time.
     let at = usize::from(!is_whole(0) && !is_date(0) && (is_whole(1) || is_date(1)));
     let first_price = if is_date(at) && is_time(at + 1) {
@@ -304,10 +335,11 @@ fn binance_columns(kinds: &[FieldKind], _: u8) -> Option<Vec<Role>> {
 
 /// What a file's name shows.
 pub(super) struct FileName {
-    /// By the layout's habit; else the stem up to the first `_`.
-    pub(super) ticker: String,
-    /// If the name shows exactly one.
-    pub(super) interval: Option<Interval>,
+    /// By the layout's habit; else the first word that isn't about something else. `None` if there
+    /// is none.
+    pub(super) ticker: Option<String>,
+    /// In minutes, if the name shows exactly one.
+    pub(super) interval: Option<u32>,
     /// The layout, if only its files have such names.
     pub(super) layout: Option<&'static Layout>,
 }
@@ -315,24 +347,23 @@ pub(super) struct FileName {
 impl FileName {
     /// Reads the stem of a name.
     pub(super) fn read(stem: &str) -> Self {
-        let first_word = stem.split('_').next().unwrap_or_default();
         let (layout, named) = LAYOUTS
             .iter()
             .find_map(|layout| Some((layout, layout.file_name?(stem)?)))
             .unwrap_or_else(|| (plain(), NamedAs::default()));
-        let by_words = || only_interval(words(&stem[first_word.len()..]));
-        let by_rule = named.ticker.is_some();
+        let usual = usual_name(stem);
+        let is_by_rule = named.ticker.is_some();
         Self {
             interval: named
                 .interval
-                .or_else(|| if by_rule { None } else { by_words() }),
-            ticker: named.ticker.unwrap_or_else(|| first_word.to_owned()),
+                .or(if is_by_rule { None } else { usual.interval }),
+            ticker: named.ticker.or(usual.ticker),
             layout: named.is_unique.then_some(layout),
         }
     }
 
     /// The interval if a column has the ticker, so that the first word may show it too.
-    pub(super) fn interval_anywhere(&self, stem: &str) -> Option<Interval> {
+    pub(super) fn interval_anywhere(&self, stem: &str) -> Option<u32> {
         self.interval.or_else(|| only_interval(words(stem)))
     }
 }
@@ -344,27 +375,23 @@ mod tests {
     #[test]
     fn every_vendors_file_names() {
         let cases = [
-            ("SPY_full_1min", "SPY", Some(Interval::M1)),
-            ("DAT_ASCII_EURUSD_M1_2012", "EURUSD", Some(Interval::M1)),
-            ("BATS_SPY, 1", "SPY", Some(Interval::M1)),
-            ("BATS_SPY, 1D", "SPY", None),
-            ("CME_MINI_ES1!, 5_0a1b2", "ES1!", Some(Interval::M5)),
-            ("BTCUSDT-1m-2024-01", "BTCUSDT", Some(Interval::M1)),
-            ("BTCUSDT-1d-2024-01", "BTCUSDT-1d-2024-01", None),
-            (
-                "EURUSD_M15_202401020000_202401312359",
-                "EURUSD",
-                Some(Interval::M15),
-            ),
+            ("SPY_full_1min", "SPY", Some(1)),
+            ("DAT_ASCII_EURUSD_M1_2012", "EURUSD", Some(1)),
+            ("BATS_SPY, 1", "SPY", Some(1)),
+            ("BATS_SPY, 1D", "SPY", Some(1440)),
+            ("CME_MINI_ES1!, 5_0a1b2", "ES1!", Some(5)),
+            ("BTCUSDT-1m-2024-01", "BTCUSDT", Some(1)),
+            ("BTCUSDT-1d-2024-01", "BTCUSDT", Some(1440)),
+            ("EURUSD_M15_202401020000_202401312359", "EURUSD", Some(15)),
             (
                 "EURUSD_Candlestick_1_M_BID_01.01.2024-31.01.2024",
                 "EURUSD",
-                Some(Interval::M1),
+                Some(1),
             ),
             (
                 "EURUSD_Candlestick_1_Hour_BID_01.01.2024-31.01.2024",
                 "EURUSD",
-                Some(Interval::M60),
+                Some(60),
             ),
             ("SPY", "SPY", None),
             ("BRK.B", "BRK.B", None),
@@ -372,23 +399,38 @@ mod tests {
             ("M1", "M1", None),
             ("SPY_1min_5min", "SPY", None),
             ("SPY_1M", "SPY", None),
-            ("SPY_H1", "SPY", Some(Interval::M60)),
+            ("SPY_H1", "SPY", Some(60)),
             ("aapl.us", "aapl.us", None),
+            ("EUR_USD_M1", "EURUSD", Some(1)),
+            ("BTC_USDT-1m", "BTCUSDT", Some(1)),
+            ("BTC-USDT", "BTC-USDT", None),
+            ("intraday_1min_AAPL", "AAPL", Some(1)),
+            ("fx_intraday_5min_EURUSD", "EURUSD", Some(5)),
+            ("FOREX_EURUSD_1H_ASK", "EURUSD", Some(60)),
+            ("eurusd-m1-bid-2025-01-12-2025-01-15", "eurusd", Some(1)),
+            ("table_aapl", "aapl", None),
+            ("AAPL (1)", "AAPL", None),
+            ("AAPL_2025-01-02_5min", "AAPL", Some(5)),
+            ("2025-01_AAPL", "AAPL", None),
+            ("EURUSD60", "EURUSD", Some(60)),
+            ("EURUSD1", "EURUSD", Some(1)),
+            ("US30", "US30", None),
+            ("AAPL_240min", "AAPL", Some(240)),
+            ("data", "", None),
+            ("ohlcv_1min", "", Some(1)),
+            ("AAPL Historical Data", "AAPL", None),
         ];
         for (stem, ticker, interval) in cases {
             let name = FileName::read(stem);
             assert_eq!(
-                (name.ticker.as_str(), name.interval),
+                (name.ticker.as_deref().unwrap_or_default(), name.interval),
                 (ticker, interval),
                 "{stem}"
             );
         }
         let layout = FileName::read("DAT_ASCII_EURUSD_M1_2012").layout;
         assert_eq!(layout.unwrap().name, "HistData");
-        for (stem, interval) in [
-            ("glbx-mdp3-20240102.ohlcv-1m", Interval::M1),
-            ("5min_bars", Interval::M5),
-        ] {
+        for (stem, interval) in [("glbx-mdp3-20240102.ohlcv-1m", 1), ("5min_bars", 5)] {
             let anywhere = FileName::read(stem).interval_anywhere(stem);
             assert_eq!(anywhere, Some(interval), "{stem}");
         }

@@ -1,7 +1,6 @@
 //! What the names of vendors' files show.
 
-use crate::inject::filename::{interval_of_word, only_interval, words};
-use crate::model::Interval;
+use crate::inject::filename::{minutes_of_word, only_interval, words};
 
 /// Reads the stem of a file's name; `None` if it isn't of this form.
 pub(super) type NameRule = fn(&str) -> Option<NamedAs>;
@@ -11,7 +10,8 @@ pub(super) type NameRule = fn(&str) -> Option<NamedAs>;
 pub(super) struct NamedAs {
     /// `None` for the usual rule: the stem up to the first `_`.
     pub(super) ticker: Option<String>,
-    pub(super) interval: Option<Interval>,
+    /// In minutes.
+    pub(super) interval: Option<u32>,
     /// Whether only this layout's files have such names.
     pub(super) is_unique: bool,
 }
@@ -49,7 +49,7 @@ pub(super) fn tradingview_name(stem: &str) -> Option<NamedAs> {
     let symbol = symbol.strip_prefix("MINI_").unwrap_or(symbol);
     Some(NamedAs {
         ticker: Some(symbol.to_owned()),
-        interval: minutes.parse().ok().and_then(Interval::from_minutes),
+        interval: minutes.parse().ok().or_else(|| minutes_of_word(minutes)),
         is_unique: false,
     })
 }
@@ -61,7 +61,7 @@ pub(super) fn binance_name(stem: &str) -> Option<NamedAs> {
     };
     Some(NamedAs {
         ticker: Some(symbol.to_owned()),
-        interval: Some(interval_of_word(interval)?),
+        interval: Some(minutes_of_word(interval)?),
         is_unique: false,
     })
 }
@@ -79,7 +79,7 @@ pub(super) fn dukascopy_name(stem: &str) -> Option<NamedAs> {
         _ => return None,
     };
     Some(NamedAs {
-        interval: Some(Interval::from_minutes(minutes)?),
+        interval: Some(minutes),
         ..NamedAs::default()
     })
 }

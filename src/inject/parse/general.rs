@@ -3,14 +3,22 @@
 use std::borrow::Cow;
 
 use super::{Parser, Row, TickerMatch};
+use crate::inject::clock::time_of_day;
 use crate::inject::columns::{Role, slot};
 use crate::inject::date::ShortDate;
 use crate::inject::error::{Contradiction, Form};
-use crate::inject::number::{Decimal, parse, parse_form, parse_nano};
+use crate::inject::number::{Decimal, parse, parse_decorated, parse_form, parse_nano};
 use crate::inject::plan::Prices;
 use crate::inject::record::split;
-use crate::inject::timestamp::time_of_day;
 use crate::model::Reason;
+
+/// Whether a field has no value.
+fn is_missing(field: &[u8]) -> bool {
+    matches!(field, b"" | b"-")
+        || [&b"nan"[..], b"null", b"none", b"n/a"]
+            .iter()
+            .any(|word| field.eq_ignore_ascii_case(word))
+}
 
 impl Parser<'_> {
     /// Reads any row.
@@ -75,7 +83,21 @@ impl Parser<'_> {
                 Role::Number(_) | Role::Ticker | Role::Skip => {}
             }
         }
-        let local = if plan.has_two_time_columns {
+        let mut prices = plan
+            .roles
+            .iter()
+            .zip(&fields)
+            .filter(|(role, _)| matches!(role, Role::Number(slot) if *slot <= slot::CLOSE));
+        if prices.all(|(_, field)| is_missing(field.trim_ascii())) {
+            self.out.rows -= 1;
+            self.out.empty_minutes += 1;
+            return Ok(());
+        }
+        let local = if let (Some(format), true) = (&plan.time_format, plan.has_two_time_columns) {
+            let both = self.date_and_time(&fields);
+            let read = self.timestamps.formatted(&both, format);
+            read.ok_or(Reason::BadTimestamp)?
+        } else if plan.has_two_time_columns {
             let ((day, _), (time, _)) = day.zip(time).ok_or(Reason::BadTimestamp)?;
             self.timestamps.local(day, time)
         } else {
@@ -84,13 +106,15 @@ impl Parser<'_> {
         for (role, field) in plan.roles.iter().zip(&fields) {
             let Role::Number(slot) = *role else { continue };
             let field = field.trim_ascii();
-            if slot > slot::VOLUME && (field.is_empty() || field.eq_ignore_ascii_case(b"nan")) {
+            if slot >= slot::VOLUME && is_missing(field) {
+                self.out.empty_volumes += u64::from(slot == slot::VOLUME);
                 continue;
             }
             let value = match plan.prices {
                 Prices::Nano if slot <= slot::CLOSE => parse_nano(field),
                 Prices::Decimal(decimal) => {
-                    let value = parse_form(field, decimal);
+                    let value =
+                        parse_form(field, decimal).or_else(|| parse_decorated(field, decimal));
                     if value.is_none() {
                         self.contradict_numbers(field, decimal, line);
                     }
@@ -106,6 +130,16 @@ impl Parser<'_> {
             ticker,
         };
         self.bar(&row, record, line)
+    }
+
+    /// The fields of date and time with a blank between them.
+    fn date_and_time(&self, fields: &[Cow<'_, [u8]>]) -> Vec<u8> {
+        let field = |role| {
+            let at = self.plan.roles.iter().position(|known| *known == role);
+            at.and_then(|at| fields.get(at))
+                .map_or(&[][..], |field| field.trim_ascii())
+        };
+        [field(Role::Date), field(Role::Time)].join(&b' ')
     }
 
     /// Records a date that is valid only in the other order.

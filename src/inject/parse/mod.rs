@@ -51,7 +51,8 @@ impl<'p> Parser<'p> {
     pub(super) fn new(plan: &'p Plan) -> Self {
         let mut parser = Self {
             plan,
-            timestamps: TimestampReader::new(plan.zone.clone(), Some(plan.date_order)),
+            timestamps: TimestampReader::new(plan.zone.clone(), Some(plan.date_order))
+                .with_format(plan.time_format.clone()),
             out: Parsed::default(),
             tickers: Vec::new(),
             index: HashMap::new(),
@@ -127,6 +128,14 @@ impl<'p> Parser<'p> {
         }
         let bar = Bar::from_doubles(Timestamp::from_micros(timestamp), values)?;
         bar.check_until(self.plan.latest)?;
+        if self
+            .plan
+            .grid
+            .get()
+            .is_some_and(|grid| !grid.has(timestamp))
+        {
+            return Err(Reason::OffGrid);
+        }
         if let Local::Repeated(_, second) = row.local {
             self.out.repeated.push(Repeated {
                 row: self.out.bars.len(),

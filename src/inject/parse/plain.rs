@@ -3,10 +3,10 @@
 use memchr::{memchr, memchr2};
 
 use super::{NANO_DIGITS_MAX, Parser, Row, TickerMatch};
+use crate::inject::clock::time_of_day;
 use crate::inject::columns::{Role, slot};
 use crate::inject::number::{Decimal, digits, peek, scan};
 use crate::inject::plan::Prices;
-use crate::inject::timestamp::time_of_day;
 use crate::model::Local;
 
 impl Parser<'_> {
@@ -14,7 +14,7 @@ impl Parser<'_> {
     #[inline]
     pub(super) fn plain_row(&mut self, text: &[u8], start: usize, line: u64) -> Option<usize> {
         let plan = self.plan;
-        if plan.prices == Prices::Decimal(Decimal::Comma) {
+        if plan.prices == Prices::Decimal(Decimal::Comma) || plan.time_format.is_some() {
             return None;
         }
         let mut at = start;

@@ -45,7 +45,7 @@ pub fn cases() -> Vec<Case> {
                 format!("{at},{},{}", bar.ohlc(), bar.ohlc())
             },
         )
-        .needs("--columns ts=1,open=2,high=3,low=4,close=5 --timezone UTC --exchange FOREX"),
+        .needs("--timezone UTC"),
         Case::lines(
             "tradingview/FX_EURUSD, 1.csv",
             "time,open,high,low,close,Volume",
@@ -83,7 +83,7 @@ pub fn cases() -> Vec<Case> {
             UTC,
             "%Y-%m-%d %H:%M:%S",
         )
-        .needs("--timezone UTC --ticker EURUSD"),
+        .needs("--timezone UTC"),
         at(
             "alphavantage/fx_intraday_5min_EURUSD.csv",
             "timestamp,open,high,low,close",

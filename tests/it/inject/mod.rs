@@ -3,6 +3,7 @@
 mod broken;
 mod endings;
 mod evidence;
+mod guesses;
 mod layouts;
 mod read_as;
 mod rules;

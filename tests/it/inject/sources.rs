@@ -66,8 +66,10 @@ fn standard_input_has_no_name_to_take_a_ticker_from() {
             .stdin(text.clone())
             .run()
             .code(3);
-        let hinted =
-            run.stderr.contains("has no valid ticker") && run.stderr.contains("hint: --ticker");
+        let hinted = run
+            .stderr
+            .contains("neither its name nor a column shows the ticker")
+            && run.stderr.contains("hint: --ticker");
         assert!(hinted, "{}", run.stderr);
     }
     let header = "ticker,timestamp,open,high,low,close,volume\n";
