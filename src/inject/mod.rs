@@ -7,8 +7,9 @@
 //! Several files are read at once, a large one on all cores. The result doesn't depend on that,
 //! because files that may have the same series commit in path order. A file's first rows and its
 //! name show its layout; if they don't show how dates and numbers are written, all of its rows do.
-//! Each row becomes a bar or a reject. A file's bars of one series are one batch; a large file is
-//! committed in pieces. A file that ends early counts as failed, and its whole rows are stored.
+//! Each row becomes a bar or a reject. A file's bars of one series are one batch. A large file is
+//! committed in pieces, and small files many at once. A file that ends early counts as failed, and
+//! its whole rows are stored.
 
 mod block;
 mod clock;

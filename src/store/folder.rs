@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use super::error::{Error, IoContext};
 use super::layout::Layout;
 
+/// Characters that make a file's name a pattern for DuckDB. (A store's path can't have a `?`.)
+pub(super) const PATTERN: [char; 2] = ['[', '*'];
+
 /// Checks that `dir` can hold a store: it is a folder that this user may enter, or isn't there yet,
 /// and DuckDB can open files in it. Every opening of a store begins here.
 pub fn check_folder(dir: &Path) -> Result<(), Error> {
@@ -76,6 +79,24 @@ pub(super) fn real(path: &Path) -> PathBuf {
         missing.extend(there.file_name());
     }
     absolute
+}
+
+/// A pattern of DuckDB's `read_parquet` that only the file at `path` matches.
+pub(super) fn pattern(path: &Path) -> String {
+    literal(&real(path).display().to_string())
+}
+
+/// A pattern that only the path itself matches.
+pub(super) fn literal(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    for letter in path.chars() {
+        if PATTERN.contains(&letter) {
+            pattern.extend(['[', letter, ']']);
+        } else {
+            pattern.push(letter);
+        }
+    }
+    pattern
 }
 
 /// What a path has that DuckDB can't take, if anything.

@@ -13,6 +13,7 @@ mod bundles;
 mod catalog;
 pub mod columns;
 mod commit;
+mod conflicts;
 mod coverage;
 mod drop_bars;
 mod durable;

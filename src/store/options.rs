@@ -55,6 +55,8 @@ pub struct SealRule {
     pub segment_rows_min: u64,
     /// … of at least this many series: with fewer, each is sealed soon.
     pub segment_series_min: u64,
+    /// The conflicts of a commit go into a file instead of the table if they are at least this many.
+    pub conflict_rows_min: u64,
 }
 
 impl Default for SealRule {
@@ -67,6 +69,7 @@ impl Default for SealRule {
             store_sealed_per_hot: 8,
             segment_rows_min: 65_536,
             segment_series_min: 8,
+            conflict_rows_min: 65_536,
         }
     }
 }

@@ -431,6 +431,9 @@ fn lost_segments(
                 lost.dates.push((key.series, dates_around(&part)));
             }
         }
+        if let Some(run) = segment::run_of_conflicts(&name) {
+            out.lost.push(format!("{what}: conflicts of run {run}"));
+        }
         if rows > 0 {
             out.lost.push(format!("{what}: {rows} bars"));
         }

@@ -23,14 +23,15 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
+use uuid::Uuid;
 
 use crate::model::Bars;
 
 use super::columns::{BAR_COLUMNS, bar_fields, bars_from_batch, bars_into_arrays};
 use super::durable::{self, Digest, HashedFile};
 use super::error::{Damage, Error, IoContext};
-use super::lake::encoding;
 use super::layout::Layout;
+use super::run::RunId;
 
 /// The most rows in a row group.
 const ROW_GROUP_ROWS: usize = 131_072;
@@ -56,21 +57,28 @@ pub(super) struct PartRows<'a> {
     pub range: Range<usize>,
 }
 
+/// The start of the names of files that contain conflicts, not bars.
+pub(super) const CONFLICTS_PREFIX: &str = "conflicts-";
+/// Length of the random part at the end of such a name.
+const RANDOM_LEN: usize = "-00000000000000000000000000000000.parquet".len();
+
+/// A name for the conflicts of a run.
+pub(super) fn conflicts_name(run: &RunId) -> String {
+    let random = Uuid::new_v4().simple();
+    format!("{CONFLICTS_PREFIX}{run}-{random}.parquet")
+}
+
+/// The run whose conflicts are in a listed file; `None` for a segment of bars.
+pub(super) fn run_of_conflicts(name: &str) -> Option<&str> {
+    let name = name.strip_prefix(CONFLICTS_PREFIX)?;
+    name.get(..name.len().checked_sub(RANDOM_LEN)?)
+}
+
 /// Writes parts, in the given order, to a new file at `path`, and flushes it.
 pub(super) fn write(path: &Path, parts: &[PartRows<'_>]) -> Result<Digest, Error> {
-    let encode = |error: ParquetError| match error {
-        ParquetError::External(source) => match source.downcast::<std::io::Error>() {
-            Ok(io) => Error::io(path, *io),
-            Err(other) => unwritable(path, other),
-        },
-        other => unwritable(path, other),
-    };
-    let file = HashedFile::create(path).at(path)?;
-    let buffered = std::io::BufWriter::with_capacity(1 << 18, file);
-    let mut writer =
-        ArrowWriter::try_new(buffered, schema(), Some(properties())).map_err(encode)?;
     let mut left = parts.iter().peekable();
-    while left.peek().is_some() {
+    let batches = std::iter::from_fn(|| {
+        left.peek()?;
         let (mut bars, mut part_ids) = (Bars::default(), Vec::new());
         while let Some(part) = left
             .next_if(|part| part_ids.is_empty() || part_ids.len() + part.range.len() <= BATCH_ROWS)
@@ -80,8 +88,32 @@ pub(super) fn write(path: &Path, parts: &[PartRows<'_>]) -> Result<Digest, Error
         }
         let mut columns: Vec<ArrayRef> = bars_into_arrays(bars);
         columns.push(Arc::new(Int64Array::from(part_ids)));
-        let batch =
-            RecordBatch::try_new(schema(), columns).map_err(|error| unwritable(path, error))?;
+        Some(columns)
+    });
+    write_file(path, &schema(), batches)
+}
+
+/// Writes batches of columns to a new file at `path`, and flushes it.
+pub(super) fn write_file(
+    path: &Path,
+    schema: &SchemaRef,
+    batches: impl Iterator<Item = Vec<ArrayRef>>,
+) -> Result<Digest, Error> {
+    let encode = |error: ParquetError| match error {
+        ParquetError::External(source) => match source.downcast::<std::io::Error>() {
+            Ok(io) => Error::io(path, *io),
+            Err(other) => unwritable(path, other),
+        },
+        other => unwritable(path, other),
+    };
+    let file = HashedFile::create(path).at(path)?;
+    let buffered = std::io::BufWriter::with_capacity(1 << 18, file);
+    let properties = properties(schema);
+    let mut writer =
+        ArrowWriter::try_new(buffered, schema.clone(), Some(properties)).map_err(encode)?;
+    for columns in batches {
+        let batch = RecordBatch::try_new(schema.clone(), columns)
+            .map_err(|error| unwritable(path, error))?;
         writer.write(&batch).map_err(encode)?;
     }
     let buffered = writer.into_inner().map_err(encode)?;
@@ -92,7 +124,7 @@ pub(super) fn write(path: &Path, parts: &[PartRows<'_>]) -> Result<Digest, Error
 }
 
 /// The properties of a segment. It exists until its parts are sealed, so writing must be fast.
-fn properties() -> WriterProperties {
+fn properties(schema: &SchemaRef) -> WriterProperties {
     let zstd = ZstdLevel::try_new(1).map_or(Compression::UNCOMPRESSED, Compression::ZSTD);
     let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
@@ -103,9 +135,15 @@ fn properties() -> WriterProperties {
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Chunk);
-    for name in encoding::delta_columns().chain([PART_COLUMN]) {
-        builder =
-            builder.set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
+    for field in schema.fields() {
+        let name = ColumnPath::from(field.name().as_str());
+        builder = match field.data_type() {
+            DataType::Int32 | DataType::Int64 | DataType::Timestamp(..) => {
+                builder.set_column_encoding(name, Encoding::DELTA_BINARY_PACKED)
+            }
+            DataType::Utf8 => builder.set_column_dictionary_enabled(name, true),
+            _ => builder,
+        };
     }
     builder.build()
 }

@@ -117,6 +117,7 @@ fn check_segments(reader: &Reader) -> Result<(Vec<Damage>, BTreeSet<SeriesKey>),
         let parts = catalog.parts_of(&name)?;
         let what = match segment::check(&reader.layout, &name, &digest)? {
             Some(what) => Some(what),
+            None if segment::run_of_conflicts(&name).is_some() => None,
             None => {
                 let footer = catalog.check_segment(&name)?;
                 let found = segment::part_ids(&reader.layout.segment(&name), &footer)?;

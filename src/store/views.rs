@@ -14,10 +14,7 @@ use super::error::Error;
 use super::folder;
 use super::layout::PartitionKey;
 use super::reader::Reader;
-use super::segment::PART_COLUMN;
-
-/// Characters that make a file's name a pattern for DuckDB. (A store's path can't have a `?`.)
-const PATTERN: [char; 2] = ['[', '*'];
+use super::segment::{self, PART_COLUMN};
 
 /// Years that all have names of the same length.
 const FOUR_DIGITS: std::ops::RangeInclusive<i32> = 0..=9999;
@@ -41,7 +38,9 @@ impl Reader {
             .execute_batch(&self.bars_view(lake)?)
             .map_err(failed)?;
         if self.catalog.is_some() {
-            connection.execute_batch(CATALOG_VIEWS).map_err(failed)?;
+            let conflicts = self.catalog()?.conflicts_select("staging.main")?;
+            let views = CATALOG_VIEWS.replace("$conflicts", &conflicts);
+            connection.execute_batch(&views).map_err(failed)?;
             let runs = format!(
                 "CREATE TEMP VIEW runs AS SELECT run_id AS run, command, started_at, finished_at,
                      {} AS status, summary FROM staging.main.runs",
@@ -58,8 +57,16 @@ impl Reader {
             return Ok(());
         }
         let catalog = self.catalog()?;
-        for name in catalog.segments()?.keys() {
-            catalog.check_segment(name)?;
+        for (name, digest) in catalog.segments()? {
+            if segment::run_of_conflicts(&name).is_none() {
+                catalog.check_segment(&name)?;
+            } else if let Some(what) = segment::quick_check(&self.layout, &name, &digest)? {
+                return Err(Error::Damaged {
+                    dir: self.layout.root().to_path_buf(),
+                    what,
+                    more: 0,
+                });
+            }
         }
         Ok(())
     }
@@ -106,7 +113,7 @@ impl Reader {
             self.set(connection, &format!(
                 "SET VARIABLE {variable} = list_transform(string_split('{}', chr(10)), lambda file: {} || file)",
                 list.trim_end(),
-                quoted(&literal(&before)),
+                quoted(&folder::literal(&before)),
             ))?;
             let ticker = format!(
                 "url_decode(left(substr(filename, {}), -{}))",
@@ -131,13 +138,13 @@ impl Reader {
         let mut files: Vec<String> = replaced.map(|path| path.display().to_string()).collect();
         let is_pattern = |folder: PathBuf| {
             let real = folder::real(&folder).display().to_string();
-            real.contains(PATTERN)
+            real.contains(folder::PATTERN)
         };
         if is_pattern(self.layout.lake()) || is_pattern(self.layout.segments()) {
             files.extend(
                 (files.clone().into_iter())
                     .chain(self.listed_files()?)
-                    .map(|file| literal(&file))
+                    .map(|file| folder::literal(&file))
                     .collect::<Vec<_>>(),
             );
         }
@@ -216,11 +223,12 @@ impl Reader {
                 hidden("h.commit_seq")
             ));
             let segments = self.catalog()?.segments()?;
-            if !segments.is_empty() {
-                let files: Vec<String> = segments
-                    .keys()
-                    .map(|name| file(&self.layout.segment(name)))
-                    .collect();
+            let files: Vec<String> = segments
+                .keys()
+                .filter(|name| segment::run_of_conflicts(name).is_none())
+                .map(|name| file(&self.layout.segment(name)))
+                .collect();
+            if !files.is_empty() {
                 selects.push(format!(
                     "SELECT s.ticker, h.timestamp, {columns}, s.interval
                      FROM read_parquet([{}], hive_partitioning = false) h JOIN staging.main.segment_parts p USING ({PART_COLUMN})
@@ -252,7 +260,7 @@ const CATALOG_VIEWS: &str = "
 CREATE TEMP VIEW coverage AS SELECT provider, interval, ticker, exchange, basis, hours, first, last, status, rows, reason, asked_at, run_id AS run
     FROM staging.main.coverage;
 CREATE TEMP VIEW conflicts AS SELECT s.interval, s.ticker, c.* EXCLUDE (series_id, run_id), c.run_id AS run
-    FROM staging.main.conflicts c JOIN staging.main.series s USING (series_id);
+    FROM ($conflicts) c JOIN staging.main.series s USING (series_id);
 ";
 
 /// The columns of a bar after its timestamp, for a SELECT list.
@@ -274,18 +282,5 @@ fn select_one(key: &PartitionKey, path: &Path) -> String {
 
 /// A file as an argument of `read_parquet`.
 fn file(path: &Path) -> String {
-    quoted(&literal(&folder::real(path).display().to_string()))
-}
-
-/// A pattern that only the path itself matches.
-fn literal(path: &str) -> String {
-    let mut pattern = String::with_capacity(path.len());
-    for letter in path.chars() {
-        if PATTERN.contains(&letter) {
-            pattern.extend(['[', letter, ']']);
-        } else {
-            pattern.push(letter);
-        }
-    }
-    pattern
+    quoted(&folder::literal(&folder::real(path).display().to_string()))
 }

@@ -216,6 +216,40 @@ fn a_commit_of_many_series_and_its_seal() {
 }
 
 #[test]
+fn an_update_with_many_conflicts() {
+    let line = "inject-csv day.csv --exchange CRYPTO --on-conflict update";
+    let conflicts = |env: &TestEnv| {
+        let sql = "SELECT count(*) FROM conflicts WHERE offered_open = 20";
+        let run = env.run(["query", "--format", "csv", sql]).ok();
+        run.out().lines().nth(1).unwrap().to_owned()
+    };
+    for point in [
+        "conflicts.after-write",
+        "segment.after-rename",
+        "commit.after-transaction",
+    ] {
+        let env = TestEnv::new();
+        day(&env, 10);
+        env.typed(line).ok();
+        let old = content(&env);
+        day(&env, 20);
+        let killed = run_to(&env, point, line);
+        assert_eq!(killed.code, None, "{point}: {}", killed.snapshot());
+        let found = (content(&env), conflicts(&env));
+        env.typed(line).ok();
+        let new = (content(&env), conflicts(&env));
+        assert_eq!(new.1, "70000");
+        let is_durable = point == "commit.after-transaction";
+        let expected = if is_durable { new } else { (old, "0".into()) };
+        assert!(found == expected, "{point}: {found:?}");
+        env.typed("verify").ok();
+        let mut files = env.files("data/staging/segments");
+        files.retain(|file| file.contains("conflicts-"));
+        assert_eq!(files.len(), 1, "{point}: {files:?}");
+    }
+}
+
+#[test]
 fn a_seal() {
     for point in [
         "publish.after-encode",

@@ -6,6 +6,7 @@ mod append;
 mod checkpoint;
 mod hot;
 mod intents;
+mod ledger;
 mod log;
 mod meta;
 mod open;
@@ -13,12 +14,12 @@ pub(in crate::store) mod records;
 mod schema;
 mod undo;
 
-pub(crate) use hot::segments::{NewPart, NewSegment, Part};
+pub(crate) use hot::segments::{NewPart, Part};
 pub(crate) use hot::{HotYear, years};
 pub(crate) use intents::Intent;
 pub(crate) use meta::{PartitionMeta, SeriesMeta};
 pub(crate) use open::{Catalog, Opened, use_utc};
-pub(crate) use records::{CommitRecord, ConflictRecord, SessionRow};
+pub(crate) use records::{CommitRecord, SessionRow};
 
 /// An instant as a parameter of a statement.
 pub(crate) fn instant(micros: i64) -> duckdb::types::Value {

@@ -11,9 +11,7 @@ use chrono::NaiveDate;
 use duckdb::params;
 use uuid::Uuid;
 
-use crate::model::columns::{COLUMNS, Column};
-use crate::model::{Bar, Bars, DAY_MICROS, Provenance, SeriesKey, Source, Timestamp, date_micros};
-use crate::store::columns::{FIRST_VALUE, bars_into_arrays};
+use crate::model::{DAY_MICROS, Provenance, SeriesKey, Timestamp, date_micros};
 use crate::store::error::Error;
 use crate::store::run::RunId;
 
@@ -30,17 +28,6 @@ pub(crate) struct CommitRecord {
     pub series_id: i32,
     pub rows: u64,
     pub updated: u64,
-}
-
-/// One offered bar that differed from the stored one.
-#[derive(Clone, Debug)]
-pub(crate) struct ConflictRecord {
-    pub series_id: i32,
-    pub staged: Bar,
-    pub staged_source: Source,
-    pub offered: Bar,
-    pub offered_source: Source,
-    pub resolution: &'static str,
 }
 
 /// Bars that a commit adds to one session.
@@ -204,56 +191,6 @@ impl Catalog {
                  DROP TABLE seen",
             )
         })
-    }
-
-    /// Records restated values, once for each series, timestamp and offered values.
-    pub fn insert_conflicts(
-        &self,
-        run: &RunId,
-        conflicts: &[&ConflictRecord],
-    ) -> Result<(), Error> {
-        if conflicts.is_empty() {
-            return Ok(());
-        }
-        let run = run.to_string();
-        let side = |bar: fn(&ConflictRecord) -> &Bar, source: fn(&ConflictRecord) -> &Source| {
-            let bars: Bars = conflicts.iter().map(|row| *bar(row)).collect();
-            let mut arrays = bars_into_arrays(bars).split_off(FIRST_VALUE);
-            arrays.push(texts(conflicts.iter().map(|row| source(row).as_str())));
-            arrays
-        };
-        let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(
-                conflicts
-                    .iter()
-                    .map(|row| row.series_id)
-                    .collect::<Int32Array>(),
-            ),
-            instants(conflicts.iter().map(|row| row.offered.timestamp)),
-        ];
-        columns.extend(side(|row| &row.staged, |row| &row.staged_source));
-        columns.extend(side(|row| &row.offered, |row| &row.offered_source));
-        columns.push(texts(conflicts.iter().map(|row| row.resolution)));
-        columns.push(texts(conflicts.iter().map(|_| run.as_str())));
-        self.run("CREATE OR REPLACE TEMP TABLE offered_conflicts AS FROM conflicts LIMIT 0")?;
-        self.append("offered_conflicts", columns)?;
-        let same: Vec<String> = COLUMNS
-            .iter()
-            .map(|Column { name, optional, .. }| {
-                let equals = if *optional {
-                    "IS NOT DISTINCT FROM"
-                } else {
-                    "="
-                };
-                format!("c.offered_{name} {equals} o.offered_{name}")
-            })
-            .collect();
-        self.run(&format!(
-            "INSERT INTO conflicts SELECT * FROM offered_conflicts o WHERE NOT EXISTS (
-                 SELECT 1 FROM conflicts c WHERE c.series_id = o.series_id AND c.timestamp = o.timestamp AND {});
-             DROP TABLE offered_conflicts",
-            same.join(" AND ")
-        ))
     }
 
     /// Adds to the counts per session.

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::model::{Bars, BasisChange, OnConflict, Provenance, SeriesKey, Source};
-use crate::store::catalog::ConflictRecord;
+use crate::store::conflicts::Conflicts;
 use crate::store::coverage::CoverageEntry;
 use crate::store::rows::StagedRows;
 
@@ -91,7 +91,7 @@ pub(in crate::store) struct Prepared {
     pub rows: StagedRows,
     /// The keys in `rows` that are stored, sorted.
     pub replaced: Vec<i64>,
-    pub conflicts: Vec<ConflictRecord>,
+    pub conflicts: Conflicts,
     /// The keys in `rows` that aren't stored, sorted.
     pub new_timestamps: Vec<i64>,
     pub coverage: Vec<CoverageEntry>,

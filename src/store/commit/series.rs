@@ -9,7 +9,8 @@ use crate::model::{
     Bar, Bars, Basis, BasisChange, Grid, Hours, Interval, OnConflict, Provenance, SeriesKey,
     Source, TimeRange, Timestamp,
 };
-use crate::store::catalog::{ConflictRecord, SeriesMeta};
+use crate::store::catalog::SeriesMeta;
+use crate::store::conflicts::{Conflicts, KnownConflicts, Origin};
 use crate::store::coverage::CoverageEntry;
 use crate::store::error::Refusal;
 use crate::store::merge::{self, Compared, Sorted};
@@ -35,7 +36,7 @@ pub(super) struct SeriesBatches<'a> {
     rows: StagedRows,
     replaced: Vec<i64>,
     new_timestamps: Vec<i64>,
-    conflicts: Vec<ConflictRecord>,
+    conflicts: Conflicts,
     coverage: Vec<CoverageEntry>,
     accepted: Vec<PreparedBatch>,
 }
@@ -54,7 +55,7 @@ impl<'a> SeriesBatches<'a> {
             rows: StagedRows::default(),
             replaced: Vec::new(),
             new_timestamps: Vec::new(),
-            conflicts: Vec::new(),
+            conflicts: Conflicts::default(),
             coverage: Vec::new(),
             accepted: Vec::new(),
         }
@@ -78,7 +79,7 @@ impl<'a> SeriesBatches<'a> {
             check_conflicts(&offer, offered, &sorted, &compared)?;
         }
         let basis_change = basis_change(&compared, &sorted.bars, &current);
-        let conflicts = conflict_records(&offer, &sorted, &compared, &current);
+        let conflicts = conflicts(&offer, &sorted, &compared, &current);
         drop(current);
         let counts = tally(&offer, &sorted, &compared);
         // Two bases in one series need new bars next to old ones, or old ones next to replaced ones.
@@ -86,7 +87,7 @@ impl<'a> SeriesBatches<'a> {
             || (counts.updated > 0 && counts.updated < self.rows_before());
         self.provenance = Some(provenance);
         self.coverage.extend(offer.coverage);
-        self.conflicts.extend(conflicts);
+        self.conflicts.append(conflicts);
         self.write(
             sorted.bars,
             compared,
@@ -188,7 +189,7 @@ impl<'a> SeriesBatches<'a> {
             commit_id: Uuid::new_v4(),
             rows: self.rows,
             replaced: self.replaced,
-            conflicts: without_repetitions(self.conflicts),
+            conflicts: self.conflicts.without(0, &KnownConflicts::new()),
             new_timestamps: self.new_timestamps,
             coverage: self.coverage,
             counts,
@@ -228,61 +229,32 @@ fn check_conflicts(
 }
 
 /// The restated rows of a batch, and the rows that it has twice with different values.
-fn conflict_records(
+fn conflicts(
     offer: &Offer,
     sorted: &Sorted,
     compared: &Compared,
     current: &StagedRows,
-) -> Vec<ConflictRecord> {
-    let resolution = if offer.on_conflict == OnConflict::Update {
-        "updated"
-    } else {
-        "skipped"
+) -> Conflicts {
+    let origin = |stored: &usize| Origin {
+        staged: current.sources[current.source[*stored] as usize].clone(),
+        offered: offer.source.clone(),
+        is_update: offer.on_conflict == OnConflict::Update,
     };
-    let restated = compared
-        .restated
-        .iter()
-        .map(|(offered, stored)| ConflictRecord {
-            series_id: 0,
-            staged: current.bars.get(*stored),
-            staged_source: current.sources[current.source[*stored] as usize].clone(),
-            offered: sorted.bars.get(*offered),
-            offered_source: offer.source.clone(),
-            resolution,
-        });
-    let clashes = sorted.clashes.iter().map(|(kept, dropped)| ConflictRecord {
-        series_id: 0,
-        staged: *kept,
-        staged_source: offer.source.clone(),
-        offered: *dropped,
-        offered_source: offer.source.clone(),
-        resolution: "skipped",
-    });
-    restated.chain(clashes).collect()
-}
-
-/// One record for each timestamp and offered values, as the catalog keeps of commits one after
-/// another.
-fn without_repetitions(mut conflicts: Vec<ConflictRecord>) -> Vec<ConflictRecord> {
-    let timestamp = |record: &ConflictRecord| record.offered.timestamp;
-    if conflicts.is_sorted_by(|a, b| timestamp(a) < timestamp(b)) {
-        return conflicts;
+    let (rows, stored): (Vec<usize>, Vec<usize>) = compared.restated.iter().copied().unzip();
+    let mut conflicts = Conflicts {
+        staged: current.bars.select(&stored),
+        offered: sorted.bars.select(&rows),
+        origins: stored.iter().map(origin).collect(),
+    };
+    for (kept, dropped) in &sorted.clashes {
+        let origin = Origin {
+            staged: offer.source.clone(),
+            offered: offer.source.clone(),
+            is_update: false,
+        };
+        conflicts.push(kept, dropped, origin);
     }
-    conflicts.sort_by_key(timestamp);
-    let mut kept: Vec<ConflictRecord> = Vec::with_capacity(conflicts.len());
-    for record in conflicts {
-        let same_time = kept
-            .iter()
-            .rev()
-            .take_while(|one| timestamp(one) == timestamp(&record));
-        if !same_time
-            .into_iter()
-            .any(|one| one.offered == record.offered)
-        {
-            kept.push(record);
-        }
-    }
-    kept
+    conflicts
 }
 
 fn tally(offer: &Offer, sorted: &Sorted, compared: &Compared) -> Tally {

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use crate::model::{SeriesKey, Timestamp};
-use crate::store::catalog::{
-    Catalog, CommitRecord, ConflictRecord, HotYear, SeriesMeta, SessionRow, years,
-};
+use crate::store::catalog::{Catalog, CommitRecord, HotYear, SeriesMeta, SessionRow, years};
+use crate::store::conflicts::Conflicts;
 use crate::store::coverage::CoverageEntry;
 use crate::store::coverage::compact::CoveragePlan;
 use crate::store::error::Error;
@@ -16,17 +15,17 @@ use crate::store::run::RunId;
 use crate::store::sessions;
 use crate::store::state::Inner;
 
-use super::segment::Written;
+use super::segment::NewFiles;
 use super::{Committed, Prepared};
 
 /// What a transaction records.
 struct Records<'a> {
     prepared: &'a [Prepared],
-    segment: Option<&'a Written>,
+    files: &'a NewFiles,
     /// What the store's bars are, if these are its first: whether they are demo bars.
     first_demo: Option<bool>,
     commits: Vec<CommitRecord>,
-    conflicts: Vec<&'a ConflictRecord>,
+    conflicts: Vec<(i32, &'a Conflicts)>,
     sessions: Vec<SessionRow>,
     coverage: CoveragePlan,
     pending: Vec<publish::Pending>,
@@ -44,19 +43,13 @@ impl Store {
             return Ok(Vec::new());
         }
         let new_partitions: Vec<Planned> = publish::encode(self, &mut prepared)?;
-        let segment = self
-            .write_segment(&prepared)
+        let files = self
+            .write_files(run, &mut prepared)
             .inspect_err(|_| publish::abort_unrecorded(self, &new_partitions))?;
         let publishing = publish::begin(self);
         let mut inner = self.inner();
         let before = inner.next_series_id;
-        let result = self.transact(
-            &mut inner,
-            run,
-            &mut prepared,
-            new_partitions,
-            segment.as_ref(),
-        );
+        let result = self.transact(&mut inner, run, &mut prepared, new_partitions, &files);
         let intents = result.inspect_err(|_| inner.next_series_id = before)?;
         drop(inner);
         crate::crash_point!("commit.after-transaction");
@@ -73,6 +66,17 @@ impl Store {
         Ok(committed)
     }
 
+    /// Writes the files of the transaction.
+    fn write_files(&self, run: &RunId, prepared: &mut [Prepared]) -> Result<NewFiles, Error> {
+        let mut files = NewFiles {
+            segment: self.write_segment(prepared)?,
+            conflicts: None,
+        };
+        let conflicts = self.write_conflicts(run, prepared);
+        files.conflicts = conflicts.inspect_err(|_| files.discard(&self.layout))?;
+        Ok(files)
+    }
+
     /// Runs the transaction, and returns the intents that it recorded.
     fn transact(
         &self,
@@ -80,27 +84,25 @@ impl Store {
         run: &RunId,
         prepared: &mut [Prepared],
         partitions: Vec<Planned>,
-        segment: Option<&Written>,
+        files: &NewFiles,
     ) -> Result<Vec<publish::Pending>, Error> {
         number_series(inner, prepared);
-        let records = Records::new(inner, run, prepared, partitions, segment);
-        if let Some(segment) = segment {
-            let is_first = !inner.catalog.may_have_segments();
-            segment
-                .put_in_place(&self.layout, is_first)
-                .inspect_err(|error| {
-                    segment.discard(&self.layout);
-                    publish::abort_recorded(self, &records.pending, error);
-                })?;
-        }
+        let records = Records::new(inner, run, prepared, partitions, files);
+        let is_first = !inner.catalog.may_have_segments();
+        files
+            .put_in_place(&self.layout, is_first)
+            .inspect_err(|error| {
+                files.discard(&self.layout);
+                publish::abort_recorded(self, &records.pending, error);
+            })?;
         crate::crash_point!("commit.before-transaction");
         let result = inner
             .catalog
             .transaction(|catalog| records.insert(catalog, run, &inner.series));
         if let Err(error) = result {
             publish::abort_recorded(self, &records.pending, &error);
-            if let (Some(segment), false) = (segment, matches!(error, Error::InDoubt { .. })) {
-                segment.discard(&self.layout);
+            if !matches!(error, Error::InDoubt { .. }) {
+                files.discard(&self.layout);
             }
             return Err(error);
         }
@@ -127,11 +129,6 @@ fn number_series(inner: &mut Inner, prepared: &mut [Prepared]) {
             ready.series_id = inner.next_series_id;
             inner.next_series_id += 1;
         }
-        let id = ready.series_id;
-        ready
-            .conflicts
-            .iter_mut()
-            .for_each(|row| row.series_id = id);
     }
 }
 
@@ -141,7 +138,7 @@ impl<'a> Records<'a> {
         run: &RunId,
         prepared: &'a [Prepared],
         partitions: Vec<Planned>,
-        segment: Option<&'a Written>,
+        files: &'a NewFiles,
     ) -> Self {
         let mut sessions = Vec::new();
         for ready in prepared {
@@ -160,6 +157,8 @@ impl<'a> Records<'a> {
             rows: ready.counts.committed,
             updated: ready.counts.updated,
         });
+        let conflicts = prepared.iter();
+        let conflicts = conflicts.map(|ready| (ready.series_id, &ready.conflicts));
         let coverage: Vec<CoverageEntry> = prepared
             .iter()
             .flat_map(|ready| ready.coverage.iter().cloned())
@@ -174,12 +173,12 @@ impl<'a> Records<'a> {
         Self {
             first_demo: is_first.then(|| prepared.iter().any(|ready| ready.demo)),
             commits: commits.collect(),
-            conflicts: prepared.iter().flat_map(|ready| &ready.conflicts).collect(),
+            conflicts: conflicts.collect(),
             sessions,
             coverage: inner.plan_coverage(run, coverage),
             pending: partitions.into_iter().map(with_id).collect(),
             prepared,
-            segment,
+            files,
         }
     }
 
@@ -210,9 +209,8 @@ impl<'a> Records<'a> {
             .map(|ready| (ready.series_id, ready.replaced.as_slice()))
             .collect();
         catalog.delete_hot(&replaced)?;
-        if let Some(segment) = self.segment {
-            catalog.insert_segment(&segment.new, &segment.series(self.prepared))?;
-        } else {
+        self.files.insert(catalog, self.prepared)?;
+        if self.files.segment.is_none() {
             let hot = self.prepared.iter();
             let hot = hot.filter(|ready| !ready.publishes && !ready.rows.is_empty());
             catalog.insert_hot(hot.map(|ready| (ready.series_id, &ready.rows)))?;

@@ -89,9 +89,10 @@ impl Reader {
             .collect();
         let sql = format!(
             "SELECT series_id, epoch_us(timestamp), {}, {}, staged_source, offered_source, resolution, run_id
-             FROM conflicts ORDER BY series_id, timestamp, run_id",
+             FROM ({}) ORDER BY series_id, timestamp, run_id",
             sql_list("staged_"),
-            sql_list("offered_")
+            sql_list("offered_"),
+            self.catalog()?.conflicts_select("main")?
         );
         let rows = self.catalog()?.rows(&sql, [], |row| {
             let timestamp = Timestamp::from_micros(row.get(1)?);

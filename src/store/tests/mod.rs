@@ -5,6 +5,7 @@ mod coverage;
 mod damage;
 mod golden;
 pub(super) mod layer;
+mod ledger;
 mod log;
 mod model;
 mod places;
@@ -86,6 +87,7 @@ fn small() -> OpenOptions {
             store_sealed_per_hot: 8,
             segment_rows_min: 6,
             segment_series_min: 2,
+            conflict_rows_min: 5,
         },
         // The tests that want snapshots ask for them: the others look at every file in `tmp/`.
         snapshots: SnapshotRule {

@@ -44,6 +44,7 @@ fn options() -> OpenOptions {
             store_sealed_per_hot: 8,
             segment_rows_min: 10,
             segment_series_min: 2,
+            conflict_rows_min: 6,
         },
         memory_limit_mib: 100,
         threads: 1,

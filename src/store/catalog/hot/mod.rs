@@ -161,11 +161,43 @@ impl Catalog {
         let (Some(first), Some(last)) = (all().min(), all().max()) else {
             return Ok(());
         };
+        let range = TimeRange {
+            start: first,
+            end: last + 1,
+        };
+        // An update of a whole day replaces millions of rows, none of them in the table.
+        if self.table_may_have(keys.keys().copied(), range)? {
+            self.delete_from_table(&keys)?;
+        }
+        let series: Vec<i32> = keys.keys().copied().collect();
+        self.take_from_parts(&series, range, |id, ts| {
+            keys[&id].binary_search(&ts).is_err()
+        })
+    }
+
+    /// Whether the table has rows of series between the first and the last of `ids`, in `range`.
+    fn table_may_have(
+        &self,
+        ids: impl Iterator<Item = i32> + Clone,
+        range: TimeRange,
+    ) -> Result<bool, Error> {
+        let (first, last) = (ids.clone().min(), ids.max());
+        let [start, end] = bounds(range);
+        let found = self.rows(
+            "SELECT 1 FROM hot WHERE series_id BETWEEN ? AND ? AND timestamp >= ? AND timestamp < ? LIMIT 1",
+            params![first, last, start, end],
+            |row| row.get::<_, i32>(0),
+        )?;
+        Ok(!found.is_empty())
+    }
+
+    fn delete_from_table(&self, keys: &HashMap<i32, &[i64]>) -> Result<(), Error> {
         self.run("CREATE OR REPLACE TEMP TABLE going (series_id INTEGER, timestamp TIMESTAMPTZ)")?;
         let ids = keys
             .iter()
             .flat_map(|(id, keys)| std::iter::repeat_n(*id, keys.len()));
-        let column = TimestampMicrosecondArray::from_iter_values(all()).with_timezone("UTC");
+        let timestamps = keys.values().flat_map(|keys| keys.iter().copied());
+        let column = TimestampMicrosecondArray::from_iter_values(timestamps).with_timezone("UTC");
         self.append(
             "going",
             vec![
@@ -176,15 +208,7 @@ impl Catalog {
         self.run(
             "DELETE FROM hot USING going WHERE hot.series_id = going.series_id AND hot.timestamp = going.timestamp;
              DROP TABLE going",
-        )?;
-        let range = TimeRange {
-            start: first,
-            end: last + 1,
-        };
-        let series: Vec<i32> = keys.keys().copied().collect();
-        self.take_from_parts(&series, range, |id, ts| {
-            keys[&id].binary_search(&ts).is_err()
-        })
+        )
     }
 
     /// Removes rows of one series inside `range`.

@@ -25,13 +25,6 @@ const PARTS_AT_ONCE: usize = 512;
 /// Key of the next free part id in `meta`.
 const NEXT_PART_ID: &str = "next_part_id";
 
-/// A segment that is written, not yet recorded.
-pub(crate) struct NewSegment {
-    pub name: String,
-    pub digest: Digest,
-    pub parts: Vec<NewPart>,
-}
-
 /// Rows of one series, commit and UTC year in a new segment.
 pub(crate) struct NewPart {
     pub part_id: i64,
@@ -91,24 +84,21 @@ impl Catalog {
     }
 
     /// Records a segment; `series` are those of its parts, in their order.
-    pub fn insert_segment(&self, new: &NewSegment, series: &[i32]) -> Result<(), Error> {
-        let names: BTreeSet<&str> = new.parts.iter().map(|part| part.source.as_str()).collect();
+    pub fn insert_segment(
+        &self,
+        name: &str,
+        digest: &Digest,
+        parts: &[NewPart],
+        series: &[i32],
+    ) -> Result<(), Error> {
+        let names: BTreeSet<&str> = parts.iter().map(|part| part.source.as_str()).collect();
         let ids = self.source_ids(&names)?;
         self.raise_format(FORMAT_WITH_SEGMENTS)?;
-        let last = new.parts.iter().map(|part| part.part_id).max();
+        let last = parts.iter().map(|part| part.part_id).max();
         let next = last.map_or(1, |last| last + 1).max(self.next_part_id()?);
         self.set_meta(NEXT_PART_ID, &next.to_string())?;
-        self.any_segments.set(true);
-        self.execute(
-            "INSERT INTO segments VALUES (?, ?, ?, ?)",
-            params![
-                new.name,
-                new.digest.checksum,
-                new.digest.bytes,
-                new.digest.modified_ns
-            ],
-        )?;
-        let parts = || new.parts.iter();
+        self.insert_segment_file(name, digest)?;
+        let parts = || parts.iter();
         let long = |of: &dyn Fn(&NewPart) -> i64| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(parts().map(of)))
         };
@@ -116,7 +106,7 @@ impl Catalog {
             "segment_parts",
             vec![
                 long(&|part| part.part_id),
-                texts(parts().map(|_| new.name.as_str())),
+                texts(parts().map(|_| name)),
                 long(&|part| part.range.start as i64),
                 long(&|part| part.range.len() as i64),
                 Arc::new(Int32Array::from(series.to_vec())),
@@ -131,7 +121,21 @@ impl Catalog {
         )
     }
 
-    /// All segments by name.
+    /// Lists a file in the folder of segments.
+    pub(in crate::store::catalog) fn insert_segment_file(
+        &self,
+        name: &str,
+        digest: &Digest,
+    ) -> Result<(), Error> {
+        self.any_segments.set(true);
+        self.execute(
+            "INSERT INTO segments VALUES (?, ?, ?, ?)",
+            params![name, digest.checksum, digest.bytes, digest.modified_ns],
+        )?;
+        Ok(())
+    }
+
+    /// All files in the folder of segments by name, including those of conflicts.
     pub fn segments(&self) -> Result<BTreeMap<String, Digest>, Error> {
         if !self.any_segments.get() {
             return Ok(BTreeMap::new());
@@ -165,7 +169,11 @@ impl Catalog {
 
     /// Deletes segments without parts, in the transaction that deleted their last part.
     pub(in crate::store::catalog) fn forget_empty_segments(&self) -> Result<(), Error> {
-        self.run("DELETE FROM segments WHERE name NOT IN (SELECT segment FROM segment_parts)")
+        self.run(&format!(
+            "DELETE FROM segments WHERE name NOT IN (SELECT segment FROM segment_parts)
+               AND NOT starts_with(name, '{}')",
+            segment::CONFLICTS_PREFIX
+        ))
     }
 
     /// The rows of some series in `range` that are in segments.
