@@ -20,8 +20,9 @@ pub(super) struct DayEvidence<'a> {
     pub failed: &'a [DateRange],
     /// Days that came without their first bars, which could not be requested.
     pub truncated: &'a [NaiveDate],
-    /// Days without bars up to this one may be from before the plan's history.
-    pub history_start: Option<NaiveDate>,
+    /// The dates on which the plan's history may begin. Days without bars up to the last of them may
+    /// be from before it.
+    pub history_start: Option<DateRange>,
 }
 
 /// The coverage of a window's days; neighbours that were answered alike are one entry.
@@ -98,6 +99,19 @@ pub(super) fn failed(
 }
 
 impl DayEvidence<'_> {
+    /// Whether the plan's history may begin after the day, or inside it.
+    fn may_be_before_history(&self, day: &Day, rows: usize) -> bool {
+        let Some(start) = self.history_start else {
+            return false;
+        };
+        let session = day.open.micros() + 1..day.close.micros();
+        let begins_inside = (self.timestamps.first()).is_some_and(|first| session.contains(first));
+        match rows {
+            0 => day.date <= start.last(),
+            _ => begins_inside && start.contains(day.date),
+        }
+    }
+
     /// How a day with `rows` bars was answered, and why if that is not obvious.
     fn status(
         &self,
@@ -120,8 +134,8 @@ impl DayEvidence<'_> {
         } else if rows == 0 && may_come {
             let reason = "the provider may withhold bars this new";
             (CoverageStatus::Partial, Some(reason))
-        } else if rows == 0 && self.history_start.is_some_and(|start| day.date <= start) {
-            let reason = "the history of the provider's plan may begin after it";
+        } else if self.may_be_before_history(day, rows) {
+            let reason = "the history of the provider's plan may begin after its first bars";
             (CoverageStatus::Partial, Some(reason))
         } else if rows == 0 {
             (CoverageStatus::Empty, None)

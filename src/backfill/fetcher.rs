@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::{Days, Months, NaiveDate};
+use chrono::{Days, Months};
 
 use super::combine::combine;
 use super::days::local_date;
 use super::limits::RequestLimits;
 use super::position::PositionCheck;
-use super::windows::Window;
+use super::windows::{Window, date_range};
 use crate::calendar::{Calendar, Session};
 use crate::model::{
     Basis, DAY_MICROS, DateRange, Hours, Interval, Provenance, SeriesKey, Ticker, Timestamp,
@@ -150,17 +150,16 @@ impl WindowFetcher {
         newest.is_some_and(|day| self.may_be_withheld(day.close.micros(), (self.clock)()))
     }
 
-    /// The last date at which the history of a plan may begin, if responses for `dates` can lack
-    /// bars from before it.
-    pub(super) fn history_start(&self, dates: DateRange, now: Timestamp) -> Option<NaiveDate> {
+    /// The dates on which the history of a plan may begin, if responses for `dates` can lack bars
+    /// from before it.
+    pub(super) fn history_start(&self, dates: DateRange, now: Timestamp) -> Option<DateRange> {
         let today = local_date(&self.calendar, now.micros());
-        let years = self.client.provider().info().history_years;
-        let starts = years
-            .iter()
-            .filter_map(|years| today.checked_sub_months(Months::new(12 * years)));
+        let years = self.client.provider().info().history_years.iter();
         let slack = Days::new(HISTORY_SLACK_DAYS);
-        (starts.filter(|start| dates.first() <= *start + slack && *start - slack <= dates.last()))
-            .map(|start| start + slack)
-            .max()
+        years
+            .filter_map(|years| today.checked_sub_months(Months::new(12 * years)))
+            .map(|start| date_range(start - slack, start + slack))
+            .filter(|start| dates.first() <= start.last() && start.first() <= dates.last())
+            .max_by_key(|start| start.last())
     }
 }

@@ -338,3 +338,50 @@ fn check_and_the_older_name_of_the_key() {
             .contains("2, 5, 10 years")
     );
 }
+
+/// One provider's hole is another's bar, and each bar keeps its source.
+#[test]
+fn the_holes_of_one_provider_are_filled_from_another() {
+    let fmp = Bench::new();
+    fmp.change(Change::Holes {
+        symbol: "AAPL".to_owned(),
+        dates: vec!["2025-02-05".parse().unwrap()],
+        minutes: Vec::new(),
+    });
+    fmp.run("specific --rate 60000 --tickers AAPL --start 2025-02-03 --end 2025-02-07")
+        .ok();
+    let massive = start(None);
+    let line = "gaps --fill --provider massive --rate 60000";
+    (fmp.env.program(line.split_whitespace()))
+        .env("MASSIVE_API_KEY", KEY)
+        .env("MASSIVE_BASE_URL", massive.simulator.url())
+        .run()
+        .ok();
+    assert_eq!(massive.requests(), 1);
+    let staged = fmp.staged("AAPL", Interval::M1);
+    let (own, filled): (Vec<Bar>, Vec<Bar>) =
+        staged.iter().copied().partition(|bar| bar.vwap.is_none());
+    let prices = |bars: &[Bar]| {
+        bars.iter()
+            .map(|bar| (bar.timestamp, bar.close))
+            .collect::<Vec<_>>()
+    };
+    let truth = massive.truth("AAPL", Interval::M1, "2025-02-03", "2025-02-07");
+    assert_eq!(prices(&staged), prices(&truth));
+    let day = massive.truth("AAPL", Interval::M1, "2025-02-05", "2025-02-05");
+    assert_eq!(prices(&filled), prices(&day));
+    assert_eq!(own.len() + filled.len(), truth.len());
+    let sources = (fmp.env.program([
+        "query",
+        "select source, count(*) n from bars group by 1 order by 1",
+        "--format",
+        "json",
+    ]))
+    .run()
+    .ok();
+    assert!(
+        sources.out().contains("massive") && sources.out().contains("fmp"),
+        "{}",
+        sources.snapshot()
+    );
+}
