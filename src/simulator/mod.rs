@@ -6,7 +6,7 @@
 //!                                                     └─────── world <── control (POST /simulator) ── tests
 //! ```
 //!
-//! A folder per provider has its addresses, forms, errors and defects ([`Vendor`](vendor::Vendor));
+//! A folder per provider has its addresses, forms, errors and defects (`vendor::Vendor`);
 //! everything else is shared. `--provider demo`, `backfill simulate` and every fetch test use it.
 //! **Bars are a pure function of (seed, symbol, minute)**, whichever provider sends them, and faults of
 //! (seed, request, repeat), so a failing run can be repeated.
