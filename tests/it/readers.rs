@@ -237,8 +237,17 @@ fn content(env: &TestEnv) -> BTreeSet<String> {
     run.out().lines().skip(1).map(str::to_owned).collect()
 }
 
-/// A writer is killed at each point of its work, with readers at it all the time: they see each
-/// ticker as it was or as it is to be, and what they saw once is not gone later.
+/// Sets its switch when it is dropped.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A writer is killed at each point of its work, with readers at it all the time: they see
+/// each ticker as it was or as it is to be, and what they saw once is not gone later.
 #[test]
 fn readers_of_a_writer_that_is_killed_see_whole_states() {
     let points = [
@@ -271,7 +280,7 @@ fn readers_of_a_writer_that_is_killed_see_whole_states() {
             .into();
         let ended = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let reading = scope.spawn(|| {
+            let read = || {
                 let mut seen_new = BTreeSet::new();
                 loop {
                     let last = ended.load(Ordering::SeqCst);
@@ -295,22 +304,33 @@ fn readers_of_a_writer_that_is_killed_see_whole_states() {
                         return;
                     }
                 }
-            });
+            };
+            let first = scope.spawn(read);
+            // Also if the test fails: otherwise the readers would never end.
+            let _ending = SetOnDrop(&ended);
             // Held once before its first commit, so that the first snapshot is of the old state.
             let file = env.write("hold", "");
             let line =
                 "inject-csv A.csv B.csv C.csv --threads 1 --exchange CRYPTO --on-conflict update";
-            let writer = (env.program(line.split_whitespace()))
+            let mut writer = (env.program(line.split_whitespace()))
                 .env("BACKFILL_HOLD", "commit.begin")
                 .env("BACKFILL_HOLD_FILE", &file)
                 .env("BACKFILL_CRASH", point)
                 .spawn();
-            std::thread::sleep(std::time::Duration::from_millis(400));
+            while writer.child().try_wait().unwrap().is_none()
+                && !env.typed("status").ok().stderr.contains("is writing")
+            {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            // Only now, since a writer waits for readers at its start.
+            let more = [(); 2].map(|()| scope.spawn(read));
             std::fs::remove_file(&file).unwrap();
             let killed = writer.wait();
             assert_eq!(killed.code, None, "{point}: {}", killed.snapshot());
             ended.store(true, Ordering::SeqCst);
-            reading.join().unwrap();
+            for reader in more.into_iter().chain([first]) {
+                reader.join().unwrap();
+            }
         });
         env.typed("inject-csv A.csv B.csv C.csv --exchange CRYPTO --on-conflict update")
             .ok();

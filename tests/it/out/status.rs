@@ -15,13 +15,13 @@ fn every_series_has_a_line() {
     assert_eq!(
         lines[..7],
         [
-            "interval  ticker   exchange    rows  first       last        sessions  hot",
-            "1m        007      NASDAQ         3  2025-01-02  2025-01-02       1/1    3",
-            "1m        7203     NASDAQ         2  2025-01-02  2025-01-02       1/1    2",
-            "1m        BRK-B    NASDAQ       390  2025-01-02  2025-01-02       1/1  390",
-            "1m        BTC/USD  NASDAQ    40,000  2024-12-31  2025-01-28     16/18    0",
-            "1m        O'NEIL   NASDAQ         1  2025-01-02  2025-01-02       1/1    1",
-            "1m        ^GSPC    NASDAQ         5  2025-01-03  2025-01-03       1/1    5",
+            "interval  ticker   exchange    rows  first       last        sessions",
+            "1m        007      NASDAQ         3  2025-01-02  2025-01-02       1/1",
+            "1m        7203     NASDAQ         2  2025-01-02  2025-01-02       1/1",
+            "1m        BRK-B    NASDAQ       390  2025-01-02  2025-01-02       1/1",
+            "1m        BTC/USD  NASDAQ    40,000  2024-12-31  2025-01-28     16/18",
+            "1m        O'NEIL   NASDAQ         1  2025-01-02  2025-01-02       1/1",
+            "1m        ^GSPC    NASDAQ         5  2025-01-03  2025-01-03       1/1",
         ]
     );
     assert!(

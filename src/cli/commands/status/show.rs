@@ -24,7 +24,6 @@ fn table(out: &mut impl Write, overview: &Overview) -> io::Result<()> {
         Column::text("first"),
         Column::text("last"),
         Column::number("sessions"),
-        Column::number("hot"),
     ];
     for _ in &overview.targets {
         columns.push(Column::number("unsynced"));
@@ -40,7 +39,6 @@ fn table(out: &mut impl Write, overview: &Overview) -> io::Result<()> {
             date(row.first),
             date(row.last),
             series.sessions.map_or_else(|| "-".to_owned(), ratio),
-            count(row.hot_rows),
         ];
         for unsynced in &series.unsynced {
             values.push(unsynced.map_or_else(|| "-".to_owned(), |unsynced| count(unsynced.rows)));
