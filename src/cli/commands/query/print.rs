@@ -17,7 +17,7 @@ const COUNTED_MAX: u64 = 1_000_000;
 pub(super) struct Count {
     total: u64,
     printed: u64,
-    /// Whether there are more than `total`.
+    /// Whether the count stopped at `total`, so that there may be more.
     is_more: bool,
 }
 
@@ -25,7 +25,7 @@ impl Count {
     /// What to report if rows were left out.
     pub fn note(self) -> Option<String> {
         let Self { total, printed, .. } = self;
-        let more = if self.is_more { "more than " } else { "" };
+        let more = if self.is_more { "at least " } else { "" };
         let note =
             || format!("note: {printed} of {more}{total} rows; --limit 0 prints all of them");
         (printed < total).then(note)
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(printed(&[0], Some(3)), (0, None, 1));
         assert_eq!(
             printed(&[600_000; 5], Some(3)),
-            (3, note("3 of more than 1000000 rows"), 1)
+            (3, note("3 of at least 1200000 rows"), 1)
         );
     }
 
