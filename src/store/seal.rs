@@ -44,9 +44,10 @@ pub enum SealAtEnd {
 const SECONDS_MAX: f64 = 2.0;
 /// … and so is one that takes no longer than this share of the run.
 const SHARE_OF_RUN_MAX: f64 = 0.25;
-/// Rows, hot and sealed, that a seal merges and encodes in a second on two cores that do nothing else.
+/// Rows, hot and sealed, that a seal merges and encodes in a second on two idle cores.
 const ROWS_PER_SECOND: f64 = 6_000_000.0;
-/// What each partition adds: a file is written, renamed and recorded. Both rates are from `bench/seal.sh`.
+/// What each partition adds: a file is written, renamed and recorded. Both rates are estimates; on a
+/// busy machine a seal takes two to three times as long.
 const SECONDS_PER_PARTITION: f64 = 0.001;
 
 impl SealAtEnd {

@@ -26,6 +26,13 @@ use rayon::prelude::*;
 use crate::support::TestEnv;
 use market::{Bar, Series};
 
+/// Files that can be stored, and that the program still refuses. Remove one here once it is read.
+const NOT_READ_YET: [&str; 3] = [
+    "yfinance/portfolio.csv",
+    "lines/utf16/AAPL.csv",
+    "files/bars.jsonl",
+];
+
 /// A file of the corpus.
 pub struct Case {
     /// Its path below the folder of the corpus. Each is unique.
@@ -173,7 +180,6 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-#[ignore = "the reader of CSV files still guesses some of these"]
 fn no_file_of_the_corpus_is_wrong_without_a_warning() {
     let env = TestEnv::new();
     let cases = cases();
@@ -197,6 +203,9 @@ fn no_file_of_the_corpus_is_wrong_without_a_warning() {
             .all(|option| first.message.contains(option));
         let fault = match (first.result, second) {
             (Result::Silent, _) => Some("wrong without a warning"),
+            (Result::Right, _) if NOT_READ_YET.contains(&case.path.as_str()) => {
+                Some("is read now: remove it from NOT_READ_YET")
+            }
             (Result::Right, _) => None,
             (_, Some(second)) if second.result != Result::Right => {
                 Some("its options don't get it in")
@@ -204,6 +213,7 @@ fn no_file_of_the_corpus_is_wrong_without_a_warning() {
             (_, Some(_)) if !options_named => Some("the message doesn't name its options"),
             (_, Some(_)) => None,
             (_, None) if case.truth.is_empty() => None,
+            (Result::Refused, None) if NOT_READ_YET.contains(&case.path.as_str()) => None,
             (_, None) => Some("can be read, but was not"),
         };
         println!(
