@@ -152,7 +152,7 @@ fn a_killed_run_is_not_running() {
     };
     assert_eq!(last()["status"], "killed");
     assert_eq!(last()["finished_at"], serde_json::Value::Null);
-    let sql = "SELECT status FROM runs ORDER BY run DESC LIMIT 1";
+    let sql = "SELECT status FROM runs ORDER BY started_at DESC LIMIT 1";
     let query = || {
         let run = env.run(["query", "--format", "csv", sql]).ok();
         run.out().lines().nth(1).unwrap().to_owned()

@@ -4,12 +4,14 @@ use std::fmt::Write;
 
 use crate::support::TestEnv;
 
-/// One bar on the first of January of each of these years.
+/// Three bars on the first of January of each of these years.
 fn write_years(env: &TestEnv, tickers: usize, years: std::ops::Range<u32>) {
     let mut text = String::from("ticker,timestamp,open,high,low,close,volume\n");
     for ticker in 0..tickers {
         for year in years.clone() {
-            writeln!(text, "T{ticker},{year}-01-01T12:00:00Z,1,2,1,1,5").unwrap();
+            for minute in 0..3 {
+                writeln!(text, "T{ticker},{year}-01-01T12:0{minute}:00Z,1,2,1,1,5").unwrap();
+            }
         }
     }
     env.write("bars.csv", text);
@@ -33,7 +35,7 @@ fn a_run_ends_with_all_bars_in_the_lake() {
     write_years(&env, 3, 2023..2025);
     let printed = inject(&env, "");
     assert!(!printed.contains("not in the lake"), "{printed}");
-    assert_eq!(rows(&env), (6, 0));
+    assert_eq!(rows(&env), (18, 0));
     assert_eq!(env.files("data/staging/lake").len(), 6);
     env.typed("verify").ok();
 }
@@ -42,16 +44,16 @@ fn a_run_ends_with_all_bars_in_the_lake() {
 fn never_leaves_bars_hot_and_reports_them_and_the_next_run_seals_them() {
     let env = TestEnv::new();
     write_years(&env, 3, 2023..2025);
-    let note = "note: 6 rows are not in the lake yet; run backfill seal\n";
+    let note = "note: 18 rows are not in the lake yet; run backfill seal\n";
     let printed = inject(&env, "--seal never");
     assert!(printed.contains(note), "{printed}");
-    assert_eq!(rows(&env), (6, 6));
+    assert_eq!(rows(&env), (18, 18));
     let status = env.typed("status").ok();
-    let words = "\n6 rows of 3 series are not in the lake yet; run backfill seal\n";
+    let words = "\n18 rows of 3 series are not in the lake yet; run backfill seal\n";
     assert!(status.out().contains(words), "{}", status.snapshot());
     // A run without new bars seals too, and so does a drop.
     inject(&env, "--on-conflict ignore");
-    assert_eq!(rows(&env), (6, 0));
+    assert_eq!(rows(&env), (18, 0));
     let status = env.typed("status").ok();
     assert!(
         !status.out().contains("not in the lake"),
@@ -63,7 +65,7 @@ fn never_leaves_bars_hot_and_reports_them_and_the_next_run_seals_them() {
     write_years(&env, 3, 2023..2025);
     inject(&env, "--seal never");
     env.typed("drop --tickers T0 --yes").ok();
-    assert_eq!(rows(&env), (4, 0));
+    assert_eq!(rows(&env), (12, 0));
     env.typed("verify").ok();
 }
 
@@ -73,9 +75,9 @@ fn auto_leaves_bars_hot_if_sealing_takes_much_longer_than_the_run() {
     // 15,000 files, where a run takes no more than a few seconds.
     write_years(&env, 300, 1975..2025);
     let printed = inject(&env, "");
-    let note = "note: 15,000 rows are not in the lake yet; run backfill seal\n";
+    let note = "note: 45,000 rows are not in the lake yet; run backfill seal\n";
     assert!(printed.contains(note), "{printed}");
-    assert_eq!(rows(&env), (15_000, 15_000));
+    assert_eq!(rows(&env), (45_000, 45_000));
 }
 
 #[test]
@@ -83,7 +85,7 @@ fn always_seals_whatever_it_costs() {
     let env = TestEnv::new();
     write_years(&env, 50, 1975..2025);
     inject(&env, "--seal always");
-    assert_eq!(rows(&env), (2_500, 0));
+    assert_eq!(rows(&env), (7_500, 0));
 }
 
 #[test]
