@@ -137,7 +137,7 @@ fn open_or_replace(
         (Vec::new(), None),
         (
             layout.database_logs().to_vec(),
-            Some("what stood in the catalog's log, which does not fit its database"),
+            Some("what was in the catalog's log, which doesn't fit its database"),
         ),
     ] {
         let mut moved = false;
@@ -179,6 +179,7 @@ fn open_or_replace(
 fn open_whole(layout: &Layout, options: &OpenOptions) -> Result<Opened, Error> {
     let opened = Catalog::open(layout, options.memory_limit_mib, options.threads)?;
     opened.catalog.read_whole()?;
+    opened.catalog.series()?;
     Ok(opened)
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::model::{Interval, Provenance, SeriesKey, Ticker, Timestamp};
 use crate::store::durable::Digest;
-use crate::store::error::Error;
+use crate::store::error::{Damage, Error};
 use crate::store::lake::Footer;
 use crate::store::lake::write::Written;
 
@@ -168,13 +168,11 @@ impl Catalog {
                 basis,
                 hours,
             };
-            by_id.insert(
-                id,
-                (
-                    SeriesKey { interval, ticker },
-                    SeriesMeta::new(id, provenance),
-                ),
-            );
+            let key = SeriesKey { interval, ticker };
+            let listed = (key.clone(), SeriesMeta::new(id, provenance));
+            if by_id.insert(id, listed).is_some() {
+                return Err(self.listed_twice(&format!("series {key}")));
+            }
         }
         let partitions = self.rows(
             &format!("SELECT {PARTITION_COLUMNS} FROM partitions"),
@@ -182,8 +180,10 @@ impl Catalog {
             read_partition,
         )?;
         for (id, year, meta) in partitions {
-            if let Some((_, series)) = by_id.get_mut(&id) {
-                series.partitions.insert(year, meta);
+            if let Some((key, series)) = by_id.get_mut(&id)
+                && series.partitions.insert(year, meta).is_some()
+            {
+                return Err(self.listed_twice(&format!("the year {year} of {key}")));
             }
         }
         for (id, year, hot) in self.hot_years()? {
@@ -192,6 +192,17 @@ impl Catalog {
             }
         }
         Ok(by_id.into_values().collect())
+    }
+
+    /// A copy that was made during a checkpoint can apply a log to a database that has its rows
+    /// already. Each bar would then be read several times.
+    fn listed_twice(&self, what: &str) -> Error {
+        let dir = self.root().to_path_buf();
+        Error::Damaged {
+            dir,
+            what: Damage::CatalogUnreadable(format!("it lists {what} twice")),
+            more: 0,
+        }
     }
 
     /// Records a series at its first commit.
