@@ -17,7 +17,7 @@ const BARS_MIN: u64 = 30;
 /// and bars farther apart.
 const CLOSER_MIN: u64 = 5;
 const FARTHER_MIN: u64 = 20;
-/// Sessions with one bar each that show daily bars, whatever the name or an option says.
+/// From this many sessions with one bar each on, the bars are daily. Name and options aren't asked.
 const DAYS_MIN: u64 = 10;
 /// Daily bars have the same time of day, except for clock changes. Single trades haven't.
 const CLOCKS_MAX: usize = 3;
@@ -28,7 +28,7 @@ const GAPS_MAX: u64 = 4_096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spacing {
     TooFew,
-    /// So many minutes, which need not be an interval of bars here.
+    /// Minutes. They may be another number than those of the intervals that can be stored.
     Minutes(i64),
     /// A day or more.
     Days(i64),

@@ -14,7 +14,7 @@ const TICKERS_MAX: usize = 100;
 /// Tickers named in the line.
 const NAMED_MAX: usize = 3;
 
-/// What a file's rows were read as, whatever they contain. Files of one kind share it.
+/// The part of the report that doesn't depend on a file's rows. Files of one kind share it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct FileForm {
     pub layout: Cow<'static, str>,

@@ -232,7 +232,8 @@ pub(super) fn columns_by_header(
     })
 }
 
-/// Dukascopy if the first row has a time in its form, `02.01.2025 14:30:00.000`, whatever the header.
+/// Dukascopy if the first row has a time in its form, `02.01.2025 14:30:00.000`. The header isn't
+/// looked at.
 fn by_times(rows: &[Fields<'_>]) -> &'static Layout {
     let form = b"dd.dd.dddd dd:dd:dd.ddd";
     let has_form = |field: &[u8]| {

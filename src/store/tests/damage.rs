@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn damage_is_refused_named_and_repaired_as_far_as_it_can_be() {
     type Harm = fn(&std::path::Path);
-    let harms: [(&str, Harm, usize); 5] = [
+    let harms: [(&str, Harm, usize); 7] = [
         (
             "a partition deleted",
             |dir| std::fs::remove_file(partition(dir, 2025)).unwrap(),
@@ -40,6 +40,16 @@ fn damage_is_refused_named_and_repaired_as_far_as_it_can_be() {
             |dir| std::fs::write(dir.join("staging.duckdb"), [7; 9000]).unwrap(),
             120,
         ),
+        (
+            "a series listed twice",
+            |dir| list_twice(dir, "series"),
+            120,
+        ),
+        (
+            "a partition listed twice",
+            |dir| list_twice(dir, "partitions"),
+            120,
+        ),
     ];
     for (what, harm, left) in harms {
         let dir = scratch();
@@ -61,6 +71,13 @@ fn damage_is_refused_named_and_repaired_as_far_as_it_can_be() {
         assert_eq!(content(&reader).len(), left, "{what}");
         assert_eq!(reader.store_id(), repaired.store_id);
     }
+}
+
+/// Repeats the rows of a table, as a log does that is applied to a database which has them already.
+fn list_twice(dir: &std::path::Path, table: &str) {
+    let connection = duckdb::Connection::open(dir.join("staging.duckdb")).unwrap();
+    let repeat = format!("INSERT INTO {table} SELECT * FROM {table}");
+    connection.execute_batch(&repeat).unwrap();
 }
 
 /// Everything that can be flipped in a catalog: found, and after a repair the lake is all there.

@@ -1,4 +1,4 @@
-//! How files write times, numbers and lines, whoever made them.
+//! The forms of times, numbers and lines, in files of no vendor in particular.
 
 use super::Case;
 use super::market::{Bar, NEW_YORK, Series, UTC, days, sessions, stock, stock_early};

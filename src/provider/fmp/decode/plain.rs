@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
     fn date(&mut self) -> Option<&'a str> {
         self.token(b'"')?;
         let date = self.body.get(self.at..self.at + DATE_BYTES)?;
-        // An escape would stand for another letter.
+        // An escape means another letter than the one written.
         let is_plain = date.iter().all(|byte| !matches!(byte, b'"' | b'\\'));
         if !is_plain || peek(self.body, self.at + DATE_BYTES) != b'"' {
             return None;
