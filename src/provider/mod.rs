@@ -18,6 +18,7 @@ pub mod fmp;
 mod gate;
 mod http;
 mod info;
+mod json_number;
 pub mod massive;
 mod pace;
 pub mod registry;

@@ -1,5 +1,28 @@
 //! The short form of the fuzz targets, for tests: changed responses never panic.
 
+use super::{Provider, Reply, Request};
+
+/// Parses each response of the target's corpus with a few changes: the bars are valid and in order.
+pub(crate) fn check_mutated_responses(
+    target: &str,
+    provider: &dyn Provider,
+    request: &Request,
+    pieces: &[&str],
+) {
+    check_mutations(target, pieces, |bytes| {
+        let reply = Reply {
+            origin: "http://x/".to_owned(),
+            body: bytes.to_vec(),
+        };
+        for (ticker, rows) in provider.parse(request, &reply).ok()?.series {
+            assert!(request.tickers.contains(&ticker));
+            assert!(rows.bars.iter().all(|bar| bar.check().is_ok()));
+            assert!(rows.bars.timestamps().is_sorted());
+        }
+        Some(())
+    });
+}
+
 /// Reads each response of the target's corpus with a few changes, by a fixed seed. `read` returns
 /// `None` for an error. `FUZZ_SEED` and `FUZZ_ROUNDS` choose other changes and more of them; `pieces`
 /// are texts to insert.

@@ -2,14 +2,17 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 
 use chrono_tz::Tz;
 use futures_util::future::BoxFuture;
 
 use super::bad_row::BadRow;
-use super::error::Error;
+use super::error::{Error, ErrorKind};
 use super::info::ProviderInfo;
-use crate::model::{Bars, Basis, DateRange, Hours, Interval, Ticker, Timestamp};
+use crate::model::{
+    Bars, Basis, DAY_MICROS, DateRange, Hours, Interval, Ticker, Timestamp, Zone, date_micros,
+};
 
 /// A provider of bars.
 ///
@@ -51,6 +54,43 @@ pub struct Request {
     pub latest: Timestamp,
     /// Which page to return; `None` for the first.
     pub page: Option<PageToken>,
+}
+
+impl Request {
+    /// Refuses a request that is beyond what the provider offers. A client calls it before it sends
+    /// anything.
+    pub(super) fn check(&self, info: &ProviderInfo) -> Result<(), Error> {
+        let bad = |why: String| {
+            let message = format!("{self} cannot be requested: {why}");
+            Err(Error::new(ErrorKind::BadRequest, message))
+        };
+        let tickers_max = info.tickers_per_request;
+        if self.tickers.is_empty() || self.tickers.len() > tickers_max {
+            let tickers = match tickers_max {
+                1 => "one ticker".to_owned(),
+                many => format!("1 to {many} tickers"),
+            };
+            return bad(format!("the provider accepts {tickers} per request"));
+        }
+        let Some(days) = info.window_days(self.interval) else {
+            return bad("the provider doesn't have this interval".to_owned());
+        };
+        if self.dates.days() > i64::from(days) {
+            return bad("the dates don't fit into one request".to_owned());
+        }
+        if !info.basis.contains(&self.basis) {
+            return bad(format!("the provider has no {} prices", self.basis));
+        }
+        Ok(())
+    }
+
+    /// The instants of the requested dates, in microseconds UTC.
+    pub(super) fn instants(&self) -> Range<i64> {
+        let zone = Zone::of(self.tz);
+        let start = date_micros(self.dates.first());
+        let end = date_micros(self.dates.last()) + DAY_MICROS;
+        zone.from_local(start).earliest()..zone.from_local(end).earliest()
+    }
 }
 
 impl fmt::Display for Request {

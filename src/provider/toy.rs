@@ -6,7 +6,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{Days, NaiveTime};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use reqwest::header::{HeaderMap, HeaderName};
@@ -86,24 +85,16 @@ impl Toy {
     }
 
     async fn get(&self, request: &Request) -> Result<Reply, Error> {
-        if request.tickers.len() > TICKERS_MAX || request.dates.days() > i64::from(DAYS_MAX) {
-            return Err(Error::new(ErrorKind::BadRequest, "too much at once"));
-        }
-        let midnight = |date: chrono::NaiveDate| {
-            let local = date.and_time(NaiveTime::MIN).and_local_timezone(request.tz);
-            local.earliest().map_or(0, |at| at.timestamp_micros())
-        };
+        request.check(&self.info)?;
+        let instants = request.instants();
         let tickers: Vec<&str> = request.tickers.iter().map(Ticker::as_str).collect();
         let mut url = self
             .http
             .url(&["bars", &request.interval.minutes().to_string()]);
         url.query_pairs_mut()
             .append_pair("tickers", &tickers.join(","))
-            .append_pair("from", &midnight(request.dates.first()).to_string())
-            .append_pair(
-                "before",
-                &midnight(request.dates.last() + Days::new(1)).to_string(),
-            );
+            .append_pair("from", &instants.start.to_string())
+            .append_pair("before", &instants.end.to_string());
         if let Some(PageToken(page)) = &request.page {
             url.query_pairs_mut().append_pair("page", page);
         }

@@ -42,17 +42,7 @@ impl Fmp {
     }
 
     fn url(&self, request: &Request) -> Result<Url, Error> {
-        let bad = |why| {
-            let message = format!("{request} cannot be requested: {why}");
-            Error::new(ErrorKind::BadRequest, message)
-        };
-        let [ticker] = request.tickers.as_slice() else {
-            return Err(bad("the provider accepts one ticker per request"));
-        };
-        let days = self.info.window_days(request.interval);
-        if days.is_none_or(|days| request.dates.days() > i64::from(days)) {
-            return Err(bad("the dates don't fit into one request"));
-        }
+        request.check(&self.info)?;
         let interval = match request.interval {
             Interval::M1 => "1min",
             Interval::M5 => "5min",
@@ -63,7 +53,7 @@ impl Fmp {
         let mut url = self.http.url(&["historical-chart", interval]);
         let mut pairs = url.query_pairs_mut();
         pairs
-            .append_pair("symbol", ticker.as_str())
+            .append_pair("symbol", request.tickers[0].as_str())
             .append_pair("from", &request.dates.first().to_string())
             .append_pair("to", &request.dates.last().to_string());
         if request.hours == Hours::Extended {

@@ -17,6 +17,7 @@ use super::local_time::read_local_time;
 use crate::model::{
     Bar, Bars, Interval, Local, Reason, Reject, Repeated, Timestamp, Zone, resolve_repeated,
 };
+use crate::provider::json_number::number;
 use crate::provider::{BadRow, Request, Rows};
 
 /// Bytes of a typical row, for a first guess at the number of rows.
@@ -265,12 +266,6 @@ fn names(symbol: &str, ticker: &str) -> bool {
     };
     serde_json::from_str::<Option<String>>(symbol)
         .is_ok_and(|symbol| symbol.is_none_or(|symbol| plain(&symbol) == plain(ticker)))
-}
-
-fn number(raw: Option<&RawValue>) -> Result<f64, Reason> {
-    // `parse` also reads "inf" and "NaN", but no JSON number is spelled so.
-    raw.and_then(|raw| raw.get().parse().ok())
-        .ok_or(Reason::BadNumber)
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chrono::{Days, NaiveDate, NaiveTime};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use reqwest::Url;
@@ -58,17 +57,7 @@ impl Massive {
     }
 
     fn url(&self, request: &Request) -> Result<Url, Error> {
-        let bad = |why| {
-            let message = format!("{request} cannot be requested: {why}");
-            Error::new(ErrorKind::BadRequest, message)
-        };
-        let [ticker] = request.tickers.as_slice() else {
-            return Err(bad("the provider accepts one ticker per request"));
-        };
-        let days = self.info.window_days(request.interval);
-        if days.is_none_or(|days| request.dates.days() > i64::from(days)) {
-            return Err(bad("the dates don't fit into one request"));
-        }
+        request.check(&self.info)?;
         if let Some(PageToken(page)) = &request.page {
             return Ok(self.http.url_of_page(page));
         }
@@ -81,7 +70,7 @@ impl Massive {
             "v2",
             "aggs",
             "ticker",
-            &symbol::spelled(ticker.as_str()),
+            &symbol::spelled(request.tickers[0].as_str()),
             "range",
             &multiplier,
             timespan,
@@ -162,7 +151,7 @@ impl Provider for Massive {
     fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error> {
         let ticker = &request.tickers[0];
         let expected = decode::Expected {
-            symbol: &symbol::spelled(ticker.as_str()),
+            symbol: &symbol::spelled(request.tickers[0].as_str()),
             is_adjusted: is_adjusted(request),
         };
         let (mut rows, next) = decode::page(&reply.body, request, &expected, &reply.origin)
@@ -193,19 +182,11 @@ fn is_adjusted(request: &Request) -> bool {
 /// The ends of a request, both included. The service reads a date as a day of New York, so other
 /// zones need instants, in milliseconds.
 fn ends(request: &Request) -> [String; 2] {
-    let (first, last) = (request.dates.first(), request.dates.last());
     if request.tz == chrono_tz::America::New_York {
-        return [first, last].map(|date| date.to_string());
+        return [request.dates.first(), request.dates.last()].map(|date| date.to_string());
     }
-    let midnight = |date: NaiveDate| {
-        let local = date.and_time(NaiveTime::MIN);
-        let at = local.and_local_timezone(request.tz).earliest();
-        at.map_or_else(
-            || local.and_utc().timestamp_millis(),
-            |at| at.timestamp_millis(),
-        )
-    };
-    [midnight(first), midnight(last + Days::new(1)) - 1].map(|at| at.to_string())
+    let instants = request.instants();
+    [instants.start / 1_000, instants.end / 1_000 - 1].map(|at| at.to_string())
 }
 
 /// What the service documents, and what its clients measured.

@@ -4,12 +4,13 @@
 //! library parses the numbers, to the nearest double.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use chrono_tz::Tz;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::model::{Bar, Bars, DAY_MICROS, Reason, Reject, Timestamp, Zone, date_micros};
+use crate::model::{Bar, Bars, Reason, Reject, Timestamp};
+use crate::provider::json_number::{number, whole};
 use crate::provider::{BadRow, Request, Rows};
 
 /// Why a body has no rows.
@@ -133,19 +134,15 @@ pub(super) fn page(
 
 /// Which instants bars of a request can have.
 struct Limits {
-    start: i64,
-    end: i64,
+    instants: Range<i64>,
     latest: i64,
     needs_volume: bool,
 }
 
 impl Limits {
     fn of(request: &Request, symbol: &str) -> Self {
-        let midnight = |date, tz: Tz| Zone::of(tz).from_local(date_micros(date)).earliest();
-        let after = date_micros(request.dates.last()) + DAY_MICROS;
         Self {
-            start: midnight(request.dates.first(), request.tz),
-            end: Zone::of(request.tz).from_local(after).earliest(),
+            instants: request.instants(),
             latest: request.latest.micros(),
             // An index is not traded.
             needs_volume: !symbol.starts_with("I:"),
@@ -161,7 +158,7 @@ impl Limits {
         if micros > self.latest {
             return Err(undated(Reason::InTheFuture));
         }
-        if micros < self.start || micros >= self.end {
+        if !self.instants.contains(&micros) {
             return Err(undated(Reason::OutsideRange));
         }
         let dated = |reason| (reason, Some(micros));
@@ -187,20 +184,4 @@ impl Limits {
         bar.check().map_err(dated)?;
         Ok(bar)
     }
-}
-
-fn number(raw: Option<&RawValue>) -> Result<f64, Reason> {
-    // `parse` also reads "inf" and "NaN", but no JSON number is spelled so.
-    raw.and_then(|raw| raw.get().parse().ok())
-        .ok_or(Reason::BadNumber)
-}
-
-/// A whole number, whether written `12`, `12.0` or `1.2e1`.
-fn whole(raw: &RawValue) -> Option<i64> {
-    if let Ok(whole) = raw.get().parse() {
-        return Some(whole);
-    }
-    let double: f64 = raw.get().parse().ok()?;
-    let is_exact = double.fract() == 0.0 && double.abs() < 9e15;
-    is_exact.then_some(double as i64)
 }
