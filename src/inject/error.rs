@@ -217,11 +217,9 @@ impl Hint for FileError {
                 Form::Number(_) => Advice::SetDecimal { for_rejects: true },
             },
             Self::Packing { packing, .. } => match packing {
-                Packing::Plain => "remove the .gz or .zst from its name",
-                Packing::Gzip => "name it .csv.gz",
-                Packing::Zstd => "name it .csv.zst",
-            }
-            .into(),
+                Packing::Plain => "remove the last ending from its name".into(),
+                packed => format!("name it .csv{}", packed.ending()).into(),
+            },
             Self::Changed => "inject it again after the other process has finished".into(),
             _ => return None,
         })

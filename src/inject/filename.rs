@@ -9,6 +9,10 @@ pub enum Packing {
     Gzip,
     /// `.zst`
     Zstd,
+    /// `.bz2`
+    Bzip2,
+    /// `.xz`
+    Xz,
 }
 
 impl Packing {
@@ -17,19 +21,31 @@ impl Packing {
             Self::Plain => "plain text",
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
+            Self::Bzip2 => "bzip2",
+            Self::Xz => "xz",
+        }
+    }
+
+    /// The end of its files' names.
+    pub(super) const fn ending(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Gzip => ".gz",
+            Self::Zstd => ".zst",
+            Self::Bzip2 => ".bz2",
+            Self::Xz => ".xz",
         }
     }
 }
 
+const PACKED: [Packing; 4] = [Packing::Gzip, Packing::Zstd, Packing::Bzip2, Packing::Xz];
+
 /// Splits a file's name into its stem and how it is packed; `None` if it isn't that of a CSV file.
 pub(super) fn stem_of(name: &str) -> Option<(&str, Packing)> {
-    let (name, packing) = if let Some(inner) = strip_end(name, ".gz") {
-        (inner, Packing::Gzip)
-    } else if let Some(inner) = strip_end(name, ".zst") {
-        (inner, Packing::Zstd)
-    } else {
-        (name, Packing::Plain)
-    };
+    let (name, packing) = PACKED
+        .into_iter()
+        .find_map(|packing| Some((strip_end(name, packing.ending())?, packing)))
+        .unwrap_or((name, Packing::Plain));
     let stem = [".csv", ".txt", ".tsv"]
         .into_iter()
         .find_map(|end| strip_end(name, end))?;
@@ -103,6 +119,8 @@ mod tests {
         assert_eq!(stem_of("SPY.csv"), Some(("SPY", Packing::Plain)));
         assert_eq!(stem_of("SPY.CSV.GZ"), Some(("SPY", Packing::Gzip)));
         assert_eq!(stem_of("2013-10.tsv.zst"), Some(("2013-10", Packing::Zstd)));
+        assert_eq!(stem_of("a.txt.bz2"), Some(("a", Packing::Bzip2)));
+        assert_eq!(stem_of("a.csv.XZ"), Some(("a", Packing::Xz)));
         assert_eq!(stem_of("aapl.us.txt"), Some(("aapl.us", Packing::Plain)));
         for name in ["README.md", "a.gz", ".csv", "._SPY.csv", "SPY.csv.zip", "é"] {
             assert_eq!(stem_of(name), None, "{name}");

@@ -50,6 +50,7 @@ mod source;
 mod tests;
 mod timestamp;
 mod trim;
+mod unpack;
 
 pub use columns::{BadColumns, ChosenColumns, ColumnAt, ColumnName, parse_columns};
 pub use context::Sink;

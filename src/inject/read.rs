@@ -1,24 +1,20 @@
-//! Reads a file as blocks of whole records, and unpacks it.
+//! Reads a file as blocks of whole records.
 
 use std::io::{self, Read};
 
-use flate2::read::MultiGzDecoder;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::block::Block;
 use super::error::FileError;
-use super::filename::Packing;
 use super::record::{End, end_of};
 use super::settings::Settings;
 use super::source::Source;
+use super::unpack::unpack;
 
 /// The size of the head, from which a file's layout is detected.
 const HEAD_BYTES: usize = 256 * 1024;
 /// The maximum size of a record.
 const RECORD_BYTES_MAX: usize = 8 << 20;
-
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// The blocks of a file.
 pub(super) struct Blocks {
@@ -64,29 +60,7 @@ pub(super) struct Rest {
 impl Blocks {
     /// Opens a file.
     pub(super) fn open(source: &Source, settings: &Settings) -> Result<Self, FileError> {
-        let mut file = source.open()?;
-        let mut magic = Vec::with_capacity(4);
-        file.by_ref().take(4).read_to_end(&mut magic)?;
-        let packing = if magic.starts_with(&GZIP_MAGIC) {
-            Packing::Gzip
-        } else if magic.starts_with(&ZSTD_MAGIC) {
-            Packing::Zstd
-        } else {
-            Packing::Plain
-        };
-        let named = source.packing.unwrap_or(packing);
-        if named != packing && !magic.is_empty() {
-            return Err(FileError::Packing { named, packing });
-        }
-        let whole = io::Cursor::new(magic).chain(file);
-        let input: Box<dyn Read + Send> = match packing {
-            Packing::Gzip => {
-                let whole = io::BufReader::with_capacity(64 * 1024, whole);
-                Box::new(MultiGzDecoder::new(whole))
-            }
-            Packing::Zstd => Box::new(zstd::stream::read::Decoder::new(whole)?),
-            Packing::Plain => Box::new(whole),
-        };
+        let input = unpack(source.open()?, source.packing)?;
         Ok(Self {
             input,
             block_bytes: settings.limits.block_bytes.max(1),

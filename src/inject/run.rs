@@ -36,7 +36,7 @@ pub fn run(
     note_ignored(observer, "stores", &stores);
     if files.is_empty() {
         observer.event(&Event::Warning(
-            "no CSV files found (.csv, .txt, .tsv, or these with .gz or .zst)",
+            "no CSV files found (.csv, .txt, .tsv, or these with .gz, .zst, .bz2 or .xz)",
         ));
     }
     let context = RunContext::new(settings, sink, observer, stop)?;

@@ -1,5 +1,7 @@
 //! Files that are incomplete, that change, or that can be read only once.
 
+use std::io::Read;
+
 use super::*;
 use crate::inject::FileError;
 use crate::model::Reason;
@@ -58,22 +60,69 @@ fn a_file_cut_anywhere_has_only_values_of_the_whole_file() {
             );
             assert!(rejects.len() <= 1, "cut at {cut}: {rejects:?}");
         }
-        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packed.write_all(text.as_bytes()).unwrap();
-        let packed = packed.finish().unwrap();
-        for cut in 4..packed.len() {
-            if let Ok(((found, _), failure)) =
-                read_as("A", Packing::Gzip, &packed[..cut], limits, &pool)
-            {
-                assert!(failure.is_some(), "cut at {cut}");
+        for packing in PACKED {
+            let packed = pack(packing, text.as_bytes());
+            // In the first bytes it isn't known yet how it is packed.
+            for cut in 10..packed.len() {
+                let part = &packed[..cut];
+                let Ok(((found, _), failure)) = read_as("A", packing, part, limits, &pool) else {
+                    continue;
+                };
+                assert!(failure.is_some(), "{packing:?} cut at {cut}");
                 let bars = found.get("A").map_or(0, Vec::len);
                 assert_eq!(
                     found.get("A").map(Vec::as_slice).unwrap_or_default(),
                     &whole["A"][..bars],
-                    "packed, cut at {cut}: {text}"
+                    "{packing:?} cut at {cut}: {text}"
                 );
             }
         }
+    }
+}
+
+const PACKED: [Packing; 4] = [Packing::Gzip, Packing::Zstd, Packing::Bzip2, Packing::Xz];
+
+fn pack(packing: Packing, text: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    let mut read = |mut packer: Box<dyn Read + '_>| packer.read_to_end(&mut packed).unwrap();
+    match packing {
+        Packing::Plain => read(Box::new(text)),
+        Packing::Gzip => read(Box::new(flate2::bufread::GzEncoder::new(
+            text,
+            flate2::Compression::fast(),
+        ))),
+        Packing::Zstd => read(Box::new(
+            zstd::stream::read::Encoder::with_buffer(text, 1).unwrap(),
+        )),
+        Packing::Bzip2 => read(Box::new(bzip2::bufread::BzEncoder::new(
+            text,
+            bzip2::Compression::fast(),
+        ))),
+        Packing::Xz => read(Box::new(liblzma::bufread::XzEncoder::new(text, 1))),
+    };
+    packed
+}
+
+#[test]
+fn all_members_of_a_packed_file_are_read() {
+    let half = |hour: u32| -> String {
+        (0..40)
+            .map(|at| format!("2025-01-02 {hour:02}:{at:02}:00,10,12,9,11,100\n"))
+            .collect()
+    };
+    let (limits, pool) = (Limits::default(), pool(1));
+    for packing in PACKED {
+        let mut packed = pack(packing, half(10).as_bytes());
+        packed.extend(pack(packing, half(11).as_bytes()));
+        let ((bars, rejects), failure) = read_as("A", packing, &packed, limits, &pool).unwrap();
+        assert!(failure.is_none(), "{packing:?}: {failure:?}");
+        assert_eq!((bars["A"].len(), rejects.len()), (80, 0), "{packing:?}");
+        packed.truncate(packed.len() - 4);
+        let (_, failure) = read_as("A", packing, &packed, limits, &pool).unwrap();
+        assert!(
+            matches!(failure, Some(FileError::CutShort { .. })),
+            "{packing:?}"
+        );
     }
 }
 

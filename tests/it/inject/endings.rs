@@ -14,6 +14,12 @@ fn packed(name: &str) -> Vec<u8> {
         out.finish().unwrap()
     } else if name.ends_with(".zst") {
         zstd::encode_all(TEXT.as_bytes(), 1).unwrap()
+    } else if name.ends_with(".bz2") {
+        let mut out = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        out.write_all(TEXT.as_bytes()).unwrap();
+        out.finish().unwrap()
+    } else if name.ends_with(".xz") {
+        liblzma::encode_all(TEXT.as_bytes(), 1).unwrap()
     } else {
         TEXT.into()
     }
@@ -21,7 +27,7 @@ fn packed(name: &str) -> Vec<u8> {
 
 #[test]
 fn a_last_line_without_a_line_end_is_a_reject_unless_it_is_accepted() {
-    for name in ["A.csv", "A.csv.gz", "A.csv.zst"] {
+    for name in ["A.csv", "A.csv.gz", "A.csv.zst", "A.csv.bz2", "A.csv.xz"] {
         let env = TestEnv::new();
         env.write(&format!("in/{name}"), packed(name));
         let run = env

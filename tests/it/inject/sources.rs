@@ -43,7 +43,8 @@ fn standard_input_is_read_by_its_content_plain_or_packed() {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(text.as_bytes()).unwrap();
     let zstd = zstd::encode_all(text.as_bytes(), 1).unwrap();
-    for bytes in [text.into_bytes(), gzip.finish().unwrap(), zstd] {
+    let xz = liblzma::encode_all(text.as_bytes(), 1).unwrap();
+    for bytes in [text.into_bytes(), gzip.finish().unwrap(), zstd, xz] {
         for path in ["-", "/dev/stdin"] {
             let env = TestEnv::new();
             let line = format!("inject-csv {path} --ticker A --store s");
