@@ -11,6 +11,8 @@ mod corpus;
 mod crash;
 #[cfg(feature = "crash-points")]
 mod crash_points;
+#[cfg(feature = "crash-points")]
+mod crash_readers;
 mod documents;
 mod faults;
 mod fetch;
