@@ -107,6 +107,8 @@ pub enum Advice {
     SetLabelClose,
     /// Set the ticker of a file.
     SetTicker,
+    /// A file has several tickers: read only some of them.
+    SelectTickers,
     /// Set the order of day, month and year in a file.
     SetDateOrder {
         /// Whether rows in another order become rejects, instead of an ambiguous file.

@@ -123,6 +123,9 @@ impl fmt::Display for Advice {
             Self::SetLabelClose => "--timestamp-label close reads timestamps as closes",
             Self::SetInterval => "--interval N sets the length of the bars in minutes",
             Self::SetTicker => "--ticker NAME sets the ticker",
+            Self::SelectTickers => {
+                "--tickers NAME reads one of them, without --ticker and without column numbers in --columns"
+            }
             Self::SetDateOrder { for_rejects: false } => {
                 "--date-order dmy|mdy|ymd sets the order of day, month and year"
             }

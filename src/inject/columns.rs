@@ -30,6 +30,7 @@ pub(super) mod slot {
 
     pub(in super::super) const HIGH: usize = OPEN + 1;
     pub(in super::super) const LOW: usize = OPEN + 2;
+    pub(in super::super) const VWAP: usize = VOLUME + 1;
     pub(in super::super) const TICK_VOLUME: usize = COLUMN_COUNT;
     /// The volume of trades at falling prices, which is added to the volume.
     pub(in super::super) const DOWN_VOLUME: usize = TICK_VOLUME + 1;

@@ -120,12 +120,17 @@ pub(super) fn ticker(
         return Ok(decision(None, "a column"));
     }
     let (text, reason) = match (line, &name.ticker) {
-        (Some(line), _) => (line, "a line below the header"),
+        (Some(line), _) => (line, "a line of the header"),
         (None, Some(name)) => (name.as_str(), BY_NAME),
         (None, None) => return Err(FileError::NoTicker),
     };
     let ticker = without_suffix(text, settings.strip_suffix.as_deref())?;
     Ok(decision(Some(ticker), reason))
+}
+
+/// No ticker of all rows, because the header has one for each column.
+pub(super) fn several_tickers() -> Decision<Option<Ticker>> {
+    decision(None, "a line of the header")
 }
 
 /// The interval and why, if an option, a column or the file's name shows it.

@@ -203,9 +203,7 @@ impl Hint for FileError {
                 example: example.clone(),
             },
             Self::TwoHeaders { column, .. } => Advice::MapColumn { column },
-            Self::SeveralTickers => {
-                "write one file per ticker, or one row per ticker and time".into()
-            }
+            Self::SeveralTickers => Advice::SelectTickers,
             Self::NoInterval(NoInterval::Unsupported(_)) => return None,
             Self::NoInterval(_) | Self::OtherInterval { .. } => Advice::SetInterval,
             Self::Ticker(_) | Self::NoTicker => Advice::SetTicker,

@@ -127,7 +127,7 @@ fn is_other(word: &str) -> bool {
     is_copy || is_date || OTHER_WORDS.contains(&lower.as_str()) || minutes_of_word(word).is_some()
 }
 
-fn is_currency(name: &str) -> bool {
+pub(super) fn is_currency(name: &str) -> bool {
     CURRENCIES.contains(&name.to_ascii_lowercase().as_str())
 }
 

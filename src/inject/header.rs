@@ -31,9 +31,19 @@ pub(super) struct HeaderRoles {
     pub(super) warnings: Vec<String>,
 }
 
-/// The roles of the columns that `header` names, above `rows`.
-pub(super) fn roles_of_header(header: &[String], rows: &[Fields<'_>]) -> HeaderRoles {
-    let mut roles: Vec<Role> = header.iter().map(|name| role_of_header(name)).collect();
+/// The roles of the columns that `header` names, above `rows`. `known` has the normalised names
+/// that mean something else in this layout.
+pub(super) fn roles_of_header(
+    header: &[String],
+    rows: &[Fields<'_>],
+    known: &[(&str, Role)],
+) -> HeaderRoles {
+    let role = |name: &String| {
+        let normalised = normalise(name);
+        let known = known.iter().find(|(known, _)| *known == normalised);
+        known.map_or_else(|| role_of_header(name), |(_, role)| *role)
+    };
+    let mut roles: Vec<Role> = header.iter().map(role).collect();
     let has = |roles: &[Role], role| roles.contains(&role);
     let close = Role::Number(slot::CLOSE);
     if !has(&roles, close)
@@ -173,7 +183,7 @@ mod tests {
 
     fn volume_of(header: &str) -> (Option<usize>, bool) {
         let header: Vec<String> = header.split(',').map(str::to_owned).collect();
-        let read = roles_of_header(&header, &[]);
+        let read = roles_of_header(&header, &[], &[]);
         let volume = Role::Number(slot::VOLUME);
         let at = read.roles.iter().position(|role| *role == volume);
         (at, !read.warnings.is_empty())

@@ -51,6 +51,7 @@ mod tests;
 mod timestamp;
 mod trim;
 mod unpack;
+mod wide;
 
 pub use columns::{BadColumns, ChosenColumns, ColumnAt, ColumnName, parse_columns};
 pub use context::Sink;

@@ -48,6 +48,7 @@ pub(super) fn open(
         return Ok(None);
     };
     let (mut plan, mut evidence, data_at) = (sniffed.plan, sniffed.evidence, sniffed.data_at);
+    let layout = sniffed.layout;
     evidence.observe(head.text.get(data_at..head.whole).unwrap_or_default());
     if !evidence.is_decided() && !head.last {
         let mut all = Opened::again(source, settings, plan.delimiter, data_at)?;
@@ -63,7 +64,7 @@ pub(super) fn open(
         }
     }
     let decided = evidence.decide(plan.has_weekends())?;
-    plan.complete(&decided);
+    sniffer.complete(&mut plan, layout, &decided);
     let mut warnings = sniffed.warnings;
     warnings.extend(decided.warning);
     blocks.start(data_at, plan.delimiter);

@@ -4,20 +4,22 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::columns::{Role, clear, slot};
+use super::columns::{Role, clear, normalise, slot};
 use super::date::DateOrder;
 use super::decide;
 use super::error::{Error, FileError};
 use super::evidence::{Decided, Evidence};
 use super::grid::Grid;
 use super::layouts::{
-    self, Columns, DEFAULT_EXCHANGE, FileName, Layout, columns_by_content, columns_by_header,
+    self, Columns, DEFAULT_EXCHANGE, Excerpt, FileName, Layout, PLAIN, columns_by_content,
+    columns_by_header,
 };
 use super::number::Decimal;
 use super::preamble::{after_lines, find_table};
 use super::sample::{FieldKind, Fields, delimiter_of, kind_of, sample};
 use super::settings::{Label, Settings};
 use super::timestamp::has_form;
+use super::wide::{Names, WideSeries, wide_columns};
 use crate::calendar::Calendar;
 use crate::model::{BadTicker, Interval, Ticker, Timestamp, Zone};
 use crate::report::FileForm;
@@ -52,6 +54,8 @@ pub(super) struct Plan {
     pub(super) interval_code: Option<Vec<u8>>,
     /// The ticker of all rows, if no column has it.
     pub(super) ticker: Option<Ticker>,
+    /// The columns of each ticker, if those of several are next to each other; else empty.
+    pub(super) wide: Vec<WideSeries>,
     /// The interval and why, if an option, a column or the file's name shows it.
     pub(super) interval: Option<(Interval, &'static str)>,
     /// When bars open, once the first piece shows it. Any minute is right for bars of one minute.
@@ -85,14 +89,6 @@ pub(super) struct IsDefault {
 }
 
 impl Plan {
-    /// Completes the plan by what the rows decided.
-    pub(super) fn complete(&mut self, decided: &Decided) {
-        self.date_order = decided.date_order;
-        if self.prices != Prices::Nano {
-            self.prices = Prices::Decimal(decided.decimal);
-        }
-    }
-
     /// Whether the exchange trades on weekends.
     pub(super) fn has_weekends(&self) -> bool {
         matches!(self.calendar.exchange(), "CRYPTO" | "FOREX")
@@ -110,9 +106,9 @@ impl Plan {
 }
 
 /// A plan that the rows have yet to complete.
-#[derive(Clone, Debug)]
 pub(super) struct Sniffed {
     pub(super) plan: Plan,
+    pub(super) layout: &'static Layout,
     /// What the user should check.
     pub(super) warnings: Vec<String>,
     /// Collects what the rows show.
@@ -124,11 +120,8 @@ pub(super) struct Sniffed {
 /// The first rows of a file.
 struct Content<'c> {
     delimiter: u8,
-    /// The names of the columns; empty without a header.
-    header: &'c [String],
+    names: &'c Names,
     rows: &'c [Fields<'c>],
-    /// The ticker in a line of its own.
-    ticker: Option<&'c str>,
 }
 
 /// Makes the plans of a run's files.
@@ -181,6 +174,22 @@ impl<'s> Sniffer<'s> {
         plan.form = self.shared(form);
     }
 
+    /// Completes the plan by what the rows decided.
+    pub(super) fn complete(&self, plan: &mut Plan, layout: &Layout, decided: &Decided) {
+        plan.date_order = decided.date_order;
+        if plan.prices != Prices::Nano {
+            plan.prices = Prices::Decimal(decided.decimal);
+        }
+        let is_other = |only| only != decided.date_order;
+        if layout.only_order.is_some_and(is_other) {
+            plan.layout = PLAIN.name;
+            plan.form = self.shared(FileForm {
+                layout: PLAIN.name.into(),
+                ..FileForm::clone(&plan.form)
+            });
+        }
+    }
+
     fn shared(&self, form: FileForm) -> Arc<FileForm> {
         let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = forms.get(&form) {
@@ -211,52 +220,42 @@ impl<'s> Sniffer<'s> {
         };
         let (records, starts) = sample(head, last, delimiter);
         let table = find_table(&records)?;
-        let names: Vec<String> = match table.header {
-            Some(at) => {
-                let fields = records[at].iter();
-                fields
-                    .map(|field| String::from_utf8_lossy(field).into_owned())
-                    .collect()
-            }
-            None => Vec::new(),
-        };
-        let names = match (&table.ticker, names) {
-            // The index has its name in the last line of the header, if it has one.
-            (Some(_), mut names) => {
-                "Datetime".clone_into(&mut names[0]);
-                names
-            }
-            (None, names) => names,
-        };
+        let names = Names::of(&table, &records);
         let rows = records.get(table.rows..).unwrap_or_default();
+        let kind = |field: &[u8]| match &self.settings.time_format {
+            Some(format) if has_form(field, format) => FieldKind::Timestamp,
+            _ => kind_of(field),
+        };
+        let first = rows.first().map_or(&[][..], Vec::as_slice);
+        let kinds: Vec<FieldKind> = first.iter().map(|field| kind(field)).collect();
+        let normalised: Vec<String> = names.names.iter().map(|name| normalise(name)).collect();
+        let excerpt = Excerpt {
+            names: &normalised,
+            rows,
+            kinds: &kinds,
+            delimiter,
+            stem,
+            is_yfinance: names.is_yfinance,
+        };
         let chosen = &self.settings.columns;
-        let columns = if table.header.is_some() {
-            columns_by_header(&names, rows, chosen)?
+        let (columns, wide) = if table.tickers.is_some() && names.ticker().is_none() {
+            wide_columns(self.settings, &names, &excerpt)?
+        } else if table.header.is_some() {
+            let columns = columns_by_header(&names.names, &excerpt, chosen)?;
+            (columns, Vec::new())
         } else {
-            let kind = |field: &[u8]| match &self.settings.time_format {
-                Some(format) if has_form(field, format) => FieldKind::Timestamp,
-                _ => kind_of(field),
-            };
-            let first = rows.first().map_or(&[][..], Vec::as_slice);
-            let kinds: Vec<FieldKind> = first.iter().map(|field| kind(field)).collect();
-            columns_by_content(&kinds, delimiter, chosen)?
+            (columns_by_content(&excerpt, chosen)?, Vec::new())
         };
         if rows.is_empty() {
             return Ok(None);
         }
-        let Columns {
-            roles,
-            warnings,
-            layout,
-        } = columns;
-        let layout = name.layout.unwrap_or(layout);
+        let (layout, warnings) = (columns.layout, columns.warnings.clone());
         let content = Content {
             delimiter,
-            header: &names,
+            names: &names,
             rows,
-            ticker: table.ticker.as_deref(),
         };
-        let plan = self.plan(&content, roles, layout, name, stem)?;
+        let plan = self.plan(&content, columns, wide, name, stem)?;
         let has_nano_prices = plan.prices == Prices::Nano;
         let evidence = Evidence::new(
             self.settings,
@@ -268,6 +267,7 @@ impl<'s> Sniffer<'s> {
         );
         Ok(Some(Sniffed {
             plan,
+            layout,
             warnings,
             evidence,
             data_at: skipped + starts[table.rows],
@@ -277,24 +277,31 @@ impl<'s> Sniffer<'s> {
     fn plan(
         &self,
         content: &Content<'_>,
-        mut roles: Vec<Role>,
-        layout: &Layout,
+        columns: Columns,
+        wide: Vec<WideSeries>,
         name: &FileName,
         stem: &str,
     ) -> Result<Plan, FileError> {
         let settings = self.settings;
         let Content {
             delimiter,
-            header,
+            names,
             rows,
-            ticker: ticker_line,
         } = *content;
+        let header = &names.names[..];
+        let Columns {
+            mut roles, layout, ..
+        } = columns;
         let (interval_code, by_code) = self.interval_code(&mut roles, layout, rows);
         let calendar = self.calendars[layout.exchange].clone();
         let zone = decide::zone(settings, layout, &calendar, &roles, header, rows);
         let label = decide::label(settings, layout);
-        let has_ticker_column = roles.contains(&Role::Ticker);
-        let ticker = decide::ticker(settings, has_ticker_column, ticker_line, name)?;
+        let has_ticker_column = roles.contains(&Role::Ticker) || !wide.is_empty();
+        let ticker = if wide.is_empty() {
+            decide::ticker(settings, has_ticker_column, names.ticker(), name)?
+        } else {
+            decide::several_tickers()
+        };
         let (ticker, ticker_reason) = (ticker.value, ticker.reason);
         if ticker.is_some() {
             clear(&mut roles, |role| role == Role::Ticker);
@@ -349,6 +356,7 @@ impl<'s> Sniffer<'s> {
             roles,
             interval_code,
             ticker,
+            wide,
             interval,
             calendar,
             layout: layout.name,
@@ -400,10 +408,11 @@ fn has_both_cases(name: &str) -> bool {
 
 /// The columns that are read: what each holds, and its header or number.
 fn columns_of(roles: &[Role], header: &[String]) -> Vec<(&'static str, String)> {
+    // Of several tickers next to each other, those of the first are named.
     let read = roles
         .iter()
         .enumerate()
-        .filter(|(_, role)| **role != Role::Skip);
+        .filter(|(at, role)| **role != Role::Skip && !roles[..*at].contains(role));
     read.map(|(at, role)| {
         let column = header.get(at).map(|name| name.trim().to_owned());
         (role.name(), column.unwrap_or_else(|| (at + 1).to_string()))

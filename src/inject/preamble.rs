@@ -1,6 +1,9 @@
 //! What is above the rows of a file: lines about something else, and the header.
 
-use super::columns::{Role, normalise, role_of};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::columns::{Role, normalise, role_of, slot};
 use super::error::FileError;
 use super::sample::{FieldKind, Fields, kind_of};
 
@@ -10,10 +13,11 @@ const FIELDS_MIN: usize = 5;
 /// Where the header and the rows of a file are, as indices of its records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Table {
+    /// The line with the names of the columns.
     pub(super) header: Option<usize>,
+    /// The line with the ticker of each column, if columns have two names.
+    pub(super) tickers: Option<usize>,
     pub(super) rows: usize,
-    /// The ticker in a line below the header, as yfinance writes it.
-    pub(super) ticker: Option<String>,
 }
 
 /// Finds header and rows below lines that are about something else. Such lines are skipped if the
@@ -34,42 +38,65 @@ pub(super) fn find_table(records: &[Fields<'_>]) -> Result<Table, FileError> {
         return match records[..start].iter().all(is_comment) {
             true => Ok(Table {
                 header: None,
+                tickers: None,
                 rows: start,
-                ticker: None,
             }),
             false => Err(FileError::Unrecognised),
         };
     }
-    let mut rows = start + 1;
-    let mut ticker = None;
-    // yfinance: a line of tickers, then a line with the name of the index alone.
-    if let Some(line) = records.get(rows)
-        && line[0].trim_ascii().eq_ignore_ascii_case(b"ticker")
-    {
-        ticker = Some(only_ticker(&line[1..])?);
-        rows += 1;
-        let is_index = |line: &Fields<'_>| {
-            let name = normalise(&String::from_utf8_lossy(&line[0]));
-            matches!(role_of(&name), Role::Timestamp | Role::Date)
-                && line[1..].iter().all(|field| field.trim_ascii().is_empty())
-        };
-        rows += usize::from(records.get(rows).is_some_and(is_index));
-    }
+    let second = start + 1;
+    let (header, tickers) = match records.get(second) {
+        Some(line) if are_two_levels(&records[start], line) => (start, second),
+        Some(line) if are_two_levels(line, &records[start]) => (second, start),
+        _ => {
+            return Ok(Table {
+                header: Some(start),
+                tickers: None,
+                rows: second,
+            });
+        }
+    };
+    // The name of the index may have a line of its own.
+    let is_index_name =
+        |line: &Fields<'_>| is_header(line) && line[1..].iter().all(|field| is_empty(field));
+    let rows = second + 1;
     Ok(Table {
-        header: Some(start),
-        rows,
-        ticker,
+        header: Some(header),
+        tickers: Some(tickers),
+        rows: rows + usize::from(records.get(rows).is_some_and(is_index_name)),
     })
 }
 
-/// The ticker that all columns are of.
-fn only_ticker(fields: &[std::borrow::Cow<'_, [u8]>]) -> Result<String, FileError> {
-    let mut tickers = fields.iter().map(|field| field.trim_ascii());
-    let first = tickers.next().unwrap_or_default();
-    if tickers.any(|ticker| !ticker.is_empty() && ticker != first) {
-        return Err(FileError::SeveralTickers);
+fn is_empty(field: &[u8]) -> bool {
+    field.trim_ascii().is_empty()
+}
+
+/// Whether `names` are names of columns and `tickers` their tickers, as pandas writes columns with
+/// two names: each ticker has all prices. The first column is the time.
+fn are_two_levels(names: &Fields<'_>, tickers: &Fields<'_>) -> bool {
+    let is_name =
+        |field: &Cow<'_, [u8]>| matches!(kind_of(field), FieldKind::Text | FieldKind::Empty);
+    let (Some(first), Some(second)) = (names.first(), tickers.first()) else {
+        return false;
+    };
+    if names.len() != tickers.len() || !(is_name(first) && is_name(second)) {
+        return false;
     }
-    Ok(String::from_utf8_lossy(first).into_owned())
+    let mut prices: BTreeMap<&[u8], BTreeSet<usize>> = BTreeMap::new();
+    for (name, ticker) in names[1..].iter().zip(&tickers[1..]) {
+        let ticker = ticker.trim_ascii();
+        if ticker.is_empty() {
+            return false;
+        }
+        let prices = prices.entry(ticker).or_default();
+        if let Role::Number(price @ slot::OPEN..=slot::CLOSE) =
+            role_of(&normalise(&String::from_utf8_lossy(name)))
+        {
+            prices.insert(price);
+        }
+    }
+    let is_whole = |prices: &BTreeSet<usize>| prices.len() == slot::CLOSE + 1;
+    !prices.is_empty() && prices.values().all(is_whole)
 }
 
 /// Where the line after the first `lines` starts.
@@ -87,16 +114,17 @@ mod tests {
     use super::*;
     use crate::inject::sample::sample;
 
-    fn table(text: &str) -> Option<(Option<usize>, usize, Option<String>)> {
+    fn table(text: &str) -> Option<(Option<usize>, Option<usize>, usize)> {
         let (records, _) = sample(text.as_bytes(), true, b',');
         let table = find_table(&records).ok()?;
-        Some((table.header, table.rows, table.ticker))
+        Some((table.header, table.tickers, table.rows))
     }
+
+    const ROW: &str = "2025-01-02 09:30,1,2,1,2\n";
 
     #[test]
     fn lines_above_the_header_are_skipped() {
         let header = "time,open,high,low,close\n";
-        let row = "2025-01-02 09:30,1,2,1,2\n";
         for (above, skipped) in [
             ("", 0),
             ("sep=,\n", 1),
@@ -104,22 +132,37 @@ mod tests {
             ("https://www.example.com\n", 1),
             ("A title\n\nfrom,me\n", 2),
         ] {
-            let text = format!("{above}{header}{row}");
-            assert_eq!(
-                table(&text),
-                Some((Some(skipped), skipped + 1, None)),
-                "{text}"
-            );
+            let text = format!("{above}{header}{ROW}");
+            let expected = Some((Some(skipped), None, skipped + 1));
+            assert_eq!(table(&text), expected, "{text}");
         }
-        assert_eq!(table(&format!("# comment\n{row}")), Some((None, 1, None)));
-        assert_eq!(table(&format!("a title\n{row}")), None);
-        let yahoo = "Price,Close,High,Low,Open,Volume\nTicker,A,A,A,A,A\nDatetime,,,,,\n";
-        assert_eq!(
-            table(&format!("{yahoo}{row}")),
-            Some((Some(0), 3, Some("A".into())))
-        );
-        let wide = yahoo.replace("A,A\n", "A,B\n");
-        assert_eq!(table(&format!("{wide}{row}")), None);
+        assert_eq!(table(&format!("# comment\n{ROW}")), Some((None, None, 1)));
+        assert_eq!(table(&format!("a title\n{ROW}")), None);
+    }
+
+    #[test]
+    fn columns_with_two_names() {
+        let names = "Price,Close,High,Low,Open\n";
+        let index = "Datetime,,,,\n";
+        for (header, expected) in [
+            (
+                format!("{names}Ticker,A,A,A,A\n{index}"),
+                (Some(0), Some(1), 3),
+            ),
+            (
+                format!("Ticker,A,A,A,A\n{names}{index}"),
+                (Some(1), Some(0), 3),
+            ),
+            (format!("{names}Ticker,A,A,A,A\n"), (Some(0), Some(1), 2)),
+            (
+                ",close,high,low,open,close,high,low,open\n,1,1,1,1,B,B,B,B\n".to_owned(),
+                (Some(0), Some(1), 2),
+            ),
+            // A ticker lacks prices, so these are no tickers.
+            (format!("{names}Ticker,A,A,A,B\n"), (Some(0), None, 1)),
+        ] {
+            assert_eq!(table(&format!("{header}{ROW}")), Some(expected), "{header}");
+        }
     }
 
     #[test]

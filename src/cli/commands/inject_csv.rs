@@ -22,9 +22,10 @@ use crate::store::OpenOptions;
 ///
 /// A folder may mix the files of several vendors, plain or compressed. Delimiter, header, columns,
 /// time format, ticker and interval of each file are detected from its first lines and its name.
-/// Known layouts: FirstRate, Kibot, Alpaca and pandas, Polygon, Databento, MetaTrader, Stooq,
-/// Dukascopy, HistData, TradingView, Yahoo, Binance, FMP, and the files of `export` and
-/// --output-filename. Each file is reported with what it was read as; check a new vendor's files
+/// Layouts with a name are FirstRate, Kibot, Massive (Polygon), Databento, Alpaca, FMP, Alpha Vantage,
+/// Yahoo and pandas, MetaTrader, Dukascopy, HistData, NinjaTrader, TradeStation, TradingView,
+/// Interactive Brokers, Stooq, Binance, Kraken and about thirty more; other files are read by their
+/// header or values. Each file is reported with what it was read as; check a new vendor's files
 /// with --dry-run first. Rows that aren't valid bars go to rejects/<run>.csv in the store, with their
 /// line and reason.
 #[derive(Clone, Debug, clap::Args)]

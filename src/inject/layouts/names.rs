@@ -1,5 +1,6 @@
 //! What the names of vendors' files show.
 
+use crate::inject::file_ticker::{is_currency, is_pair};
 use crate::inject::filename::{minutes_of_word, only_interval, words};
 
 /// Reads the stem of a file's name; `None` if it isn't of this form.
@@ -12,8 +13,6 @@ pub(super) struct NamedAs {
     pub(super) ticker: Option<String>,
     /// In minutes.
     pub(super) interval: Option<u32>,
-    /// Whether only this layout's files have such names.
-    pub(super) is_unique: bool,
 }
 
 /// `DAT_ASCII_EURUSD_M1_2012`
@@ -24,7 +23,6 @@ pub(super) fn histdata_name(stem: &str) -> Option<NamedAs> {
     (!rest.is_empty()).then(|| NamedAs {
         ticker: Some((*ticker).to_owned()),
         interval: only_interval(rest.iter().copied()),
-        is_unique: true,
     })
 }
 
@@ -34,7 +32,6 @@ pub(super) fn ninjatrader_name(stem: &str) -> Option<NamedAs> {
     matches!(kind, "Last" | "Bid" | "Ask").then(|| NamedAs {
         ticker: Some(symbol.split(' ').next().unwrap_or(symbol).to_owned()),
         interval: None,
-        is_unique: true,
     })
 }
 
@@ -50,7 +47,6 @@ pub(super) fn tradingview_name(stem: &str) -> Option<NamedAs> {
     Some(NamedAs {
         ticker: Some(symbol.to_owned()),
         interval: minutes.parse().ok().or_else(|| minutes_of_word(minutes)),
-        is_unique: false,
     })
 }
 
@@ -62,7 +58,6 @@ pub(super) fn binance_name(stem: &str) -> Option<NamedAs> {
     Some(NamedAs {
         ticker: Some(symbol.to_owned()),
         interval: Some(minutes_of_word(interval)?),
-        is_unique: false,
     })
 }
 
@@ -81,5 +76,27 @@ pub(super) fn dukascopy_name(stem: &str) -> Option<NamedAs> {
     Some(NamedAs {
         interval: Some(minutes),
         ..NamedAs::default()
+    })
+}
+
+/// `XBTUSD_60`, in minutes
+pub(super) fn kraken_name(stem: &str) -> Option<NamedAs> {
+    let (pair, minutes) = stem.split_once('_')?;
+    let minutes: u32 = minutes.parse().ok().filter(|minutes| *minutes > 0)?;
+    is_pair(pair).then(|| NamedAs {
+        ticker: Some(pair.to_owned()),
+        interval: Some(minutes),
+    })
+}
+
+/// `bitstampUSD_1-min_data_…`: the price of a bitcoin at an exchange, in a currency.
+pub(super) fn bitcoincharts_name(stem: &str) -> Option<NamedAs> {
+    const EXCHANGES: [&str; 5] = ["bitstamp", "coinbase", "kraken", "bitfinex", "btce"];
+    let first = stem.split('_').next()?;
+    let mut exchanges = EXCHANGES.iter();
+    let currency = exchanges.find_map(|exchange| first.strip_prefix(exchange))?;
+    is_currency(currency).then(|| NamedAs {
+        ticker: Some(format!("BTC{currency}")),
+        interval: stem.contains("_1-min_").then_some(1),
     })
 }

@@ -20,6 +20,16 @@ fn is_missing(field: &[u8]) -> bool {
             .any(|word| field.eq_ignore_ascii_case(word))
 }
 
+/// The fields of date and time with a blank between them.
+fn date_and_time<'f>(columns: impl Iterator<Item = (Role, &'f Cow<'f, [u8]>)> + Clone) -> Vec<u8> {
+    let field = |role| {
+        let mut columns = columns.clone();
+        let found = columns.find(|(known, _)| *known == role);
+        found.map_or(&[][..], |(_, field)| field.trim_ascii())
+    };
+    [field(Role::Date), field(Role::Time)].join(&b' ')
+}
+
 impl Parser<'_> {
     /// Reads any row.
     pub(super) fn general_row(&mut self, record: &[u8], line: u64) -> Result<(), Reason> {
@@ -34,13 +44,41 @@ impl Parser<'_> {
         if fields.len() != expected && !trailing {
             return Err(Reason::FieldCount);
         }
+        if plan.wide.is_empty() {
+            let columns = plan.roles.iter().copied().zip(&fields);
+            return self.columns_of_row(columns, 0, record, line);
+        }
+        // One bar for each ticker, with the time of the row.
+        self.out.rows -= 1;
+        for (index, series) in plan.wide.iter().enumerate() {
+            if self.tickers[index].is_none() {
+                continue;
+            }
+            self.out.rows += 1;
+            let columns = series.columns.iter();
+            let columns = columns.filter_map(|(at, role)| Some((*role, fields.get(*at)?)));
+            if let Err(reason) = self.columns_of_row(columns, index as u32, record, line) {
+                self.reject(record, line, reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one bar from its columns. `ticker` is its ticker unless a column has it.
+    fn columns_of_row<'f>(
+        &mut self,
+        columns: impl Iterator<Item = (Role, &'f Cow<'f, [u8]>)> + Clone,
+        mut ticker: u32,
+        record: &[u8],
+        line: u64,
+    ) -> Result<(), Reason> {
+        let plan = self.plan;
         let mut values = [f64::NAN; slot::COUNT];
         values[slot::VOLUME] = 0.0;
         let mut local = None;
         let (mut day, mut time) = (None, None);
-        let mut ticker = 0;
-        for (role, field) in plan.roles.iter().zip(&fields) {
-            if *role == Role::Ticker {
+        for (role, field) in columns.clone() {
+            if role == Role::Ticker {
                 match self.ticker(field)? {
                     TickerMatch::Wanted(index) => ticker = index,
                     TickerMatch::Unwanted => {
@@ -51,7 +89,7 @@ impl Parser<'_> {
             }
             let field = field.trim_ascii();
             let is_all = |end: usize| end == field.len();
-            match *role {
+            match role {
                 Role::Timestamp => {
                     local = self
                         .timestamps
@@ -83,10 +121,8 @@ impl Parser<'_> {
                 Role::Number(_) | Role::Ticker | Role::Skip => {}
             }
         }
-        let mut prices = plan
-            .roles
-            .iter()
-            .zip(&fields)
+        let mut prices = columns
+            .clone()
             .filter(|(role, _)| matches!(role, Role::Number(slot) if *slot <= slot::CLOSE));
         if prices.all(|(_, field)| is_missing(field.trim_ascii())) {
             self.out.rows -= 1;
@@ -94,7 +130,7 @@ impl Parser<'_> {
             return Ok(());
         }
         let local = if let (Some(format), true) = (&plan.time_format, plan.has_two_time_columns) {
-            let both = self.date_and_time(&fields);
+            let both = date_and_time(columns.clone());
             let read = self.timestamps.formatted(&both, format);
             read.ok_or(Reason::BadTimestamp)?
         } else if plan.has_two_time_columns {
@@ -103,8 +139,8 @@ impl Parser<'_> {
         } else {
             local.ok_or(Reason::BadTimestamp)?.0
         };
-        for (role, field) in plan.roles.iter().zip(&fields) {
-            let Role::Number(slot) = *role else { continue };
+        for (role, field) in columns {
+            let Role::Number(slot) = role else { continue };
             let field = field.trim_ascii();
             if slot >= slot::VOLUME && is_missing(field) {
                 self.out.empty_volumes += u64::from(slot == slot::VOLUME);
@@ -130,16 +166,6 @@ impl Parser<'_> {
             ticker,
         };
         self.bar(&row, record, line)
-    }
-
-    /// The fields of date and time with a blank between them.
-    fn date_and_time(&self, fields: &[Cow<'_, [u8]>]) -> Vec<u8> {
-        let field = |role| {
-            let at = self.plan.roles.iter().position(|known| *known == role);
-            at.and_then(|at| fields.get(at))
-                .map_or(&[][..], |field| field.trim_ascii())
-        };
-        [field(Role::Date), field(Role::Time)].join(&b' ')
     }
 
     /// Records a date that is valid only in the other order.

@@ -61,6 +61,12 @@ impl<'p> Parser<'p> {
         if let Some(ticker) = &plan.ticker {
             parser.tickers.push(Some(ticker.clone()));
         }
+        for series in &plan.wide {
+            let ticker = &series.ticker;
+            parser
+                .tickers
+                .push(plan.wants(ticker).then(|| ticker.clone()));
+        }
         parser
     }
 

@@ -14,7 +14,10 @@ impl Parser<'_> {
     #[inline]
     pub(super) fn plain_row(&mut self, text: &[u8], start: usize, line: u64) -> Option<usize> {
         let plan = self.plan;
-        if plan.prices == Prices::Decimal(Decimal::Comma) || plan.time_format.is_some() {
+        if plan.prices == Prices::Decimal(Decimal::Comma)
+            || plan.time_format.is_some()
+            || !plan.wide.is_empty()
+        {
             return None;
         }
         let mut at = start;

@@ -350,9 +350,30 @@ fn three_header_lines_of_one_ticker_or_of_many() {
         bars("x.csv", text, "--interval 1"),
         ["AAPL,2025-01-02T14:30:00Z,10,12,9,11,100"]
     );
-    let wide = text.replace("AAPL\nDatetime", "MSFT\nDatetime");
-    let said = refused("x.csv", &wide, "--interval 1");
-    assert!(said.contains("columns of several tickers"), "{said}");
+    let rows = "Close,Close,High,High,Low,Low,Open,Open,Volume,Volume\n";
+    let tickers = "AAPL,MSFT,AAPL,MSFT,AAPL,MSFT,AAPL,MSFT,AAPL,MSFT\n";
+    let bar = "2025-01-02 14:30:00+00:00,11,21,12,22,9,19,10,20,100,200\n";
+    let gap = "2025-01-02 14:31:00+00:00,11,,12,,9,,10,,100,\n";
+    for header in [
+        format!("Price,{rows}Ticker,{tickers}Datetime,,,,,,,,,,\n"),
+        format!("Ticker,{tickers}Price,{rows}Datetime,,,,,,,,,,\n"),
+        format!(",{rows},{tickers}"),
+    ] {
+        let wide = format!("{header}{bar}{gap}");
+        assert_eq!(
+            bars("x.csv", &wide, "--interval 1"),
+            [
+                "AAPL,2025-01-02T14:30:00Z,10,12,9,11,100",
+                "AAPL,2025-01-02T14:31:00Z,10,12,9,11,100",
+                "MSFT,2025-01-02T14:30:00Z,20,22,19,21,200",
+            ],
+            "{header}"
+        );
+        let msft = bars("x.csv", &wide, "--interval 1 --tickers MSFT");
+        assert_eq!(msft, ["MSFT,2025-01-02T14:30:00Z,20,22,19,21,200"]);
+        let said = refused("x.csv", &wide, "--interval 1 --ticker X");
+        assert!(said.contains("--tickers"), "{said}");
+    }
 }
 
 #[test]
