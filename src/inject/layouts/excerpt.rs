@@ -1,7 +1,5 @@
 //! The start of a file, by which layouts are recognised.
 
-use std::borrow::Cow;
-
 use crate::inject::filename::words;
 use crate::inject::sample::{FieldKind, Fields};
 
@@ -59,7 +57,7 @@ impl Excerpt<'_> {
     }
 }
 
-fn has_form(field: &Cow<'_, [u8]>, form: &str) -> bool {
+fn has_form(field: &[u8], form: &str) -> bool {
     let field = field.trim_ascii();
     field.len() == form.len()
         && field

@@ -21,7 +21,9 @@ fn is_missing(field: &[u8]) -> bool {
 }
 
 /// The fields of date and time with a blank between them.
-fn date_and_time<'f>(columns: impl Iterator<Item = (Role, &'f Cow<'f, [u8]>)> + Clone) -> Vec<u8> {
+fn date_and_time<'f>(
+    columns: &(impl Iterator<Item = (Role, &'f Cow<'f, [u8]>)> + Clone),
+) -> Vec<u8> {
     let field = |role| {
         let mut columns = columns.clone();
         let found = columns.find(|(known, _)| *known == role);
@@ -130,7 +132,7 @@ impl Parser<'_> {
             return Ok(());
         }
         let local = if let (Some(format), true) = (&plan.time_format, plan.has_two_time_columns) {
-            let both = date_and_time(columns.clone());
+            let both = date_and_time(&columns);
             let read = self.timestamps.formatted(&both, format);
             read.ok_or(Reason::BadTimestamp)?
         } else if plan.has_two_time_columns {
