@@ -10,7 +10,7 @@
 //!
 //! Each module uses only modules below it: [`cli`] calls the use cases, the use cases call [`store`],
 //! [`calendar`], [`provider`] and others, and [`model`] uses none. Only [`cli`] prints, reads the
-//! environment and the clock, and exits. ARCHITECTURE.md describes all of it.
+//! environment and the time of day, and exits. ARCHITECTURE.md describes all of it.
 
 // Tests write files without the store's functions.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]

@@ -2,7 +2,7 @@
 //! hour.
 
 use crate::calendar::Session;
-use crate::model::{Bar, Interval, Timestamp};
+use crate::model::{CombinedBar, Interval, Timestamp};
 use crate::provider::Rows;
 
 /// Combines the sorted bars of `rows` into bars of `interval`, counted from the open of each part of
@@ -21,7 +21,7 @@ pub(super) fn combine(rows: &mut Rows, sessions: &[Session], interval: Interval)
     let rejected: Vec<i64> = (rows.rejects.iter())
         .filter_map(|row| slot(row.at?.micros()))
         .collect();
-    let mut combined: Vec<Bar> = Vec::new();
+    let mut combined: Vec<(i64, CombinedBar)> = Vec::new();
     for (index, bar) in rows.bars.iter().enumerate() {
         let at = bar.timestamp.micros();
         // Of two bars with one timestamp the later counts.
@@ -32,38 +32,20 @@ pub(super) fn combine(rows: &mut Rows, sessions: &[Session], interval: Interval)
             continue;
         };
         match combined.last_mut() {
-            Some(known) if known.timestamp.micros() == slot => absorb(known, &bar),
-            _ => combined.push(Bar {
-                timestamp: Timestamp::from_micros(slot),
-                ..bar
-            }),
+            Some((known, parts)) if *known == slot => parts.add(&bar),
+            _ => combined.push((slot, CombinedBar::new(bar))),
         }
     }
-    rows.bars = combined.into_iter().collect();
-}
-
-/// Adds a later part of the same bar.
-fn absorb(bar: &mut Bar, part: &Bar) {
-    let volume = bar.volume + part.volume;
-    bar.vwap = match (bar.vwap, part.vwap) {
-        (Some(before), Some(after)) if volume > 0.0 => {
-            Some((before * bar.volume + after * part.volume) / volume)
-        }
-        (before, Some(_)) if volume == 0.0 => before,
-        _ => None,
-    };
-    bar.trades = bar.trades.zip(part.trades).map(|(a, b)| a + b);
-    bar.high = bar.high.max(part.high);
-    bar.low = bar.low.min(part.low);
-    bar.close = part.close;
-    bar.volume = volume;
+    rows.bars = (combined.into_iter())
+        .map(|(slot, parts)| parts.into_bar(Timestamp::from_micros(slot)))
+        .collect();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::calendar::Calendar;
-    use crate::model::{DateRange, Reason, Reject};
+    use crate::model::{Bar, DateRange, Reason, Reject};
     use crate::provider::BadRow;
 
     const MINUTE: i64 = 60_000_000;

@@ -18,8 +18,8 @@ use super::days::Day;
 use super::limits::RequestLimits;
 use super::windows::{DayState, Window, date_range, windows};
 
-/// The windows with a stored session to compare in, or in front of, the first. `stored` is sorted.
-/// `None` if the windows are fine as they are.
+/// The windows, changed so that the first one requests a stored session too, or with a comparison
+/// window before it. `stored` is sorted. `None` if they need no change.
 pub(super) fn with_comparison(
     planned: &[Window],
     days: &[(Day, DayState)],

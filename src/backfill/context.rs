@@ -10,10 +10,9 @@ use super::store_writer::StoreWriter;
 use crate::provider::Gate;
 use crate::report::{Fatal, Observer};
 
-/// Windows per request in flight, and ticker of a request, that may be requested and not yet
-/// committed: one that is requested, one that is being committed, one that waits for that, and one
-/// for a commit that takes longer than its requests. A run that is killed has to request at most
-/// these again.
+/// Open windows for each request in flight and each ticker of a request. A window is open until it is
+/// committed: one is requested, one is committed, one waits for that commit, and one more is for
+/// commits that take longer than requests. A run that was killed requests at most these again.
 const WINDOWS_PER_REQUEST: usize = 4;
 
 /// What all tickers of a run share.

@@ -156,7 +156,7 @@ impl<'a> TickerRun<'a> {
                 else => break,
             }
             if self.ended && !self.context.gate().is_closed() {
-                // These would not be offered. When the gate closes, responses that still come are.
+                // Their bars would not be offered. (When the gate closes, bars that still arrive are.)
                 fetches = FuturesOrdered::new();
             }
         }
@@ -349,7 +349,7 @@ impl<'a> TickerRun<'a> {
                 };
             }
             BatchOutcome::SkippedAfterRefusal => {
-                // Requested ahead and never offered: as if it had not been requested.
+                // It was requested ahead and not offered, so its rows don't count.
                 self.counts.fetched -= rows;
                 self.counts.prepared -= rows;
                 self.ended = true;

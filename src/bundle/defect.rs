@@ -68,7 +68,7 @@ pub enum BadManifest {
     Unreadable(String),
     #[error("a newer version of this program wrote it, in the format {0:?}")]
     Newer(String),
-    #[error("its store has format {0}; this program knows formats up to {PARTITION_FORMAT}")]
+    #[error("its partitions have format {0}; this program knows formats up to {PARTITION_FORMAT}")]
     NewerStore(u32),
     /// The same facts in other bytes.
     #[error("it isn't in the form in which this program writes it")]

@@ -26,9 +26,9 @@ pub struct Globals {
           value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub store: Option<PathBuf>,
 
-    /// Folder of calendar files that replace built-in ones
+    /// Folder of calendar files that extend or replace the built-in calendars
     ///
-    /// Calendars in the store's folder `calendars` are always read; these win over them.
+    /// Files in the store's folder `calendars` are always read. The files of DIR are applied after them.
     #[arg(long, global = true, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub calendar_dir: Option<PathBuf>,
 
@@ -217,7 +217,8 @@ impl RangeArgs {
 pub struct WaitArg {
     /// Wait up to N seconds for the end of another writer [default: 0]
     ///
-    /// Only one process at a time can write into a store. Readers are waited for without it.
+    /// Only one process at a time can write into a store. Without this option the command fails at once if
+    /// another one does. In any case it waits for readers, up to 30 s.
     ///
     /// Example: --wait 600
     #[arg(long, value_name = "N")]

@@ -1,4 +1,4 @@
-//! The command line, the only part that prints, reads the environment and the clock, and exits.
+//! The command line, the only part that prints, reads the environment and the time of day, and exits.
 //!
 //! ```text
 //! .env, environment, flags ─> Args ─> command ─> use case ─> RunReport ─┐

@@ -13,9 +13,10 @@ use crate::store::{SealAtEnd, Store};
 /// The option, for commands that write into the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct SealArgs {
-    /// Whether to move all new bars into the Parquet files at the end: auto, always or never [default: auto]
+    /// Whether to move all bars into Parquet files at the end: auto, always or never [default: auto]
     ///
-    /// auto: unless that is expected to take longer than 2 s and longer than a quarter of the run.
+    /// With auto they are moved, unless that is expected to take more than 2 s and more than a quarter of
+    /// the run. Bars that aren't moved are stored too, and `backfill seal` moves them.
     #[arg(
         long,
         value_name = "WHEN",

@@ -14,21 +14,14 @@
 use std::ops::Range;
 
 use crate::calendar::Calendar;
-use crate::model::columns::{COLUMN_COUNT, COLUMNS, Combine, VOLUME, Value};
-use crate::model::{Bar, Bars, DateRange, MINUTE_MICROS, TimeRange, Timestamp};
+use crate::model::{Bar, Bars, CombinedBar, DateRange, MINUTE_MICROS, TimeRange, Timestamp};
 
 /// Combines sorted one-minute bars of one series into longer ones.
 pub(super) struct Resampler {
     calendar: Calendar,
     step: i64,
-    open: Option<Bucket>,
-}
-
-/// The longer bar that is being combined.
-struct Bucket {
-    start: i64,
-    /// Combined so far; for a volume-weighted column the sum of value times volume.
-    values: [Value; COLUMN_COUNT],
+    /// The open of the longer bar that is being combined, and its bars so far.
+    open: Option<(i64, CombinedBar)>,
 }
 
 /// A stretch of time with one grid.
@@ -80,24 +73,18 @@ impl Resampler {
     }
 
     fn add(&mut self, start: i64, bar: &Bar, done: &mut Bars) {
-        if self
-            .open
-            .as_ref()
-            .is_none_or(|bucket| bucket.start != start)
-        {
-            self.close(done);
-        }
         match &mut self.open {
-            Some(bucket) => bucket.add(bar),
-            None => {
-                self.open = Some(Bucket::new(start, bar));
+            Some((known, combined)) if *known == start => combined.add(bar),
+            _ => {
+                self.close(done);
+                self.open = Some((start, CombinedBar::new(*bar)));
             }
         }
     }
 
     fn close(&mut self, done: &mut Bars) {
-        if let Some(bucket) = self.open.take() {
-            done.push(&bucket.into_bar());
+        if let Some((start, combined)) = self.open.take() {
+            done.push(&combined.into_bar(Timestamp::from_micros(start)));
         }
     }
 
@@ -153,71 +140,6 @@ impl Stretch {
     fn bucket(&self, at: i64, step: i64) -> i64 {
         let start = self.anchor + (at - self.anchor).div_euclid(step) * step;
         start.max(self.range.start)
-    }
-}
-
-impl Bucket {
-    fn new(start: i64, bar: &Bar) -> Self {
-        Self {
-            start,
-            values: weighted(bar),
-        }
-    }
-
-    fn add(&mut self, bar: &Bar) {
-        let values = weighted(bar);
-        for (index, column) in COLUMNS.iter().enumerate() {
-            self.values[index] = combine(column.combine, self.values[index], values[index]);
-        }
-    }
-
-    fn into_bar(self) -> Bar {
-        let mut values = self.values;
-        let volume = values[VOLUME].as_double().unwrap_or_default();
-        for (value, column) in values.iter_mut().zip(&COLUMNS) {
-            if column.combine == Combine::VolumeWeighted {
-                let mean = value.as_double().map(|turnover| turnover / volume);
-                *value = Value::double(mean.filter(|mean| mean.is_finite()));
-            }
-        }
-        Bar::from_values(Timestamp::from_micros(self.start), values)
-    }
-}
-
-/// The values of a bar, those of volume-weighted columns times its volume. A bar without volume
-/// adds nothing to them, whether it has a value or not.
-fn weighted(bar: &Bar) -> [Value; COLUMN_COUNT] {
-    let mut values = bar.values();
-    for (value, column) in values.iter_mut().zip(&COLUMNS) {
-        if column.combine == Combine::VolumeWeighted {
-            *value = if bar.volume == 0.0 {
-                Value::Double(0.0)
-            } else {
-                Value::double(value.as_double().map(|value| value * bar.volume))
-            };
-        }
-    }
-    values
-}
-
-/// The value of two bars together, `old` the earlier.
-fn combine(how: Combine, old: Value, new: Value) -> Value {
-    match (how, old, new) {
-        (Combine::First, old, _) => old,
-        (Combine::Last, _, new) => new,
-        (Combine::Max, Value::Double(old), Value::Double(new)) => Value::Double(old.max(new)),
-        (Combine::Min, Value::Double(old), Value::Double(new)) => Value::Double(old.min(new)),
-        // A missing double is NaN, and so is its sum.
-        (Combine::Sum | Combine::VolumeWeighted, Value::Double(old), Value::Double(new)) => {
-            Value::Double(old + new)
-        }
-        (Combine::Max, Value::Integer(old), Value::Integer(new)) => Value::Integer(old.max(new)),
-        (Combine::Min, Value::Integer(old), Value::Integer(new)) => Value::Integer(old.min(new)),
-        (Combine::Sum | Combine::VolumeWeighted, old, new) => {
-            let sum = old.as_integer().zip(new.as_integer());
-            Value::integer(sum.and_then(|(old, new)| old.checked_add(new)))
-        }
-        (Combine::Max | Combine::Min, old, _) => old,
     }
 }
 

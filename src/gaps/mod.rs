@@ -38,9 +38,9 @@ pub enum Reason {
     NeverAsked,
     /// It was requested, and the provider has no bars.
     Empty,
-    /// It was requested before it had ended, or its last bars were held back.
+    /// Coverage shows that bars may be missing: see [`CoverageStatus::Partial`](crate::store::CoverageStatus).
     Partial,
-    /// The request failed.
+    /// The request failed, or most of its rows were rejects.
     Failed,
     /// It has fewer bars than its neighbours, by the rule of [`complete`].
     Short,

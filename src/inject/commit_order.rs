@@ -8,9 +8,9 @@
 //! ```
 //!
 //! Files are parsed ahead of their turn. A file commits only when all earlier files that may have
-//! the same series are done or in the same group, so the result doesn't depend on threads. The first
-//! file that isn't done, the *front*, always has room and can always commit; so there is no
-//! deadlock.
+//! the same series are done or in the same group, so threads don't change the result. The *front* is
+//! the first file that isn't done. The limit of rows doesn't apply to it, and it waits for no other
+//! file, so there is no deadlock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

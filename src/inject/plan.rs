@@ -42,7 +42,7 @@ pub(super) struct Plan {
     pub(super) prices: Prices,
     pub(super) date_order: DateOrder,
     pub(super) given: Given,
-    /// How times are written, if the user says it.
+    /// The form of times that `--time-format` gives.
     pub(super) time_format: Option<Arc<str>>,
     /// No bar opens later.
     pub(super) latest: Timestamp,

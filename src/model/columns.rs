@@ -1,9 +1,10 @@
 //! The columns of a bar, in one table.
 //!
 //! Everything that loops over columns derives its loop from [`COLUMNS`]: Arrow schemas and arrays,
-//! tables and views in DuckDB, the lake's writer, hash and guard, CSV lines, resampling, the
-//! columns of CSV dumps, and the columns of a sync target. To add a column, add it here and to
-//! [`Bar`](super::Bar). **The order is part of the file formats**: row hashes are seeded by it.
+//! tables and views in DuckDB, the lake's writer, hash and guard, CSV lines and headers, resampling,
+//! and the columns of a sync target. **The order is part of the file formats**: tables are filled by
+//! position, and row hashes are seeded by it. So a new column needs more than a line here:
+//! ARCHITECTURE.md (A column of bars) lists it.
 
 /// One column of a bar. The timestamp is the key and not among them.
 #[derive(Clone, Copy, Debug)]

@@ -96,7 +96,7 @@ pub struct Gate {
 /// The waits since the last success.
 struct Pause {
     until: Option<Instant>,
-    /// Grows with each pause. A 429 to a request from before the current pause causes no other
+    /// The number of pauses. If a request was sent before the current pause, its 429 starts no other
     /// pause.
     generation: u64,
     waited: Duration,
@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(spent, Spent::Quota { detail: "x".into() });
         assert!(start.elapsed() >= Duration::from_millis(60));
 
-        // A success in between starts the minute again.
+        // After a success the waits count from zero again.
         let gate = Gate::new(GateOptions {
             quota_after: Duration::ZERO,
             ..GateOptions::default()

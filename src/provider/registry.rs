@@ -1,4 +1,5 @@
-//! All providers by name: the only list that a new provider must be added to.
+//! All providers by name. A new provider is added here; help, settings and lists follow from its entry.
+//! ARCHITECTURE.md (Recipes) names what else it needs.
 
 use super::entry::ProviderEntry;
 use super::{fmp, massive};

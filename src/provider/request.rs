@@ -49,8 +49,7 @@ pub struct Request {
     pub basis: Basis,
     /// The regular session only, or more.
     pub hours: Hours,
-    /// No bar opens later than this; a row that does is a reject. A day after now allows for clocks
-    /// that differ.
+    /// A row that opens later than this is a reject. It is a day after now, because clocks can differ.
     pub latest: Timestamp,
     /// Which page to return; `None` for the first.
     pub page: Option<PageToken>,

@@ -53,8 +53,8 @@ pub struct AppliedBundle {
     pub applied_at: Timestamp,
 }
 
-/// Made when the first bundle is applied. A program that does not know the table does not miss it, so the store's format
-/// stays the same.
+/// Made when the first bundle is applied. Programs that don't know the table work without it, so the
+/// store's format stays the same.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS bundles (
     manifest VARCHAR NOT NULL, store_id VARCHAR NOT NULL, commit_seq BIGINT NOT NULL, filter VARCHAR NOT NULL, bars BIGINT NOT NULL,
     applied_at TIMESTAMPTZ NOT NULL, run_id VARCHAR NOT NULL)";

@@ -24,9 +24,9 @@ pub struct Dropped {
 impl Store {
     /// Removes the bars of a series inside `range`, with the coverage of their dates, durably.
     ///
-    /// Exports and sync targets that have the bars already keep them. A series without bars is forgotten: it may come back
-    /// with another exchange or price basis. Of a series that was asked for and never had bars, the
-    /// coverage goes.
+    /// Exports and sync targets that have the bars already keep them. A series that has no bars left is
+    /// forgotten, so it can be stored again with another exchange or price basis. If a series was
+    /// requested and never had bars, its coverage is removed.
     pub fn drop_bars(&self, series: &SeriesKey, range: TimeRange) -> Result<Dropped, Error> {
         self.check_whole()?;
         let held = self.locks.lock([series.clone()].into());
@@ -108,7 +108,7 @@ impl Store {
 }
 
 impl Inner {
-    /// Forgets what was asked for a series that has no bars: only its coverage names its exchange.
+    /// Removes the coverage of a series without bars. Only that coverage names its exchange.
     fn forget_answers(&mut self, series: &SeriesKey, range: TimeRange) -> Result<(), Error> {
         let Some(exchange) = self.catalog.exchange_asked(series)? else {
             return Ok(());

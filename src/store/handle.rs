@@ -61,8 +61,8 @@ impl Store {
         self.shared.inner()
     }
 
-    /// Removes the files of segments that the catalog does not list any more, unless a reader may still read them: then
-    /// that is left to the next time.
+    /// Removes the files of segments that the catalog no longer lists. While a reader of this process is
+    /// open it removes none, because the reader may need them; a later call does.
     pub(super) fn sweep_segments(&self, inner: &Inner) -> Result<(), Error> {
         // After a COMMIT in doubt only the next opening knows what is listed.
         let broken = self.shared.broken.load(Ordering::SeqCst);

@@ -1,13 +1,14 @@
-//! The staging store: bars on your own disk, keyed by (ticker, timestamp).
+//! The store: bars on your own disk, keyed by (ticker, timestamp).
 //!
 //! ```text
-//! Offer ─> commit ─┬─> hot tier (DuckDB) ──seal──┐
-//!                  └──────────publish────────────┴─> lake (Parquet, one file a partition)
-//!          reader <── both tiers, each key once
+//! Offer ─> commit ─┬─> hot tier (DuckDB, segments) ──seal──┐
+//!                  └───────────────publish─────────────────┴─> lake (Parquet, one file per partition)
+//! Reader <── both tiers, each key once
 //! ```
 //!
-//! DuckDB does what it is good at: a catalog that is written whole or not at all, and small commits. Parquet does what it
-//! is good at: bulk. The key is kept without an index, by merging sorted timestamps. [`Store`] writes, [`Reader`] reads.
+//! DuckDB has the catalog and small commits, because its transactions are complete or absent. Parquet
+//! files have the bulk of the bars, because they are small and any program reads them. The key has no
+//! index: sorted timestamps are merged. [`Store`] writes, [`Reader`] reads.
 
 mod bundles;
 mod catalog;

@@ -105,8 +105,9 @@ fn read_only(dir: &Path, error: Error) -> Error {
     }
 }
 
-/// Removes the files of segments that a kill left unlisted. Where the catalog `is_older` than what was acknowledged, they
-/// may hold those commits, and go to quarantine. Returns a notice about one that stays.
+/// Removes the files of segments that a kill left unlisted. If the catalog `is_older` than the last
+/// acknowledged commit, they may have missing commits, so they are moved to quarantine. Returns a
+/// notice about a file that stays.
 fn sweep_unlisted(
     layout: &Layout,
     listed: &BTreeSet<String>,

@@ -270,8 +270,8 @@ fn sound_partitions(
     Ok(sound)
 }
 
-/// Takes out partitions that are copies, and not this store's own: a footer names neither ticker nor interval, so a file
-/// copied into another folder of the lake would become bars of another series.
+/// Takes out partitions that are copies, and not this store's own. A footer names neither ticker nor
+/// interval, so a file copied into another folder of the lake would become bars of another series.
 ///
 /// A catalog that lists partitions says which are its own. Without one, two partitions of one commit that hold the same
 /// bars can't be distinguished: both stay, and are reported.
@@ -399,8 +399,8 @@ struct LostSegments {
     dates: Vec<(SeriesKey, Option<DateRange>)>,
 }
 
-/// Finds those. What the lake holds already is not lost: a seal wrote it there. Every file that is no sound segment of this
-/// catalog goes to quarantine.
+/// Finds lost segments. Rows that the lake already has aren't lost: a seal wrote them there. Each file
+/// that isn't an intact segment of this catalog is moved to quarantine.
 fn lost_segments(
     layout: &Layout,
     catalog: &Catalog,

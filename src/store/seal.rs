@@ -1,7 +1,8 @@
 //! Seal: hot rows into the lake, when they are due, at the end of a run, or on request.
 //!
-//! The rule ([`SealRule`](super::SealRule)) bounds what is written again: a partition is sealed when it has gained one
-//! row for every few that it holds, so each bar is rewritten a few times at most on the average, however small the commits.
+//! The rule ([`SealRule`](super::SealRule)) bounds what is written again: a partition is sealed when it
+//! has one hot row for every few sealed ones. So on average each bar is rewritten a few times at most,
+//! however small the commits are.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

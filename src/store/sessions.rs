@@ -78,8 +78,8 @@ fn within(run: &[i64], start: i64, end: i64) -> usize {
 impl Reader {
     /// Bars a session of every series.
     ///
-    /// Five years of five hundred series are 630,000 rows: they come as columns and are added up here, which takes a third
-    /// of the time of grouping and sorting them in SQL.
+    /// Five years of five hundred series are 630,000 rows. They are read as columns and added up here,
+    /// which takes a third of the time of grouping and sorting them in SQL.
     pub fn sessions(&self) -> Result<BTreeMap<SeriesKey, Vec<SessionCount>>, Error> {
         let mut rows = self.session_rows_of_all()?;
         rows.sort_by_key(|(id, count)| (*id, count.session));

@@ -23,8 +23,8 @@ const THREADS_MAX: usize = 4;
 pub type Wanted = (SeriesKey, Vec<TimeRange>);
 
 impl Reader {
-    /// The timestamps of many series inside their ranges, sorted, in the order asked. Each partition is opened once, and
-    /// no other column of it is read.
+    /// The timestamps of many series inside their ranges, sorted, in the order of `wanted`. Each
+    /// partition is opened once, and no other column of it is read.
     pub fn timestamps(&self, wanted: &[Wanted]) -> Result<Vec<Vec<i64>>, Error> {
         let mut found = self.sealed_timestamps(wanted)?;
         self.add_hot_timestamps(wanted, &mut found)?;
@@ -87,7 +87,8 @@ impl Reader {
         Ok(found)
     }
 
-    /// Hot keys come for many series by one query: the table has no index. Of segments the bars are read too, which few ask for.
+    /// Reads the hot keys of many series with one query, because the table has no index. Of segments the
+    /// whole bars are read; few callers need them.
     fn add_hot_timestamps(&self, wanted: &[Wanted], found: &mut [Vec<i64>]) -> Result<(), Error> {
         let mut hot: Vec<(i32, usize)> = Vec::new();
         for (place, (series, ranges)) in wanted.iter().enumerate() {

@@ -36,7 +36,8 @@ pub struct Verified {
     pub damage: Vec<Damage>,
 }
 
-/// Reads the whole store in `dir` and names every difference. Changes nothing, but for finishing what a killed writer left.
+/// Reads the whole store in `dir` and names every difference. Changes nothing, except that it finishes
+/// what a killed writer left.
 pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
     let reader = match Reader::open_unchecked(dir, options) {
         Ok(reader) => reader,

@@ -1,4 +1,4 @@
-//! Use case: staged bars into a database, exactly once, even if connections and programs fail in
+//! Use case: stored bars into a database, exactly once, even if connections and programs fail in
 //! between.
 //!
 //! ```text

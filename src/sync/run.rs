@@ -38,7 +38,7 @@ pub struct Seen {
     pub kept: u64,
 }
 
-/// Brings staged bars to the target.
+/// Sends stored bars to the target.
 ///
 /// Blocks, so it must not be called from an async task. The report has what was done, also if the
 /// run ended early. An error means that nothing was written.

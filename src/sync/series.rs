@@ -192,7 +192,7 @@ impl<'a, T: Target> SeriesSync<'_, 'a, '_, T> {
         Ok(progress)
     }
 
-    /// Sends the chunks of a pass, until it is complete or the progress turns out to be elsewhere.
+    /// Sends the chunks of a pass until it is complete, or until another sync has changed the progress.
     async fn pass(&mut self, mut expected: Progress, pass: &SyncPass) -> Result<(), Error> {
         let context = self.context();
         let (settings, info) = (context.settings, &self.task.info);

@@ -179,8 +179,8 @@ pub trait Table: Sync {
 
 /// A connection to a target.
 ///
-/// After an error the caller calls [`reset`](Self::reset), or drops the connection if
-/// [`Error::retry`] asks for a new one.
+/// After an error the caller calls [`reset`](Self::reset). If [`Error::retry`] is
+/// [`NewConnection`](super::Retry::NewConnection), it drops the connection instead.
 #[allow(async_fn_in_trait)]
 pub trait Connection {
     /// A table for the bars of one interval.

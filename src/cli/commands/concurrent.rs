@@ -15,7 +15,7 @@ pub struct Args {
     #[command(flatten)]
     fetch: FetchArgs,
 
-    /// Maximum requests in flight, for as many tickers
+    /// Tickers downloaded at once, and requests in flight at most
     #[arg(long, value_name = "N", default_value = "6", help_heading = "Provider")]
     threads: NonZeroUsize,
 }

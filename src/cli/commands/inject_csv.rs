@@ -75,7 +75,7 @@ pub struct Args {
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
 
-    /// Also write every valid bar to one .csv or .parquet file
+    /// Also write every valid bar to one file: .csv, .parquet or .arrow
     ///
     /// Sorted by ticker and timestamp.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
@@ -128,7 +128,7 @@ struct LayoutArgs {
 
     /// Order of day, month and year in dates like 03/04/2025 [default: detected]
     ///
-    /// ymd: the files have no such dates.
+    /// With ymd, such dates are rejects.
     #[arg(long, value_name = "dmy|mdy|ymd", hide_possible_values = true)]
     date_order: Option<DateOrderArg>,
 

@@ -1,4 +1,4 @@
-//! One file per command: its arguments, whose doc comments are the help, and `run`.
+//! One file or folder per command: its arguments, whose doc comments are the help, and `run`.
 
 // Every command owns its arguments.
 #![allow(clippy::needless_pass_by_value)]

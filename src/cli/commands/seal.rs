@@ -9,8 +9,9 @@ use crate::store::OpenOptions;
 
 /// Move hot bars into the lake
 ///
-/// Sealed bars are Parquet files that any tool can read. Commands that store bars seal them when they
-/// end; this seals what they left out, because of --seal or because they were killed.
+/// The lake is Parquet files that any program can read. Commands that store bars do this at their end.
+/// This moves the bars that they left out: because it would have taken long, because of --seal never,
+/// or because they were killed.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill seal

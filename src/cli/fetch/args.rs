@@ -118,7 +118,7 @@ pub struct FetchArgs {
     #[arg(long, help_heading = "Output")]
     pub dry_run: bool,
 
-    /// Also write all valid bars to one .csv or .parquet file
+    /// Also write all valid bars to one file: .csv, .parquet or .arrow
     ///
     /// The file has every bar that came, stored or not, and is replaced at the end of the run.
     ///

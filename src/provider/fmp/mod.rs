@@ -1,7 +1,8 @@
 //! Financial Modeling Prep, and the built-in simulator, which responds in the same way.
 //!
 //! One ticker per request; both dates are included; bars come newest first, with the exchange's
-//! local time of their open. If a response doesn't fit all bars, it lacks the oldest ones, and nothing in it shows that.
+//! local time of their open. If not all bars fit into a response, it lacks the oldest ones, and nothing
+//! in it shows that.
 
 mod classify;
 mod client;

@@ -11,8 +11,8 @@ CREATE TABLE IF NOT EXISTS segment_parts (
     series_id INTEGER NOT NULL, year INTEGER NOT NULL, first TIMESTAMPTZ NOT NULL, last TIMESTAMPTZ NOT NULL,
     source_id SMALLINT NOT NULL, commit_seq BIGINT NOT NULL)";
 
-/// The format of a new store. It is raised when the store gets something that older programs don't
-/// know, and never lowered.
+/// The format of a new store. A store's format is raised when the store gets something that older
+/// programs don't know. It is never lowered.
 pub(super) const FORMAT_NEW: u32 = 1;
 
 /// The format of a store with segments.

@@ -38,10 +38,10 @@ impl Store {
     /// Stores offers, each completely or not at all, and returns one result per offer, in their
     /// order.
     ///
-    /// The offers of a series have the results that they would have in calls one after another.
-    /// All of them are in one transaction, except those of a series whose source differs from that
-    /// of its first offer. After an error, only results returned before are known to be durable.
-    /// Nothing of a refused offer was written.
+    /// Each offer has the result that it would have if the offers were committed one by one. All of
+    /// them are in one transaction, unless a series has offers of several sources: then those of another
+    /// source than its first are in a later transaction. After an error nothing of this call is known to
+    /// be durable. Nothing of a refused offer is written.
     pub fn commit(
         &self,
         run: &RunId,

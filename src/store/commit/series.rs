@@ -30,7 +30,7 @@ pub(super) struct SeriesBatches<'a> {
     meta: Option<&'a SeriesMeta>,
     /// The stored rows in the range of all batches.
     stored: &'a StagedRows,
-    /// That of the series once the accepted batches are stored.
+    /// The provenance that the series has once the accepted batches are stored.
     provenance: Option<Provenance>,
     /// What the accepted batches write. The commit number is missing.
     rows: StagedRows,
@@ -82,7 +82,7 @@ impl<'a> SeriesBatches<'a> {
         let conflicts = conflicts(&offer, &sorted, &compared, &current);
         drop(current);
         let counts = tally(&offer, &sorted, &compared);
-        // Two bases in one series need new bars next to old ones, or old ones next to replaced ones.
+        // The series has two bases only if some bars get the new one and others keep the old one.
         let mixes = counts.committed > counts.updated
             || (counts.updated > 0 && counts.updated < self.rows_before());
         self.provenance = Some(provenance);

@@ -15,9 +15,10 @@ pub enum CoverageStatus {
     Rows,
     /// Without bars, and without an error.
     Empty,
-    /// With bars, but the last session had not ended, or bars were held back or are missing at the start.
+    /// Bars may be missing: the session had not settled, its first bars could not be requested, too many
+    /// of its rows were rejects, or the plan of the key may withhold bars. It may have no bars at all.
     Partial,
-    /// With an error, after all retries.
+    /// The request failed after all retries, or most rows were rejects. Then it may have bars.
     Failed,
 }
 

@@ -1,8 +1,8 @@
 //! A file layer under [`durable`](crate::store::durable): what is on the disk if the power goes now.
 //!
-//! It keeps two views of a store's folder: the one that the process sees, and the one that was flushed. A file is in the
-//! second with the content of its last flush; an entry of a folder as it was at that folder's last flush. What DuckDB
-//! keeps by itself is taken as it is at the moment: its files are its own affair.
+//! It keeps two views of a store's folder: the one that the process sees, and the one that was flushed.
+//! In the second, a file has the content of its last flush, and a folder the entries of its last flush.
+//! DuckDB's own files are taken as they are at the moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

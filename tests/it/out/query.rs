@@ -114,6 +114,31 @@ fn sql_comes_from_standard_input_and_rows_go_to_files() {
 }
 
 #[test]
+fn the_ending_of_a_file_sets_the_format_and_an_unknown_one_is_refused() {
+    let env = TestEnv::new();
+    odd_tickers(&env);
+    let to = |file: &str| env.run(["query", "select 1 as one", "--to", file]);
+    for (file, start) in [
+        ("one.CSV", &b"one\n1\n"[..]),
+        ("one.json", b"["),
+        ("one.pq", b"PAR1"),
+        ("one.arrows", b"\xff\xff\xff\xff"),
+        ("one.txt", b"one"),
+        ("one", b"one"),
+    ] {
+        to(file).ok();
+        let bytes = std::fs::read(env.path(file)).unwrap();
+        assert!(bytes.starts_with(start), "{file}: {bytes:?}");
+    }
+    let refused = to("one.feather").code(2);
+    assert!(refused.stderr.contains(".feather"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--format"), "{}", refused.stderr);
+    assert!(!env.path("one.feather").exists());
+    env.run(["query", "select 1", "--to", "one.dat", "--format", "csv"])
+        .ok();
+}
+
+#[test]
 fn only_the_store_can_be_read_and_nothing_written() {
     let env = TestEnv::new();
     stage(

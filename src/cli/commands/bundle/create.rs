@@ -1,4 +1,4 @@
-//! `bundle create`: writes staged bars, or those since another bundle, into one file.
+//! `bundle create`: writes stored bars, or those since another bundle, into one file.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, Write};
@@ -14,7 +14,7 @@ use crate::export::{AtomicFile, OutputFile};
 use crate::model::Interval;
 use crate::store::OpenOptions;
 
-/// Write the staged bars into one tar file
+/// Write the stored bars into one tar file
 ///
 /// Hot bars are sealed first. The same store always gives the same bytes. At the end the manifest's
 /// hash is printed: compare it with the hash that `bundle verify` prints on the other side.
@@ -31,8 +31,8 @@ pub struct Args {
 
     /// Include only bars committed after another bundle of this store
     ///
-    /// Tickers, interval and dates are those of that bundle. A bundle removes nothing: bars dropped
-    /// since then stay in the other store.
+    /// Tickers, interval and dates are those of that bundle. Applying a bundle removes nothing: if you
+    /// dropped bars since then, run `drop` on the other store too.
     ///
     /// Example: --since monday.tar
     #[arg(long, value_name = "BUNDLE", help_heading = "Range")]

@@ -19,11 +19,12 @@ mod show;
 const AFTER_HELP: &str = "\
 A session is listed if it has fewer than 0.9 of the median bars of the ticker's ten nearest
 sessions, or if its last bars are known to be missing. Reasons:
-  never_asked  no provider was asked for it, as for bars from CSV files
-  empty        the provider had no bars
-  partial      it was requested before it had ended, its first bars could not be
-               requested, or more than a tenth of its rows were invalid
-  failed       the request failed
+  never_asked  it has no bars and was never requested
+  empty        it was requested, and the provider has no bars
+  partial      it was requested before it had ended; its first bars could not be
+               requested; more than a tenth of its rows were invalid; or the
+               provider's plan may withhold bars
+  failed       the request failed, or most of its rows were invalid
   short        it has fewer bars than usual
 
 --fill requests these sessions in as few requests as possible, then lists what is still missing.
@@ -72,7 +73,7 @@ pub struct Args {
     #[arg(long, requires = "fill", help_heading = "Fill")]
     plan: bool,
 
-    /// Maximum requests in flight of --fill [default: 1]
+    /// Tickers that --fill requests at once, and its requests in flight at most [default: 1]
     #[arg(long, value_name = "N", requires = "fill", help_heading = "Fill")]
     threads: Option<NonZeroUsize>,
 

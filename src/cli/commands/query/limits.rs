@@ -19,7 +19,8 @@ const REST_MIN: u64 = 128 << 20;
 pub struct Limits {
     /// Memory that the query may use
     ///
-    /// At least 64MiB. What doesn't fit is kept on disk if possible.
+    /// At least 64MiB. What doesn't fit is kept in temporary files (--temp-limit). A query that still needs
+    /// more fails.
     ///
     /// Example: --memory-limit 4GiB
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = memory)]

@@ -52,7 +52,8 @@ pub struct Args {
 
     /// Write to FILE instead of standard output
     ///
-    /// The file appears when it is complete.
+    /// The file appears when it is complete. Its ending sets the format: .csv, .json, .parquet, .arrow (a
+    /// stream) or .txt (a table).
     ///
     /// Example: --to highs.parquet
     #[arg(long, value_name = "FILE", help_heading = "Output")]
@@ -84,7 +85,10 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let to = args.to.filter(|to| !to.is_stdout());
-    let format = (args.format).unwrap_or_else(|| format_of(to.as_ref().map(|to| to.0.as_path())));
+    let format = match args.format {
+        Some(format) => format,
+        None => format_of(to.as_ref().map(|to| to.0.as_path()))?,
+    };
     let to = to.map(|to| context.output_file(&to)).transpose()?;
     let stdout = match to {
         Some(_) => None,
@@ -143,16 +147,21 @@ pub(super) fn typed(arg: OsString) -> OsString {
     }
 }
 
-fn format_of(path: Option<&Path>) -> RowFormat {
-    let ending = path
-        .and_then(Path::extension)
-        .and_then(|ending| ending.to_str());
-    match ending.map(str::to_ascii_lowercase).as_deref() {
-        Some("csv") => RowFormat::Csv,
-        Some("json") => RowFormat::Json,
-        Some("parquet" | "pq") => RowFormat::Parquet,
-        Some("arrow") => RowFormat::Arrow,
-        _ => RowFormat::Table,
+/// The format that the ending of a file means. A table would be a surprise in a file with the ending of
+/// another format, so an unknown ending is refused.
+fn format_of(path: Option<&Path>) -> Result<RowFormat, CliError> {
+    let ending = path.and_then(Path::extension);
+    let ending = ending.map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    match ending.as_deref() {
+        Some("csv") => Ok(RowFormat::Csv),
+        Some("json") => Ok(RowFormat::Json),
+        Some("parquet" | "pq") => Ok(RowFormat::Parquet),
+        Some("arrow" | "arrows") => Ok(RowFormat::Arrow),
+        None | Some("txt") => Ok(RowFormat::Table),
+        Some(ending) => Err(CliError::usage(format!(
+            "--to: .{ending} isn't .csv, .json, .parquet, .arrow or .txt"
+        ))
+        .hint("--format FORMAT sets the format of a file with any ending")),
     }
 }
 
