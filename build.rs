@@ -1,7 +1,7 @@
 //! Sets the git revision, and where binaries find libduckdb.
 //!
 //! The library is linked, not compiled in (except with the feature `bundled`). So each binary has run
-//! paths relative to itself, and the library is copied next to the binaries of the profile.
+//! paths relative to itself, and the library is linked or copied into the folder of the profile's binaries.
 
 use std::env;
 use std::ffi::OsStr;
@@ -64,16 +64,16 @@ fn link() {
     let Some(profile) = profile_dir() else { return };
     let vendored = Path::new("vendor/duckdb").join(library);
     if vendored.exists() {
-        // A path that is not there would make cargo build everything anew each time.
+        // With a path that doesn't exist, cargo would build everything again each time.
         println!("cargo:rerun-if-changed={}", vendored.display());
     }
     let source = env::var_os("DUCKDB_LIB_DIR")
         .map(|dir| PathBuf::from(dir).join(library))
         .filter(|path| path.exists())
         .or_else(|| vendored.exists().then_some(vendored));
-    // Neither of them: libduckdb-sys downloads it, and lays it into `deps` itself.
+    // Neither of them: libduckdb-sys downloads it into `deps` itself.
     if let Some(source) = source {
-        lay_beside(&source, &profile.join(library));
+        put_next_to_binaries(&source, &profile.join(library));
     }
 }
 
@@ -86,8 +86,8 @@ fn profile_dir() -> Option<PathBuf> {
         .map(Path::to_path_buf)
 }
 
-/// Links the library to where the binaries are, or copies it where a hard link cannot be.
-fn lay_beside(source: &Path, target: &Path) {
+/// Makes a hard link of the library next to the binaries, or a copy if there can't be a link.
+fn put_next_to_binaries(source: &Path, target: &Path) {
     let same = |a: fs::Metadata, b: fs::Metadata| {
         a.len() == b.len() && a.modified().ok() == b.modified().ok()
     };

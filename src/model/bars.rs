@@ -249,7 +249,7 @@ impl Bars {
         &self.timestamps
     }
 
-    /// Moves every timestamp by `micros`; for dumps that label a bar by its close.
+    /// Moves every timestamp by `micros`; for files that label a bar by its close.
     pub fn shift(&mut self, micros: i64) {
         for timestamp in &mut self.timestamps {
             *timestamp += micros;

@@ -69,7 +69,7 @@ words!(Reason, "reason of a reject", {
 pub struct Reject {
     /// Origin of the row: a file's path, or the URL of a window without its key.
     pub origin: String,
-    /// Number of the line in the file, or of the row in the provider's answer, from 1.
+    /// Number of the line in the file, or of the row in the response, from 1.
     pub line: u64,
     pub reason: Reason,
     /// The text of the row.

@@ -74,7 +74,7 @@ pub(super) struct RequestLog {
 }
 
 impl RequestLog {
-    /// Starts anew; requests in flight stay in flight.
+    /// Empties the log; requests in flight stay in flight.
     pub(super) fn reset(&mut self) {
         let in_flight = self.counters.in_flight;
         *self = Self::default();

@@ -109,8 +109,8 @@ impl Conflicts {
 }
 
 /// The columns of a file: series, timestamp, stored and offered values, their sources, and whether
-/// the offered values were kept. Where an offered value is that of the stored bar, it is missing,
-/// except in optional columns.
+/// the offered values were kept. An offered value that equals the stored one is missing, except in
+/// optional columns.
 fn schema() -> SchemaRef {
     let side = |prefix: &str, is_nullable: bool| -> Vec<Field> {
         let fields = bar_fields().split_off(FIRST_VALUE).into_iter();

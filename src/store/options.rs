@@ -20,7 +20,7 @@ pub struct OpenOptions {
     pub seal: SealRule,
     /// What readers in other processes see while a writer runs.
     pub snapshots: SnapshotRule,
-    /// A user's calendars, laid over those compiled in: sessions are counted by them.
+    /// A user's calendars, which extend or replace those compiled in: sessions are counted by them.
     pub calendars: Overrides,
 }
 

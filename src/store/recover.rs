@@ -324,8 +324,8 @@ impl Walked {
     }
 }
 
-/// All partitions in the lake, and what else is there. What goes away meanwhile is left out: a
-/// writer may be at work.
+/// All partitions in the lake, and what else is there. A file that vanishes is left out:
+/// a writer may be running.
 pub(super) fn walk_lake(layout: &Layout) -> Result<Walked, Error> {
     let mut found = Vec::new();
     walk(layout, &layout.lake(), &mut found)?;

@@ -36,11 +36,11 @@ use super::verify::check_partition;
 pub struct Repaired {
     /// The store's new id.
     pub store_id: Uuid,
-    /// Partitions in the lake now, all sound.
+    /// Partitions in the lake now, all intact.
     pub partitions: u64,
     /// Bars in them.
     pub rows: u64,
-    /// What is lost, a line each.
+    /// What is lost, one line each.
     pub lost: Vec<String>,
     /// What was moved to quarantine.
     pub quarantined: Vec<PathBuf>,
@@ -122,8 +122,8 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
     Ok(out)
 }
 
-/// The old catalog where DuckDB can open and read it, without its log where only that is in the way; else it goes to
-/// quarantine and a new one takes its place.
+/// The old catalog, if DuckDB can open and read it; without its log, if only the log prevents that.
+/// Otherwise the old one is moved to quarantine and a new one is made.
 fn open_or_replace(
     layout: &Layout,
     options: &OpenOptions,
@@ -183,7 +183,7 @@ fn open_whole(layout: &Layout, options: &OpenOptions) -> Result<Opened, Error> {
     Ok(opened)
 }
 
-/// Whether the bars are the simulator's or real ones, where the catalog does not say and a partition does.
+/// Whether the bars are the simulator's or real ones, if the catalog doesn't say it and a partition does.
 fn kind_of_bars(
     layout: &Layout,
     catalog: &Catalog,
@@ -273,8 +273,8 @@ fn sound_partitions(
 /// Takes out partitions that are copies, and not this store's own. A footer names neither ticker nor
 /// interval, so a file copied into another folder of the lake would become bars of another series.
 ///
-/// A catalog that lists partitions says which are its own. Without one, two partitions of one commit that hold the same
-/// bars can't be distinguished: both stay, and are reported.
+/// A catalog that lists partitions shows which are the store's own. Without one, two partitions of one
+/// commit with the same bars can't be distinguished: both stay, and are reported.
 fn remove_copies(
     layout: &Layout,
     listed: &BTreeMap<SeriesKey, SeriesMeta>,
@@ -392,7 +392,7 @@ fn lost_partitions(
     lost
 }
 
-/// Listed segments that are gone or fail their checksum, and the dates of the series whose bars went with them.
+/// Listed segments that are gone or fail their checksum, and the dates of the bars that they had.
 #[derive(Default)]
 struct LostSegments {
     names: Vec<String>,

@@ -32,7 +32,7 @@ pub struct Verified {
     pub rows: u64,
     /// Bars among them in the hot tier.
     pub hot_rows: u64,
-    /// Every difference; empty for a sound store.
+    /// Every difference; empty if there is none.
     pub damage: Vec<Damage>,
 }
 

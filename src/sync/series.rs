@@ -248,7 +248,8 @@ impl<'a, T: Target> SeriesSync<'_, 'a, '_, T> {
         }
     }
 
-    /// Writes a chunk. Returns the progress after it; `None` if the next pass must be decided anew.
+    /// Writes a chunk. Returns the progress after it; `None` if the next pass must be
+    /// decided again.
     async fn write(&mut self, write: &Write<'_>) -> Result<Option<Progress>, Error> {
         let table = self.table;
         let (rows, through) = (

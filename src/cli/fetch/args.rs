@@ -120,7 +120,7 @@ pub struct FetchArgs {
 
     /// Also write all valid bars to one file: .csv, .parquet or .arrow
     ///
-    /// The file has every bar that came, stored or not, and is replaced at the end of the run.
+    /// The file has every valid bar that was downloaded, stored or not. It is replaced at the end of the run.
     ///
     /// Example: --output-filename jan.csv
     #[arg(long, value_name = "FILE", help_heading = "Output")]

@@ -76,7 +76,7 @@ pub struct CoverageEntry {
     pub dates: DateRange,
     /// How it was answered.
     pub status: CoverageStatus,
-    /// Valid bars in the answer.
+    /// Valid bars that came.
     pub rows: u64,
     /// Why it failed or is partial.
     pub reason: Option<String>,

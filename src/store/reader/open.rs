@@ -240,8 +240,8 @@ fn can_be_written(layout: &Layout) -> bool {
         .all(|path| FileOptions::new().append(true).open(path).is_ok())
 }
 
-/// Opens the store for writing, without waiting for anyone, and closes it; the notices of that.
-/// Where it can't be opened, the intents say where each partition is to be read.
+/// Opens the store for writing, without waiting for another process, and closes it. Returns the
+/// notices. If it can't be opened, the intents show from which file each partition is read.
 fn recover(dir: &Path, options: &OpenOptions) -> Result<Vec<String>, Error> {
     let mut at_once = options.clone();
     at_once.wait_for_readers = Duration::ZERO;

@@ -105,7 +105,7 @@ fn a_bit_flipped_anywhere_in_the_catalog_is_found_and_what_is_sealed_is_saved() 
         let opened = Store::open(&hurt, &small()).map(|store| {
             drop(store);
         });
-        // Opening may have written a block anew that nothing uses: then nothing is damaged.
+        // Opening may have rewritten a block that nothing uses: then nothing is damaged.
         let found = verify(&hurt, &small()).map_or(true, |verified| !verified.damage.is_empty());
         if opened.is_err() {
             refused += 1;

@@ -303,7 +303,7 @@ impl Views {
             files: BTreeMap::new(),
             dirs: BTreeSet::new(),
         };
-        // In order of their names, folders stand before what is in them: what hangs in none is gone.
+        // In the order of names, a folder is before its entries. An entry without its folder is gone.
         for (path, node) in &entries {
             let parent = path.parent().unwrap_or(Path::new(""));
             if !parent.as_os_str().is_empty() && !disk.dirs.contains(parent) {

@@ -57,7 +57,7 @@ pub(super) fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
     }
 }
 
-/// Opens the killed store with another log: tells how many commits are there, and what was said.
+/// Opens the killed store with another log. Returns how many commits are there, and the notices.
 fn opened_with(killed: &Killed, log: &[u8]) -> (usize, Vec<String>, usize) {
     let dir = tempfile::tempdir_in(killed.dir.path()).unwrap();
     copy_dir(&killed.dir.path().join("kept"), dir.path());

@@ -10,7 +10,7 @@ use super::*;
 /// Steps whose recovery is cut by the power too; of the others only the end is looked at.
 const RECOVERIES_CUT_EVERY: usize = 4;
 
-/// Opens what the disk holds; it must be one of `allowed`, and sound.
+/// Opens what the disk has: it must be one of `allowed`, and undamaged.
 fn check(disk: &Disk, allowed: &[&Model], seen: &mut BTreeSet<u64>) {
     if !seen.insert(disk.picture()) {
         return;

@@ -1,4 +1,4 @@
-//! Commits of many series: their hot rows stand in segments, and nothing tells that from outside.
+//! Commits of many series: their hot rows are in segments, and no caller can see a difference.
 
 use super::*;
 use crate::store::segment::{self, Footer, PartRows};
@@ -169,11 +169,11 @@ fn timestamps_come_from_segments_too() {
 }
 
 #[test]
-fn a_segment_that_is_gone_or_damaged_is_named_and_what_is_beside_it_is_saved() {
+fn a_segment_that_is_gone_or_damaged_is_named_and_everything_else_is_saved() {
     for gone in [true, false] {
         let dir = scratch();
         let (store, run) = filled(dir.path());
-        // A partition of E, and hot rows in the table: of A, and of series that stand between the others.
+        // A partition of E, and hot rows in the table: of A, and of series between the others.
         store
             .commit(&run, vec![offer("E", &rows(0..20, 5.0), OnConflict::Fail)])
             .unwrap();

@@ -1,4 +1,4 @@
-//! A corpus of CSV dumps: small files in the layouts that people have, each with the bars that it
+//! A corpus of CSV files: small files in the layouts that people have, each with the bars that it
 //! contains.
 //!
 //! Each file is injected untouched into an empty store by the real program. A file is *right* if

@@ -162,9 +162,9 @@ fn failed_and_never_requested_sessions_are_filled_too() {
     );
 }
 
-/// Bars of a dump have no coverage: their missing sessions were never requested.
+/// Bars of a CSV file have no coverage: their missing sessions were never requested.
 #[test]
-fn gaps_of_a_dump_are_filled_from_the_provider() {
+fn gaps_of_a_csv_file_are_filled_from_the_provider() {
     let bench = Bench::new();
     let truth = bench.truth("AAPL", Interval::M1, "2025-02-03", "2025-02-07");
     let mut csv = String::from("timestamp,open,high,low,close,volume\n");

@@ -32,8 +32,8 @@ use watch::Watch;
 ///
 /// Views: bars (ticker, timestamp, open, high, low, close, volume, vwap, trades, source,
 /// commit_seq, and interval in minutes), coverage, conflicts and runs. The dialect is DuckDB's, the
-/// time zone UTC. Only statements that read are allowed, and nothing is downloaded. No file is read
-/// but the store's and those of --file.
+/// time zone UTC. Only statements that read are allowed, and nothing is downloaded. They can read
+/// the store and the files of --file, and no other file.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill query \"select ticker, count(*) from bars group by ticker\"
