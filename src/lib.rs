@@ -22,6 +22,7 @@ pub mod calendar;
 pub mod causes;
 pub mod cli;
 pub mod crash;
+pub mod documents;
 pub mod export;
 pub mod gaps;
 pub mod inject;

@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "bundle",
             "calendar",
             "causes",
+            "documents",
             "export",
             "gaps",
             "inject",
@@ -40,6 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "sync",
         ],
     ),
+    ("documents", &["gaps", "model", "status", "store"]),
     ("status", &["calendar", "gaps", "model", "store"]),
     (
         "gaps",

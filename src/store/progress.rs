@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,15 @@ pub struct RunProgress {
     pub rows_committed: u64,
     /// Requests sent, with retries; `None` for a run that sends none.
     pub requests: Option<u64>,
+}
+
+impl RunProgress {
+    /// The time that the rest takes at the present rate.
+    #[must_use]
+    pub fn left(&self) -> Option<Duration> {
+        let rest = self.total.saturating_sub(self.done) as f64;
+        Duration::try_from_secs_f64(rest / self.per_second).ok()
+    }
 }
 
 /// The process that writes into a store.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::cli::args::TickerArgs;
 use crate::cli::context::{Context, Outcome};
@@ -10,9 +10,9 @@ use crate::cli::error::CliError;
 use crate::cli::listing::{self, Column, Kind};
 use crate::cli::rows::FormatArg;
 use crate::cli::table::{self, Table};
+use crate::documents;
+use crate::model::Interval;
 use crate::model::columns::{self, COLUMNS};
-use crate::model::{Bar, Interval};
-use crate::store::ConflictRow;
 
 /// List bars that were offered with other values than the stored ones
 ///
@@ -46,40 +46,12 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
                 .interval
                 .is_none_or(|interval| row.series.interval == interval)
     });
-    let document = document(&rows);
+    let document = documents::conflicts(&rows);
     let format = args.output.format;
     listing::write(out, format, &document, "conflicts", &columns(), |out| {
         table(out, &document["conflicts"])
     })?;
     Ok(Outcome::Done)
-}
-
-fn document(rows: &[ConflictRow]) -> Value {
-    let side = |bar: &Bar, source: &str| {
-        let values = bar.values().map(|value| match value {
-            columns::Value::Double(_) => json!(value.as_double()),
-            columns::Value::Integer(_) => json!(value.as_integer()),
-        });
-        let names = COLUMNS.iter().map(|column| column.name.to_owned());
-        let mut side: Map<String, Value> = names.zip(values).collect();
-        side.insert("source".to_owned(), source.into());
-        Value::Object(side)
-    };
-    let rows: Vec<Value> = rows
-        .iter()
-        .map(|row| {
-            json!({
-                "interval_minutes": row.series.interval.minutes(),
-                "ticker": row.series.ticker.as_str(),
-                "timestamp": row.staged.timestamp.to_string(),
-                "staged": side(&row.staged, &row.staged_source),
-                "offered": side(&row.offered, &row.offered_source),
-                "resolution": row.resolution,
-                "run": row.run,
-            })
-        })
-        .collect();
-    json!({"schema": "backfill.conflicts/1", "conflicts": rows})
 }
 
 /// The columns of the flat formats: `staged_open` and so on.

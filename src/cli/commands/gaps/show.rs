@@ -3,16 +3,13 @@
 use std::io::{self, Write};
 
 use indicatif::HumanCount;
-use serde::Serialize;
 
 use crate::cli::listing::{self, Kind};
 use crate::cli::output::Stdout;
 use crate::cli::rows::RowFormat;
 use crate::cli::table::{Column, Table};
-use crate::gaps::{Gap, Reason, Survey};
-
-/// Name and version of the JSON document.
-const SCHEMA: &str = "backfill.gaps/1";
+use crate::documents;
+use crate::gaps::{Reason, Survey};
 
 /// Reasons in the order of their totals.
 const REASONS: [Reason; 5] = [
@@ -85,39 +82,6 @@ fn totals(survey: &Survey) -> String {
     )
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    schema: &'a str,
-    gaps: Vec<Entry<'a>>,
-}
-
-#[derive(Serialize)]
-struct Entry<'a> {
-    interval_minutes: u16,
-    ticker: &'a str,
-    session: String,
-    expected: u32,
-    bars: u32,
-    first_missing: String,
-    last_missing: String,
-    reason: &'a str,
-}
-
-impl<'a> Entry<'a> {
-    fn of(gap: &'a Gap) -> Self {
-        Self {
-            interval_minutes: gap.series.interval.minutes(),
-            ticker: gap.series.ticker.as_str(),
-            session: gap.session.to_string(),
-            expected: gap.expected,
-            bars: gap.bars,
-            first_missing: gap.first_missing.to_string(),
-            last_missing: gap.last_missing.to_string(),
-            reason: gap.reason.as_str(),
-        }
-    }
-}
-
 /// The columns of the flat formats.
 fn columns() -> Vec<listing::Column> {
     listing::columns([
@@ -133,10 +97,7 @@ fn columns() -> Vec<listing::Column> {
 }
 
 pub(super) fn write(out: Stdout, format: RowFormat, survey: &Survey) -> io::Result<()> {
-    let document = Document {
-        schema: SCHEMA,
-        gaps: survey.gaps().map(Entry::of).collect(),
-    };
+    let document = documents::gaps(survey);
     listing::write(out, format, &document, "gaps", &columns(), |out| {
         table(out, survey)
     })

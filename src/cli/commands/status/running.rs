@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use indicatif::HumanCount;
-use serde_json::{Value, json};
 
 use crate::cli::error::CliError;
 use crate::cli::output::Stdout;
@@ -64,37 +63,10 @@ fn done(run: &RunProgress) -> String {
             false => format!(", {:.1} per second", run.per_second),
         };
     }
-    if let Some(left) = left(run) {
+    if let Some(left) = run.left() {
         text += &format!(", {} left", clock(left));
     }
     text
-}
-
-/// The time that the rest takes at the present rate.
-fn left(run: &RunProgress) -> Option<Duration> {
-    let rest = run.total.saturating_sub(run.done) as f64;
-    Duration::try_from_secs_f64(rest / run.per_second).ok()
-}
-
-/// What `status --format json` has about a writer.
-pub(super) fn document(writer: &RunningWriter) -> Value {
-    let run = writer.progress.as_ref().map(|run| {
-        json!({
-            "run": run.run,
-            "command": run.command,
-            "started_at": Timestamp::from_micros(run.started_at_us).to_string(),
-            "updated_at": Timestamp::from_micros(run.updated_at_us).to_string(),
-            "unit": run.unit,
-            "done": run.done,
-            "total": run.total,
-            "per_second": run.per_second,
-            "seconds_left": left(run).map(|left| left.as_secs()),
-            "rows_committed": run.rows_committed,
-            "requests": run.requests,
-            "failed": run.failed,
-        })
-    });
-    json!({"pid": writer.pid, "run": run})
 }
 
 /// Prints the run in progress every second until its process has released the store. At a terminal

@@ -4,12 +4,12 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::HumanCount;
-use serde_json::{Value, json};
 
 use crate::cli::listing::{self, Kind};
 use crate::cli::output::Stdout;
 use crate::cli::rows::RowFormat;
 use crate::cli::table::{Column, Table};
+use crate::documents::{self, run_summary};
 use crate::report::clock;
 use crate::store::RunRow;
 
@@ -25,7 +25,7 @@ fn table(out: &mut impl Write, runs: &[RunRow]) -> io::Result<()> {
     ];
     let mut table = Table::new(out, columns);
     for run in runs {
-        let summary = summary(run);
+        let summary = run_summary(run);
         let total = |key: &str| summary["totals"][key].as_u64();
         let skipped = total("skipped_identical").zip(total("skipped_restated"));
         let count = |number: Option<u64>| {
@@ -48,12 +48,6 @@ fn elapsed(run: &RunRow) -> Option<Duration> {
     Some(Duration::from_micros(u64::try_from(micros).ok()?))
 }
 
-fn summary(run: &RunRow) -> Value {
-    let text = run.summary.as_deref();
-    let parsed = text.and_then(|text| serde_json::from_str(text).ok());
-    parsed.unwrap_or(Value::Null)
-}
-
 /// The columns of the flat formats.
 fn columns() -> Vec<listing::Column> {
     listing::columns([
@@ -68,20 +62,7 @@ fn columns() -> Vec<listing::Column> {
 }
 
 pub(super) fn write(out: Stdout, format: RowFormat, runs: &[RunRow]) -> io::Result<()> {
-    let entries: Vec<Value> = runs
-        .iter()
-        .map(|run| {
-            json!({
-                "run": run.run,
-                "command": run.command,
-                "started_at": run.started_at.to_string(),
-                "finished_at": run.finished_at.map(|at| at.to_string()),
-                "status": run.status,
-                "summary": summary(run),
-            })
-        })
-        .collect();
-    let document = json!({"schema": "backfill.runs/1", "runs": entries});
+    let document = documents::runs(runs);
     listing::write(out, format, &document, "runs", &columns(), |out| {
         table(out, runs)
     })

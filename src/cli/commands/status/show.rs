@@ -4,7 +4,6 @@ use std::io::{self, Write};
 
 use bytesize::ByteSize;
 use indicatif::HumanCount;
-use serde_json::{Value, json};
 
 use super::running;
 use crate::cli::listing::{self, Kind};
@@ -12,6 +11,7 @@ use crate::cli::output::Stdout;
 use crate::cli::rows::RowFormat;
 use crate::cli::seal_after::rows_are;
 use crate::cli::table::{Column, Table};
+use crate::documents;
 use crate::model::Timestamp;
 use crate::status::{Overview, Sessions};
 
@@ -97,58 +97,6 @@ fn ratio(sessions: Sessions) -> String {
     )
 }
 
-fn document(overview: &Overview) -> Value {
-    let series: Vec<Value> = overview
-        .series
-        .iter()
-        .map(|series| {
-            let row = &series.row;
-            let unsynced: serde_json::Map<String, Value> = overview
-                .targets
-                .iter()
-                .zip(&series.unsynced)
-                .filter_map(|(target, unsynced)| {
-                    let unsynced = (*unsynced)?;
-                    Some((
-                        target.clone(),
-                        json!({"rows": unsynced.rows, "seen_at": unsynced.seen_at.to_string()}),
-                    ))
-                })
-                .collect();
-            json!({
-                "interval_minutes": row.key.interval.minutes(),
-                "ticker": row.key.ticker.as_str(),
-                "exchange": row.provenance.exchange,
-                "basis": row.provenance.basis.as_str(),
-                "hours": row.provenance.hours.as_str(),
-                "rows": row.rows,
-                "hot_rows": row.hot_rows,
-                "first": row.first.to_string(),
-                "last": row.last.to_string(),
-                "sessions_complete": series.sessions.map(|sessions| sessions.complete),
-                "sessions_expected": series.sessions.map(|sessions| sessions.expected),
-                "unsynced": unsynced,
-            })
-        })
-        .collect();
-    let (rows, hot_rows, sessions) = overview.totals();
-    json!({
-        "schema": "backfill.status/1",
-        "store": overview.store.display().to_string(),
-        "lake_only": overview.lake_only,
-        "bytes_on_disk": overview.bytes,
-        "writer": overview.writer.as_ref().map(running::document),
-        "totals": {
-            "series": overview.series.len(),
-            "rows": rows,
-            "hot_rows": hot_rows,
-            "sessions_complete": sessions.complete,
-            "sessions_expected": sessions.expected,
-        },
-        "series": series,
-    })
-}
-
 /// The columns of the flat formats.
 fn columns() -> Vec<listing::Column> {
     listing::columns([
@@ -168,7 +116,7 @@ fn columns() -> Vec<listing::Column> {
 }
 
 pub(super) fn write(out: Stdout, format: RowFormat, overview: &Overview) -> io::Result<()> {
-    let document = document(overview);
+    let document = documents::status(overview);
     listing::write(out, format, &document, "series", &columns(), |out| {
         table(out, overview)
     })

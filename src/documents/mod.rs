@@ -1,0 +1,13 @@
+//! The JSON documents of what a store holds: those of `--format json`, and those that the page reads.
+//!
+//! Field and schema names are a contract: they are only added to.
+
+mod conflicts;
+mod gaps;
+mod runs;
+mod status;
+
+pub use conflicts::conflicts;
+pub use gaps::gaps;
+pub use runs::{run_summary, runs};
+pub use status::{progress, status};
