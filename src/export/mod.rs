@@ -34,6 +34,7 @@ pub use format::Format;
 pub(crate) use format::csv::{quoted, write_number};
 pub use output::{Guard, OutputFile, OutputFolder};
 pub use plan::{NoPartition, PartitionBy, ResampleGrid, SeriesPlan};
+pub use resample::Resampler;
 pub use run::{BarSource, Batches, Exported, Plan, Target, export};
 pub use store_source::StoreBars;
 

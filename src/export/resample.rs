@@ -17,7 +17,7 @@ use crate::calendar::Calendar;
 use crate::model::{Bar, Bars, CombinedBar, DateRange, MINUTE_MICROS, TimeRange, Timestamp};
 
 /// Combines sorted one-minute bars of one series into longer ones.
-pub(super) struct Resampler {
+pub struct Resampler {
     calendar: Calendar,
     step: i64,
     /// The open of the longer bar that is being combined, and its bars so far.

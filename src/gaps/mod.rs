@@ -29,7 +29,7 @@ pub use completeness::complete;
 pub use error::Error;
 pub use fill::{Fill, FillOptions};
 pub use refill::{EMPTY_REFILLS_MAX, RefillRequest, RequestKind, attempts_after, refill_requests};
-pub use survey::{Scope, SeriesGaps, Survey, survey};
+pub use survey::{Scope, SeriesGaps, Survey, survey, survey_by_counts};
 
 /// Why a session lacks bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -37,6 +37,8 @@ pub struct SeriesGaps {
     pub gaps: Vec<Gap>,
     /// How many sessions were checked.
     pub expected: u64,
+    /// The first and last of them; `None` if there are none.
+    pub checked: Option<DateRange>,
 }
 
 impl SeriesGaps {
@@ -87,13 +89,36 @@ pub fn survey(
     scope: &Scope,
     calendars: &mut CalendarCache,
 ) -> Result<Survey, Error> {
+    let counts = reader.sessions()?;
+    let (mut survey, short_of) = by_counts(reader, scope, counts, calendars)?;
+    find_missing_bars(reader, &mut survey.series, &short_of)?;
+    Ok(survey)
+}
+
+/// Checks every series of `scope` as [`survey`] does, and reads no file of bars: in a session with
+/// some bars, the first and last missing one are those of the whole session. `counts` are the
+/// store's, of these series at least.
+pub fn survey_by_counts(
+    reader: &Reader,
+    scope: &Scope,
+    counts: BTreeMap<SeriesKey, Vec<SessionCount>>,
+    calendars: &mut CalendarCache,
+) -> Result<Survey, Error> {
+    Ok(by_counts(reader, scope, counts, calendars)?.0)
+}
+
+fn by_counts(
+    reader: &Reader,
+    scope: &Scope,
+    mut counts: BTreeMap<SeriesKey, Vec<SessionCount>>,
+    calendars: &mut CalendarCache,
+) -> Result<(Survey, Vec<Vec<Short>>), Error> {
     let wanted = |key: &SeriesKey| {
         (scope.tickers.is_empty() || scope.tickers.contains(&key.ticker))
             && scope
                 .interval
                 .is_none_or(|interval| key.interval == interval)
     };
-    let mut counts = reader.sessions()?;
     let mut coverage = reader.all_coverage()?;
     let mut known: BTreeMap<SeriesKey, Option<Provenance>> = (coverage.keys())
         .filter(|key| wanted(key))
@@ -121,14 +146,13 @@ pub fn survey(
         survey.series.push(series);
         short_of.push(short);
     }
-    find_missing_bars(reader, &mut survey.series, &short_of)?;
     survey.notices.sort_unstable();
     survey.notices.dedup();
     survey.unknown_tickers = (scope.tickers.iter())
         .filter(|ticker| !(survey.series.iter()).any(|series| series.key.ticker == **ticker))
         .cloned()
         .collect();
-    Ok(survey)
+    Ok((survey, short_of))
 }
 
 /// Checks one series. Dates outside its calendar are not checked; a notice names them.
@@ -147,6 +171,7 @@ fn classify_series(
         provenance,
         gaps: Vec::new(),
         expected: 0,
+        checked: None,
     };
     let exchange = &found.provenance.exchange;
     let Some(date_span) = date_span(coverage, counts) else {
@@ -184,6 +209,9 @@ fn classify_series(
     incomplete.retain(|incomplete| dates.contains(sessions[incomplete.index].date));
     let inside = |session: &&Session| dates.contains(session.date);
     found.expected = sessions.iter().filter(inside).count() as u64;
+    let mut checked = sessions.iter().filter(inside).map(|session| session.date);
+    found.checked = (checked.next())
+        .and_then(|first| DateRange::new(first, checked.next_back().unwrap_or(first)).ok());
     let mut short = Vec::new();
     for Incomplete { index, reason } in incomplete {
         let session = &sessions[index];

@@ -219,6 +219,7 @@ fn gap(session: &str, bars: u32) -> Gap {
 fn incomplete(gaps: &[Gap]) -> Survey {
     Survey {
         series: vec![SeriesGaps {
+            checked: None,
             key: key(),
             provenance: provenance("NASDAQ"),
             gaps: gaps.to_vec(),

@@ -136,3 +136,19 @@ mod tests {
         assert_eq!(real(&missing), expected);
     }
 }
+
+/// The bytes of all files below a folder. Files that vanish meanwhile aren't counted.
+#[must_use]
+pub fn bytes_below(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return 0;
+    };
+    entries
+        .flatten()
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => bytes_below(&entry.path()),
+            Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |metadata| metadata.len()),
+            _ => 0,
+        })
+        .sum()
+}

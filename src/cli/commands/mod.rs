@@ -20,7 +20,9 @@ mod inject_csv;
 mod man;
 mod providers;
 mod query;
+mod report;
 mod seal;
+mod serve;
 mod simulate;
 mod specific;
 mod status;
@@ -71,7 +73,9 @@ commands! {
     Man => man,
     Providers => providers,
     Query => query,
+    Report => report,
     Seal => seal,
+    Serve => serve,
     Simulate => simulate,
     Status => status,
     Sync => sync,

@@ -57,7 +57,31 @@ impl Reader {
 
     /// All coverage, by series, oldest first.
     pub fn all_coverage(&self) -> Result<BTreeMap<SeriesKey, Vec<CoverageEntry>>, Error> {
-        let sql = format!("{SELECT} ORDER BY asked_at");
+        self.coverage_where("TRUE")
+    }
+
+    /// The coverage of some series, oldest first.
+    pub fn coverage_of_series(
+        &self,
+        series: &[SeriesKey],
+    ) -> Result<BTreeMap<SeriesKey, Vec<CoverageEntry>>, Error> {
+        // A ticker has no quote, but nothing here depends on it.
+        let tickers: Vec<String> = (series.iter())
+            .map(|key| format!("'{}'", key.ticker.as_str().replace('\'', "''")))
+            .collect();
+        let mut found = match tickers.is_empty() {
+            true => BTreeMap::new(),
+            false => self.coverage_where(&format!("ticker IN ({})", tickers.join(", ")))?,
+        };
+        found.retain(|key, _| series.contains(key));
+        Ok(found)
+    }
+
+    fn coverage_where(
+        &self,
+        condition: &str,
+    ) -> Result<BTreeMap<SeriesKey, Vec<CoverageEntry>>, Error> {
+        let sql = format!("{SELECT} WHERE {condition} ORDER BY asked_at");
         let mut by_series: BTreeMap<SeriesKey, Vec<CoverageEntry>> = BTreeMap::new();
         for answer in answers(&*self.catalog()?, &sql, [])? {
             match by_series.get_mut(&answer.series) {

@@ -1,5 +1,6 @@
 //! Reading a store: both tiers as one, each key once.
 
+mod conflicts;
 mod detach;
 mod open;
 mod prefetch;
@@ -24,8 +25,9 @@ use super::rows::StagedRows;
 use super::scan::{Part, Scan};
 use super::snapshot::{Snapshot, WriterSnapshot};
 use super::spill::Spill;
+pub use conflicts::{ConflictDay, ConflictRow};
 use prefetch::Prefetch;
-pub use records::{ConflictRow, RunRow, TargetRow};
+pub use records::{RunRow, TargetRow};
 
 /// A view of a store as it was when the reader was made.
 ///

@@ -1,31 +1,14 @@
-//! What the catalog has besides bars: commits, conflicts, runs, sync targets, requests.
+//! What the catalog has besides bars: commits, runs, sync targets, requests.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use duckdb::params;
 use uuid::Uuid;
 
-use crate::model::columns::{COLUMN_COUNT, COLUMNS, Value};
-use crate::model::{Bar, SeriesKey, Timestamp};
-use crate::store::columns::sql_list;
+use crate::model::{SeriesKey, Timestamp};
 use crate::store::error::Error;
 
 use super::Reader;
-
-/// One conflict.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConflictRow {
-    /// Whose bar.
-    pub series: SeriesKey,
-    pub staged: Bar,
-    pub staged_source: String,
-    pub offered: Bar,
-    pub offered_source: String,
-    /// `skipped` or `updated`.
-    pub resolution: String,
-    /// The run that offered it.
-    pub run: String,
-}
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,62 +61,6 @@ impl Reader {
     /// Requests spent on a day under one fingerprint of a provider's key, by all runs.
     pub fn requests_spent(&self, fingerprint: &str, day: chrono::NaiveDate) -> Result<u64, Error> {
         self.catalog()?.requests_spent(fingerprint, day)
-    }
-
-    /// All conflicts, by series and timestamp.
-    pub fn conflicts(&self) -> Result<Vec<ConflictRow>, Error> {
-        let by_id: BTreeMap<i32, &SeriesKey> = self
-            .series
-            .iter()
-            .map(|(key, meta)| (meta.id, key))
-            .collect();
-        let sql = format!(
-            "SELECT series_id, epoch_us(timestamp), {}, {}, staged_source, offered_source, resolution, run_id
-             FROM ({}) ORDER BY series_id, timestamp, run_id",
-            sql_list("staged_"),
-            sql_list("offered_"),
-            self.catalog()?.conflicts_select("main")?
-        );
-        let rows = self.catalog()?.rows(&sql, [], |row| {
-            let timestamp = Timestamp::from_micros(row.get(1)?);
-            let bar = |first: usize| -> duckdb::Result<Bar> {
-                let mut values = COLUMNS.map(|column| Value::missing(column.kind));
-                for (value, index) in values.iter_mut().zip(first..) {
-                    *value = match value {
-                        Value::Double(_) => Value::double(row.get(index)?),
-                        Value::Integer(_) => Value::integer(row.get(index)?),
-                    };
-                }
-                Ok(Bar::from_values(timestamp, values))
-            };
-            let staged = bar(2)?;
-            let offered = bar(2 + COLUMN_COUNT)?;
-            let words = 2 + 2 * COLUMN_COUNT;
-            let words: [String; 4] = [
-                row.get(words)?,
-                row.get(words + 1)?,
-                row.get(words + 2)?,
-                row.get(words + 3)?,
-            ];
-            Ok((row.get::<_, i32>(0)?, staged, offered, words))
-        })?;
-        let named = |(id, staged, offered, [staged_source, offered_source, resolution, run]): (
-            i32,
-            Bar,
-            Bar,
-            [String; 4],
-        )| {
-            by_id.get(&id).map(|series| ConflictRow {
-                series: (*series).clone(),
-                staged,
-                staged_source,
-                offered,
-                offered_source,
-                resolution,
-                run,
-            })
-        };
-        Ok(rows.into_iter().filter_map(named).collect())
     }
 
     /// All runs, oldest first.

@@ -74,6 +74,17 @@ pub struct WriterSnapshot {
     pub as_of: Timestamp,
 }
 
+/// The folders of published snapshots, sorted.
+pub(super) fn published_folders(layout: &Layout) -> Vec<PathBuf> {
+    let entries = fs::read_dir(layout.tmp()).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries
+        .filter(|entry| held_dir::starts_with(&entry.file_name(), PREFIX_PUBLISHED))
+        .map(|entry| entry.path())
+        .collect();
+    folders.sort_unstable();
+    folders
+}
+
 /// A snapshot in use by this process.
 #[derive(Debug)]
 pub(super) struct Snapshot {
@@ -130,10 +141,7 @@ impl Snapshot {
     /// The current snapshot of the writer that is running, if it has published one. The caller has
     /// seen that the store is locked by a writer.
     pub fn published(layout: &Layout) -> Option<Self> {
-        let entries = fs::read_dir(layout.tmp()).ok()?;
-        let current = (entries.flatten())
-            .filter(|entry| held_dir::starts_with(&entry.file_name(), PREFIX_PUBLISHED))
-            .map(|entry| entry.path())
+        let current = (published_folders(layout).into_iter())
             .filter(|dir| is_current(dir))
             .max_by_key(|dir| as_of(&Layout::flat(dir)))?;
         let dir = HeldDir::join(current).ok()?;

@@ -1,8 +1,6 @@
 //! `status`: lists the series of the store.
 
-use std::fs;
 use std::io::Write;
-use std::path::Path;
 
 use crate::calendar::CalendarCache;
 use crate::cli::args::TickerArgs;
@@ -11,6 +9,7 @@ use crate::cli::error::CliError;
 use crate::cli::rows::FormatArg;
 use crate::model::{Interval, Ticker};
 use crate::status::{Overview, session_states};
+use crate::store::bytes_below;
 
 mod running;
 mod runs;
@@ -110,19 +109,4 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let overview = Overview::read(&reader, keep, &mut calendars, bytes_below(&dir))?;
     show::write(out, args.output.format, &overview)?;
     Ok(Outcome::Done)
-}
-
-/// The bytes of all files below a folder. Files that vanish meanwhile aren't counted.
-fn bytes_below(dir: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return 0;
-    };
-    entries
-        .flatten()
-        .map(|entry| match entry.file_type() {
-            Ok(kind) if kind.is_dir() => bytes_below(&entry.path()),
-            Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |metadata| metadata.len()),
-            _ => 0,
-        })
-        .sum()
 }

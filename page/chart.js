@@ -1,0 +1,238 @@
+// The chart: candles and volume of one series. The server sends at most MAX bars; zooming in
+// fetches finer ones.
+import { count, localTime, price, utcTime, weekday, dayOfDate, STATES, letterOf } from "./text.js";
+import { colour, make } from "./dom.js";
+import { load } from "./data.js";
+import { address, rename } from "./route.js";
+
+const MAX_BARS = 2000;
+/** How long the view must stay still before finer bars are fetched. */
+const STILL_MS = 250;
+
+/** Shows the chart of `ticker` in `view`. Returns what ends it. */
+export function showChart(view, series, ticker, parameters) {
+  const of = series.series.filter((one) => one.ticker === ticker);
+  if (of.length === 0) {
+    view.append(make("p", { class: ticker ? "error" : "note" }, ticker ? `The store has no bars of ${ticker}.` : "Choose a ticker: press / and type, or click a cell of the coverage."));
+    return () => {};
+  }
+  const one = of.find((series) => series.interval_minutes === Number(parameters.interval)) ?? of[0];
+  const zone = one.timezone;
+  const state = { from: parameters.from, to: parameters.to, bars: null, overlay: parameters.overlay ?? "", loading: 0 };
+  const title = make("b", {}, ticker);
+  const range = make("span", { class: "note" });
+  const box = make("div", { class: "chart" });
+  const legend = make("div", { class: "legend-box" });
+  const pick = make("select", { "aria-label": "Interval", change: () => go({ interval: pick.value }) }, ...of.map((series) => make("option", { value: series.interval_minutes, selected: series === one }, `${series.interval_minutes} min`)));
+  const spans = [["Day", 1], ["Week", 5], ["Month", 21], ["Year", 252], ["All", Infinity]];
+  const overlays = make("select", { "aria-label": "Overlay", change: () => { state.overlay = overlays.value; show(false); } },
+    make("option", { value: "" }, "no overlay"),
+    ...series.series.filter((other) => other !== one).slice(0, 2000).map((other) => make("option", { value: `${other.ticker}|${other.interval_minutes}`, selected: `${other.ticker}|${other.interval_minutes}` === state.overlay }, `${other.ticker} ${other.interval_minutes}m`)));
+  view.append(
+    make("div", { class: "tools" }, title, make("span", { class: "note" }, `${one.exchange}, ${zone}, ${one.basis}`), pick,
+      make("span", {}, ...spans.map(([word, sessions]) => make("button", { type: "button", click: () => span(Number(sessions)) }, word))),
+      make("button", { type: "button", "aria-label": "Earlier", title: "Earlier (←)", click: () => move(-1) }, "←"),
+      make("button", { type: "button", "aria-label": "Later", title: "Later (→)", click: () => move(1) }, "→"),
+      overlays, range),
+    box,
+  );
+  box.append(legend);
+  const chart = LightweightCharts.createChart(box, options(zone));
+  const shade = chart.addSeries(LightweightCharts.HistogramSeries, { priceScaleId: "shade", lastValueVisible: false, priceLineVisible: false });
+  const candles = chart.addSeries(LightweightCharts.CandlestickSeries, { priceFormat: { type: "custom", formatter: price, minMove: 0.0001 } });
+  const volumes = chart.addSeries(LightweightCharts.HistogramSeries, { priceScaleId: "volume", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false });
+  const other = chart.addSeries(LightweightCharts.LineSeries, { priceScaleId: "left", lineWidth: 1, visible: false, lastValueVisible: false, priceLineVisible: false });
+  chart.priceScale("shade").applyOptions({ scaleMargins: { top: 0, bottom: 0 }, visible: false });
+  chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.8, bottom: 0 } });
+  candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.24 } });
+  const marks = LightweightCharts.createSeriesMarkers(candles, []);
+
+  /** Changes parameters of the address, and shows the view anew. */
+  function go(changed) {
+    location.hash = address("chart", ticker, { interval: one.interval_minutes, from: state.from, to: state.to, overlay: state.overlay, ...changed });
+  }
+
+  /** Shows about `sessions` sessions up to the last shown one. */
+  function span(sessions) {
+    const to = state.bars?.to ?? state.to;
+    if (sessions === Infinity) [state.from, state.to] = [one.first.slice(0, 10), one.last.slice(0, 10)];
+    else [state.from, state.to] = [shifted(to, -Math.round((sessions * 7) / 5) + 1), to];
+    show(true);
+  }
+
+  /** Moves by the length of what is shown. */
+  function move(direction) {
+    if (!state.bars?.from) return;
+    const length = dayOfDate(state.bars.to) - dayOfDate(state.bars.from) + 1;
+    let [from, to] = [shifted(state.bars.from, direction * length), shifted(state.bars.to, direction * length)];
+    if (length === 1) {
+      // Over weekends and holidays, to the next day that has bars or should have.
+      for (let left = 10; left > 0 && ["Sat", "Sun"].includes(weekday(dayOfDate(from))) && one.exchange !== "CRYPTO"; left -= 1) {
+        [from, to] = [shifted(from, direction), shifted(to, direction)];
+      }
+    }
+    if (to < one.first.slice(0, 10) || from > one.last.slice(0, 10)) return;
+    [state.from, state.to] = [from, to];
+    show(true);
+  }
+
+  async function show(fit) {
+    const mine = ++state.loading;
+    const wanted = { ticker, interval: one.interval_minutes, from: state.from, to: state.to, max: MAX_BARS };
+    try {
+      const bars = await load("bars", wanted);
+      const [name, minutes] = state.overlay.split("|");
+      const second = name ? await load("bars", { ...wanted, ticker: name, interval: minutes, from: bars.from, to: bars.to }) : null;
+      if (mine !== state.loading) return;
+      draw(bars, second, fit);
+    } catch (error) {
+      if (mine !== state.loading) return;
+      range.textContent = error.message;
+      range.className = "error";
+    }
+  }
+
+  function draw(bars, second, fit) {
+    state.bars = bars;
+    const visible = fit ? null : chart.timeScale().getVisibleRange();
+    const paint = { up: colour("--up"), down: colour("--down") };
+    chart.applyOptions(options(zone));
+    candles.applyOptions({ upColor: paint.up, downColor: paint.down, wickUpColor: paint.up, wickDownColor: paint.down, borderVisible: false });
+    const points = bars.time.map((time, index) => ({ time, open: bars.open[index], high: bars.high[index], low: bars.low[index], close: bars.close[index] }));
+    candles.setData(withBlanks(points, bars));
+    volumes.setData(bars.time.map((time, index) => ({ time, value: bars.volume[index], color: `${bars.close[index] < bars.open[index] ? paint.down : paint.up}66` })));
+    shade.setData(bars.sessions ? bars.time.filter((time) => isOutside(time, bars.sessions)).map((time) => ({ time, value: 1, color: colour("--extended") })) : []);
+    marks.setMarkers(markers(bars));
+    other.applyOptions({ visible: second !== null, color: colour("--accent") });
+    chart.priceScale("left").applyOptions({ visible: second !== null });
+    other.setData(second ? second.time.map((time, index) => ({ time, value: second.close[index] })) : []);
+    if (visible && bars.time.length > 0) chart.timeScale().setVisibleRange(visible);
+    else chart.timeScale().fitContent();
+    range.className = "note";
+    const minutes = typeof bars.resolution === "number" ? `${bars.resolution}-minute bars` : `bars of a ${bars.resolution}`;
+    const lacking = bars.lacking.length > 0 ? `, ${count(bars.lacking.length)} sessions lack bars` : "";
+    range.textContent = bars.from ? `${bars.from} to ${bars.to}, ${count(bars.time.length)} ${minutes}${lacking}` : "no bars";
+    rename("chart", ticker, { interval: one.interval_minutes, from: bars.from, to: bars.to, overlay: state.overlay });
+    view.dataset.resolution = String(bars.resolution);
+    view.dataset.bars = String(bars.time.length);
+    describe(bars.time.length - 1);
+  }
+
+  function describe(index) {
+    const bars = state.bars;
+    if (!bars || index < 0) {
+      legend.textContent = "";
+      return;
+    }
+    const change = index > 0 ? ((bars.close[index] / bars.close[index - 1] - 1) * 100).toFixed(2) : null;
+    legend.textContent = `${localTime(bars.time[index], zone)}  O ${price(bars.open[index])}  H ${price(bars.high[index])}  L ${price(bars.low[index])}  C ${price(bars.close[index])}  V ${count(bars.volume[index])}${change === null ? "" : `  ${change} %`}`;
+    legend.title = utcTime(bars.time[index]);
+  }
+
+  chart.subscribeCrosshairMove((event) => {
+    const index = event.time === undefined ? -1 : (state.bars?.time.indexOf(event.time) ?? -1);
+    describe(index >= 0 ? index : (state.bars?.time.length ?? 0) - 1);
+    // The exchange's time is in the legend, UTC in the tooltip of the chart.
+    box.title = event.time === undefined ? "" : utcTime(Number(event.time));
+  });
+
+  let still = 0;
+  chart.timeScale().subscribeVisibleTimeRangeChange((shown) => {
+    clearTimeout(still);
+    if (!shown || !state.bars || state.bars.resolution === one.interval_minutes) return;
+    still = setTimeout(() => {
+      const [from, to] = [Number(shown.from), Number(shown.to)];
+      const inside = state.bars.time.filter((time) => from <= time && time <= to).length;
+      // Bars that would be a quarter as long or shorter.
+      if (inside === 0 || inside > MAX_BARS / 5) return;
+      [state.from, state.to] = [localTime(from, zone).slice(0, 10), localTime(to, zone).slice(0, 10)];
+      show(true);
+    }, STILL_MS);
+  });
+
+  const keys = (event) => {
+    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "ArrowLeft") move(-1);
+    if (event.key === "ArrowRight") move(1);
+  };
+  document.addEventListener("keydown", keys);
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  const repaint = () => state.bars && show(false);
+  scheme.addEventListener("change", repaint);
+  show(true);
+  return () => {
+    document.removeEventListener("keydown", keys);
+    scheme.removeEventListener("change", repaint);
+    clearTimeout(still);
+    chart.remove();
+  };
+}
+
+function shifted(date, byDays) {
+  return new Date(Date.parse(`${date}T00:00:00Z`) + byDays * 86400000).toISOString().slice(0, 10);
+}
+
+function options(zone) {
+  return {
+    autoSize: true,
+    layout: { background: { color: "transparent" }, textColor: colour("--text"), attributionLogo: false },
+    grid: { vertLines: { color: colour("--line") }, horzLines: { color: colour("--line") } },
+    timeScale: { timeVisible: true, secondsVisible: false, borderColor: colour("--line"), tickMarkFormatter: (time, kind) => tick(time, kind, zone) },
+    rightPriceScale: { borderColor: colour("--line") },
+    localization: { timeFormatter: (time) => localTime(time, zone) },
+    crosshair: { mode: 0 },
+  };
+}
+
+/** The text of a mark of the time axis. Kinds: year, month, day, time, time with seconds. */
+function tick(time, kind, zone) {
+  const text = localTime(time, zone);
+  if (kind === 0) return text.slice(0, 4);
+  if (kind <= 2) return text.slice(5, 10);
+  return text.slice(11);
+}
+
+/** The bars with an empty point for each one that a session lacks: lines and candles stay apart
+ * there, and a missing session takes the room that it should have. */
+function withBlanks(points, bars) {
+  if (!bars.sessions) return points;
+  const step = bars.resolution * 60;
+  const times = new Set(bars.time);
+  const blanks = [];
+  for (const session of bars.sessions) {
+    const parts = session.pause ? [[session.open, session.pause[0]], [session.pause[1], session.close]] : [[session.open, session.close]];
+    for (const [open, close] of parts) {
+      for (let time = open; time < close; time += step) if (!times.has(time)) blanks.push({ time });
+    }
+  }
+  return [...points, ...blanks].sort((a, b) => a.time - b.time);
+}
+
+function isOutside(time, sessions) {
+  return !sessions.some((session) => session.open <= time && time < session.close && !(session.pause && session.pause[0] <= time && time < session.pause[1]));
+}
+
+/** Conflicts, suspected splits, and sessions that lack bars. */
+function markers(bars) {
+  const at = (time) => {
+    // The bar that has the time inside it.
+    let index = bars.time.findLastIndex((start) => start <= time);
+    if (index < 0) index = 0;
+    return bars.time[index];
+  };
+  if (bars.time.length === 0) return [];
+  const conflicts = new Set(bars.conflicts.map(at));
+  const found = [...conflicts].map((time) => ({ time, position: "aboveBar", shape: "circle", color: colour("--short"), text: conflicts.size <= 30 ? "conflict" : "" }));
+  for (const split of bars.splits) {
+    const ratio = split.ratio >= 1 ? `${split.ratio}:1` : `1:${Math.round(1 / split.ratio)}`;
+    found.push({ time: at(split.time), position: "aboveBar", shape: "arrowDown", color: colour("--failed"), text: `split ${ratio}?` });
+  }
+  for (const gap of bars.lacking) {
+    const session = bars.sessions?.find((session) => session.date === gap.session);
+    if (!session) continue;
+    const inside = bars.time.find((time) => session.open <= time && time < session.close);
+    const time = inside ?? session.open;
+    found.push({ time, position: "belowBar", shape: "square", color: colour(STATES[letterOf(gap.reason)].colour), text: bars.lacking.length <= 20 ? STATES[letterOf(gap.reason)].word : "" });
+  }
+  return found.sort((a, b) => a.time - b.time);
+}

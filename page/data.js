@@ -1,0 +1,95 @@
+// The documents: from the server, or from the report that they are in.
+import { dayOfDate } from "./text.js";
+
+const embedded = document.getElementById("data");
+/** Whether the page is a report, which never changes. */
+export const isReport = embedded !== null;
+
+let whole = null;
+
+/** The documents inside a report. */
+async function unpacked() {
+  const text = atob(embedded.textContent.trim());
+  const packed = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+/** The document `name`. Parameters are those of the server's address. */
+export async function load(name, parameters = {}) {
+  if (isReport) {
+    whole ??= unpacked();
+    const documents = await whole;
+    return name === "bars" ? barsOf(documents.bars, parameters) : documents[name];
+  }
+  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null));
+  const response = await fetch(`/api/${name}?${query}`, { headers: { accept: "application/json" } });
+  if (!response.ok) {
+    const told = await response.json().catch(() => null);
+    throw new Error(told?.error ?? `the server responded with ${response.status}`);
+  }
+  return response.json();
+}
+
+const COLUMNS = ["open", "high", "low", "close", "volume"];
+const MINUTES = [1, 5, 15, 30, 60];
+
+/** What the server would respond, from the bars in a report. */
+function barsOf(documents, { ticker, interval, from, to, max }) {
+  const found = documents.find((document) => document.ticker === ticker && document.interval_minutes === Number(interval));
+  if (!found) throw new Error(`the report has no bars of ${ticker}: it has the newest days only (--max-bars)`);
+  const sessions = found.sessions ?? [];
+  const last = to ?? found.to;
+  const before = sessions.filter((session) => session.date <= last);
+  const first = from ?? before[Math.max(0, before.length - 5)]?.date ?? found.from;
+  const cut = { ...found, from: first, to: last };
+  cut.sessions = sessions.filter((session) => first <= session.date && session.date <= last);
+  cut.lacking = found.lacking.filter((gap) => first <= gap.session && gap.session <= last);
+  const edges = dateEdges(sessions, first, last);
+  const inside = found.time.map((time, index) => (edges[0] <= time && time < edges[1] ? index : -1)).filter((index) => index >= 0);
+  cut.conflicts = found.conflicts.filter((time) => edges[0] <= time && time < edges[1]);
+  cut.splits = found.splits.filter((split) => edges[0] <= split.time && split.time < edges[1]);
+  cut.time = inside.map((index) => found.time[index]);
+  for (const column of COLUMNS) cut[column] = inside.map((index) => found[column][index]);
+  return resampled(cut, Number(max));
+}
+
+/** The first instant of a date and the first after another one: between sessions, halfway. */
+function dateEdges(sessions, first, last) {
+  const at = sessions.findIndex((session) => session.date >= first);
+  const end = sessions.findLastIndex((session) => session.date <= last);
+  const half = (left, right) => (sessions[left] && sessions[right] ? (sessions[left].close + sessions[right].open) / 2 : null);
+  const start = at < 0 ? dayOfDate(first) * 86400 : (half(at - 1, at) ?? -Infinity);
+  return [start, half(end, end + 1) ?? Infinity];
+}
+
+/** Longer bars, each session on its own grid, so that there are at most `max`. */
+function resampled(document, max) {
+  const stored = document.interval_minutes;
+  const { time, sessions } = document;
+  let step = MINUTES.find((minutes) => minutes >= stored && (time.length * stored) / minutes + (minutes > stored ? sessions.length : 0) <= max);
+  if (step === stored) return { ...document, resolution: stored };
+  if (stored !== 1) step = undefined;
+  const out = { ...document, resolution: step ?? "day", time: [], open: [], high: [], low: [], close: [], volume: [] };
+  if (step === undefined) out.sessions = null;
+  let at = 0;
+  let bucket = null;
+  for (let index = 0; index < time.length; index += 1) {
+    while (at + 1 < sessions.length && time[index] >= (sessions[at].close + sessions[at + 1].open) / 2) at += 1;
+    const open = sessions[at]?.open ?? 0;
+    const seconds = step * 60;
+    const next = step === undefined ? at : open + Math.floor((time[index] - open) / seconds) * seconds;
+    if (next !== bucket) {
+      bucket = next;
+      out.time.push(step === undefined ? time[index] : next);
+      for (const column of COLUMNS) out[column].push(document[column][index]);
+      continue;
+    }
+    const last = out.time.length - 1;
+    out.high[last] = Math.max(out.high[last], document.high[index]);
+    out.low[last] = Math.min(out.low[last], document.low[index]);
+    out.close[last] = document.close[index];
+    out.volume[last] += document.volume[index];
+  }
+  return out;
+}

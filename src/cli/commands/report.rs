@@ -1,0 +1,96 @@
+//! `report`: the page as one HTML file.
+
+use indicatif::HumanCount;
+
+use crate::calendar::CalendarCache;
+use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
+use crate::cli::context::{Context, Outcome};
+use crate::cli::error::CliError;
+use crate::cli::log::LINE;
+use crate::model::Interval;
+use crate::page::{self, Filter, PageData, ReportOptions};
+use crate::report::ExitStatus;
+use crate::store;
+
+/// Write a page that shows what is stored, as one HTML file
+///
+/// The page shows coverage, charts, gaps, conflicts, runs and sync targets. It opens from disk in any
+/// browser, without a network. Coverage, gaps and runs are always complete; bars are limited by
+/// --max-bars. `backfill serve` shows the same page with all bars.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill report --to report.html
+  backfill report --to aapl.html --tickers AAPL --start 2025-01-01 --max-bars 1000000")]
+pub struct Args {
+    /// HTML file to write
+    ///
+    /// Example: --to report.html
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    to: OutputArg,
+
+    /// Maximum bars inside the file: whole days of each ticker, newest first
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 200_000,
+        help_heading = "Output"
+    )]
+    max_bars: u64,
+
+    /// Show only bars of N minutes
+    #[arg(long, value_name = "N", help_heading = "Range")]
+    interval: Option<Interval>,
+
+    #[command(flatten)]
+    tickers: TickerArgs,
+
+    #[command(flatten)]
+    range: RangeArgs,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
+    let tickers = args.tickers.resolve()?;
+    let (start, end) = args.range.resolve()?;
+    let target = context.output_file(&args.to)?;
+    let dir = context.store_dir(false);
+    let reader = context.open_detached_reader(&dir)?;
+    let filter = Filter {
+        tickers: tickers.among(|| Ok(reader.series()?))?,
+        interval: args.interval,
+        start,
+        end,
+    };
+    let mut calendars = CalendarCache::new(context.calendars(&dir)?);
+    let data = PageData::new(&reader, &mut calendars, &filter, context.now());
+    let options = ReportOptions {
+        max_bars: args.max_bars,
+        bytes: store::bytes_below(&dir),
+    };
+    let written = page::report(data, &options, &target)?;
+    tracing::info!(
+        target: LINE,
+        "Reported {} series with {} bars to {} in {:.2}s",
+        HumanCount(written.series),
+        HumanCount(written.bars),
+        target.typed().display(),
+        context.elapsed().as_secs_f64()
+    );
+    if written.bars_left_out > 0 {
+        tracing::info!(
+            target: LINE,
+            "note: {} older bars are not in the file; --max-bars sets how many are",
+            HumanCount(written.bars_left_out)
+        );
+    }
+    Ok(Outcome::Done)
+}
+
+impl From<page::Error> for CliError {
+    fn from(error: page::Error) -> Self {
+        match error {
+            page::Error::Store(error) => error.into(),
+            page::Error::Export(error) => error.into(),
+            error => Self::of(ExitStatus::Failed, &error),
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The chart: bars of one series, as long as they must be to be few.
+
+use std::collections::HashMap;
+
+use chrono::{Datelike, NaiveDate};
+use serde_json::{Value, json};
+
+use super::resolution::Resolution;
+use super::{Error, PageData};
+use crate::calendar::{Calendar, Session};
+use crate::export::Resampler;
+use crate::gaps::survey_by_counts;
+use crate::model::columns::{CLOSE, OPEN};
+use crate::model::{Bar, Bars, DateRange, SeriesKey, TimeRange, Timestamp};
+use crate::store::{SeriesRow, SessionCount, bars_from_batch};
+
+/// Sessions that are shown if no dates are given.
+const SESSIONS_DEFAULT: usize = 5;
+/// How far the first open may be from a simple ratio of the last close for a suspected split.
+const SPLIT_TOLERANCE: f64 = 0.04;
+/// Ratios of splits that are looked for, and their inverses.
+const SPLIT_RATIOS: [f64; 13] = [
+    1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 50.0,
+];
+/// The most conflicts that are marked.
+const MARKS_MAX: usize = 2_000;
+
+/// Which bars a chart wants.
+#[derive(Clone, Debug)]
+pub struct BarsQuery {
+    pub series: SeriesKey,
+    /// The first trading date; `None`: five sessions before the last.
+    pub from: Option<NaiveDate>,
+    /// The last trading date; `None`: the last with bars.
+    pub to: Option<NaiveDate>,
+    /// The most bars of the response.
+    pub max: u64,
+}
+
+impl PageData<'_> {
+    /// `backfill.bars/1`. Times are seconds since 1970 in UTC, columns are arrays.
+    ///
+    /// - `resolution`: minutes, `day` or `week`.
+    /// - `sessions`: open, close and break (null without one) of each session; null for bars of a
+    ///   day and longer.
+    /// - `lacking`: the sessions of `gaps`, with their reasons.
+    /// - `conflicts`: times of bars that were offered with other values.
+    /// - `splits`: where the first open after a close looks like a split, with the ratio.
+    pub fn bars(&mut self, query: &BarsQuery) -> Result<Value, Error> {
+        let row = (self.reader.series()?.into_iter()).find(|row| row.key == query.series);
+        let Some(row) = row else {
+            return Err(Error::UnknownSeries {
+                ticker: query.series.ticker.to_string(),
+                interval: query.series.interval,
+            });
+        };
+        let counts = self.reader.sessions_of(std::slice::from_ref(&row.key))?;
+        let counts = counts.get(&row.key).map_or(&[][..], Vec::as_slice);
+        let Some(dates) = dates(query, counts) else {
+            return Ok(self.document(&row, None, Resolution::Day, &Bars::default(), &[]));
+        };
+        let inside: Vec<&SessionCount> =
+            (counts.iter().filter(|count| dates.contains(count.session))).collect();
+        let stored = inside.iter().map(|count| u64::from(count.bars)).sum();
+        let resolution = Resolution::of(
+            row.key.interval,
+            stored,
+            inside.len() as u64,
+            query.max.max(1),
+        );
+        let calendar = self.calendars.calendar(&row.provenance.exchange).cloned();
+        let range = match &calendar {
+            Some(calendar) => calendar.instants(dates),
+            None => utc(dates),
+        };
+        let mut ends = Ends::default();
+        let bars = self.scan(&row.key, range, calendar.as_ref(), resolution, &mut ends)?;
+        let mut document = self.document(&row, Some(dates), resolution, &bars, &ends.splits());
+        let mut scope = self.scope(vec![row.key.ticker.clone()]);
+        (scope.interval, scope.start, scope.end) = (
+            Some(row.key.interval),
+            Some(dates.first()),
+            Some(dates.last()),
+        );
+        let of_series = [(row.key.clone(), counts.to_vec())].into();
+        let survey = survey_by_counts(self.reader, &scope, of_series, self.calendars)?;
+        document["lacking"] = (survey.gaps())
+            .map(|gap| json!({"session": gap.session.to_string(), "reason": gap.reason.as_str()}))
+            .collect();
+        let conflicts = self.reader.conflict_times(&row.key, range, MARKS_MAX)?;
+        document["conflicts"] = conflicts.iter().map(|at| seconds(at.micros())).collect();
+        Ok(document)
+    }
+
+    fn scan(
+        &self,
+        key: &SeriesKey,
+        range: TimeRange,
+        calendar: Option<&Calendar>,
+        resolution: Resolution,
+        ends: &mut Ends,
+    ) -> Result<Bars, Error> {
+        let mut folded = match (resolution, calendar) {
+            (Resolution::Minutes(minutes), Some(calendar)) if minutes != key.interval.minutes() => {
+                Folded::Minutes(Resampler::new(calendar.clone(), minutes))
+            }
+            (Resolution::Minutes(_), _) => Folded::Stored,
+            (Resolution::Day | Resolution::Week, _) => Folded::Dates(None),
+        };
+        let mut out = Bars::default();
+        for batch in self.reader.scan(key, range)? {
+            let Some(bars) = bars_from_batch(&batch?) else {
+                continue;
+            };
+            for (date, run) in dated(calendar, bars.timestamps()) {
+                ends.add(date, &bars, run.start, run.end - 1);
+            }
+            match &mut folded {
+                Folded::Stored => out.append(bars),
+                Folded::Minutes(resampler) => out.append(resampler.push(&bars)),
+                Folded::Dates(open) => {
+                    for (date, run) in dated(calendar, bars.timestamps()) {
+                        for index in run {
+                            fold(open, bucket(date, resolution), &bars.get(index), &mut out);
+                        }
+                    }
+                }
+            }
+        }
+        match folded {
+            Folded::Stored => {}
+            Folded::Minutes(resampler) => out.append(resampler.finish()),
+            Folded::Dates(open) => {
+                if let Some((_, bar)) = open {
+                    out.push(&bar);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    fn document(
+        &mut self,
+        row: &SeriesRow,
+        dates: Option<DateRange>,
+        resolution: Resolution,
+        bars: &Bars,
+        splits: &[(i64, f64)],
+    ) -> Value {
+        let exchange = &row.provenance.exchange;
+        let calendar = self.calendars.calendar(exchange);
+        let timezone = calendar
+            .map_or("UTC", |calendar| calendar.tz().name())
+            .to_owned();
+        let sessions = match (resolution, dates) {
+            (Resolution::Minutes(_), Some(dates)) => {
+                self.calendars
+                    .sessions(exchange, dates.first(), dates.last())
+            }
+            _ => None,
+        };
+        let time: Vec<i64> = bars.timestamps().iter().map(|at| seconds(*at)).collect();
+        let column =
+            |of: fn(&Bar) -> f64| -> Vec<f64> { bars.iter().map(|bar| of(&bar)).collect() };
+        json!({
+            "schema": "backfill.bars/1",
+            "interval_minutes": row.key.interval.minutes(),
+            "ticker": row.key.ticker.as_str(),
+            "exchange": exchange,
+            "timezone": timezone,
+            "from": dates.map(|dates| dates.first().to_string()),
+            "to": dates.map(|dates| dates.last().to_string()),
+            "resolution": resolution.name(),
+            "time": time,
+            "open": column(|bar| bar.open),
+            "high": column(|bar| bar.high),
+            "low": column(|bar| bar.low),
+            "close": column(|bar| bar.close),
+            "volume": column(|bar| bar.volume),
+            "sessions": sessions.map(|sessions| sessions.iter().map(of_session).collect::<Vec<_>>()),
+            "lacking": [],
+            "conflicts": [],
+            "splits": (splits.iter())
+                .map(|(at, ratio)| json!({"time": seconds(*at), "ratio": ratio}))
+                .collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// How bars become longer ones.
+enum Folded {
+    Stored,
+    Minutes(Resampler),
+    Dates(Option<(i64, Bar)>),
+}
+
+/// Adds a bar to the open longer one, and moves that to `out` when the next one begins.
+fn fold(open: &mut Option<(i64, Bar)>, bucket: i64, bar: &Bar, out: &mut Bars) {
+    match open {
+        Some((at, longer)) if *at == bucket => {
+            longer.high = longer.high.max(bar.high);
+            longer.low = longer.low.min(bar.low);
+            longer.close = bar.close;
+            longer.volume += bar.volume;
+        }
+        _ => {
+            if let Some((_, done)) = open.replace((bucket, bar.clone())) {
+                out.push(&done);
+            }
+        }
+    }
+}
+
+fn bucket(date: NaiveDate, resolution: Resolution) -> i64 {
+    let day = i64::from(date.num_days_from_ce());
+    match resolution {
+        Resolution::Week => day - i64::from(date.weekday().num_days_from_monday()),
+        _ => day,
+    }
+}
+
+/// First open and last close of each trading date.
+#[derive(Default)]
+struct Ends {
+    dates: Vec<NaiveDate>,
+    by_date: HashMap<NaiveDate, (i64, f64, f64)>,
+}
+
+impl Ends {
+    fn add(&mut self, date: NaiveDate, bars: &Bars, first: usize, last: usize) {
+        let close = bars.column(CLOSE).get(last).as_double().unwrap_or(f64::NAN);
+        let dates = &mut self.dates;
+        self.by_date
+            .entry(date)
+            .and_modify(|end| end.2 = close)
+            .or_insert_with(|| {
+                dates.push(date);
+                let open = bars.column(OPEN).get(first).as_double().unwrap_or(f64::NAN);
+                (bars.timestamps()[first], open, close)
+            });
+    }
+
+    /// Where the first open after a close is close to a simple multiple or fraction of it.
+    fn splits(&self) -> Vec<(i64, f64)> {
+        (self.dates.windows(2))
+            .filter_map(|pair| {
+                let (_, _, close) = self.by_date[&pair[0]];
+                let (at, open, _) = self.by_date[&pair[1]];
+                Some((at, split_ratio(close / open)?))
+            })
+            .collect()
+    }
+}
+
+/// The ratio of a split that `change` is close to: 4 if prices fell to a quarter.
+fn split_ratio(change: f64) -> Option<f64> {
+    let is_near = |ratio: f64| (change / ratio - 1.0).abs() <= SPLIT_TOLERANCE;
+    let inverses = SPLIT_RATIOS.iter().map(|ratio| 1.0 / ratio);
+    (SPLIT_RATIOS.into_iter().chain(inverses)).find(|ratio| is_near(*ratio))
+}
+
+/// The dates of a query; `None` if there are no bars.
+fn dates(query: &BarsQuery, counts: &[SessionCount]) -> Option<DateRange> {
+    let last = query.to.or(counts.last().map(|count| count.session))?;
+    let before = &counts[..counts.partition_point(|count| count.session <= last)];
+    let default = before.get(before.len().saturating_sub(SESSIONS_DEFAULT));
+    let first = query.from.or(default.map(|count| count.session))?;
+    DateRange::new(first, last).ok()
+}
+
+/// Timestamps by trading date; without a calendar by UTC date.
+fn dated(
+    calendar: Option<&Calendar>,
+    timestamps: &[i64],
+) -> Vec<(NaiveDate, std::ops::Range<usize>)> {
+    if let Some(calendar) = calendar {
+        return calendar.session_runs(timestamps).collect();
+    }
+    let date = |at: i64| Timestamp::from_micros(at).to_utc().date_naive();
+    let mut start = 0;
+    (timestamps.chunk_by(|a, b| date(*a) == date(*b)))
+        .map(|run| {
+            let range = start..start + run.len();
+            start = range.end;
+            (date(run[0]), range)
+        })
+        .collect()
+}
+
+fn utc(dates: DateRange) -> TimeRange {
+    TimeRange {
+        start: crate::model::date_micros(dates.first()),
+        end: crate::model::date_micros(dates.last()) + crate::model::DAY_MICROS,
+    }
+}
+
+fn of_session(session: &Session) -> Value {
+    let pause = session
+        .pause
+        .map(|(start, end)| [start, end].map(|at| seconds(at.micros())));
+    json!({
+        "date": session.date.to_string(),
+        "open": seconds(session.open.micros()),
+        "close": seconds(session.close.micros()),
+        "pause": pause,
+    })
+}
+
+fn seconds(micros: i64) -> i64 {
+    micros.div_euclid(1_000_000)
+}

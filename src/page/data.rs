@@ -1,0 +1,133 @@
+//! The documents of a page, from one reader.
+
+use chrono::NaiveDate;
+use serde_json::{Value, json};
+
+use super::Error;
+use crate::calendar::CalendarCache;
+use crate::documents;
+use crate::gaps::{Scope, survey_by_counts};
+use crate::model::{Interval, Ticker, Timestamp};
+use crate::status::Overview;
+use crate::store::{Reader, SeriesRow};
+
+/// Which series and dates a page shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// The tickers; empty for all.
+    pub tickers: Vec<Ticker>,
+    /// The length of the bars; `None` for all.
+    pub interval: Option<Interval>,
+    pub start: Option<NaiveDate>,
+    pub end: Option<NaiveDate>,
+}
+
+impl Filter {
+    /// Whether a series is shown.
+    #[must_use]
+    pub fn has(&self, interval: Interval, ticker: &Ticker) -> bool {
+        (self.tickers.is_empty() || self.tickers.contains(ticker))
+            && self.interval.is_none_or(|wanted| wanted == interval)
+    }
+}
+
+/// Makes the documents of a page.
+pub struct PageData<'a> {
+    pub(super) reader: &'a Reader,
+    pub(super) calendars: &'a mut CalendarCache,
+    pub(super) filter: &'a Filter,
+    /// The time. A session that isn't over is not judged.
+    pub(super) now: Timestamp,
+}
+
+impl<'a> PageData<'a> {
+    /// Documents of what `reader` sees.
+    pub fn new(
+        reader: &'a Reader,
+        calendars: &'a mut CalendarCache,
+        filter: &'a Filter,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            reader,
+            calendars,
+            filter,
+            now,
+        }
+    }
+
+    /// The shown series, by interval and ticker.
+    pub(super) fn rows(&self) -> Result<Vec<SeriesRow>, Error> {
+        let mut rows = self.reader.series()?;
+        rows.retain(|row| self.filter.has(row.key.interval, &row.key.ticker));
+        Ok(rows)
+    }
+
+    pub(super) fn scope(&self, tickers: Vec<Ticker>) -> Scope {
+        Scope {
+            tickers,
+            interval: self.filter.interval,
+            start: self.filter.start,
+            end: self.filter.end,
+            now: self.now,
+        }
+    }
+
+    /// `backfill.status/1`, with the store's name in place of its path.
+    pub fn series(&mut self, bytes: u64) -> Result<Value, Error> {
+        let filter = self.filter;
+        let keep = |row: &SeriesRow| filter.has(row.key.interval, &row.key.ticker);
+        let overview = Overview::read(self.reader, keep, self.calendars, bytes)?;
+        let mut document = documents::status(&overview);
+        let dir = self.reader.dir();
+        let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+        let name = dir.file_name().map(|name| name.to_string_lossy());
+        document["store"] = json!(name.unwrap_or_default());
+        let snapshot = self.reader.writer_snapshot();
+        let as_of = snapshot.map_or(self.now, |snapshot| snapshot.as_of);
+        document["as_of"] = json!(as_of.to_string());
+        for (series, status) in
+            (document["series"].as_array_mut().into_iter().flatten()).zip(&overview.series)
+        {
+            let calendar = self.calendars.calendar(&status.row.provenance.exchange);
+            series["timezone"] = json!(calendar.map_or("UTC", |calendar| calendar.tz().name()));
+        }
+        Ok(document)
+    }
+
+    /// `backfill.gaps/1`. In a session with some bars, the first and last missing one are those of
+    /// the whole session.
+    pub fn gaps(&mut self) -> Result<Value, Error> {
+        let counts = self.reader.sessions()?;
+        let scope = self.scope(self.filter.tickers.clone());
+        let survey = survey_by_counts(self.reader, &scope, counts, self.calendars)?;
+        let mut document = documents::gaps(&survey);
+        document["notices"] = json!(survey.notices);
+        Ok(document)
+    }
+
+    /// `backfill.targets/1`: what each sync target lacked when it was last seen.
+    pub fn targets(&mut self) -> Result<Value, Error> {
+        let filter = self.filter;
+        let keep = |row: &SeriesRow| filter.has(row.key.interval, &row.key.ticker);
+        let overview = Overview::read(self.reader, keep, self.calendars, 0)?;
+        let of_target = |index: usize, target: &String| {
+            let lacked: Vec<Value> = (overview.series.iter())
+                .filter_map(|series| {
+                    let unsynced = series.unsynced[index]?;
+                    Some(json!({
+                        "interval_minutes": series.row.key.interval.minutes(),
+                        "ticker": series.row.key.ticker.as_str(),
+                        "rows": unsynced.rows,
+                        "seen_at": unsynced.seen_at.to_string(),
+                    }))
+                })
+                .collect();
+            json!({"target": target, "series": lacked})
+        };
+        let targets: Vec<Value> = (overview.targets.iter().enumerate())
+            .map(|(index, target)| of_target(index, target))
+            .collect();
+        Ok(json!({"schema": "backfill.targets/1", "targets": targets}))
+    }
+}

@@ -1,0 +1,156 @@
+//! The report: the page and its documents in one HTML file.
+//!
+//! The documents are JSON, compressed, in base64: text from files and vendors can't end the element
+//! that it is in, and five years of five hundred series fit into a few megabytes.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use base64::engine::general_purpose::STANDARD;
+use base64::write::EncoderWriter;
+use chrono::NaiveDate;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use super::html::report_parts;
+use super::{BarsQuery, Error, PageData, Rows};
+use crate::export::{self, AtomicFile, OutputFile};
+use crate::model::SeriesKey;
+
+/// What a report has besides coverage, gaps, conflicts and runs, which are always complete.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportOptions {
+    /// The most bars: whole days, newest first.
+    pub max_bars: u64,
+    /// The store's size on disk.
+    pub bytes: u64,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug)]
+pub struct Reported {
+    pub series: u64,
+    pub bars: u64,
+    /// Bars that `max_bars` left out.
+    pub bars_left_out: u64,
+}
+
+/// Writes the report into `target`, which appears whole or not at all.
+pub fn report(
+    mut data: PageData<'_>,
+    options: &ReportOptions,
+    target: &OutputFile,
+) -> Result<Reported, Error> {
+    let series = data.series(options.bytes)?;
+    let count = series["series"].as_array().map_or(0, Vec::len) as u64;
+    let (days, bars_left_out) = data.newest_days(options.max_bars)?;
+    let file = AtomicFile::create(target)?;
+    let failed = |source: io::Error| export::Error::io(target.typed())(source);
+    let mut out = file.out()?;
+    let [before, after] = report_parts();
+    out.write_all(before.as_bytes()).map_err(failed)?;
+    let base64 = EncoderWriter::new(out, &STANDARD);
+    let mut writer = Documents(GzEncoder::new(base64, Compression::default()));
+    writer.begin(&data.now.to_string()).map_err(failed)?;
+    writer.add("series", &series).map_err(failed)?;
+    for (name, document) in [
+        ("coverage", data.coverage(Rows::ALL)?),
+        ("gaps", data.gaps()?),
+        ("conflicts", data.conflicts()?),
+        ("runs", data.runs()?),
+        ("targets", data.targets()?),
+    ] {
+        writer.add(name, &document).map_err(failed)?;
+    }
+    let mut bars = 0;
+    writer.begin_bars().map_err(failed)?;
+    for (index, (key, first)) in days.into_iter().enumerate() {
+        let document = data.bars(&BarsQuery {
+            series: key,
+            from: Some(first),
+            to: data.filter.end,
+            max: u64::MAX,
+        })?;
+        bars += document["time"].as_array().map_or(0, Vec::len) as u64;
+        writer.add_bars(index, &document).map_err(failed)?;
+    }
+    let mut base64 = writer.end().map_err(failed)?;
+    let mut out = base64.finish().map_err(failed)?;
+    out.write_all(after.as_bytes()).map_err(failed)?;
+    out.flush().map_err(failed)?;
+    drop(out);
+    file.publish()?;
+    Ok(Reported {
+        series: count,
+        bars,
+        bars_left_out,
+    })
+}
+
+impl PageData<'_> {
+    /// For each series the first date such that the bars from there on, of all series, are at most
+    /// `max`: whole days, newest first. Then how many bars are left out.
+    fn newest_days(&self, max: u64) -> Result<(Vec<(SeriesKey, NaiveDate)>, u64), Error> {
+        let filter = self.filter;
+        let mut by_date: BTreeMap<NaiveDate, Vec<(SeriesKey, u64)>> = BTreeMap::new();
+        for (key, counts) in self.reader.sessions()? {
+            if !filter.has(key.interval, &key.ticker) {
+                continue;
+            }
+            for count in counts {
+                let is_before = filter.start.is_some_and(|start| count.session < start);
+                let is_after = filter.end.is_some_and(|end| count.session > end);
+                if !is_before && !is_after {
+                    let of_date = by_date.entry(count.session).or_default();
+                    of_date.push((key.clone(), u64::from(count.bars)));
+                }
+            }
+        }
+        let (mut taken, mut left_out) = (0, 0);
+        let mut firsts = BTreeMap::new();
+        let mut is_full = false;
+        for (date, series) in by_date.into_iter().rev() {
+            for (key, bars) in series {
+                is_full |= taken + bars > max;
+                if is_full {
+                    left_out += bars;
+                } else {
+                    taken += bars;
+                    firsts.insert(key, date);
+                }
+            }
+        }
+        Ok((firsts.into_iter().collect(), left_out))
+    }
+}
+
+/// The object with all documents, written one by one.
+struct Documents<W: Write>(GzEncoder<W>);
+
+impl<W: Write> Documents<W> {
+    fn begin(&mut self, made_at: &str) -> io::Result<()> {
+        write!(self.0, "{{\"made_at\":{}", json!(made_at))
+    }
+
+    fn add(&mut self, name: &str, document: &Value) -> io::Result<()> {
+        write!(self.0, ",\"{name}\":")?;
+        Ok(serde_json::to_writer(&mut self.0, document)?)
+    }
+
+    fn begin_bars(&mut self) -> io::Result<()> {
+        write!(self.0, ",\"bars\":[")
+    }
+
+    fn add_bars(&mut self, index: usize, document: &Value) -> io::Result<()> {
+        if index > 0 {
+            write!(self.0, ",")?;
+        }
+        Ok(serde_json::to_writer(&mut self.0, document)?)
+    }
+
+    fn end(mut self) -> io::Result<W> {
+        write!(self.0, "]}}")?;
+        self.0.finish()
+    }
+}

@@ -1,0 +1,186 @@
+//! The responses: files of the page, and documents.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::header::{self, HeaderMap};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use chrono::NaiveDate;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use super::guard::refusal;
+use super::source::Source;
+use crate::calendar::CalendarCache;
+use crate::documents;
+use crate::model::{Interval, SeriesKey, Ticker, Timestamp};
+use crate::page::{self, BarsQuery, Filter, PageData, Rows, asset};
+use crate::store::running_writer;
+
+/// Documents that are made at once: each needs a thread.
+const AT_ONCE: usize = 4;
+/// How long a request waits for its turn, and for its document.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// The most rows of a coverage document, and the most bars of a chart.
+const COVERAGE_ROWS_MAX: usize = 200;
+const BARS_MAX: u64 = 10_000;
+const BARS_DEFAULT: u64 = 2_000;
+
+/// What the handlers share.
+pub(super) struct Api {
+    pub source: Source,
+    pub clock: fn() -> Timestamp,
+    turns: Arc<Semaphore>,
+}
+
+impl Api {
+    pub fn new(source: Source, clock: fn() -> Timestamp) -> Self {
+        Self {
+            source,
+            clock,
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// The document `name`; `None` if there is no such document.
+    fn document(&self, name: &str, parameters: &Parameters) -> Result<Option<Value>, page::Error> {
+        if name == "progress" {
+            let writer = running_writer(&self.source.dir)?;
+            let writer = writer.as_ref().map(documents::progress);
+            return Ok(Some(serde_json::json!({
+                "schema": "backfill.progress/1",
+                "writer": writer,
+            })));
+        }
+        let seen = self.source.seen()?;
+        let mut calendars = CalendarCache::new(self.source.calendars.clone());
+        let filter = Filter::default();
+        let mut data = PageData::new(&seen.reader, &mut calendars, &filter, (self.clock)());
+        let document = match name {
+            "series" => data.series(seen.bytes)?,
+            "coverage" => data.coverage(Rows {
+                first: parameters.first,
+                count: parameters.count.min(COVERAGE_ROWS_MAX),
+            })?,
+            "bars" => data.bars(&parameters.bars()?)?,
+            "gaps" => data.gaps()?,
+            "conflicts" => data.conflicts()?,
+            "runs" => data.runs()?,
+            "targets" => data.targets()?,
+            _ => return Ok(None),
+        };
+        Ok(Some(document))
+    }
+}
+
+/// The parameters of all documents.
+#[derive(Deserialize)]
+struct Parameters {
+    #[serde(default)]
+    first: usize,
+    #[serde(default = "rows_max")]
+    count: usize,
+    #[serde(default)]
+    ticker: String,
+    #[serde(default)]
+    interval: u32,
+    from: Option<NaiveDate>,
+    to: Option<NaiveDate>,
+    max: Option<u64>,
+}
+
+const fn rows_max() -> usize {
+    COVERAGE_ROWS_MAX
+}
+
+impl Parameters {
+    fn bars(&self) -> Result<BarsQuery, page::Error> {
+        let bad = |what: &str| page::Error::BadParameter(what.to_owned());
+        Ok(BarsQuery {
+            series: SeriesKey {
+                interval: Interval::from_minutes(self.interval)
+                    .ok_or_else(|| bad("interval is one of 1, 5, 15, 30 and 60"))?,
+                ticker: Ticker::new(&self.ticker).map_err(|error| bad(&error.to_string()))?,
+            },
+            from: self.from,
+            to: self.to,
+            max: self.max.unwrap_or(BARS_DEFAULT).min(BARS_MAX),
+        })
+    }
+}
+
+pub(super) fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/api/{name}", get(document))
+        .fallback(file)
+        .with_state(api)
+}
+
+async fn document(
+    State(api): State<Arc<Api>>,
+    Path(name): Path<String>,
+    parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    let Query(parameters) = match parameters {
+        Ok(parameters) => parameters,
+        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.body_text()),
+    };
+    let busy = || refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is busy");
+    let turn = tokio::time::timeout(TIMEOUT, Arc::clone(&api.turns).acquire_owned()).await;
+    let Ok(Ok(turn)) = turn else {
+        return busy();
+    };
+    let work = tokio::task::spawn_blocking(move || {
+        // Until the work ends, even if nobody waits for it any more.
+        let _turn = turn;
+        api.document(&name, &parameters)
+    });
+    match tokio::time::timeout(TIMEOUT, work).await {
+        Ok(Ok(Ok(Some(document)))) => {
+            let kind = [(header::CONTENT_TYPE, "application/json")];
+            (kind, document.to_string()).into_response()
+        }
+        Ok(Ok(Ok(None))) => refusal(StatusCode::NOT_FOUND, "there is no such document"),
+        Ok(Ok(Err(error))) => failed(&error),
+        Ok(Err(_)) => refusal(StatusCode::INTERNAL_SERVER_ERROR, "the request failed"),
+        Err(_) => busy(),
+    }
+}
+
+fn failed(error: &page::Error) -> Response {
+    let status = match error {
+        page::Error::BadParameter(_) => StatusCode::BAD_REQUEST,
+        page::Error::UnknownSeries { .. } => StatusCode::NOT_FOUND,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    refusal(status, &page::without_folders(&error.to_string()))
+}
+
+async fn file(uri: Uri, headers: HeaderMap) -> Response {
+    let Some(asset) = asset(uri.path()) else {
+        return refusal(StatusCode::NOT_FOUND, "there is no such file");
+    };
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let known = text(header::IF_NONE_MATCH).unwrap_or_default();
+    let own = [
+        (header::ETAG, asset.etag.clone()),
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+        (header::VARY, "accept-encoding".to_owned()),
+    ];
+    if known.split(',').any(|etag| etag.trim() == asset.etag) {
+        return (StatusCode::NOT_MODIFIED, own).into_response();
+    }
+    let kind = [(header::CONTENT_TYPE, asset.content_type)];
+    let accepted = text(header::ACCEPT_ENCODING).unwrap_or_default();
+    if accepted.contains("gzip") {
+        let encoding = [(header::CONTENT_ENCODING, "gzip")];
+        return (own, kind, encoding, Body::from(asset.gzip.as_slice())).into_response();
+    }
+    (own, kind, Body::from(asset.body.as_slice())).into_response()
+}
