@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 PROGRAM = target/release/backfill
 LIBRARY = $(firstword $(wildcard target/release/libduckdb.* target/release/deps/libduckdb.so target/release/deps/libduckdb.dylib))
 
-.PHONY: setup library build demo test soak lint bench install
+.PHONY: setup library build demo test test-page screenshots soak lint bench install
 
 setup:    ## download what is missing: libduckdb, Postgres, pgbouncer
 	@scripts/setup.sh
@@ -26,6 +26,15 @@ test: setup       ## all tests; they start their own Postgres
 	$(CARGO) test --features crash-points --doc
 	$(CARGO) test --features crash-points --lib --test architecture --test it
 
+test-page: library ## the page of `report` and `serve` in a real browser; installs Debian's chromium if it is missing
+	@scripts/setup.sh --browser
+	$(CARGO) test --features crash-points --test it page::browser -- --ignored --skip screenshots
+
+screenshots: library ## docs/screenshots, made in a real browser
+	@scripts/setup.sh --browser
+	mkdir -p docs/screenshots
+	SCREENSHOTS="$(CURDIR)/docs/screenshots" $(CARGO) test --features crash-points --test it page::browser::screenshots -- --ignored --exact
+
 soak: setup       ## random runs with kills, for SOAK_SECONDS=3600; SOAK_SEED=N is the first seed
 	$(CARGO) test --features crash-points --lib --test it --no-run
 	$(CARGO) test --features crash-points --test it soak::runs_for_the_given_time -- --exact --ignored --nocapture
@@ -38,6 +47,7 @@ lint: library     ## the checks of CI
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --features crash-points -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
+	npx --yes --package typescript@5.9.3 tsc --project page/jsconfig.json
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; else echo "cargo-deny is not installed: licences and advisories are not checked"; fi
 
 bench: build      ## compare with other programs; without bench/limits.sh (memory at 200 M bars)

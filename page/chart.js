@@ -110,7 +110,7 @@ export function showChart(view, series, ticker, parameters) {
     else chart.timeScale().fitContent();
     range.className = "note";
     const minutes = typeof bars.resolution === "number" ? `${bars.resolution}-minute bars` : `bars of a ${bars.resolution}`;
-    const lacking = bars.lacking.length > 0 ? `, ${count(bars.lacking.length)} sessions lack bars` : "";
+    const lacking = bars.lacking.length === 0 ? "" : bars.lacking.length === 1 ? ", 1 session lacks bars" : `, ${count(bars.lacking.length)} sessions lack bars`;
     range.textContent = bars.from ? `${bars.from} to ${bars.to}, ${count(bars.time.length)} ${minutes}${lacking}` : "no bars";
     rename("chart", ticker, { interval: one.interval_minutes, from: bars.from, to: bars.to, overlay: state.overlay });
     view.dataset.resolution = String(bars.resolution);
@@ -143,8 +143,7 @@ export function showChart(view, series, ticker, parameters) {
     still = setTimeout(() => {
       const [from, to] = [Number(shown.from), Number(shown.to)];
       const inside = state.bars.time.filter((time) => from <= time && time <= to).length;
-      // Bars that would be a quarter as long or shorter.
-      if (inside === 0 || inside > MAX_BARS / 5) return;
+      if (inside === 0 || !hasFiner(inside, state.bars.resolution, one.interval_minutes)) return;
       [state.from, state.to] = [localTime(from, zone).slice(0, 10), localTime(to, zone).slice(0, 10)];
       show(true);
     }, STILL_MS);
@@ -166,6 +165,14 @@ export function showChart(view, series, ticker, parameters) {
     clearTimeout(still);
     chart.remove();
   };
+}
+
+/** Whether `inside` bars of a resolution could be shorter ones, all within MAX_BARS. */
+function hasFiner(inside, resolution, stored) {
+  const minutes = { day: 390, week: 1950 }[resolution] ?? resolution;
+  const finer = [30, 15, 5, 1].filter((one) => one < minutes && one >= stored);
+  // Some are left out, because the server counts whole days.
+  return finer.some((one) => (inside * minutes) / one <= MAX_BARS * 0.8) || (minutes > 60 && inside * 7 <= MAX_BARS * 0.8);
 }
 
 function shifted(date, byDays) {

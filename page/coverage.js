@@ -121,6 +121,8 @@ export function showCoverage(view, series, parameters) {
     const zoom = ZOOMS[state.zoom ?? "session"];
     space.style.width = `${LABEL_WIDTH + columns().length * zoom.width}px`;
     space.style.height = `${HEAD_HEIGHT + total * ROW_HEIGHT}px`;
+    // As high as its rows, if they fit.
+    map.style.height = `${HEAD_HEIGHT + total * ROW_HEIGHT + 18}px`;
     schedule();
   }
 

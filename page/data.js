@@ -15,7 +15,11 @@ async function unpacked() {
   return JSON.parse(await new Response(stream).text());
 }
 
-/** The document `name`. Parameters are those of the server's address. */
+/**
+ * The document `name`. Parameters are those of the server's address.
+ * @param {string} name
+ * @param {Record<string, any>} parameters
+ */
 export async function load(name, parameters = {}) {
   if (isReport) {
     whole ??= unpacked();
@@ -34,7 +38,11 @@ export async function load(name, parameters = {}) {
 const COLUMNS = ["open", "high", "low", "close", "volume"];
 const MINUTES = [1, 5, 15, 30, 60];
 
-/** What the server would respond, from the bars in a report. */
+/**
+ * What the server would respond, from the bars in a report.
+ * @param {any[]} documents
+ * @param {Record<string, any>} parameters
+ */
 function barsOf(documents, { ticker, interval, from, to, max }) {
   const found = documents.find((document) => document.ticker === ticker && document.interval_minutes === Number(interval));
   if (!found) throw new Error(`the report has no bars of ${ticker}: it has the newest days only (--max-bars)`);

@@ -2,6 +2,7 @@
 # Downloads what building and testing need:
 #   - libduckdb into vendor/duckdb, from DuckDB's npm package, with a pinned hash
 #   - Postgres and pgbouncer for the tests (Debian's packages; on other systems it prints what to install)
+#   - a browser for the tests of the page, if `setup.sh --browser` is called
 # Quick if nothing is missing. `setup.sh --no-postgres` skips Postgres.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -71,6 +72,22 @@ else
   fetch_duckdb
   point_cargo_at_vendor
   say "libduckdb: vendor/duckdb/$library"
+fi
+
+# ---------------------------------------------------------------------------------------------------- a browser
+
+if [ "${1:-}" = --browser ]; then
+  have_browser() { command -v chromium >/dev/null && command -v chromedriver >/dev/null; }
+  have_browser && exit 0
+  command -v apt-get >/dev/null || die "the tests of the page need chromium and chromedriver in PATH; install them and run this again"
+  sudo=
+  [ "$(id -u)" = 0 ] || sudo=sudo
+  say "installing Debian's chromium and chromium-driver"
+  install="apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core"
+  $sudo sh -c "export DEBIAN_FRONTEND=noninteractive
+    $install >/dev/null 2>&1 || { apt-get update -qq && $install >/dev/null; }" || die "chromium could not be installed"
+  have_browser || die "chromium and chromium-driver were installed, but their programs were not found"
+  exit 0
 fi
 
 # ----------------------------------------------------------------------------------------------------- Postgres

@@ -309,3 +309,18 @@ fn of_session(session: &Session) -> Value {
 fn seconds(micros: i64) -> i64 {
     micros.div_euclid(1_000_000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_simple_ratios_look_like_splits() {
+        assert_eq!(split_ratio(4.05), Some(4.0));
+        assert_eq!(split_ratio(0.248), Some(0.25));
+        assert_eq!(split_ratio(1.52), Some(1.5));
+        for usual in [1.0, 1.1, 0.9, 1.3, 0.75, 2.3, f64::NAN, f64::INFINITY] {
+            assert_eq!(split_ratio(usual), None, "{usual}");
+        }
+    }
+}

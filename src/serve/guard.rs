@@ -83,7 +83,7 @@ impl Guard {
     /// itself. A redirect would not do: a browser that came from another site would not send a
     /// strict cookie with it.
     fn entry(&self, word: &str, headers: &HeaderMap) -> Response {
-        let continues = "<!doctype html><meta http-equiv=\"refresh\" content=\"0;url=/\"><title>backfill</title><a href=\"/\">continue</a>";
+        let continues = "<!doctype html><link rel=\"icon\" href=\"data:,\"><meta http-equiv=\"refresh\" content=\"0;url=/\"><title>backfill</title><a href=\"/\">continue</a>";
         if self.has_cookie(headers) {
             return html(StatusCode::OK, continues);
         }

@@ -20,6 +20,7 @@ mod gaps;
 mod inject;
 mod model;
 mod out;
+mod page;
 #[cfg(feature = "crash-points")]
 mod readers;
 mod seal;

@@ -1,0 +1,77 @@
+//! The page: `report` and `serve`.
+
+mod browser;
+mod report;
+mod serve;
+mod webdriver;
+
+use std::fmt::Write;
+use std::io::{BufRead, BufReader};
+
+use super::support::{Running, TestEnv};
+
+/// A ticker that would be an element if it became HTML.
+pub const HOSTILE: &str = "<IMG SRC=X ONERROR=ALERT(1)>";
+
+/// A store with three tickers: AAPL has a session without bars and one with conflicts, and a split
+/// between two sessions; MSFT is complete; the third has a hostile name.
+pub fn filled() -> TestEnv {
+    let env = TestEnv::new();
+    let days = [
+        ("2025-01-06", 400.0),
+        ("2025-01-07", 404.0),
+        ("2025-01-10", 100.0),
+    ];
+    env.write("AAPL.csv", csv(&days, 390));
+    env.write(
+        "MSFT.csv",
+        csv(&[("2025-01-06", 50.0), ("2025-01-07", 51.0)], 390),
+    );
+    env.write(
+        "hostile.csv",
+        csv(&[("2025-01-06", 7.0), ("2025-01-08", 7.0)], 20),
+    );
+    env.write("restated.csv", csv(&[("2025-01-06", 100.0)], 30));
+    env.typed("inject-csv AAPL.csv MSFT.csv --interval 1 --timezone America/New_York")
+        .ok();
+    let words = [
+        "inject-csv",
+        "hostile.csv",
+        "--interval",
+        "1",
+        "--timezone",
+        "America/New_York",
+    ];
+    env.run(words.into_iter().chain(["--ticker", HOSTILE])).ok();
+    env.typed("inject-csv restated.csv --ticker AAPL --interval 1 --timezone America/New_York --on-conflict ignore")
+        .ok();
+    env
+}
+
+/// One-minute bars from 09:30 on, with closes near `price`.
+pub fn csv(days: &[(&str, f64)], minutes: u32) -> String {
+    let mut out = "timestamp,open,high,low,close,volume\n".to_owned();
+    for (date, price) in days {
+        for minute in 0..minutes {
+            let (hour, left) = ((570 + minute) / 60, (570 + minute) % 60);
+            let open = price + f64::from(minute % 7) / 100.0;
+            let (high, low, close) = (open + 0.05, open - 0.05, open + 0.01);
+            let volume = 100 + minute;
+            writeln!(
+                out,
+                "{date} {hour:02}:{left:02}:00,{open:.2},{high:.2},{low:.2},{close:.2},{volume}"
+            )
+            .unwrap();
+        }
+    }
+    out
+}
+
+/// Starts a server; returns its URL too.
+pub fn serve(env: &TestEnv, more: &str) -> (Running, String) {
+    let words = format!("serve --port 0 {more}");
+    let mut running = env.program(words.split_whitespace()).spawn();
+    let mut lines = BufReader::new(running.child().stdout.as_mut().unwrap()).lines();
+    let url = lines.next().expect("the URL comes first").unwrap();
+    (running, url)
+}
