@@ -228,8 +228,7 @@ function markers(bars) {
     return bars.time[index];
   };
   if (bars.time.length === 0) return [];
-  const conflicts = new Set(bars.conflicts.map(at));
-  const found = [...conflicts].map((time) => ({ time, position: "aboveBar", shape: "circle", color: colour("--short"), text: conflicts.size <= 30 ? "conflict" : "" }));
+  const found = marksOfConflicts(bars, at).map(([time, conflicts]) => ({ time, position: "aboveBar", shape: "circle", color: colour("--short"), text: conflicts === 1 ? "conflict" : `${count(conflicts)} conflicts` }));
   for (const split of bars.splits) {
     const ratio = split.ratio >= 1 ? `${split.ratio}:1` : `1:${Math.round(1 / split.ratio)}`;
     found.push({ time: at(split.time), position: "aboveBar", shape: "arrowDown", color: colour("--failed"), text: `split ${ratio}?` });
@@ -242,4 +241,22 @@ function markers(bars) {
     found.push({ time, position: "belowBar", shape: "square", color: colour(STATES[letterOf(gap.reason)].colour), text: bars.lacking.length <= 20 ? STATES[letterOf(gap.reason)].word : "" });
   }
   return found.sort((a, b) => a.time - b.time);
+}
+
+/** Where conflicts are marked, and how many there are at each mark: each bar, or if there are many,
+ * the first one of each session. */
+function marksOfConflicts(bars, at) {
+  const marks = new Map();
+  const add = (time) => marks.set(time, (marks.get(time) ?? 0) + 1);
+  if (bars.conflicts.length <= 20 || !bars.sessions) {
+    bars.conflicts.map(at).forEach(add);
+    return [...marks];
+  }
+  const first = new Map();
+  for (const time of bars.conflicts) {
+    const session = bars.sessions.find((session) => time < session.close) ?? bars.sessions[bars.sessions.length - 1];
+    if (!first.has(session)) first.set(session, at(time));
+    add(first.get(session));
+  }
+  return [...marks];
 }

@@ -21,12 +21,13 @@ export async function showConflicts(view) {
     make("a", { href: address("chart", day.ticker, { interval: day.interval_minutes, from: day.date, to: day.date }) }, day.ticker),
     `${day.interval_minutes}m`, day.date, count(day.conflicts), count(day.updated), count(day.conflicts - day.updated),
     day.close_ratio === null ? "–" : day.close_ratio.toFixed(4),
-    make("button", { type: "button", click: () => rows(day) }, "Bars"),
+    make("button", { type: "button", click: () => rows(day, true) }, "Bars"),
   ]);
   list.append(table([["ticker"], ["interval"], ["date (UTC)"], ["conflicts", "number"], ["updated", "number"], ["kept", "number"], ["median ratio", "number"], [""]], days), detail);
+  rows(document.days[0]);
   if (document.days.length > CONFLICTS_LISTED_MAX) list.append(make("p", { class: "note" }, `The newest ${count(CONFLICTS_LISTED_MAX)} of ${count(document.days.length)} days are listed.`));
 
-  function rows(day) {
+  function rows(day, isClicked = false) {
     const of = document.conflicts.filter((row) => row.ticker === day.ticker && row.interval_minutes === day.interval_minutes && row.timestamp.slice(0, 10) === day.date);
     const change = (row, name) => (row.staged[name] === row.offered[name] ? price(row.staged[name]) : `${price(row.staged[name])} → ${price(row.offered[name])}`);
     const lines = of.slice(0, CONFLICTS_LISTED_MAX).map((row) => [
@@ -36,14 +37,15 @@ export async function showConflicts(view) {
     const note = of.length < day.conflicts ? `${count(Math.min(of.length, CONFLICTS_LISTED_MAX))} of ${count(day.conflicts)} conflicts are on this page; the others: backfill conflicts --tickers ${day.ticker}` : "";
     detail.replaceChildren(make("h3", {}, `${day.ticker}, ${day.date}`), make("p", { class: "note" }, note),
       table([["time (UTC)"], ["open", "number"], ["high", "number"], ["low", "number"], ["close", "number"], ["volume", "number"], ["ratio", "number"], ["source"], ["what was done"], ["run"]], lines));
-    detail.scrollIntoView({ block: "nearest" });
+    if (isClicked) detail.scrollIntoView({ block: "nearest" });
   }
 }
 
 /** Bars of how often each ratio is there. A split is one high bar far from 1. */
 function histogram(ratios) {
   if (ratios.length === 0) return [make("p", { class: "note" }, "no ratios: closes are zero or missing")];
-  const [low, high] = [ratios[0][0], ratios[ratios.length - 1][0]];
+  // 1 is always on the axis: how far away a ratio is from it shows what it is.
+  const [low, high] = [Math.min(1, ratios[0][0]), Math.max(1, ratios[ratios.length - 1][0])];
   const width = Math.max((high - low) / (COLUMNS_MAX - 1), 0.001);
   const columns = new Array(Math.min(COLUMNS_MAX, Math.round((high - low) / width) + 1)).fill(0);
   for (const [ratio, times] of ratios) columns[Math.min(columns.length - 1, Math.round((ratio - low) / width))] += times;

@@ -27,10 +27,10 @@ export function showCoverage(view, series, parameters) {
   const sums = series.totals;
   view.append(
     make("div", { class: "cards" },
-      card(count(sums.rows), "bars"),
-      card(count(total), "series"),
       card(percent(sums.sessions_complete, sums.sessions_expected), "sessions complete"),
-      card(count(sums.sessions_expected - sums.sessions_complete), "sessions missing or short"),
+      card(count(sums.sessions_expected - sums.sessions_complete), "sessions missing or short", address("gaps")),
+      card(count(total), "series"),
+      card(count(sums.rows), "bars"),
       card(count(sums.hot_rows), "bars not in the lake yet"),
       card(bytes(series.bytes_on_disk), "on disk"),
     ),
@@ -174,7 +174,8 @@ export function showCoverage(view, series, parameters) {
   function drawCell(context, paint, found, left, top, width) {
     const height = ROW_HEIGHT - 3;
     if (found.sessions === 0) {
-      context.fillStyle = paint["--closed"];
+      // Before the first and after the last session of a series the map is empty.
+      context.fillStyle = found.isClosed ? paint["--closed"] : paint["--ground"];
       context.fillRect(left, top + 1, width, height);
       return;
     }
@@ -319,7 +320,7 @@ export function showCoverage(view, series, parameters) {
 /** The states of the sessions of a row in a column. */
 function summary(decoded, column) {
   const range = column.of[decoded.exchange];
-  const found = { sessions: 0, complete: 0, worst: "c", bars: 0, expected: 0 };
+  const found = { sessions: 0, complete: 0, worst: "c", bars: 0, expected: 0, isClosed: !range };
   if (!range) return found;
   const counts = {};
   for (let at = range[0] - decoded.from; at <= range[1] - decoded.from; at += 1) {

@@ -32,8 +32,9 @@ export function table(columns, rows) {
   return make("table", {}, make("thead", {}, head), make("tbody", {}, ...body));
 }
 
-export function card(value, label) {
-  return make("div", { class: "card" }, make("b", {}, value), make("span", {}, label));
+/** A number with its label, which can lead to a view. */
+export function card(value, label, href = null) {
+  return make("div", { class: "card" }, make("b", {}, value), href ? make("a", { href }, label) : make("span", {}, label));
 }
 
 export function tag(word, colourName) {

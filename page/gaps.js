@@ -1,9 +1,11 @@
 // The gaps view: sessions that lack bars, and the command that fills each.
-import { STATES, count, letterOf, shortTime } from "./text.js";
+import { STATES, count, dayOfDate, letterOf } from "./text.js";
 import { copyButton, make, table, tag } from "./dom.js";
 import { load } from "./data.js";
 import { address, rename } from "./route.js";
 
+/** Sessions over a weekend with a holiday are neighbours. */
+const DAYS_APART_MAX = 4;
 /** The most rows that are listed at once. */
 const GAPS_LISTED_MAX = 1000;
 
@@ -25,18 +27,39 @@ export async function showGaps(view, series, parameters) {
     rename("gaps", null, { reason, ticker });
     const found = all.filter((gap) => (!reason || gap.reason === reason) && (!ticker || gap.ticker === ticker));
     const missing = found.reduce((sum, gap) => sum + Math.max(0, gap.expected - gap.bars), 0);
-    summary.textContent = `${count(found.length)} of ${count(all.length)} gaps, about ${count(missing)} bars${found.length > GAPS_LISTED_MAX ? `; the first ${count(GAPS_LISTED_MAX)} are listed` : ""}`;
-    const rows = found.slice(0, GAPS_LISTED_MAX).map((gap) => {
-      const command = `backfill gaps --fill --tickers ${quoted(gap.ticker)} --interval ${gap.interval_minutes} --start ${gap.session} --end ${gap.session}`;
-      const state = STATES[letterOf(gap.reason)];
-      const known = exchanges.has(`${gap.ticker}|${gap.interval_minutes}`);
-      const where = address("chart", gap.ticker, { interval: gap.interval_minutes, from: gap.session, to: gap.session });
-      return [known ? make("a", { href: where }, gap.ticker) : gap.ticker, `${gap.interval_minutes}m`, gap.session, `${count(gap.bars)} / ${count(gap.expected)}`, tag(state.word, state.colour),
-        `${shortTime(gap.first_missing)} – ${shortTime(gap.last_missing).slice(11)}`, make("span", {}, copyButton(command), " ", make("code", {}, command))];
+    const ranges = rangesOf(found);
+    const listed = ranges.length > GAPS_LISTED_MAX ? `; the first ${count(GAPS_LISTED_MAX)} of ${count(ranges.length)} ranges are listed` : "";
+    summary.textContent = `${count(found.length)} of ${count(all.length)} sessions that lack bars, about ${count(missing)} bars${listed}`;
+    const rows = ranges.slice(0, GAPS_LISTED_MAX).map((range) => {
+      const command = `backfill gaps --fill --tickers ${quoted(range.ticker)} --interval ${range.interval_minutes} --start ${range.first} --end ${range.last}`;
+      const state = STATES[letterOf(range.reason)];
+      const known = exchanges.has(`${range.ticker}|${range.interval_minutes}`);
+      const where = address("chart", range.ticker, { interval: range.interval_minutes, from: range.first, to: range.last });
+      const when = range.first === range.last ? range.first : `${range.first} to ${range.last}`;
+      return [known ? make("a", { href: where }, range.ticker) : range.ticker, `${range.interval_minutes}m`, when, count(range.sessions), `${count(range.bars)} / ${count(range.expected)}`,
+        tag(state.word, state.colour), make("span", {}, copyButton(command), " ", make("code", {}, command))];
     });
-    list.replaceChildren(all.length === 0 ? make("p", { class: "note" }, "No session lacks bars.") : table([["ticker"], ["interval"], ["session"], ["bars", "number"], ["reason"], ["missing (UTC)"], ["command"]], rows));
+    list.replaceChildren(all.length === 0 ? make("p", { class: "note" }, "No session lacks bars.") : table([["ticker"], ["interval"], ["dates"], ["sessions", "number"], ["bars", "number"], ["reason"], ["command that fills it", "command"]], rows));
   }
   show();
+}
+
+/** Neighbouring sessions of a series with one reason: one range. */
+function rangesOf(gaps) {
+  const ranges = [];
+  for (const gap of gaps) {
+    const last = ranges[ranges.length - 1];
+    const isNext = last && last.ticker === gap.ticker && last.interval_minutes === gap.interval_minutes && last.reason === gap.reason && dayOfDate(gap.session) - dayOfDate(last.last) <= DAYS_APART_MAX;
+    if (isNext) {
+      last.last = gap.session;
+      last.sessions += 1;
+      last.bars += gap.bars;
+      last.expected += gap.expected;
+    } else {
+      ranges.push({ ticker: gap.ticker, interval_minutes: gap.interval_minutes, reason: gap.reason, first: gap.session, last: gap.session, sessions: 1, bars: gap.bars, expected: gap.expected });
+    }
+  }
+  return ranges;
 }
 
 /** A word as a shell reads it. */

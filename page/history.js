@@ -9,7 +9,7 @@ export async function showRuns(view) {
   const document = await load("runs");
   const rows = document.runs.toReversed().map((run) => {
     const totals = run.summary?.totals ?? {};
-    const skipped = (totals.skipped_identical ?? 0) + (totals.skipped_restated ?? 0);
+    const skipped = totals.skipped_identical === undefined ? null : totals.skipped_identical + (totals.skipped_restated ?? 0);
     const seconds = run.finished_at ? (Date.parse(run.finished_at) - Date.parse(run.started_at)) / 1000 : null;
     const whole = run.summary ? make("details", {}, make("summary", {}, "JSON"), make("pre", {}, JSON.stringify(run.summary, null, 2))) : "–";
     return [shortTime(run.started_at), run.command, tag(run.status, COLOURS[run.status] ?? "--empty"), duration(seconds), count(totals.requests), count(totals.committed), count(skipped), count(totals.rejected), run.summary?.exit_code ?? "–", whole];

@@ -204,7 +204,7 @@ fn fold(open: &mut Option<(i64, Bar)>, bucket: i64, bar: &Bar, out: &mut Bars) {
             longer.volume += bar.volume;
         }
         _ => {
-            if let Some((_, done)) = open.replace((bucket, bar.clone())) {
+            if let Some((_, done)) = open.replace((bucket, *bar)) {
                 out.push(&done);
             }
         }

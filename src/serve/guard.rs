@@ -142,7 +142,7 @@ pub(super) async fn check(
     let authority = request
         .uri()
         .authority()
-        .map(|authority| authority.as_str());
+        .map(axum::http::uri::Authority::as_str);
     let path = request.uri().path();
     let token = request.uri().query().and_then(|query| {
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));

@@ -113,6 +113,22 @@ fn bad_path(path: &Path) -> Option<&'static str> {
     }
 }
 
+/// The bytes of all files below a folder. Files that vanish meanwhile aren't counted.
+#[must_use]
+pub fn bytes_below(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return 0;
+    };
+    entries
+        .flatten()
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => bytes_below(&entry.path()),
+            Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |metadata| metadata.len()),
+            _ => 0,
+        })
+        .sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,20 +151,4 @@ mod tests {
         let expected = dir.canonicalize().unwrap_or(dir).join("not").join("there");
         assert_eq!(real(&missing), expected);
     }
-}
-
-/// The bytes of all files below a folder. Files that vanish meanwhile aren't counted.
-#[must_use]
-pub fn bytes_below(dir: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return 0;
-    };
-    entries
-        .flatten()
-        .map(|entry| match entry.file_type() {
-            Ok(kind) if kind.is_dir() => bytes_below(&entry.path()),
-            Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |metadata| metadata.len()),
-            _ => 0,
-        })
-        .sum()
 }

@@ -126,7 +126,7 @@ fn shows_every_view(browser: &Browser) {
     );
 
     go(browser, "#/gaps");
-    browser.wait_for("document.querySelectorAll('tbody tr').length >= 2");
+    browser.wait_for("document.querySelectorAll('tbody tr').length === 2");
     let command =
         "backfill gaps --fill --tickers AAPL --interval 1 --start 2025-01-08 --end 2025-01-08";
     assert!(text(browser).contains(command), "{}", text(browser));
