@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::date::DateOrder;
 use super::filename::Packing;
+use super::foreign::Foreign;
 use super::number::Decimal;
 use crate::advice::{Advice, Hint};
 use crate::model::{Interval, Reason};
@@ -44,12 +45,18 @@ pub enum FileError {
     /// It can't be opened or read.
     #[error("can't be read: {}", plain(.0))]
     Io(#[from] io::Error),
-    /// It isn't text.
-    #[error("isn't text")]
+    /// It is neither text nor a table.
+    #[error("isn't text, and of no known kind")]
     Binary,
-    /// It is text in UTF-16.
-    #[error("is in UTF-16, not in UTF-8")]
-    Utf16,
+    /// It is a file of another kind.
+    #[error("is {}, which can't be read", .0.name)]
+    Foreign(Foreign),
+    /// It is a Parquet or Arrow file that can't be read.
+    #[error("can't be read: {0}")]
+    Table(String),
+    /// It is JSON, but its values aren't bars.
+    #[error("is JSON, but neither one bar per line nor an array of bars")]
+    JsonShape,
     /// Its content isn't compressed as its name says.
     #[error("is named like {} but is {}", named.name(), packing.name())]
     Packing {
@@ -218,6 +225,12 @@ impl Hint for FileError {
                 Packing::Plain => "remove the last ending from its name".into(),
                 packed => format!("name it .csv{}", packed.ending()).into(),
             },
+            Self::Foreign(foreign) => foreign.help.into(),
+            Self::JsonShape => {
+                "write an object per bar, as to_json(orient=\"records\", lines=True) of pandas does"
+                    .into()
+            }
+            Self::Binary => "export its table as CSV or Parquet, and inject that".into(),
             Self::Changed => "inject it again after the other process has finished".into(),
             _ => return None,
         })

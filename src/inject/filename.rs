@@ -1,4 +1,4 @@
-//! Names of files: which are CSV files, how they are packed, and intervals among their words.
+//! Names of files: which have bars, how they are packed, and intervals among their words.
 
 /// How a file is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,16 +40,37 @@ impl Packing {
 
 const PACKED: [Packing; 4] = [Packing::Gzip, Packing::Zstd, Packing::Bzip2, Packing::Xz];
 
-/// Splits a file's name into its stem and how it is packed; `None` if it isn't that of a CSV file.
+/// The ends of names of texts and JSON, which may be packed.
+const TEXTS: [&str; 5] = [".csv", ".txt", ".tsv", ".jsonl", ".ndjson"];
+/// The ends of names of tables in columns.
+const TABLES: [&str; 7] = [
+    ".parquet", ".parq", ".pq", ".arrow", ".arrows", ".feather", ".ipc",
+];
+
+/// Splits a file's name into its stem and how it is packed; `None` if it isn't that of a file of
+/// bars.
 pub(super) fn stem_of(name: &str) -> Option<(&str, Packing)> {
-    let (name, packing) = PACKED
-        .into_iter()
-        .find_map(|packing| Some((strip_end(name, packing.ending())?, packing)))
-        .unwrap_or((name, Packing::Plain));
-    let stem = [".csv", ".txt", ".tsv"]
-        .into_iter()
-        .find_map(|end| strip_end(name, end))?;
+    let table = TABLES.into_iter().find_map(|end| strip_end(name, end));
+    let (stem, packing) = match table {
+        Some(stem) => (stem, Packing::Plain),
+        None => {
+            let (name, packing) = PACKED
+                .into_iter()
+                .find_map(|packing| Some((strip_end(name, packing.ending())?, packing)))
+                .unwrap_or((name, Packing::Plain));
+            let stem = TEXTS.into_iter().find_map(|end| strip_end(name, end))?;
+            (stem, packing)
+        }
+    };
     (!stem.is_empty() && !stem.starts_with('.')).then_some((stem, packing))
+}
+
+/// The stem of a name that may have any ending.
+pub(super) fn any_stem_of(name: &str) -> (&str, Packing) {
+    let json = || Some((strip_end(name, ".json")?, Packing::Plain));
+    stem_of(name)
+        .or_else(json)
+        .unwrap_or((name, Packing::Plain))
 }
 
 /// Whether a file of this name is read from a folder.
@@ -122,7 +143,19 @@ mod tests {
         assert_eq!(stem_of("a.txt.bz2"), Some(("a", Packing::Bzip2)));
         assert_eq!(stem_of("a.csv.XZ"), Some(("a", Packing::Xz)));
         assert_eq!(stem_of("aapl.us.txt"), Some(("aapl.us", Packing::Plain)));
-        for name in ["README.md", "a.gz", ".csv", "._SPY.csv", "SPY.csv.zip", "é"] {
+        assert_eq!(stem_of("a.jsonl.gz"), Some(("a", Packing::Gzip)));
+        assert_eq!(stem_of("a.Parquet"), Some(("a", Packing::Plain)));
+        assert_eq!(any_stem_of("a.json"), ("a", Packing::Plain));
+        for name in [
+            "README.md",
+            "a.gz",
+            ".csv",
+            "._SPY.csv",
+            "SPY.csv.zip",
+            "é",
+            "a.json",
+            "a.xlsx",
+        ] {
             assert_eq!(stem_of(name), None, "{name}");
         }
     }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{Error, plain};
-use super::filename::{Packing, stem_of};
+use super::filename::{any_stem_of, stem_of};
+use super::folders::Folders;
 use super::source::{Kind, Source, copy_of, is_nameless, is_stdin, not_a_file};
 use crate::report::{Event, Observer, Stop};
 
@@ -64,17 +65,20 @@ impl InputFile {
             ("", None)
         } else {
             // A file named on the command line may have any ending.
-            let (stem, packing) = stem_of(&file).unwrap_or((&file, Packing::Plain));
+            let (stem, packing) = any_stem_of(&file);
             (stem, Some(packing))
         };
-        let source = match &self.content {
+        let mut source = match &self.content {
             Content::File => Source::file(&self.path, packing)?,
             Content::Copy(copy) => Source::copy(Arc::clone(copy)),
             Content::Unreadable(error) => {
                 return Err(io::Error::new(error.kind(), error.to_string()));
             }
         };
-        Ok((stem.to_owned(), source))
+        let folders = Folders::of(&self.path);
+        source.folders = folders.columns;
+        let interval = folders.interval.map(|interval| format!("-{interval}"));
+        Ok((stem.to_owned() + &interval.unwrap_or_default(), source))
     }
 }
 

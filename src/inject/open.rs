@@ -44,8 +44,12 @@ pub(super) fn open(
 ) -> Result<Option<Opened>, FileError> {
     let mut blocks = Blocks::open(source, settings)?;
     let head = blocks.head()?;
+    let table = head.table;
     let Some(sniffed) = sniffer.sniff(head.text, head.last, name, stem)? else {
-        return Ok(None);
+        return blocks
+            .rest()
+            .failure
+            .map_or(Ok(None), |error| Err(error.into()));
     };
     let (mut plan, mut evidence, data_at) = (sniffed.plan, sniffed.evidence, sniffed.data_at);
     let layout = sniffed.layout;
@@ -65,6 +69,9 @@ pub(super) fn open(
     }
     let decided = evidence.decide(plan.has_weekends())?;
     sniffer.complete(&mut plan, layout, &decided);
+    if let Some(table) = table {
+        sniffer.set_table(&mut plan, table);
+    }
     let mut warnings = sniffed.warnings;
     warnings.extend(decided.warning);
     blocks.start(data_at, plan.delimiter);

@@ -190,6 +190,16 @@ impl<'s> Sniffer<'s> {
         }
     }
 
+    /// Sets the form of a file that isn't text.
+    pub(super) fn set_table(&self, plan: &mut Plan, table: &'static str) {
+        let mut form = FileForm::clone(&plan.form);
+        form.layout = match form.layout == PLAIN.name {
+            true => table.into(),
+            false => format!("{table}, {}", form.layout).into(),
+        };
+        plan.form = self.shared(form);
+    }
+
     fn shared(&self, form: FileForm) -> Arc<FileForm> {
         let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = forms.get(&form) {

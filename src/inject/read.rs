@@ -6,10 +6,10 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use super::block::Block;
 use super::error::FileError;
+use super::input::{self, Text};
 use super::record::{End, end_of};
 use super::settings::Settings;
 use super::source::Source;
-use super::unpack::unpack;
 
 /// The size of the head, from which a file's layout is detected.
 const HEAD_BYTES: usize = 256 * 1024;
@@ -25,6 +25,8 @@ pub(super) struct Blocks {
     carry: Vec<u8>,
     /// The number of the first line of `carry`.
     line: u64,
+    /// What the rows were before, if the file isn't text.
+    table: Option<&'static str>,
     ended: bool,
     accept_last_line: bool,
     /// Bytes at the end of `carry` that are a last line without a line end.
@@ -44,6 +46,8 @@ pub(super) struct Head<'b> {
     pub(super) whole: usize,
     /// Whether it is the whole text.
     pub(super) last: bool,
+    /// What the rows were before, if the file isn't text.
+    pub(super) table: Option<&'static str>,
 }
 
 /// The rest at the end of a stream.
@@ -60,13 +64,14 @@ pub(super) struct Rest {
 impl Blocks {
     /// Opens a file.
     pub(super) fn open(source: &Source, settings: &Settings) -> Result<Self, FileError> {
-        let input = unpack(source.open()?, source.packing)?;
+        let Text { input, table } = input::open(source)?;
         Ok(Self {
             input,
             block_bytes: settings.limits.block_bytes.max(1),
             delimiter: b',',
             carry: Vec::new(),
-            line: 1,
+            line: u64::from(table.is_none()),
+            table,
             ended: false,
             accept_last_line: settings.accept_last_line,
             unended: 0,
@@ -82,9 +87,6 @@ impl Blocks {
         if self.carry.starts_with(b"\xef\xbb\xbf") {
             self.carry.drain(..3);
         }
-        if self.carry.starts_with(b"\xff\xfe") || self.carry.starts_with(b"\xfe\xff") {
-            return Err(FileError::Utf16);
-        }
         if memchr(0, &self.carry).is_some() {
             return Err(FileError::Binary);
         }
@@ -98,6 +100,7 @@ impl Blocks {
             text: &self.carry,
             whole: self.carry.len() - self.unended,
             last: self.ended,
+            table: self.table,
         })
     }
 
@@ -169,7 +172,7 @@ impl Blocks {
         let failure = self.failure.take();
         let carry = std::mem::take(&mut self.carry);
         Rest {
-            line: self.line - 1,
+            line: self.line.saturating_sub(1),
             failure,
             tail: self.held.take().unwrap_or(carry),
         }

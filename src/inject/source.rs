@@ -54,6 +54,8 @@ fn is_pipe(_: &Metadata) -> bool {
 pub(super) struct Source {
     /// As the name says; `None` if the content decides.
     pub(super) packing: Option<Packing>,
+    /// What the folders above it say about its rows: `ticker=AAPL`.
+    pub(super) folders: Vec<(String, String)>,
     from: From,
 }
 
@@ -85,6 +87,7 @@ impl Source {
     pub(super) fn file(path: &Path, packing: Option<Packing>) -> io::Result<Self> {
         Ok(Self {
             packing,
+            folders: Vec::new(),
             from: From::File {
                 path: path.to_path_buf(),
                 before: State::of(path)?,
@@ -96,25 +99,16 @@ impl Source {
     pub(super) fn copy(file: Arc<File>) -> Self {
         Self {
             packing: None,
+            folders: Vec::new(),
             from: From::Copy(file),
         }
     }
 
     /// Reads from the first byte.
-    pub(super) fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+    pub(super) fn open(&self) -> io::Result<FileReader> {
         match &self.from {
-            From::File { path, .. } => {
-                let file = open_at_once(path)?;
-                match Kind::of(&file.metadata()?) {
-                    Kind::File => Ok(Box::new(file)),
-                    Kind::Folder => Err(io::ErrorKind::IsADirectory.into()),
-                    Kind::Pipe | Kind::Other => Err(not_a_file()),
-                }
-            }
-            From::Copy(file) => Ok(Box::new(Copied {
-                file: Arc::clone(file),
-                at: 0,
-            })),
+            From::File { path, .. } => FileReader::open(path),
+            From::Copy(file) => FileReader::new(Arc::clone(file)),
         }
     }
 
@@ -189,13 +183,46 @@ pub(super) fn is_nameless(path: &Path) -> bool {
     is_stdin(path) || ["/dev/stdin", "/dev/fd", "/proc"].into_iter().any(is_below)
 }
 
-/// A reader of a shared file, with its own position.
-struct Copied {
+/// A reader of a file that may be shared, with its own position.
+#[derive(Clone, Debug)]
+pub(super) struct FileReader {
     file: Arc<File>,
+    bytes: u64,
     at: u64,
 }
 
-impl Read for Copied {
+impl FileReader {
+    pub(super) fn new(file: Arc<File>) -> io::Result<Self> {
+        let bytes = file.metadata()?.len();
+        Ok(Self { file, bytes, at: 0 })
+    }
+
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = open_at_once(path)?;
+        match Kind::of(&file.metadata()?) {
+            Kind::File => Self::new(Arc::new(file)),
+            Kind::Folder => Err(io::ErrorKind::IsADirectory.into()),
+            Kind::Pipe | Kind::Other => Err(not_a_file()),
+        }
+    }
+
+    /// The file's size when it was opened.
+    pub(super) fn size(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Another reader, which starts at `at`.
+    pub(super) fn from(&self, at: u64) -> Self {
+        Self { at, ..self.clone() }
+    }
+
+    /// Fills `into` with the bytes at a position.
+    pub(super) fn read_exact_at(&self, into: &mut [u8], at: u64) -> io::Result<()> {
+        self.from(at).read_exact(into)
+    }
+}
+
+impl Read for FileReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         #[cfg(unix)]
         let read = std::os::unix::fs::FileExt::read_at(&*self.file, into, self.at)?;

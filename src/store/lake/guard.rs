@@ -51,6 +51,28 @@ pub(super) fn footer(bytes: &[u8]) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Checks a footer of any program's file before it is parsed: all that it declares must be in it.
+pub(crate) fn any_footer(bytes: &[u8]) -> Result<(), Refused> {
+    Thrift::of_any(bytes).skip(Kind::Struct)
+}
+
+/// The length of a page in any program's file, header and body, and of what it unpacks to, from
+/// `bytes`, which begin with its header.
+pub(crate) fn page_sizes(bytes: &[u8]) -> Result<(u64, i64), Refused> {
+    let mut walk = Thrift::of_any(bytes);
+    let (mut last, mut unpacked, mut packed) = (0, -1, -1);
+    while let Some((number, kind)) = walk.field(&mut last)? {
+        match (number, kind) {
+            (2, Kind::Int) => unpacked = walk.int()?,
+            (3, Kind::Int) => packed = walk.int()?,
+            _ => walk.skip(kind)?,
+        }
+    }
+    let packed = u64::try_from(packed).map_err(|_| "a page of a negative length")?;
+    let bytes = packed.checked_add(walk.walked() as u64);
+    Ok((bytes.ok_or("a page ends after its column")?, unpacked))
+}
+
 /// The position of the footer, from the length that the end of the file declares.
 fn footer_start(bytes: &[u8]) -> Result<usize, Refused> {
     let length = bytes.len();

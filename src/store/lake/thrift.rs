@@ -7,6 +7,8 @@
 
 /// The most elements in a list. A partition's longest list is the columns of a row group.
 const LIST_ELEMENTS_MAX: u64 = 1_024;
+/// The most elements in a list of any program's file: row groups, or columns of a row group.
+const ANY_LIST_ELEMENTS_MAX: u64 = 65_536;
 /// The deepest nesting of structs and lists.
 const DEPTH_MAX: u32 = 12;
 
@@ -14,6 +16,7 @@ const DEPTH_MAX: u32 = 12;
 pub(super) struct Thrift<'a> {
     bytes: &'a [u8],
     at: usize,
+    list_max: u64,
 }
 
 /// The type of a field or an element.
@@ -49,7 +52,19 @@ impl Kind {
 
 impl<'a> Thrift<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self {
+            bytes,
+            at: 0,
+            list_max: LIST_ELEMENTS_MAX,
+        }
+    }
+
+    /// A walk over a struct of any program's file.
+    pub fn of_any(bytes: &'a [u8]) -> Self {
+        Self {
+            list_max: ANY_LIST_ELEMENTS_MAX,
+            ..Self::new(bytes)
+        }
     }
 
     /// Number of bytes read so far.
@@ -119,9 +134,13 @@ impl<'a> Thrift<'a> {
             15 => self.varint()?,
             short => u64::from(short),
         };
-        let kind = Kind::of(byte & 0x0f)?;
+        // Some programs write an empty list without a type.
+        let kind = match elements {
+            0 if self.list_max == ANY_LIST_ELEMENTS_MAX => Kind::Byte,
+            _ => Kind::of(byte & 0x0f)?,
+        };
         // Decoders disagree on the length of a list of Booleans; a partition has no such list.
-        if elements > LIST_ELEMENTS_MAX || kind == Kind::Bool {
+        if elements > self.list_max || kind == Kind::Bool {
             return Err("a list that no partition has");
         }
         Ok((elements, kind))

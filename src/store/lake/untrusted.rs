@@ -58,9 +58,9 @@ pub(crate) fn is_guarded() -> bool {
     GUARDED.get()
 }
 
-/// Runs `read`, and turns a panic of the Parquet reader into an error. Forged bytes can provoke
-/// one.
-fn guarded<T>(read: impl FnOnce() -> Result<T, Invalid>) -> Result<T, Invalid> {
+/// Runs `read`, and turns a panic of the Parquet or Arrow reader into an error. Forged bytes can
+/// provoke one.
+pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, Invalid>) -> Result<T, Invalid> {
     GUARDED.set(true);
     let answer = catch_unwind(AssertUnwindSafe(read));
     GUARDED.set(false);

@@ -39,8 +39,11 @@ fn with_good_file(name: &str, contents: &[u8], code: i32) -> String {
 fn a_binary_file() {
     let said = with_good_file("bad.csv", b"\x7fELF\x02\x01\x01\x00\x00\x00", 3);
     assert!(said.contains("isn't text"), "{said}");
-    let said = with_good_file("bad.csv", b"\xff\xfed\x00a\x00t\x00e\x00", 3);
-    assert!(said.contains("UTF-16"), "{said}");
+    let said = with_good_file("bad.csv", b"\x89HDF\r\n\x1a\n\x00\x00", 3);
+    assert!(
+        said.contains("is an HDF5 file, which can't be read"),
+        "{said}"
+    );
     let said = with_good_file("bad.csv.gz", GOOD, 3);
     assert!(
         said.contains("is named like gzip but is plain text"),

@@ -7,8 +7,8 @@ use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
-use super::error::FileError;
-use super::filename::Packing;
+use crate::inject::error::FileError;
+use crate::inject::filename::Packing;
 
 /// The first bytes of packed files.
 const MAGICS: [(&[u8], Packing); 4] = [
@@ -26,12 +26,12 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// The memory of xz for one file. `xz -9` needs 65 MiB.
 const XZ_BYTES_MAX: u64 = 256 << 20;
 
-/// A file's text, whose packing must be the one that its name shows, if `named` has one. All members
-/// of a file that was concatenated are read.
+/// A file's content and whether it was packed. Its packing must be the one that its name shows, if
+/// `named` has one. All members of a file that was concatenated are read.
 pub(super) fn unpack(
-    mut file: impl Read + Send + 'static,
+    mut file: Box<dyn Read + Send>,
     named: Option<Packing>,
-) -> Result<Box<dyn Read + Send>, FileError> {
+) -> Result<(Box<dyn Read + Send>, bool), FileError> {
     let mut magic = Vec::with_capacity(MAGIC_BYTES as usize);
     file.by_ref().take(MAGIC_BYTES).read_to_end(&mut magic)?;
     let packing = packing_of(&magic);
@@ -41,10 +41,10 @@ pub(super) fn unpack(
     }
     let whole = Cursor::new(magic).chain(file);
     if packing == Packing::Plain {
-        return Ok(Box::new(whole));
+        return Ok((Box::new(whole), false));
     }
     let whole = BufReader::with_capacity(BUFFER_BYTES, whole);
-    Ok(match packing {
+    let unpacked: Box<dyn Read + Send> = match packing {
         Packing::Plain => Box::new(whole),
         Packing::Gzip => Box::new(MultiGzDecoder::new(whole)),
         Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole)?),
@@ -54,11 +54,12 @@ pub(super) fn unpack(
             let stream = stream.map_err(io::Error::from)?;
             Box::new(XzDecoder::new_stream(whole, stream))
         }
-    })
+    };
+    Ok((unpacked, true))
 }
 
 /// How a file that begins with `magic` is packed.
-pub(super) fn packing_of(magic: &[u8]) -> Packing {
+fn packing_of(magic: &[u8]) -> Packing {
     let (_, packing) = MAGICS
         .into_iter()
         .find(|(first, _)| magic.starts_with(first))

@@ -1,0 +1,136 @@
+//! The text of an input file, in whatever form it has.
+//!
+//! ```text
+//! file ─> unpack ─┬─> text (UTF-8, UTF-16) ────────────────────┐
+//!                 ├─> rows of Parquet, Arrow or JSON ─> as CSV ├─> text of lines
+//!                 └─> anything else: named for what it is      ┘
+//! ```
+//!
+//! **All forms become CSV text**, so that one set of rules decides columns, zone, interval and
+//! rejects. A table's rows become lines of the same number, below a header in line 0.
+
+mod arrow_ipc;
+mod columnar;
+mod json;
+mod parquet;
+mod unpack;
+mod written;
+
+use std::io::{self, Cursor, Read};
+
+use super::error::FileError;
+use super::foreign;
+use super::source::{FileReader, Source};
+use written::{WriteText, Written};
+
+/// The bytes from which the form of a file is detected.
+const HEAD_BYTES: u64 = 512;
+
+/// The text of a file.
+pub(super) struct Text {
+    pub(super) input: Box<dyn Read + Send>,
+    /// What the rows were before, if the file isn't text: its first line is a header, and the number
+    /// of a line is that of its row.
+    pub(super) table: Option<&'static str>,
+}
+
+impl Text {
+    fn plain(input: impl Read + Send + 'static) -> Self {
+        Self {
+            input: Box::new(input),
+            table: None,
+        }
+    }
+
+    fn table(name: &'static str, rows: impl WriteText + Send + 'static) -> Self {
+        Self {
+            input: Box::new(Written::new(rows)),
+            table: Some(name),
+        }
+    }
+}
+
+/// Opens a file as text.
+pub(super) fn open(source: &Source) -> Result<Text, FileError> {
+    let (mut input, is_packed) = unpack::unpack(Box::new(source.open()?), source.packing)?;
+    let mut head = Vec::with_capacity(HEAD_BYTES as usize);
+    let failure = input.by_ref().take(HEAD_BYTES).read_to_end(&mut head).err();
+    if head.is_empty()
+        && let Some(error) = failure
+    {
+        return Err(error.into());
+    }
+    let is_arrow_file = head.starts_with(arrow_ipc::FILE_MAGIC);
+    if head.starts_with(parquet::MAGIC) || is_arrow_file {
+        let file = match is_packed {
+            true => copy(Cursor::new(head).chain(input))?,
+            false => source.open()?,
+        };
+        return if is_arrow_file {
+            let rows = arrow_ipc::open_file(&file, &source.folders);
+            Ok(Text::table("Arrow", rows.map_err(FileError::Table)?))
+        } else {
+            let rows = parquet::open(&file, &source.folders);
+            Ok(Text::table("Parquet", rows.map_err(FileError::Table)?))
+        };
+    }
+    let is_stream = arrow_ipc::is_stream(&head);
+    let utf16 = utf16_of(&head);
+    let is_json = json::is_json(&head);
+    if !is_stream
+        && utf16.is_none()
+        && let Some(foreign) = foreign::named(&head)
+    {
+        return Err(FileError::Foreign(foreign));
+    }
+    let whole = Cursor::new(head).chain(Failing(failure)).chain(input);
+    if is_stream {
+        let rows = arrow_ipc::open_stream(whole, &source.folders);
+        return Ok(Text::table("Arrow", rows.map_err(FileError::Table)?));
+    }
+    if let Some(encoding) = utf16 {
+        let mut decoder = encoding_rs_io::DecodeReaderBytesBuilder::new();
+        return Ok(Text::plain(decoder.encoding(Some(encoding)).build(whole)));
+    }
+    if is_json {
+        return Ok(Text::table("JSON", json::open(whole)?));
+    }
+    Ok(Text::plain(whole))
+}
+
+/// The encoding of a text in UTF-16: by its byte order mark, or because every second byte is zero.
+fn utf16_of(head: &[u8]) -> Option<&'static encoding_rs::Encoding> {
+    let zeros = |first: usize| {
+        let start = &head[..head.len().min(32)];
+        let (zero, other): (Vec<_>, Vec<_>) = start
+            .iter()
+            .enumerate()
+            .partition(|(at, _)| at % 2 == first);
+        start.len() == 32
+            && zero.iter().all(|(_, byte)| **byte == 0)
+            && other.iter().all(|(_, byte)| **byte != 0)
+    };
+    if head.starts_with(b"\xff\xfe") || zeros(1) {
+        Some(encoding_rs::UTF_16LE)
+    } else if head.starts_with(b"\xfe\xff") || zeros(0) {
+        Some(encoding_rs::UTF_16BE)
+    } else {
+        None
+    }
+}
+
+/// A temporary file with all of `input`, for a reader that needs any part at any time.
+fn copy(mut input: impl Read) -> io::Result<FileReader> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(&mut input, &mut file)?;
+    FileReader::new(file.into())
+}
+
+/// Fails once, or has no bytes.
+struct Failing(Option<io::Error>);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
+}
