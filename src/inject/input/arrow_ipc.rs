@@ -110,7 +110,7 @@ impl FileBatches {
         let mut bytes = vec![0; length as usize];
         self.file
             .read_exact_at(&mut bytes, start)
-            .map_err(cut_off)?;
+            .map_err(|error| cut_off(&error))?;
         let (message, body) = bytes.split_at(metadata as usize);
         let prefix = if message.starts_with(&CONTINUATION) {
             8
@@ -214,7 +214,7 @@ impl<R: Read> StreamBatches<R> {
             prefix.extend_from_slice(&length);
         }
         let [a, b, c, d] = length[..] else {
-            return Err(cut_off(ErrorKind::UnexpectedEof.into()));
+            return Err(cut_off(&ErrorKind::UnexpectedEof.into()));
         };
         let length = u64::from(u32::from_le_bytes([a, b, c, d]));
         if length == 0 {
@@ -243,7 +243,7 @@ impl<R: Read> StreamBatches<R> {
         let read = self.exactly(bytes)?;
         match read.len() as u64 == bytes {
             true => Ok(read),
-            false => Err(cut_off(ErrorKind::UnexpectedEof.into())),
+            false => Err(cut_off(&ErrorKind::UnexpectedEof.into())),
         }
     }
 
@@ -252,10 +252,10 @@ impl<R: Read> StreamBatches<R> {
     fn exactly(&mut self, bytes: u64) -> Result<Vec<u8>, Invalid> {
         let mut read = Vec::new();
         let rest = self.input.by_ref().take(bytes).read_to_end(&mut read);
-        rest.map_err(cut_off)?;
+        rest.map_err(|error| cut_off(&error))?;
         match read.len() as u64 == bytes || read.is_empty() {
             true => Ok(read),
-            false => Err(cut_off(ErrorKind::UnexpectedEof.into())),
+            false => Err(cut_off(&ErrorKind::UnexpectedEof.into())),
         }
     }
 }
@@ -318,7 +318,7 @@ fn too_large() -> Invalid {
     )
 }
 
-fn cut_off(error: io::Error) -> Invalid {
+fn cut_off(error: &io::Error) -> Invalid {
     match error.kind() {
         ErrorKind::UnexpectedEof => "it is cut off".to_owned(),
         _ => error.to_string(),

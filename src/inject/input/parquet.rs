@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::basic::Compression;
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::columnar::{Batches, Invalid, Rows, columns_of};
@@ -90,7 +90,7 @@ fn check_pages(file: &FileReader, metadata: &ParquetMetaData) -> Result<(), Inva
     let columns = metadata
         .row_groups()
         .iter()
-        .flat_map(|group| group.columns());
+        .flat_map(RowGroupMetaData::columns);
     let mut header = vec![0; PAGE_HEADER_BYTES];
     for column in columns {
         if let codec @ (Compression::BROTLI(_) | Compression::LZO) = column.compression() {

@@ -88,7 +88,7 @@ fn table(series: &Series, zone: Option<&str>, unit: TimeUnit) -> RecordBatch {
             local.and_utc().timestamp_micros()
         }
     });
-    let times = TimestampMicrosecondArray::from_iter_values(times);
+    let times = TimestampMicrosecondArray::from_iter_values(times).with_timezone_opt(zone);
     let zone = zone.map(Into::into);
     let times = cast(&times, &DataType::Timestamp(unit, zone)).unwrap();
     let column = |value: fn(&Bar) -> f64| -> ArrayRef {
