@@ -1,4 +1,4 @@
-//! What bundles ask of a store: its partitions and last commit, and which bundles were applied to it.
+//! What bundles read from a store: its partitions, its last commit, and which bundles were applied to it.
 
 use std::path::PathBuf;
 
@@ -14,27 +14,26 @@ use super::layout::PartitionKey;
 use super::reader::Reader;
 use super::run::RunId;
 
-/// A commit, by which a bundle says how far it reaches.
+/// The last commit that a bundle includes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommitMark {
     /// Its place in the store's order.
     pub seq: u64,
     pub id: Uuid,
-    /// When the run began that made it; `None` where that is not recorded.
+    /// When the run that made it began; `None` if that isn't recorded.
     pub at: Option<Timestamp>,
 }
 
 /// A sealed partition.
 #[derive(Clone, Debug)]
 pub struct PartitionFile {
-    /// Whose bars, and of which year.
     pub key: PartitionKey,
     pub path: PathBuf,
     pub rows: u64,
     pub bytes: u64,
     /// xxh3 (128 bits) of its bytes, in hexadecimal.
     pub checksum: String,
-    /// The last commit that it knows of.
+    /// The commit in its footer: all earlier commits of these bars are in it.
     pub commit_seq: u64,
 }
 
@@ -45,9 +44,9 @@ pub struct AppliedBundle {
     pub manifest: String,
     /// The store that it was made from.
     pub store_id: Uuid,
-    /// Up to which of that store's commits it reaches.
+    /// The last commit of that store that it includes.
     pub commit_seq: u64,
-    /// Which part of that store it holds.
+    /// Tickers, interval and dates that it was limited to.
     pub filter: String,
     pub bars: u64,
     pub applied_at: Timestamp,
@@ -60,7 +59,7 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS bundles (
     applied_at TIMESTAMPTZ NOT NULL, run_id VARCHAR NOT NULL)";
 
 impl Store {
-    /// Records that all of a bundle was applied. Said again, it changes nothing.
+    /// Records that all of a bundle was applied. Recording it again changes nothing.
     pub fn record_bundle(&self, run: &RunId, bundle: &AppliedBundle) -> Result<(), Error> {
         self.check_whole()?;
         self.inner().catalog.transaction(|catalog| {

@@ -1,4 +1,4 @@
-//! Drop: removing staged bars and their coverage, by the same redo log that brings them in.
+//! Drop: removes stored bars and their coverage, with the same redo log as a publish.
 
 use std::collections::BTreeMap;
 
@@ -74,7 +74,7 @@ impl Store {
         drop(publishing);
         let mut inner = self.inner();
         if let Some(meta) = inner.series.get_mut(series) {
-            // Years that were published have no hot rows any more; the others lost those inside the range.
+            // Published years have no hot rows any more. The others have lost those inside the range.
             let left = recount(&outside(&hot, range));
             meta.hot = left
                 .into_iter()
@@ -146,7 +146,7 @@ pub(super) fn recount(hot: &StagedRows) -> BTreeMap<i32, HotYear> {
         .collect()
 }
 
-/// The first and the last exchange-local date of `range`; `None` for an end that no bar can be beyond.
+/// The first and the last exchange-local date of `range`; `None` for an open end.
 fn dates_of(
     range: TimeRange,
     calendar: Option<&crate::calendar::Calendar>,

@@ -8,8 +8,8 @@ use crate::model::{Provenance, SeriesKey};
 
 use super::layout::PartitionKey;
 
-/// Why an operation of the store failed. Bad rows and conflicts are not among them: they are
-/// answers ([`Refusal`](super::Refusal)), not failures.
+/// Why an operation of the store failed. A batch that is refused is not a failure: see
+/// [`Refusal`](super::Refusal).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -1,4 +1,4 @@
-//! The folder of a store, looked at before any file in it is opened.
+//! Checks the folder of a store before any file in it is opened.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -40,8 +40,8 @@ fn is_link(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
 }
 
-/// What it means that a file in `dir` can't be looked at. What isn't wrong with the folder shows
-/// with the file that it concerns.
+/// The error of the folder, if that is why a file in `dir` can't be read. Any other error is reported
+/// with its file.
 fn not_entered(dir: &Path, kind: ErrorKind) -> Option<Error> {
     let dir = dir.to_path_buf();
     match kind {
@@ -63,9 +63,9 @@ pub fn is_there(dir: &Path) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// The path as DuckDB must be given it: absolute, since it takes `~/`, `s3:` and the like at the
-/// beginning for something else, and with links resolved, as it resolves them when it checks which
-/// files a query may read.
+/// The path in the form that DuckDB needs. It is absolute, because `~/`, `s3:` and the like have a
+/// meaning at its beginning. Links are resolved, because DuckDB resolves them when it checks which files
+/// a query may read.
 pub(super) fn real(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut missing = Vec::new();
@@ -99,7 +99,7 @@ pub(super) fn literal(path: &str) -> String {
     pattern
 }
 
-/// What a path has that DuckDB can't take, if anything.
+/// What makes DuckDB unable to open files at a path, if anything.
 fn bad_path(path: &Path) -> Option<&'static str> {
     match path.to_str() {
         None => Some("characters that aren't UTF-8"),

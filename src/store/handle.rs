@@ -47,7 +47,7 @@ pub struct Store {
 }
 
 impl Drop for Store {
-    /// Brings DuckDB's log into its database. If that fails, the log still has everything.
+    /// Moves DuckDB's log into its database. If that fails, the log still has everything.
     fn drop(&mut self) {
         self.publisher = None;
         let inner = self.inner();
@@ -90,8 +90,8 @@ impl Store {
         self.next_seq.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// Records outside the catalog that commits up to `seq` were acknowledged, so that an older
-    /// catalog is noticed.
+    /// Records outside the catalog that commits up to `seq` were acknowledged, so that opening can
+    /// detect an older catalog.
     pub(super) fn acknowledge(&self, seq: u64) {
         self.lock
             .lock()
@@ -150,7 +150,7 @@ impl Store {
         inner.fold_coverage()
     }
 
-    /// Records answers that brought no bars; answers with bars go with their commit.
+    /// Records coverage without bars. Coverage with bars is recorded in their commit.
     pub fn record_coverage(&self, run: &RunId, answers: &[CoverageEntry]) -> Result<(), Error> {
         self.check_whole()?;
         if answers.is_empty() {

@@ -13,7 +13,7 @@ use super::durable;
 
 /// The file inside the folder that its users keep locked.
 const LOCK: &str = "lock";
-/// Another process may take a new folder for a leftover before it is locked: then the next is made.
+/// Before a new folder is locked, another process may remove it as a leftover. Then another is made.
 const ATTEMPTS_MAX: u32 = 10;
 
 /// A folder in use by this process. Dropping it removes it, unless another process uses it too.
@@ -94,7 +94,7 @@ pub(super) fn sweep(parent: &Path, prefix: &str) {
         }
         let dir = entry.path();
         if let Ok(_lock) = claim(&dir) {
-            // Under another name first: its maker, if it is only about to claim it, then notices.
+            // Renamed first, so that a process that has just made it and is about to lock it fails.
             let aside = parent.join(format!("{prefix}{}", uuid::Uuid::new_v4().simple()));
             if durable::rename(&dir, &aside).is_ok() {
                 let _ = fs::remove_dir_all(&aside);

@@ -30,7 +30,7 @@ pub struct ReadLock {
 }
 
 impl ReadLock {
-    /// The highest commit that any writer of this store said it had acknowledged.
+    /// The highest commit that any writer of this store has acknowledged.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged
@@ -47,7 +47,8 @@ pub enum ReadAccess {
 }
 
 impl WriteLock {
-    /// Takes the lock, waiting up to `wait` while only readers hold it; a writer is refused at once, with its pid.
+    /// Takes the lock. Waits up to `wait` for readers; if there is another writer, the error comes at
+    /// once, with its pid.
     pub fn acquire(layout: &Layout, wait: Duration) -> Result<Self, Error> {
         let path = layout.lock();
         #[allow(clippy::disallowed_methods, clippy::suspicious_open_options)]
@@ -94,7 +95,7 @@ impl WriteLock {
         Ok(lock)
     }
 
-    /// The highest commit that any writer of this store said it had acknowledged.
+    /// The highest commit that any writer of this store has acknowledged.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged

@@ -4,7 +4,7 @@ use crate::model::{Bar, Bars, OnConflict, Timestamp};
 
 use super::rows::StagedRows;
 
-/// A batch sorted, each key once, and what was left out for that.
+/// A sorted batch with each key once, and the rows that were left out.
 #[derive(Debug, Default)]
 pub(crate) struct Sorted {
     pub bars: Bars,

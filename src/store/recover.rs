@@ -75,7 +75,7 @@ impl Store {
         notices.extend(missing_commits(lock.acknowledged(), known));
         let shared = Arc::new(Shared::new(layout.clone(), inner));
         Ok(Self {
-            // A number is never given twice, not even one whose commit is lost.
+            // No number is used twice, not even that of a lost commit.
             next_seq: AtomicU64::new(known.max(lock.acknowledged()) + 1),
             publisher: Publisher::start(Arc::clone(&shared), options.snapshots),
             shared,
@@ -296,7 +296,7 @@ pub(super) struct Walked {
 }
 
 impl Walked {
-    /// What it means that a partition that the catalog lists wasn't found.
+    /// The damage if the catalog lists a partition that wasn't found.
     pub fn missing(&self, layout: &Layout, key: PartitionKey) -> Damage {
         let path = layout.partition(&key);
         match self.links.iter().find(|link| path.starts_with(link)) {

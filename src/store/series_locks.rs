@@ -1,18 +1,19 @@
-//! Locks of series: held from the conflict read to the end of a commit or publish. Different series go in parallel.
+//! Locks of series, held from the read of stored rows to the end of a commit or publish. Threads can work
+//! on different series at the same time.
 
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::model::SeriesKey;
 
-/// Which series are in work.
+/// The locked series.
 #[derive(Debug, Default)]
 pub(crate) struct SeriesLocks {
     held: Mutex<BTreeSet<SeriesKey>>,
     freed: Condvar,
 }
 
-/// A hold on some series, let go when dropped.
+/// The lock on some series, released when dropped.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
     locks: &'a SeriesLocks,

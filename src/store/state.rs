@@ -94,7 +94,7 @@ impl Inner {
         planned
     }
 
-    /// Folds the coverage ledger where it has grown long.
+    /// Compacts coverage if it is long.
     pub(super) fn fold_coverage(&mut self) -> Result<(), Error> {
         let (entries, series) = self.catalog.coverage_size()?;
         if !compact::is_long(entries, series) {
@@ -106,8 +106,9 @@ impl Inner {
         self.catalog.replace_coverage(&folded)
     }
 
-    /// Series whose bars were all dropped are forgotten, and with the last of them whether the bars were real. `only`
-    /// names the one that the caller has locked: another may have no bars because its first are just being published.
+    /// Forgets series whose bars were all dropped. With the last series, it also forgets whether the
+    /// bars were real ones. `only` is the series that the caller has locked: another one may have no bars
+    /// because its first ones are being published.
     pub(super) fn forget_empty_series(&mut self, only: Option<&SeriesKey>) -> Result<(), Error> {
         let empty: Vec<SeriesKey> = self
             .series

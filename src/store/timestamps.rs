@@ -1,4 +1,4 @@
-//! Keys without their bars.
+//! Reads timestamps without the bars' values.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

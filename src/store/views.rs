@@ -23,8 +23,8 @@ impl Reader {
     /// A connection with the views in place. Over a store that another process writes into, `bars`
     /// is the lake alone and the other views are missing.
     ///
-    /// The database itself cannot be written through it; what else a statement may touch is the
-    /// caller's to settle.
+    /// The database itself can't be written through it. Which files a statement may read or write is up
+    /// to the caller.
     pub fn sql(&self) -> Result<Connection, Error> {
         let failed = |source| self.failed(source);
         let connection = match &self.catalog {
@@ -130,9 +130,9 @@ impl Reader {
         Ok(selects)
     }
 
-    /// Allows the connection to read files outside the folders that the caller leaves open: new
-    /// partitions that could not be moved into the lake, and the patterns that file names are if
-    /// the store's path has such characters. The files that a pattern matches must be allowed too.
+    /// Allows the connection to read files outside the folders that the caller allows: new partitions
+    /// that could not be moved into the lake. If the store's path has characters of a pattern, also the
+    /// pattern of each file, and the file that it matches.
     fn allow_files(&self, connection: &Connection) -> Result<(), Error> {
         let replaced = self.overlay.values().map(|(path, _)| folder::real(path));
         let mut files: Vec<String> = replaced.map(|path| path.display().to_string()).collect();

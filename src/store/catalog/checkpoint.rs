@@ -1,4 +1,4 @@
-//! Checkpoints of our own, which a kill cannot tear (`undo.rs`).
+//! This program's checkpoints, which can be undone after a kill (`undo.rs`).
 
 use crate::store::durable;
 use crate::store::error::{Error, IoContext};
@@ -7,12 +7,12 @@ use crate::store::layout::Layout;
 use super::Catalog;
 use super::undo::read_before;
 
-/// The log is brought into the database when it is longer than this, and when the store closes.
+/// The log is moved into the database when it is longer than this, and when the store closes.
 pub(super) const LOG_BYTES_MAX: u64 = 16 << 20;
 
 impl Catalog {
-    /// Brings the log into the database if it has grown long, or if `now`. `false` if there was
-    /// nothing to do, or another connection was reading.
+    /// Moves the log into the database if it is long, or if `now`. `false` if there was nothing to do,
+    /// or another connection was reading.
     pub fn checkpoint(&self, now: bool) -> Result<bool, Error> {
         let layout = Layout::new(self.root());
         let log = layout.database_log();

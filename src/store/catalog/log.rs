@@ -1,4 +1,4 @@
-//! DuckDB's log, read as bytes: is its tail whole?
+//! Reads DuckDB's log as bytes, to find out whether its tail is complete.
 //!
 //! ```text
 //! version entry | size u64, checksum u64, entry | … | size, checksum, flush | …

@@ -279,7 +279,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// The next free number of a series: none that any record still names.
+    /// The next free id of a series. No record names it, not even one of a dropped series.
     pub fn next_series_id(&self) -> Result<i32, Error> {
         let found = self.rows(
             "SELECT 1 + greatest((SELECT coalesce(max(series_id), 0) FROM series), (SELECT coalesce(max(series_id), 0) FROM commits),

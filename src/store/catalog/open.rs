@@ -28,7 +28,7 @@ pub(crate) struct Catalog {
     path: PathBuf,
     /// DuckDB's temporary files. None are written without it.
     spill: Option<Arc<Spill>>,
-    /// The file itself, where we write: closed after DuckDB has closed it.
+    /// The file itself, if this process writes. It is closed after DuckDB has closed it.
     pub(super) file: Option<Arc<File>>,
     /// Statements that this connection ran and that may have changed something.
     changes: Cell<u64>,
@@ -42,13 +42,13 @@ pub(crate) struct Catalog {
 pub(crate) struct Opened {
     pub catalog: Catalog,
     pub store_id: Uuid,
-    /// What was mended of the log.
+    /// What was cut off its log.
     pub log: Option<MendedLog>,
 }
 
 impl Catalog {
-    /// Opens the database for writing; makes it where there is none. What a cut-off checkpoint left is undone, and the
-    /// log's tail is mended.
+    /// Opens the database for writing, and makes it if there is none. Undoes an interrupted checkpoint,
+    /// and cuts the log after its last whole transaction.
     pub fn open(layout: &Layout, memory_limit_mib: u64, threads: u16) -> Result<Opened, Error> {
         let path = layout.database();
         if path.exists() {
@@ -107,9 +107,9 @@ impl Catalog {
         }
     }
 
-    /// Makes the database in `tmp/` and renames it: a kill leaves none or a whole one.
+    /// Makes the database in `tmp/` and renames it, so a kill leaves no half of it.
     fn make_new(layout: &Layout, memory_limit_mib: u64, threads: u16) -> Result<(), Error> {
-        // The log of a database that is gone fits no other.
+        // The log of an earlier database isn't valid for this one.
         for stale in layout
             .database_logs()
             .iter()
@@ -223,7 +223,7 @@ impl Catalog {
         Ok(second)
     }
 
-    /// Grows with every change that this connection made.
+    /// The number of changes that this connection made.
     pub fn changes(&self) -> u64 {
         self.changes.get()
     }

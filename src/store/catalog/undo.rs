@@ -1,4 +1,4 @@
-//! Checkpoints that a kill cannot tear.
+//! Undoes checkpoints that a kill interrupted.
 //!
 //! DuckDB's checkpoint writes data into free blocks and its header last, but it overwrites blocks
 //! of metadata in place, 256 KiB each. A kill during such a write leaves a block whose checksum

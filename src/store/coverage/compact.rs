@@ -1,8 +1,8 @@
 //! Keeps coverage short: a whole range of dates is one entry.
 //!
-//! Consecutive windows of a run with the same answer extend one entry as they are committed. Daily
-//! runs would still add an entry each, and repeated requests would add entries over others. When
-//! there are many, they are merged. Everything here is pure, except for the calendar.
+//! If windows of a run follow each other and were answered alike, one entry is extended as they are
+//! committed. Daily runs still add an entry each, and repeated requests add entries of the same dates.
+//! When there are many, they are merged. Everything here is pure, except for the calendar.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -56,12 +56,12 @@ struct OpenEntry {
     dates: DateRange,
 }
 
-/// The entries that this process recorded last, one a series.
+/// The entries that this process recorded last, one for each series.
 #[derive(Debug, Default)]
 pub(in crate::store) struct OpenEntries(HashMap<Key, OpenEntry>);
 
 impl OpenEntries {
-    /// What recording `answers` comes to.
+    /// Which of `answers` become new entries, and which extend one.
     pub fn plan(
         &self,
         run: &RunId,

@@ -169,16 +169,18 @@ pub(super) fn apply_intents(store: &Store, pending: Vec<Pending>) -> Result<(), 
                 }
             }
         }
-        // A file that can't be removed now is removed another time.
+        // A file that can't be removed now is removed later.
         let _ = store.sweep_segments(&inner);
         Ok(())
     });
     crate::crash_point!("publish.after-settle");
-    // The commit is durable, and the next opening finishes it. This process must write nothing more.
+    // If this failed, the commit is durable, and the next opening finishes it. This process must write
+    // nothing more.
     done.inspect_err(|_| store.shared.broken.store(true, Ordering::SeqCst))
 }
 
-/// Step 3: renames each temporary over its target and flushes every folder that changed, up to `lake/`.
+/// Step 3: renames each temporary file over its target, and flushes every folder that changed, up to
+/// `lake/`.
 pub(super) fn rename_all(layout: &Layout, pending: &[Pending]) -> Result<(), Error> {
     let lake = layout.lake();
     // Each has two folders, of its year and of its ticker, and sometimes a new one above.
