@@ -124,8 +124,8 @@ pub fn apply<R: Read + Seek + Send>(
 /// Refuses a bundle if a newer one of the same store and filter was applied: under `update` it would
 /// put older values back.
 ///
-/// The reach of a bundle is its own claim, so a forged bundle can make true ones look older. The
-/// user can then apply those without this check.
+/// Nothing proves which commit a bundle ends with, so a forged bundle can make true ones look older.
+/// The user can then apply those without this check.
 pub fn check_order(reader: &Reader, manifest: &Manifest) -> Result<(), Error> {
     let last = manifest.last_seq();
     let filter = manifest.filter.to_json();
