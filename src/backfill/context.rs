@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::fetcher::WindowFetcher;
+use super::group::TickerGroup;
 use super::store_writer::StoreWriter;
 use crate::provider::Gate;
 use crate::report::{Fatal, Observer};
@@ -20,13 +21,15 @@ pub(super) struct RunContext {
     pub fetcher: WindowFetcher,
     pub writer: StoreWriter,
     pub observer: Arc<dyn Observer>,
-    /// A window takes a permit before its first request and returns it when it is committed: **no
-    /// more windows than this are ever open**.
+    /// A window takes permits before its first request and returns them when it is committed: **no
+    /// more windows than this are ever open**. Those of smaller groups take more permits each,
+    /// because each has more bars.
     pub window_permits: Arc<Semaphore>,
     pub tickers_at_once: usize,
     /// Tickers that one request names at most.
     pub group_size: usize,
-    active_tickers: AtomicUsize,
+    /// The weights of the active tickers.
+    active_weight: AtomicUsize,
     windows_answered: AtomicU64,
     ending: Mutex<Ending>,
 }
@@ -56,7 +59,7 @@ impl RunContext {
             window_permits: Arc::new(Semaphore::new(windows)),
             tickers_at_once,
             group_size,
-            active_tickers: AtomicUsize::new(0),
+            active_weight: AtomicUsize::new(0),
             windows_answered: AtomicU64::new(0),
             ending: Mutex::default(),
         }
@@ -69,17 +72,24 @@ impl RunContext {
     /// How many windows of one ticker are requested ahead: enough to use all requests in flight,
     /// and always one more than is being read.
     pub(super) fn windows_ahead(&self) -> usize {
-        let active = self.active_tickers.load(Ordering::Relaxed).max(1);
+        let active = self.active_weight.load(Ordering::Relaxed).max(1);
         let active_groups = active.div_ceil(self.group_size);
         self.tickers_at_once.div_ceil(active_groups).max(2)
     }
 
-    pub(super) fn ticker_started(&self) {
-        self.active_tickers.fetch_add(1, Ordering::Relaxed);
+    /// What a ticker of this group counts: as much as the tickers of a full group count that take
+    /// the place of its group.
+    pub(super) fn weight(&self, group: &TickerGroup) -> u32 {
+        let weight = self.group_size / group.size().max(1);
+        u32::try_from(weight.max(1)).unwrap_or(u32::MAX)
     }
 
-    pub(super) fn ticker_ended(&self) {
-        self.active_tickers.fetch_sub(1, Ordering::Relaxed);
+    pub(super) fn ticker_started(&self, weight: u32) {
+        (self.active_weight).fetch_add(weight as usize, Ordering::Relaxed);
+    }
+
+    pub(super) fn ticker_ended(&self, weight: u32) {
+        (self.active_weight).fetch_sub(weight as usize, Ordering::Relaxed);
     }
 
     pub(super) fn window_answered(&self) {

@@ -23,6 +23,8 @@ pub(super) struct DayEvidence<'a> {
     /// The dates on which the plan's history may begin. Days without bars up to the last of them may
     /// be from before it.
     pub history_start: Option<DateRange>,
+    /// Days without bars up to this date may be from before the provider's history.
+    pub uncertain_until: Option<NaiveDate>,
 }
 
 /// The coverage of a window's days; neighbours that were answered alike are one entry.
@@ -99,8 +101,11 @@ pub(super) fn failed(
 }
 
 impl DayEvidence<'_> {
-    /// Whether the plan's history may begin after the day, or inside it.
+    /// Whether the history may begin after the day, or inside it.
     fn may_be_before_history(&self, day: &Day, rows: usize) -> bool {
+        if rows == 0 && self.uncertain_until.is_some_and(|last| day.date <= last) {
+            return true;
+        }
         let Some(start) = self.history_start else {
             return false;
         };

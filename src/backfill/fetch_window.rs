@@ -39,18 +39,18 @@ impl RequestedRanges {
 }
 
 impl WindowFetcher {
-    /// Fetches what the provider has of the window `index` of a ticker. `group` and `requested` are
-    /// shared by all windows of the ticker.
+    /// Fetches what the provider has of a window of a ticker. `group` and `requested` are shared by
+    /// all windows of the ticker.
     pub async fn fetch(
         &self,
         ticker: &Ticker,
-        (index, window): (usize, &Window),
+        window: &Window,
         group: &TickerGroup,
         requested: &RequestedRanges,
     ) -> FetchedWindow {
         requested.add(window.request);
         let now = (self.clock)();
-        let response = group.rows(self, ticker, index, window.request).await;
+        let response = group.rows(self, ticker, window.request).await;
         let (mut response, requested_at) = match response {
             Ok((rows, requested_at)) => (Ok(rows), requested_at),
             Err(error) => (Err(error), now),
@@ -59,7 +59,10 @@ impl WindowFetcher {
         while is_withheld(&response)
             && let Some((shorter, newest)) = self.without_newest(window, failed.last(), now)
         {
-            response = self.rows(ticker, shorter).await;
+            response = group
+                .rows(self, ticker, shorter)
+                .await
+                .map(|(rows, _)| rows);
             failed.push(newest);
         }
         let fetch = WindowFetch {
@@ -257,6 +260,7 @@ impl WindowFetch<'_> {
             failed: &self.failed,
             truncated: &self.partial,
             history_start: (self.fetcher).history_start(window.request, self.requested_at),
+            uncertain_until: (self.fetcher).history_uncertain_until(),
         };
         let coverage = coverage(self.fetcher, self.ticker, &days, self.requested_at);
         self.fetched.coverage.extend(coverage);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::{Days, Months};
+use chrono::{Days, Months, NaiveDate};
 
 use super::combine::combine;
 use super::days::local_date;
@@ -90,17 +90,19 @@ impl WindowFetcher {
 
     /// Requests all that the provider has of a ticker on these dates.
     pub(super) async fn rows(&self, ticker: &Ticker, dates: DateRange) -> Result<Rows, FetchError> {
-        let mut series = self.rows_of(vec![ticker.clone()], dates).await?;
-        Ok(series.remove(ticker).unwrap_or_default())
+        match self.rows_of(vec![ticker.clone()], dates).await {
+            (_, Some(error)) => Err(error),
+            (mut series, None) => Ok(series.remove(ticker).unwrap_or_default()),
+        }
     }
 
     /// Requests all that the provider has of these tickers on these dates, in one request and its
-    /// further pages.
+    /// further pages. With an error, the rows are those of the tickers that came whole before it.
     pub(super) async fn rows_of(
         &self,
         tickers: Vec<Ticker>,
         dates: DateRange,
-    ) -> Result<HashMap<Ticker, Rows>, FetchError> {
+    ) -> (HashMap<Ticker, Rows>, Option<FetchError>) {
         let info = self.client.provider().info();
         let requested = info.interval_to_request(self.interval, self.hours);
         let interval = requested.unwrap_or(self.interval);
@@ -114,14 +116,14 @@ impl WindowFetcher {
             latest: Timestamp::from_micros((self.clock)().micros() + DAY_MICROS),
             page: None,
         };
-        let mut series = self.client.fetch(request).await?;
+        let (mut series, error) = self.client.fetch_each(request).await;
         if interval != self.interval {
             let sessions = self.sessions_around(dates);
             for rows in series.values_mut() {
                 combine(rows, &sessions, self.interval);
             }
         }
-        Ok(series)
+        (series, error)
     }
 
     /// The sessions with bars on local `dates`: their trading dates can differ by a day.
@@ -148,6 +150,12 @@ impl WindowFetcher {
     pub(super) fn is_newest(&self, window: &Window) -> bool {
         let newest = window.days.last();
         newest.is_some_and(|day| self.may_be_withheld(day.close.micros(), (self.clock)()))
+    }
+
+    /// The last date on which the history of every plan may begin.
+    pub(super) fn history_uncertain_until(&self) -> Option<NaiveDate> {
+        let begins = self.client.provider().info().history_begins.as_ref();
+        begins.map(|begins| *begins.end())
     }
 
     /// The dates on which the history of a plan may begin, if responses for `dates` can lack bars

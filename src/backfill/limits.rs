@@ -1,5 +1,7 @@
 //! The limits of a provider's requests, and how many requests windows take.
 
+use chrono::NaiveDate;
+
 use super::days::Day;
 use crate::model::{Hours, Interval};
 use crate::provider::{ProviderInfo, Truncation};
@@ -22,6 +24,8 @@ pub struct RequestLimits {
     pub tickers_max: usize,
     /// What happens to the bars that don't fit into one response.
     pub truncation: Truncation,
+    /// Nothing is requested from before this date.
+    pub history_start: Option<NaiveDate>,
 }
 
 impl RequestLimits {
@@ -34,6 +38,7 @@ impl RequestLimits {
             span_max: info.window_days(info.interval_to_request(interval, hours)?)?,
             tickers_max: info.tickers_per_request.max(1),
             truncation: info.truncation,
+            history_start: info.history_begins.as_ref().map(|begins| *begins.start()),
         })
     }
 
@@ -59,8 +64,12 @@ impl RequestLimits {
 
     /// Requests for one window of `size` tickers, counting each page that its bars can fill.
     pub(super) fn requests(&self, days: &[Day], tickers: usize) -> u64 {
+        let last = days.last().map(|day| day.date);
+        if self.history_start.is_some_and(|start| last < Some(start)) {
+            return 0;
+        }
         match self.truncation {
-            Truncation::Announces { page_bars } => {
+            Truncation::Announces { page_bars, .. } => {
                 let bars = self.bars(days) * tickers as u64;
                 bars.div_ceil(u64::from(page_bars.max(1))).max(1)
             }

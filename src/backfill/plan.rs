@@ -229,7 +229,10 @@ impl Planner<'_> {
 }
 
 impl Plan {
-    fn of(tickers: Vec<TickerPlan>, limits: &RequestLimits) -> Self {
+    fn of(mut tickers: Vec<TickerPlan>, limits: &RequestLimits) -> Self {
+        if limits.tickers_max > 1 {
+            put_same_windows_together(&mut tickers);
+        }
         let mut groups = Vec::new();
         let mut requests = 0;
         let mut rest = tickers.as_slice();
@@ -277,6 +280,15 @@ impl Plan {
         let seconds = |rate: NonZeroU32| self.requests as f64 * 60.0 / f64::from(rate.get());
         Duration::from_secs_f64(per_minute.map_or(0.0, seconds))
     }
+}
+
+/// Orders tickers so that those with the same windows are neighbours.
+fn put_same_windows_together(tickers: &mut [TickerPlan]) {
+    let mut first: HashMap<Arc<[Window]>, usize> = HashMap::new();
+    for (index, ticker) in tickers.iter().enumerate() {
+        first.entry(ticker.windows.clone()).or_insert(index);
+    }
+    tickers.sort_by_key(|ticker| first.get(&ticker.windows).copied());
 }
 
 /// Sets the states of days that coverage shows as requested.

@@ -171,9 +171,10 @@ async fn run_tickers(context: &Arc<RunContext>, plan: &Plan) -> Vec<UnitReport> 
     let at_once = context.tickers_at_once;
     let active = at_once * context.group_size;
     let (active_max, uncommitted_max) = match at_once {
-        1 => (1, 1),
+        1 => (active, 1),
         _ => (active + TICKERS_SPARE, active + TICKERS_UNCOMMITTED_MAX),
     };
+    // The tickers of a small group take as much room as those of a full one.
     let slots = &Semaphore::new(active_max);
     let tickers = plan.tickers.iter().zip(groups(plan)).enumerate();
     let mut reports: Vec<(usize, UnitReport)> = stream::iter(tickers)
@@ -207,16 +208,17 @@ async fn run_ticker(
     group: Arc<TickerGroup>,
     slots: &Semaphore,
 ) -> Option<UnitReport> {
-    let slot = slots.acquire().await.ok()?;
+    let weight = context.weight(&group);
+    let slot = slots.acquire_many(weight).await.ok()?;
     if context.gate().is_closed() {
         return None;
     }
     context
         .observer
         .event(&Event::Started(plan.ticker.as_str()));
-    context.ticker_started();
+    context.ticker_started(weight);
     let report = TickerRun::new(context, plan, group).run(slot).await;
-    context.ticker_ended();
+    context.ticker_ended(weight);
     context.observer.event(&Event::TickerDone(&report));
     Some(report)
 }

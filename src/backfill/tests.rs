@@ -67,6 +67,7 @@ impl Vendor {
                 settles_after: Duration::from_secs(300),
                 withholds: Duration::ZERO,
                 history_years: &[],
+                history_begins: None,
             },
             cuts_to: u64::MAX,
             bars_max: usize::MAX,
@@ -227,11 +228,8 @@ async fn fetch_forming(
     let asked = RequestedRanges::default();
     let mut fetched = Vec::new();
     let group = TickerGroup::new(vec![ticker.clone()]);
-    for (index, window) in windows(&days, &fetcher.limits().unwrap())
-        .iter()
-        .enumerate()
-    {
-        let window = fetcher.fetch(&ticker, (index, window), &group, &asked);
+    for window in &windows(&days, &fetcher.limits().unwrap()) {
+        let window = fetcher.fetch(&ticker, window, &group, &asked);
         fetched.push(window.await);
     }
     (fetched, recording.requests())

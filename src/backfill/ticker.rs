@@ -71,6 +71,8 @@ pub(super) struct TickerRun<'a> {
     context: &'a Arc<RunContext>,
     plan: &'a TickerPlan,
     group: Arc<TickerGroup>,
+    /// Permits that a window takes.
+    weight: u32,
     requested: Arc<RequestedRanges>,
     counts: Counts,
     started_at: Instant,
@@ -98,6 +100,7 @@ impl<'a> TickerRun<'a> {
         Self {
             context,
             plan,
+            weight: context.weight(&group),
             group,
             requested: Arc::default(),
             counts: Counts::default(),
@@ -124,8 +127,8 @@ impl<'a> TickerRun<'a> {
         loop {
             let has_more = !self.ended && self.next_window < self.plan.windows.len();
             if has_more && fetches.len() < self.context.windows_ahead() {
-                let permits = &self.context.window_permits;
-                permit.get_or_insert_with(|| Box::pin(permits.clone().acquire_owned()));
+                let (permits, count) = (&self.context.window_permits, self.weight);
+                permit.get_or_insert_with(|| Box::pin(permits.clone().acquire_many_owned(count)));
             } else {
                 permit = None;
             }
@@ -174,7 +177,7 @@ impl<'a> TickerRun<'a> {
             let _in_flight = context.writer.in_flight();
             let fetcher = &context.fetcher;
             let fetched = fetcher
-                .fetch(&ticker, (index, &windows[index]), &group, &requested)
+                .fetch(&ticker, &windows[index], &group, &requested)
                 .await;
             (fetched, permit)
         }))
@@ -386,6 +389,7 @@ impl<'a> TickerRun<'a> {
     }
 
     fn report(mut self) -> UnitReport {
+        self.group.leave_out(&self.plan.ticker);
         let windows = self.plan.windows.len();
         let left = windows - self.windows_done.min(windows);
         if left > 0 {

@@ -158,6 +158,7 @@ mod tests {
 
     fn limits(span_max: u16) -> RequestLimits {
         RequestLimits {
+            history_start: None,
             interval: Interval::M1,
             hours: Hours::Regular,
             span_max,
@@ -170,7 +171,10 @@ mod tests {
     #[test]
     fn a_session_is_requested_alone_if_nothing_can_be_lost() {
         let limits = RequestLimits {
-            truncation: Truncation::Announces { page_bars: 100 },
+            truncation: Truncation::Announces {
+                page_bars: 100,
+                by_ticker: false,
+            },
             ..limits(3)
         };
         let requests: Vec<DateRange> = (windows(&january("6 7 8 13"), &limits).iter())

@@ -17,8 +17,14 @@ use crate::secret::Secret;
 
 /// How to reach a server with a key.
 pub(crate) fn access(key: &str, url: &str) -> Access {
+    access_of_parts(&[key], url)
+}
+
+/// How to reach a server with a key of several parts.
+pub(crate) fn access_of_parts(parts: &[&str], url: &str) -> Access {
+    let parts = parts.iter().map(|part| Secret::new(part).unwrap());
     Access {
-        credentials: Credentials::new(vec![Secret::new(key).unwrap()]),
+        credentials: Credentials::new(parts.collect()),
         base_url: Some(url.into()),
         clock: Arc::new(|| Timestamp::from(chrono::Utc::now())),
     }
@@ -168,7 +174,10 @@ impl Paged {
             probe: "AAPL",
             window_days: [Some(7); 5],
             tickers_per_request: 3,
-            truncation: Truncation::Announces { page_bars: 2 },
+            truncation: Truncation::Announces {
+                page_bars: 3,
+                by_ticker: true,
+            },
             basis: &[Basis::Unadjusted],
             hours: &[Hours::Extended],
             hour_grid: |_| Grid::Clock,
@@ -177,6 +186,7 @@ impl Paged {
             settles_after: Duration::ZERO,
             withholds: Duration::ZERO,
             history_years: &[],
+            history_begins: None,
         })
     }
 }
@@ -301,6 +311,28 @@ async fn massive_passes_over_http() {
     check_contract(&massive, &hours).await;
 }
 
+#[tokio::test]
+async fn alpaca_passes_over_http() {
+    let clock = Arc::new(|| Timestamp::from(chrono::Utc::now()));
+    let config = crate::simulator::Config {
+        provider: "alpaca".parse().unwrap(),
+        ..crate::simulator::Config::default()
+    };
+    let simulator = crate::simulator::Simulator::start(config, clock).unwrap();
+    let access = access_of_parts(&["contract", "suite"], &simulator.url());
+    for feed in [super::alpaca::Feed::Sip, super::alpaca::Feed::Iex] {
+        let alpaca = super::alpaca::Alpaca::new(&access, feed).unwrap();
+        let three_days = request("AAPL", "2025-02-03", "2025-02-05");
+        check_contract(&alpaca, &three_days).await;
+        let hours = Request {
+            interval: crate::model::Interval::M60,
+            basis: Basis::Unadjusted,
+            ..three_days
+        };
+        check_contract(&alpaca, &hours).await;
+    }
+}
+
 mod retrying {
     //! Retries, against a provider whose faults are known.
 
@@ -346,15 +378,26 @@ mod retrying {
         assert_eq!((client.gate().sent(), client.gate().retried()), (3, 2));
     }
 
-    /// An error on any page, also the last, is the request's: no ticker counts as without bars.
+    /// After an error on any page, also the last, no ticker counts as without bars, and those whose
+    /// bars may go on are not returned.
     #[tokio::test]
-    async fn a_page_that_fails_fails_the_whole_request() {
-        for failing in 0..4 {
+    async fn only_tickers_before_a_page_that_fails_are_returned() {
+        // Six bars of each on pages of three, and an empty page before the last two.
+        let complete = [0, 0, 0, 1, 1, 1, 1];
+        for (failing, complete) in complete.into_iter().enumerate() {
             let client = client(Faulty::new(Paged::new(), move |call, _| {
                 (call == failing).then(|| Error::new(ErrorKind::Unexpected, "x"))
             }));
-            let request = request("AAPL", "2025-02-03", "2025-02-05");
-            assert!(client.fetch(request).await.is_err(), "page {failing}");
+            let names = ["AAPL", "MSFT", "NOSUCHTICKER"];
+            let request = Request {
+                tickers: names.map(|name| Ticker::new(name).unwrap()).to_vec(),
+                ..request("AAPL", "2025-02-03", "2025-02-05")
+            };
+            let (series, error) = client.fetch_each(request).await;
+            assert_eq!(error.is_some(), failing < 6, "page {failing}");
+            let whole = if error.is_some() { complete } else { 2 };
+            assert_eq!(series.len(), whole, "page {failing}");
+            assert!(series.values().all(|rows| rows.bars.len() == 6));
         }
     }
 
@@ -365,13 +408,16 @@ mod retrying {
             (request.dates.last() < "2025-02-04".parse().unwrap()).then_some(withheld)
         };
         let client = client(Faulty::new(Paged::new(), old));
-        let on = |day: &str| client.fetch(request("AAPL", day, day));
-        assert!(on("2025-02-03").await.is_err());
-        assert!(on("2025-02-01").await.is_err());
+        let on = |day: &'static str| {
+            let client = client.clone();
+            async move { client.fetch_each(request("AAPL", day, day)).await.1 }
+        };
+        let is_withheld = |error| matches!(error, Some(FetchError::Failed(error)) if Error::kind(&error) == ErrorKind::Withheld);
+        assert!(is_withheld(on("2025-02-03").await));
+        assert!(is_withheld(on("2025-02-01").await));
         assert_eq!(client.gate().sent(), 1);
-        assert!(on("2025-02-04").await.is_ok());
-        let withheld = |result| matches!(result, Err(FetchError::Failed(error)) if Error::kind(&error) == ErrorKind::Withheld);
-        assert!(withheld(on("2025-02-02").await));
+        assert!(on("2025-02-04").await.is_none());
+        assert!(is_withheld(on("2025-02-02").await));
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::bad_row::BadRow;
 use crate::advice::Advice;
+use crate::model::Ticker;
 
 /// Whether to send a failed request again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,7 @@ struct Parts {
     kind: ErrorKind,
     message: String,
     window: Option<String>,
+    ticker: Option<Ticker>,
     detail: Option<String>,
     retry_after: Option<Duration>,
     hint: Option<Advice>,
@@ -93,6 +95,7 @@ impl Error {
             kind,
             message: message.into(),
             window: None,
+            ticker: None,
             detail: None,
             retry_after: None,
             hint: None,
@@ -121,6 +124,13 @@ impl Error {
     #[must_use]
     pub fn in_window(mut self, window: impl fmt::Display) -> Self {
         self.0.window = Some(window.to_string());
+        self
+    }
+
+    /// The same error, with the ticker of the request that it is about, if it is about one.
+    #[must_use]
+    pub fn about(mut self, ticker: Option<Ticker>) -> Self {
+        self.0.ticker = ticker;
         self
     }
 
@@ -156,6 +166,12 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// The only ticker of the request that the error is about.
+    #[must_use]
+    pub fn ticker(&self) -> Option<&Ticker> {
+        self.0.ticker.as_ref()
     }
 
     /// Details such as the server's error text.

@@ -2,7 +2,10 @@
 //! name.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use chrono::NaiveDate;
 
 use crate::model::{Basis, Grid, Hours, Interval, Source};
 
@@ -15,6 +18,8 @@ pub enum Truncation {
     Announces {
         /// Bars of one page at most.
         page_bars: u32,
+        /// Whether the pages have all bars of one ticker before those of the next.
+        by_ticker: bool,
     },
     /// The oldest bars are left out silently, so the position of every response must be checked.
     KeepsNewest,
@@ -54,6 +59,9 @@ pub struct ProviderInfo {
     /// Years of history that the plans have; none if all have all. **A response that begins before
     /// its plan's history lacks the older bars, and nothing in it shows that.**
     pub history_years: &'static [u32],
+    /// The dates between which the history of every plan begins, if it isn't endless. Nothing is
+    /// requested from before the first; a session up to the last without bars isn't known to be empty.
+    pub history_begins: Option<RangeInclusive<NaiveDate>>,
 }
 
 impl ProviderInfo {

@@ -10,6 +10,7 @@
 //! pauses, quota), the [`RetryingClient`], and the HTTP client. **Nothing here knows the store, the
 //! sessions or the command line.**
 
+pub mod alpaca;
 mod bad_row;
 mod credentials;
 mod entry;

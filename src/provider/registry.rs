@@ -2,11 +2,12 @@
 //! ARCHITECTURE.md (Recipes) names what else it needs.
 
 use super::entry::ProviderEntry;
-use super::{fmp, massive};
+use super::{alpaca, fmp, massive};
 
 /// All providers, the default first.
 pub const PROVIDERS: &[&ProviderEntry] = &[
     &fmp::ENTRY,
+    &alpaca::ENTRY,
     &massive::ENTRY,
     &fmp::demo::ENTRY,
     #[cfg(feature = "crash-points")]

@@ -83,6 +83,11 @@ impl Request {
         Ok(())
     }
 
+    /// When the request was made.
+    pub(super) fn made_at(&self) -> Timestamp {
+        Timestamp::from_micros(self.latest.micros().saturating_sub(DAY_MICROS))
+    }
+
     /// The instants of the requested dates, in microseconds UTC.
     pub(super) fn instants(&self) -> Range<i64> {
         let zone = Zone::of(self.tz);

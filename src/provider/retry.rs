@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::error::{Error, ErrorKind, Retry, Scope};
 use super::gate::{Gate, Permit, Refused, Spent};
+use super::info::Truncation;
 use super::request::{Page, PageToken, Provider, Request, Rows};
 use super::withheld::Withheld;
 use crate::causes::with_causes;
@@ -96,13 +97,44 @@ impl RetryingClient {
     /// Fetches all pages of a request, and returns the rows of each ticker, bars in order. If two
     /// pages have a bar of the same time, the later page counts.
     ///
-    /// Rows are returned only after the last page: a ticker that isn't on the pages so far may be on
-    /// the next.
-    pub async fn fetch(&self, mut request: Request) -> Result<HashMap<Ticker, Rows>, FetchError> {
-        if let Some(error) = self.withheld.refusal(&request) {
+    /// A ticker that isn't on the pages so far may be on the next. So after an error, only tickers are
+    /// returned that a later page shows to be complete, if the provider sends ticker by ticker.
+    pub async fn fetch_each(
+        &self,
+        request: Request,
+    ) -> (HashMap<Ticker, Rows>, Option<FetchError>) {
+        let mut series: HashMap<Ticker, Rows> = HashMap::new();
+        let mut incomplete = HashSet::new();
+        let fetched = self.add_pages(request, &mut series, &mut incomplete).await;
+        let error = fetched.err();
+        if error.is_some() {
+            let truncation = self.provider.info().truncation;
+            let by_ticker = matches!(
+                truncation,
+                Truncation::Announces {
+                    by_ticker: true,
+                    ..
+                }
+            );
+            series.retain(|ticker, _| by_ticker && !incomplete.contains(ticker));
+        }
+        for rows in series.values_mut() {
+            rows.sort();
+        }
+        (series, error)
+    }
+
+    /// Adds the rows of all pages to `series`. After an error, the tickers of the last page that had
+    /// rows are in `incomplete`.
+    async fn add_pages(
+        &self,
+        mut request: Request,
+        series: &mut HashMap<Ticker, Rows>,
+        incomplete: &mut HashSet<Ticker>,
+    ) -> Result<(), FetchError> {
+        if let Some(error) = self.known_refusal(&request) {
             return Err(FetchError::Failed(error));
         }
-        let mut series: HashMap<Ticker, Rows> = HashMap::new();
         let mut requested: HashSet<PageToken> = HashSet::new();
         while requested.len() < PAGES_MAX {
             let page = match self.fetch_page(&Arc::new(request.clone())).await {
@@ -114,14 +146,15 @@ impl RetryingClient {
                     return Err(error);
                 }
             };
+            if !page.series.is_empty() {
+                let tickers = page.series.iter().map(|(ticker, _)| ticker.clone());
+                *incomplete = tickers.collect();
+            }
             for (ticker, rows) in page.series {
                 series.entry(ticker).or_default().add_page(rows);
             }
             let Some(next) = page.next else {
-                for rows in series.values_mut() {
-                    rows.sort();
-                }
-                return Ok(series);
+                return Ok(());
             };
             if !requested.insert(next.clone()) {
                 break;
@@ -131,6 +164,17 @@ impl RetryingClient {
         let message = "the provider repeats a page instead of sending the next one";
         let error = Error::new(ErrorKind::Unexpected, message).in_window(&request);
         Err(FetchError::Failed(error))
+    }
+
+    /// The refusal of a request whose dates are known not to be available.
+    fn known_refusal(&self, request: &Request) -> Option<Error> {
+        match &self.provider.info().history_begins {
+            Some(begins) if request.dates.last() < *begins.start() => {
+                let message = format!("the provider's history begins on {}", begins.start());
+                Some(Error::new(ErrorKind::Withheld, message).in_window(request))
+            }
+            _ => self.withheld.refusal(request),
+        }
     }
 
     /// Fetches one page.

@@ -30,6 +30,7 @@ pub const ENTRY: ProviderEntry = ProviderEntry {
     hidden: true,
     keys: &[&["TOY_KEY_ID", "TOY_KEY"], &["TOY_SECRET"]],
     base_url_env: Some("TOY_BASE_URL"),
+    feeds: &[],
     info,
     open: |access| Ok(Arc::new(Toy::new(&access)?)),
 };
@@ -41,7 +42,10 @@ fn info() -> ProviderInfo {
         probe: "ACME",
         window_days: [Some(DAYS_MAX), Some(DAYS_MAX), None, None, Some(DAYS_MAX)],
         tickers_per_request: TICKERS_MAX,
-        truncation: Truncation::Announces { page_bars: 500 },
+        truncation: Truncation::Announces {
+            page_bars: 500,
+            by_ticker: false,
+        },
         basis: &[Basis::Unadjusted],
         hours: &[Hours::Extended],
         hour_grid: |_| Grid::Clock,
@@ -50,6 +54,7 @@ fn info() -> ProviderInfo {
         settles_after: Duration::from_secs(60),
         withholds: Duration::ZERO,
         history_years: &[],
+        history_begins: None,
     }
 }
 

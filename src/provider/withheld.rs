@@ -43,11 +43,7 @@ impl Withheld {
         }
         let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let last = request.dates.last();
-        // `latest` is a day after now.
-        let newest = request
-            .latest
-            .micros()
-            .saturating_sub(DAY_MICROS + NEWEST_MICROS);
+        let newest = request.made_at().micros().saturating_sub(NEWEST_MICROS);
         let newest =
             DateTime::from_timestamp_micros(newest).map_or(NaiveDate::MAX, |at| at.date_naive());
         let (known, is_further): (_, fn(&NaiveDate, &NaiveDate) -> bool) = match last >= newest {

@@ -11,6 +11,7 @@
 //! **Bars are a pure function of (seed, symbol, minute)**, whichever provider sends them, and faults of
 //! (seed, request, repeat), so a failing run can be repeated.
 
+mod alpaca;
 mod app;
 mod bar_file;
 mod config;

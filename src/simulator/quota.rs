@@ -45,6 +45,8 @@ impl FromStr for Tier {
 pub struct Limits {
     /// Calls in any 60 seconds.
     pub per_minute: Option<u32>,
+    /// Whether `per_minute` is a bucket that is refilled evenly, and not a count of any 60 seconds.
+    pub is_bucket: bool,
     /// Calls per day.
     pub per_day: Option<u32>,
     /// Bytes in 30 days.
@@ -64,10 +66,24 @@ pub(super) enum Spent {
 struct Account {
     /// When the calls of the last minute were allowed.
     calls: VecDeque<Duration>,
+    /// What is left in the bucket, and when it was.
+    bucket: Option<(f64, Duration)>,
     day: Option<NaiveDate>,
     today: u32,
     /// Bytes by day.
     bytes: VecDeque<(NaiveDate, u64)>,
+}
+
+impl Account {
+    /// Takes a call out of a bucket of `limit` calls, which is refilled within a minute.
+    fn take(&mut self, limit: f64, elapsed: Duration) -> bool {
+        let (left, at) = self.bucket.unwrap_or((limit, elapsed));
+        let refilled = limit * (elapsed - at).as_secs_f64() / RATE_WINDOW.as_secs_f64();
+        let left = limit.min(left + refilled);
+        let is_taken = left >= 1.0;
+        self.bucket = Some((if is_taken { left - 1.0 } else { left }, elapsed));
+        is_taken
+    }
 }
 
 /// The counters of all keys. A call that is refused is not counted.
@@ -113,10 +129,12 @@ impl Quota {
         if limits.per_day.is_some_and(|limit| account.today >= limit) {
             return Err(Spent::Day);
         }
-        if limits
-            .per_minute
-            .is_some_and(|limit| account.calls.len() >= limit as usize)
-        {
+        let is_spent = match limits.per_minute {
+            Some(limit) if limits.is_bucket => !account.take(f64::from(limit), elapsed),
+            Some(limit) => account.calls.len() >= limit as usize,
+            None => false,
+        };
+        if is_spent {
             return Err(Spent::Rate);
         }
         account.calls.push_back(elapsed);
@@ -160,6 +178,24 @@ mod tests {
         );
         assert_eq!(at(89_999), Err(Spent::Rate));
         assert!(at(90_000).is_ok());
+    }
+
+    #[test]
+    fn a_bucket_is_refilled_evenly() {
+        let limits = Limits {
+            per_minute: Some(60),
+            is_bucket: true,
+            ..Limits::default()
+        };
+        let mut quota = Quota::default();
+        let mut at =
+            |millis| quota.admit(1, &limits, Duration::from_millis(millis), day("2025-01-02"));
+        assert!((0..60).all(|_| at(0).is_ok()));
+        assert_eq!(at(900), Err(Spent::Rate));
+        assert!(at(1_100).is_ok());
+        assert_eq!(at(1_100), Err(Spent::Rate));
+        assert!((0..60).all(|_| at(120_000).is_ok()));
+        assert_eq!(at(120_000), Err(Spent::Rate));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::alpaca::Alpaca;
 use super::fmp::Fmp;
 use super::massive::Massive;
 use super::vendor::Vendor;
@@ -19,7 +20,11 @@ pub struct UnknownProvider {
 }
 
 /// All of them, the default first.
-const ALL: &[SimulatedProvider] = &[SimulatedProvider(&Fmp), SimulatedProvider(&Massive)];
+const ALL: &[SimulatedProvider] = &[
+    SimulatedProvider(&Fmp),
+    SimulatedProvider(&Alpaca),
+    SimulatedProvider(&Massive),
+];
 
 fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|provider| provider.0.name())

@@ -194,6 +194,7 @@ impl World {
                     per_minute,
                     per_day,
                     bandwidth_bytes,
+                    is_bucket: false,
                 };
             }
             Change::LatencyMs(millis) => self.latency = Duration::from_millis(millis),

@@ -39,6 +39,10 @@ fn blocks(text: &str) -> Vec<(String, Vec<String>)> {
 /// providers are simulators, the database is empty, and the date is soon after theirs.
 fn run_commands(document: &str, prepare: &str) -> Bench {
     let bench = Bench::new();
+    let alpaca = Bench::with(Config {
+        provider: "alpaca".parse().unwrap(),
+        ..Config::default()
+    });
     let massive = Bench::with(Config {
         provider: "massive".parse().unwrap(),
         ..Config::default()
@@ -67,6 +71,9 @@ fn run_commands(document: &str, prepare: &str) -> Bench {
             .env("FMP_BASE_URL", bench.simulator.url())
             .env("MASSIVE_API_KEY", "key")
             .env("MASSIVE_BASE_URL", massive.simulator.url())
+            .env("APCA_API_KEY_ID", "id")
+            .env("APCA_API_SECRET_KEY", "secret")
+            .env("ALPACA_BASE_URL", alpaca.simulator.url())
             .env("DATABASE_URL", database.url())
             .env("BACKFILL_NOW", "2025-02-03T22:00:00Z")
             .current_dir(bench.env.dir())

@@ -66,6 +66,7 @@ fn planner(calendar: &Calendar, dates: DateRange, span_max: u16) -> Planner<'_> 
         dates,
         hours: Hours::Regular,
         limits: RequestLimits {
+            history_start: None,
             interval: Interval::M1,
             hours: Hours::Regular,
             span_max,

@@ -9,8 +9,8 @@ use crate::advice::{Advice, Hint};
 use crate::calendar::Calendar;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
-use crate::cli::fetch::{ProviderChoice, provider_url_help};
-use crate::model::{Basis, DateRange, Hours, Interval, Ticker};
+use crate::cli::fetch::{ProviderChoice, feed_help, provider_url_help};
+use crate::model::{Bar, Basis, DateRange, Hours, Interval, Ticker};
 use crate::provider::{self, Request};
 use crate::report::ExitStatus;
 use crate::secret::SecretUrl;
@@ -30,6 +30,10 @@ pub struct Args {
         help_heading = "Provider"
     )]
     provider: ProviderChoice,
+
+    /// Feed of the provider
+    #[arg(long, value_name = "NAME", help_heading = "Provider", long_help = feed_help())]
+    feed: Option<String>,
 
     /// Base URL of the provider
     #[arg(long, value_name = "URL", help_heading = "Provider", long_help = provider_url_help())]
@@ -135,7 +139,8 @@ fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
     let failed = |error: &(dyn std::error::Error + 'static), hint: Option<Advice>| {
         CliError::of(ExitStatus::Failed, error).maybe_hint(hint)
     };
-    let opened = (args.provider).open(context, args.provider_url.as_ref())?;
+    let provider = args.provider.with_feed(args.feed.as_deref())?;
+    let opened = provider.open(context, args.provider_url.as_ref())?;
     let info = opened.provider.info();
     let calendars = context.calendars(&context.store_dir(args.provider.is_demo()))?;
     let calendar = Calendar::for_exchange_with(info.exchange, &calendars)
@@ -155,7 +160,7 @@ fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
         tz: calendar.tz(),
         basis: info.basis.first().copied().unwrap_or(Basis::Unknown),
         hours: info.hours_to_request(Hours::Regular),
-        latest: context.now(),
+        latest: Bar::latest_open(context.now()),
         page: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

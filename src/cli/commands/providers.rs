@@ -34,6 +34,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         ("name", "/name", Kind::Text),
         ("keys", "/keys", Kind::Json),
         ("base_url", "/base_url", Kind::Text),
+        ("feeds", "/feeds", Kind::Json),
         ("source", "/source", Kind::Text),
         ("exchange", "/exchange", Kind::Text),
         ("intervals", "/intervals", Kind::Json),
@@ -48,6 +49,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         ),
         ("withholds_seconds", "/withholds_seconds", Kind::Integer),
         ("history_years", "/history_years", Kind::Json),
+        ("history_begins", "/history_begins", Kind::Text),
     ]);
     let out = context.stdout()?;
     listing::write(
@@ -74,6 +76,7 @@ fn row(entry: &ProviderEntry) -> Value {
         "name": entry.name,
         "keys": entry.keys,
         "base_url": entry.base_url_env,
+        "feeds": entry.feeds.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
         "source": info.source.as_str(),
         "exchange": info.exchange,
         "intervals": intervals.map(Interval::minutes).collect::<Vec<_>>(),
@@ -84,6 +87,7 @@ fn row(entry: &ProviderEntry) -> Value {
         "settles_after_seconds": info.settles_after.as_secs(),
         "withholds_seconds": info.withholds.as_secs(),
         "history_years": info.history_years,
+        "history_begins": info.history_begins.map(|begins| begins.start().to_string()),
     })
 }
 
@@ -121,9 +125,10 @@ fn table(out: &mut impl Write, providers: &Value) -> io::Result<()> {
                 Some(rate) => format!("{rate}/min"),
                 None => "no limit".to_owned(),
             },
-            match history.is_empty() {
-                true => "all".to_owned(),
-                false => format!("{history} years by plan, or all"),
+            match row["history_begins"].as_str() {
+                Some(date) => format!("since {date}"),
+                None if history.is_empty() => "all".to_owned(),
+                None => format!("{history} years by plan, or all"),
             },
         ])?;
     }

@@ -49,7 +49,8 @@ pub struct Args {
     ///
     /// fmp: starter allows 300 requests per minute, premium 750, ultimate 3000; free has no intraday
     /// bars. massive: free allows 5 requests per minute and has 2 years without today, starter has 5
-    /// years and premium 10, a quarter of an hour late.
+    /// years and premium 10, a quarter of an hour late. alpaca: free allows 200 requests per minute, without
+    /// the newest quarter of an hour of the feed sip, and the others 10000.
     #[arg(long, value_name = "PLAN")]
     tier: Option<Tier>,
 

@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::source::{ProviderChoice, of_each};
+use super::source::{ProviderChoice, feed_help, of_each};
 use crate::cli::args::{OutputArg, WaitArg};
 use crate::cli::seal_after::SealArgs;
 use crate::cli::sync_after::SyncAfterArgs;
@@ -152,6 +152,10 @@ pub struct ServiceArgs {
     )]
     pub provider: ProviderChoice,
 
+    /// Feed of the provider
+    #[arg(long, value_name = "NAME", help_heading = "Provider", long_help = feed_help())]
+    pub feed: Option<String>,
+
     /// Base URL of the provider
     #[arg(long, value_name = "URL", help_heading = "Provider", long_help = provider_url_help())]
     pub provider_url: Option<SecretUrl>,
@@ -189,6 +193,7 @@ impl ServiceArgs {
         *self
             == Self {
                 provider: ProviderChoice::default(),
+                feed: None,
                 provider_url: None,
                 extended_hours: false,
                 unadjusted: false,

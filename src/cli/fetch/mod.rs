@@ -34,6 +34,7 @@ pub(super) use settings::Service;
 use settings::{Settings, Staged};
 use source::Opened;
 pub use source::ProviderChoice;
+pub(super) use source::feed_help;
 
 /// A run of `specific` with more requests than this gets a hint.
 const REQUESTS_FOR_CONCURRENT: u64 = 50;

@@ -49,7 +49,8 @@ impl Service {
             ))
             .hint("name the provider of that server with --provider"));
         }
-        let info = args.provider.info();
+        let provider = args.provider.with_feed(args.feed.as_deref())?;
+        let info = provider.info();
         if args.extended_hours && !info.hours.contains(&Hours::Extended) {
             return Err(CliError::usage(format!(
                 "--provider {name} has no bars outside the session"
@@ -57,7 +58,7 @@ impl Service {
             .hint("leave out --extended-hours"));
         }
         Ok(Self {
-            provider: args.provider,
+            provider,
             provider_url: args.provider_url,
             extended_hours: args.extended_hours,
             unadjusted: args.unadjusted,

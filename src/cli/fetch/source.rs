@@ -49,6 +49,25 @@ impl ProviderChoice {
         self.0.name
     }
 
+    /// The provider with one of its feeds; an error (code 2) if it has no such feed.
+    pub(in crate::cli) fn with_feed(self, feed: Option<&str>) -> Result<Self, CliError> {
+        let Some(typed) = feed else {
+            return Ok(self);
+        };
+        let feeds = self.0.feeds;
+        if let Some((_, entry)) = feeds.iter().find(|(name, _)| *name == typed) {
+            return Ok(Self(entry));
+        }
+        let name = self.name();
+        let names: Vec<&str> = feeds.iter().map(|(name, _)| *name).collect();
+        Err(match names.is_empty() {
+            true => CliError::usage(format!("--provider {name} has only one feed"))
+                .hint("leave out --feed"),
+            false => CliError::usage(format!("--provider {name} has no feed {typed:?}"))
+                .hint(format!("its feeds are {}", names.join(" and "))),
+        })
+    }
+
     /// What it offers. Nothing is started or read.
     pub(in crate::cli) fn info(self) -> ProviderInfo {
         (self.0.info)()
@@ -154,6 +173,17 @@ impl fmt::Display for ProviderChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// Help of `--feed`, with the feeds of each provider.
+pub(in crate::cli) fn feed_help() -> String {
+    let feeds = of_each(|entry| {
+        let names: Vec<&str> = entry.feeds.iter().map(|(name, _)| *name).collect();
+        (!names.is_empty()).then(|| names.join(" or "))
+    });
+    format!(
+        "Feed of the provider\n\nThe bars of each feed have a source of their own: {feeds}. The first is the default."
+    )
 }
 
 /// One line of help per provider: its name and what `fact` says of it.

@@ -154,5 +154,6 @@ pub(super) fn info(source: Source) -> ProviderInfo {
         settles_after: Duration::from_secs(300),
         withholds: Duration::ZERO,
         history_years: &[],
+        history_begins: None,
     }
 }

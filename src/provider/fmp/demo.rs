@@ -23,6 +23,7 @@ pub const ENTRY: ProviderEntry = ProviderEntry {
     hidden: false,
     keys: &[],
     base_url_env: None,
+    feeds: &[],
     info,
     open: |access| Ok(Arc::new(Demo::start(access)?)),
 };

@@ -24,6 +24,7 @@ pub const ENTRY: ProviderEntry = ProviderEntry {
     hidden: false,
     keys: &[&[classify::KEY_VARIABLE]],
     base_url_env: Some("FMP_BASE_URL"),
+    feeds: &[],
     info: || client::info(Source::new("fmp")),
     open: |access| Ok(Arc::new(Fmp::new(&access, Source::new("fmp"))?)),
 };

@@ -199,6 +199,7 @@ pub(super) fn info() -> ProviderInfo {
         tickers_per_request: 1,
         truncation: Truncation::Announces {
             page_bars: MINUTES_MAX,
+            by_ticker: true,
         },
         basis: &[Basis::SplitAdjusted, Basis::Unadjusted],
         hours: &[Hours::Extended],
@@ -208,5 +209,6 @@ pub(super) fn info() -> ProviderInfo {
         settles_after: Duration::from_secs(20 * 60),
         withholds: Duration::from_secs(36 * 3600),
         history_years: &[2, 5, 10],
+        history_begins: None,
     }
 }

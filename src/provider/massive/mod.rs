@@ -26,6 +26,7 @@ pub const ENTRY: ProviderEntry = ProviderEntry {
     hidden: false,
     keys: &[&["MASSIVE_API_KEY", "POLYGON_API_KEY"]],
     base_url_env: Some("MASSIVE_BASE_URL"),
+    feeds: &[],
     info: client::info,
     open: |access| Ok(Arc::new(Massive::new(&access)?)),
 };

@@ -40,6 +40,7 @@ impl Vendor for Fmp {
         };
         Limits {
             per_minute,
+            is_bucket: false,
             per_day,
             bandwidth_bytes: Some(gigabytes * GIGABYTE),
         }

@@ -51,7 +51,7 @@ fn run_at(bench: &Bench, now: &str, line: &str) -> Run {
 /// Checks stored bars without average price and trades, which the truth doesn't have. A volume that
 /// is added up in another order can differ in its last digit.
 #[track_caller]
-fn same(staged: &[Bar], truth: &[Bar], what: &str) {
+pub(super) fn same(staged: &[Bar], truth: &[Bar], what: &str) {
     let rounded = |bars: &[Bar]| -> Vec<Bar> {
         let volume = |bar: &Bar| (bar.volume * 1e6).round() / 1e6;
         bars.iter()
@@ -66,7 +66,11 @@ fn same(staged: &[Bar], truth: &[Bar], what: &str) {
 
 /// The stored bars of a series, which all have average price and trades, without both.
 fn bare(bench: &Bench, ticker: &str, interval: Interval) -> Vec<Bar> {
-    let bars = bench.staged(ticker, interval);
+    bare_of(bench.staged(ticker, interval), ticker)
+}
+
+/// Bars without average price and trades. All must have both.
+pub(super) fn bare_of(bars: Vec<Bar>, ticker: &str) -> Vec<Bar> {
     let complete = |bar: &Bar| bar.vwap.is_some() && bar.trades.is_some();
     assert!(bars.iter().all(complete), "{ticker}");
     let bare = |bar: Bar| Bar {

@@ -1,5 +1,6 @@
 //! `specific`, `concurrent` and `check` against the simulator, over real HTTP.
 
+mod alpaca;
 mod commands;
 mod evidence;
 mod faults;

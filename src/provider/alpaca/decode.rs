@@ -1,0 +1,186 @@
+//! Parses a page directly into the columns of each ticker.
+//!
+//! Each row is borrowed from the body and parsed field by field without an allocation. The standard
+//! library parses the numbers, to the nearest double.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use chrono::DateTime;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::symbol;
+use crate::model::{Bar, Bars, Reason, Reject, Ticker, Timestamp};
+use crate::provider::json_number::{number, whole};
+use crate::provider::{BadRow, Page, PageToken, Request, Rows};
+
+/// A page without bars, and the last.
+pub(super) const EMPTY: &[u8] = br#"{"bars":{},"next_page_token":null}"#;
+
+/// Why a body has no rows.
+#[derive(Debug)]
+pub(super) enum NotRows {
+    /// Not JSON: a torn body, or a page of HTML.
+    NotJson(serde_json::Error),
+    /// JSON, but not an object with bars.
+    OtherJson,
+    /// Bars of a ticker that wasn't requested.
+    OtherTicker,
+}
+
+/// The body. Without bars, `bars` is empty, null or missing.
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(default, borrow, deserialize_with = "present")]
+    bars: Option<Option<BTreeMap<Cow<'a, str>, Vec<&'a RawValue>>>>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    next_page_token: Option<Option<Cow<'a, str>>>,
+}
+
+/// Makes a difference between a value that is null and one that is missing.
+fn present<'de, D, T>(value: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(value).map(Some)
+}
+
+/// One row, its values unparsed.
+#[derive(Deserialize)]
+struct Row<'a> {
+    #[serde(borrow)]
+    t: Option<&'a RawValue>,
+    #[serde(borrow)]
+    o: Option<&'a RawValue>,
+    #[serde(borrow)]
+    h: Option<&'a RawValue>,
+    #[serde(borrow)]
+    l: Option<&'a RawValue>,
+    #[serde(borrow)]
+    c: Option<&'a RawValue>,
+    #[serde(borrow)]
+    v: Option<&'a RawValue>,
+    #[serde(borrow)]
+    vw: Option<&'a RawValue>,
+    #[serde(borrow)]
+    n: Option<&'a RawValue>,
+}
+
+/// Why a row isn't a bar, and when it opens, if that is known.
+type NotBar = (Reason, Option<i64>);
+
+/// Reads the rows of `body`, oldest first, and the token of the next page.
+pub(super) fn page(body: &[u8], request: &Request, origin: &str) -> Result<Page, NotRows> {
+    let body: Body<'_> =
+        serde_json::from_slice(body).map_err(|error| {
+            match serde_json::from_slice::<IgnoredAny>(body) {
+                Ok(_) => NotRows::OtherJson,
+                Err(_) => NotRows::NotJson(error),
+            }
+        })?;
+    if body.bars.is_none() && body.next_page_token.is_none() {
+        return Err(NotRows::OtherJson);
+    }
+    let limits = Limits {
+        instants: request.instants(),
+        latest: request.latest.micros(),
+    };
+    let symbols: Vec<(String, &Ticker)> = (request.tickers.iter())
+        .map(|ticker| (symbol::spelled(ticker), ticker))
+        .collect();
+    let mut series = Vec::new();
+    for (name, raw) in body.bars.flatten().unwrap_or_default() {
+        let rows = limits.rows(&raw, origin);
+        // Tickers that are typed in different ways can have one symbol.
+        let mut tickers = symbols
+            .iter()
+            .filter(|(symbol, _)| *symbol == name)
+            .peekable();
+        if tickers.peek().is_none() {
+            return Err(NotRows::OtherTicker);
+        }
+        series.extend(tickers.map(|(_, ticker)| ((*ticker).clone(), rows.clone())));
+    }
+    let next = body.next_page_token.flatten();
+    Ok(Page {
+        series,
+        next: next.map(|token| PageToken(token.into_owned())),
+    })
+}
+
+/// Which instants bars of a request can have.
+struct Limits {
+    instants: Range<i64>,
+    latest: i64,
+}
+
+impl Limits {
+    /// The rows of one ticker.
+    fn rows(&self, raw: &[&RawValue], origin: &str) -> Rows {
+        let mut rows = Rows {
+            bars: Bars::with_capacity(raw.len()),
+            rejects: Vec::new(),
+        };
+        for (line, raw) in (1..).zip(raw) {
+            match self.bar(raw.get()) {
+                Ok(bar) => rows.bars.push(&bar),
+                Err((reason, at)) => rows.rejects.push(BadRow {
+                    at: at.map(Timestamp::from_micros),
+                    reject: Reject {
+                        origin: origin.to_owned(),
+                        line,
+                        reason,
+                        raw: raw.get().to_owned(),
+                    },
+                }),
+            }
+        }
+        rows.sort();
+        rows
+    }
+
+    fn bar(&self, raw: &str) -> Result<Bar, NotBar> {
+        let undated = |reason| (reason, None);
+        let row: Row<'_> = serde_json::from_str(raw).map_err(|_| undated(Reason::BadTimestamp))?;
+        let micros = (row.t)
+            .and_then(instant)
+            .ok_or(undated(Reason::BadTimestamp))?;
+        if micros > self.latest {
+            return Err(undated(Reason::InTheFuture));
+        }
+        if !self.instants.contains(&micros) {
+            return Err(undated(Reason::OutsideRange));
+        }
+        let dated = |reason| (reason, Some(micros));
+        let number = |raw| number(raw).map_err(dated);
+        let mut bar = Bar::new(
+            Timestamp::from_micros(micros),
+            [
+                number(row.o)?,
+                number(row.h)?,
+                number(row.l)?,
+                number(row.c)?,
+            ],
+            number(row.v)?,
+        );
+        bar.vwap = row.vw.map(|raw| number(Some(raw))).transpose()?;
+        bar.trades = (row.n)
+            .map(|raw| whole(raw).ok_or(dated(Reason::BadNumber)))
+            .transpose()?;
+        // Some bars have no trades, and then this isn't a price.
+        bar.vwap = bar.vwap.filter(|price| *price != 0.0 || bar.volume != 0.0);
+        bar.check().map_err(dated)?;
+        Ok(bar)
+    }
+}
+
+/// The instant of `"2025-02-04T14:30:00Z"`, in microseconds UTC.
+fn instant(raw: &RawValue) -> Option<i64> {
+    let text = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    let at = DateTime::parse_from_rfc3339(text).ok()?;
+    Some(at.timestamp_micros())
+}
