@@ -93,7 +93,8 @@ impl Reader {
             return Err(recover::damaged(layout, vec![Damage::NoCatalog]));
         }
         let mut notices = Vec::new();
-        if needs_recovery(layout, options)? && can_be_written(layout) {
+        let whole = open_whole(layout, options)?;
+        if whole.is_none() && can_be_written(layout) {
             drop(lock);
             notices = recover(dir, options)?;
             lock = match read_access(layout)? {
@@ -101,7 +102,10 @@ impl Reader {
                 ReadAccess::Full(lock) => lock,
             };
         }
-        let opened = Catalog::open_read_only(layout, options.memory_limit_mib, options.threads)?;
+        let opened = match whole {
+            Some(opened) => opened,
+            None => Catalog::open_read_only(layout, options.memory_limit_mib, options.threads)?,
+        };
         let overlay = overlay(layout, &opened.catalog)?;
         let mut reader = Self::with(layout.clone(), opened, overlay)?;
         if notices.is_empty() {
@@ -221,15 +225,15 @@ fn existing(dir: &Path) -> Result<Layout, Error> {
     }
 }
 
-/// Whether a killed writer left something to finish.
-fn needs_recovery(layout: &Layout, options: &OpenOptions) -> Result<bool, Error> {
+/// Opens the catalog; `None` if a killed writer left something to finish.
+fn open_whole(layout: &Layout, options: &OpenOptions) -> Result<Option<Opened>, Error> {
     if Catalog::needs_mending(layout) {
-        return Ok(true);
+        return Ok(None);
     }
     match Catalog::open_read_only(layout, options.memory_limit_mib, options.threads) {
-        Ok(opened) => Ok(!opened.catalog.intents()?.is_empty()),
+        Ok(opened) if opened.catalog.intents()?.is_empty() => Ok(Some(opened)),
         Err(error @ Error::Newer { .. }) => Err(error),
-        Err(_) => Ok(true),
+        Ok(_) | Err(_) => Ok(None),
     }
 }
 
