@@ -77,11 +77,11 @@ fn the_catalog_has_views_too() {
     );
     assert_eq!(
         query(&env, "csv", "select count(*) from conflicts"),
-        "count_star()\n0\n"
+        "count(*)\n0\n"
     );
     assert_eq!(
         query(&env, "csv", "select count(*) from coverage"),
-        "count_star()\n0\n"
+        "count(*)\n0\n"
     );
 }
 

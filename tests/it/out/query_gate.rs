@@ -257,7 +257,7 @@ fn lists_and_plans_are_for_people() {
         )
         .lines()
         .next(),
-        Some("last(close ORDER BY timestamp),\"f(\"\"x\"\")\"")
+        Some("last(close),\"f(\"\"x\"\")\"")
     );
     // A pipe gets all rows.
     let run = env

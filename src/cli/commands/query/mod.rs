@@ -15,6 +15,7 @@ use crate::export::AtomicFile;
 mod files;
 mod limits;
 mod message;
+mod names;
 mod pivot;
 mod print;
 mod readonly;

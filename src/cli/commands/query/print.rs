@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
+use super::names;
 use super::statement::Statement;
 use crate::cli::rows::{Out, RowFormat, RowWriter};
 
@@ -54,11 +55,10 @@ impl Printer {
         out: Out,
         rows_max: Option<u64>,
     ) -> io::Result<Self> {
-        let fields = schema.fields().iter().map(|field| {
-            let name = match statement.aliases.contains(field.name()) {
-                true => field.name().clone(),
-                false => without_quotes(field.name()),
-            };
+        let fields = schema.fields().iter();
+        let found: Vec<&str> = fields.clone().map(|field| field.name().as_str()).collect();
+        let names = names::of_columns(&found, &statement.aliases);
+        let fields = fields.zip(names).map(|(field, name)| {
             Field::new(name, field.data_type().clone(), field.is_nullable())
                 .with_metadata(field.metadata().clone())
         });
@@ -132,34 +132,6 @@ fn print_plan(out: &mut Out, batch: &RecordBatch) -> io::Result<()> {
     Ok(())
 }
 
-/// The name that DuckDB makes of an expression, without quotes around plain words:
-/// `last(close ORDER BY timestamp)`. Any other name is returned as it is.
-fn without_quotes(name: &str) -> String {
-    if !name.contains('(') {
-        return name.to_owned();
-    }
-    let mut text = String::with_capacity(name.len());
-    let mut rest = name;
-    while let Some(at) = rest.find(['"', '\'']) {
-        let quote = &rest[at..=at];
-        let Some(length) = rest[at + 1..].find(quote) else {
-            break;
-        };
-        let quoted = &rest[at..at + length + 2];
-        let word = &quoted[1..=length];
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if quote == "\"" && length > 0 && word.chars().all(is_plain) {
-            text.push_str(&rest[..at]);
-            text.push_str(word);
-        } else {
-            text.push_str(&rest[..at + length + 2]);
-        }
-        rest = &rest[at + length + 2..];
-    }
-    text.push_str(rest);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -222,23 +194,5 @@ mod tests {
             printed(&[600_000; 5], Some(3)),
             (3, note("3 of at least 1200000 rows"), 1)
         );
-    }
-
-    #[test]
-    fn names_of_expressions_have_no_needless_quotes() {
-        for (name, expected) in [
-            (
-                "\"last\"(\"close\" ORDER BY \"timestamp\")",
-                "last(close ORDER BY timestamp)",
-            ),
-            ("max(\"a b\")", "max(\"a b\")"),
-            ("concat('\"x\"', \"y\")", "concat('\"x\"', y)"),
-            ("concat('it''s \"x\"')", "concat('it''s \"x\"')"),
-            ("\"close\"", "\"close\""),
-            ("f(\"", "f(\""),
-            ("count_star()", "count_star()"),
-        ] {
-            assert_eq!(without_quotes(name), expected);
-        }
     }
 }
