@@ -32,7 +32,7 @@ mod withheld;
 #[cfg(test)]
 pub(crate) mod contract;
 #[cfg(test)]
-mod mutate;
+pub(crate) mod mutate;
 #[cfg(test)]
 pub(crate) mod wrap;
 

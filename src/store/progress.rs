@@ -70,6 +70,17 @@ pub struct ProgressFile {
     rows_committed: Arc<AtomicU64>,
 }
 
+impl RunProgress {
+    /// The progress in the bytes of a file; `None` if they aren't one. Its texts can be printed.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let progress: Self = serde_json::from_slice(bytes).ok()?;
+        let texts = [&progress.run, &progress.command, &progress.unit];
+        let is_plain = texts.iter().all(|text| !text.contains(char::is_control));
+        is_plain.then_some(progress)
+    }
+}
+
 impl Store {
     /// The file for the progress of a run of this process.
     #[must_use]
@@ -144,15 +155,7 @@ fn read(layout: &Layout) -> Option<RunProgress> {
     let mut bytes = Vec::new();
     let file = File::open(path(layout)).ok()?;
     file.take(BYTES_MAX).read_to_end(&mut bytes).ok()?;
-    parse(&bytes)
-}
-
-/// The progress in the bytes of a file; `None` if they aren't one. Its texts can be printed.
-fn parse(bytes: &[u8]) -> Option<RunProgress> {
-    let progress: RunProgress = serde_json::from_slice(bytes).ok()?;
-    let texts = [&progress.run, &progress.command, &progress.unit];
-    let is_plain = texts.iter().all(|text| !text.contains(char::is_control));
-    is_plain.then_some(progress)
+    RunProgress::parse(&bytes)
 }
 
 #[cfg(test)]
@@ -204,19 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn no_bytes_make_the_reader_panic() {
+    fn texts_that_a_terminal_would_obey_are_refused() {
         let bytes = serde_json::to_vec(&progress(7)).unwrap();
-        assert_eq!(parse(&bytes), Some(progress(7)));
-        for index in 0..bytes.len() {
-            assert_eq!(parse(&bytes[..index]), None);
-            for byte in [0, b'"', b'-', b'9', b'\\', 0xff] {
-                let mut changed = bytes.clone();
-                changed[index] = byte;
-                let _ = parse(&changed);
-            }
-        }
+        assert_eq!(RunProgress::parse(&bytes), Some(progress(7)));
         let mut escapes = progress(7);
         escapes.command = "\x1b[2J".to_owned();
-        assert_eq!(parse(&serde_json::to_vec(&escapes).unwrap()), None);
+        let bytes = serde_json::to_vec(&escapes).unwrap();
+        assert_eq!(RunProgress::parse(&bytes), None);
     }
 }

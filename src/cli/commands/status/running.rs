@@ -109,6 +109,8 @@ fn redraw(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::documents;
+    use crate::provider::mutate::check_mutations;
 
     fn writer(change: impl FnOnce(&mut RunProgress)) -> RunningWriter {
         let mut run = RunProgress {
@@ -147,6 +149,22 @@ mod tests {
             progress: None,
         };
         assert_eq!(lines(&none), ["process is writing"]);
+    }
+
+    #[test]
+    fn mutated_progress_is_printed_or_not_read() {
+        let pieces = ["-", "1e400", "\\u001b[2J", "18446744073709551615", "null"];
+        check_mutations("progress", &pieces, |bytes| {
+            let writer = RunningWriter {
+                pid: None,
+                progress: Some(RunProgress::parse(bytes)?),
+            };
+            let lines = lines(&writer);
+            assert!(lines.len() <= 3);
+            assert!(!lines.concat().contains(char::is_control), "{lines:?}");
+            assert!(documents::progress(&writer)["run"].is_object());
+            Some(())
+        });
     }
 
     #[test]
