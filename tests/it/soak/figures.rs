@@ -18,6 +18,10 @@ pub struct Figures {
     pub copies: (u64, u64),
     /// CSV files read from a pipe, and files that were first injected cut off.
     pub odd_files: (u64, u64),
+    /// Commands that read while another one wrote.
+    pub readers: u64,
+    /// Writers that overlapped with another one and waited for it.
+    pub pairs: u64,
     /// Kills by named point.
     points: BTreeMap<String, u64>,
     /// Kills by `kill -9`, by command.
@@ -41,7 +45,7 @@ impl Figures {
     pub fn line(&self) -> String {
         format!(
             "{} runs, {} commands, {} kills at named points and {} by kill -9; {} states compared, {} bars; \
-             {} copies read, {} refused; {} pipes, {} cut files; lost={}",
+             {} copies read, {} refused; {} pipes, {} cut files; {} readers, {} pairs of writers; lost={}",
             self.seeds,
             self.commands,
             self.points.values().sum::<u64>(),
@@ -52,6 +56,8 @@ impl Figures {
             self.copies.1,
             self.odd_files.0,
             self.odd_files.1,
+            self.readers,
+            self.pairs,
             self.lost
         )
     }

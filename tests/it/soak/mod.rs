@@ -2,11 +2,13 @@
 //! run again until it succeeds.
 //!
 //! The same commands run in a second store without kills. Both stores must be equal after each
-//! command; after a kill each bar must be as before the command or as after it. `make soak` runs for
+//! command; after a kill each bar must be as before the command or as after it. Readers run at the
+//! same time and must see such a state too, and a second writer waits for the first. `make soak` runs for
 //! an hour (`SOAK_SECONDS`) with new seeds (`SOAK_SEED` sets the first); the tests run fixed seeds.
 
 mod copies;
 mod figures;
+mod meanwhile;
 mod rng;
 mod runner;
 mod script;

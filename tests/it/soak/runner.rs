@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::copies::{self, Seen};
 use super::figures::Figures;
+use super::meanwhile::Meanwhile;
 use super::rng::Rng;
 use super::script::{self, Flavor, Setup, Step};
 use super::state::{self, Grain, State};
@@ -41,6 +42,8 @@ struct Runner<'a> {
     seen: Seen,
     /// Whether the clock of the killed side may jump: no result of `inject-csv` depends on it.
     clock_jumps: bool,
+    /// Whether the command waits for another writer.
+    waits: bool,
     seed: u64,
 }
 
@@ -83,6 +86,7 @@ pub fn run(seed: u64, figures: &mut Figures) -> Result<(), String> {
         killed: side("killed"),
         seen: Seen::default(),
         clock_jumps: flavor == Flavor::Csv,
+        waits: false,
         seed,
     };
     let mut before = State::new();
@@ -138,7 +142,10 @@ impl Runner<'_> {
             seen = self.inject_cut_files(step, share)?;
         }
         for _ in 0..=self.rng.below(KILLS_MAX) {
-            let Some(run) = self.kill_once(step, took)? else {
+            let readers = self.start_readers(step);
+            let killed = self.kill_once(step, took)?;
+            check_readers(readers, &seen, &after, step.grain)?;
+            let Some(run) = killed else {
                 continue;
             };
             let done = reported_done(&run);
@@ -166,10 +173,9 @@ impl Runner<'_> {
             }
         }
 
-        expect_success(&self.program(step, true, None)?.wait())?;
-        self.log
-            .push(format!("{} until it ended", step.args.join(" ")));
-        self.figures.commands += 1;
+        let readers = self.start_readers(step);
+        self.run_to_its_end(step)?;
+        check_readers(readers, &seen, &after, step.grain)?;
         let found = self.read(true)?;
         if found != after {
             return Err(format!(
@@ -188,6 +194,48 @@ impl Runner<'_> {
             Some(_) => kept,
             None => after,
         })
+    }
+
+    /// Starts readers of the killed side.
+    fn start_readers(&mut self, step: &Step) -> Meanwhile {
+        if step.grain == Grain::Unreadable {
+            return Meanwhile::default();
+        }
+        let store = self.store_options();
+        let env = &self.killed.env;
+        let readers = Meanwhile::start(&mut self.rng, env, &store, step.can_wait());
+        self.figures.readers += readers.count();
+        readers
+    }
+
+    /// Runs the step on the killed side without a kill, sometimes together with another writer, which
+    /// changes no bar.
+    fn run_to_its_end(&mut self, step: &Step) -> Result<(), String> {
+        self.waits = step.can_wait() && self.rng.chance(25);
+        let mut args = self.store_options();
+        args.extend(["seal", "--wait", "300"].map(str::to_owned));
+        let seal = self.waits.then(|| self.killed.env.program(args).spawn());
+        let run = self.program(step, true, None)?.wait();
+        self.waits = false;
+        self.log.push(format!(
+            "{} until it ended{}",
+            step.args.join(" "),
+            if seal.is_some() {
+                ", during a seal"
+            } else {
+                ""
+            }
+        ));
+        self.figures.commands += 1;
+        expect_success(&run)?;
+        if let Some(seal) = seal {
+            self.figures.pairs += 1;
+            let run = seal.wait();
+            if !run.stderr.contains("there is no store") {
+                expect_success(&run)?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs the step on the killed side and kills it at a point or after a time; `None` if it ended
@@ -347,6 +395,9 @@ impl Runner<'_> {
             Some(_) => step.args_for("/dev/stdin"),
             None => step.args.clone(),
         });
+        if self.waits {
+            args.extend(["--wait", "300"].map(str::to_owned));
+        }
         let mut url = None;
         if step.command == "sync" {
             let table = if on_killed {
@@ -432,6 +483,21 @@ impl Runner<'_> {
         }
         Ok(())
     }
+}
+
+/// Checks what readers saw while a command ran.
+fn check_readers(
+    readers: Meanwhile,
+    before: &State,
+    after: &State,
+    grain: Grain,
+) -> Result<(), String> {
+    let none = BTreeSet::new();
+    for found in readers.end()? {
+        state::between(before, after, &found, grain, &none)
+            .map_err(|why| format!("a reader saw another state: {why}"))?;
+    }
+    Ok(())
 }
 
 fn expect_success(run: &Run) -> Result<(), String> {

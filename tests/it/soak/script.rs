@@ -292,6 +292,11 @@ fn sync() -> Step {
 }
 
 impl Step {
+    /// Whether it writes to the store and can wait for another writer.
+    pub fn can_wait(&self) -> bool {
+        !matches!(self.command, "verify --repair" | "sync" | "export")
+    }
+
     /// The folder of its files.
     pub fn files(&self) -> &str {
         let at = self.args.iter().position(|arg| arg == "--csv-dir");

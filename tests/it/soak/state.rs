@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::TestEnv;
+use crate::support::{Run, TestEnv};
 
 /// A ticker on a UTC date: rows, distinct keys, and a digest of all values.
 pub type State = BTreeMap<(String, String), (u64, u64, String)>;
@@ -26,9 +26,18 @@ const DIGEST: &str = "SELECT ticker, timestamp::DATE AS date, count(*), count(DI
 
 /// Reads the state; empty if there is no store yet.
 pub fn read(env: &TestEnv, store: &[String]) -> Result<State, String> {
+    of_query(&env.run(query(store)))
+}
+
+/// The command that reads the state.
+pub fn query(store: &[String]) -> Vec<String> {
     let mut args: Vec<String> = store.to_vec();
     args.extend(["query", "--format", "csv", DIGEST].map(str::to_owned));
-    let run = env.run(&args);
+    args
+}
+
+/// The state that [`query`] showed.
+pub fn of_query(run: &Run) -> Result<State, String> {
     if run.code != Some(0) {
         if run.stderr.contains("there is no store") {
             return Ok(State::new());
