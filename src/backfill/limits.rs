@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 
 use super::days::Day;
-use crate::model::{Hours, Interval};
+use crate::model::{DateRange, Hours, Interval, Timestamp};
 use crate::provider::{ProviderInfo, Truncation};
 
 /// Hours of a trading day with pre- and post-market.
@@ -20,12 +20,16 @@ pub struct RequestLimits {
     pub hours: Hours,
     /// Dates of one request at most.
     pub span_max: u16,
+    /// Whether a window ends with the calendar month.
+    pub ends_with_month: bool,
     /// Tickers of one request at most.
     pub tickers_max: usize,
     /// What happens to the bars that don't fit into one response.
     pub truncation: Truncation,
     /// Nothing is requested from before this date.
     pub history_start: Option<NaiveDate>,
+    /// How many requests dates take, if that doesn't follow from `truncation`.
+    pub window_requests: Option<fn(Interval, DateRange, Timestamp) -> u64>,
 }
 
 impl RequestLimits {
@@ -36,9 +40,11 @@ impl RequestLimits {
             interval,
             hours: info.hours_to_request(hours),
             span_max: info.window_days(info.interval_to_request(interval, hours)?)?,
+            ends_with_month: info.ends_with_month,
             tickers_max: info.tickers_per_request.max(1),
             truncation: info.truncation,
             history_start: info.history_begins.as_ref().map(|begins| *begins.start()),
+            window_requests: info.window_requests,
         })
     }
 
@@ -62,11 +68,20 @@ impl RequestLimits {
         bars.sum::<i64>().unsigned_abs()
     }
 
-    /// Requests for one window of `size` tickers, counting each page that its bars can fill.
-    pub(super) fn requests(&self, days: &[Day], tickers: usize) -> u64 {
+    /// Requests for one window of `tickers` tickers at this time, counting each page that the bars of
+    /// its days can fill.
+    pub(super) fn requests(
+        &self,
+        (dates, days): (DateRange, &[Day]),
+        tickers: usize,
+        now: Timestamp,
+    ) -> u64 {
         let last = days.last().map(|day| day.date);
         if self.history_start.is_some_and(|start| last < Some(start)) {
             return 0;
+        }
+        if let Some(requests) = self.window_requests {
+            return requests(self.interval, dates, now) * tickers as u64;
         }
         match self.truncation {
             Truncation::Announces { page_bars, .. } => {

@@ -126,7 +126,7 @@ impl Planner<'_> {
                 full_range: (days_answered == 0).then_some(self.dates),
             });
         }
-        Ok(Plan::of(plans, &self.limits))
+        Ok(Plan::of(plans, &self.limits, self.now))
     }
 
     /// The plan for single days, in as few windows as possible. `tickers` has the sorted local dates
@@ -156,7 +156,7 @@ impl Planner<'_> {
                 full_range: None,
             });
         }
-        Ok(Plan::of(plans, &self.limits))
+        Ok(Plan::of(plans, &self.limits, self.now))
     }
 
     /// Whether the run's dates begin before the start that counts for a ticker without stored bars.
@@ -229,7 +229,7 @@ impl Planner<'_> {
 }
 
 impl Plan {
-    fn of(mut tickers: Vec<TickerPlan>, limits: &RequestLimits) -> Self {
+    fn of(mut tickers: Vec<TickerPlan>, limits: &RequestLimits, now: Timestamp) -> Self {
         if limits.tickers_max > 1 {
             put_same_windows_together(&mut tickers);
         }
@@ -247,7 +247,10 @@ impl Plan {
                 .take(size_max)
                 .take_while(has_same_windows)
                 .count();
-            requests += days().map(|days| limits.requests(days, size)).sum::<u64>();
+            let windows = first.windows.iter();
+            requests += windows
+                .map(|window| limits.requests((window.request, &window.days), size, now))
+                .sum::<u64>();
             groups.push(size);
             rest = &rest[size..];
         }

@@ -1,6 +1,6 @@
 //! Cuts days into windows, one per request.
 
-use chrono::{Days, NaiveDate};
+use chrono::{Datelike, Days, NaiveDate};
 
 use super::days::Day;
 use super::limits::RequestLimits;
@@ -70,7 +70,11 @@ pub fn windows(days: &[(Day, DayState)], limits: &RequestLimits) -> Vec<Window> 
         .collect();
     let trading_dates: Vec<NaiveDate> = days.iter().map(|(day, _)| day.date).collect();
     let date = |index: usize| trading_dates[wanted[index]];
-    let fits = |first: usize, last: usize| (date(last) - date(first)).num_days() < span_max;
+    let month = |index: usize| (date(index).year(), date(index).month());
+    let fits = |first: usize, last: usize| {
+        (date(last) - date(first)).num_days() < span_max
+            && (!limits.ends_with_month || month(first) == month(last))
+    };
 
     // Half-open ranges of `wanted`, each as long as possible.
     let mut ranges: Vec<(usize, usize)> = Vec::new();
@@ -162,8 +166,10 @@ mod tests {
             interval: Interval::M1,
             hours: Hours::Regular,
             span_max,
+            ends_with_month: false,
             tickers_max: 1,
             truncation: Truncation::KeepsNewest,
+            window_requests: None,
         }
     }
 

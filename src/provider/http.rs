@@ -8,7 +8,7 @@ use reqwest::{Client, Response, Url};
 
 use super::credentials::Credentials;
 use super::error::{Error, ErrorKind};
-use super::request::{Reply, Request};
+use super::request::{PageToken, Reply, Request};
 use crate::secret::{Secret, SecretUrl, Secrets, is_plain, shown};
 
 /// How long to wait for a connection.
@@ -38,6 +38,7 @@ pub(super) struct HttpResponse {
     pub(super) status: u16,
     /// The wait that the server named.
     pub(super) retry_after: Option<Duration>,
+    pub(super) headers: HeaderMap,
     pub(super) reply: Reply,
 }
 
@@ -97,11 +98,12 @@ impl Http {
         self.secrets.excerpt(body, DETAIL_BYTES)
     }
 
-    /// What is shown of a request's URL. The query of a further page was written by the server, so
-    /// it may contain anything.
+    /// What is shown of a request's URL. If the server wrote the query of a further page, it may
+    /// contain anything.
     fn shown(&self, request: &Request, url: &Url) -> String {
         let mut url = url.clone();
-        if request.page.is_some() {
+        let is_of_server = |PageToken(page): &PageToken| url == self.url_of_page(page);
+        if request.page.as_ref().is_some_and(is_of_server) {
             url.set_query(Some("further-page"));
         }
         self.redact(&shown(&url))
@@ -150,6 +152,7 @@ impl Http {
         Ok(HttpResponse {
             status,
             retry_after: retry_after(&response),
+            headers: std::mem::take(response.headers_mut()),
             reply: Reply {
                 origin: shown,
                 body,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 
-use crate::model::{Basis, Grid, Hours, Interval, Source};
+use crate::model::{Basis, DateRange, Grid, Hours, Interval, Source, Timestamp};
 
 /// What happens to the bars that don't fit into one response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +37,15 @@ pub struct ProviderInfo {
     /// Dates that one request may span, for each interval in the order of [`Interval::ALL`]; `None`
     /// if the interval isn't offered.
     pub window_days: [Option<u16>; 5],
+    /// Whether a window ends with the calendar month.
+    pub ends_with_month: bool,
     /// Tickers that one request may name, at least 1.
     pub tickers_per_request: usize,
     /// What happens to the bars that don't fit into one response.
     pub truncation: Truncation,
+    /// How many requests the bars of one ticker on these dates take at this time, if that doesn't
+    /// follow from `truncation`.
+    pub window_requests: Option<fn(Interval, DateRange, Timestamp) -> u64>,
     /// Price bases on offer, the usual one first.
     pub basis: &'static [Basis],
     /// Hours on offer. If only [`Hours::Extended`] is, regular hours are cut out of its responses.

@@ -12,6 +12,7 @@
 
 pub mod alpaca;
 mod bad_row;
+pub mod binance;
 mod credentials;
 mod entry;
 mod error;

@@ -2,13 +2,14 @@
 //! ARCHITECTURE.md (Recipes) names what else it needs.
 
 use super::entry::ProviderEntry;
-use super::{alpaca, fmp, massive};
+use super::{alpaca, binance, fmp, massive};
 
 /// All providers, the default first.
 pub const PROVIDERS: &[&ProviderEntry] = &[
     &fmp::ENTRY,
     &alpaca::ENTRY,
     &massive::ENTRY,
+    &binance::ENTRY,
     &fmp::demo::ENTRY,
     #[cfg(feature = "crash-points")]
     &super::toy::ENTRY,

@@ -41,11 +41,13 @@ fn info() -> ProviderInfo {
         exchange: "NASDAQ",
         probe: "ACME",
         window_days: [Some(DAYS_MAX), Some(DAYS_MAX), None, None, Some(DAYS_MAX)],
+        ends_with_month: false,
         tickers_per_request: TICKERS_MAX,
         truncation: Truncation::Announces {
             page_bars: 500,
             by_ticker: false,
         },
+        window_requests: None,
         basis: &[Basis::Unadjusted],
         hours: &[Hours::Extended],
         hour_grid: |_| Grid::Clock,

@@ -141,7 +141,11 @@ impl App {
             Err(misuse) => return (misuse, 0, None),
         };
         let kind = fault.as_ref().map(|rule| rule.kind);
-        let (reply, rows) = self.vendor.respond(&self.service(world), request, kind);
+        let service = Service {
+            calls: self.log().quota.calls(xxh3_64(key.as_bytes())),
+            ..self.service(world)
+        };
+        let (reply, rows) = self.vendor.respond(&service, request, kind);
         let Some(rule) = fault else {
             return (reply, rows, None);
         };
@@ -187,6 +191,7 @@ impl App {
             world,
             seed: self.seed,
             now: world.now((self.clock)()),
+            calls: 0,
         }
     }
 

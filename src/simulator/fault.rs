@@ -83,6 +83,12 @@ pub enum FaultKind {
     Strings,
     /// 200 with the column `close` renamed to `last`.
     Renamed,
+    /// A checksum that isn't that of its file.
+    WrongChecksum,
+    /// 404 for a file that there is.
+    MissingFile,
+    /// A file that begins with the names of its columns.
+    HeaderLine,
 }
 
 use FaultKind as K;
@@ -91,7 +97,7 @@ use FaultKind as K;
 pub(super) const CAPPED_ROWS: usize = 500;
 
 /// The kinds by the name they have on the command line.
-const NAMES: [(&str, FaultKind); 37] = [
+const NAMES: [(&str, FaultKind); 40] = [
     ("500", K::Error500),
     ("502", K::Error502),
     ("503", K::Error503),
@@ -114,6 +120,9 @@ const NAMES: [(&str, FaultKind); 37] = [
     ("foreign-page", K::ForeignPage),
     ("other-ticker", K::OtherTicker),
     ("other-basis", K::OtherBasis),
+    ("wrong-checksum", K::WrongChecksum),
+    ("missing-file", K::MissingFile),
+    ("header-line", K::HeaderLine),
     ("error-object", K::ErrorObject),
     ("strange-object", K::StrangeObject),
     ("401", K::InvalidKey),
@@ -156,6 +165,9 @@ impl FaultKind {
                 | Self::ForeignPage
                 | Self::OtherTicker
                 | Self::OtherBasis
+                | Self::WrongChecksum
+                | Self::MissingFile
+                | Self::HeaderLine
         )
     }
 

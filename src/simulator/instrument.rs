@@ -16,7 +16,10 @@ pub(super) enum Kind {
     Stock,
     Index,
     Currency,
+    /// A coin in US dollars.
     Coin,
+    /// A coin on an exchange for coins, which has a bar for each minute.
+    Pair,
 }
 
 /// A stock split: on `date` one share became `ratio` shares.
@@ -55,6 +58,8 @@ const COINS: [&str; 16] = [
     "BTC", "ETH", "SOL", "XRP", "ADA", "DOGE", "LTC", "BNB", "DOT", "AVAX", "LINK", "TRX", "MATIC",
     "SHIB", "UNI", "ATOM",
 ];
+/// What coins are traded for on an exchange for coins.
+const QUOTES: [&str; 6] = ["USDT", "USDC", "FDUSD", "BTC", "ETH", "BNB"];
 const INDEXES: [(&str, &str); 9] = [
     ("^GDAXI", "XETRA"),
     ("^N225", "JPX"),
@@ -84,6 +89,13 @@ fn venue(symbol: &str) -> (&'static str, Kind) {
     {
         return ("CRYPTO", Kind::Coin);
     }
+    if QUOTES.iter().any(|quote| {
+        symbol
+            .strip_suffix(quote)
+            .is_some_and(|coin| COINS.contains(&coin))
+    }) {
+        return ("CRYPTO", Kind::Pair);
+    }
     if symbol.len() == 6
         && symbol.is_char_boundary(3)
         && CURRENCIES.contains(&&symbol[..3])
@@ -107,7 +119,7 @@ impl Instrument {
             ),
             Kind::Index => (1_000.0, 40_000.0, 0.009),
             Kind::Currency => (0.6, 1.8, 0.004),
-            Kind::Coin => (0.5, 60_000.0, 0.03),
+            Kind::Coin | Kind::Pair => (0.5, 60_000.0, 0.03),
         };
         let between = unit(mix(key ^ 2));
         let missing = match mix(key ^ 5) % 100 {
@@ -136,6 +148,11 @@ impl Instrument {
                 Vec::new()
             },
         })
+    }
+
+    /// Whether an exchange for coins has it.
+    pub(super) fn is_pair(&self) -> bool {
+        self.kind == Kind::Pair
     }
 
     /// Log of the level at the close of a day (counted from 1970), before any split. A sum of noise
@@ -190,7 +207,7 @@ impl Instrument {
         match self.kind {
             Kind::Stock | Kind::Index => 100.0,
             Kind::Currency => 100_000.0,
-            Kind::Coin => 10_000.0,
+            Kind::Coin | Kind::Pair => 10_000.0,
         }
     }
 }

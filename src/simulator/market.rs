@@ -242,6 +242,9 @@ impl<'a> Day<'a> {
                     _ => 1.0,
                 };
                 out.push(self.bar(at, price, next, step * shape, shape * burst, random, detail));
+            } else if self.instrument.is_pair() {
+                out.push(self.without_trades(at, price));
+                continue;
             }
             price = next;
         }
@@ -283,6 +286,19 @@ impl<'a> Day<'a> {
         row
     }
 
+    /// A minute without trades, at the last price.
+    fn without_trades(&self, at: i64, price: f64) -> Row {
+        let price = self.round(price);
+        Row {
+            at,
+            open: price,
+            high: price,
+            low: price,
+            close: price,
+            ..Row::default()
+        }
+    }
+
     /// Changes one bar in a hundred, as late corrections do.
     fn revise(&self, row: &mut Row, random: u64) {
         if random.is_multiple_of(100) {
@@ -304,7 +320,7 @@ impl<'a> Day<'a> {
 
     /// The requested volume. Some are fractional, as those of the service.
     fn shares(&self, level_volume: f64, random: u64) -> f64 {
-        if self.instrument.kind == Kind::Coin {
+        if matches!(self.instrument.kind, Kind::Coin | Kind::Pair) {
             return (level_volume * 1_000.0).round() / 1_000_000.0;
         }
         let whole = (level_volume * self.divisor).round().max(1.0) * self.adjustment;

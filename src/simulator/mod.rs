@@ -14,6 +14,7 @@
 mod alpaca;
 mod app;
 mod bar_file;
+mod binance;
 mod config;
 mod control;
 mod fault;

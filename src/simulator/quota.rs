@@ -94,6 +94,13 @@ pub(super) struct Quota {
 }
 
 impl Quota {
+    /// Calls of a key in the last minute, as of its last call.
+    pub(super) fn calls(&self, key: u64) -> usize {
+        self.accounts
+            .get(&key)
+            .map_or(0, |account| account.calls.len())
+    }
+
     /// Allows a call, or returns the limit that it met. `elapsed` only grows; `today` is the
     /// clock's date.
     pub(super) fn admit(

@@ -27,8 +27,10 @@ pub(super) struct Reply {
     pub status: u16,
     pub content_type: &'static str,
     pub body: Vec<u8>,
-    /// Whether it has `Retry-After: 1`.
-    pub retry_after: bool,
+    /// The seconds of `Retry-After`.
+    pub retry_after: Option<u32>,
+    /// Headers of the vendor.
+    pub headers: Vec<(&'static str, String)>,
     pub delivery: Delivery,
 }
 
@@ -51,7 +53,8 @@ impl Reply {
             status,
             content_type,
             body: body.into(),
-            retry_after: false,
+            retry_after: None,
+            headers: Vec::new(),
             delivery: Delivery::Whole,
         }
     }
@@ -108,8 +111,13 @@ impl Reply {
         if let Some(length) = length {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
-        if self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
         }
         response
     }

@@ -39,6 +39,8 @@ pub(super) struct Service<'a> {
     pub world: &'a World,
     pub seed: u64,
     pub now: Timestamp,
+    /// Calls of the request's key in the last minute, with this one.
+    pub calls: usize,
 }
 
 impl Service<'_> {
@@ -90,6 +92,12 @@ impl Service<'_> {
             splits: world.splits(symbol),
         };
         let holes = world.holes(symbol);
+        // An exchange for coins serves its own trades.
+        let settle = if instrument.is_pair() {
+            0
+        } else {
+            SETTLE_MICROS
+        };
         let mut minutes = Vec::new();
         for session in sessions(instrument, from, to) {
             if session.open.micros() - DAY_MICROS > now {
@@ -107,7 +115,7 @@ impl Service<'_> {
                 minutes.retain(|row| (from..=to).contains(&local_date(instrument, row.at)));
             }
             for row in minutes.iter_mut().rev() {
-                if row.at + MINUTE_MICROS + SETTLE_MICROS <= now {
+                if row.at + MINUTE_MICROS + settle <= now {
                     break;
                 }
                 unsettle(row, now);

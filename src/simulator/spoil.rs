@@ -39,7 +39,7 @@ pub(super) fn spoiled(
         K::Suspended => vendor.refuse(Refusal::Suspended),
         K::Limit => vendor.refuse(Refusal::Spent(Spent::Rate)),
         K::LimitRetryAfter => Reply {
-            retry_after: true,
+            retry_after: Some(1),
             ..vendor.refuse(Refusal::Spent(Spent::Rate))
         },
         K::LimitEmpty => Reply::new(429, TEXT, ""),
@@ -71,7 +71,10 @@ pub(super) fn spoiled(
         | K::RepeatedPage
         | K::ForeignPage
         | K::OtherTicker
-        | K::OtherBasis => reply,
+        | K::OtherBasis
+        | K::WrongChecksum
+        | K::MissingFile
+        | K::HeaderLine => reply,
     }
 }
 

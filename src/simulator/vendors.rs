@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::alpaca::Alpaca;
+use super::binance::Binance;
 use super::fmp::Fmp;
 use super::massive::Massive;
 use super::vendor::Vendor;
@@ -24,6 +25,7 @@ const ALL: &[SimulatedProvider] = &[
     SimulatedProvider(&Fmp),
     SimulatedProvider(&Alpaca),
     SimulatedProvider(&Massive),
+    SimulatedProvider(&Binance),
 ];
 
 fn names() -> impl Iterator<Item = &'static str> {

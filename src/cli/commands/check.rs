@@ -11,14 +11,17 @@ use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::fetch::{ProviderChoice, feed_help, provider_url_help};
 use crate::model::{Bar, Basis, DateRange, Hours, Interval, Ticker};
-use crate::provider::{self, Request};
+use crate::provider::{self, Request, Rows};
 use crate::report::ExitStatus;
 use crate::secret::SecretUrl;
 use crate::sync::postgres::Address;
 
+/// Pages of the request at most: enough for two days of minutes.
+const PAGES_MAX: usize = 16;
+
 /// Check the store, the provider's key and the database
 ///
-/// Sends one request to the provider. Prints what works, what doesn't, and why.
+/// Requests two days of one ticker from the provider. Prints what works, what doesn't, and why.
 #[derive(clap::Args)]
 pub struct Args {
     /// Data provider to try
@@ -153,7 +156,7 @@ fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
     let last = sessions
         .last()
         .map_or(recent.last(), |session| session.date);
-    let request = Request {
+    let mut request = Request {
         tickers: vec![Ticker::new(info.probe)?],
         interval: args.interval,
         dates: DateRange::new(last - Days::new(1), last)?,
@@ -168,21 +171,35 @@ fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
         .build()
         .map_err(|error| failed(&error, None))?;
     let start = Instant::now();
-    let page = (runtime.block_on(opened.provider.fetch(&request)))
-        .and_then(|reply| opened.provider.parse(&request, &reply))
-        .map_err(|error| failed(&error, error.hint()))?;
-    let bars: usize = page.series.iter().map(|(_, rows)| rows.bars.len()).sum();
-    let rejects = || page.series.iter().flat_map(|(_, rows)| &rows.rejects);
-    if rejects().count() > bars {
-        let rows = bars + rejects().count();
-        let error = provider::Error::of_rejects(&request.to_string(), rows, rejects());
+    let mut all = Rows::default();
+    for _ in 0..PAGES_MAX {
+        let page = (runtime.block_on(opened.provider.fetch(&request)))
+            .and_then(|reply| opened.provider.parse(&request, &reply))
+            .map_err(|error| failed(&error, error.hint()))?;
+        for (_, rows) in page.series {
+            all.bars.append(rows.bars);
+            all.rejects.extend(rows.rejects);
+        }
+        match page.next {
+            Some(next) => request.page = Some(next),
+            None => break,
+        }
+    }
+    let (bars, rejects) = (all.bars.len(), all.rejects.len());
+    if rejects > bars {
+        let error =
+            provider::Error::of_rejects(&request.to_string(), bars + rejects, all.rejects.iter());
         return Err(failed(&error, None));
     }
+    let accepts = match args.provider.needs_key() {
+        true => "accepts the key",
+        false => "responds",
+    };
     Ok(Finding::good(
         "provider",
         "ok",
         format!(
-            "{} accepts the key: {bars} bars for {request} in {:.2} s",
+            "{} {accepts}: {bars} bars for {request} in {:.2} s",
             info.source,
             start.elapsed().as_secs_f64()
         ),

@@ -83,6 +83,11 @@ impl ProviderChoice {
         self.source().is_demo()
     }
 
+    /// Whether it needs a key. The demo has one of its own.
+    pub(in crate::cli) fn needs_key(self) -> bool {
+        !self.0.keys.is_empty() || self.is_demo()
+    }
+
     /// Whether its base URL can be changed.
     pub(in crate::cli) fn takes_url(self) -> bool {
         self.0.base_url_env.is_some()

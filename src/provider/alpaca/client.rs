@@ -225,11 +225,13 @@ pub(super) fn info(feed: Feed) -> ProviderInfo {
         exchange: "NASDAQ",
         probe: "AAPL",
         window_days: DAYS_MAX,
+        ends_with_month: false,
         tickers_per_request: TICKERS_MAX,
         truncation: Truncation::Announces {
             page_bars: PAGE_BARS,
             by_ticker: true,
         },
+        window_requests: None,
         basis: &[Basis::SplitAdjusted, Basis::Unadjusted],
         hours: &[Hours::Extended],
         hour_grid: |_| Grid::Clock,

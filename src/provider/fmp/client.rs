@@ -73,6 +73,7 @@ impl Fmp {
             status,
             retry_after,
             reply,
+            ..
         } = self.http.get(request, url, headers).await?;
         if status == 200 {
             return Ok(reply);
@@ -141,8 +142,10 @@ pub(super) fn info(source: Source) -> ProviderInfo {
         exchange: "NASDAQ",
         probe: "AAPL",
         window_days: [3, 6, 29, 28, 85].map(Some),
+        ends_with_month: false,
         tickers_per_request: 1,
         truncation: Truncation::KeepsNewest,
+        window_requests: None,
         basis: &[Basis::SplitAdjusted, Basis::Unadjusted],
         hours: &[Hours::Regular, Hours::Extended],
         hour_grid: |hours| match hours {

@@ -196,11 +196,13 @@ pub(super) fn info() -> ProviderInfo {
         exchange: "NASDAQ",
         probe: "AAPL",
         window_days: [Some(DAYS_MAX); 5],
+        ends_with_month: false,
         tickers_per_request: 1,
         truncation: Truncation::Announces {
             page_bars: MINUTES_MAX,
             by_ticker: true,
         },
+        window_requests: None,
         basis: &[Basis::SplitAdjusted, Basis::Unadjusted],
         hours: &[Hours::Extended],
         hour_grid: |_| Grid::Clock,

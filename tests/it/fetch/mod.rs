@@ -1,6 +1,7 @@
 //! `specific`, `concurrent` and `check` against the simulator, over real HTTP.
 
 mod alpaca;
+mod binance;
 mod commands;
 mod evidence;
 mod faults;

@@ -1,0 +1,1 @@
+//! Requests, files and pages of the service.
