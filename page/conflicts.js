@@ -29,7 +29,10 @@ export async function showConflicts(view) {
 
   function rows(day, isClicked = false) {
     const of = document.conflicts.filter((row) => row.ticker === day.ticker && row.interval_minutes === day.interval_minutes && row.timestamp.slice(0, 10) === day.date);
-    const change = (row, name) => (row.staged[name] === row.offered[name] ? price(row.staged[name]) : `${price(row.staged[name])} → ${price(row.offered[name])}`);
+    const change = (row, name) => {
+      const shown = name === "volume" ? count : price;
+      return row.staged[name] === row.offered[name] ? shown(row.staged[name]) : `${shown(row.staged[name])} → ${shown(row.offered[name])}`;
+    };
     const lines = of.slice(0, CONFLICTS_LISTED_MAX).map((row) => [
       shortTime(row.timestamp), ...["open", "high", "low", "close", "volume"].map((name) => change(row, name)),
       row.staged.close ? (row.offered.close / row.staged.close).toFixed(4) : "–", `${row.staged.source} → ${row.offered.source}`, row.resolution, row.run,

@@ -1,0 +1,124 @@
+"""Times the page. Called by page.sh."""
+
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+
+import duckdb
+
+program, work, part = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+
+def store(name, tickers, years, bars, interval):
+    """A store with a session of `bars` bars on each weekday; made once."""
+    folder = f"{work}/page-{name}-{tickers}"
+    if os.path.isdir(folder):
+        return folder
+    part_folder, csv = f"{folder}.part", f"{work}/page.csv"
+    shutil.rmtree(part_folder, ignore_errors=True)
+    for year in years:
+        # One in 50 sessions of a ticker is missing, one in 50 is short.
+        duckdb.sql(f"""COPY (
+            SELECT 'T' || lpad(t::VARCHAR, 5, '0') AS ticker,
+                   strftime(d + INTERVAL (15 * 60 + b * {interval}) MINUTE, '%Y-%m-%dT%H:%M:%SZ') AS timestamp,
+                   100 + hash(t, d, b) % 100 / 100 AS open, 102.0 AS high, 99.0 AS low, 101.0 AS close,
+                   1000 + hash(t, b) % 1000 AS volume
+            FROM range(DATE '{year}-01-01', DATE '{year + 1}-01-01', INTERVAL 1 DAY) days(d),
+                 range({tickers}) tickers(t), range({bars}) bars(b)
+            WHERE dayofweek(d) BETWEEN 1 AND 5 AND hash(t, d) % 50 <> 0
+              AND (hash(t, d) % 50 <> 1 OR b < {bars} / 2)
+            ORDER BY d, t, b) TO '{csv}' (HEADER)""")
+        subprocess.run(
+            [program, "inject-csv", csv, "--store", part_folder, "--interval", str(interval), "--exchange", "NASDAQ",
+             "--seal", "never", "--quiet"],
+            check=False, stderr=subprocess.DEVNULL)
+    os.remove(csv)
+    os.rename(part_folder, folder)
+    return folder
+
+
+def served(folder):
+    process = subprocess.Popen([program, "serve", "--port", "0", "--store", folder], stdout=subprocess.PIPE, text=True)
+    return process, process.stdout.readline().strip()
+
+
+def views(folder, ticker, interval):
+    """Median milliseconds of each document, after one to warm up."""
+    process, url = served(folder)
+    base = url.split("/?")[0]
+    cookie = urllib.request.urlopen(url).headers["set-cookie"].split(";")[0]
+    rows = []
+    for name in ["series", "coverage?first=0&count=50", "coverage?first=250&count=50",
+                 f"bars?ticker={ticker}&interval={interval}",
+                 f"bars?ticker={ticker}&interval={interval}&from=2021-01-01&to=2025-12-31",
+                 "gaps", "conflicts", "runs", "targets", "progress"]:
+        times, size = [], 0
+        for _ in range(6):
+            request = urllib.request.Request(f"{base}/api/{name}", headers={"cookie": cookie})
+            began = time.perf_counter()
+            size = len(urllib.request.urlopen(request).read())
+            times.append(time.perf_counter() - began)
+        rows.append((name, statistics.median(times[1:]) * 1000, size))
+    process.terminate()
+    process.wait()
+    return rows
+
+
+def call(port, method, path, body=None):
+    data = None if method != "POST" else json.dumps(body or {}).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=data, method=method)
+    return json.loads(urllib.request.urlopen(request).read())["value"]
+
+
+def pictures(folder):
+    """Pictures per second while the coverage scrolls for five seconds, and the longest time without one."""
+    if not shutil.which("chromedriver"):
+        return None
+    process, url = served(folder)
+    driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True)
+    for line in driver.stdout:
+        if "successfully on port" in line:
+            port = int(line.rsplit(" ", 1)[1].rstrip(".\n"))
+            break
+    options = {"args": ["--headless=new", "--no-sandbox", "--window-size=1280,800"]}
+    session = call(port, "POST", "/session", {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}})
+    path = f"/session/{session['sessionId']}"
+    call(port, "POST", path + "/url", {"url": url})
+    time.sleep(5)
+    script = """const done = arguments[0], map = document.querySelector('.map'), times = [];
+      let begin = null;
+      const step = (now) => { begin ??= now; times.push(now); map.scrollTop += 40; map.scrollLeft -= 3;
+        if (now - begin < 5000) requestAnimationFrame(step);
+        else done([times.length / 5, Math.max(...times.slice(1).map((at, index) => at - times[index])), map.scrollTop]); };
+      requestAnimationFrame(step);"""
+    found = call(port, "POST", path + "/execute/async", {"script": script, "args": []})
+    call(port, "DELETE", path)
+    for one in (driver, process):
+        one.terminate()
+        one.wait()
+    return found
+
+
+small = store("5-years", 500 // part, range(2021, 2026), 13, 30)
+html = f"{work}/page.html"
+began = time.perf_counter()
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+subprocess.run([program, "report", "--store", small, "--to", html, "--quiet"], check=True)
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(f"report, {500 // part} series x 5 years: {time.perf_counter() - began:.2f} s, "
+      f"{os.path.getsize(html) / 2**20:.1f} MiB of HTML, peak memory at most {peak / 1024:.0f} MiB")
+large = store("20-years", 10000 // part, range(2006, 2026), 1, 60)
+for name, folder, interval in [("500 x 5 years", small, 30), ("10,000 x 20 years", large, 60)]:
+    print(f"\n{name}, divided by {part}")
+    for document, millis, size in views(folder, "T00007", interval):
+        print(f"  {document:58} {millis:8.1f} ms {size / 1024:9.1f} KiB")
+scrolled = pictures(large)
+if scrolled:
+    print(f"\nscrolling {10000 // part} tickers x 20 years: {scrolled[0]:.0f} pictures per second, "
+          f"longest pause {scrolled[1]:.0f} ms, over {scrolled[2] / 18:.0f} rows")
