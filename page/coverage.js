@@ -18,6 +18,9 @@ const ZOOMS = {
   month: { width: 13, key: (day) => Number(dateOfDay(day).slice(0, 4)) * 12 + Number(dateOfDay(day).slice(5, 7)) },
 };
 
+/** Where the map was scrolled to and its zoom, for when a run has added bars. */
+let kept = null;
+
 /** Pages of rows that were fetched, by the store's last commit and page. */
 let fetched = { of: "", pages: new Map(), calendars: null, columns: new Map() };
 
@@ -41,6 +44,7 @@ export function showCoverage(view, series, parameters) {
   }
   const of = `${series.as_of}/${sums.rows}/${total}`;
   if (fetched.of !== of) fetched = { of, pages: new Map(), calendars: null, columns: new Map() };
+  const before = kept;
   const state = { zoom: parameters.zoom in ZOOMS ? parameters.zoom : null, hover: null, row: 0, column: 0, selected: false };
   const canvas = /** @type {HTMLCanvasElement} */ (make("canvas", { role: "img", "aria-label": "Sessions of each series by state" }));
   const space = make("div", { class: "space" });
@@ -91,7 +95,7 @@ export function showCoverage(view, series, parameters) {
       for (let at = 0; at < rows.length || at === 0; at += PAGE_ROWS) {
         mine.pages.set(start + at / PAGE_ROWS, rows.slice(at, at + PAGE_ROWS).map(decodeRow));
       }
-      if (state.zoom === null) setZoom(bestZoom());
+      if (!view.dataset.ready) setZoom(state.zoom ?? bestZoom());
       layOut();
     } catch (error) {
       mine.pages.delete(page);
@@ -113,7 +117,9 @@ export function showCoverage(view, series, parameters) {
     for (const button of zooms.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.zoom === zoom));
     if (parameters.zoom !== undefined || view.dataset.ready) rename("coverage", null, { zoom });
     layOut();
-    map.scrollLeft = map.scrollWidth;
+    const isAgain = before?.zoom === zoom && !view.dataset.ready;
+    map.scrollLeft = isAgain ? before.left : map.scrollWidth;
+    if (isAgain) map.scrollTop = before.top;
     view.dataset.ready = "yes";
   }
 
@@ -267,7 +273,11 @@ export function showCoverage(view, series, parameters) {
     location.hash = address("chart", one.ticker, { interval: one.interval_minutes, ...dates });
   }
 
-  map.addEventListener("scroll", schedule, { passive: true });
+  const scrolled = () => {
+    kept = { zoom: state.zoom, left: map.scrollLeft, top: map.scrollTop };
+    schedule();
+  };
+  map.addEventListener("scroll", scrolled, { passive: true });
   map.addEventListener("mousemove", (event) => {
     const found = under(event);
     if (found) describe(found.index, found.column, event.clientX, event.clientY);
@@ -307,9 +317,8 @@ export function showCoverage(view, series, parameters) {
   watcher.observe(map);
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   scheme.addEventListener("change", schedule);
-  if (state.zoom !== null) setZoom(state.zoom);
-  row(0);
-  if (fetched.calendars && state.zoom === null) setZoom(bestZoom());
+  if (fetched.calendars) setZoom(state.zoom ?? bestZoom());
+  else row(0);
   return () => {
     watcher.disconnect();
     scheme.removeEventListener("change", schedule);

@@ -13,6 +13,8 @@ import { showTargets } from "./targets.js";
 const TABS = [["coverage", "Coverage"], ["chart", "Chart"], ["gaps", "Gaps"], ["conflicts", "Conflicts"], ["runs", "Runs"], ["targets", "Targets"]];
 /** How often a live page looks for a run in progress. */
 const POLL_MS = 1000;
+/** After how many looks a running backfill may have published a new state. */
+const LOOKS_A_REFRESH = 10;
 
 let end = () => {};
 let shown = 0;
@@ -55,17 +57,20 @@ async function refresh() {
   byId("tickers").replaceChildren(...tickers.slice(0, 5000).map((ticker) => make("option", { value: ticker })));
 }
 
-/** Shows the run in progress. When its counts change, the view is shown anew at its end. */
+/** Shows the run in progress. The coverage is shown anew when the run has published a new state, every
+ * view when it ends. */
 async function poll() {
   const bar = byId("running");
-  let was = false;
+  let [was, looks] = [false, 0];
   for (;;) {
     try {
       const { writer } = await load("progress");
       const run = writer?.run;
       bar.hidden = !writer;
       if (writer) bar.replaceChildren(...progress(writer, run));
-      if (was && !writer) {
+      looks += 1;
+      const isDue = looks % LOOKS_A_REFRESH === 0 && route().view === "coverage";
+      if (was && (!writer || (isDue && (await load("series")).as_of !== series?.as_of))) {
         series = null;
         show();
       }
