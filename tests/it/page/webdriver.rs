@@ -78,42 +78,42 @@ impl Browser {
     }
 
     fn call(&self, method: &str, path: &str, body: &Value) -> Value {
-        let body = if method == "POST" {
-            body.to_string()
-        } else {
-            String::new()
+        let value = self.try_call(method, path, body).unwrap();
+        assert!(value["error"].is_null(), "{path}: {value}");
+        value
+    }
+
+    fn try_call(&self, method: &str, path: &str, body: &Value) -> std::io::Result<Value> {
+        let body = match method {
+            "POST" => body.to_string(),
+            _ => String::new(),
         };
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(120)))
-            .unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(120)))?;
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
-        )
-        .unwrap();
+        )?;
         // chromedriver keeps the connection open, so the length decides.
         let mut reader = BufReader::new(stream);
         let mut length = 0;
         loop {
             let mut line = String::new();
-            reader.read_line(&mut line).unwrap();
+            reader.read_line(&mut line)?;
             if let Some((name, value)) = line.split_once(':')
                 && name.eq_ignore_ascii_case("content-length")
             {
-                length = value.trim().parse().unwrap();
+                length = value.trim().parse().unwrap_or(0);
             }
             if line.trim().is_empty() {
                 break;
             }
         }
         let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
-        let response: Value = serde_json::from_slice(&body).unwrap();
-        let value = response["value"].clone();
-        assert!(value["error"].is_null(), "{path}: {value}");
-        value
+        reader.read_exact(&mut body)?;
+        let response: Value = serde_json::from_slice(&body)?;
+        Ok(response["value"].clone())
     }
 
     fn command(&self, method: &str, path: &str, body: &Value) -> Value {
@@ -216,8 +216,10 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if !self.session.is_empty() && !std::thread::panicking() {
-            self.command("DELETE", "", &Value::Null);
+        if !self.session.is_empty() {
+            // Closes the browser, also after a failed test.
+            let session = format!("/session/{}", self.session);
+            let _ = self.try_call("DELETE", &session, &Value::Null);
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
