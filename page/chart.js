@@ -2,7 +2,7 @@
 // fetches finer ones.
 import { count, localTime, price, utcTime, weekday, dayOfDate, STATES, letterOf } from "./text.js";
 import { colour, make } from "./dom.js";
-import { load } from "./data.js";
+import { isReport, load } from "./data.js";
 import { address, rename } from "./route.js";
 
 const MAX_BARS = 2000;
@@ -111,7 +111,8 @@ export function showChart(view, series, ticker, parameters) {
     range.className = "note";
     const minutes = typeof bars.resolution === "number" ? `${bars.resolution}-minute bars` : `bars of a ${bars.resolution}`;
     const lacking = bars.lacking.length === 0 ? "" : bars.lacking.length === 1 ? ", 1 session lacks bars" : `, ${count(bars.lacking.length)} sessions lack bars`;
-    range.textContent = bars.from ? `${bars.from} to ${bars.to}, ${count(bars.time.length)} ${minutes}${lacking}` : "no bars";
+    const older = isReport && bars.isCut ? " (older bars are not in this report)" : "";
+    range.textContent = bars.from ? `${bars.from} to ${bars.to}, ${count(bars.time.length)} ${minutes}${lacking}${older}` : "no bars";
     rename("chart", ticker, { interval: one.interval_minutes, from: bars.from, to: bars.to, overlay: state.overlay });
     view.dataset.resolution = String(bars.resolution);
     view.dataset.bars = String(bars.time.length);

@@ -49,8 +49,10 @@ function barsOf(documents, { ticker, interval, from, to, max }) {
   const sessions = found.sessions ?? [];
   const last = to ?? found.to;
   const before = sessions.filter((session) => session.date <= last);
-  const first = from ?? before[Math.max(0, before.length - 5)]?.date ?? found.from;
-  const cut = { ...found, from: first, to: last };
+  const wanted = from ?? before[Math.max(0, before.length - 5)]?.date ?? found.from;
+  // Older bars aren't in the report.
+  const first = wanted < found.from ? found.from : wanted;
+  const cut = { ...found, from: first, to: last, isCut: wanted < found.from };
   cut.sessions = sessions.filter((session) => first <= session.date && session.date <= last);
   cut.lacking = found.lacking.filter((gap) => first <= gap.session && gap.session <= last);
   const edges = dateEdges(sessions, first, last);
