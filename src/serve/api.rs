@@ -10,13 +10,14 @@ use axum::http::header::{self, HeaderMap};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
 use chrono::NaiveDate;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::guard::refusal;
-use super::source::Source;
+use super::source::{Seen, Source};
 use crate::calendar::CalendarCache;
 use crate::documents;
 use crate::model::{Interval, SeriesKey, Ticker, Timestamp};
@@ -49,16 +50,26 @@ impl Api {
     }
 
     /// The document `name`; `None` if there is no such document.
-    fn document(&self, name: &str, parameters: &Parameters) -> Result<Option<Value>, page::Error> {
+    fn document(&self, name: &str, parameters: &Parameters) -> Result<Option<Bytes>, page::Error> {
         if name == "progress" {
             let writer = running_writer(&self.source.dir)?;
             let writer = writer.as_ref().map(documents::progress);
-            return Ok(Some(serde_json::json!({
-                "schema": "backfill.progress/1",
-                "writer": writer,
-            })));
+            let document = json!({"schema": "backfill.progress/1", "writer": writer});
+            return Ok(Some(document.to_string().into()));
         }
         let seen = self.source.seen()?;
+        let made = || self.made(&seen, name, parameters);
+        match name {
+            "coverage" | "bars" => made().map(Some),
+            "series" | "gaps" | "conflicts" | "runs" | "targets" => {
+                seen.document(name, made).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Makes the document `name` of the store.
+    fn made(&self, seen: &Seen, name: &str, parameters: &Parameters) -> Result<Bytes, page::Error> {
         let mut calendars = CalendarCache::new(self.source.calendars.clone());
         let filter = Filter::default();
         let mut data = PageData::new(&seen.reader, &mut calendars, &filter, (self.clock)());
@@ -72,10 +83,9 @@ impl Api {
             "gaps" => data.gaps()?,
             "conflicts" => data.conflicts()?,
             "runs" => data.runs()?,
-            "targets" => data.targets()?,
-            _ => return Ok(None),
+            _ => data.targets()?,
         };
-        Ok(Some(document))
+        Ok(document.to_string().into())
     }
 }
 
@@ -144,7 +154,7 @@ async fn document(
     match tokio::time::timeout(TIMEOUT, work).await {
         Ok(Ok(Ok(Some(document)))) => {
             let kind = [(header::CONTENT_TYPE, "application/json")];
-            (kind, document.to_string()).into_response()
+            (kind, Body::from(document)).into_response()
         }
         Ok(Ok(Ok(None))) => refusal(StatusCode::NOT_FOUND, "there is no such document"),
         Ok(Ok(Err(error))) => failed(&error),

@@ -1,14 +1,19 @@
 //! The store as the page sees it: one reader, opened anew when the store has changed.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 use crate::calendar::Overrides;
 use crate::store::{self, Error, OpenOptions, Reader, Stamp};
 
 /// How long a reader is used without looking whether the store has changed.
 const FRESH: Duration = Duration::from_secs(2);
+/// How long a document is kept.
+const DOCUMENT_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// What one reader sees.
 #[derive(Clone)]
@@ -16,6 +21,33 @@ pub(super) struct Seen {
     pub reader: Arc<Reader>,
     /// The store's size on disk when the reader was opened.
     pub bytes: u64,
+    documents: Arc<Documents>,
+}
+
+/// Documents made from one reader, by name.
+type Documents = Mutex<HashMap<String, (Instant, Bytes)>>;
+
+impl Seen {
+    /// The document `name`, made again if it is a minute old: a session may have ended since.
+    pub fn document<E>(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> Result<Bytes, E>,
+    ) -> Result<Bytes, E> {
+        let known = || {
+            self.documents
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some((made_at, document)) = known().get(name)
+            && made_at.elapsed() < DOCUMENT_AGE_MAX
+        {
+            return Ok(document.clone());
+        }
+        let document = make()?;
+        known().insert(name.to_owned(), (Instant::now(), document.clone()));
+        Ok(document)
+    }
 }
 
 /// Opens readers.
@@ -60,6 +92,7 @@ impl Source {
         let seen = Seen {
             reader: Arc::new(Reader::open_detached(&self.dir, &self.options)?),
             bytes: store::bytes_below(&self.dir),
+            documents: Arc::default(),
         };
         *current = Some(Current {
             seen: seen.clone(),
