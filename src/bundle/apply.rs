@@ -62,7 +62,7 @@ pub fn check_base(reader: Option<&Reader>, manifest: &Manifest) -> Result<(), Er
 /// Commits all bars of a bundle under `on_conflict`, each with its own source, and then records that
 /// the bundle was applied.
 ///
-/// Bars that are staged with the same values are skipped and counted, under `fail` too, so a bundle
+/// Bars that are stored with the same values are skipped and counted, under `fail` too, so a bundle
 /// can be applied again, also after a stop or a kill.
 #[allow(clippy::too_many_arguments)]
 pub fn apply<R: Read + Seek + Send>(

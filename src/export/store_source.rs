@@ -1,4 +1,4 @@
-//! The staging store as a source of bars.
+//! The store as a source of bars.
 
 use super::run::{BarSource, Batches};
 use super::{Error, SeriesPlan};

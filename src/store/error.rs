@@ -179,7 +179,7 @@ fn and_more(more: usize) -> String {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Bars whose keys are staged already, under `fail`.
+    /// Bars whose keys are stored already, under `fail`.
     #[error(
         "{} of {offered} rows are staged already{}, the first {} {first}",
         identical + restated,
@@ -189,9 +189,9 @@ pub enum Refusal {
     Conflicts {
         series: SeriesKey,
         offered: u64,
-        /// Rows staged already with the same values.
+        /// Rows stored already with the same values.
         identical: u64,
-        /// Rows staged already with other values.
+        /// Rows stored already with other values.
         restated: u64,
         first: crate::model::Timestamp,
     },

@@ -65,7 +65,7 @@ impl Store {
         })
     }
 
-    /// First and last staged bar of a series; `None` where there is none.
+    /// First and last stored bar of a series; `None` if there is none.
     #[must_use]
     pub fn time_bounds(&self, series: &SeriesKey) -> Option<(Timestamp, Timestamp)> {
         let inner = self.inner();

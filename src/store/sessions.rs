@@ -139,7 +139,7 @@ impl Reader {
     }
 
     /// Of every series with bars of `interval` the first session and the last `count` ones up to
-    /// `until`, in order: what a run that continues from what is staged looks at. Of a ticker that
+    /// `until`, in order: for runs that continue from them. Of a ticker that
     /// trades less than weekly the last ones can be fewer.
     pub fn end_sessions(
         &self,

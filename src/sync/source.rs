@@ -13,7 +13,7 @@ pub type SourceError = Box<dyn StdError + Send + Sync>;
 /// Batches of one series in timestamp order.
 pub type Batches<'a> = Box<dyn Iterator<Item = Result<Bars, SourceError>> + 'a>;
 
-/// A staged series.
+/// A stored series.
 #[derive(Clone, Debug)]
 pub struct SeriesInfo {
     /// Interval and ticker.
@@ -30,7 +30,7 @@ pub struct SeriesInfo {
     pub demo: bool,
 }
 
-/// A consistent view of staged bars that many threads read.
+/// A consistent view of stored bars that many threads read.
 pub trait Source: Sync {
     /// The id that the store got when it was created.
     fn store_id(&self) -> Uuid;

@@ -32,7 +32,7 @@ struct Choice<'a> {
 ///
 /// The first sync of a table decides: the requested zone, else UTC. If an older version recorded
 /// progress without a zone, a requested zone is accepted; UTC only if the first timestamps that it
-/// recorded are those of the staged bars.
+/// recorded are those of the stored bars.
 pub(super) async fn settle_zone(
     link: &Link<'_>,
     table: &mut PgTable,
