@@ -1,15 +1,16 @@
-//! Use case: what a store holds, from the counts in its catalog. No bars are read.
+//! Use case: what a store holds, from the counts in its catalog. No bars are read, except the times
+//! of those in sessions with rejected rows.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
 
-use crate::calendar::{CalendarCache, Session};
-use crate::gaps::{align, complete};
+use crate::calendar::CalendarCache;
+use crate::gaps::{Completeness, align, completeness, rejected_of};
 use crate::model::{SeriesKey, Timestamp};
 use crate::store::{
-    Error, Reader, RunningWriter, SeriesRow, SessionCount, TargetRow, running_writer,
+    Error, MissingRows, Reader, RunningWriter, SeriesRow, SessionCount, TargetRow, running_writer,
 };
 
 /// What a store holds.
@@ -46,6 +47,18 @@ pub struct Sessions {
     pub expected: u64,
 }
 
+impl Sessions {
+    fn count(states: &[(NaiveDate, SessionState)]) -> Self {
+        let complete = states
+            .iter()
+            .filter(|(_, state)| *state == SessionState::Complete);
+        Self {
+            complete: complete.count() as u64,
+            expected: states.len() as u64,
+        }
+    }
+}
+
 /// Rows that a target lacked.
 #[derive(Clone, Copy)]
 pub struct Unsynced {
@@ -75,10 +88,14 @@ impl Overview {
         bytes: u64,
     ) -> Result<Self, Error> {
         let lake_only = reader.is_lake_only().is_some();
-        let (counts, seen) = if lake_only {
-            (BTreeMap::new(), Vec::new())
+        let (counts, rejected, seen) = if lake_only {
+            (BTreeMap::new(), BTreeMap::new(), Vec::new())
         } else {
-            (reader.sessions()?, reader.targets()?)
+            (
+                reader.sessions()?,
+                reader.missing_rows()?,
+                reader.targets()?,
+            )
         };
         let mut targets: Vec<String> = seen.iter().map(|row| row.target.clone()).collect();
         targets.dedup();
@@ -90,7 +107,8 @@ impl Overview {
         for row in reader.series()?.into_iter().filter(keep) {
             let sessions = counts
                 .get(&row.key)
-                .and_then(|counts| count_sessions(calendars, &row, counts));
+                .and_then(|counts| states_of(calendars, &row, counts, rejected.get(&row.key)))
+                .map(|states| Sessions::count(&states));
             let mut unsynced = Vec::with_capacity(targets.len());
             for target in &targets {
                 let target = seen.get(&(target.as_str(), &row.key));
@@ -136,22 +154,11 @@ pub fn session_states(
     row: &SeriesRow,
     calendars: &mut CalendarCache,
 ) -> Result<Vec<(NaiveDate, SessionState)>, Error> {
-    let counts = reader.sessions()?;
+    let (counts, rejected) = (reader.sessions()?, reader.missing_rows()?);
     let counts = counts.get(&row.key);
-    let Some((sessions, bars)) = counts.and_then(|counts| bars_of(calendars, row, counts)) else {
-        return Ok(Vec::new());
-    };
-    let complete = complete(sessions, &bars, row.key.interval);
-    let states = bars
-        .iter()
-        .zip(complete)
-        .map(|(bars, complete)| match bars {
-            _ if complete => SessionState::Complete,
-            0 => SessionState::Missing,
-            _ => SessionState::Short,
-        });
-    let dates = sessions.iter().map(|session| session.date);
-    Ok(dates.zip(states).collect())
+    let states =
+        counts.and_then(|counts| states_of(calendars, row, counts, rejected.get(&row.key)));
+    Ok(states.unwrap_or_default())
 }
 
 fn unsynced_rows(reader: &Reader, row: &SeriesRow, target: &TargetRow) -> Result<Unsynced, Error> {
@@ -166,28 +173,33 @@ fn unsynced_rows(reader: &Reader, row: &SeriesRow, target: &TargetRow) -> Result
     })
 }
 
-fn count_sessions(
+/// The state of each session from the first to the last with bars or rejected rows. Sessions outside
+/// the calendar's span are left out.
+fn states_of(
     calendars: &mut CalendarCache,
     row: &SeriesRow,
     counts: &[SessionCount],
-) -> Option<Sessions> {
-    let (sessions, bars) = bars_of(calendars, row, counts)?;
-    let complete = complete(sessions, &bars, row.key.interval);
-    Some(Sessions {
-        complete: complete.iter().filter(|complete| **complete).count() as u64,
-        expected: sessions.len() as u64,
-    })
-}
-
-/// The sessions from the first to the last counted one, and the bars in each. Sessions outside the
-/// calendar's span are left out.
-fn bars_of<'a>(
-    calendars: &'a mut CalendarCache,
-    row: &SeriesRow,
-    counts: &[SessionCount],
-) -> Option<(&'a [Session], Vec<u32>)> {
-    let (first, last) = (counts.first()?.session, counts.last()?.session);
+    rejected: Option<&MissingRows>,
+) -> Option<Vec<(NaiveDate, SessionState)>> {
+    let none = BTreeMap::new();
+    let rejected = rejected.map_or(&none, |rejected| &rejected.sessions);
+    let stored = counts.iter().map(|count| count.session);
+    let dates = stored.chain(rejected.keys().copied());
+    let (first, last) = (dates.clone().min()?, dates.max()?);
     let sessions = calendars.sessions(&row.provenance.exchange, first, last)?;
-    let bars = align(sessions, counts).map(|count| count.map_or(0, |count| count.regular));
-    Some((sessions, bars.collect()))
+    let counts: Vec<Option<&SessionCount>> = align(sessions, counts).collect();
+    let rejected = rejected_of(sessions, rejected);
+    let found = completeness(sessions, &counts, &rejected, row.key.interval);
+    let states = found.into_iter().zip(counts).map(|(found, count)| {
+        match (found, count.map_or(0, |count| count.regular)) {
+            (Completeness::Complete, _) => SessionState::Complete,
+            (_, 0) => SessionState::Missing,
+            _ => SessionState::Short,
+        }
+    });
+    Some(
+        (sessions.iter().map(|session| session.date))
+            .zip(states)
+            .collect(),
+    )
 }

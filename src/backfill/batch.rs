@@ -17,6 +17,8 @@ pub(super) struct Batch {
     pub series: SeriesKey,
     pub bars: Bars,
     pub rejects: Vec<Reject>,
+    /// When the bars of the rejects open, as far as that is known.
+    pub missing: Vec<i64>,
     pub coverage: Vec<CoverageEntry>,
     /// Some of it was requested before, so stored bars with the same values don't conflict.
     pub refetch: bool,

@@ -19,7 +19,8 @@ use super::group::TickerGroup;
 use super::plan::TickerPlan;
 use crate::advice::Advice;
 use crate::causes::with_causes;
-use crate::provider::{Error, ErrorKind, FetchError, Retry, Scope};
+use crate::model::{Reason, Timestamp};
+use crate::provider::{BadRow, Error, ErrorKind, FetchError, Retry, Scope};
 use crate::report::{Counts, Event, Fatal, UnitReport, UnitStatus};
 
 /// Batches of one ticker that may wait for the store.
@@ -245,6 +246,7 @@ impl<'a> TickerRun<'a> {
         (!is_empty).then(|| Batch {
             series: self.context.fetcher.series(&self.plan.ticker),
             bars,
+            missing: rejects.iter().filter_map(missing_bar).collect(),
             rejects: rejects.into_iter().map(|row| row.reject).collect(),
             coverage,
             refetch: window.refetch,
@@ -436,4 +438,13 @@ impl<'a> TickerRun<'a> {
         }
         report
     }
+}
+
+/// When the bar opens that is missing because of a reject.
+fn missing_bar(row: &BadRow) -> Option<i64> {
+    let is_of_session = !matches!(
+        row.reject.reason,
+        Reason::InTheFuture | Reason::OutsideRange | Reason::OtherTicker
+    );
+    row.at.filter(|_| is_of_session).map(Timestamp::micros)
 }

@@ -16,7 +16,7 @@ use crate::advice::{Advice, Hint};
 use crate::export::BarsWriter;
 use crate::model::{Bars, SeriesKey};
 use crate::provider::Gate;
-use crate::store::{CoverageEntry, Offer, Refusal, RunId, Store, Tally};
+use crate::store::{CoverageEntry, Offer, Refusal, RejectedRows, RunId, Store, Tally};
 
 /// A commit doesn't wait for more bars than this.
 const GROUP_BARS_MAX: usize = 65_536;
@@ -140,6 +140,7 @@ impl WriterThread {
     fn commit_group(&mut self, group: Vec<QueuedBatch>) -> Result<Vec<QueuedBatch>, Error> {
         let mut deferred = Vec::new();
         let mut batches: Vec<SeriesBatch> = Vec::new();
+        let mut rejected: Vec<RejectedRows> = Vec::new();
         for queued in group {
             let batch = &queued.batch;
             if self.refused.contains(&batch.series) {
@@ -163,6 +164,13 @@ impl WriterThread {
             if let Some(rejects) = &mut self.rejects {
                 rejects.add(&batch.rejects)?;
             }
+            if !batch.missing.is_empty() {
+                rejected.push(RejectedRows {
+                    series: batch.series.clone(),
+                    exchange: self.context.provenance.exchange.clone(),
+                    opens: batch.missing.clone(),
+                });
+            }
             match known {
                 Some(known) => known.windows.push(queued),
                 None => batches.push(SeriesBatch {
@@ -173,7 +181,10 @@ impl WriterThread {
             }
         }
         match self.context.store.clone() {
-            Some((store, run)) => self.commit(&store, &run, batches)?,
+            Some((store, run)) => {
+                store.record_rejected(&rejected)?;
+                self.commit(&store, &run, batches)?;
+            }
             None => {
                 for queued in batches.into_iter().flat_map(|batch| batch.windows) {
                     queued.finish(BatchOutcome::Committed(Tally::default()));

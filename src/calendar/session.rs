@@ -41,6 +41,14 @@ impl Session {
         std::iter::once(first).chain(second)
     }
 
+    /// The trading time before an instant, without the break, in microseconds.
+    #[must_use]
+    pub fn trading_before(&self, micros: i64) -> i64 {
+        self.parts()
+            .map(|(start, end)| (micros.min(end.micros()) - start.micros()).max(0))
+            .sum()
+    }
+
     /// The opens of the expected bars. Each part has its own grid, from its open. The last bar of a
     /// part is short if the interval doesn't divide the part.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::gaps::{Gap, Survey};
+use crate::gaps::{Gap, Shortage, Survey};
 
 /// `backfill.gaps/1`: the sessions that lack bars.
 #[must_use]
@@ -21,5 +21,7 @@ fn gap(gap: &Gap) -> Value {
         "first_missing": gap.first_missing.to_string(),
         "last_missing": gap.last_missing.to_string(),
         "reason": gap.reason.as_str(),
+        "shortage": gap.shortage.map(Shortage::as_str),
+        "rejected": gap.rejected,
     })
 }

@@ -1,12 +1,14 @@
 //! Finds the incomplete sessions of one series by its sessions, its counts and its coverage. Pure.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 
 use super::Reason;
-use super::completeness::complete;
+use super::completeness::{Completeness, Shortage, completeness};
 use crate::backfill::local_date;
 use crate::calendar::{Calendar, Session};
-use crate::model::{DateRange, Grid, Hours, Interval, Timestamp};
+use crate::model::{Grid, Hours, Interval, Timestamp};
 use crate::store::{CoverageEntry, CoverageStatus, SessionCount};
 
 /// The count of each session, in the order of the sessions. Counts of other dates are left out.
@@ -24,48 +26,58 @@ pub fn align<'a>(
     })
 }
 
+/// The number of rejected rows of each session, in the order of the sessions.
+pub fn rejected_of(sessions: &[Session], rejected: &BTreeMap<NaiveDate, u32>) -> Vec<u32> {
+    let rows = |session: &Session| rejected.get(&session.date).copied().unwrap_or_default();
+    sessions.iter().map(rows).collect()
+}
+
 /// A session that lacks bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Incomplete {
     /// Its index among the checked sessions.
     pub index: usize,
     pub reason: Reason,
+    /// If the reason is [`Reason::Short`].
+    pub shortage: Option<Shortage>,
 }
 
 /// Which of `sessions` lack bars, and why. All of them are over and in order; `coverage` is in the
-/// order of its requests.
+/// order of its requests. `rejected` are the rejected rows of each session whose bars aren't stored.
 pub(super) fn classify(
     sessions: &[Session],
-    counts: &[Option<&SessionCount>],
+    (counts, rejected): (&[Option<&SessionCount>], &[u32]),
     coverage: &[CoverageEntry],
     calendar: &Calendar,
     interval: Interval,
     hours: Hours,
 ) -> Vec<Incomplete> {
-    let bars: Vec<u32> = counts
-        .iter()
-        .map(|count| count.map_or(0, |count| count.regular))
-        .collect();
-    let complete = complete(sessions, &bars, interval);
+    let found = completeness(sessions, counts, rejected, interval);
     let mut incomplete = Vec::new();
     for (index, session) in sessions.iter().enumerate() {
+        let is_complete = found[index] == Completeness::Complete;
         let mostly_rejects = was_mostly_rejects(coverage, calendar, session);
         let misses_last = misses_last_bar(session, counts[index], interval, hours);
-        if complete[index] && !mostly_rejects && !misses_last {
+        if is_complete && !mostly_rejects && !misses_last {
             continue;
         }
-        let reason = match (status(coverage, calendar, session), bars[index]) {
-            (Some(CoverageStatus::Partial), _) => Reason::Partial,
+        let (reason, shortage) = match (status(coverage, calendar, session), found[index]) {
+            (Some(CoverageStatus::Partial), _) => (Reason::Partial, None),
             // Even if it has as many bars as its neighbours: they may lack rows too.
-            (Some(CoverageStatus::Failed), _) if mostly_rejects => Reason::Failed,
+            (Some(CoverageStatus::Failed), _) if mostly_rejects => (Reason::Failed, None),
             // It has enough bars, and no bars were held back: its last minutes had no trades.
-            _ if complete[index] => continue,
-            (Some(CoverageStatus::Failed), _) => Reason::Failed,
-            (None, 0) => Reason::NeverAsked,
-            (Some(CoverageStatus::Empty), 0) => Reason::Empty,
-            _ => Reason::Short,
+            (_, Completeness::Complete) => continue,
+            (Some(CoverageStatus::Failed), _) => (Reason::Failed, None),
+            (Some(CoverageStatus::Empty), Completeness::Missing) => (Reason::Empty, None),
+            (None, Completeness::Missing) => (Reason::NeverAsked, None),
+            (Some(CoverageStatus::Rows), Completeness::Missing) => (Reason::Short, None),
+            (_, Completeness::Short(shortage)) => (Reason::Short, Some(shortage)),
         };
-        incomplete.push(Incomplete { index, reason });
+        incomplete.push(Incomplete {
+            index,
+            reason,
+            shortage,
+        });
     }
     incomplete
 }
@@ -149,14 +161,4 @@ pub(super) fn missing(expected: &[Timestamp], stored: &[i64]) -> Option<(Timesta
     let first = expected.iter().find(is_missing).or(expected.first())?;
     let last = expected.iter().rfind(is_missing).or(expected.last())?;
     Some((*first, *last))
-}
-
-/// From the first to the last date with coverage or bars.
-pub(super) fn date_span(coverage: &[CoverageEntry], counts: &[SessionCount]) -> Option<DateRange> {
-    let requested = coverage
-        .iter()
-        .flat_map(|entry| [entry.dates.first(), entry.dates.last()]);
-    let stored = counts.iter().map(|count| count.session);
-    let dates = requested.chain(stored);
-    DateRange::new(dates.clone().min()?, dates.max()?).ok()
 }

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! counts per session (store) ─┐
+//! rejected rows (store) ──────┤
 //! sessions (calendar) ────────┼─> classify ─> Gap, one per session ─┬─> Survey, listed
 //! coverage (store) ───────────┘                                     └─> Fill ─> backfill::Plan ─> run
 //! ```
 //!
-//! No bars are scanned. Only the timestamps of short sessions are read, for their first and last
-//! missing bar.
+//! No bars are scanned. Only the timestamps of sessions with rejected rows are read, and those of
+//! short sessions for their first and last missing bar.
 
 mod classify;
 mod completeness;
@@ -24,8 +25,8 @@ use chrono::NaiveDate;
 
 use crate::model::{SeriesKey, Timestamp};
 
-pub use classify::align;
-pub use completeness::complete;
+pub use classify::{align, rejected_of};
+pub use completeness::{Completeness, Shortage, completeness};
 pub use error::Error;
 pub use fill::{Fill, FillOptions};
 pub use refill::{EMPTY_REFILLS_MAX, RefillRequest, RequestKind, attempts_after, refill_requests};
@@ -42,7 +43,7 @@ pub enum Reason {
     Partial,
     /// The request failed, or most of its rows were rejects.
     Failed,
-    /// It has fewer bars than its neighbours, by the rule of [`complete`].
+    /// It lacks bars by the rule of [`completeness`].
     Short,
 }
 
@@ -82,4 +83,8 @@ pub struct Gap {
     pub last_missing: Timestamp,
     /// Why it lacks bars.
     pub reason: Reason,
+    /// How a short session shows that it is short.
+    pub shortage: Option<Shortage>,
+    /// Rejected rows of it whose bars aren't stored.
+    pub rejected: u32,
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 use super::Gap;
-use super::classify::{Incomplete, align, classify, date_span, expected_opens, missing};
+use super::classify::{Incomplete, align, classify, expected_opens, missing, rejected_of};
 use crate::calendar::{CalendarCache, Session};
 use crate::model::{
-    Basis, DateRange, Interval, Provenance, SeriesKey, Ticker, TimeRange, Timestamp,
+    Basis, DateRange, Hours, Interval, Provenance, SeriesKey, Ticker, TimeRange, Timestamp,
 };
-use crate::store::{CoverageEntry, Error, Reader, SessionCount, Wanted};
+use crate::store::{CoverageEntry, Error, MissingRows, Reader, SessionCount, Wanted};
 
 /// Which sessions are checked.
 #[derive(Clone, Debug)]
@@ -120,7 +120,9 @@ fn by_counts(
                 .is_none_or(|interval| key.interval == interval)
     };
     let mut coverage = reader.all_coverage()?;
+    let mut rejected = reader.missing_rows()?;
     let mut known: BTreeMap<SeriesKey, Option<Provenance>> = (coverage.keys())
+        .chain(rejected.keys())
         .filter(|key| wanted(key))
         .map(|key| (key.clone(), None))
         .collect();
@@ -132,17 +134,23 @@ fn by_counts(
     for (key, stored) in known {
         let requested = coverage.remove(&key).unwrap_or_default();
         let counts = counts.remove(&key).unwrap_or_default();
-        let provenance = match stored.or_else(|| Some(requested.last()?.provenance.clone())) {
-            Some(provenance) => provenance,
-            None => continue,
+        let rejected = rejected.remove(&key);
+        let provenance = stored
+            .or_else(|| Some(requested.last()?.provenance.clone()))
+            .or_else(|| Some(of_rejected(rejected.as_ref()?)));
+        let Some(provenance) = provenance else {
+            continue;
         };
         let coverage: Vec<CoverageEntry> = (requested.into_iter())
             .filter(|entry| matches(&entry.provenance, &provenance))
             .collect();
+        let known = Known {
+            coverage,
+            counts,
+            rejected: rejected.map_or_else(BTreeMap::new, |rejected| rejected.sessions),
+        };
         let notices = &mut survey.notices;
-        let (series, short) = classify_series(
-            scope, calendars, &key, provenance, &coverage, &counts, notices,
-        );
+        let (series, short) = classify_series(scope, calendars, &key, provenance, &known, notices);
         survey.series.push(series);
         short_of.push(short);
     }
@@ -155,15 +163,41 @@ fn by_counts(
     Ok((survey, short_of))
 }
 
+/// What the store knows of the sessions of one series.
+struct Known {
+    coverage: Vec<CoverageEntry>,
+    counts: Vec<SessionCount>,
+    /// Rejected rows whose bars aren't stored.
+    rejected: BTreeMap<NaiveDate, u32>,
+}
+
+impl Known {
+    /// From the first to the last date with coverage, bars or rejected rows.
+    fn date_span(&self) -> Option<DateRange> {
+        let requested =
+            (self.coverage.iter()).flat_map(|entry| [entry.dates.first(), entry.dates.last()]);
+        let stored = self.counts.iter().map(|count| count.session);
+        let dates = (requested.chain(stored)).chain(self.rejected.keys().copied());
+        DateRange::new(dates.clone().min()?, dates.max()?).ok()
+    }
+}
+
+/// The provenance of a series of which nothing is stored and only rejected rows are known.
+fn of_rejected(rejected: &MissingRows) -> Provenance {
+    Provenance {
+        exchange: rejected.exchange.clone(),
+        basis: Basis::Unknown,
+        hours: Hours::Unknown,
+    }
+}
+
 /// Checks one series. Dates outside its calendar are not checked; a notice names them.
-#[allow(clippy::too_many_arguments)]
 fn classify_series(
     scope: &Scope,
     calendars: &mut CalendarCache,
     key: &SeriesKey,
     provenance: Provenance,
-    coverage: &[CoverageEntry],
-    counts: &[SessionCount],
+    known: &Known,
     notices: &mut Vec<String>,
 ) -> (SeriesGaps, Vec<Short>) {
     let mut found = SeriesGaps {
@@ -174,7 +208,7 @@ fn classify_series(
         checked: None,
     };
     let exchange = &found.provenance.exchange;
-    let Some(date_span) = date_span(coverage, counts) else {
+    let Some(date_span) = known.date_span() else {
         return (found, Vec::new());
     };
     let first = scope.start.unwrap_or(date_span.first());
@@ -203,9 +237,17 @@ fn classify_series(
     };
     let ended = sessions.partition_point(|session| session.close <= scope.now);
     let sessions = &sessions[..ended];
-    let aligned: Vec<Option<&SessionCount>> = align(sessions, counts).collect();
+    let aligned: Vec<Option<&SessionCount>> = align(sessions, &known.counts).collect();
+    let rejected = rejected_of(sessions, &known.rejected);
     let (interval, hours) = (key.interval, found.provenance.hours);
-    let mut incomplete = classify(sessions, &aligned, coverage, &calendar, interval, hours);
+    let mut incomplete = classify(
+        sessions,
+        (&aligned, &rejected),
+        &known.coverage,
+        &calendar,
+        interval,
+        hours,
+    );
     incomplete.retain(|incomplete| dates.contains(sessions[incomplete.index].date));
     let inside = |session: &&Session| dates.contains(session.date);
     found.expected = sessions.iter().filter(inside).count() as u64;
@@ -213,7 +255,12 @@ fn classify_series(
     found.checked = (checked.next())
         .and_then(|first| DateRange::new(first, checked.next_back().unwrap_or(first)).ok());
     let mut short = Vec::new();
-    for Incomplete { index, reason } in incomplete {
+    for Incomplete {
+        index,
+        reason,
+        shortage,
+    } in incomplete
+    {
         let session = &sessions[index];
         let expected = expected_opens(session, interval, hours);
         let Some((first_missing, last_missing)) = missing(&expected, &[]) else {
@@ -234,6 +281,8 @@ fn classify_series(
             first_missing,
             last_missing,
             reason,
+            shortage,
+            rejected: rejected[index],
         });
     }
     (found, short)

@@ -73,7 +73,7 @@ fn incomplete_sessions(
     let aligned: Vec<_> = align(&sessions, &counts).collect();
     classify(
         &sessions,
-        &aligned,
+        (&aligned, &vec![0; sessions.len()]),
         coverage,
         &calendar,
         Interval::M1,
@@ -213,6 +213,8 @@ fn gap(session: &str, bars: u32) -> Gap {
         first_missing: Timestamp::from_micros(0),
         last_missing: Timestamp::from_micros(0),
         reason: Reason::Empty,
+        shortage: None,
+        rejected: 0,
     }
 }
 

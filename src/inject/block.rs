@@ -1,7 +1,7 @@
 //! The input of parsing, and its result.
 
 use super::error::Contradiction;
-use crate::model::{Bars, Reason, Repeated};
+use crate::model::{Bars, Reason, Repeated, Ticker};
 
 /// The maximum text kept of a reject.
 const RAW_BYTES_MAX: usize = 4096;
@@ -23,6 +23,8 @@ pub(super) struct Parsed {
     /// The tickers of the bars.
     pub(super) runs: Vec<Run>,
     pub(super) rejects: Vec<BadRow>,
+    /// The indices of the rejects whose time isn't known, and how many bars come before each.
+    pub(super) unplaced: Vec<(usize, usize)>,
     /// The bars whose local time occurs twice.
     pub(super) repeated: Vec<Repeated<BadRow>>,
     /// The first row that contradicts the plan.
@@ -49,6 +51,18 @@ pub(super) struct BadRow {
     pub(super) line: u64,
     pub(super) reason: Reason,
     pub(super) raw: String,
+    /// The bar that it would be, as far as that is known.
+    pub(super) bar: Option<MissingBar>,
+}
+
+/// A bar that is missing because its row is a reject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MissingBar {
+    pub(super) ticker: Ticker,
+    /// As in the file: when the bar opens or closes.
+    pub(super) time: i64,
+    /// How many intervals after `time` it is.
+    pub(super) steps: i64,
 }
 
 /// The reject of a row, without its line end.
@@ -63,5 +77,6 @@ pub(super) fn bad_row(raw: &[u8], line: u64, reason: Reason) -> BadRow {
         line,
         reason,
         raw: text,
+        bar: None,
     }
 }

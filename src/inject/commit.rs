@@ -7,7 +7,7 @@ use super::error::Error;
 use super::piece::{Group, Piece};
 use crate::model::{Basis, Hours, Interval, Provenance, SeriesKey, Source, Ticker};
 use crate::report::{Counts, Event};
-use crate::store::{Committed, Offer, Refusal, Tally};
+use crate::store::{Committed, Offer, Refusal, RejectedRows, Tally};
 
 /// What the commits of a file add up to.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +47,8 @@ pub(super) fn commit(context: &RunContext<'_>, files: &mut [FileCommit<'_>]) -> 
         .iter()
         .map(|file| (file.index, file.name, &file.ready.piece.rejects[..]));
     context.rejects.add(rejects)?;
+    let missing: Vec<RejectedRows> = files.iter_mut().flat_map(FileCommit::missing).collect();
+    context.sink.record_rejected(&missing)?;
     let (mut offers, mut owners) = (Vec::new(), Vec::new());
     for (owner, file) in files.iter_mut().enumerate() {
         let from_file = file.offers(context)?;
@@ -68,6 +70,28 @@ pub(super) fn commit(context: &RunContext<'_>, files: &mut [FileCommit<'_>]) -> 
 }
 
 impl FileCommit<'_> {
+    /// The bars that are missing because of its rejects.
+    fn missing(&mut self) -> Vec<RejectedRows> {
+        let Ready {
+            piece,
+            interval,
+            exchange,
+            ..
+        } = &mut self.ready;
+        let refused = &self.outcome.refused;
+        (std::mem::take(&mut piece.missing).into_iter())
+            .filter(|(ticker, opens)| !(opens.is_empty() || refused.contains(ticker)))
+            .map(|(ticker, opens)| RejectedRows {
+                series: SeriesKey {
+                    interval: *interval,
+                    ticker,
+                },
+                exchange: exchange.clone(),
+                opens,
+            })
+            .collect()
+    }
+
     /// Counts the rows, and makes one offer per ticker.
     fn offers(&mut self, context: &RunContext<'_>) -> Result<Vec<Offer>, Error> {
         let Ready {

@@ -15,7 +15,7 @@ use crate::advice::Hint;
 use crate::export::BarsWriter;
 use crate::model::Ticker;
 use crate::report::{Counts, Observer, Stop, UnitReport, UnitStatus};
-use crate::store::{Committed, Offer, Refusal, RunId, Store};
+use crate::store::{Committed, Offer, Refusal, RejectedRows, RunId, Store};
 
 /// Where bars go.
 #[derive(Clone, Copy)]
@@ -38,6 +38,14 @@ impl Sink<'_> {
                 Ok(results.map(|result| result.map(Some)).collect())
             }
             Self::Dry => Ok(offers.iter().map(|_| Ok(None)).collect()),
+        }
+    }
+
+    /// Records the bars that are missing because of rejects.
+    pub(super) fn record_rejected(self, rows: &[RejectedRows]) -> Result<(), Error> {
+        match self {
+            Self::Store { store, .. } => Ok(store.record_rejected(rows)?),
+            Self::Dry => Ok(()),
         }
     }
 }

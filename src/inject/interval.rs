@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use super::error::{FileError, NoInterval};
 use super::piece::Group;
 use crate::calendar::Calendar;
-use crate::model::{Bars, DAY_MICROS, Interval, MINUTE_MICROS, Ticker, Timestamp};
+use crate::model::{DAY_MICROS, Interval, MINUTE_MICROS, Ticker, Timestamp};
 
 /// Fewer bars don't show an interval.
 const BARS_MIN: u64 = 30;
@@ -243,9 +243,11 @@ fn sorted(timestamps: &[i64]) -> Cow<'_, [i64]> {
 ///
 /// If the bars around it aren't on that grid (full hours in a session that opens at half past), the
 /// last bar isn't short.
-pub(super) fn relabel(bars: &mut Bars, interval: Interval, calendar: &Calendar) {
-    let labels = bars.timestamps().to_vec();
-    bars.shift(-interval.micros());
+pub(super) fn relabel(timestamps: &mut [i64], interval: Interval, calendar: &Calendar) {
+    let labels = timestamps.to_vec();
+    for timestamp in timestamps.iter_mut() {
+        *timestamp -= interval.micros();
+    }
     if interval == Interval::M1 {
         return;
     }
@@ -277,7 +279,7 @@ pub(super) fn relabel(bars: &mut Bars, interval: Interval, calendar: &Calendar) 
         if short == 0 || off_grid(before) || off_grid(labels.get(row + 1)) {
             continue;
         }
-        bars.timestamps_mut()[row] = end - short;
+        timestamps[row] = end - short;
     }
 }
 
@@ -286,7 +288,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::model::Bar;
+    use crate::model::{Bar, Bars};
 
     fn bars(times: &[&str]) -> Bars {
         times
@@ -304,7 +306,7 @@ mod tests {
     fn opens(interval: Interval, times: &[&str]) -> Vec<String> {
         let mut bars = bars(times);
         relabel(
-            &mut bars,
+            bars.timestamps_mut(),
             interval,
             &Calendar::for_exchange("NASDAQ").unwrap(),
         );

@@ -1,11 +1,12 @@
 //! The bars of a piece of a file, grouped by ticker.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::block::{BadRow, Parsed};
+use super::missing::LastBar;
 use crate::model::{Bars, Repeated, Ticker, Timestamp, resolve_repeated};
 
 /// The bars that need as much memory as one reject.
@@ -39,6 +40,8 @@ impl Group {
 pub(super) struct Piece {
     pub(super) groups: Vec<Group>,
     pub(super) rejects: Vec<BadRow>,
+    /// When the bars of the rejects open, by ticker, as far as that is known. Set with the interval.
+    pub(super) missing: BTreeMap<Ticker, Vec<i64>>,
     /// Rows without prices.
     pub(super) empty_minutes: u64,
     /// Bars without a volume.
@@ -75,6 +78,8 @@ pub(super) struct PieceBuilder {
     rows: usize,
     empty_minutes: u64,
     empty_volumes: u64,
+    /// Kept from piece to piece.
+    last_bar: LastBar,
 }
 
 /// The builder's number of each ticker of a parser. Kept from block to block.
@@ -102,7 +107,15 @@ impl PieceBuilder {
 
     /// Adds what a parser parsed; `ids` belongs to that parser, and `tickers` are all of its
     /// tickers.
-    pub(super) fn add(&mut self, parsed: Parsed, tickers: &[Option<Ticker>], ids: &mut TickerIds) {
+    pub(super) fn add(
+        &mut self,
+        mut parsed: Parsed,
+        tickers: &[Option<Ticker>],
+        ids: &mut TickerIds,
+    ) {
+        self.last_bar.place(&mut parsed, |ticker| {
+            tickers.get(ticker as usize).cloned().flatten()
+        });
         for ticker in &tickers[ids.0.len()..] {
             let number = ticker
                 .as_ref()
@@ -158,9 +171,10 @@ impl PieceBuilder {
         );
     }
 
-    /// Adds a reject that no parser has seen.
-    pub(super) fn reject(&mut self, row: BadRow) {
-        self.rejects.push(row);
+    /// Adds a reject at the end of the file, which no parser has seen.
+    pub(super) fn reject_last(&mut self, row: BadRow) {
+        let bar = self.last_bar.following();
+        self.rejects.push(BadRow { bar, ..row });
     }
 
     fn id_of(&mut self, ticker: &Ticker) -> u32 {
@@ -187,6 +201,7 @@ impl PieceBuilder {
         let mut piece = Piece {
             groups: Vec::with_capacity(taken.len()),
             rejects: std::mem::take(&mut self.rejects),
+            missing: BTreeMap::new(),
             empty_minutes: std::mem::take(&mut self.empty_minutes),
             empty_volumes: std::mem::take(&mut self.empty_volumes),
         };

@@ -198,7 +198,7 @@ impl<'p> PieceReader<'p> {
         if let Some(FileError::LongLine { line, .. }) = &self.failure {
             let (text, _, _) = self.blocks.unread();
             self.builder
-                .reject(bad_row(text, *line, Reason::LineTooLong));
+                .reject_last(bad_row(text, *line, Reason::LineTooLong));
             return;
         }
         let rest = self.blocks.rest();
@@ -208,7 +208,7 @@ impl<'p> PieceReader<'p> {
                 None => Reason::NoLineEnd,
             };
             self.builder
-                .reject(bad_row(&rest.tail, rest.line + 1, reason));
+                .reject_last(bad_row(&rest.tail, rest.line + 1, reason));
         }
         if let Some(source) = rest.failure {
             self.failure = Some(FileError::CutShort {

@@ -249,15 +249,8 @@ impl Bars {
         &self.timestamps
     }
 
-    /// Moves every timestamp by `micros`; for files that label a bar by its close.
-    pub fn shift(&mut self, micros: i64) {
-        for timestamp in &mut self.timestamps {
-            *timestamp += micros;
-        }
-    }
-
-    /// Timestamps to be changed in place; for callers that resolve local times at the end of a
-    /// file.
+    /// Timestamps to be changed in place: files may label bars by their close, or with local times
+    /// that occur twice.
     pub fn timestamps_mut(&mut self) -> &mut [i64] {
         &mut self.timestamps
     }

@@ -7,7 +7,7 @@ use duckdb::params;
 
 use crate::model::{DateRange, Interval, SeriesKey, Ticker};
 
-use super::catalog::{Catalog, date};
+use super::catalog::date;
 use super::error::Error;
 use super::handle::Store;
 use super::reader::Reader;
@@ -58,7 +58,8 @@ impl Reader {
     ) -> Result<BTreeMap<SeriesKey, Vec<RefillAttempts>>, Error> {
         let catalog = self.catalog()?;
         let mut found: BTreeMap<SeriesKey, Vec<RefillAttempts>> = BTreeMap::new();
-        if !has_table(&catalog)? {
+        // A store that is opened for reading may be older than the table.
+        if !catalog.has_table("fills")? {
             return Ok(found);
         }
         let rows = catalog.rows(
@@ -83,14 +84,4 @@ impl Reader {
         }
         Ok(found)
     }
-}
-
-/// A store that is opened for reading may be older than the table.
-fn has_table(catalog: &Catalog) -> Result<bool, Error> {
-    let tables = catalog.rows(
-        "SELECT table_name FROM information_schema.tables WHERE table_name = 'fills'",
-        [],
-        |row| row.get::<_, String>(0),
-    )?;
-    Ok(!tables.is_empty())
 }

@@ -105,6 +105,38 @@ fn a_small_commit() {
 }
 
 #[test]
+fn rejected_rows_before_their_commit() {
+    let files = |env: &TestEnv| {
+        write_csv(env, "B", 20);
+        let rows = env
+            .read("B.csv")
+            .replace(",20,21,20,20,7\n", ",20,21,20,x,7\n");
+        env.write("B.csv", rows);
+    };
+    let sessions = |env: &TestEnv| {
+        let gaps = env.typed("gaps --format json").ok().json();
+        let rejected = |gap: &serde_json::Value| gap["rejected"].as_u64().unwrap();
+        let gaps = gaps["gaps"].as_array().unwrap().clone();
+        gaps.iter().map(rejected).sum::<u64>()
+    };
+    let env = TestEnv::new();
+    files(&env);
+    let point = "rejected.after-transaction";
+    let killed = run_to(&env, point, INJECT_B);
+    assert_eq!(killed.code, None, "{point}: {}", killed.snapshot());
+    assert_eq!(content(&env), "");
+    // The row is known before the bars around it, and once.
+    assert_eq!(sessions(&env), 1);
+    env.typed(INJECT_B).ok();
+    assert_eq!(sessions(&env), 1);
+    assert!(content(&env).starts_with("B,599,"), "{}", content(&env));
+    write_csv(&env, "B", 20);
+    env.typed(INJECT_B).ok();
+    assert_eq!(sessions(&env), 0);
+    env.typed("verify").ok();
+}
+
+#[test]
 fn many_small_files_in_one_commit() {
     let files = |env: &TestEnv, price: u32| {
         for (ticker, day) in (0..4).flat_map(|ticker| (1..6).map(move |day| (ticker, day))) {

@@ -422,6 +422,23 @@ fn the_start_of_a_commit() {
 }
 
 #[test]
+fn rejected_rows_before_their_commit() {
+    let template = stored("always");
+    let text = template.read("C.csv");
+    template.write(
+        "C.csv",
+        text.replace(",20,20,20,20,25\n", ",20,20,20,x,25\n"),
+    );
+    Case {
+        line: UPDATE,
+        points: &["rejected.after-transaction"],
+        changes: Changes::ByTicker,
+        ..CASE
+    }
+    .check(&template);
+}
+
+#[test]
 fn an_update_of_a_day_of_many_tickers() {
     let env = TestEnv::new();
     write_day(&env, 10);

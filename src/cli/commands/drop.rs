@@ -95,14 +95,14 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// A series that has bars or coverage.
+/// A series that has bars, coverage or rejected rows.
 struct Known {
     key: SeriesKey,
     exchange: String,
     rows: u64,
 }
 
-/// Every series that has bars or coverage.
+/// Every series that has bars, coverage or rejected rows.
 fn known(reader: &Reader) -> Result<Vec<Known>, Error> {
     let mut known: Vec<Known> = (reader.series()?.into_iter())
         .map(|row| Known {
@@ -111,14 +111,19 @@ fn known(reader: &Reader) -> Result<Vec<Known>, Error> {
             rows: row.rows,
         })
         .collect();
-    let staged: HashSet<SeriesKey> = known.iter().map(|one| one.key.clone()).collect();
-    for (key, answers) in reader.all_coverage()? {
-        if let Some(last) = answers.last()
-            && !staged.contains(&key)
-        {
+    let asked = reader.all_coverage()?.into_iter();
+    let asked = asked.filter_map(|(key, entries)| {
+        let last = entries.into_iter().next_back()?;
+        Some((key, last.provenance.exchange))
+    });
+    let rejected = reader.missing_rows()?.into_iter();
+    let rejected = rejected.map(|(key, rows)| (key, rows.exchange));
+    let mut keys: HashSet<SeriesKey> = known.iter().map(|one| one.key.clone()).collect();
+    for (key, exchange) in asked.chain(rejected) {
+        if keys.insert(key.clone()) {
             known.push(Known {
                 key,
-                exchange: last.provenance.exchange.clone(),
+                exchange,
                 rows: 0,
             });
         }

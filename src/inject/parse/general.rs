@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Parser, Row, TickerMatch};
+use super::{Parser, Row, TickerMatch, known};
 use crate::inject::clock::time_of_day;
 use crate::inject::columns::{Role, slot};
 use crate::inject::date::ShortDate;
@@ -141,6 +141,7 @@ impl Parser<'_> {
         } else {
             local.ok_or(Reason::BadTimestamp)?.0
         };
+        self.known = known(ticker, local);
         for (role, field) in columns {
             let Role::Number(slot) = role else { continue };
             let field = field.trim_ascii();

@@ -9,7 +9,7 @@ mod plain;
 
 use std::collections::HashMap;
 
-use super::block::{Block, Parsed, Run, bad_row};
+use super::block::{BadRow, Block, MissingBar, Parsed, Run, bad_row};
 use super::columns::slot;
 use super::plan::Plan;
 use super::record::{End, end_of};
@@ -30,6 +30,8 @@ pub(super) struct Parser<'p> {
     index: HashMap<Vec<u8>, u32>,
     /// The last field, and its index.
     last: (Vec<u8>, u32),
+    /// Ticker and time of the row that is being read, once they are known.
+    known: Option<(u32, i64)>,
 }
 
 /// The ticker of a row.
@@ -47,6 +49,14 @@ struct Row {
     ticker: u32,
 }
 
+/// Ticker and time of a row; `None` if a clock change skips the time.
+fn known(ticker: u32, local: Local) -> Option<(u32, i64)> {
+    match local {
+        Local::Single(at) | Local::Repeated(at, _) => Some((ticker, at)),
+        Local::Skipped(_) => None,
+    }
+}
+
 impl<'p> Parser<'p> {
     pub(super) fn new(plan: &'p Plan) -> Self {
         let mut parser = Self {
@@ -57,6 +67,7 @@ impl<'p> Parser<'p> {
             tickers: Vec::new(),
             index: HashMap::new(),
             last: (Vec::new(), 0),
+            known: None,
         };
         if let Some(ticker) = &plan.ticker {
             parser.tickers.push(Some(ticker.clone()));
@@ -104,6 +115,7 @@ impl<'p> Parser<'p> {
             let record = &text[at..end];
             if !record.trim_ascii().is_empty() {
                 self.out.rows += 1;
+                self.known = None;
                 let outcome = if whole {
                     self.general_row(record, line)
                 } else {
@@ -143,10 +155,14 @@ impl<'p> Parser<'p> {
             return Err(Reason::OffGrid);
         }
         if let Local::Repeated(_, second) = row.local {
+            self.known = known(row.ticker, row.local);
             self.out.repeated.push(Repeated {
                 row: self.out.bars.len(),
                 second,
-                origin: bad_row(raw, line, Reason::RepeatedLocalTime),
+                origin: BadRow {
+                    bar: self.known_bar(),
+                    ..bad_row(raw, line, Reason::RepeatedLocalTime)
+                },
             });
         }
         self.out.bars.push(&bar);
@@ -195,6 +211,32 @@ impl<'p> Parser<'p> {
 
     #[cold]
     fn reject(&mut self, raw: &[u8], line: u64, reason: Reason) {
-        self.out.rejects.push(bad_row(raw, line, reason));
+        let mut row = bad_row(raw, line, reason);
+        // No bar is missing because of these.
+        let is_no_bar = matches!(
+            reason,
+            Reason::InTheFuture
+                | Reason::OtherInterval
+                | Reason::SkippedLocalTime
+                | Reason::BadTicker
+        );
+        if !is_no_bar {
+            row.bar = self.known_bar();
+            if self.known.is_none() {
+                let before = self.out.bars.len();
+                self.out.unplaced.push((self.out.rejects.len(), before));
+            }
+        }
+        self.out.rejects.push(row);
+    }
+
+    /// The bar that the row would be, if its ticker and time are known.
+    fn known_bar(&self) -> Option<MissingBar> {
+        let (ticker, time) = self.known?;
+        Some(MissingBar {
+            ticker: self.tickers.get(ticker as usize)?.clone()?,
+            time,
+            steps: 0,
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memchr2};
 
-use super::{NANO_DIGITS_MAX, Parser, Row, TickerMatch};
+use super::{NANO_DIGITS_MAX, Parser, Row, TickerMatch, known};
 use crate::inject::clock::time_of_day;
 use crate::inject::columns::{Role, slot};
 use crate::inject::number::{Decimal, digits, peek, scan};
@@ -104,6 +104,7 @@ impl Parser<'_> {
             ticker,
         };
         if let Err(reason) = self.bar(&row, &text[start..at], line) {
+            self.known = known(ticker, local);
             self.reject(&text[start..at], line, reason);
         }
         Some(at + 1)

@@ -75,12 +75,13 @@ impl Catalog {
             .map_err(failed)?;
         let catalog = Self::of(connection, path, spill.map(Arc::new), Some(Arc::new(file)));
         // Earlier versions could be killed between making the file and committing the schema.
-        let store_id = if catalog.has_schema()? {
+        let store_id = if catalog.has_table("meta")? {
             catalog.check_version(layout)?
         } else {
             catalog.make()?
         };
         catalog.run(schema::FILLS)?;
+        catalog.run(schema::REJECTED)?;
         catalog.run(schema::SEGMENTS)?;
         catalog.look_for_segments()?;
         Ok(Opened {
@@ -337,10 +338,11 @@ impl Catalog {
         Ok(())
     }
 
-    fn has_schema(&self) -> Result<bool, Error> {
+    /// Whether the catalog has a table with this name.
+    pub fn has_table(&self, name: &str) -> Result<bool, Error> {
         let tables = self.rows(
-            "SELECT table_name FROM information_schema.tables WHERE table_name = 'meta'",
-            [],
+            "SELECT table_name FROM information_schema.tables WHERE table_name = ?",
+            [name],
             |row| row.get::<_, String>(0),
         )?;
         Ok(!tables.is_empty())

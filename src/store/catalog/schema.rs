@@ -29,3 +29,9 @@ pub(super) const FORMAT_MAX: u32 = FORMAT_WITH_CONFLICT_FILES;
 pub(super) const FILLS: &str = "CREATE TABLE IF NOT EXISTS fills (
     provider VARCHAR NOT NULL, interval SMALLINT NOT NULL, ticker VARCHAR NOT NULL, first DATE NOT NULL, last DATE NOT NULL,
     fills SMALLINT NOT NULL)";
+
+/// The table of rejected rows by the time of their bars. Stores made before there was one get it when
+/// they are opened for writing.
+pub(super) const REJECTED: &str = "CREATE TABLE IF NOT EXISTS rejected (
+    interval SMALLINT NOT NULL, ticker VARCHAR NOT NULL, exchange VARCHAR NOT NULL, session DATE NOT NULL,
+    first TIMESTAMPTZ NOT NULL, last TIMESTAMPTZ NOT NULL)";

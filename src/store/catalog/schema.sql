@@ -57,4 +57,4 @@ CREATE TABLE targets (
 );
 -- Requests spent, by a fingerprint of the provider's key and the day.
 CREATE TABLE requests (fingerprint VARCHAR NOT NULL, day DATE NOT NULL, spent BIGINT NOT NULL);
--- The table of refill attempts is in schema.rs, because older stores get it later.
+-- The tables of refill attempts and of rejected rows are in schema.rs, because older stores get them later.

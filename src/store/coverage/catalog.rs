@@ -85,11 +85,14 @@ impl Catalog {
         Ok(found.first().copied().unwrap_or_default())
     }
 
-    /// The exchange of the last request for a series.
+    /// The exchange of the last request for a series, else that of its rejected rows.
     pub fn exchange_asked(&self, series: &SeriesKey) -> Result<Option<String>, Error> {
+        let (minutes, ticker) = (series.interval.minutes(), series.ticker.as_str());
         let found = self.rows(
-            "SELECT exchange FROM coverage WHERE interval = ? AND ticker = ? ORDER BY asked_at DESC LIMIT 1",
-            params![series.interval.minutes(), series.ticker.as_str()],
+            "SELECT exchange, asked_at FROM coverage WHERE interval = ? AND ticker = ?
+             UNION ALL SELECT exchange, NULL FROM rejected WHERE interval = ? AND ticker = ?
+             ORDER BY asked_at DESC NULLS LAST LIMIT 1",
+            params![minutes, ticker, minutes, ticker],
             |row| row.get::<_, String>(0),
         )?;
         Ok(found.into_iter().next())
@@ -156,7 +159,7 @@ impl Catalog {
         last: Option<NaiveDate>,
     ) -> Result<(), Error> {
         let (minutes, ticker) = (series.interval.minutes(), series.ticker.as_str());
-        // Refill attempts are forgotten too.
+        // Refill attempts and rejected rows are forgotten too.
         self.execute(
             "DELETE FROM fills WHERE interval = ? AND ticker = ?",
             params![minutes, ticker],
@@ -165,6 +168,10 @@ impl Catalog {
             date.map_or_else(|| open.to_owned(), |date| date.to_string())
         };
         let (from, to) = (text(first, "-infinity"), text(last, "infinity"));
+        self.execute(
+            "DELETE FROM rejected WHERE session BETWEEN ?::DATE AND ?::DATE AND interval = ? AND ticker = ?",
+            params![from, to, minutes, ticker],
+        )?;
         self.run("CREATE OR REPLACE TEMP TABLE trimmed AS FROM coverage LIMIT 0")?;
         let before = first.map(|_| ("first, ?::DATE - 1 AS last", "first < ?::DATE", &from));
         let after = last.map(|_| ("?::DATE + 1 AS first, last", "last > ?::DATE", &to));

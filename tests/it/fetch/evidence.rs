@@ -63,7 +63,7 @@ fn an_answer_with_more_rejects_than_bars_is_failed_and_its_bars_are_stored() {
     same(&bench.staged("AAPL", Interval::M1), &truth, "filled");
 }
 
-/// A few rejects don't affect the other rows.
+/// A few rejects don't affect the other rows, and a fill requests their sessions.
 #[test]
 fn a_few_rejects_fail_nothing() {
     let bench = Bench::faulty(&["bad-ohlc=0.02"]);
@@ -72,6 +72,37 @@ fn a_few_rejects_fail_nothing() {
     let before = bench.requests();
     bench.run(&format!("{WEEK} --resume")).ok();
     assert_eq!(bench.requests(), before, "all days are answered");
+    let short = |bench: &Bench| {
+        let json = bench.run("gaps --format json").ok().json();
+        let gaps = json["gaps"].as_array().unwrap().clone();
+        let rejected = |gap: &serde_json::Value| gap["shortage"] == "rejected_rows";
+        assert!(gaps.iter().all(rejected), "{json}");
+        gaps.len()
+    };
+    assert!(short(&bench) > 0);
+    let status = bench.run("status --format json").ok().json();
+    let complete = status["totals"]["sessions_complete"].as_u64();
+    assert_eq!(complete, Some(5 - short(&bench) as u64), "{status}");
+    bench.change(Change::Faults(Vec::new()));
+    bench.run("gaps --fill").ok();
+    assert_eq!(short(&bench), 0);
+    let truth = bench.truth("AAPL", Interval::M1, "2025-02-03", "2025-02-07");
+    same(&bench.staged("AAPL", Interval::M1), &truth, "filled");
+}
+
+/// Sessions whose rows are invalid each time are requested by two fills.
+#[test]
+fn rows_that_stay_invalid_are_not_requested_forever() {
+    let bench = Bench::faulty(&["bad-ohlc=0.02"]);
+    bench.run(WEEK).ok();
+    let mut requests = Vec::new();
+    for _ in 0..12 {
+        let before = bench.requests();
+        bench.run("gaps --fill -q").ok();
+        requests.push(bench.requests() - before);
+    }
+    assert!(requests[0] > 0, "{requests:?}");
+    assert_eq!(requests.last(), Some(&0), "{requests:?}");
 }
 
 /// The provider's clock is hours ahead of this machine's: its bars that open later than now are

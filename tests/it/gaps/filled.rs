@@ -52,9 +52,9 @@ fn a_fill_closes_exactly_what_the_provider_has() {
     insta::assert_snapshot!(run.snapshot(), @r"
     exit code: 0
     ----- stdout -----
-    interval  ticker  session      bars  reason  first missing         last missing
-    1m        AAPL    2025-02-20  0/390  empty   2025-02-20T14:30:00Z  2025-02-20T20:59:00Z
-    1m        MSFT    2025-02-11  0/390  empty   2025-02-11T14:30:00Z  2025-02-11T20:59:00Z
+    interval  ticker  session      bars  missing (UTC)   reason
+    1m        AAPL    2025-02-20  0/390  14:30 to 20:59  empty
+    1m        MSFT    2025-02-11  0/390  14:30 to 20:59  empty
 
     2 gaps in 2 of 2 series (2 empty), 54/56 sessions complete
     ----- stderr -----

@@ -74,9 +74,9 @@ fn exactly_the_removed_bars_are_listed() {
     insta::assert_snapshot!(table.snapshot(), @r"
     exit code: 0
     ----- stdout -----
-    interval  ticker  session      bars  reason  first missing         last missing
-    1m        AAPL    2025-02-05  0/390  empty   2025-02-05T14:30:00Z  2025-02-05T20:59:00Z
-    1m        AAPL    2025-02-06  0/390  empty   2025-02-06T14:30:00Z  2025-02-06T20:59:00Z
+    interval  ticker  session      bars  missing (UTC)   reason
+    1m        AAPL    2025-02-05  0/390  14:30 to 20:59  empty
+    1m        AAPL    2025-02-06  0/390  14:30 to 20:59  empty
 
     2 gaps in 1 of 1 series (2 empty), 11/13 sessions complete
     ----- stderr -----

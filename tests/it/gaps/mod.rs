@@ -6,6 +6,7 @@ mod killed;
 mod listed;
 #[cfg(feature = "crash-points")]
 mod partial;
+mod rejected;
 mod restated;
 mod truncated;
 

@@ -17,15 +17,24 @@ use crate::report::{ExitStatus, RunKind};
 mod show;
 
 const AFTER_HELP: &str = "\
-A session is listed if it has fewer than 0.9 of the median bars of the ticker's ten nearest
-sessions, or if its last bars are known to be missing. Reasons:
+Reasons:
   never_asked  it has no bars and was never requested
   empty        it was requested, and the provider has no bars
   partial      it was requested before it had ended; its first bars could not be
                requested; more than a tenth of its rows were invalid; or the
                provider's plan may withhold bars
   failed       the request failed, or most of its rows were invalid
-  short        it has fewer bars than usual
+  short        bars are missing:
+    rows rejected  a file or a response had rows of it that aren't valid bars. It is
+                   complete when bars with the times of these rows are stored
+    few bars       it has fewer than 0.9 of the median bars of the ten nearest sessions
+    starts late    a twentieth of its trading time (20 of 390 minutes) or more is missing
+                   at its start, and so it is in most sessions around it
+    ends early     the same at its end
+
+A late start or early end needs four sessions that have it. It isn't listed for a ticker that
+trades in fewer than half of the minutes, nor if so long a pause between trades is likely (more
+than 1 in 1,000), nor if the session has bars outside regular hours at that end.
 
 --fill requests these sessions in as few requests as possible, then lists what is still missing.
 Each series is requested with the price basis and hours of its stored bars; if these are unknown,

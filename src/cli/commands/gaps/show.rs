@@ -9,7 +9,8 @@ use crate::cli::output::Stdout;
 use crate::cli::rows::RowFormat;
 use crate::cli::table::{Column, Table};
 use crate::documents;
-use crate::gaps::{Reason, Survey};
+use crate::gaps::{Gap, Reason, Shortage, Survey};
+use crate::model::Timestamp;
 
 /// Reasons in the order of their totals.
 const REASONS: [Reason; 5] = [
@@ -28,9 +29,8 @@ fn table(out: &mut impl Write, survey: &Survey) -> io::Result<()> {
             Column::text("ticker"),
             Column::text("session"),
             Column::number("bars"),
+            Column::text("missing (UTC)"),
             Column::text("reason"),
-            Column::text("first missing"),
-            Column::text("last missing"),
         ],
     );
     let mut any = false;
@@ -41,9 +41,8 @@ fn table(out: &mut impl Write, survey: &Survey) -> io::Result<()> {
             gap.series.ticker.to_string(),
             gap.session.to_string(),
             format!("{}/{}", gap.bars, gap.expected),
-            gap.reason.to_string(),
-            gap.first_missing.to_string(),
-            gap.last_missing.to_string(),
+            format!("{} to {}", time(gap.first_missing), time(gap.last_missing)),
+            reason(gap),
         ])?;
     }
     if any {
@@ -51,6 +50,27 @@ fn table(out: &mut impl Write, survey: &Survey) -> io::Result<()> {
         writeln!(out)?;
     }
     writeln!(out, "{}", totals(survey))
+}
+
+/// Without the date: a session has each time of day once.
+fn time(at: Timestamp) -> String {
+    at.to_utc().format("%H:%M").to_string()
+}
+
+/// `short: starts late`, `partial: 3 rows rejected`.
+fn reason(gap: &Gap) -> String {
+    let rows = |count: u32| match count {
+        1 => "1 row".to_owned(),
+        _ => format!("{} rows", HumanCount(count.into())),
+    };
+    let detail = match gap.shortage {
+        _ if gap.rejected > 0 => format!("{} rejected", rows(gap.rejected)),
+        Some(Shortage::FewBars) => "few bars".to_owned(),
+        Some(Shortage::LateStart) => "starts late".to_owned(),
+        Some(Shortage::EarlyEnd) => "ends early".to_owned(),
+        Some(Shortage::RejectedRows) | None => return gap.reason.to_string(),
+    };
+    format!("{}: {detail}", gap.reason)
 }
 
 /// `3 gaps in 1 of 2 series (2 empty, 1 short), 247/250 sessions complete`.
@@ -93,6 +113,8 @@ fn columns() -> Vec<listing::Column> {
         ("first_missing", "/first_missing", Kind::Timestamp),
         ("last_missing", "/last_missing", Kind::Timestamp),
         ("reason", "/reason", Kind::Text),
+        ("shortage", "/shortage", Kind::Text),
+        ("rejected", "/rejected", Kind::Integer),
     ])
 }
 

@@ -18,10 +18,11 @@ mod years;
 
 /// Show what is stored, one line per series
 ///
-/// The column sessions shows complete / expected. Expected are the exchange's sessions from the first
-/// to the last with stored bars. One is complete if it has at least 0.9 of the median bars of the
-/// ticker's ten nearest sessions. Unsynced rows are those that a sync target lacked when it was last
-/// seen.
+/// Sessions are complete / expected. A session is complete if it has at least 0.9 of the median
+/// bars of the ticker's ten nearest sessions, no rejected row without a stored bar, and doesn't
+/// start late or end early as most sessions around it; gaps lists the others, its help has the
+/// rule. The exchange's sessions from the first to the last stored one are expected. Unsynced rows
+/// are those that a sync target lacked when it was last seen.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill status
