@@ -1,6 +1,7 @@
 //! `specific`, `concurrent` and `check` against the simulator, over real HTTP.
 
 mod alpaca;
+mod alpaca_wire;
 mod binance;
 mod commands;
 mod evidence;
@@ -10,6 +11,7 @@ mod providers;
 mod reach;
 mod stops;
 mod truth;
+mod wire;
 
 use std::sync::Arc;
 

@@ -1,10 +1,7 @@
 //! A provider unlike FMP through the whole program: many tickers a request, pages, UTC, a key of
 //! two parts, unadjusted prices, and bars outside the session that weren't requested.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Mutex;
-
+use super::wire::{Received, Response, Server};
 use super::*;
 
 const ID: &str = "idPartOfTheToyKey";
@@ -16,11 +13,10 @@ const DAY: i64 = 24 * 60 * MINUTE;
 /// It has bars from 13:00 to 22:00 UTC; the session is from 14:30 to 21:00.
 const MINUTES: std::ops::Range<i64> = 13 * 60..22 * 60;
 
-/// The provider's server, and what it was asked.
+/// A scratch folder, and the provider's server.
 struct Toy {
     env: TestEnv,
-    url: String,
-    log: Arc<Mutex<Vec<String>>>,
+    server: Server,
 }
 
 /// What the server does wrong.
@@ -33,20 +29,9 @@ enum Habit {
 
 impl Toy {
     fn start(habit: Habit) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let requests = log.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let requests = requests.clone();
-                std::thread::spawn(move || serve(stream, habit, &requests));
-            }
-        });
         Self {
             env: TestEnv::new(),
-            url,
-            log,
+            server: Server::start(move |received| respond(received, habit)),
         }
     }
 
@@ -54,7 +39,7 @@ impl Toy {
         (self.env.program(line.split_whitespace()))
             .env("TOY_KEY_ID", ID)
             .env("TOY_SECRET", SECRET)
-            .env("TOY_BASE_URL", &self.url)
+            .env("TOY_BASE_URL", &self.server.url)
     }
 
     fn run(&self, line: &str) -> Run {
@@ -70,7 +55,7 @@ impl Toy {
     }
 
     fn requests(&self) -> Vec<String> {
-        std::mem::take(&mut self.log.lock().unwrap())
+        self.server.requests()
     }
 
     fn staged(&self, ticker: &str) -> Vec<Bar> {
@@ -78,62 +63,21 @@ impl Toy {
     }
 }
 
-fn serve(stream: TcpStream, habit: Habit, log: &Mutex<Vec<String>>) {
-    let mut reader = BufReader::new(stream);
-    loop {
-        let mut first = String::new();
-        let mut headers = String::new();
-        if reader.read_line(&mut first).unwrap_or(0) == 0 {
-            return;
-        }
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            if line == "\r\n" {
-                break;
-            }
-            headers += &line;
-        }
-        let target = first.split(' ').nth(1).unwrap().to_owned();
-        let (status, body) = if headers.contains(ID) && headers.contains(SECRET) {
-            answer(&target, habit)
-        } else {
-            // It repeats what it was sent, as servers do.
-            ("401 Unauthorized", format!("bad key: {headers}"))
-        };
-        log.lock().unwrap().push(target);
-        let length = body.len();
-        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n");
-        if (reader.get_mut().write_all((head + &body).as_bytes())).is_err() {
-            return;
-        }
-    }
-}
-
 fn price(ticker: &str) -> f64 {
     f64::from(ticker.bytes().map(u32::from).sum::<u32>())
 }
 
-/// One page of the rows asked for, ticker by ticker: pages end inside a ticker, and have several.
-fn answer(target: &str, habit: Habit) -> (&'static str, String) {
-    let url = reqwest::Url::parse(&format!("http://toy{target}")).unwrap();
-    let value = |name: &str| {
-        let mut pairs = url.query_pairs();
-        pairs
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.into_owned())
-    };
+/// One page of the requested rows, ticker by ticker: pages end inside a ticker, and have several.
+fn respond(received: &Received<'_>, habit: Habit) -> Response {
+    if !received.headers.contains(ID) || !received.headers.contains(SECRET) {
+        // It repeats what it was sent, as servers do.
+        return ("401 Unauthorized", format!("bad key: {}", received.headers));
+    }
+    let value = |name: &str| received.value(name);
     let (tickers, from) = (value("tickers").unwrap(), value("from").unwrap());
     let bounds = from.parse::<i64>().unwrap()..value("before").unwrap().parse().unwrap();
-    let minutes: i64 = url
-        .path_segments()
-        .unwrap()
-        .nth(1)
-        .unwrap()
-        .parse()
-        .unwrap();
+    let path = received.target.split('?').next().unwrap();
+    let minutes: i64 = path.split('/').next_back().unwrap().parse().unwrap();
     let mut rows = Vec::new();
     for ticker in tickers.split(',') {
         if ticker == "BAD" {
@@ -362,7 +306,7 @@ fn a_key_has_two_parts_and_neither_is_shown() {
     let run = (toy.env.program(words()))
         .env("TOY_KEY", ID)
         .env("TOY_SECRET", other)
-        .env("TOY_BASE_URL", &toy.url)
+        .env("TOY_BASE_URL", &toy.server.url)
         .run()
         .code(1);
     assert!(run.stderr.contains("refuses the key"), "{}", run.snapshot());
