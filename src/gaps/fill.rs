@@ -62,6 +62,11 @@ impl Fill {
         self.requests.is_empty()
     }
 
+    /// The kinds of bars that it requests.
+    pub fn kinds(&self) -> impl Iterator<Item = RequestKind> {
+        self.by_kind().into_iter().map(|(kind, _)| kind)
+    }
+
     /// The windows of all requests. `limits` are those of the provider for bars of a kind.
     pub fn plan<E: From<Error>>(
         &self,

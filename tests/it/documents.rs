@@ -43,6 +43,10 @@ fn run_commands(document: &str, prepare: &str) -> Bench {
         provider: "alpaca".parse().unwrap(),
         ..Config::default()
     });
+    let binance = Bench::with(Config {
+        provider: "binance".parse().unwrap(),
+        ..Config::default()
+    });
     let massive = Bench::with(Config {
         provider: "massive".parse().unwrap(),
         ..Config::default()
@@ -74,6 +78,7 @@ fn run_commands(document: &str, prepare: &str) -> Bench {
             .env("APCA_API_KEY_ID", "id")
             .env("APCA_API_SECRET_KEY", "secret")
             .env("ALPACA_BASE_URL", alpaca.simulator.url())
+            .env("BINANCE_BASE_URL", binance.simulator.url())
             .env("DATABASE_URL", database.url())
             .env("BACKFILL_NOW", "2025-02-03T22:00:00Z")
             .current_dir(bench.env.dir())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backfill::model::{Basis, DateRange, Hours, Interval, Ticker, Timestamp};
-use backfill::provider::{Access, Credentials, Provider, Reply, Request};
+use backfill::provider::{Access, Credentials, PageToken, Provider, Reply, Request};
 use backfill::secret::Secret;
 
 /// A provider, and the request whose responses it parses.
@@ -34,6 +34,13 @@ impl<P: Provider> Reader<P> {
             page: None,
         };
         Self { provider, request }
+    }
+
+    /// The same, for the response to a further page.
+    #[allow(dead_code, reason = "not every target has pages")]
+    pub fn on_page(mut self, token: &str) -> Self {
+        self.request.page = Some(PageToken(token.to_owned()));
+        self
     }
 
     /// Parses a response: its bars are of the request, valid and sorted, or it is an error.

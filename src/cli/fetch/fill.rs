@@ -89,6 +89,10 @@ pub(in crate::cli) fn fill_gaps(
         settings.seal.seal(context, &store);
         return Ok(Filled::Report(Box::default(), fill.before));
     }
+    // Nothing is requested if the provider lacks a part of it.
+    for kind in fill.kinds() {
+        service.limits_of(&kind)?;
+    }
     let opened = (service.provider).open(context, service.provider_url.as_ref())?;
     let left = quota_left(context, service, Some(&store.reader()?))?;
     let session = FetchSession::new(opened, service, settings.concurrency, left)?;

@@ -112,9 +112,15 @@ impl Service {
             return Err(error.hint(format!("it has bars of {} minutes", offered.join(", "))));
         }
         if !self.info.basis.contains(&basis) {
-            return Err(CliError::usage(format!(
-                "--provider {name} has no {basis} prices"
-            )));
+            let offered: Vec<String> = self.info.basis.iter().map(ToString::to_string).collect();
+            let error = CliError::usage(format!("--provider {name} has no {basis} prices"));
+            return Err(error.hint(format!("it has {} prices", offered.join(" and "))));
+        }
+        if hours == Hours::Extended && !self.info.hours.contains(&Hours::Extended) {
+            let error = CliError::usage(format!(
+                "--provider {name} has no bars outside the session, and stored bars have extended hours"
+            ));
+            return Err(error.hint("--tickers and --interval choose other bars to fill"));
         }
         RequestLimits::of(&self.info, interval, hours).ok_or_else(|| {
             let error = CliError::usage(format!(

@@ -73,7 +73,7 @@ fn unzipped(bytes: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// Reads the lines of a CSV file.
-fn rows(csv: &[u8], expected: &Expected, origin: &str) -> Result<FileRows, String> {
+pub(super) fn rows(csv: &[u8], expected: &Expected, origin: &str) -> Result<FileRows, String> {
     let (start, end) = expected.file.micros();
     let step = expected.interval.micros();
     let rows_max = usize::try_from((end - start) / step).unwrap_or(0) + EXTRA_ROWS_MAX;

@@ -1,7 +1,7 @@
 //! Binance: klines of coin pairs, from public files and over REST. No key.
 //!
 //! One pair per request, every UTC minute of every day, prices as traded. A window is one calendar
-//! month at most, and its bars come in steps ([`steps`]), one request each:
+//! month at most, and its bars come in steps (`steps.rs`), one request each:
 //!
 //! ```text
 //! month's checksum ─> month's file ─┐
@@ -22,7 +22,10 @@ mod symbol;
 
 use std::sync::Arc;
 
+use chrono::NaiveDate;
+
 use super::entry::ProviderEntry;
+use crate::model::{Bars, Interval};
 
 pub use client::{BASE_URL, Binance, FILES_URL};
 
@@ -37,6 +40,29 @@ pub const ENTRY: ProviderEntry = ProviderEntry {
     info: client::info,
     open: |access| Ok(Arc::new(Binance::new(&access)?)),
 };
+
+/// Reads the file of 2025-02-04 with the minutes of a pair, or the CSV file inside. For fuzzing and
+/// tests.
+#[must_use]
+pub fn read_file(bytes: &[u8]) -> Option<Bars> {
+    let date = NaiveDate::from_ymd_opt(2025, 2, 4)?;
+    let file = steps::File::Day(date);
+    let (start, end) = file.micros();
+    let expected = archive::Expected {
+        file,
+        interval: Interval::M1,
+        bounds: row::Bounds {
+            start,
+            end,
+            latest: i64::MAX,
+        },
+    };
+    let found = match bytes.starts_with(b"PK") {
+        true => archive::read(bytes, &expected, ""),
+        false => archive::rows(bytes, &expected, ""),
+    };
+    Some(found.ok()?.rows.bars)
+}
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,8 @@ mod partial;
 mod rejected;
 mod restated;
 mod truncated;
+#[cfg(feature = "crash-points")]
+mod vendors;
 
 use serde_json::Value;
 
