@@ -92,17 +92,28 @@ pub enum Advice {
     MapColumn {
         /// The value.
         column: &'static str,
+        /// The number of the column that may have it, from 1.
+        at: Option<usize>,
     },
     /// Set the length of a file's bars.
-    SetInterval,
+    SetInterval {
+        /// In minutes, as the bars show.
+        likely: Option<u16>,
+    },
     /// Set the time zone of a file.
-    SetTimezone,
+    SetTimezone {
+        /// The zone in which the bars fit the exchange's hours.
+        likely: Option<&'static str>,
+    },
     /// Set the exchange of a file to this one.
     SetExchange {
         code: &'static str,
     },
     /// Set the exchange of a file, or the time zone.
-    SetExchangeOrTimezone,
+    SetExchangeOrTimezone {
+        /// The zone in which the bars fit the exchange's sessions.
+        likely: Option<&'static str>,
+    },
     /// Set that timestamps are closes.
     SetLabelClose,
     /// Set the ticker of a file.

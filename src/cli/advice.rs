@@ -112,16 +112,43 @@ impl fmt::Display for Advice {
                 "--skip-lines N skips lines above the header, --time-format says how times are written, \
                  --columns which column is which"
             }
-            Self::MapColumn { column } => {
+            Self::MapColumn { column, at: None } => {
                 return write!(f, "--columns {column}=HEADER names another column");
             }
-            Self::SetTimezone => "--timezone ZONE sets the time zone",
+            Self::MapColumn {
+                column,
+                at: Some(at),
+            } => return write!(f, "--columns {column}={at} reads it"),
+            Self::SetTimezone { likely: None } => "--timezone ZONE sets the time zone",
+            Self::SetTimezone { likely: Some(zone) } => {
+                return write!(
+                    f,
+                    "with --timezone {zone} its weeks begin with the exchange's"
+                );
+            }
             Self::SetExchange { code } => return write!(f, "--exchange {code} sets the exchange"),
-            Self::SetExchangeOrTimezone => {
+            Self::SetExchangeOrTimezone { likely: Some(zone) } => {
+                return write!(
+                    f,
+                    "with --timezone {zone} they fit; --exchange CODE sets another exchange"
+                );
+            }
+            Self::SetExchangeOrTimezone { likely: None } => {
                 "--exchange CODE (such as CRYPTO or FOREX) sets the exchange, --timezone ZONE the time zone"
             }
             Self::SetLabelClose => "--timestamp-label close reads timestamps as closes",
-            Self::SetInterval => "--interval N sets the length of the bars in minutes",
+            Self::SetInterval { likely: None } => {
+                "--interval N sets the length of the bars in minutes"
+            }
+            Self::SetInterval {
+                likely: Some(minutes),
+            } => {
+                return write!(
+                    f,
+                    "--interval {minutes} reads them as bars of {minutes} minute{}",
+                    if *minutes == 1 { "" } else { "s" }
+                );
+            }
             Self::SetTicker => "--ticker NAME sets the ticker",
             Self::SelectTickers => {
                 "--tickers NAME reads one of them, without --ticker and without column numbers in --columns"

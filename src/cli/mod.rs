@@ -20,6 +20,7 @@ mod clock;
 pub mod commands;
 pub mod console;
 pub mod context;
+mod dry_run_overview;
 pub mod error;
 mod exit;
 mod fetch;

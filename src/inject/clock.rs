@@ -7,8 +7,8 @@ pub(super) const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 
-/// Reads a time of day, `H:M[:S[.f]]`, `HMS` or `HM`, of 24 or 12 hours, starting at `at`: microseconds, and where
-/// the text ends.
+/// Reads a time of day, `H:M[:S[.f]]`, `HMS` or `HM`, of 24 or 12 hours, starting at `at`:
+/// microseconds, and where the text ends.
 #[inline]
 pub(super) fn time_of_day(text: &[u8], at: usize) -> Option<(i64, usize)> {
     let (first, end) = digits(text, at, 0);
@@ -24,6 +24,12 @@ pub(super) fn time_of_day(text: &[u8], at: usize) -> Option<(i64, usize)> {
         }
         (3..=4, _) => (first / 100, first % 100, 0, end),
         (5..=6, _) => (first / 10_000, first / 100 % 100, first % 100, end),
+        // `09-AM`, `9 PM`
+        (1..=2, next) => {
+            let at = end + usize::from(next == b'-');
+            let (hour, end) = of_twelve_hours(text, first, at)?;
+            return (end != at).then_some((hour as i64 * HOUR, end));
+        }
         _ => return None,
     };
     if hour > 23 || minute > 59 || second > 59 {

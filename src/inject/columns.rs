@@ -3,7 +3,8 @@
 use std::str::FromStr;
 
 use super::error::FileError;
-use super::sample::FieldKind;
+use super::number::{Decimal, parse, parse_decorated};
+use super::sample::{FieldKind, Fields};
 use crate::model::columns::COLUMNS;
 
 /// What one column holds.
@@ -153,7 +154,7 @@ pub(super) fn role_of(name: &str) -> Role {
     match name {
         "ticker" | "symbol" => Role::Ticker,
         "timestamp" | "datetime" | "tsevent" | "windowstart" | "gmttime" | "timeutc"
-        | "opentime" | "ts" | "t" | "unix" | "unixtime" | "unixtimestamp" | "epoch"
+        | "opentime" | "ts" | "dt" | "t" | "unix" | "unixtime" | "unixtimestamp" | "epoch"
         | "localtime" | "beginsat" | "startat" | "starttime" | "bartime" => Role::Timestamp,
         "date" | "dtyyyymmdd" => Role::Date,
         "time" => Role::Time,
@@ -235,8 +236,12 @@ pub(super) fn check_unique(roles: &[Role], header: &[String]) -> Result<(), File
 }
 
 /// Fails if a bar's time or one of its prices has no column. The error has an example that maps the
-/// missing ones to columns of the right kind.
-pub(super) fn check_complete(roles: &[Role], kinds: &[FieldKind]) -> Result<(), FileError> {
+/// missing ones to columns of the right kind, if the rows are bars then.
+pub(super) fn check_complete(
+    roles: &[Role],
+    kinds: &[FieldKind],
+    rows: &[Fields<'_>],
+) -> Result<(), FileError> {
     let has = |role| roles.contains(&role);
     let has_time = has(Role::Timestamp) || (has(Role::Date) && has(Role::Time));
     let time = (!has_time).then_some(("timestamp", "ts"));
@@ -251,6 +256,7 @@ pub(super) fn check_complete(roles: &[Role], kinds: &[FieldKind]) -> Result<(), 
     let mut free: Vec<usize> = (0..roles.len())
         .filter(|at| roles[*at] == Role::Skip)
         .collect();
+    let mut proposed = roles.to_vec();
     let mut take = |is_time: bool| {
         let fits = |at: &usize| match kinds.get(*at) {
             Some(kind) => kind.is_time() == is_time && (is_time || kind.is_number()),
@@ -259,9 +265,33 @@ pub(super) fn check_complete(roles: &[Role], kinds: &[FieldKind]) -> Result<(), 
         let found = free.iter().position(fits)?;
         Some(free.remove(found) + 1)
     };
-    let example: Vec<String> = missing
+    let mut example: Vec<(&str, Option<usize>)> = missing
         .iter()
-        .map(|(_, column)| match take(*column == "ts") {
+        .map(|(_, column)| (*column, take(*column == "ts")))
+        .collect();
+    let has_volume = has(Role::Number(slot::VOLUME)) || has(Role::Number(slot::TICK_VOLUME));
+    let has_other_names = missing.iter().any(|(_, column)| *column != "ts");
+    if !has_volume
+        && has_other_names
+        && !kinds.is_empty()
+        && let Some(number) = take(false)
+    {
+        example.push(("volume", Some(number)));
+    }
+    for (column, number) in &example {
+        if let (Some(number), Ok(ColumnName(role))) = (number, column.parse()) {
+            proposed[number - 1] = role;
+        }
+    }
+    if !are_bars(&proposed, rows) {
+        example.retain(|(column, _)| *column != "volume");
+        for (_, number) in &mut example {
+            *number = None;
+        }
+    }
+    let example: Vec<String> = example
+        .into_iter()
+        .map(|(column, number)| match number {
             Some(number) => format!("{column}={number}"),
             None => format!("{column}=N"),
         })
@@ -270,6 +300,26 @@ pub(super) fn check_complete(roles: &[Role], kinds: &[FieldKind]) -> Result<(), 
     Err(FileError::MissingColumns {
         missing: missing.join(", "),
         example: example.join(","),
+    })
+}
+
+/// Whether no row has a price above its high or below its low.
+fn are_bars(roles: &[Role], rows: &[Fields<'_>]) -> bool {
+    let value = |row: &Fields<'_>, price: usize| {
+        let at = roles.iter().position(|role| *role == Role::Number(price))?;
+        let field = row.get(at)?.trim_ascii();
+        parse(field).or_else(|| parse_decorated(field, Decimal::Point))
+    };
+    rows.iter().all(|row| {
+        let prices =
+            [slot::OPEN, slot::HIGH, slot::LOW, slot::CLOSE].map(|price| value(row, price));
+        match prices {
+            [Some(open), Some(high), Some(low), Some(close)] => {
+                low <= open.min(close) && open.max(close) <= high
+            }
+            // A row without prices, or one that can't be read: it shows nothing.
+            _ => true,
+        }
     })
 }
 

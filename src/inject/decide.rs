@@ -133,22 +133,30 @@ pub(super) fn several_tickers() -> Decision<Option<Ticker>> {
     decision(None, "a line of the header")
 }
 
-/// The interval and why, if an option, a column or the file's name shows it.
+/// What is known of the interval before any bar is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum KnownInterval {
+    /// An option, a column or the file's name shows it; and which of them.
+    Shown(Interval, &'static str),
+    /// The name shows bars of this many minutes, which can't be stored.
+    Unsupported(u32),
+    Unknown,
+}
+
 pub(super) fn interval(
     settings: &Settings,
     by_code: Option<Interval>,
     minutes_by_name: Option<u32>,
-) -> Result<Option<(Interval, &'static str)>, FileError> {
-    let known = match (settings.interval, by_code, minutes_by_name) {
-        (Some(interval), ..) => (interval, "the option"),
-        (None, Some(interval), _) => (interval, "a column"),
+) -> KnownInterval {
+    match (settings.interval, by_code, minutes_by_name) {
+        (Some(interval), ..) => KnownInterval::Shown(interval, "the option"),
+        (None, Some(interval), _) => KnownInterval::Shown(interval, "a column"),
         (None, None, Some(minutes)) => match Interval::from_minutes(minutes) {
-            Some(interval) => (interval, BY_NAME),
-            None => return Err(FileError::NamedInterval(minutes.into())),
+            Some(interval) => KnownInterval::Shown(interval, BY_NAME),
+            None => KnownInterval::Unsupported(minutes),
         },
-        (None, None, None) => return Ok(None),
-    };
-    Ok(Some(known))
+        (None, None, None) => KnownInterval::Unknown,
+    }
 }
 
 /// The ticker that a text names, without the suffix to remove.
@@ -168,7 +176,7 @@ pub(super) fn exchange_reason(settings: &Settings, layout: &Layout) -> Cow<'stat
     }
 }
 
-/// A zone's name as it is shown. In the tz database `Etc/GMT+5` is five hours behind UTC.
+/// A zone's name as it is shown. In the tz database `Etc/GMT+5` is UTC-5.
 pub(super) fn zone_name(tz: Tz) -> Cow<'static, str> {
     let name = tz.name();
     match name.strip_prefix("Etc/GMT") {

@@ -103,9 +103,12 @@ pub enum FileError {
     /// Neither its name nor a column has a ticker.
     #[error("neither its name nor a column shows the ticker")]
     NoTicker,
-    /// Its name shows an interval that can't be stored.
-    #[error("its name is that of {} bars; only bars of 1, 5, 15, 30 and 60 minutes can be stored", length(*.0))]
-    NamedInterval(i64),
+    /// Its name shows an interval that can't be stored, and its bars show another or none.
+    #[error("its name is that of {} bars{}", length(*minutes), but(.found))]
+    NamedInterval {
+        minutes: i64,
+        found: Option<Interval>,
+    },
     /// Most of its first rows are rejects.
     #[error(
         "{rejects} of its first {rows} rows aren't valid bars, the first in line {line} ({reason}): {raw:?}; the detected layout is {layout}"
@@ -123,7 +126,7 @@ pub enum FileError {
     #[error("{}{}", unknown(.0), .0)]
     NoInterval(NoInterval),
     /// The gaps between its bars contradict an option, a column or its name.
-    #[error("by {shown_by} these are bars of {} minutes, but they are {} minutes apart", .shown.minutes(), .found.minutes())]
+    #[error("by {shown_by} these are bars of {}, but they are {} apart", in_words(*.shown), in_words(*.found))]
     OtherInterval {
         shown: Interval,
         shown_by: &'static str,
@@ -180,8 +183,12 @@ pub enum Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoInterval {
     /// Too few bars.
-    #[error("{0} bars are too few to detect it")]
-    TooFew(u64),
+    #[error("{bars} bars are too few to detect it")]
+    TooFew {
+        bars: u64,
+        /// How far apart they are.
+        likely: Option<Interval>,
+    },
     /// The store holds no bars of that many minutes.
     #[error("these are {} bars; only bars of 1, 5, 15, 30 and 60 minutes can be stored", length(*.0))]
     Unsupported(i64),
@@ -205,16 +212,23 @@ impl Error {
 impl Hint for FileError {
     fn hint(&self) -> Option<Advice> {
         Some(match self {
+            Self::NotBars {
+                reason: Reason::NotWholeMinute,
+                ..
+            } => return None,
             Self::Unrecognised | Self::NotBars { .. } => Advice::SkipLines,
             Self::MissingColumns { example, .. } => Advice::NameColumns {
                 example: example.clone(),
             },
-            Self::TwoHeaders { column, .. } => Advice::MapColumn { column },
+            Self::TwoHeaders { column, .. } => Advice::MapColumn { column, at: None },
             Self::SeveralTickers => Advice::SelectTickers,
             Self::NoInterval(NoInterval::Unsupported(_)) => return None,
-            Self::NoInterval(_) | Self::OtherInterval { .. } => Advice::SetInterval,
+            Self::NamedInterval { found: None, .. } => return None,
+            Self::NoInterval(NoInterval::TooFew { likely, .. })
+            | Self::NamedInterval { found: likely, .. } => set_interval(*likely),
+            Self::NoInterval(NoInterval::Mixed) => set_interval(None),
+            Self::OtherInterval { found, .. } => set_interval(Some(*found)),
             Self::Ticker(_) | Self::NoTicker => Advice::SetTicker,
-            Self::NamedInterval(_) => Advice::SetInterval,
             Self::DateOrder { .. } => Advice::SetDateOrder { for_rejects: false },
             Self::DecimalMark { .. } => Advice::SetDecimal { for_rejects: false },
             Self::Contradiction(contradiction) => match contradiction.form {
@@ -237,6 +251,26 @@ impl Hint for FileError {
     }
 }
 
+fn set_interval(likely: Option<Interval>) -> Advice {
+    Advice::SetInterval {
+        likely: likely.map(Interval::minutes),
+    }
+}
+
+fn in_words(interval: Interval) -> String {
+    match interval.minutes() {
+        1 => "1 minute".to_owned(),
+        minutes => format!("{minutes} minutes"),
+    }
+}
+
+fn but(found: &Option<Interval>) -> String {
+    match found {
+        Some(found) => format!(", but they are {} apart", in_words(*found)),
+        None => "; only bars of 1, 5, 15, 30 and 60 minutes can be stored".to_owned(),
+    }
+}
+
 /// The length of bars that can't be stored.
 fn length(minutes: i64) -> String {
     match minutes {
@@ -251,7 +285,7 @@ fn length(minutes: i64) -> String {
 const fn unknown(error: &NoInterval) -> &'static str {
     match error {
         NoInterval::Unsupported(_) => "",
-        NoInterval::TooFew(_) | NoInterval::Mixed => "its interval is unknown: ",
+        NoInterval::TooFew { .. } | NoInterval::Mixed => "its interval is unknown: ",
     }
 }
 

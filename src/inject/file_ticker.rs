@@ -3,7 +3,7 @@
 use super::filename::{minutes_of_word, only_interval, words};
 
 /// Words in names of files that aren't tickers, in lower case.
-const OTHER_WORDS: [&str; 36] = [
+const OTHER_WORDS: [&str; 39] = [
     "data",
     "bars",
     "candles",
@@ -27,6 +27,9 @@ const OTHER_WORDS: [&str; 36] = [
     "stock",
     "stocks",
     "table",
+    "example",
+    "sample",
+    "test",
     "export",
     "download",
     "bid",
@@ -118,7 +121,7 @@ fn without_rest(part: &str) -> &str {
 }
 
 /// Whether a word is about something else than the ticker.
-fn is_other(word: &str) -> bool {
+pub(super) fn is_other(word: &str) -> bool {
     let lower = word.to_ascii_lowercase();
     let is_copy = word.starts_with('(') && word.ends_with(')');
     let is_date = matches!(word.len(), 4 | 6 | 8 | 12 | 14)

@@ -1,6 +1,7 @@
 //! What the columns of a header are, in any vendor's words.
 
 use super::columns::{Role, normalise, role_of, slot};
+use super::file_ticker::is_currency;
 use super::header_zone::zone_of_word;
 use super::sample::{FieldKind, Fields, kind_of};
 use super::timestamp::is_instant;
@@ -111,7 +112,10 @@ fn first_is_time(rows: &[Fields<'_>]) -> bool {
 fn choose_volume(roles: &mut [Role], header: &[String]) -> Vec<String> {
     let volume = Role::Number(slot::VOLUME);
     let tick_volume = Role::Number(slot::TICK_VOLUME);
-    if roles.contains(&volume) || roles.contains(&tick_volume) {
+    if let Some(at) = roles.iter().position(|role| *role == volume) {
+        return base_volume(roles, header, at).into_iter().collect();
+    }
+    if roles.contains(&tick_volume) {
         return Vec::new();
     }
     let named: Vec<(usize, Vec<String>)> = (0..header.len())
@@ -141,23 +145,52 @@ fn choose_volume(roles: &mut [Role], header: &[String]) -> Vec<String> {
         return vec![format!(
             "the volume is read from {:?}, which may be in the quote currency; {}",
             header[*at].trim(),
-            Advice::MapColumn { column: "volume" }
+            Advice::MapColumn {
+                column: "volume",
+                at: None
+            }
         )];
     }
-    let unread = header
-        .iter()
-        .zip(roles.iter())
-        .find(|(name, role)| **role == Role::Skip && name.to_ascii_lowercase().contains("vol"));
+    let unread = (0..header.len())
+        .find(|at| roles[*at] == Role::Skip && header[*at].to_ascii_lowercase().contains("vol"));
     unread
-        .map(|(name, _)| {
+        .map(|at| {
             format!(
                 "no volume is read: it isn't known what {:?} is; {}",
-                name.trim(),
-                Advice::MapColumn { column: "volume" }
+                header[at].trim(),
+                Advice::MapColumn {
+                    column: "volume",
+                    at: Some(at + 1)
+                }
             )
         })
         .into_iter()
         .collect()
+}
+
+/// Reads a volume in coins, `volume_btc`, instead of the volume without a unit next to it.
+fn base_volume(roles: &mut [Role], header: &[String], plain: usize) -> Option<String> {
+    let is_base = |at: &usize| match &words_of(&header[*at])[..] {
+        [word, unit] => {
+            roles[*at] == Role::Skip
+                && word == "volume"
+                && is_currency(unit)
+                && !QUOTE_UNITS.contains(&unit.as_str())
+        }
+        _ => false,
+    };
+    let base = (0..header.len()).find(is_base)?;
+    roles[base] = roles[plain];
+    roles[plain] = Role::Skip;
+    Some(format!(
+        "the volume is read from {:?}, because {:?} may be in the quote currency; {}",
+        header[base].trim(),
+        header[plain].trim(),
+        Advice::MapColumn {
+            column: "volume",
+            at: Some(plain + 1)
+        }
+    ))
 }
 
 /// The words of a name in lower case: `VolumeFrom` is `volume from`.
@@ -201,6 +234,8 @@ mod tests {
             ("base_volume,quote_volume", Some(0), false),
             ("Total Volume", Some(0), false),
             ("TotalVolume", Some(0), false),
+            ("volume_btc,volume", Some(0), true),
+            ("volume,volume_usd", Some(0), false),
             ("Quote asset volume", None, true),
             ("Handelsvolumen", None, true),
             ("Stück", None, false),

@@ -126,13 +126,22 @@ impl<'c> IntervalDetector<'c> {
     pub(super) fn interval(&self) -> Result<Interval, NoInterval> {
         match self.spacing() {
             Spacing::Days(days) => Err(NoInterval::Unsupported(days * 1440)),
-            _ if self.bars < BARS_MIN => Err(NoInterval::TooFew(self.bars)),
+            spacing if self.bars < BARS_MIN => Err(NoInterval::TooFew {
+                bars: self.bars,
+                likely: match spacing {
+                    Spacing::Minutes(minutes) => interval_of(minutes),
+                    _ => None,
+                },
+            }),
             Spacing::Minutes(minutes) => {
                 interval_of(minutes).ok_or(NoInterval::Unsupported(minutes))
             }
             Spacing::Mixed(Some(interval)) => Ok(interval),
             Spacing::Mixed(None) => Err(NoInterval::Mixed),
-            Spacing::TooFew => Err(NoInterval::TooFew(self.bars)),
+            Spacing::TooFew => Err(NoInterval::TooFew {
+                bars: self.bars,
+                likely: None,
+            }),
         }
     }
 

@@ -33,6 +33,7 @@ mod header_zone;
 mod input;
 mod interval;
 mod layouts;
+mod likely_zone;
 mod missing;
 mod number;
 mod open;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::columns::{Role, clear, normalise, slot};
 use super::date::DateOrder;
-use super::decide;
+use super::decide::{self, KnownInterval};
 use super::error::{Error, FileError};
 use super::evidence::{Decided, Evidence};
 use super::grid::Grid;
@@ -56,8 +56,7 @@ pub(super) struct Plan {
     pub(super) ticker: Option<Ticker>,
     /// The columns of each ticker, if those of several are next to each other; else empty.
     pub(super) wide: Vec<WideSeries>,
-    /// The interval and why, if an option, a column or the file's name shows it.
-    pub(super) interval: Option<(Interval, &'static str)>,
+    pub(super) interval: KnownInterval,
     /// When bars open, once the first piece shows it. Any minute is right for bars of one minute.
     pub(super) grid: OnceLock<Grid>,
     pub(super) label: Label,
@@ -241,6 +240,7 @@ impl<'s> Sniffer<'s> {
         let normalised: Vec<String> = names.names.iter().map(|name| normalise(name)).collect();
         let excerpt = Excerpt {
             names: &normalised,
+            above: &records[..table.header.unwrap_or(0)],
             rows,
             kinds: &kinds,
             delimiter,
@@ -248,7 +248,7 @@ impl<'s> Sniffer<'s> {
             is_yfinance: names.is_yfinance,
         };
         let chosen = &self.settings.columns;
-        let (columns, wide) = if table.tickers.is_some() && names.ticker().is_none() {
+        let (columns, wide) = if names.has_several_tickers() {
             wide_columns(self.settings, &names, &excerpt)?
         } else if table.header.is_some() {
             let columns = columns_by_header(&names.names, &excerpt, chosen)?;
@@ -321,7 +321,7 @@ impl<'s> Sniffer<'s> {
         } else {
             name.interval
         };
-        let interval = decide::interval(settings, by_code, by_name)?;
+        let interval = decide::interval(settings, by_code, by_name);
         let layout_reason = if layout.is_plain() {
             "the columns that its header or values show"
         } else {

@@ -8,6 +8,7 @@
 use chrono::{Datelike, NaiveDate, Weekday};
 
 use super::file_ticker::is_pair;
+use super::likely_zone::{by_sessions, by_weeks};
 use super::piece::{Group, Piece};
 use super::plan::Plan;
 use super::settings::Label;
@@ -126,7 +127,7 @@ pub(super) fn warnings(plan: &Plan, piece: &Piece, interval: Interval) -> Vec<St
         warnings.push(format!(
             "{skipped} rows have local times that a clock change in {} skips; {}",
             plan.form.timezone,
-            Advice::SetTimezone
+            Advice::SetTimezone { likely: None }
         ));
     }
     if let Some(ticker) = &plan.ticker
@@ -149,11 +150,13 @@ pub(super) fn warnings(plan: &Plan, piece: &Piece, interval: Interval) -> Vec<St
     let days = days_of(plan, piece);
     if plan.is_default.zone && plan.has_weekends() {
         if !opens_with_the_week(&days) {
+            let first = piece.groups.first();
+            let likely = first.and_then(|group| by_weeks(plan, group.bars.timestamps()));
             warnings.push(format!(
                 "local times are read as {}, the default of {exchange}, and the file doesn't show whether it is \
                  right; {}",
                 plan.form.timezone,
-                Advice::SetTimezone
+                Advice::SetTimezone { likely }
             ));
         }
     } else if let Some(warning) = of_sessions(plan, &days, interval) {
@@ -188,7 +191,7 @@ fn of_sessions(plan: &Plan, days: &[Day], interval: Interval) -> Option<String> 
     if off * 4 > bars && bars >= DAY_BARS_MIN {
         return Some(format!(
             "{off} of {bars} bars are on days without a session of {exchange}; {}",
-            Advice::SetExchangeOrTimezone
+            Advice::SetExchangeOrTimezone { likely: None }
         ));
     }
     let is_close = |_: &Day, session: &DayInSession| {
@@ -213,6 +216,12 @@ fn of_sessions(plan: &Plan, days: &[Day], interval: Interval) -> Option<String> 
     };
     if most(&is_shifted) || most(&is_outside) {
         let (day, session) = traded.first()?;
+        let spans = traded.iter().map(|(day, _)| (day.first, day.last));
+        let likely = plan
+            .is_default
+            .zone
+            .then(|| by_sessions(plan, spans))
+            .flatten();
         let zone = plan.calendar.zone();
         let clock = |at: i64| {
             let minutes = zone.to_local(at).rem_euclid(24 * HOUR_MICROS) / MINUTE_MICROS;
@@ -226,7 +235,7 @@ fn of_sessions(plan: &Plan, days: &[Day], interval: Interval) -> Option<String> 
             clock(session.open),
             clock(session.close),
             plan.calendar.tz(),
-            Advice::SetExchangeOrTimezone
+            Advice::SetExchangeOrTimezone { likely }
         ));
     }
     None

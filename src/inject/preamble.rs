@@ -73,7 +73,7 @@ fn is_empty(field: &[u8]) -> bool {
 
 /// Whether `names` are names of columns and `tickers` their tickers, as pandas writes columns with
 /// two names: each ticker has all prices. The first column is the time.
-fn are_two_levels(names: &Fields<'_>, tickers: &Fields<'_>) -> bool {
+pub(super) fn are_two_levels(names: &Fields<'_>, tickers: &Fields<'_>) -> bool {
     let is_name =
         |field: &Cow<'_, [u8]>| matches!(kind_of(field), FieldKind::Text | FieldKind::Empty);
     let (Some(first), Some(second)) = (names.first(), tickers.first()) else {

@@ -4,7 +4,8 @@
 //! file is read once more.
 
 use super::context::RunContext;
-use super::error::FileError;
+use super::decide::KnownInterval;
+use super::error::{FileError, NoInterval};
 use super::grid::Grid;
 use super::interval::IntervalDetector;
 use super::open::Opened;
@@ -103,14 +104,22 @@ impl Reading {
                 return Err(FileError::ReadAgain);
             }
         }
+        let detect = || detect_interval(context, plan, piece, more, content);
         let (interval, reason) = match plan.interval {
-            Some((interval, shown_by)) => {
+            KnownInterval::Shown(interval, shown_by) => {
                 check_interval(plan, piece, interval, shown_by)?;
                 (interval, shown_by)
             }
-            None => {
-                let interval = detect_interval(context, plan, piece, more, content)?;
-                (interval, "the time between its bars")
+            KnownInterval::Unknown => (detect()?, "the time between its bars"),
+            KnownInterval::Unsupported(minutes) => {
+                let found = match detect() {
+                    Err(FileError::NoInterval(NoInterval::TooFew { .. } | NoInterval::Mixed)) => {
+                        None
+                    }
+                    found => Some(found?),
+                };
+                let minutes = minutes.into();
+                return Err(FileError::NamedInterval { minutes, found });
             }
         };
         self.set_grid(plan, piece, interval)?;

@@ -3,8 +3,9 @@
 use super::columns::{ChosenColumns, ColumnAt, Role, normalise, role_of};
 use super::decide::without_suffix;
 use super::error::FileError;
+use super::file_ticker::is_other;
 use super::layouts::{Columns, Excerpt, columns_by_header};
-use super::preamble::Table;
+use super::preamble::{Table, are_two_levels};
 use super::sample::{FieldKind, Fields};
 use super::settings::Settings;
 use crate::model::Ticker;
@@ -35,6 +36,15 @@ impl Names {
         };
         let (mut names, tickers) = (line(table.header), line(table.tickers));
         let mut is_yfinance = false;
+        if tickers.is_empty()
+            && let Some((names, tickers)) = split_names(&names)
+        {
+            return Self {
+                names,
+                tickers,
+                is_yfinance,
+            };
+        }
         if let (Some(name), Some(ticker)) = (names.first_mut(), tickers.first()) {
             is_yfinance = name == "Price" || ticker == "Ticker";
             let index = table
@@ -56,11 +66,63 @@ impl Names {
         }
     }
 
+    /// Whether the columns are of several tickers.
+    pub(super) fn has_several_tickers(&self) -> bool {
+        !self.tickers.is_empty() && self.ticker().is_none()
+    }
+
     /// The only ticker.
     pub(super) fn ticker(&self) -> Option<&str> {
         let (first, rest) = self.tickers.get(1..)?.split_first()?;
         rest.iter().all(|ticker| ticker == first).then_some(first)
     }
+}
+
+/// Names such as `BTC:open`, `open_BTC` or `('open', 'BTC')`, split into those of columns and
+/// tickers. `None` unless all but the first are so, with all prices of at least two tickers.
+fn split_names(header: &[String]) -> Option<(Vec<String>, Vec<String>)> {
+    let (index, rest) = header.split_first()?;
+    let pairs: Option<Vec<(&str, &str)>> = rest.iter().map(|name| split_name(name)).collect();
+    let (names, tickers): (Vec<&str>, Vec<&str>) = pairs?.into_iter().unzip();
+    let with_index = |rest: Vec<&str>| -> Vec<String> {
+        let all = [index.as_str()].into_iter().chain(rest);
+        all.map(str::to_owned).collect()
+    };
+    let is_several = tickers.iter().any(|ticker| ticker != &tickers[0]);
+    let (names, tickers) = (with_index(names), with_index(tickers));
+    let fields = |line: &[String]| -> Fields<'static> {
+        let bytes = line.iter().map(|field| field.clone().into_bytes().into());
+        bytes.collect()
+    };
+    (is_several && are_two_levels(&fields(&names), &fields(&tickers))).then_some((names, tickers))
+}
+
+/// The name of a column and its ticker, which is in upper case.
+fn split_name(name: &str) -> Option<(&str, &str)> {
+    let is_ticker = |text: &str| {
+        let has_upper = text.bytes().any(|b| b.is_ascii_uppercase());
+        has_upper && !text.bytes().any(|b| b.is_ascii_lowercase()) && !is_other(text)
+    };
+    let is_name = |text: &str| {
+        let normalised = normalise(text);
+        matches!(role_of(&normalised), Role::Number(_)) || normalised == "adjclose"
+    };
+    let in_order = |first, second| match () {
+        () if is_name(second) && is_ticker(first) => Some((second, first)),
+        () if is_name(first) && is_ticker(second) => Some((first, second)),
+        () => None,
+    };
+    if let Some(pair) = name
+        .strip_prefix("('")
+        .and_then(|rest| rest.strip_suffix("')"))
+    {
+        let (first, second) = pair.split_once("', '")?;
+        return in_order(first, second);
+    }
+    [':', '_', '.', ' ', '-'].into_iter().find_map(|mark| {
+        let first = name.split_once(mark).and_then(|(a, b)| in_order(a, b));
+        first.or_else(|| name.rsplit_once(mark).and_then(|(a, b)| in_order(a, b)))
+    })
 }
 
 /// What the columns of each ticker hold: the roles of all columns, and the columns by ticker.

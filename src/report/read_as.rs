@@ -77,6 +77,24 @@ impl ReadAs {
         });
     }
 
+    /// The tickers, or the first hundred of more.
+    #[must_use]
+    pub const fn tickers(&self) -> &BTreeSet<Ticker> {
+        &self.tickers
+    }
+
+    /// The number of tickers.
+    #[must_use]
+    pub const fn ticker_count(&self) -> usize {
+        self.ticker_count
+    }
+
+    /// The first and the last bar.
+    #[must_use]
+    pub const fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.span
+    }
+
     /// The line: `read as Dukascopy: 60m, UTC, FOREX, EURUSD, volume from "Volume", …`.
     #[must_use]
     pub fn line(&self) -> String {

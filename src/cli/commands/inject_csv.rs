@@ -10,7 +10,9 @@ use clap::ValueEnum;
 use crate::calendar::{Calendar, Overrides};
 use crate::cli::args::{OutputArg, RangeArgs, TickerArgs, WaitArg};
 use crate::cli::context::{Context, Outcome};
+use crate::cli::dry_run_overview::overview;
 use crate::cli::error::CliError;
+use crate::cli::log::LINE;
 use crate::cli::seal_after::SealArgs;
 use crate::cli::sync_after::{StoredRun, SyncAfterArgs, SyncAfterRun};
 use crate::inject::{self, DateOrder, Decimal, Input, Label, Settings, Sink};
@@ -225,6 +227,12 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
     if args.dry_run {
         let report = inject::run(Sink::Dry, &settings, files, &observer, &stop).map_err(failure)?;
+        drop(observer);
+        if report.files.len() > 1 {
+            for line in overview(&report.files) {
+                tracing::info!(target: LINE, "{line}");
+            }
+        }
         return Ok(Outcome::Run(Box::new(report)));
     }
     let options = OpenOptions {

@@ -48,7 +48,7 @@ pub(in crate::inject) fn columns_by_header(
     } else if !layout.has_tick_volume {
         clear(&mut roles, |role| role == tick_volume);
     }
-    check_complete(&roles, file.kinds)?;
+    check_complete(&roles, file.kinds, file.rows)?;
     Ok(Columns {
         roles,
         warnings,
@@ -65,11 +65,11 @@ pub(in crate::inject) fn columns_by_content(
     // If `--columns` names all columns, the content doesn't matter.
     let mut roles = vec![Role::Skip; file.kinds.len()];
     let is_chosen = assign_chosen(&mut roles, &[], chosen).is_ok()
-        && check_complete(&roles, file.kinds).is_ok();
+        && check_complete(&roles, file.kinds, file.rows).is_ok();
     if !is_chosen {
         roles = (layout.columns)(file);
         assign_chosen(&mut roles, &[], chosen)?;
-        check_complete(&roles, file.kinds)?;
+        check_complete(&roles, file.kinds, file.rows)?;
     }
     Ok(Columns {
         roles,

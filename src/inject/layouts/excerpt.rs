@@ -7,6 +7,8 @@ use crate::inject::sample::{FieldKind, Fields};
 pub(in crate::inject) struct Excerpt<'e> {
     /// The normalised names of the header; empty without a header.
     pub(in crate::inject) names: &'e [String],
+    /// The lines above the header.
+    pub(in crate::inject) above: &'e [Fields<'e>],
     /// The first rows.
     pub(in crate::inject) rows: &'e [Fields<'e>],
     /// The kinds of the first row's fields.
@@ -49,6 +51,16 @@ impl Excerpt<'_> {
     pub(super) fn has_field(&self, form: &str) -> bool {
         let mut fields = self.rows.first().into_iter().flatten();
         fields.any(|field| has_form(field, form))
+    }
+
+    /// Whether a line above the header has this text, which is in lower case.
+    pub(super) fn has_above(&self, text: &str) -> bool {
+        let mut fields = self.above.iter().flatten();
+        fields.any(|field| {
+            String::from_utf8_lossy(field)
+                .to_ascii_lowercase()
+                .contains(text)
+        })
     }
 
     /// Whether the name has one of these words, in any case.

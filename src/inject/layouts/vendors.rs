@@ -183,7 +183,8 @@ static PLATFORMS: [Layout; 12] = [
         name: "AmiBroker",
         is: |file| {
             file.is("ticker datetime open high low close volume")
-                && file.rows.iter().all(|row| row[1].contains(&b'/'))
+                && (file.has_field("dd/dd/dddd dd:dd:dd AM")
+                    || file.has_field("dd/dd/dddd dd:dd:dd PM"))
         },
         ..VENDOR
     },
@@ -337,8 +338,11 @@ static CRYPTO: [Layout; 13] = [
     Layout {
         name: "CryptoDataDownload",
         is: |file| {
-            file.has(&["unix", "date", "symbol"]) || file.has(&["unixtimestamp", "date", "symbol"])
+            file.has_above("cryptodatadownload")
+                || file.has(&["unix", "date", "symbol"])
+                || file.has(&["unixtimestamp", "date", "symbol"])
         },
+        zone: Some(Tz::UTC),
         ..COINS
     },
     Layout {

@@ -80,6 +80,10 @@ fn every_form_of_an_instant() {
         assert_eq!(read_in(text, DateOrder::Mdy), expected, "{text}");
         assert_eq!(read_in(text, DateOrder::Ymd), None, "{text}");
     }
+    for text in ["2025-01-02 09-AM", "2025-01-02 9 AM", "02/01/2025 9am"] {
+        let expected = Some("2025-01-02T14:00:00Z".to_owned());
+        assert_eq!(read(text), expected, "{text}");
+    }
     assert_eq!(read_in("13/01/2025", DateOrder::Mdy), None);
     assert_eq!(read("01/13/2025"), None);
     assert_eq!(read("20250102").as_deref(), Some("2025-01-02T05:00:00Z"));

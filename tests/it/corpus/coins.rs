@@ -95,7 +95,26 @@ pub fn cases() -> Vec<Case> {
         .needs("--timezone UTC"),
     ];
     all.extend(cryptodatadownload());
+    all.push(next_to_each_other());
     all
+}
+
+/// The columns of two coins in one table.
+fn next_to_each_other() -> Case {
+    let (btc, eth) = (coin("BTC", 60), coin("ETH", 60));
+    let columns = ["open", "high", "low", "close", "volume"];
+    let names = |ticker: &str| columns.map(|column| format!("{ticker}:{column}")).join(",");
+    let rows: String = btc
+        .bars
+        .iter()
+        .zip(&eth.bars)
+        .map(|(btc, eth)| {
+            let at = btc.time(UTC, "%Y-%m-%d %H:%M:%S+00:00");
+            format!("{at},{},{}\n", btc.ohlcv(), eth.ohlcv())
+        })
+        .collect();
+    let text = format!(",{},{}\n{rows}", names("BTC"), names("ETH"));
+    Case::new("flat/coins_1h.csv", [btc, eth], text)
 }
 
 fn binance(path: &str, series: &Series, scale: i64, has_header: bool) -> Case {
@@ -154,6 +173,16 @@ fn cryptodatadownload() -> Vec<Case> {
                     bar.ohlc(),
                     bar.volume
                 )
+            },
+        )
+        .edit(site),
+        Case::lines(
+            "cdd/old/Coinbase_BTCUSD_1h.csv",
+            "date,symbol,open,high,low,close,volume_btc,volume",
+            &coin("BTCUSD", 60),
+            |bar| {
+                let at = bar.time(UTC, "%Y-%m-%d %I-%p");
+                format!("{at},BTCUSD,{},{}", bar.ohlcv(), bar.volume * bar.close)
             },
         )
         .edit(site),

@@ -59,3 +59,45 @@ fn the_zone_is_that_of_the_header_or_the_values() {
         );
     }
 }
+
+#[test]
+fn a_dry_run_ends_with_an_overview() {
+    let fives = |day: &str| {
+        minutes(40, 5, |hour, minute| {
+            format!("{day} {hour:02}:{minute:02}:00,10,12,9,11,100")
+        })
+    };
+    let daily: String = (2..30)
+        .map(|day| format!("2025-01-{day:02},10,12,9,11,100\n"))
+        .collect();
+    let (first, second) = (fives("2025-01-02"), fives("2025-01-06"));
+    let env = TestEnv::new();
+    let files = [
+        ("A_full_5min.txt", first.as_bytes()),
+        ("B_full_5min.txt", second.as_bytes()),
+        ("C_full_5min.txt", first.as_bytes()),
+        ("D.csv", daily.as_bytes()),
+        ("E_H1.csv", first.as_bytes()),
+        ("VOD.L.csv", first.as_bytes()),
+    ];
+    let run = dry(&env, &files, "");
+    let (_, overview) = run
+        .stderr
+        .split_once("4 of 6 files can be stored\n")
+        .expect(&run.stderr);
+    assert_eq!(
+        overview.split_once("Summary").unwrap().0,
+        "  files  layout     bars  zone              exchange  tickers     dates\n      \
+         3  FirstRate    5m  America/New_York  NASDAQ    A to C (3)  2025-01-02 to 2025-01-06\n      \
+         1  plain CSV    5m  America/New_York  NASDAQ    VOD.L       2025-01-02 to 2025-01-02\n\
+         to check: 1 file\n  \
+         the ticker VOD.L has the suffix of LSE, but is read as NASDAQ; --exchange LSE sets the exchange\n    \
+         VOD.L.csv\n\
+         can't be stored: 2 files\n  \
+         by the file's name these are bars of 60 minutes, but they are 5 minutes apart\n  \
+         --interval 5 reads them as bars of 5 minutes\n    \
+         E_H1.csv\n  \
+         these are daily bars; only bars of 1, 5, 15, 30 and 60 minutes can be stored\n    \
+         D.csv\n"
+    );
+}
