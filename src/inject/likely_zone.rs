@@ -28,18 +28,15 @@ const DELAY_MAX: i64 = 5 * MINUTE_MICROS;
 
 /// The zone in which most of these days, given by their first and last bar, are inside a session
 /// from its open on.
-pub(super) fn by_sessions(
-    plan: &Plan,
-    days: impl Iterator<Item = (i64, i64)> + Clone,
-) -> Option<&'static str> {
+pub(super) fn by_sessions(plan: &Plan, days: &[(i64, i64)]) -> Option<&'static str> {
     first_that_fits(plan, |zone| {
-        let fits = |(first, last): (i64, i64)| {
+        let fits = |&(first, last): &(i64, i64)| {
             let (first, last) = (read_in(plan, zone, first)?, read_in(plan, zone, last)?);
             let session = session_at(&plan.calendar, first)?;
             Some((0..=DELAY_MAX).contains(&(first - session.0)) && last < session.1)
         };
-        let fitting = days.clone().filter(|day| fits(*day) == Some(true)).count();
-        fitting > 0 && fitting * 10 >= days.clone().count() * 6
+        let fitting = days.iter().filter(|day| fits(day) == Some(true)).count();
+        fitting > 0 && fitting * 10 >= days.len() * 6
     })
 }
 

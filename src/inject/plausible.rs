@@ -216,12 +216,12 @@ fn of_sessions(plan: &Plan, days: &[Day], interval: Interval) -> Option<String> 
     };
     if most(&is_shifted) || most(&is_outside) {
         let (day, session) = traded.first()?;
-        let spans = traded.iter().map(|(day, _)| (day.first, day.last));
-        let likely = plan
-            .is_default
-            .zone
-            .then(|| by_sessions(plan, spans))
-            .flatten();
+        let spans: Vec<(i64, i64)> = traded
+            .iter()
+            .map(|(day, _)| (day.first, day.last))
+            .collect();
+        let is_default = plan.is_default.zone;
+        let likely = is_default.then(|| by_sessions(plan, &spans)).flatten();
         let zone = plan.calendar.zone();
         let clock = |at: i64| {
             let minutes = zone.to_local(at).rem_euclid(24 * HOUR_MICROS) / MINUTE_MICROS;
