@@ -2,22 +2,24 @@
 //!
 //! The rule ([`SealRule`](super::SealRule)) bounds what is written again: a partition is sealed when it
 //! has one hot row for every few sealed ones. So on average each bar is rewritten a few times at most,
-//! however small the commits are.
+//! however small the commits are. The end of a run seals more often. That is cheap where bars follow
+//! the sealed ones, because most row groups are then copied as they are.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::model::SeriesKey;
 
-use super::catalog::SeriesMeta;
+use super::catalog::{HotYear, PartitionMeta, SeriesMeta};
 use super::error::Error;
 use super::handle::Store;
+use super::lake::rows_encoded;
 use super::layout::PartitionKey;
 use super::publish;
 
 /// Partitions sealed in one publish at most. This bounds memory and the files in `tmp/`.
 const PARTITIONS_AT_ONCE: usize = 256;
-/// Rows, hot and sealed, that one publish of a seal merges at most, unless one partition alone has more.
+/// Rows that one publish of a seal encodes at most, unless one partition alone has more.
 const ROWS_AT_ONCE: u64 = 2_000_000;
 
 /// What a seal did.
@@ -47,19 +49,63 @@ const SECONDS_MAX: f64 = 2.0;
 const SHARE_OF_RUN_MAX: f64 = 0.25;
 /// Rows, hot and sealed, that a seal merges and encodes in a second on two idle cores.
 const ROWS_PER_SECOND: f64 = 6_000_000.0;
-/// What each partition adds: a file is written, renamed and recorded. Both rates are estimates; on a
-/// busy machine a seal takes two to three times as long.
+/// Bytes of row groups that it copies in a second.
+const COPIED_BYTES_PER_SECOND: f64 = 500e6;
+/// What each partition adds: a file is written, renamed and recorded.
 const SECONDS_PER_PARTITION: f64 = 0.001;
+/// A seal that takes this many times as long as it may, ends early. The rates are estimates: a busy machine is two to
+/// three times slower, and partitions of an older format are encoded whole.
+const OVERRUN_MAX: f64 = 3.0;
 
 impl SealAtEnd {
-    /// Whether a run that took `elapsed` seals at its end, if that is estimated to take `cost`.
-    fn applies(self, cost: Duration, elapsed: Duration) -> bool {
-        let cost = cost.as_secs_f64();
+    /// How long a run that took `elapsed` may seal at its end, if that is estimated to take `cost`; `None` if it doesn't
+    /// seal.
+    fn limit(self, cost: f64, elapsed: Duration) -> Option<Duration> {
+        let worth = SECONDS_MAX.max(SHARE_OF_RUN_MAX * elapsed.as_secs_f64());
         match self {
-            Self::Auto => cost <= SECONDS_MAX || cost <= SHARE_OF_RUN_MAX * elapsed.as_secs_f64(),
-            Self::Always => true,
-            Self::Never => false,
+            Self::Auto => (cost <= worth).then(|| Duration::from_secs_f64(OVERRUN_MAX * worth)),
+            Self::Always => Some(Duration::MAX),
+            Self::Never => None,
         }
+    }
+}
+
+/// What sealing takes, estimated from the counts in the catalog.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Work {
+    encoded_rows: u64,
+    copied_bytes: u64,
+    partitions: u32,
+}
+
+impl Work {
+    fn of(hot: &HotYear, sealed: Option<&PartitionMeta>) -> Self {
+        let (encoded_rows, copied_bytes) = match sealed {
+            // Bars after the sealed ones: row groups are copied.
+            Some(sealed) if sealed.last < hot.first => {
+                let again = rows_encoded(hot.rows).min(sealed.rows);
+                (hot.rows + again, sealed.digest.bytes)
+            }
+            Some(sealed) => (hot.rows + sealed.rows, 0),
+            None => (hot.rows, 0),
+        };
+        Self {
+            encoded_rows,
+            copied_bytes,
+            partitions: 1,
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.encoded_rows += other.encoded_rows;
+        self.copied_bytes += other.copied_bytes;
+        self.partitions += other.partitions;
+    }
+
+    fn seconds(self) -> f64 {
+        self.encoded_rows as f64 / ROWS_PER_SECOND
+            + self.copied_bytes as f64 / COPIED_BYTES_PER_SECOND
+            + f64::from(self.partitions) * SECONDS_PER_PARTITION
     }
 }
 
@@ -67,10 +113,18 @@ impl Store {
     /// Moves all hot rows into the lake at the end of a run that took `elapsed`, if `when` says so. Hot rows that
     /// earlier runs left are among them. If this fails, the bars are as durable as before.
     pub fn seal_at_end(&self, when: SealAtEnd, elapsed: Duration) -> Result<Sealed, Error> {
-        if self.hot_rows() > 0 && when.applies(self.seal_cost(), elapsed) {
-            return self.seal();
+        let mut work = Work::default();
+        for meta in self.inner().series.values() {
+            for (year, hot) in &meta.hot {
+                work.add(Work::of(hot, meta.partitions.get(year)));
+            }
         }
-        Ok(Sealed::default())
+        match when.limit(work.seconds(), elapsed) {
+            Some(limit) if work.partitions > 0 => {
+                self.seal_until(Instant::now().checked_add(limit))
+            }
+            _ => Ok(Sealed::default()),
+        }
     }
 
     /// How many rows are not in the lake.
@@ -79,26 +133,15 @@ impl Store {
         self.inner().hot_rows()
     }
 
-    /// How long sealing everything takes, estimated from the counts in the catalog.
-    fn seal_cost(&self) -> Duration {
-        let (mut rows, mut partitions) = (0, 0);
-        for meta in self.inner().series.values() {
-            for (year, hot) in &meta.hot {
-                let sealed = meta.partitions.get(year);
-                rows += hot.rows + sealed.map_or(0, |partition| partition.rows);
-                partitions += 1;
-            }
-        }
-        Duration::from_secs_f64(
-            rows as f64 / ROWS_PER_SECOND + f64::from(partitions) * SECONDS_PER_PARTITION,
-        )
-    }
-
     /// Moves all hot rows into the lake.
     pub fn seal(&self) -> Result<Sealed, Error> {
+        self.seal_until(None)
+    }
+
+    /// Moves all hot rows into the lake, those of whole partitions until `end`.
+    fn seal_until(&self, end: Option<Instant>) -> Result<Sealed, Error> {
         self.check_whole()?;
-        let due = self.partitions_where(|_, _| true);
-        let sealed = self.seal_partitions(due)?;
+        let sealed = self.seal_partitions(self.hot_partitions(), end)?;
         self.inner().catalog.fold_sessions()?;
         Ok(sealed)
     }
@@ -114,7 +157,7 @@ impl Store {
                 && hot >= inner.sealed_rows() / rule.store_sealed_per_hot.max(1)
         };
         let due = if full {
-            self.partitions_where(|_, _| true)
+            self.hot_partitions()
         } else {
             let mut due = Vec::new();
             let inner = self.inner();
@@ -136,32 +179,41 @@ impl Store {
             }
             due
         };
-        self.seal_partitions(due).map(|_| ())
+        self.seal_partitions(due, None).map(|_| ())
     }
 
-    fn partitions_where(&self, wanted: impl Fn(&SeriesKey, i32) -> bool) -> Vec<PartitionKey> {
+    /// All partitions with hot rows, those with the most first: if a seal ends early, the others are first next time.
+    fn hot_partitions(&self) -> Vec<PartitionKey> {
         let inner = self.inner();
-        let mut due = Vec::new();
+        let mut found = Vec::new();
         for (key, meta) in &inner.series {
-            for year in meta.hot.keys().filter(|year| wanted(key, **year)) {
-                due.push(PartitionKey::new(key, *year));
-            }
+            let years = meta.hot.iter();
+            found.extend(years.map(|(year, hot)| (hot.rows, PartitionKey::new(key, *year))));
         }
-        due
+        found.sort_by_key(|(rows, _)| std::cmp::Reverse(*rows));
+        found.into_iter().map(|(_, key)| key).collect()
     }
 
-    fn seal_partitions(&self, due: Vec<PartitionKey>) -> Result<Sealed, Error> {
+    /// Seals partitions in groups, of which none begins after `end`.
+    fn seal_partitions(
+        &self,
+        due: Vec<PartitionKey>,
+        end: Option<Instant>,
+    ) -> Result<Sealed, Error> {
         let mut sealed = Sealed::default();
         let mut group: Vec<PartitionKey> = Vec::new();
         let mut weight = 0;
         for key in due {
-            let rows = self.rows_of(&key);
+            let rows = self.rows_to_encode(&key);
             if !group.is_empty()
                 && (group.len() == PARTITIONS_AT_ONCE || weight + rows > ROWS_AT_ONCE)
             {
                 self.seal_group(&group, &mut sealed)?;
                 group.clear();
                 weight = 0;
+                if end.is_some_and(|end| Instant::now() >= end) {
+                    return Ok(sealed);
+                }
             }
             weight += rows;
             group.push(key);
@@ -172,15 +224,13 @@ impl Store {
         Ok(sealed)
     }
 
-    fn rows_of(&self, key: &PartitionKey) -> u64 {
+    fn rows_to_encode(&self, key: &PartitionKey) -> u64 {
         let inner = self.inner();
-        inner.series.get(&key.series).map_or(0, |meta| {
-            meta.hot.get(&key.year).map_or(0, |hot| hot.rows)
-                + meta
-                    .partitions
-                    .get(&key.year)
-                    .map_or(0, |partition| partition.rows)
-        })
+        let work = inner.series.get(&key.series).and_then(|meta| {
+            let hot = meta.hot.get(&key.year)?;
+            Some(Work::of(hot, meta.partitions.get(&key.year)))
+        });
+        work.map_or(0, |work| work.encoded_rows)
     }
 
     fn seal_group(&self, keys: &[PartitionKey], sealed: &mut Sealed) -> Result<(), Error> {
@@ -239,17 +289,56 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::model::Timestamp;
+    use crate::store::durable::Digest;
 
     #[test]
     fn a_run_seals_at_its_end_unless_that_takes_long_in_itself_and_compared_with_the_run() {
         let seconds = Duration::from_secs_f64;
-        let applies = |when: SealAtEnd, cost, run| when.applies(seconds(cost), seconds(run));
-        assert!(applies(SealAtEnd::Auto, 2.0, 0.1));
-        assert!(!applies(SealAtEnd::Auto, 2.1, 0.1));
-        assert!(!applies(SealAtEnd::Auto, 2.1, 8.3));
-        assert!(applies(SealAtEnd::Auto, 2.1, 8.5));
-        assert!(applies(SealAtEnd::Always, 100.0, 1.0));
-        assert!(!applies(SealAtEnd::Never, 0.0, 1.0));
+        let auto = |cost, run| SealAtEnd::Auto.limit(cost, seconds(run));
+        assert_eq!(auto(2.0, 0.1), Some(seconds(6.0)));
+        assert_eq!(auto(2.1, 0.1), None);
+        assert_eq!(auto(2.1, 7.9), None);
+        assert_eq!(auto(2.1, 100.0), Some(seconds(75.0)));
+        let always = SealAtEnd::Always.limit(100.0, seconds(1.0));
+        assert_eq!(always, Some(Duration::MAX));
+        assert_eq!(SealAtEnd::Never.limit(0.0, seconds(1.0)), None);
+    }
+
+    #[test]
+    fn a_day_of_five_hundred_tickers_is_cheap_after_their_sealed_bars_and_not_among_them() {
+        let at = Timestamp::from_micros;
+        let sealed = PartitionMeta {
+            rows: 98_000,
+            first: at(0),
+            last: at(1_000),
+            commit_seq: 1,
+            commit_id: Uuid::nil(),
+            row_hash: String::new(),
+            digest: Digest {
+                checksum: String::new(),
+                bytes: 900_000,
+                modified_ns: 0,
+            },
+            store_id: Uuid::nil(),
+        };
+        let day_from = |first| {
+            let mut work = Work::default();
+            for _ in 0..500 {
+                let hot = HotYear {
+                    rows: 390,
+                    first: at(first),
+                    last: at(2_000),
+                    max_commit_seq: 2,
+                };
+                work.add(Work::of(&hot, Some(&sealed)));
+            }
+            work.seconds()
+        };
+        assert!(day_from(1_001) < SECONDS_MAX);
+        assert!(day_from(1_000) > SECONDS_MAX);
     }
 }

@@ -252,6 +252,8 @@ fn seeds() -> std::ops::Range<u64> {
 /// A bundle of November 2026 and one of its partitions: later versions must still read them.
 const WRITTEN: &[u8] = include_bytes!("../../../fuzz/corpus/bundle/small.tar");
 const WRITTEN_PARTITION: &[u8] = include_bytes!("../../../fuzz/corpus/bundle/bars.parquet");
+/// A partition with three row groups, each with its hash.
+const WRITTEN_GROUPS: &[u8] = include_bytes!("../../../fuzz/corpus/bundle/groups.parquet");
 
 #[test]
 fn a_bundle_of_an_older_program_is_still_read() {
@@ -263,6 +265,7 @@ fn a_bundle_of_an_older_program_is_still_read() {
         .collect();
     assert_eq!(tickers, ["^B", "A"]);
     assert_eq!(verify_partition_bytes(WRITTEN_PARTITION), Ok(3));
+    assert_eq!(verify_partition_bytes(WRITTEN_GROUPS), Ok(7));
 }
 
 #[test]
@@ -280,10 +283,12 @@ fn mutated_bundles_are_refused_without_a_panic() {
 #[test]
 fn mutated_partitions_have_the_right_rows_or_are_refused() {
     seeds().into_par_iter().for_each(|seed| {
-        let bytes = mutate(WRITTEN_PARTITION, &mut Rng(seed));
-        // A change in bytes that aren't read, as in a statistic, may pass: the rows have the right hash.
-        if let Ok(rows) = verify_partition_bytes(&bytes) {
-            assert_eq!(rows, 3, "seed {seed}");
+        for (written, rows) in [(WRITTEN_PARTITION, 3), (WRITTEN_GROUPS, 7)] {
+            let bytes = mutate(written, &mut Rng(seed));
+            // A change in bytes that aren't read, as in a statistic, may pass: the rows have the right hash.
+            if let Ok(found) = verify_partition_bytes(&bytes) {
+                assert_eq!(found, rows, "seed {seed}");
+            }
         }
     });
     // Parquet's reader panics at these.

@@ -21,8 +21,11 @@ pub(super) const FORMAT_WITH_SEGMENTS: u32 = 2;
 /// The format of a store with files of conflicts next to the segments.
 pub(super) const FORMAT_WITH_CONFLICT_FILES: u32 = 3;
 
+/// The format of a store with partitions that have a hash for each row group.
+pub(super) const FORMAT_WITH_GROUPS: u32 = 4;
+
 /// The newest format that this program knows. It refuses newer stores.
-pub(super) const FORMAT_MAX: u32 = FORMAT_WITH_CONFLICT_FILES;
+pub(super) const FORMAT_MAX: u32 = FORMAT_WITH_GROUPS;
 
 /// The table of refill attempts. Stores made before there was one get it when they are opened for
 /// writing.

@@ -22,9 +22,9 @@ pub(crate) const PARTITION_ROWS_MAX: u64 = 366 * 1_440;
 /// The largest file that is accepted as a partition. Ten uncompressed columns of eight bytes are 42
 /// MB.
 pub(crate) const PARTITION_BYTES_MAX: u64 = 64 << 20;
-/// A footer with five row groups has 10 KB.
+/// A footer has up to 2 KB for each row group.
 const FOOTER_BYTES_MAX: usize = 1 << 20;
-/// A partition has up to five row groups.
+/// A partition that grew by small commits has up to some 25 row groups (`groups`).
 const ROW_GROUPS_MAX: usize = 64;
 /// Size of a decompressed page; those of a partition have a quarter of a megabyte.
 const PAGE_BYTES_MAX: i64 = 4 << 20;
@@ -187,6 +187,17 @@ pub(super) fn writer(metadata: &ParquetMetaData, footer: &Footer) -> Result<(), 
         true => Ok(()),
         false => Err("its footer does not say how its rows are sorted"),
     }
+}
+
+/// Checks that all columns are inside a file of this length: Parquet's reader panics at others.
+pub(super) fn inside(metadata: &ParquetMetaData, length: u64) -> Result<(), Refused> {
+    let groups = metadata.row_groups().iter();
+    for column in groups.flat_map(RowGroupMetaData::columns) {
+        if chunk_range(column)?.end as u64 > length {
+            return Err("a column is outside the file");
+        }
+    }
+    Ok(())
 }
 
 /// Where the pages of a column chunk are in the file.

@@ -1,7 +1,9 @@
 //! Reads one partition.
 
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use parquet::arrow::ProjectionMask;
@@ -9,14 +11,20 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::statistics::Statistics;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::model::{Source, TimeRange, Timestamp};
-use crate::store::columns::{self, TIMESTAMP, scan_schema};
+use crate::store::columns::{self, TIMESTAMP};
 use crate::store::error::{Error, IoContext};
 use crate::store::rows::StagedRows;
 
-use super::footer::Footer;
-use super::hash::RowHasher;
+use super::check::RowCheck;
+use super::footer::{Footer, PARTITION_FORMAT};
+use super::groups::{self, Kept};
+use super::guard;
+use super::schema;
 
 /// The most rows in a batch.
 pub const BATCH_ROWS: usize = 65_536;
@@ -38,21 +46,17 @@ impl Partition {
             path: path.to_path_buf(),
             reason,
         };
-        let options = ArrowReaderOptions::new()
-            .with_page_index_policy(parquet::file::metadata::PageIndexPolicy::Optional)
-            .with_schema(scan_schema());
-        let metadata = ArrowReaderMetadata::load(&file, options)
+        let metadata = ParquetMetaDataReader::new()
+            .with_page_index_policy(PageIndexPolicy::Optional)
+            .parse_and_finish(&file)
             .map_err(|error| unreadable(error.to_string()))?;
-        let file_metadata = metadata.metadata().file_metadata();
-        let footer = Footer::from_key_values(file_metadata.key_value_metadata())
+        guard::inside(&metadata, file.metadata().at(path)?.len())
+            .map_err(|reason| unreadable(reason.to_owned()))?;
+        let footer = Footer::of(&metadata).map_err(|error| unreadable(error.to_string()))?;
+        let options =
+            ArrowReaderOptions::new().with_schema(schema::of_format(footer.schema_version));
+        let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options)
             .map_err(|error| unreadable(error.to_string()))?;
-        if file_metadata.num_rows() != footer.rows as i64 {
-            return Err(unreadable(format!(
-                "its footer says {} rows, and it has {}",
-                footer.rows,
-                file_metadata.num_rows()
-            )));
-        }
         Ok(Self {
             file,
             path: path.to_path_buf(),
@@ -81,17 +85,8 @@ impl Partition {
     /// First and last timestamp, from the statistics of the row groups.
     pub fn bounds(&self) -> Option<(Timestamp, Timestamp)> {
         let groups = self.metadata.metadata().row_groups();
-        let of = |group: &parquet::file::metadata::RowGroupMetaData| match group
-            .column(TIMESTAMP)
-            .statistics()?
-        {
-            parquet::file::statistics::Statistics::Int64(values) => {
-                Some((*values.min_opt()?, *values.max_opt()?))
-            }
-            _ => None,
-        };
-        let first = of(groups.first()?)?.0;
-        let last = of(groups.last()?)?.1;
+        let first = bounds_of(groups.first()?)?.0;
+        let last = bounds_of(groups.last()?)?.1;
         Some((Timestamp::from_micros(first), Timestamp::from_micros(last)))
     }
 
@@ -126,6 +121,10 @@ impl Partition {
                 RowSelector::select(end.saturating_sub(first)),
             ]));
         }
+        self.read(builder)
+    }
+
+    fn read(&self, builder: ParquetRecordBatchReaderBuilder<File>) -> Result<Batches, Error> {
         let reader = builder
             .with_batch_size(BATCH_ROWS)
             .build()
@@ -136,18 +135,70 @@ impl Partition {
         })
     }
 
-    /// All rows, after their hash is checked. Rows that are merged into a new partition get a new
-    /// hash, so that undetected damage would become permanent.
+    /// What a new partition with `added` consists of: row groups that are copied, and the rows after
+    /// them, without `added`. A new file gets new hashes, so that damage in it would be permanent:
+    /// row groups are copied only if the whole file has this checksum, and rows must pass their
+    /// hashes.
+    pub fn split_for(
+        &self,
+        added: &StagedRows,
+        checksum: &str,
+    ) -> Result<(Option<Kept>, StagedRows), Error> {
+        let kept = self.kept_for(added, checksum)?;
+        let from = kept.as_ref().map_or(0, |kept| kept.groups.len());
+        Ok((kept, self.verified_rows_from(from)?))
+    }
+
+    fn kept_for(&self, added: &StagedRows, checksum: &str) -> Result<Option<Kept>, Error> {
+        let metadata = self.metadata.metadata();
+        let bounds: Option<Vec<(i64, i64)>> = metadata.row_groups().iter().map(bounds_of).collect();
+        let (Some(bounds), Some(first_added)) = (bounds, added.bars.timestamps().first()) else {
+            return Ok(None);
+        };
+        // Older formats have one hash for all rows, and columns without ids.
+        if self.footer.schema_version != PARTITION_FORMAT {
+            return Ok(None);
+        }
+        let groups = self.footer.groups.iter().zip(&bounds);
+        let groups: Vec<(u64, i64)> = groups
+            .map(|(group, (_, last))| (group.rows, *last))
+            .collect();
+        let count = groups::kept(&groups, *first_added, added.len() as u64);
+        let (Some((first, _)), Some((_, last))) = (bounds.first(), bounds[..count].last()) else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0)).at(&self.path)?;
+        file.read_to_end(&mut bytes).at(&self.path)?;
+        if format!("{:032x}", xxh3_128(&bytes)) != checksum {
+            return Ok(None);
+        }
+        Ok(Some(Kept {
+            bytes: bytes.into(),
+            metadata: Arc::clone(metadata),
+            groups: self.footer.groups[..count].to_vec(),
+            bounds: (*first, *last),
+        }))
+    }
+
+    /// All rows, after their hashes are checked.
     pub fn verified_rows(&self) -> Result<StagedRows, Error> {
+        self.verified_rows_from(0)
+    }
+
+    /// The rows from the row group with this index on, after their hashes are checked.
+    fn verified_rows_from(&self, group: usize) -> Result<StagedRows, Error> {
         let mut rows = StagedRows::default();
-        let mut hasher = RowHasher::default();
-        for batch in self.batches(TimeRange::ALL)? {
+        let mut check = RowCheck::from_group(&self.footer, group);
+        let groups = (group..self.metadata.metadata().num_row_groups()).collect();
+        for batch in self.read(self.builder()?.with_row_groups(groups))? {
             let batch = batch?;
             let types = || self.unreadable("its columns have other types");
-            hasher.update(&batch).ok_or_else(types)?;
+            check.update(&batch).ok_or_else(types)?;
             rows.append(StagedRows::from_batch(&batch).ok_or_else(types)?);
         }
-        if hasher.rows() != self.footer.rows || hasher.finish() != self.footer.row_hash {
+        if !check.passes() {
             return Err(self.unreadable("its values fail its hash"));
         }
         Ok(rows)
@@ -188,9 +239,18 @@ impl Iterator for Batches {
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.reader.next()?;
+        let batch = batch.and_then(|batch| schema::without_ids(&batch));
         Some(batch.map_err(|error| Error::Unreadable {
             path: self.path.clone(),
             reason: error.to_string(),
         }))
+    }
+}
+
+/// First and last timestamp of a row group, from its statistics.
+fn bounds_of(group: &RowGroupMetaData) -> Option<(i64, i64)> {
+    match group.column(TIMESTAMP).statistics()? {
+        Statistics::Int64(values) => Some((*values.min_opt()?, *values.max_opt()?)),
+        _ => None,
     }
 }

@@ -4,23 +4,25 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 
 use crate::model::{Bars, TimeRange, Timestamp};
 use crate::store::columns::{bars_from_batch, commit_seqs, scan_schema};
 use crate::store::layout::PartitionKey;
 use crate::store::rows::StagedRows;
 
+use super::check::RowCheck;
 use super::footer::Footer;
 use super::guard::{self, PARTITION_BYTES_MAX};
-use super::hash::RowHasher;
 use super::read::BATCH_ROWS;
+use super::schema;
 
 /// The longest name of a source or an exchange.
 const NAME_BYTES_MAX: usize = 64;
@@ -75,23 +77,17 @@ impl UntrustedPartition {
         }
         guard::footer(&bytes)?;
         guarded(|| {
-            let options = ArrowReaderOptions::new()
+            let metadata = ParquetMetaDataReader::new()
                 .with_page_index_policy(PageIndexPolicy::Skip)
-                .with_schema(scan_schema());
-            let metadata =
-                ArrowReaderMetadata::load(&bytes, options).map_err(|error| error.to_string())?;
-            guard::pages(&bytes, metadata.metadata())?;
-            let file = metadata.metadata().file_metadata();
-            let footer = Footer::from_key_values(file.key_value_metadata())
+                .parse_and_finish(&bytes)
                 .map_err(|error| error.to_string())?;
-            guard::writer(metadata.metadata(), &footer)?;
-            if footer.rows != file.num_rows() as u64 {
-                return Err(format!(
-                    "its footer says {} rows, and it has {}",
-                    footer.rows,
-                    file.num_rows()
-                ));
-            }
+            guard::pages(&bytes, &metadata)?;
+            let footer = Footer::of(&metadata).map_err(|error| error.to_string())?;
+            guard::writer(&metadata, &footer)?;
+            let options =
+                ArrowReaderOptions::new().with_schema(schema::of_format(footer.schema_version));
+            let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options)
+                .map_err(|error| error.to_string())?;
             Ok(Self {
                 bytes,
                 metadata,
@@ -119,6 +115,7 @@ impl UntrustedPartition {
             .build()
             .map_err(|error| error.to_string())?;
             for batch in reader {
+                let batch = batch.and_then(|batch| schema::without_ids(&batch));
                 take(&batch.map_err(|error| error.to_string())?)?;
             }
             Ok(())
@@ -129,13 +126,13 @@ impl UntrustedPartition {
     /// with the row hash of the footer.
     pub fn check(&self, key: &PartitionKey) -> Result<PartitionSummary, Invalid> {
         let year = crate::store::publish::year_range(key.year);
-        let mut hasher = RowHasher::default();
+        let mut check = RowCheck::new(&self.footer);
         let (mut first, mut last) = (None, i64::MIN);
         let mut commits = (u64::MAX, 0);
         let mut sources = BTreeSet::new();
         self.each(|batch| {
             let (bars, seqs) = columns(batch)?;
-            hasher.update(batch).ok_or("its columns have other types")?;
+            check.update(batch).ok_or("its columns have other types")?;
             for timestamp in bars.timestamps() {
                 if *timestamp <= last || !year.contains(*timestamp) {
                     return Err("its rows are not in order, unique and of its year".to_owned());
@@ -161,7 +158,7 @@ impl UntrustedPartition {
         let Some(first) = first else {
             return Err("it has no rows".to_owned());
         };
-        if hasher.rows() != self.footer.rows || hasher.finish() != self.footer.row_hash {
+        if !check.passes() {
             return Err("its values fail its hash".to_owned());
         }
         // The footer's commit may be later than those of all rows: dropped bars leave it there.

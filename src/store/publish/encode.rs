@@ -237,11 +237,15 @@ fn write_all(store: &Store, jobs: Vec<Job>) -> Result<Vec<Planned>, Error> {
 }
 
 fn write_one(store: &Store, job: Job, flush: &Flush) -> Result<Planned, Error> {
-    let mut rows = StagedRows::default();
-    if let Some(old) = &job.old {
-        rows = open_checked(&store.layout, &job.key.series, job.key.year, old)?.verified_rows()?;
-    }
-    let rows = rows.merge(job.hot).merge(job.new);
+    let added = job.hot.merge(job.new);
+    let (kept, rows) = match &job.old {
+        Some(old) => {
+            let sealed = open_checked(&store.layout, &job.key.series, job.key.year, old)?;
+            let (kept, rows) = sealed.split_for(&added, &old.digest.checksum)?;
+            (kept, rows.merge(added))
+        }
+        None => (None, added),
+    };
     let temporary = PathBuf::from(format!("{}.parquet", Uuid::new_v4().simple()));
     let path = store.layout.tmp().join(&temporary);
     let stamp = Stamp {
@@ -250,7 +254,7 @@ fn write_one(store: &Store, job: Job, flush: &Flush) -> Result<Planned, Error> {
         commit_id: job.commit_id,
         provenance: &job.provenance,
     };
-    let written = write_partition(&path, &job.key, rows, &stamp, flush)
+    let written = write_partition(&path, &job.key, kept, rows, &stamp, flush)
         .inspect_err(|_| drop(durable::remove_file(&path)))?;
     // The other half of the check in write_partition: what the disk returns.
     let back = Partition::open(&path)?;

@@ -97,14 +97,14 @@ pub(super) fn differs(partition: &Partition, meta: &PartitionMeta) -> Option<Str
             footer.commit_seq, footer.commit_id, meta.commit_seq, meta.commit_id
         ));
     }
-    if footer.rows != meta.rows
-        || footer.row_hash != meta.row_hash
-        || footer.store_id != meta.store_id
-    {
+    if footer.rows != meta.rows {
         return Some(format!(
             "it holds {} rows, the catalog says {}",
             footer.rows, meta.rows
         ));
+    }
+    if footer.row_hash != meta.row_hash || footer.store_id != meta.store_id {
+        return Some("its hash or store id is not the catalog's".to_owned());
     }
     None
 }

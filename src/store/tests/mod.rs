@@ -4,6 +4,7 @@
 mod coverage;
 mod damage;
 mod golden;
+mod groups;
 pub(super) mod layer;
 mod ledger;
 mod log;
