@@ -8,15 +8,19 @@ use crate::support::{Run, TestEnv};
 const ROWS: usize = 600;
 
 fn write_csv(env: &TestEnv, ticker: &str, price: u32) {
+    write_rows(env, &format!("{ticker}.csv"), 0..ROWS, price);
+}
+
+fn write_rows(env: &TestEnv, file: &str, rows: std::ops::Range<usize>, price: u32) {
     let mut text = String::from("timestamp,open,high,low,close,volume\n");
     // From 2024-12-31T20:00:00Z, 600 minutes are in two years: two partitions.
     let start = chrono::DateTime::from_timestamp(1_735_675_200, 0).unwrap();
-    for row in 0..ROWS {
+    for row in rows {
         let at = start + chrono::Duration::minutes(i64::try_from(row).unwrap());
         let at = at.format("%Y-%m-%dT%H:%M:%SZ");
         text += &format!("{at},{price},{},{price},{price},{row}\n", price + 1);
     }
-    env.write(&format!("{ticker}.csv"), text);
+    env.write(file, text);
 }
 
 /// Counts and sums of the store, by ticker; empty if there is no store yet.
@@ -48,6 +52,8 @@ fn run_to(env: &TestEnv, point: &str, line: &str) -> Run {
 
 const INJECT_A: &str = "inject-csv A.csv --exchange CRYPTO --on-conflict update --seal never";
 const INJECT_B: &str = "inject-csv B.csv --exchange CRYPTO --on-conflict update --seal never";
+const INJECT_LATER: &str =
+    "inject-csv later/A.csv --exchange CRYPTO --on-conflict update --seal never";
 
 /// Runs `before` in a new store, then `line`, killed at `point`: each must be done completely or not
 /// at all.
@@ -56,6 +62,7 @@ fn killed_at(point: &str, before: &[&str], line: &str) {
         let env = TestEnv::new();
         write_csv(&env, "A", 10);
         write_csv(&env, "B", 20);
+        write_rows(&env, "later/A.csv", ROWS..ROWS + 100, 10);
         for earlier in before {
             env.typed(earlier).ok();
         }
@@ -295,6 +302,21 @@ fn a_seal() {
         "publish.after-settle",
     ] {
         killed_at(point, &[INJECT_A, INJECT_B], "seal");
+    }
+}
+
+/// Bars after the sealed ones: the row group before them is copied.
+#[test]
+fn a_seal_that_copies_row_groups() {
+    for point in [
+        "publish.after-copy",
+        "publish.after-encode",
+        "seal.after-intent",
+        "publish.between-renames",
+        "publish.after-rename",
+        "publish.after-settle",
+    ] {
+        killed_at(point, &[INJECT_A, "seal", INJECT_LATER], "seal");
     }
 }
 

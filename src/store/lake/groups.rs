@@ -18,7 +18,7 @@ use super::footer::GroupHash;
 /// The most rows in a row group, which a reader decodes at once.
 pub(super) const ROW_GROUP_ROWS: usize = 131_072;
 /// A row group of at least this many rows isn't encoded again only because rows follow it.
-const WHOLE_GROUP_ROWS: u64 = 65_536;
+const WHOLE_GROUP_ROWS: u64 = 32_768;
 /// A smaller one stays if it has at least this many times the rows that follow it. So each has twice
 /// the rows of the next one, and a bar is encoded again once per doubling.
 const ROWS_PER_FOLLOWING: u64 = 2;
@@ -115,8 +115,8 @@ mod tests {
             let following = groups.drain(count..).map(|(rows, _)| rows).sum::<u64>();
             groups.push((following + 1, ts));
             encoded += following + 1;
-            assert!(groups.len() <= 24, "{}", groups.len());
+            assert!(groups.len() <= 31, "{}", groups.len());
         }
-        assert!(encoded < 17 * rows as u64, "{encoded}");
+        assert!(encoded < 16 * rows as u64, "{encoded}");
     }
 }

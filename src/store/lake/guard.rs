@@ -24,7 +24,7 @@ pub(crate) const PARTITION_ROWS_MAX: u64 = 366 * 1_440;
 pub(crate) const PARTITION_BYTES_MAX: u64 = 64 << 20;
 /// A footer has up to 2 KB for each row group.
 const FOOTER_BYTES_MAX: usize = 1 << 20;
-/// A partition that grew by small commits has up to some 25 row groups (`groups`).
+/// A partition that grew by small commits has up to some 30 row groups (`groups`).
 const ROW_GROUPS_MAX: usize = 64;
 /// Size of a decompressed page; those of a partition have a quarter of a megabyte.
 const PAGE_BYTES_MAX: i64 = 4 << 20;

@@ -184,6 +184,7 @@ impl Ready {
         let (mut writer, factory) = writer.into_serialized_writer()?;
         if let Some(kept) = &self.kept {
             kept.append_to(&mut writer)?;
+            crate::crash_point!("publish.after-copy");
         }
         for batch in &self.batches {
             append_encoded(&mut writer, &factory, batch)?;
