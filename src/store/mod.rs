@@ -23,6 +23,7 @@ mod folder;
 mod handle;
 mod held_dir;
 pub mod lake;
+mod lake_files;
 mod layout;
 mod lock;
 mod merge;

@@ -19,6 +19,7 @@ use super::durable;
 use super::error::{Damage, Error, IoContext};
 use super::folder::is_there;
 use super::lake::read::Partition;
+use super::lake_files;
 use super::layout::{Layout, PartitionKey};
 use super::lock::WriteLock;
 use super::options::OpenOptions;
@@ -240,7 +241,7 @@ fn sound_partitions(
     listed: &BTreeMap<SeriesKey, SeriesMeta>,
     out: &mut Repaired,
 ) -> Result<Sound, Error> {
-    let mut walked = recover::walk_lake(layout)?;
+    let mut walked = lake_files::walk_lake(layout)?;
     for path in walked.unknown_files {
         match move_to_new_path(layout, &path)? {
             // Its facts are read below; size and time count for nothing here.

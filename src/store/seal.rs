@@ -1,9 +1,9 @@
 //! Seal: hot rows into the lake, when they are due, at the end of a run, or on request.
 //!
-//! The rule ([`SealRule`](super::SealRule)) bounds what is written again: a partition is sealed when it
-//! has one hot row for every few sealed ones. So on average each bar is rewritten a few times at most,
-//! however small the commits are. The end of a run seals more often. That is cheap where bars follow
-//! the sealed ones, because most row groups are then copied as they are.
+//! The rule ([`SealRule`](super::SealRule)) bounds what is written again: a partition is sealed
+//! when it has one hot row for every few sealed ones. So on average each bar is rewritten a few
+//! times at most, however small the commits are. The end of a run seals more often. That is cheap
+//! where bars follow the sealed ones, because most row groups are then copied as they are.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -53,13 +53,13 @@ const ROWS_PER_SECOND: f64 = 6_000_000.0;
 const COPIED_BYTES_PER_SECOND: f64 = 500e6;
 /// What each partition adds: a file is written, renamed and recorded.
 const SECONDS_PER_PARTITION: f64 = 0.001;
-/// A seal that takes this many times as long as it may, ends early. The rates are estimates: a busy machine is two to
-/// three times slower, and partitions of an older format are encoded whole.
+/// A seal that takes this many times as long as it may, ends early. The rates are estimates: a busy
+/// machine is two to three times slower, and partitions of an older format are encoded whole.
 const OVERRUN_MAX: f64 = 3.0;
 
 impl SealAtEnd {
-    /// How long a run that took `elapsed` may seal at its end, if that is estimated to take `cost`; `None` if it doesn't
-    /// seal.
+    /// How long a run that took `elapsed` may seal at its end, if that is estimated to take `cost`;
+    /// `None` if it doesn't seal.
     fn limit(self, cost: f64, elapsed: Duration) -> Option<Duration> {
         let worth = SECONDS_MAX.max(SHARE_OF_RUN_MAX * elapsed.as_secs_f64());
         match self {
@@ -110,8 +110,9 @@ impl Work {
 }
 
 impl Store {
-    /// Moves all hot rows into the lake at the end of a run that took `elapsed`, if `when` says so. Hot rows that
-    /// earlier runs left are among them. If this fails, the bars are as durable as before.
+    /// Moves all hot rows into the lake at the end of a run that took `elapsed`, if `when` says so.
+    /// Hot rows that earlier runs left are among them. If this fails, the bars are as durable as
+    /// before.
     pub fn seal_at_end(&self, when: SealAtEnd, elapsed: Duration) -> Result<Sealed, Error> {
         let mut work = Work::default();
         for meta in self.inner().series.values() {
@@ -146,8 +147,8 @@ impl Store {
         Ok(sealed)
     }
 
-    /// Seals the partitions of `touched` series that are due by the rule, or everything if the hot tier
-    /// is full.
+    /// Seals the partitions of `touched` series that are due by the rule, or everything if the hot
+    /// tier is full.
     pub(super) fn seal_where_due(&self, touched: &BTreeSet<SeriesKey>) -> Result<(), Error> {
         let rule = self.options.seal;
         let full = {
@@ -182,7 +183,8 @@ impl Store {
         self.seal_partitions(due, None).map(|_| ())
     }
 
-    /// All partitions with hot rows, those with the most first: if a seal ends early, the others are first next time.
+    /// All partitions with hot rows, those with the most first: if a seal ends early, the others
+    /// are first next time.
     fn hot_partitions(&self) -> Vec<PartitionKey> {
         let inner = self.inner();
         let mut found = Vec::new();

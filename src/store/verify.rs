@@ -15,11 +15,11 @@ use super::error::{Damage, Error};
 use super::lake::check::RowCheck;
 use super::lake::read::Partition;
 use super::lake::untrusted::UntrustedPartition;
+use super::lake_files;
 use super::layout::{Layout, PartitionKey};
 use super::options::OpenOptions;
 use super::publish;
 use super::reader::Reader;
-use super::recover;
 use super::rows::StagedRows;
 use super::segment;
 
@@ -56,7 +56,7 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
     if let Err(Error::Catalog { source, .. }) = whole {
         return with_lake(layout, Damage::CatalogUnreadable(source.to_string()));
     }
-    let mut walked = recover::walk_lake(layout)?;
+    let mut walked = lake_files::walk_lake(layout)?;
     let mut in_lake = std::mem::take(&mut walked.partitions);
     let unknown_files = std::mem::take(&mut walked.unknown_files).into_iter();
     let mut damage: Vec<Damage> = unknown_files.map(Damage::UnknownFile).collect();
@@ -151,7 +151,7 @@ fn with_lake(layout: &Layout, what: Damage) -> Result<Verified, Error> {
 
 /// The partitions of a lake whose catalog cannot be used, each checked by itself.
 fn lake_alone(layout: &Layout) -> Result<Verified, Error> {
-    let found = recover::walk_lake(layout)?.partitions;
+    let found = lake_files::walk_lake(layout)?.partitions;
     let mut out = Verified {
         partitions: found.len() as u64,
         ..Verified::default()

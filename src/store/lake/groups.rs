@@ -19,8 +19,8 @@ use super::footer::GroupHash;
 pub(super) const ROW_GROUP_ROWS: usize = 131_072;
 /// A row group of at least this many rows isn't encoded again only because rows follow it.
 const WHOLE_GROUP_ROWS: u64 = 32_768;
-/// A smaller one stays if it has at least this many times the rows that follow it. So each has twice
-/// the rows of the next one, and a bar is encoded again once per doubling.
+/// A smaller one stays if it has at least this many times the rows that follow it. So each has
+/// twice the rows of the next one, and a bar is encoded again once per doubling.
 const ROWS_PER_FOLLOWING: u64 = 2;
 
 /// The first row groups of a partition whose file is as it was written.
@@ -67,8 +67,9 @@ fn unsigned(number: i64) -> Result<u64> {
     u64::try_from(number).map_err(|error| ParquetError::External(Box::new(error)))
 }
 
-/// How many of the first row groups stay as they are if `new_rows` rows are added, the first of them
-/// at the timestamp `first_new`. `groups` are the number of rows and the last timestamp of each.
+/// How many of the first row groups stay as they are if `new_rows` rows are added, the first of
+/// them at the timestamp `first_new`. `groups` are the number of rows and the last timestamp of
+/// each.
 pub(super) fn kept(groups: &[(u64, i64)], first_new: i64, new_rows: u64) -> usize {
     let mut count = groups.partition_point(|(_, last)| *last < first_new);
     let mut following = new_rows + groups[count..].iter().map(|(rows, _)| rows).sum::<u64>();
@@ -82,8 +83,8 @@ pub(super) fn kept(groups: &[(u64, i64)], first_new: i64, new_rows: u64) -> usiz
     count
 }
 
-/// How many sealed rows are encoded again, on average, when `added` rows follow them: about as many as
-/// are added, for each doubling up to the size at which row groups stay.
+/// How many sealed rows are encoded again, on average, when `added` rows follow them: about as many
+/// as are added, for each doubling up to the size at which row groups stay.
 pub(crate) fn rows_encoded(added: u64) -> u64 {
     let doublings = (WHOLE_GROUP_ROWS / added.max(1)).checked_ilog2();
     added * u64::from(doublings.unwrap_or(0))

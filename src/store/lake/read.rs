@@ -135,10 +135,10 @@ impl Partition {
         })
     }
 
-    /// What a new partition with `added` consists of: row groups that are copied, and the rows after
-    /// them, without `added`. A new file gets new hashes, so that damage in it would be permanent:
-    /// row groups are copied only if the whole file has this checksum, and rows must pass their
-    /// hashes.
+    /// What a new partition with `added` consists of: row groups that are copied, and the rows
+    /// after them, without `added`. A new file gets new hashes, so that damage in it would be
+    /// permanent: row groups are copied only if the whole file has this checksum, and rows must
+    /// pass their hashes.
     pub fn split_for(
         &self,
         added: &StagedRows,

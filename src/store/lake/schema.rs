@@ -21,8 +21,8 @@ static WITH_IDS: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 });
 
-/// The columns of a new partition. They have ids, 1 to N, by which table formats such as Iceberg find
-/// them.
+/// The columns of a new partition. They have ids, 1 to N, by which table formats such as Iceberg
+/// find them.
 pub(super) fn with_ids() -> SchemaRef {
     WITH_IDS.clone()
 }

@@ -80,7 +80,8 @@ pub(crate) fn write_partition(
     })
 }
 
-/// The bytes that [`write_partition`] would write without kept row groups. The same rows and stamp give the same bytes.
+/// The bytes that [`write_partition`] would write without kept row groups. The same rows and stamp
+/// give the same bytes.
 pub(crate) fn partition_bytes(
     key: &PartitionKey,
     rows: StagedRows,

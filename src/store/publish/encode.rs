@@ -84,7 +84,8 @@ fn of_year(rows: &StagedRows, year: i32) -> StagedRows {
     rows.slice(ts.partition_point(|t| *t < range.start)..ts.partition_point(|t| *t < range.end))
 }
 
-/// Step 1 for a seal: the hot rows of some partitions of locked series, merged with what is sealed there.
+/// Step 1 for a seal: the hot rows of some partitions of locked series, merged with what is sealed
+/// there.
 pub(in crate::store) fn encode_seal(
     store: &Store,
     partitions: &[(PartitionKey, SeriesMeta)],
@@ -148,7 +149,8 @@ pub(in crate::store) fn encode_seal(
     write_all(store, jobs)
 }
 
-/// Step 1 for a drop: the partitions that hold bars inside `range`, without them. One that would be empty goes.
+/// Step 1 for a drop: the partitions that hold bars inside `range`, without them. One that would be
+/// empty goes.
 pub(in crate::store) fn encode_without(
     store: &Store,
     series: &SeriesKey,

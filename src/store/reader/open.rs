@@ -17,10 +17,11 @@ use crate::store::error::{Damage, Error};
 use crate::store::folder::is_there;
 use crate::store::handle::Store;
 use crate::store::lake::read::Partition;
+use crate::store::lake_files::{self, Overlay};
 use crate::store::layout::Layout;
 use crate::store::lock::{ReadAccess, ReadLock, read_access};
 use crate::store::options::OpenOptions;
-use crate::store::recover::{self, Overlay, Place};
+use crate::store::recover::{self, Place};
 use crate::store::snapshot::{Snapshot, WriterSnapshot};
 
 use super::{Prefetch, Reader, Writer};
@@ -90,7 +91,7 @@ impl Reader {
                     dir: dir.to_path_buf(),
                 });
             }
-            return Err(recover::damaged(layout, vec![Damage::NoCatalog]));
+            return Err(lake_files::damaged(layout, vec![Damage::NoCatalog]));
         }
         let mut notices = Vec::new();
         let whole = open_whole(layout, options)?;
@@ -159,7 +160,7 @@ impl Reader {
     /// Refuses a store in which catalog and lake differ.
     fn compare(&mut self) -> Result<(), Error> {
         let segments = self.catalog()?.segments()?;
-        let foreign = recover::compare(&self.layout, &self.series, &self.overlay, &segments)?;
+        let foreign = lake_files::compare(&self.layout, &self.series, &self.overlay, &segments)?;
         let new = foreign.filter(|notice| !self.notices.contains(notice));
         self.notices.extend(new);
         Ok(())
@@ -169,7 +170,7 @@ impl Reader {
     fn lake_only(layout: Layout, pid: Option<u32>) -> Result<Self, Error> {
         let mut series: BTreeMap<SeriesKey, SeriesMeta> = BTreeMap::new();
         let mut store_id = Uuid::nil();
-        let walked = recover::walk_lake(&layout)?;
+        let walked = lake_files::walk_lake(&layout)?;
         let notices = walked.notice(&layout).into_iter().collect();
         for (key, (bytes, modified_ns)) in walked.partitions {
             let partition = match Partition::open(&layout.partition(&key)) {
@@ -271,7 +272,10 @@ fn overlay(layout: &Layout, catalog: &Catalog) -> Result<Overlay, Error> {
             Place::Temporary => layout.tmp().join(&one.intent.temporary),
             Place::Nowhere if one.intent.is_seal => continue,
             Place::Nowhere => {
-                return Err(recover::damaged(layout, vec![Damage::IntentLost(one.key)]));
+                return Err(lake_files::damaged(
+                    layout,
+                    vec![Damage::IntentLost(one.key)],
+                ));
             }
         };
         overlay.insert(one.key, (path, one.intent));
