@@ -26,7 +26,6 @@ mod limits;
 mod plan;
 mod position;
 mod quota;
-mod rejects;
 mod restatement;
 mod run;
 mod store_writer;

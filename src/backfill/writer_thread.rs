@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use super::Error;
 use super::batch::{Batch, BatchOutcome, QueuedBatch, WriterContext};
 use super::quota::RECORD_EVERY;
-use super::rejects::Rejects;
 use super::restatement::{BasisCheck, Restatement};
 use crate::advice::{Advice, Hint};
 use crate::export::BarsWriter;
-use crate::model::{Bars, SeriesKey};
+use crate::model::{Bars, Reject, SeriesKey};
 use crate::provider::Gate;
-use crate::store::{CoverageEntry, Offer, Refusal, RejectedRows, RunId, Store, Tally};
+use crate::store::{
+    CoverageEntry, Offer, Refusal, RejectLine, RejectedRows, RejectsFile, RunId, Store, Tally,
+};
 
 /// A commit doesn't wait for more bars than this.
 const GROUP_BARS_MAX: usize = 65_536;
@@ -34,7 +35,7 @@ pub(super) struct WriterResult {
 
 pub(super) struct WriterThread {
     context: WriterContext,
-    rejects: Option<Rejects>,
+    rejects: Option<RejectsFile>,
     in_flight: Arc<AtomicUsize>,
     /// Series with a refused batch: no more of them is offered.
     refused: HashSet<SeriesKey>,
@@ -60,7 +61,7 @@ impl WriterThread {
     ) -> Self {
         let store = context.store.as_ref();
         Self {
-            rejects: store.map(|(store, run)| Rejects::new(store.rejects_path(run))),
+            rejects: store.map(|(store, run)| RejectsFile::new(store.rejects_path(run))),
             in_flight,
             refused: HashSet::new(),
             basis: BasisCheck::default(),
@@ -162,7 +163,7 @@ impl WriterThread {
                 output.add(&batch.series.ticker, batch.bars.clone())?;
             }
             if let Some(rejects) = &mut self.rejects {
-                rejects.add(&batch.rejects)?;
+                add_rejects(rejects, &batch.rejects)?;
             }
             if !batch.missing.is_empty() {
                 rejected.push(RejectedRows {
@@ -354,6 +355,21 @@ impl WriterThread {
             hint,
         });
     }
+}
+
+/// Writes rejects down, durably, before the bars of their windows are offered.
+fn add_rejects(file: &mut RejectsFile, rejects: &[Reject]) -> Result<(), Error> {
+    let lines = rejects.iter().map(|reject| RejectLine {
+        origin: &reject.origin,
+        line: reject.line,
+        reason: reject.reason,
+        raw: &reject.raw,
+    });
+    let added = file.add(std::iter::once((0, lines)));
+    added.map_err(|source| Error::Rejects {
+        path: file.path().to_owned(),
+        source,
+    })
 }
 
 /// What the user can do about a refused batch.
