@@ -43,7 +43,7 @@ pub enum Reason {
     Partial,
     /// The request failed, or most of its rows were rejects.
     Failed,
-    /// It lacks bars by the rule of [`completeness`].
+    /// It lacks bars by the rule of [`completeness()`].
     Short,
 }
 
