@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{Error, plain};
-use super::filename::{any_stem_of, stem_of};
+use super::file_reader::FileReader;
+use super::filename::{any_stem_of, stem_of, strip_end};
 use super::folders::Folders;
-use super::source::{Kind, Source, copy_of, is_nameless, is_stdin, not_a_file};
+use super::input::lean::LeanFile;
+use super::input::zip::{self, Member};
+use super::source::{Kind, Source, copy_of, is_nameless, is_stdin, not_a_file, open_file};
 use crate::report::{Event, Observer, Stop};
 
 /// The depth of folders searched. Loops of links end before.
@@ -44,6 +47,9 @@ enum Content {
     File,
     /// The copy of a pipe.
     Copy(Arc<fs::File>),
+    /// A member of an archive: of the file at this path, or of the copy of a pipe.
+    Member(Arc<Path>, Member),
+    MemberOfCopy(Arc<fs::File>, Member),
     /// It can't be read.
     Unreadable(io::Error),
 }
@@ -61,7 +67,11 @@ impl InputFile {
     /// The stem of its name, and its current content.
     pub(super) fn source(&self) -> io::Result<(String, Source)> {
         let file = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let (stem, packing) = if is_nameless(&self.path) {
+        let is_member = matches!(
+            self.content,
+            Content::Member(..) | Content::MemberOfCopy(..)
+        );
+        let (stem, packing) = if is_nameless(&self.path) && !is_member {
             ("", None)
         } else {
             // A file named on the command line may have any ending.
@@ -71,14 +81,42 @@ impl InputFile {
         let mut source = match &self.content {
             Content::File => Source::file(&self.path, packing)?,
             Content::Copy(copy) => Source::copy(Arc::clone(copy)),
+            Content::Member(archive, member) => {
+                Source::file(archive, packing)?.of_member(packing, *member)
+            }
+            Content::MemberOfCopy(copy, member) => {
+                Source::copy(Arc::clone(copy)).of_member(packing, *member)
+            }
             Content::Unreadable(error) => {
                 return Err(io::Error::new(error.kind(), error.to_string()));
             }
         };
+        if let Some(lean) = LeanFile::of(&self.path) {
+            if lean.is_quote {
+                return Err(io::Error::other("it has quotes, not trades"));
+            }
+            let stem = format!("{}-1m", lean.ticker);
+            source.lean = Some(lean);
+            return Ok((stem, source));
+        }
         let folders = Folders::of(&self.path);
         source.folders = folders.columns;
         let interval = folders.interval.map(|interval| format!("-{interval}"));
         Ok((stem.to_owned() + &interval.unwrap_or_default(), source))
+    }
+
+    /// Its content if it may be an archive: by its name, or as the copy of a pipe by its content.
+    fn archive(&self) -> io::Result<Option<FileReader>> {
+        match &self.content {
+            Content::File if is_archive(&self.path) => open_file(&self.path).map(Some),
+            Content::Copy(copy) => {
+                let file = FileReader::new(Arc::clone(copy))?;
+                let mut magic = [0; zip::MAGIC.len()];
+                let is_zip = file.read_exact_at(&mut magic, 0).is_ok() && magic == zip::MAGIC;
+                Ok(is_zip.then_some(file))
+            }
+            _ => Ok(None),
+        }
     }
 }
 
@@ -137,7 +175,89 @@ pub fn collect(input: &Input, observer: &dyn Observer, stop: &Stop) -> Result<In
             }
         };
     }
+    let is_named = matches!(input, Input::Files(_));
+    let files = std::mem::take(&mut found.files);
+    for file in files {
+        match file.archive() {
+            Ok(None) => found.files.push(file),
+            Ok(Some(archive)) => found.add_members(file, &archive, is_named),
+            Err(error) => found.files.push(InputFile {
+                content: Content::Unreadable(error),
+                ..file
+            }),
+        }
+    }
+    found.files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(InputFiles(found))
+}
+
+/// Whether a file is an archive by its name.
+fn is_archive(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("zip"))
+}
+
+impl Found {
+    /// Adds the members of an archive, each as a file of its own. If it has none, or can't be read,
+    /// the archive fails; in a folder it may be about something else, and is only named.
+    fn add_members(&mut self, file: InputFile, archive: &FileReader, is_named: bool) {
+        let entries = match zip::list(archive) {
+            Ok(entries) => entries,
+            Err(why) => {
+                self.files.push(InputFile {
+                    content: Content::Unreadable(io::Error::other(why)),
+                    ..file
+                });
+                return;
+            }
+        };
+        let names: HashSet<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
+        let (bars, others): (Vec<_>, Vec<_>) = entries
+            .iter()
+            .partition(|(name, _)| is_member_of_bars(name, &names));
+        if bars.is_empty() && is_named {
+            self.files.push(InputFile {
+                content: Content::Unreadable(io::Error::other("it has no file of bars")),
+                ..file
+            });
+            return;
+        }
+        let full_name = |name: &str| format!("{}/{name}", file.name);
+        self.others
+            .extend(others.iter().map(|(name, _)| full_name(name)));
+        let path: Arc<Path> = file.path.as_path().into();
+        for (name, member) in bars {
+            let content = match (member, &file.content) {
+                (Err(why), _) => Content::Unreadable(io::Error::other(why.as_str())),
+                (Ok(member), Content::Copy(copy)) => {
+                    Content::MemberOfCopy(Arc::clone(copy), *member)
+                }
+                (Ok(member), _) => Content::Member(Arc::clone(&path), *member),
+            };
+            self.files.push(InputFile {
+                path: file.path.join(name.trim_start_matches('/')),
+                name: full_name(name),
+                bytes: member.as_ref().map_or(0, |member| member.packed),
+                content,
+            });
+        }
+    }
+}
+
+/// Whether a member of an archive may have bars. A text with the name of a CSV file is a report on
+/// it, as in the archives of HistData.
+fn is_member_of_bars(name: &str, names: &HashSet<&str>) -> bool {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    if name.starts_with("__MACOSX/") || stem_of(file).is_none() {
+        return false;
+    }
+    let Some(stem) = strip_end(name, ".txt") else {
+        return true;
+    };
+    let is_about = ["readme", "license", "licence", "changelog"]
+        .iter()
+        .any(|word| file[..file.len() - 4].eq_ignore_ascii_case(word));
+    !is_about && !names.contains(format!("{stem}.csv").as_str())
 }
 
 fn find(input: &Input) -> Result<Found, Error> {
@@ -232,6 +352,7 @@ fn descend(
         } else if path
             .file_name()
             .is_some_and(|file| stem_of(&file.to_string_lossy()).is_some())
+            || is_archive(&path)
         {
             found.files.push(InputFile::new(path, name));
         } else {

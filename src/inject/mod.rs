@@ -22,6 +22,7 @@ mod decide;
 mod error;
 mod evidence;
 mod file;
+mod file_reader;
 mod file_ticker;
 mod filename;
 mod find_files;

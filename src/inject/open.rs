@@ -44,12 +44,22 @@ pub(super) fn open(
 ) -> Result<Option<Opened>, FileError> {
     let mut blocks = Blocks::open(source, settings)?;
     let head = blocks.head()?;
-    let table = head.table;
-    let Some(sniffed) = sniffer.sniff(head.text, head.last, name, stem)? else {
-        return blocks
-            .rest()
-            .failure
-            .map_or(Ok(None), |error| Err(error.into()));
+    let form = head.form;
+    // Other forms have no lines above their rows.
+    let skip_lines = match form {
+        Some(_) => 0,
+        None => settings.skip_lines,
+    };
+    let sniffed = match sniffer.sniff(head.text, head.last, skip_lines, name, stem) {
+        Ok(Some(sniffed)) => sniffed,
+        // What could be read of it isn't enough.
+        unknown @ (Ok(None) | Err(FileError::Unrecognised)) => {
+            return match blocks.rest().failure {
+                Some(error) => Err(error.into()),
+                None => unknown.map(|_| None),
+            };
+        }
+        Err(error) => return Err(error),
     };
     let (mut plan, mut evidence, data_at) = (sniffed.plan, sniffed.evidence, sniffed.data_at);
     let layout = sniffed.layout;
@@ -69,8 +79,8 @@ pub(super) fn open(
     }
     let decided = evidence.decide(plan.has_weekends())?;
     sniffer.complete(&mut plan, layout, &decided);
-    if let Some(table) = table {
-        sniffer.set_table(&mut plan, table);
+    if let Some(form) = form {
+        sniffer.set_form(&mut plan, form);
     }
     let mut warnings = sniffed.warnings;
     warnings.extend(decided.warning);

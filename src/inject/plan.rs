@@ -189,12 +189,12 @@ impl<'s> Sniffer<'s> {
         }
     }
 
-    /// Sets the form of a file that isn't text.
-    pub(super) fn set_table(&self, plan: &mut Plan, table: &'static str) {
+    /// Adds what the rows were before they were written as CSV.
+    pub(super) fn set_form(&self, plan: &mut Plan, before: &'static str) {
         let mut form = FileForm::clone(&plan.form);
         form.layout = match form.layout == PLAIN.name {
-            true => table.into(),
-            false => format!("{table}, {}", form.layout).into(),
+            true => before.into(),
+            false => format!("{before}, {}", form.layout).into(),
         };
         plan.form = self.shared(form);
     }
@@ -215,10 +215,11 @@ impl<'s> Sniffer<'s> {
         &self,
         head: &[u8],
         last: bool,
+        skip_lines: usize,
         name: &FileName,
         stem: &str,
     ) -> Result<Option<Sniffed>, FileError> {
-        let skipped = after_lines(head, self.settings.skip_lines);
+        let skipped = after_lines(head, skip_lines);
         let head = &head[skipped..];
         let Some(delimiter) = delimiter_of(head, last) else {
             return if head.trim_ascii().is_empty() {

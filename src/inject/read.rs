@@ -25,8 +25,8 @@ pub(super) struct Blocks {
     carry: Vec<u8>,
     /// The number of the first line of `carry`.
     line: u64,
-    /// What the rows were before, if the file isn't text.
-    table: Option<&'static str>,
+    /// What the rows were before they were written as CSV.
+    form: Option<&'static str>,
     ended: bool,
     accept_last_line: bool,
     /// Bytes at the end of `carry` that are a last line without a line end.
@@ -46,8 +46,8 @@ pub(super) struct Head<'b> {
     pub(super) whole: usize,
     /// Whether it is the whole text.
     pub(super) last: bool,
-    /// What the rows were before, if the file isn't text.
-    pub(super) table: Option<&'static str>,
+    /// What the rows were before they were written as CSV.
+    pub(super) form: Option<&'static str>,
 }
 
 /// The rest at the end of a stream.
@@ -64,14 +64,18 @@ pub(super) struct Rest {
 impl Blocks {
     /// Opens a file.
     pub(super) fn open(source: &Source, settings: &Settings) -> Result<Self, FileError> {
-        let Text { input, table } = input::open(source)?;
+        let Text {
+            input,
+            form,
+            first_line,
+        } = input::open(source)?;
         Ok(Self {
             input,
             block_bytes: settings.limits.block_bytes.max(1),
             delimiter: b',',
             carry: Vec::new(),
-            line: u64::from(table.is_none()),
-            table,
+            line: first_line,
+            form,
             ended: false,
             accept_last_line: settings.accept_last_line,
             unended: 0,
@@ -100,7 +104,7 @@ impl Blocks {
             text: &self.carry,
             whole: self.carry.len() - self.unended,
             last: self.ended,
-            table: self.table,
+            form: self.form,
         })
     }
 

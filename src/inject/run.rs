@@ -36,7 +36,8 @@ pub fn run(
     note_ignored(observer, "stores", &stores);
     if files.is_empty() {
         observer.event(&Event::Warning(
-            "no CSV files found (.csv, .txt, .tsv, or these with .gz, .zst, .bz2 or .xz)",
+            "no CSV files found (.csv, .txt, .tsv, also with .gz, .zst, .bz2 or .xz; .zip, .parquet, .arrow, \
+             .feather, .jsonl)",
         ));
     }
     let context = RunContext::new(settings, sink, observer, stop)?;

@@ -1,14 +1,17 @@
 //! The content of a file, which must not change while it is read, or of a pipe, which is read once.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, SystemTime};
 
 use super::error::FileError;
+use super::file_reader::FileReader;
 use super::filename::Packing;
+use super::input::lean::LeanFile;
+use super::input::zip::Member;
 use crate::report::Stop;
 
 /// How often a wait for a pipe checks whether the run was stopped.
@@ -56,6 +59,10 @@ pub(super) struct Source {
     pub(super) packing: Option<Packing>,
     /// What the folders above it say about its rows: `ticker=AAPL`.
     pub(super) folders: Vec<(String, String)>,
+    /// The member that is read, if the file is an archive.
+    pub(super) member: Option<Member>,
+    /// What its path shows if it is a file of LEAN.
+    pub(super) lean: Option<LeanFile>,
     from: From,
 }
 
@@ -88,6 +95,8 @@ impl Source {
         Ok(Self {
             packing,
             folders: Vec::new(),
+            member: None,
+            lean: None,
             from: From::File {
                 path: path.to_path_buf(),
                 before: State::of(path)?,
@@ -100,14 +109,25 @@ impl Source {
         Self {
             packing: None,
             folders: Vec::new(),
+            member: None,
+            lean: None,
             from: From::Copy(file),
+        }
+    }
+
+    /// That of a member, if this is an archive.
+    pub(super) fn of_member(self, packing: Option<Packing>, member: Member) -> Self {
+        Self {
+            packing,
+            member: Some(member),
+            ..self
         }
     }
 
     /// Reads from the first byte.
     pub(super) fn open(&self) -> io::Result<FileReader> {
         match &self.from {
-            From::File { path, .. } => FileReader::open(path),
+            From::File { path, .. } => open_file(path),
             From::Copy(file) => FileReader::new(Arc::clone(file)),
         }
     }
@@ -120,6 +140,16 @@ impl Source {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Opens what must be a file.
+pub(super) fn open_file(path: &Path) -> io::Result<FileReader> {
+    let file = open_at_once(path)?;
+    match Kind::of(&file.metadata()?) {
+        Kind::File => FileReader::new(Arc::new(file)),
+        Kind::Folder => Err(io::ErrorKind::IsADirectory.into()),
+        Kind::Pipe | Kind::Other => Err(not_a_file()),
     }
 }
 
@@ -183,56 +213,6 @@ pub(super) fn is_nameless(path: &Path) -> bool {
     is_stdin(path) || ["/dev/stdin", "/dev/fd", "/proc"].into_iter().any(is_below)
 }
 
-/// A reader of a file that may be shared, with its own position.
-#[derive(Clone, Debug)]
-pub(super) struct FileReader {
-    file: Arc<File>,
-    bytes: u64,
-    at: u64,
-}
-
-impl FileReader {
-    pub(super) fn new(file: Arc<File>) -> io::Result<Self> {
-        let bytes = file.metadata()?.len();
-        Ok(Self { file, bytes, at: 0 })
-    }
-
-    fn open(path: &Path) -> io::Result<Self> {
-        let file = open_at_once(path)?;
-        match Kind::of(&file.metadata()?) {
-            Kind::File => Self::new(Arc::new(file)),
-            Kind::Folder => Err(io::ErrorKind::IsADirectory.into()),
-            Kind::Pipe | Kind::Other => Err(not_a_file()),
-        }
-    }
-
-    /// The file's size when it was opened.
-    pub(super) fn size(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Another reader, which starts at `at`.
-    pub(super) fn from(&self, at: u64) -> Self {
-        Self { at, ..self.clone() }
-    }
-
-    /// Fills `into` with the bytes at a position.
-    pub(super) fn read_exact_at(&self, into: &mut [u8], at: u64) -> io::Result<()> {
-        self.from(at).read_exact(into)
-    }
-}
-
-impl Read for FileReader {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        #[cfg(unix)]
-        let read = std::os::unix::fs::FileExt::read_at(&*self.file, into, self.at)?;
-        #[cfg(windows)]
-        let read = std::os::windows::fs::FileExt::seek_read(&*self.file, into, self.at)?;
-        self.at += read as u64;
-        Ok(read)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::disallowed_methods)] // tests make their files directly
@@ -257,7 +237,7 @@ mod tests {
 
     #[test]
     fn readers_of_a_copy_do_not_move_each_other() {
-        use std::io::Write;
+        use std::io::{Read, Write};
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"0123456789").unwrap();
         let source = Source::copy(Arc::new(file));

@@ -22,7 +22,8 @@ use crate::store::OpenOptions;
 
 /// Store bars from CSV files
 ///
-/// A folder may mix the files of several vendors, plain or compressed. Delimiter, header, columns,
+/// A folder may mix the files of several vendors: CSV, plain, compressed (.gz, .zst, .bz2, .xz) or in
+/// zip archives, and Parquet, Arrow, Feather and JSON Lines. Delimiter, header, columns,
 /// time format, ticker and interval of each file are detected from its first lines and its name.
 /// Layouts with a name are FirstRate, Kibot, Massive (Polygon), Databento, Alpaca, FMP, Alpha Vantage,
 /// Yahoo and pandas, MetaTrader, Dukascopy, HistData, NinjaTrader, TradeStation, TradingView,

@@ -14,7 +14,7 @@ use arrow::ipc::reader::{FileDecoder, StreamDecoder};
 use arrow::ipc::{self, Block, root_as_footer, root_as_message};
 
 use super::columnar::{Batches, Invalid, Rows};
-use crate::inject::source::FileReader;
+use crate::inject::file_reader::FileReader;
 use crate::store::lake::untrusted::guarded;
 
 /// The first bytes of a file, and the last.

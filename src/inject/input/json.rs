@@ -8,15 +8,13 @@ use std::io::{self, BufRead, BufReader, Read};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::written::{WriteText, write_field};
+use super::written::{LINE_BYTES_MAX, WriteText, write_field};
 use crate::inject::columns::{Role, normalise, role_of};
 use crate::inject::error::FileError;
 
 /// The first values, whose names are the header.
 const HEAD_VALUES: usize = 100;
 const HEAD_BYTES: usize = 256 * 1024;
-/// The maximum size of a value.
-const VALUE_BYTES_MAX: usize = 8 << 20;
 /// A time and four prices.
 const FIELDS_MIN: usize = 5;
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -286,8 +284,12 @@ impl<R: BufRead> Values<R> {
         if self.is_array {
             return self.next_element(out);
         }
-        let limit = VALUE_BYTES_MAX as u64;
-        Ok(self.input.by_ref().take(limit).read_until(b'\n', out)? > 0)
+        Ok(self
+            .input
+            .by_ref()
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', out)?
+            > 0)
     }
 
     /// Checks that nothing follows the array.
@@ -337,8 +339,8 @@ impl<R: BufRead> Values<R> {
             let length = end.unwrap_or(part.len());
             write_raw(out, &part[..length]);
             self.input.consume(length + usize::from(end.is_some()));
-            if out.len() > VALUE_BYTES_MAX {
-                let why = format!("a value is longer than {VALUE_BYTES_MAX} bytes");
+            if out.len() as u64 > LINE_BYTES_MAX {
+                let why = format!("a value is longer than {LINE_BYTES_MAX} bytes");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, why));
             }
             if end.is_some() {

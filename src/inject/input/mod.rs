@@ -12,15 +12,18 @@
 mod arrow_ipc;
 mod columnar;
 mod json;
+pub(super) mod lean;
 mod parquet;
 mod unpack;
 mod written;
+pub(super) mod zip;
 
 use std::io::{self, Cursor, Read};
 
 use super::error::FileError;
+use super::file_reader::FileReader;
 use super::foreign;
-use super::source::{FileReader, Source};
+use super::source::Source;
 use written::{WriteText, Written};
 
 /// The bytes from which the form of a file is detected.
@@ -29,30 +32,39 @@ const HEAD_BYTES: u64 = 512;
 /// The text of a file.
 pub(super) struct Text {
     pub(super) input: Box<dyn Read + Send>,
-    /// What the rows were before, if the file isn't text: its first line is a header, and the number
-    /// of a line is that of its row.
-    pub(super) table: Option<&'static str>,
+    /// What the rows were before they were written as CSV.
+    pub(super) form: Option<&'static str>,
+    /// The number of the first line. It is 0 for the header of a table, so that the number of a line
+    /// is that of its row.
+    pub(super) first_line: u64,
 }
 
 impl Text {
     fn plain(input: impl Read + Send + 'static) -> Self {
         Self {
             input: Box::new(input),
-            table: None,
+            form: None,
+            first_line: 1,
         }
     }
 
     fn table(name: &'static str, rows: impl WriteText + Send + 'static) -> Self {
         Self {
             input: Box::new(Written::new(rows)),
-            table: Some(name),
+            form: Some(name),
+            first_line: 0,
         }
     }
 }
 
 /// Opens a file as text.
 pub(super) fn open(source: &Source) -> Result<Text, FileError> {
-    let (mut input, is_packed) = unpack::unpack(Box::new(source.open()?), source.packing)?;
+    let file = source.open()?;
+    let content: Box<dyn Read + Send> = match &source.member {
+        Some(member) => zip::open(&file, member)?,
+        None => Box::new(file),
+    };
+    let (mut input, is_packed) = unpack::unpack(content, source.packing)?;
     let mut head = Vec::with_capacity(HEAD_BYTES as usize);
     let failure = input.by_ref().take(HEAD_BYTES).read_to_end(&mut head).err();
     if head.is_empty()
@@ -62,7 +74,7 @@ pub(super) fn open(source: &Source) -> Result<Text, FileError> {
     }
     let is_arrow_file = head.starts_with(arrow_ipc::FILE_MAGIC);
     if head.starts_with(parquet::MAGIC) || is_arrow_file {
-        let file = match is_packed {
+        let file = match is_packed || source.member.is_some() {
             true => copy(Cursor::new(head).chain(input))?,
             false => source.open()?,
         };
@@ -94,6 +106,13 @@ pub(super) fn open(source: &Source) -> Result<Text, FileError> {
     }
     if is_json {
         return Ok(Text::table("JSON", json::open(whole)?));
+    }
+    if let Some(file) = &source.lean {
+        let rows = Written::new(lean::Rows::new(whole, file.clone()));
+        return Ok(Text {
+            form: Some("LEAN"),
+            ..Text::plain(rows)
+        });
     }
     Ok(Text::plain(whole))
 }

@@ -14,7 +14,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::columnar::{Batches, Invalid, Rows, columns_of};
-use crate::inject::source::FileReader;
+use crate::inject::file_reader::FileReader;
 use crate::store::lake::guard::{any_footer, page_sizes};
 use crate::store::lake::untrusted::guarded;
 

@@ -1,6 +1,6 @@
 //! Unpacks a file, whose content shows how it is packed.
 
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
@@ -49,13 +49,15 @@ pub(super) fn unpack(
         Packing::Gzip => Box::new(MultiGzDecoder::new(whole)),
         Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole)?),
         Packing::Bzip2 => Box::new(MultiBzDecoder::new(whole)),
-        Packing::Xz => {
-            let stream = Stream::new_stream_decoder(XZ_BYTES_MAX, CONCATENATED);
-            let stream = stream.map_err(io::Error::from)?;
-            Box::new(XzDecoder::new_stream(whole, stream))
-        }
+        Packing::Xz => xz(whole)?,
     };
     Ok((unpacked, true))
+}
+
+/// Unpacks xz, in limited memory.
+pub(super) fn xz(packed: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    let stream = Stream::new_stream_decoder(XZ_BYTES_MAX, CONCATENATED)?;
+    Ok(Box::new(XzDecoder::new_stream(packed, stream)))
 }
 
 /// How a file that begins with `magic` is packed.

@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 use std::io::{self, Read};
 
+/// A longer line isn't changed, and is too long for the parser.
+pub(super) const LINE_BYTES_MAX: u64 = 8 << 20;
+
 /// Writes text in parts of any size.
 pub(super) trait WriteText {
     /// Adds the next part; false if there is none. What was added before an error is part of the

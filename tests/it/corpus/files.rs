@@ -11,6 +11,7 @@ use arrow::ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
+use zip::write::SimpleFileOptions;
 
 use super::Case;
 use super::market::{Bar, NEW_YORK, Series, UTC, coin, stock};
@@ -75,7 +76,84 @@ pub fn cases() -> Vec<Case> {
         json("files/blank.ndjson").edit(|text| text.replace("}\n", "}\r\n\r\n")),
     ];
     all.extend(tables());
+    all.extend(archives());
     all
+}
+
+fn zip(path: &str, members: &[(&str, &str)], truth: Vec<Series>) -> Case {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, text) in members {
+        writer
+            .start_file(*name, SimpleFileOptions::default())
+            .unwrap();
+        writer.write_all(text.as_bytes()).unwrap();
+    }
+    Case::new(path, truth, writer.finish().unwrap().into_inner())
+}
+
+fn archives() -> Vec<Case> {
+    let rows = |series: &Series, row: &dyn Fn(&Bar) -> String| -> String {
+        series.bars.iter().map(|bar| row(bar) + "\n").collect()
+    };
+    let (aapl, btc) = (stock("AAPL", 1), coin("BTCUSDT", 1));
+    let msft = super::stocks::with_ticker(aapl.clone(), "MSFT");
+    let local = |bar: &Bar| {
+        format!(
+            "{},{}",
+            bar.time(NEW_YORK, "%Y-%m-%d %H:%M:%S"),
+            bar.ohlcv()
+        )
+    };
+    let two = rows(&aapl, &local);
+    let binance = rows(&btc, &|bar| {
+        let (open, close) = (bar.at * 1000, bar.at * 1000 + 59_999);
+        format!("{open},{},{close},1000.5,12,3.5,700.25,0", bar.ohlcv())
+    });
+    let day = aapl.bars[0].time(NEW_YORK, "%Y%m%d");
+    let first_day = Series {
+        bars: aapl
+            .bars
+            .iter()
+            .filter(|bar| bar.time(NEW_YORK, "%Y%m%d") == day)
+            .cloned()
+            .collect(),
+        ..aapl.clone()
+    };
+    let lean = rows(&first_day, &|bar| {
+        let midnight = bar.time(NEW_YORK, "%H:%M:%S");
+        let parts: Vec<i64> = midnight
+            .split(':')
+            .map(|part| part.parse().unwrap())
+            .collect();
+        let ms = (parts[0] * 3600 + parts[1] * 60 + parts[2]) * 1000;
+        let price = |price: f64| (price * 10_000.0).round();
+        format!(
+            "{ms},{},{},{},{},{}",
+            price(bar.open),
+            price(bar.high),
+            price(bar.low),
+            price(bar.close),
+            bar.volume
+        )
+    });
+    let lean_name = format!("{day}_aapl_minute_trade.csv");
+    vec![
+        zip(
+            "archives/two.zip",
+            &[("AAPL.csv", &two), ("sub/MSFT.csv", &two)],
+            vec![aapl, msft],
+        ),
+        zip(
+            "archives/BTCUSDT-1m-2025-01.zip",
+            &[("BTCUSDT-1m-2025-01.csv", &binance)],
+            vec![btc],
+        ),
+        zip(
+            &format!("lean/equity/usa/minute/aapl/{day}_trade.zip"),
+            &[(&lean_name, &lean)],
+            vec![first_day],
+        ),
+    ]
 }
 
 /// The bars as a table, with times in `zone`, or as local times in New York.

@@ -33,14 +33,16 @@ const NOT_READ_YET: [&str; 0] = [];
 
 /// The layouts that files of the corpus are recognised as, by the beginning of their paths. Files
 /// without an entry have a layout of no vendor, or are refused.
-const LAYOUTS: [(&str, &str); 63] = [
+const LAYOUTS: [(&str, &str); 65] = [
     ("algoseek/", "algoseek"),
+    ("archives/BTCUSDT", "Binance"),
     ("arrow/", "Arrow"),
     ("feather/", "Arrow"),
     ("files/array.json", "JSON"),
     ("files/bars.jsonl", "JSON"),
     ("files/blank.ndjson", "JSON"),
     ("freqtrade/", "JSON"),
+    ("lean/", "LEAN"),
     ("parquet/", "Parquet"),
     ("alpaca/", "Alpaca"),
     ("alphavantage/fx_", "Alpha Vantage (currencies)"),
