@@ -108,7 +108,9 @@ impl InputFile {
     /// Its content if it may be an archive: by its name, or as the copy of a pipe by its content.
     fn archive(&self) -> io::Result<Option<FileReader>> {
         match &self.content {
-            Content::File if is_archive(&self.path) => open_file(&self.path).map(Some),
+            Content::File if is_archive(&self.path) || is_document(&self.path) => {
+                open_file(&self.path).map(Some)
+            }
             Content::Copy(copy) => {
                 let file = FileReader::new(Arc::clone(copy))?;
                 let mut magic = [0; zip::MAGIC.len()];
@@ -193,8 +195,19 @@ pub fn collect(input: &Input, observer: &dyn Observer, stop: &Stop) -> Result<In
 
 /// Whether a file is an archive by its name.
 fn is_archive(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("zip"))
+    has_extension(path, &["zip"])
+}
+
+/// Whether a file is by its name an archive of which something else is made.
+fn is_document(path: &Path) -> bool {
+    has_extension(path, &["xlsx", "xlsm", "ods", "npz"])
+}
+
+fn has_extension(path: &Path, names: &[&str]) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    names
+        .iter()
+        .any(|name| extension.eq_ignore_ascii_case(name))
 }
 
 impl Found {

@@ -17,6 +17,11 @@ const UNPACK: &str = "unpack it, and inject the files in it";
 const EXPORT: &str = "export its table as CSV or Parquet, and inject that";
 const PANDAS: &str = "write its table with to_csv or to_parquet of pandas, and inject that";
 
+const WORKBOOK: Foreign = of(
+    "an Excel workbook",
+    "save the sheet as CSV, and inject that",
+);
+
 /// What files begin with.
 const MAGICS: [(&[u8], Foreign); 29] = [
     (
@@ -115,7 +120,14 @@ pub(super) fn named(head: &[u8]) -> Option<Foreign> {
         head.starts_with(magic) && !is_text
     });
     if let Some((_, foreign)) = magic {
-        return Some(*foreign);
+        let has = |name: &[u8]| head.windows(name.len()).any(|part| part == name);
+        let is_office = [&b"[Content_Types].xml"[..], b"docProps/"]
+            .into_iter()
+            .any(has);
+        return Some(match is_office {
+            true => WORKBOOK,
+            false => *foreign,
+        });
     }
     if head.get(257..262) == Some(b"ustar") {
         return Some(of("a tar archive", UNPACK));

@@ -68,7 +68,7 @@ impl<R: Read> Rows<R> {
         }
     }
 
-    /// Writes a row; false if it isn't one of LEAN.
+    /// Writes a row; `None` if it isn't one of LEAN.
     fn write_row(&mut self, line: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let line = std::str::from_utf8(line.trim_ascii()).ok()?;
         let fields: Vec<&str> = line.split(',').collect();
