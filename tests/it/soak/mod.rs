@@ -9,6 +9,7 @@
 mod copies;
 mod figures;
 mod meanwhile;
+mod provider;
 mod rng;
 mod runner;
 mod script;

@@ -9,26 +9,30 @@ use std::time::{Duration, Instant};
 use super::copies::{self, Seen};
 use super::figures::Figures;
 use super::meanwhile::Meanwhile;
+use super::provider;
 use super::rng::Rng;
 use super::script::{self, Flavor, Setup, Step};
 use super::state::{self, Grain, State};
 use crate::support::{Database, Run, TestEnv};
+use backfill::simulator::Running as Simulator;
 
 /// The most steps of a run.
 const STEPS_MAX: u64 = 9;
 /// The most kills of one command before it may finish.
 const KILLS_MAX: u64 = 3;
 
-/// One side: its scratch folder, and the table that it syncs to.
+/// One side: its scratch folder, the table that it syncs to, and the simulated provider.
 struct Side {
     env: TestEnv,
     table: String,
+    simulator: Option<Simulator>,
 }
 
 struct Runner<'a> {
     rng: Rng,
     /// What was done on the killed side, for the message of a failure.
     log: Vec<String>,
+    flavor: Flavor,
     figures: &'a mut Figures,
     /// The store's folder, relative, and the options that name it.
     folder: &'static str,
@@ -60,32 +64,37 @@ pub fn run(seed: u64, figures: &mut Figures) -> Result<(), String> {
     let flavor = if seed.is_multiple_of(2) {
         Flavor::Csv
     } else {
-        Flavor::Provider
+        Flavor::Provider(provider::at(seed / 2))
     };
     let (folder, store) = match flavor {
-        Flavor::Csv => ("data/staging", Vec::new()),
-        Flavor::Provider => (
+        Flavor::Provider(provider) if provider.name == "demo" => (
             "data/demo",
             ["--store", "data/demo"].map(str::to_owned).to_vec(),
         ),
+        _ => ("data/staging", Vec::new()),
     };
     let steps = 3 + rng.below(STEPS_MAX - 2) as usize;
-    let side = |name: &str| Side {
+    let side = |name: &str, with_faults| Side {
         env: TestEnv::new(),
         table: format!("soak_{seed}_{name}"),
+        simulator: match flavor {
+            Flavor::Csv => None,
+            Flavor::Provider(provider) => provider.simulator(seed, with_faults),
+        },
     };
     let mut runner = Runner {
         rng,
         log: Vec::new(),
+        flavor,
         figures,
         folder,
         store,
         other_store: None,
         database: None,
-        reference: side("reference"),
-        killed: side("killed"),
+        reference: side("reference", false),
+        killed: side("killed", true),
         seen: Seen::default(),
-        clock_jumps: flavor == Flavor::Csv,
+        clock_jumps: matches!(flavor, Flavor::Csv),
         waits: false,
         seed,
     };
@@ -412,15 +421,20 @@ impl Runner<'_> {
             true => self.rng.pick(&CLOCKS),
             false => None,
         };
-        let env = if on_killed {
-            &self.killed.env
+        let side = if on_killed {
+            &self.killed
         } else {
-            &self.reference.env
+            &self.reference
         };
-        let mut program = env.program(&args);
+        let mut program = side.env.program(&args);
+        if let (Flavor::Provider(provider), Some(simulator)) = (self.flavor, &side.simulator) {
+            for (name, value) in provider.environment(simulator) {
+                program = program.env(name, value);
+            }
+        }
         if let Some(name) = piped {
             self.figures.odd_files.0 += 1;
-            program = program.stdin(env.read(name));
+            program = program.stdin(side.env.read(name));
         }
         if let Some(clock) = clock {
             program = program.env("BACKFILL_NOW", clock);

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
+use super::provider::Provider;
 use super::rng::Rng;
 use super::state::{Grain, State};
 use crate::support::TestEnv;
 
 /// The source of a run's bars. A store holds demo bars or real ones, never both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Flavor {
     Csv,
-    Provider,
+    Provider(&'static Provider),
 }
 
 /// One command, its setup on both sides, and what a kill may leave half done.
@@ -44,7 +45,6 @@ pub enum Setup {
 }
 
 const TICKERS: [&str; 4] = ["T0", "T1", "BTC/USD", "007"];
-const COMPANIES: [&str; 3] = ["AAPL", "MSFT", "NVDA"];
 
 const COMMIT: &[&str] = &[
     "checkpoint.before",
@@ -121,7 +121,7 @@ fn step(command: &'static str, line: &str, grain: Grain, points: &'static [&'sta
 fn fill(rng: &mut Rng, flavor: Flavor, number: usize) -> Step {
     match flavor {
         Flavor::Csv => inject(rng, number),
-        Flavor::Provider => fetch(rng),
+        Flavor::Provider(provider) => fetch(rng, provider),
     }
 }
 
@@ -217,21 +217,23 @@ fn csv_text(ticker: &str, first: u64, rows: u64, seed: u64) -> String {
     text
 }
 
-fn fetch(rng: &mut Rng) -> Step {
+fn fetch(rng: &mut Rng, provider: &Provider) -> Step {
     let command = rng.pick(&["specific", "concurrent"]);
     let mut tickers: BTreeSet<&str> = BTreeSet::new();
-    for _ in 0..=rng.below(2) {
-        tickers.insert(rng.pick(&COMPANIES));
+    for _ in 0..=rng.below(provider.tickers_max) {
+        tickers.insert(rng.pick(provider.tickers));
     }
     let tickers: Vec<&str> = tickers.into_iter().collect();
-    // January 2025, sometimes from December on.
-    let (first, days) = (rng.below(20), rng.below(8));
+    // From January 2025, sometimes from December on.
+    let (first, days) = (rng.below(20), rng.below(provider.days_max));
     let date = |day: u64| {
         let at = chrono::NaiveDate::from_ymd_opt(2024, 12, 28).unwrap();
         at + chrono::Days::new(day)
     };
     let line = format!(
-        "{command} --provider demo --rate 60000 --resume --on-conflict ignore --start {} --end {} --tickers {} --seal {}",
+        "{command} --provider {} --interval {} --rate 60000 --resume --on-conflict ignore --start {} --end {} --tickers {} --seal {}",
+        provider.name,
+        provider.minutes,
         date(first),
         date(first + days),
         tickers.join(" "),
