@@ -165,15 +165,43 @@ pub(super) fn without_suffix(text: &str, suffix: Option<&str>) -> Result<Ticker,
     Ticker::of_new_bars(suffix.and_then(|end| strip_end(text, end)).unwrap_or(text))
 }
 
-/// Why the exchange is what it is.
-pub(super) fn exchange_reason(settings: &Settings, layout: &Layout) -> Cow<'static, str> {
+/// What decided the exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ExchangeBy {
+    Option,
+    /// The stored series of the file's ticker.
+    Stored {
+        /// The layout's, for bars that contradict the stored series.
+        otherwise: &'static str,
+    },
+    Layout,
+    /// The bars, or the stored series of their tickers.
+    Bars,
+    Default,
+}
+
+/// What decides the exchange before any bar is read; `is_stored`: whether the store has it.
+pub(super) fn exchange(
+    settings: &Settings,
+    layout: &Layout,
+    is_stored: bool,
+) -> Decision<ExchangeBy> {
     if settings.calendar.is_some() {
-        "the option".into()
-    } else if layout.is_plain() || layout.exchange == DEFAULT_EXCHANGE {
-        "the default".into()
+        decision(ExchangeBy::Option, "the option")
+    } else if is_stored {
+        let otherwise = layout.exchange;
+        decision(ExchangeBy::Stored { otherwise }, "its stored series")
+    } else if layout.exchange == DEFAULT_EXCHANGE {
+        decision(ExchangeBy::Default, "the default")
     } else {
-        format!("convention of {}", layout.name).into()
+        let reason = format!("convention of {}", layout.name);
+        decision(ExchangeBy::Layout, reason)
     }
+}
+
+/// Whether an exchange trades on weekends.
+pub(super) fn has_weekends(exchange: &str) -> bool {
+    matches!(exchange, "CRYPTO" | "FOREX")
 }
 
 /// A zone's name as it is shown. In the tz database `Etc/GMT+5` is UTC-5.

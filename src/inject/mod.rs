@@ -52,6 +52,7 @@ mod run;
 mod sample;
 mod settings;
 mod source;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod timestamp;
@@ -67,3 +68,4 @@ pub use find_files::{Input, InputFiles, collect};
 pub use number::Decimal;
 pub use run::run;
 pub use settings::{Label, Limits, Settings};
+pub use stored::StoredExchanges;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::columns::{Role, clear, normalise, slot};
 use super::date::DateOrder;
-use super::decide::{self, KnownInterval};
+use super::decide::{self, ExchangeBy, KnownInterval};
 use super::error::{Error, FileError};
 use super::evidence::{Decided, Evidence};
 use super::grid::Grid;
@@ -61,6 +61,7 @@ pub(super) struct Plan {
     pub(super) grid: OnceLock<Grid>,
     pub(super) label: Label,
     pub(super) calendar: Calendar,
+    pub(super) exchange_by: ExchangeBy,
     pub(super) layout: &'static str,
     /// What the file is reported as.
     pub(super) form: Arc<FileForm>,
@@ -82,7 +83,6 @@ pub(super) struct Given {
 /// Which parts no option, content or convention decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct IsDefault {
-    pub(super) exchange: bool,
     pub(super) zone: bool,
     pub(super) label: bool,
 }
@@ -90,7 +90,7 @@ pub(super) struct IsDefault {
 impl Plan {
     /// Whether the exchange trades on weekends.
     pub(super) fn has_weekends(&self) -> bool {
-        matches!(self.calendar.exchange(), "CRYPTO" | "FOREX")
+        decide::has_weekends(self.calendar.exchange())
     }
 
     /// The ticker that a field names.
@@ -126,8 +126,8 @@ struct Content<'c> {
 /// Makes the plans of a run's files.
 pub(super) struct Sniffer<'s> {
     settings: &'s Settings,
-    /// By exchange, one for each of the layouts'.
-    calendars: HashMap<&'static str, Calendar>,
+    /// By exchange, one for each of the layouts' and of the stored series'.
+    calendars: HashMap<String, Calendar>,
     wanted: Arc<HashSet<Ticker>>,
     /// The forms of files so far, so that many files share one.
     forms: Mutex<HashSet<Arc<FileForm>>>,
@@ -141,7 +141,13 @@ impl<'s> Sniffer<'s> {
                 Some(calendar) => calendar.clone(),
                 None => Calendar::for_exchange_with(code, &settings.calendars)?,
             };
-            calendars.insert(code, calendar);
+            calendars.insert(code.to_owned(), calendar);
+        }
+        for code in settings.stored.codes() {
+            // One without a calendar can't be used.
+            if let Ok(calendar) = Calendar::for_exchange_with(code, &settings.calendars) {
+                calendars.entry(code.to_owned()).or_insert(calendar);
+            }
         }
         Ok(Self {
             settings,
@@ -151,7 +157,22 @@ impl<'s> Sniffer<'s> {
         })
     }
 
-    /// Sets the exchange that the bars show.
+    /// The calendar of the exchange with which a file's tickers are stored. `None` also if an option
+    /// decides, or if the layout's bars are round the clock and those of the exchange aren't.
+    pub(super) fn stored_calendar<'t>(
+        &self,
+        by_layout: &str,
+        tickers: impl IntoIterator<Item = &'t Ticker>,
+    ) -> Option<&Calendar> {
+        if self.settings.calendar.is_some() {
+            return None;
+        }
+        let code = self.settings.stored.of_tickers(tickers)?;
+        let fits = by_layout == DEFAULT_EXCHANGE || decide::has_weekends(code);
+        self.calendars.get(code).filter(|_| fits)
+    }
+
+    /// Sets the exchange that the bars or their tickers show.
     pub(super) fn set_exchange(&self, plan: &mut Plan, exchange: &str, reason: &'static str) {
         let Some(calendar) = self.calendars.get(exchange) else {
             return;
@@ -169,7 +190,7 @@ impl<'s> Sniffer<'s> {
             form.reasons.push((part, reason));
         }
         plan.calendar = calendar.clone();
-        plan.is_default.exchange = false;
+        plan.exchange_by = ExchangeBy::Bars;
         plan.form = self.shared(form);
     }
 
@@ -304,9 +325,6 @@ impl<'s> Sniffer<'s> {
             mut roles, layout, ..
         } = columns;
         let (interval_code, by_code) = self.interval_code(&mut roles, layout, rows);
-        let calendar = self.calendars[layout.exchange].clone();
-        let zone = decide::zone(settings, layout, &calendar, &roles, header, rows);
-        let label = decide::label(settings, layout);
         let has_ticker_column = roles.contains(&Role::Ticker) || !wide.is_empty();
         let ticker = if wide.is_empty() {
             decide::ticker(settings, has_ticker_column, names.ticker(), name)?
@@ -314,6 +332,11 @@ impl<'s> Sniffer<'s> {
             decide::several_tickers()
         };
         let (ticker, ticker_reason) = (ticker.value, ticker.reason);
+        let stored = self.stored_calendar(layout.exchange, &ticker);
+        let exchange = decide::exchange(settings, layout, stored.is_some());
+        let calendar = stored.unwrap_or(&self.calendars[layout.exchange]).clone();
+        let zone = decide::zone(settings, layout, &calendar, &roles, header, rows);
+        let label = decide::label(settings, layout);
         if ticker.is_some() {
             clear(&mut roles, |role| role == Role::Ticker);
         }
@@ -338,7 +361,7 @@ impl<'s> Sniffer<'s> {
                 ("layout", layout_reason.into()),
                 ("timezone", zone.reason),
                 ("timestamp_label", label.reason),
-                ("exchange", decide::exchange_reason(settings, layout)),
+                ("exchange", exchange.reason),
                 ("tickers", ticker_reason.clone()),
             ],
         });
@@ -359,7 +382,6 @@ impl<'s> Sniffer<'s> {
             has_guessed_ticker: ticker_reason == decide::BY_NAME
                 && name.ticker.as_deref().is_some_and(has_both_cases),
             is_default: IsDefault {
-                exchange: settings.calendar.is_none() && layout.exchange == DEFAULT_EXCHANGE,
                 zone: zone.value.is_default,
                 label: settings.label.is_none() && layout.label == Label::Open,
             },
@@ -370,6 +392,7 @@ impl<'s> Sniffer<'s> {
             wide,
             interval,
             calendar,
+            exchange_by: exchange.value,
             layout: layout.name,
             wanted: self.wanted.clone(),
             strip_suffix: settings.strip_suffix.clone(),

@@ -7,13 +7,14 @@
 
 use chrono::{Datelike, NaiveDate, Weekday};
 
+use super::decide::ExchangeBy;
 use super::file_ticker::is_pair;
 use super::likely_zone::{by_sessions, by_weeks};
 use super::piece::{Group, Piece};
 use super::plan::Plan;
 use super::settings::Label;
 use crate::advice::Advice;
-use crate::calendar::foreign_suffix;
+use crate::calendar::{Calendar, foreign_suffix};
 use crate::model::{Interval, MINUTE_MICROS, Reason, Timestamp};
 
 const HOUR_MICROS: i64 = 60 * MINUTE_MICROS;
@@ -22,6 +23,9 @@ const GROUPS_MAX: usize = 8;
 const BARS_MAX: usize = 20_000;
 /// A day with bars in this many hours has trading round the clock.
 const ROUND_THE_CLOCK_HOURS: u32 = 20;
+/// Bars only in this many hours of all days, on at least this many days, are those of sessions.
+const FEW_HOURS: u32 = 12;
+const FEW_HOURS_DAYS_MIN: usize = 3;
 /// A shorter distance between the beginning of the bars and the session is not a zone.
 const SHIFT_MIN: i64 = 15 * MINUTE_MICROS;
 /// How long after the open a session has bars at least.
@@ -52,13 +56,31 @@ struct DayInSession {
     has_close: bool,
 }
 
-/// The exchange that trades round the clock as the bars do, and why, if the exchange is only a
-/// default that doesn't.
-pub(super) fn other_exchange(plan: &Plan, piece: &Piece) -> Option<(&'static str, &'static str)> {
-    if !plan.is_default.exchange || plan.has_weekends() {
-        return None;
-    }
+/// Whether the bars show that an exchange isn't theirs: they are round the clock and its sessions
+/// aren't, or its sessions are round the clock and all bars are in the same few hours.
+pub(super) fn contradicts(calendar: &Calendar, plan: &Plan, piece: &Piece) -> bool {
     let days = days_of(plan, piece);
+    let sessions = days
+        .iter()
+        .filter_map(|day| calendar.session_on(day.date).ok().flatten());
+    let lengths = sessions.map(|session| session.close.micros() - session.open.micros());
+    let Some(longest) = lengths.max() else {
+        return false;
+    };
+    if longest < i64::from(ROUND_THE_CLOCK_HOURS) * HOUR_MICROS {
+        return all_day(&days, piece).is_some();
+    }
+    let traded: Vec<&Day> = days.iter().filter(|day| day.bars >= DAY_BARS_MIN).collect();
+    let hours = traded.iter().fold(0, |all, day| all | day.hours);
+    traded.len() >= FEW_HOURS_DAYS_MIN && hours.count_ones() <= FEW_HOURS
+}
+
+/// The exchange that trades round the clock as the bars do, and why.
+pub(super) fn round_the_clock(plan: &Plan, piece: &Piece) -> Option<(&'static str, &'static str)> {
+    all_day(&days_of(plan, piece), piece)
+}
+
+fn all_day(days: &[Day], piece: &Piece) -> Option<(&'static str, &'static str)> {
     let (first, last) = (
         days.iter().map(|day| day.date).min()?,
         days.iter().map(|day| day.date).max()?,
@@ -131,7 +153,7 @@ pub(super) fn warnings(plan: &Plan, piece: &Piece, interval: Interval) -> Vec<St
         ));
     }
     if let Some(ticker) = &plan.ticker
-        && plan.is_default.exchange
+        && plan.exchange_by == ExchangeBy::Default
         && let Some(other) = foreign_suffix(ticker.as_str(), exchange)
     {
         warnings.push(format!(

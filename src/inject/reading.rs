@@ -4,7 +4,7 @@
 //! file is read once more.
 
 use super::context::RunContext;
-use super::decide::KnownInterval;
+use super::decide::{ExchangeBy, KnownInterval};
 use super::error::{FileError, NoInterval};
 use super::grid::Grid;
 use super::interval::IntervalDetector;
@@ -22,8 +22,8 @@ use crate::report::ReadAs;
 /// What is known of a file from its bars.
 #[derive(Default)]
 pub(super) struct Reading {
-    /// The exchange that the bars show, and why.
-    exchange: Option<(&'static str, &'static str)>,
+    /// The exchange that the bars or their tickers show, and why.
+    exchange: Option<(String, &'static str)>,
     /// When its bars open, if some rows are at other times.
     grid: Option<Grid>,
     /// What its rows were read as, once the interval is known.
@@ -37,7 +37,7 @@ impl Reading {
     /// Starts to read the file, for the first time or again.
     pub(super) fn start(&mut self, context: &RunContext<'_>, opened: &mut Opened) {
         let plan = &mut opened.plan;
-        if let Some((exchange, reason)) = self.exchange {
+        if let Some((exchange, reason)) = &self.exchange {
             context.sniffer.set_exchange(plan, exchange, reason);
         }
         if let Some(grid) = &self.grid {
@@ -99,7 +99,7 @@ impl Reading {
         content: (&Source, usize),
     ) -> Result<(Interval, &'static str), FileError> {
         if self.exchange.is_none() {
-            self.exchange = plausible::other_exchange(plan, piece);
+            self.exchange = other_exchange(context, plan, piece);
             if self.exchange.is_some() {
                 return Err(FileError::ReadAgain);
             }
@@ -146,6 +146,43 @@ impl Reading {
         }
         plan.grid.get_or_init(|| grid);
         Ok(())
+    }
+}
+
+/// The exchange that the first piece shows, and why, if the file has another so far.
+fn other_exchange(
+    context: &RunContext<'_>,
+    plan: &Plan,
+    piece: &Piece,
+) -> Option<(String, &'static str)> {
+    let known = plan.calendar.exchange();
+    let by_bars = || {
+        let (exchange, reason) = plausible::round_the_clock(plan, piece)?;
+        Some((exchange.to_owned(), reason))
+    };
+    match plan.exchange_by {
+        ExchangeBy::Option | ExchangeBy::Bars => None,
+        ExchangeBy::Stored { otherwise } => {
+            if !plausible::contradicts(&plan.calendar, plan, piece) {
+                return None;
+            }
+            let reason = "its bars contradict the exchange of its stored series";
+            by_bars().or_else(|| (otherwise != known).then(|| (otherwise.to_owned(), reason)))
+        }
+        ExchangeBy::Layout | ExchangeBy::Default => {
+            let tickers = piece.groups.iter().map(|group| &group.ticker);
+            let stored = context.sniffer.stored_calendar(known, tickers);
+            match stored.filter(|stored| !plausible::contradicts(stored, plan, piece)) {
+                Some(stored) => (stored.exchange() != known).then(|| {
+                    (
+                        stored.exchange().to_owned(),
+                        "the stored series of its tickers",
+                    )
+                }),
+                None if plan.exchange_by == ExchangeBy::Default => by_bars(),
+                None => None,
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::date::DateOrder;
 use super::error::Error;
 use super::find_files::{self, Input};
 use super::number::Decimal;
+use super::stored::StoredExchanges;
 use crate::calendar::{Calendar, Overrides};
 use crate::export::OutputFile;
 use crate::model::{Interval, OnConflict, Ticker, Timestamp};
@@ -25,10 +26,12 @@ pub struct Settings {
     pub cores: usize,
     /// What to do with bars that are stored already.
     pub on_conflict: OnConflict,
-    /// The exchange of all files; `None` for the layout's.
+    /// The exchange of all files; `None` to decide each file's.
     pub calendar: Option<Calendar>,
     /// The user's calendars, for the exchanges of layouts.
     pub calendars: Overrides,
+    /// The exchanges of tickers that were stored before the run.
+    pub stored: StoredExchanges,
     /// The interval of all files; `None` to detect each file's.
     pub interval: Option<Interval>,
     /// The ticker of all files; `None` for that of a column or of the file's name.
@@ -76,6 +79,7 @@ impl Settings {
             on_conflict: OnConflict::default(),
             calendar: None,
             calendars: Overrides::default(),
+            stored: StoredExchanges::default(),
             interval: None,
             ticker: None,
             tickers: Vec::new(),

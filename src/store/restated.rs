@@ -1,6 +1,6 @@
 //! Compares bars with the stored ones before they are offered.
 
-use crate::model::{Bar, Bars, OnConflict, Provenance, SeriesKey, TimeRange, Timestamp};
+use crate::model::{Bar, Bars, OnConflict, Provenance, SeriesKey, Ticker, TimeRange, Timestamp};
 
 use super::error::Error;
 use super::handle::Store;
@@ -71,6 +71,17 @@ impl Store {
         let inner = self.inner();
         let meta = inner.series.get(series)?;
         Some((meta.first()?, meta.last()?))
+    }
+
+    /// The ticker and the exchange of each series with bars.
+    #[must_use]
+    pub fn exchanges(&self) -> Vec<(Ticker, String)> {
+        let inner = self.inner();
+        let series = inner.series.iter();
+        series
+            .filter(|(_, meta)| meta.first().is_some())
+            .map(|(key, meta)| (key.ticker.clone(), meta.provenance.exchange.clone()))
+            .collect()
     }
 
     /// Whether bars of this provenance may join a series, as far as exchange, basis and hours go.

@@ -1,6 +1,6 @@
 //! `inject-csv`: stores the bars of CSV files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::format::{Item, StrftimeItems};
@@ -15,7 +15,7 @@ use crate::cli::error::CliError;
 use crate::cli::log::LINE;
 use crate::cli::seal_after::SealArgs;
 use crate::cli::sync_after::{StoredRun, SyncAfterArgs, SyncAfterRun};
-use crate::inject::{self, DateOrder, Decimal, Input, Label, Settings, Sink};
+use crate::inject::{self, DateOrder, Decimal, Input, Label, Settings, Sink, StoredExchanges};
 use crate::model::{Bar, DateRange, Interval, OnConflict, Ticker, Timestamp};
 use crate::report::{ExitStatus, RunKind, RunReport};
 use crate::store::OpenOptions;
@@ -100,8 +100,8 @@ pub struct Args {
 struct LayoutArgs {
     /// Exchange of the files, which sets calendar and time zone
     ///
-    /// Default: CRYPTO for Binance, FOREX for HistData and Dukascopy, CRYPTO or FOREX for bars round
-    /// the clock, else NASDAQ.
+    /// Default: that of the ticker's stored bars; CRYPTO for Binance, FOREX for HistData and
+    /// Dukascopy; CRYPTO or FOREX for bars round the clock; else NASDAQ.
     ///
     /// Example: --exchange XETRA
     #[arg(long, value_name = "CODE")]
@@ -227,6 +227,10 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         return Ok(Outcome::Run(Box::new(report)));
     }
     if args.dry_run {
+        let settings = Settings {
+            stored: stored_exchanges(context, &store_dir)?,
+            ..settings
+        };
         let report = inject::run(Sink::Dry, &settings, files, &observer, &stop).map_err(failure)?;
         drop(observer);
         if report.files.len() > 1 {
@@ -241,6 +245,10 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         ..OpenOptions::default()
     };
     let store = context.open_store(&store_dir, &options, args.wait.duration())?;
+    let settings = Settings {
+        stored: StoredExchanges::of(store.exchanges()),
+        ..settings
+    };
     let run = store.begin_run("inject-csv", context.started_at())?;
     drop(observer);
     let observer = context.run_observer(&store, &run, None);
@@ -269,6 +277,18 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let finished_at: Timestamp = context.now();
     store.finish_run(&run, finished_at, report.status().as_str(), &summary)?;
     Ok(Outcome::Run(Box::new(report)))
+}
+
+/// The exchanges of the store in `dir`, for a dry run; none without a store.
+fn stored_exchanges(context: &Context, dir: &Path) -> Result<StoredExchanges, CliError> {
+    let Some(reader) = context.open_reader_if_any(dir)? else {
+        return Ok(StoredExchanges::default());
+    };
+    let series = reader.series().map_err(|error| failure(error.into()))?;
+    let exchanges = series
+        .into_iter()
+        .map(|row| (row.key.ticker, row.provenance.exchange));
+    Ok(StoredExchanges::of(exchanges))
 }
 
 /// Resolves the defaults and contradictions of the arguments.

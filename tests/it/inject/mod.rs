@@ -9,6 +9,7 @@ mod read_as;
 mod rules;
 mod sources;
 mod store;
+mod stored;
 mod together;
 
 use crate::support::{Run, TestEnv};
