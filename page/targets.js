@@ -6,7 +6,7 @@ import { load } from "./data.js";
 export async function showTargets(view) {
   const { targets } = await load("targets");
   if (targets.length === 0) {
-    view.append(make("p", { class: "note" }, "The store was never synced into a database: backfill sync postgres://…"));
+    view.append(make("p", { class: "note" }, "The store was never synced into a database: backfill sync --database-url postgres://…"));
     return;
   }
   const list = make("div", { class: "scroll" });

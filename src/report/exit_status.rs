@@ -19,6 +19,9 @@ pub enum ExitStatus {
     Ok,
 }
 
+// `Ok` is the last variant: this doesn't compile if `ALL` lacks one.
+const _: () = assert!(ExitStatus::ALL.len() == ExitStatus::Ok as usize + 1);
+
 impl ExitStatus {
     /// Every status, sorted by code.
     pub const ALL: [Self; 7] = [

@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
+use backfill::provider::registry::PROVIDERS;
+
 use crate::support::{Run, TestEnv};
 
 /// Two unusual words, with characters around them that have a meaning in URLs.
@@ -118,11 +120,32 @@ fn no_command_prints_a_secret() {
                 runs.push(("check", vec![], vec![("PGDATABASE", &databases[0]), ("PGPORT", "1"), ("PGHOST", "127.0.0.1")]));
                 for url in &providers {
                     runs.push((fetch, vec!["--provider-url", url], vec![("FMP_API_KEY", "some-key")]));
-                    runs.push(("check", vec![], vec![("FMP_API_KEY", "some-key"), ("FMP_BASE_URL", url)]));
                 }
                 let base = &*format!("http://{echo}/stable").leak();
-                runs.push((fetch, vec!["--provider-url", base], vec![("FMP_API_KEY", secret)]));
-                runs.push(("check --log-level DEBUG", vec!["--provider-url", base], vec![("FMP_API_KEY", secret)]));
+                // The hidden one is that of the tests: it retries refused requests for a minute.
+                for provider in PROVIDERS.iter().filter(|provider| !provider.hidden) {
+                    // The secret in one part of the key; every name of it that is read.
+                    for (part, names) in provider.keys.iter().enumerate() {
+                        for name in *names {
+                            let others = (provider.keys.iter().enumerate())
+                                .filter(|(other, _)| *other != part)
+                                .map(|(_, names)| (names[0], "some-key"));
+                            let variables: Vec<_> = others.chain([(*name, secret)]).collect();
+                            for line in [fetch, "check --log-level DEBUG"] {
+                                let args = vec!["--provider", provider.name, "--provider-url", base];
+                                runs.push((line, args, variables.clone()));
+                            }
+                        }
+                    }
+                    let keys = provider.keys.iter().map(|names| (names[0], "some-key"));
+                    for url in &providers {
+                        let Some(name) = provider.base_url_env else {
+                            continue;
+                        };
+                        let variables = keys.clone().chain([(name, url.as_str())]).collect();
+                        runs.push(("check", vec!["--provider", provider.name], variables));
+                    }
+                }
                 for proxy in &proxies {
                     for url in [plain, "https://example.invalid/stable"] {
                         runs.push((

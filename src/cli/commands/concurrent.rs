@@ -15,7 +15,8 @@ pub struct Args {
     #[command(flatten)]
     fetch: FetchArgs,
 
-    /// Tickers downloaded at once, and requests in flight at most
+    /// Requests in flight at most; as many tickers, or groups that share requests, are downloaded at
+    /// once
     #[arg(long, value_name = "N", default_value = "6", help_heading = "Provider")]
     threads: NonZeroUsize,
 }

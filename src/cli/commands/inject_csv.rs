@@ -100,8 +100,9 @@ pub struct Args {
 struct LayoutArgs {
     /// Exchange of the files, which sets calendar and time zone
     ///
-    /// Default: that of the ticker's stored bars; CRYPTO for Binance, FOREX for HistData and
-    /// Dukascopy; CRYPTO or FOREX for bars round the clock; else NASDAQ.
+    /// Default: that of the ticker's stored bars; CRYPTO for layouts of coin exchanges, such as Binance
+    /// and Kraken; FOREX for those of currencies, such as HistData, Dukascopy and FXCM; CRYPTO or
+    /// FOREX for bars round the clock; else NASDAQ.
     ///
     /// Example: --exchange XETRA
     #[arg(long, value_name = "CODE")]

@@ -15,7 +15,7 @@ use crate::serve::{Config, Error, Server, Token};
 ///
 /// The page shows coverage, charts, gaps, conflicts, runs and sync targets, and a run in progress in
 /// another process. The first line of standard output is its URL. It lets one browser in, once. The
-/// server listens on this machine only, and no request changes the store.
+/// server listens on this machine only, unless --listen is given. No request changes the store.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:
@@ -35,7 +35,7 @@ pub struct Args {
 
     /// Address to listen on instead of 127.0.0.1 and ::1
     ///
-    /// Bars, prices and paths of runs are then readable to everyone who has the token and reaches the
+    /// Bars, runs and sync targets can then be read by everyone who has the token and reaches the
     /// address: the connection isn't encrypted.
     ///
     /// Example: --listen 10.0.0.5

@@ -95,7 +95,7 @@ pub struct FetchArgs {
     /// Print the requests that this run would send, then exit
     ///
     /// One line per ticker; --log-level debug shows each request. Dates that are answered already are
-    /// left out. Sends no request and creates no store.
+    /// left out, as with --resume; a hint has the number of requests without it. Sends no request and creates no store.
     #[arg(long, help_heading = "Quota")]
     pub plan: bool,
 

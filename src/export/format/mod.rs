@@ -77,7 +77,10 @@ impl Format {
     /// Whether files leave out optional columns that have no value, so that all bars must be looked
     /// at before the first is written.
     pub(super) const fn omits_empty_columns(self) -> bool {
-        matches!(self, Self::Csv)
+        match self {
+            Self::Csv => true,
+            Self::Parquet | Self::Arrow => false,
+        }
     }
 
     /// The writer of files with these options.

@@ -35,7 +35,8 @@ fn a_folder_keeps_what_no_export_wrote() {
     expected.push("ticker=L/year=2020/bars.parquet".into());
 
     let target = || Target::Folder(folder_at(&root));
-    for format in [Format::Parquet, Format::Csv, Format::Arrow, Format::Parquet] {
+    // Each format replaces the files of the one before, the first also those of the last.
+    for &format in Format::ALL.iter().chain(&Format::ALL[..1]) {
         for (partition_by, written) in [
             (
                 PartitionBy::TickerYear,

@@ -328,7 +328,7 @@ fn dates_bound_longer_bars_too() {
 fn nothing_staged_still_makes_a_file_that_opens() {
     let empty = Memory::default();
     let folder = tempfile::tempdir().unwrap();
-    for format in [Format::Parquet, Format::Csv, Format::Arrow] {
+    for &format in Format::ALL {
         let path = folder.path().join(format!("out.{format}"));
         run(
             &empty,

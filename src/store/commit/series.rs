@@ -171,6 +171,8 @@ impl<'a> SeriesBatches<'a> {
         self.accepted
             .iter()
             .for_each(|batch| counts += batch.counts);
+        // Must be published at once: readers add hot bars and lake without comparing keys, so they
+        // would return a bar that is in both twice.
         let restates_sealed = self.meta.is_some_and(|meta| {
             let mut years = self
                 .replaced

@@ -32,9 +32,9 @@ Reasons:
                    at its start, and so it is in most sessions around it
     ends early     the same at its end
 
-A late start or early end needs four sessions that have it. It isn't listed for a ticker that
-trades in fewer than half of the minutes, nor if so long a pause between trades is likely (more
-than 1 in 1,000), nor if the session has bars outside regular hours at that end.
+A late start or early end needs four sessions that have it. A session isn't counted if it has
+fewer than half of the bars between its first and its last, if so long a pause between trades is
+likely (more than 1 in 1,000), or if it has bars outside regular hours at that end.
 
 --fill requests these sessions in as few requests as possible, then lists what is still missing.
 Each series is requested with the price basis and hours of its stored bars; if these are unknown,
