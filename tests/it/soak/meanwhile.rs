@@ -5,11 +5,12 @@ use super::state::{self, State};
 use crate::support::{Run, Running, TestEnv};
 
 /// Commands that read and must succeed at any time.
-const READERS: [&str; 4] = [
+const READERS: [&str; 5] = [
     "status",
     "status --format json",
     "gaps --end 2025-01-10",
     "export --to read.csv",
+    "report --to read.html",
 ];
 
 /// Processes that were started before the command.
