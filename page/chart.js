@@ -220,7 +220,7 @@ function isOutside(time, sessions) {
   return !sessions.some((session) => session.open <= time && time < session.close && !(session.pause && session.pause[0] <= time && time < session.pause[1]));
 }
 
-/** Conflicts, suspected splits, and sessions that lack bars. */
+/** Conflicts, suspected splits, sessions with rejected rows, and sessions that lack bars. */
 function markers(bars) {
   const at = (time) => {
     // The bar that has the time inside it.
@@ -233,6 +233,10 @@ function markers(bars) {
   for (const split of bars.splits) {
     const ratio = split.ratio >= 1 ? `${split.ratio}:1` : `1:${Math.round(1 / split.ratio)}`;
     found.push({ time: at(split.time), position: "aboveBar", shape: "arrowDown", color: colour("--failed"), text: `split ${ratio}?` });
+  }
+  for (const rejected of bars.rejected) {
+    const session = bars.sessions?.find((session) => session.date === rejected.session);
+    if (session) found.push({ time: at(session.open), position: "belowBar", shape: "arrowUp", color: colour("--partial"), text: `${count(rejected.rows)} rejected rows` });
   }
   for (const gap of bars.lacking) {
     const session = bars.sessions?.find((session) => session.date === gap.session);

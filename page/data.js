@@ -55,6 +55,7 @@ function barsOf(documents, { ticker, interval, from, to, max }) {
   const cut = { ...found, from: first, to: last, isCut: wanted < found.from };
   cut.sessions = sessions.filter((session) => first <= session.date && session.date <= last);
   cut.lacking = found.lacking.filter((gap) => first <= gap.session && gap.session <= last);
+  cut.rejected = found.rejected.filter((one) => first <= one.session && one.session <= last);
   const edges = dateEdges(sessions, first, last);
   const inside = found.time.map((time, index) => (edges[0] <= time && time < edges[1] ? index : -1)).filter((index) => index >= 0);
   cut.conflicts = found.conflicts.filter((time) => edges[0] <= time && time < edges[1]);

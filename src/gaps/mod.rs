@@ -30,7 +30,7 @@ pub use completeness::{Completeness, Shortage, completeness};
 pub use error::Error;
 pub use fill::{Fill, FillOptions};
 pub use refill::{EMPTY_REFILLS_MAX, RefillRequest, RequestKind, attempts_after, refill_requests};
-pub use survey::{Scope, SeriesGaps, Survey, survey, survey_by_counts};
+pub use survey::{Facts, Scope, SeriesGaps, Survey, survey, survey_by_counts};
 
 /// Why a session lacks bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -83,34 +83,86 @@ impl Survey {
     }
 }
 
+/// What the catalog knows of the sessions of some series.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub counts: BTreeMap<SeriesKey, Vec<SessionCount>>,
+    pub coverage: BTreeMap<SeriesKey, Vec<CoverageEntry>>,
+    /// Rejected rows whose bars aren't stored.
+    pub rejected: BTreeMap<SeriesKey, MissingRows>,
+}
+
+impl Facts {
+    /// Of all series of the store.
+    pub fn of_all(reader: &Reader) -> Result<Self, Error> {
+        Ok(Self {
+            counts: reader.sessions()?,
+            coverage: reader.all_coverage()?,
+            rejected: reader.missing_rows()?,
+        })
+    }
+
+    /// Of some series.
+    pub fn of(reader: &Reader, series: &[SeriesKey]) -> Result<Self, Error> {
+        let mut rejected = BTreeMap::new();
+        for key in series {
+            if let Some(rows) = reader.missing_rows_of(key)? {
+                rejected.insert(key.clone(), rows);
+            }
+        }
+        Ok(Self {
+            counts: reader.sessions_of(series)?,
+            coverage: reader.coverage_of_series(series)?,
+            rejected,
+        })
+    }
+
+    /// The facts of one of the series.
+    #[must_use]
+    pub fn of_one(&self, series: &SeriesKey) -> Self {
+        fn only<T: Clone>(
+            of: &BTreeMap<SeriesKey, T>,
+            series: &SeriesKey,
+        ) -> BTreeMap<SeriesKey, T> {
+            let one = of.get_key_value(series).into_iter();
+            one.map(|(key, value)| (key.clone(), value.clone()))
+                .collect()
+        }
+        Self {
+            counts: only(&self.counts, series),
+            coverage: only(&self.coverage, series),
+            rejected: only(&self.rejected, series),
+        }
+    }
+}
+
 /// Checks every series of `scope`.
 pub fn survey(
     reader: &Reader,
     scope: &Scope,
     calendars: &mut CalendarCache,
 ) -> Result<Survey, Error> {
-    let counts = reader.sessions()?;
-    let (mut survey, short_of) = by_counts(reader, scope, counts, calendars)?;
+    let (mut survey, short_of) = by_counts(reader, scope, Facts::of_all(reader)?, calendars)?;
     find_missing_bars(reader, &mut survey.series, &short_of)?;
     Ok(survey)
 }
 
 /// Checks every series of `scope` as [`survey`] does, and reads no file of bars: in a session with
-/// some bars, the first and last missing one are those of the whole session. `counts` are the
-/// store's, of these series at least.
+/// some bars, the first and last missing one are those of the whole session. `facts` are of these
+/// series at least.
 pub fn survey_by_counts(
     reader: &Reader,
     scope: &Scope,
-    counts: BTreeMap<SeriesKey, Vec<SessionCount>>,
+    facts: Facts,
     calendars: &mut CalendarCache,
 ) -> Result<Survey, Error> {
-    Ok(by_counts(reader, scope, counts, calendars)?.0)
+    Ok(by_counts(reader, scope, facts, calendars)?.0)
 }
 
 fn by_counts(
     reader: &Reader,
     scope: &Scope,
-    mut counts: BTreeMap<SeriesKey, Vec<SessionCount>>,
+    facts: Facts,
     calendars: &mut CalendarCache,
 ) -> Result<(Survey, Vec<Vec<Short>>), Error> {
     let wanted = |key: &SeriesKey| {
@@ -119,8 +171,11 @@ fn by_counts(
                 .interval
                 .is_none_or(|interval| key.interval == interval)
     };
-    let mut coverage = reader.all_coverage()?;
-    let mut rejected = reader.missing_rows()?;
+    let Facts {
+        mut counts,
+        mut coverage,
+        mut rejected,
+    } = facts;
     let mut known: BTreeMap<SeriesKey, Option<Provenance>> = (coverage.keys())
         .chain(rejected.keys())
         .filter(|key| wanted(key))

@@ -44,6 +44,7 @@ impl PageData<'_> {
     /// - `sessions`: open, close and break (null without one) of each session; null for bars of a
     ///   day and longer.
     /// - `lacking`: the sessions of `gaps`, with their reasons.
+    /// - `rejected`: sessions with rejected rows whose bars aren't stored.
     /// - `conflicts`: times of bars that were offered with other values.
     /// - `splits`: where the first open after a close looks like a split, with the ratio.
     pub fn bars(&mut self, query: &BarsQuery) -> Result<Value, Error> {
@@ -54,8 +55,8 @@ impl PageData<'_> {
                 interval: query.series.interval,
             });
         };
-        let counts = self.reader.sessions_of(std::slice::from_ref(&row.key))?;
-        let counts = counts.get(&row.key).map_or(&[][..], Vec::as_slice);
+        let facts = self.facts_of(&row.key)?;
+        let counts = facts.counts.get(&row.key).map_or(&[][..], Vec::as_slice);
         let Some(dates) = dates(query, counts) else {
             return Ok(self.document(&row, None, Resolution::Day, &Bars::default(), &[]));
         };
@@ -82,8 +83,12 @@ impl PageData<'_> {
             Some(dates.first()),
             Some(dates.last()),
         );
-        let of_series = [(row.key.clone(), counts.to_vec())].into();
-        let survey = survey_by_counts(self.reader, &scope, of_series, self.calendars)?;
+        let rejected = facts.rejected.get(&row.key).map(|rows| &rows.sessions);
+        document["rejected"] = (rejected.into_iter().flatten())
+            .filter(|(session, _)| dates.contains(**session))
+            .map(|(session, rows)| json!({"session": session.to_string(), "rows": rows}))
+            .collect();
+        let survey = survey_by_counts(self.reader, &scope, facts, self.calendars)?;
         document["lacking"] = (survey.gaps())
             .map(|gap| json!({"session": gap.session.to_string(), "reason": gap.reason.as_str()}))
             .collect();
@@ -179,6 +184,7 @@ impl PageData<'_> {
             "volume": column(|bar| bar.volume),
             "sessions": sessions.map(|sessions| sessions.iter().map(of_session).collect::<Vec<_>>()),
             "lacking": [],
+            "rejected": [],
             "conflicts": [],
             "splits": (splits.iter())
                 .map(|(at, ratio)| json!({"time": seconds(*at), "ratio": ratio}))

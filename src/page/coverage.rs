@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
+use std::rc::Rc;
 
 use chrono::{Datelike, NaiveDate};
 use serde_json::{Value, json};
 
 use super::{Error, PageData};
-use crate::gaps::{Reason, SeriesGaps, survey_by_counts};
+use crate::gaps::{Facts, Reason, SeriesGaps, survey_by_counts};
 use crate::model::{DateRange, SeriesKey};
 use crate::store::{CoverageEntry, SessionCount};
 
@@ -65,24 +66,17 @@ impl PageData<'_> {
         let total = keys.len();
         let wanted: Vec<SeriesKey> = (keys.into_iter().skip(rows.first).take(rows.count)).collect();
         let whole = wanted.len() == total;
-        let counts = match whole {
-            true => self.reader.sessions()?,
-            false => self.reader.sessions_of(&wanted)?,
+        let facts = match whole {
+            true => self.facts()?,
+            false => Rc::new(Facts::of(self.reader, &wanted)?),
         };
         let tickers = match whole {
             true => self.filter.tickers.clone(),
             false => wanted.iter().map(|key| key.ticker.clone()).collect(),
         };
-        let mut requests = match whole {
-            true => self.reader.all_coverage()?,
-            false => self.reader.coverage_of_series(&wanted)?,
-        };
-        let survey = survey_by_counts(
-            self.reader,
-            &self.scope(tickers),
-            counts.clone(),
-            self.calendars,
-        )?;
+        let scope = self.scope(tickers);
+        let of_all = Facts::clone(&facts);
+        let survey = survey_by_counts(self.reader, &scope, of_all, self.calendars)?;
         for series in &survey.series {
             if let Some(checked) = series.checked {
                 spans
@@ -103,12 +97,12 @@ impl PageData<'_> {
             .collect();
         let mut out = Vec::with_capacity(wanted.len());
         for key in &wanted {
-            let (Some(series), Some(counts)) = (by_key.get(key), counts.get(key)) else {
+            let (Some(series), Some(counts)) = (by_key.get(key), facts.counts.get(key)) else {
                 continue;
             };
             let span = spans.get(&series.provenance.exchange).copied();
-            let requests = requests.remove(key).unwrap_or_default();
-            out.push(self.row(series, counts, span, &requests));
+            let requests = facts.coverage.get(key).map_or(&[][..], Vec::as_slice);
+            out.push(self.row(series, counts, span, requests));
         }
         Ok(json!({
             "schema": "backfill.coverage/1",

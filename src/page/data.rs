@@ -1,13 +1,15 @@
 //! The documents of a page, from one reader.
 
+use std::rc::Rc;
+
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 
 use super::Error;
 use crate::calendar::CalendarCache;
 use crate::documents;
-use crate::gaps::{Scope, survey_by_counts};
-use crate::model::{Interval, Ticker, Timestamp};
+use crate::gaps::{Facts, Scope, survey_by_counts};
+use crate::model::{Interval, SeriesKey, Ticker, Timestamp};
 use crate::status::Overview;
 use crate::store::{Reader, SeriesRow};
 
@@ -38,6 +40,10 @@ pub struct PageData<'a> {
     pub(super) filter: &'a Filter,
     /// The time. A session that isn't over is not judged.
     pub(super) now: Timestamp,
+    /// The store's size on disk.
+    bytes: u64,
+    facts: Option<Rc<Facts>>,
+    overview: Option<Rc<Overview>>,
 }
 
 impl<'a> PageData<'a> {
@@ -47,13 +53,47 @@ impl<'a> PageData<'a> {
         calendars: &'a mut CalendarCache,
         filter: &'a Filter,
         now: Timestamp,
+        bytes: u64,
     ) -> Self {
         Self {
             reader,
             calendars,
             filter,
             now,
+            bytes,
+            facts: None,
+            overview: None,
         }
+    }
+
+    /// What the catalog knows of the sessions of all series, read once.
+    pub(super) fn facts(&mut self) -> Result<Rc<Facts>, Error> {
+        if let Some(facts) = &self.facts {
+            return Ok(Rc::clone(facts));
+        }
+        let facts = Rc::new(Facts::of_all(self.reader)?);
+        self.facts = Some(Rc::clone(&facts));
+        Ok(facts)
+    }
+
+    /// The facts of one series: those of all, if they are known.
+    pub(super) fn facts_of(&self, series: &SeriesKey) -> Result<Facts, Error> {
+        match &self.facts {
+            Some(facts) => Ok(facts.of_one(series)),
+            None => Ok(Facts::of(self.reader, std::slice::from_ref(series))?),
+        }
+    }
+
+    fn overview(&mut self) -> Result<Rc<Overview>, Error> {
+        if let Some(overview) = &self.overview {
+            return Ok(Rc::clone(overview));
+        }
+        let filter = self.filter;
+        let keep = |row: &SeriesRow| filter.has(row.key.interval, &row.key.ticker);
+        let overview = Overview::read(self.reader, keep, self.calendars, self.bytes)?;
+        let overview = Rc::new(overview);
+        self.overview = Some(Rc::clone(&overview));
+        Ok(overview)
     }
 
     /// The shown series, by interval and ticker.
@@ -74,10 +114,8 @@ impl<'a> PageData<'a> {
     }
 
     /// `backfill.status/1`, with the store's name in place of its path.
-    pub fn series(&mut self, bytes: u64) -> Result<Value, Error> {
-        let filter = self.filter;
-        let keep = |row: &SeriesRow| filter.has(row.key.interval, &row.key.ticker);
-        let overview = Overview::read(self.reader, keep, self.calendars, bytes)?;
+    pub fn series(&mut self) -> Result<Value, Error> {
+        let overview = self.overview()?;
         let mut document = documents::status(&overview);
         let dir = self.reader.dir();
         let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
@@ -98,9 +136,9 @@ impl<'a> PageData<'a> {
     /// `backfill.gaps/1`. In a session with some bars, the first and last missing one are those of
     /// the whole session.
     pub fn gaps(&mut self) -> Result<Value, Error> {
-        let counts = self.reader.sessions()?;
+        let facts = Facts::clone(&*self.facts()?);
         let scope = self.scope(self.filter.tickers.clone());
-        let survey = survey_by_counts(self.reader, &scope, counts, self.calendars)?;
+        let survey = survey_by_counts(self.reader, &scope, facts, self.calendars)?;
         let mut document = documents::gaps(&survey);
         document["notices"] = json!(survey.notices);
         Ok(document)
@@ -108,9 +146,7 @@ impl<'a> PageData<'a> {
 
     /// `backfill.targets/1`: what each sync target lacked when it was last seen.
     pub fn targets(&mut self) -> Result<Value, Error> {
-        let filter = self.filter;
-        let keep = |row: &SeriesRow| filter.has(row.key.interval, &row.key.ticker);
-        let overview = Overview::read(self.reader, keep, self.calendars, 0)?;
+        let overview = self.overview()?;
         let of_target = |index: usize, target: &String| {
             let lacked: Vec<Value> = (overview.series.iter())
                 .filter_map(|series| {

@@ -23,8 +23,6 @@ use crate::model::SeriesKey;
 pub struct ReportOptions {
     /// The most bars: whole days, newest first.
     pub max_bars: u64,
-    /// The store's size on disk.
-    pub bytes: u64,
 }
 
 /// What was written.
@@ -42,7 +40,7 @@ pub fn report(
     options: &ReportOptions,
     target: &OutputFile,
 ) -> Result<Reported, Error> {
-    let series = data.series(options.bytes)?;
+    let series = data.series()?;
     let count = series["series"].as_array().map_or(0, Vec::len) as u64;
     let (days, bars_left_out) = data.newest_days(options.max_bars)?;
     let file = AtomicFile::create(target)?;
@@ -91,10 +89,11 @@ pub fn report(
 impl PageData<'_> {
     /// For each series the first date such that the bars from there on, of all series, are at most
     /// `max`: whole days, newest first. Then how many bars are left out.
-    fn newest_days(&self, max: u64) -> Result<(Vec<(SeriesKey, NaiveDate)>, u64), Error> {
+    fn newest_days(&mut self, max: u64) -> Result<(Vec<(SeriesKey, NaiveDate)>, u64), Error> {
         let filter = self.filter;
         let mut by_date: BTreeMap<NaiveDate, Vec<(SeriesKey, u64)>> = BTreeMap::new();
-        for (key, counts) in self.reader.sessions()? {
+        let facts = self.facts()?;
+        for (key, counts) in &facts.counts {
             if !filter.has(key.interval, &key.ticker) {
                 continue;
             }

@@ -72,9 +72,15 @@ impl Api {
     fn made(&self, seen: &Seen, name: &str, parameters: &Parameters) -> Result<Bytes, page::Error> {
         let mut calendars = CalendarCache::new(self.source.calendars.clone());
         let filter = Filter::default();
-        let mut data = PageData::new(&seen.reader, &mut calendars, &filter, (self.clock)());
+        let mut data = PageData::new(
+            &seen.reader,
+            &mut calendars,
+            &filter,
+            (self.clock)(),
+            seen.bytes,
+        );
         let document = match name {
-            "series" => data.series(seen.bytes)?,
+            "series" => data.series()?,
             "coverage" => data.coverage(Rows {
                 first: parameters.first,
                 count: parameters.count.min(COVERAGE_ROWS_MAX),

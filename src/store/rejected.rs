@@ -143,6 +143,19 @@ impl Reader {
     /// isn't missing: its time may have seconds, for example.
     pub fn missing_rows(&self) -> Result<BTreeMap<SeriesKey, MissingRows>, Error> {
         let rejected = self.catalog()?.rejected(None)?;
+        self.missing_of(rejected)
+    }
+
+    /// The same for one series.
+    pub fn missing_rows_of(&self, series: &SeriesKey) -> Result<Option<MissingRows>, Error> {
+        let rejected = self.catalog()?.rejected(Some(series))?;
+        Ok(self.missing_of(rejected)?.remove(series))
+    }
+
+    fn missing_of(
+        &self,
+        rejected: BTreeMap<SeriesKey, Vec<Stretch>>,
+    ) -> Result<BTreeMap<SeriesKey, MissingRows>, Error> {
         let wanted: Vec<Wanted> = (rejected.iter())
             .map(|(series, stretches)| (series.clone(), ranges(stretches, series.interval)))
             .collect();

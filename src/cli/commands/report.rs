@@ -61,10 +61,15 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         end,
     };
     let mut calendars = CalendarCache::new(context.calendars(&dir)?);
-    let data = PageData::new(&reader, &mut calendars, &filter, context.now());
+    let data = PageData::new(
+        &reader,
+        &mut calendars,
+        &filter,
+        context.now(),
+        store::bytes_below(&dir),
+    );
     let options = ReportOptions {
         max_bars: args.max_bars,
-        bytes: store::bytes_below(&dir),
     };
     let written = page::report(data, &options, &target)?;
     tracing::info!(
