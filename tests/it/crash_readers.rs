@@ -473,6 +473,26 @@ fn a_seal() {
     .check(&stored("never"));
 }
 
+/// Bars after the sealed ones: the row groups before them are copied.
+#[test]
+fn a_seal_that_copies_row_groups() {
+    let env = stored("always");
+    let mut text = String::from("timestamp,open,high,low,close,volume\n");
+    let all = rows("", ROWS + 40, 10);
+    let later = all.lines().skip(ROWS as usize);
+    later.for_each(|line| text += &format!("{line}\n"));
+    env.write("later/A.csv", text);
+    env.typed("inject-csv later/A.csv --exchange CRYPTO --seal never")
+        .ok();
+    Case {
+        line: "seal",
+        points: &["publish.after-copy"],
+        readers: Readers::Early,
+        ..CASE
+    }
+    .check(&env);
+}
+
 #[test]
 fn a_drop_of_some_bars() {
     Case {

@@ -307,8 +307,8 @@ fn every_list_has_the_same_rows_in_every_format() {
     let csv = env.typed("gaps --format csv").ok();
     assert_eq!(
         csv.out(),
-        "interval,ticker,session,expected,bars,first_missing,last_missing,reason\n\
-         1,A,2025-01-03,390,10,2025-01-03T14:40:00Z,2025-01-03T20:59:00Z,short\n"
+        "interval,ticker,session,expected,bars,first_missing,last_missing,reason,shortage,rejected\n\
+         1,A,2025-01-03,390,10,2025-01-03T14:40:00Z,2025-01-03T20:59:00Z,short,few_bars,0\n"
     );
     let csv = env.typed("status --format csv").ok();
     assert_eq!(
