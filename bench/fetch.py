@@ -9,7 +9,7 @@ import tempfile
 import time
 import urllib.request
 
-PROGRAM, WORK, LONG = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]), sys.argv[3] == "long"
+PROGRAM, WORK, FORM = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]), sys.argv[3]
 
 
 def simulator(*options):
@@ -17,20 +17,21 @@ def simulator(*options):
     return server, server.stdout.readline().strip()
 
 
-def run(title, options, server_options=(), threads=8, rate=None, dry=False):
+def run(title, options, server_options=(), threads=8, rate=None, dry=False, provider="fmp"):
     """One run; its numbers, and those that the server counted."""
-    server, url = simulator(*server_options)
+    server, url = simulator("--provider", provider, *server_options)
     folder = tempfile.mkdtemp(dir=WORK)
-    words = [PROGRAM, "concurrent", "--threads", str(threads), "--rate", str(rate or 10_000_000), "-q", "--summary-json", *options]
+    words = [PROGRAM, "concurrent", "--threads", str(threads), "--rate", str(rate or 10_000_000), "-q", "--summary-json", "--provider", provider, *options]
     if dry:
         words.append("--dry-run")
-    environment = dict(os.environ, FMP_API_KEY="bench", FMP_BASE_URL=url)
+    keys = ("FMP_API_KEY", "MASSIVE_API_KEY", "APCA_API_KEY_ID", "APCA_API_SECRET_KEY")
+    environment = dict(os.environ, **dict.fromkeys(keys, "bench"), **{f"{provider.upper()}_BASE_URL": url})
     begun = time.monotonic()
     child = subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
     summary = json.loads(child.stdout.read())
     _, status, usage = os.wait4(child.pid, 0)
     seconds = time.monotonic() - begun
-    counters = json.load(urllib.request.urlopen(url.replace("/stable", "/simulator")))
+    counters = json.load(urllib.request.urlopen("/".join(url.split("/")[:3]) + "/simulator"))
     counters = counters.get("counters", counters)
     server.terminate()
     server.wait()
@@ -58,7 +59,26 @@ def show(result, ideal, what):
     )
 
 
+def readers():
+    """Processor time per bar of each provider's reader, with all that a dry run does."""
+    month = ["--start", "2025-01-01", "--end", "2025-01-31", "--tickers"]
+    coins = "BTC ETH SOL XRP ADA DOGE LTC BNB DOT AVAX LINK TRX MATIC SHIB UNI ATOM".split()
+    pairs = [coin + quote for coin in coins for quote in ("USDT", "USDC")]
+    print(f"{'':<12} {'requests':>8} {'bars':>9} {'s':>6} {'µs/bar':>7}  load; goal µs/bar under 1")
+    for provider in ("fmp", "massive", "alpaca", "binance"):
+        tickers = pairs if provider == "binance" else [f"T{n:03}" for n in range(200)]
+        for _ in range(3):
+            result = run(provider, [*month, *tickers], dry=True, provider=provider)
+            print(
+                f"{provider:<12} {result['requests']:>8} {result['bars']:>9} {result['seconds']:>6.2f} {result['processor']:>7.2f}  "
+                f"{os.getloadavg()[0]:.1f}",
+                flush=True,
+            )
+
+
 def main():
+    if FORM == "readers":
+        return readers()
     tickers = [f"T{n:03}" for n in range(200)]
     month = ["--start", "2025-01-01", "--end", "2025-01-31", "--tickers"]
     print(
@@ -81,7 +101,7 @@ def main():
         name = "no latency, " + ("dry" if dry else "staged")
         result = run(name, [*month, *tickers], dry=dry)
         show(result, result["bars"] * 1.5e-6, "1.5 µs a bar on one core; goal µs/bar under 1.5")
-    if LONG:
+    if FORM == "long":
         year = ["--start", "2025-01-01", "--end", "2025-12-31", "--tickers", *[f"Y{n:03}" for n in range(1000)]]
         result = run("1,000 tickers x one year, staged", year)
         show(result, result["bars"] * 5e-6, "goal: under 300 MiB")

@@ -12,6 +12,7 @@
 
 pub mod alpaca;
 mod bad_row;
+mod bar_object;
 pub mod binance;
 mod credentials;
 mod entry;

@@ -1,7 +1,7 @@
 //! Parses a page directly into the columns of each ticker.
 //!
-//! Each row is borrowed from the body and parsed field by field without an allocation. The standard
-//! library parses the numbers, to the nearest double.
+//! Each row is borrowed from the body and parsed without an allocation (`bar_object.rs`). Numbers are
+//! read to the nearest double.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::symbol;
 use crate::model::{Bar, Bars, Reason, Reject, Ticker, Timestamp};
-use crate::provider::json_number::{number, whole};
+use crate::provider::bar_object::BarObject;
 use crate::provider::{BadRow, Page, PageToken, Request, Rows};
 
 /// A page without bars, and the last.
@@ -47,27 +47,6 @@ where
     T: Deserialize<'de>,
 {
     T::deserialize(value).map(Some)
-}
-
-/// One row, its values unparsed.
-#[derive(Deserialize)]
-struct Row<'a> {
-    #[serde(borrow)]
-    t: Option<&'a RawValue>,
-    #[serde(borrow)]
-    o: Option<&'a RawValue>,
-    #[serde(borrow)]
-    h: Option<&'a RawValue>,
-    #[serde(borrow)]
-    l: Option<&'a RawValue>,
-    #[serde(borrow)]
-    c: Option<&'a RawValue>,
-    #[serde(borrow)]
-    v: Option<&'a RawValue>,
-    #[serde(borrow)]
-    vw: Option<&'a RawValue>,
-    #[serde(borrow)]
-    n: Option<&'a RawValue>,
 }
 
 /// Why a row isn't a bar, and when it opens, if that is known.
@@ -126,7 +105,7 @@ impl Limits {
             rejects: Vec::new(),
         };
         for (line, raw) in (1..).zip(raw) {
-            match self.bar(raw.get()) {
+            match self.bar(raw) {
                 Ok(bar) => rows.bars.push(&bar),
                 Err((reason, at)) => rows.rejects.push(BadRow {
                     at: at.map(Timestamp::from_micros),
@@ -143,10 +122,10 @@ impl Limits {
         rows
     }
 
-    fn bar(&self, raw: &str) -> Result<Bar, NotBar> {
+    fn bar(&self, raw: &RawValue) -> Result<Bar, NotBar> {
         let undated = |reason| (reason, None);
-        let row: Row<'_> = serde_json::from_str(raw).map_err(|_| undated(Reason::BadTimestamp))?;
-        let micros = (row.t)
+        let object = BarObject::read(raw).ok_or(undated(Reason::BadTimestamp))?;
+        let micros = (object.t)
             .and_then(instant)
             .ok_or(undated(Reason::BadTimestamp))?;
         if micros > self.latest {
@@ -156,21 +135,7 @@ impl Limits {
             return Err(undated(Reason::OutsideRange));
         }
         let dated = |reason| (reason, Some(micros));
-        let number = |raw| number(raw).map_err(dated);
-        let mut bar = Bar::new(
-            Timestamp::from_micros(micros),
-            [
-                number(row.o)?,
-                number(row.h)?,
-                number(row.l)?,
-                number(row.c)?,
-            ],
-            number(row.v)?,
-        );
-        bar.vwap = row.vw.map(|raw| number(Some(raw))).transpose()?;
-        bar.trades = (row.n)
-            .map(|raw| whole(raw).ok_or(dated(Reason::BadNumber)))
-            .transpose()?;
+        let mut bar = (object.bar(Timestamp::from_micros(micros), None)).map_err(dated)?;
         // Some bars have no trades, and then this isn't a price.
         bar.vwap = bar.vwap.filter(|price| *price != 0.0 || bar.volume != 0.0);
         bar.check().map_err(dated)?;
@@ -179,8 +144,8 @@ impl Limits {
 }
 
 /// The instant of `"2025-02-04T14:30:00Z"`, in microseconds UTC.
-fn instant(raw: &RawValue) -> Option<i64> {
-    let text = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+fn instant(raw: &str) -> Option<i64> {
+    let text = raw.strip_prefix('"')?.strip_suffix('"')?;
     let at = DateTime::parse_from_rfc3339(text).ok()?;
     Some(at.timestamp_micros())
 }

@@ -197,7 +197,7 @@ impl<'q> Table<'q> {
         if (row.symbol).is_some_and(|symbol| !names(symbol.get(), self.ticker)) {
             return Err(dated(Reason::OtherTicker));
         }
-        let number = |raw| number(raw).map_err(dated);
+        let number = |raw: Option<&RawValue>| number(raw.map(RawValue::get)).map_err(dated);
         let bar = Bar::new(
             Timestamp::from_micros(micros),
             [

@@ -1,7 +1,7 @@
 //! Parses a body directly into columns.
 //!
-//! Each row is borrowed from the body and parsed field by field without an allocation. The standard
-//! library parses the numbers, to the nearest double.
+//! Each row is borrowed from the body and parsed without an allocation (`bar_object.rs`). Numbers are
+//! read to the nearest double.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::{Bar, Bars, Reason, Reject, Timestamp};
-use crate::provider::json_number::{number, whole};
+use crate::provider::bar_object::BarObject;
+use crate::provider::json_number::whole;
 use crate::provider::{BadRow, Request, Rows};
 
 /// Why a body has no rows.
@@ -54,27 +55,6 @@ struct Body<'a> {
     results: Option<Vec<&'a RawValue>>,
 }
 
-/// One row, its values unparsed.
-#[derive(Deserialize)]
-struct Row<'a> {
-    #[serde(borrow)]
-    t: Option<&'a RawValue>,
-    #[serde(borrow)]
-    o: Option<&'a RawValue>,
-    #[serde(borrow)]
-    h: Option<&'a RawValue>,
-    #[serde(borrow)]
-    l: Option<&'a RawValue>,
-    #[serde(borrow)]
-    c: Option<&'a RawValue>,
-    #[serde(borrow)]
-    v: Option<&'a RawValue>,
-    #[serde(borrow)]
-    vw: Option<&'a RawValue>,
-    #[serde(borrow)]
-    n: Option<&'a RawValue>,
-}
-
 /// Why a row isn't a bar, and when it opens, if that is known.
 type NotBar = (Reason, Option<i64>);
 
@@ -115,7 +95,7 @@ pub(super) fn page(
         rejects: Vec::new(),
     };
     for (line, raw) in (1..).zip(results) {
-        match limits.bar(raw.get()) {
+        match limits.bar(raw) {
             Ok(bar) => rows.bars.push(&bar),
             Err((reason, at)) => rows.rejects.push(BadRow {
                 at: at.map(Timestamp::from_micros),
@@ -149,10 +129,10 @@ impl Limits {
         }
     }
 
-    fn bar(&self, raw: &str) -> Result<Bar, NotBar> {
+    fn bar(&self, raw: &RawValue) -> Result<Bar, NotBar> {
         let undated = |reason| (reason, None);
-        let row: Row<'_> = serde_json::from_str(raw).map_err(|_| undated(Reason::BadTimestamp))?;
-        let micros = (row.t)
+        let object = BarObject::read(raw).ok_or(undated(Reason::BadTimestamp))?;
+        let micros = (object.t)
             .and_then(|t| whole(t)?.checked_mul(1_000))
             .ok_or(undated(Reason::BadTimestamp))?;
         if micros > self.latest {
@@ -161,27 +141,9 @@ impl Limits {
         if !self.instants.contains(&micros) {
             return Err(undated(Reason::OutsideRange));
         }
-        let dated = |reason| (reason, Some(micros));
-        let number = |raw| number(raw).map_err(dated);
-        let volume = match row.v {
-            None if !self.needs_volume => 0.0,
-            volume => number(volume)?,
-        };
-        let mut bar = Bar::new(
-            Timestamp::from_micros(micros),
-            [
-                number(row.o)?,
-                number(row.h)?,
-                number(row.l)?,
-                number(row.c)?,
-            ],
-            volume,
-        );
-        bar.vwap = row.vw.map(|raw| number(Some(raw))).transpose()?;
-        bar.trades = (row.n)
-            .map(|raw| whole(raw).ok_or(dated(Reason::BadNumber)))
-            .transpose()?;
-        bar.check().map_err(dated)?;
-        Ok(bar)
+        let volume_otherwise = (!self.needs_volume).then_some(0.0);
+        (object.bar(Timestamp::from_micros(micros), volume_otherwise))
+            .and_then(|bar| bar.check().map(|()| bar))
+            .map_err(|reason| (reason, Some(micros)))
     }
 }
