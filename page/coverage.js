@@ -31,7 +31,7 @@ export function showCoverage(view, series, parameters) {
   view.append(
     make("div", { class: "cards" },
       card(percent(sums.sessions_complete, sums.sessions_expected), "sessions complete"),
-      card(count(sums.sessions_expected - sums.sessions_complete), "sessions missing or short", address("gaps")),
+      card(sums.sessions_expected > 0 ? count(sums.sessions_expected - sums.sessions_complete) : "–", "sessions missing or short", address("gaps")),
       card(count(total), "series"),
       card(count(sums.rows), "bars"),
       card(count(sums.hot_rows), "bars not in the lake yet"),

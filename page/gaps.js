@@ -12,6 +12,7 @@ const GAPS_LISTED_MAX = 1000;
 export async function showGaps(view, series, parameters) {
   const document = await load("gaps");
   const all = document.gaps;
+  const older = document.total > all.length ? `; of ${count(document.total)} in the store these are the newest, backfill gaps lists all` : "";
   const reasons = [...new Set(all.map((gap) => gap.reason))];
   let reason = reasons.includes(parameters.reason) ? parameters.reason : "";
   let ticker = parameters.ticker ?? "";
@@ -29,7 +30,7 @@ export async function showGaps(view, series, parameters) {
     const missing = found.reduce((sum, gap) => sum + Math.max(0, gap.expected - gap.bars), 0);
     const ranges = rangesOf(found);
     const listed = ranges.length > GAPS_LISTED_MAX ? `; the first ${count(GAPS_LISTED_MAX)} of ${count(ranges.length)} ranges are listed` : "";
-    summary.textContent = `${count(found.length)} of ${count(all.length)} sessions that lack bars, about ${count(missing)} bars${listed}`;
+    summary.textContent = `${count(found.length)} of ${count(all.length)} sessions that lack bars, about ${count(missing)} bars${listed}${older}`;
     const rows = ranges.slice(0, GAPS_LISTED_MAX).map((range) => {
       const command = `backfill gaps --fill --tickers ${quoted(range.ticker)} --interval ${range.interval_minutes} --start ${range.first} --end ${range.last}`;
       const state = STATES[letterOf(range.reason)];

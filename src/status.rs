@@ -88,14 +88,36 @@ impl Overview {
         bytes: u64,
     ) -> Result<Self, Error> {
         let lake_only = reader.is_lake_only().is_some();
-        let (counts, rejected, seen) = if lake_only {
-            (BTreeMap::new(), BTreeMap::new(), Vec::new())
-        } else {
-            (
-                reader.sessions()?,
-                reader.missing_rows()?,
-                reader.targets()?,
-            )
+        let (counts, rejected) = match lake_only {
+            true => (BTreeMap::new(), BTreeMap::new()),
+            false => (reader.sessions()?, reader.missing_rows()?),
+        };
+        Self::with(reader, keep, calendars, bytes, &counts, &rejected)
+    }
+
+    /// The same without the numbers of sessions: for stores with too many to count them each time.
+    pub fn without_sessions(
+        reader: &Reader,
+        keep: impl Fn(&SeriesRow) -> bool,
+        bytes: u64,
+    ) -> Result<Self, Error> {
+        let mut calendars = CalendarCache::default();
+        let (counts, rejected) = (BTreeMap::new(), BTreeMap::new());
+        Self::with(reader, keep, &mut calendars, bytes, &counts, &rejected)
+    }
+
+    fn with(
+        reader: &Reader,
+        keep: impl Fn(&SeriesRow) -> bool,
+        calendars: &mut CalendarCache,
+        bytes: u64,
+        counts: &BTreeMap<SeriesKey, Vec<SessionCount>>,
+        rejected: &BTreeMap<SeriesKey, MissingRows>,
+    ) -> Result<Self, Error> {
+        let lake_only = reader.is_lake_only().is_some();
+        let seen = match lake_only {
+            true => Vec::new(),
+            false => reader.targets()?,
         };
         let mut targets: Vec<String> = seen.iter().map(|row| row.target.clone()).collect();
         targets.dedup();

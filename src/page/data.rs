@@ -13,6 +13,11 @@ use crate::model::{Interval, SeriesKey, Ticker, Timestamp};
 use crate::status::Overview;
 use crate::store::{Reader, SeriesRow};
 
+/// The most gaps in a document.
+const GAPS_MAX: usize = 50_000;
+/// Of more sessions than these, no document counts all.
+const SESSIONS_MAX: u64 = 5_000_000;
+
 /// Which series and dates a page shows.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -84,13 +89,24 @@ impl<'a> PageData<'a> {
         }
     }
 
+    /// Whether there are too many sessions to look at all of them for one document.
+    fn is_too_large(&self) -> Result<bool, Error> {
+        if self.reader.is_lake_only().is_some() || !self.filter.tickers.is_empty() {
+            return Ok(false);
+        }
+        Ok(self.reader.session_total()? > SESSIONS_MAX)
+    }
+
     fn overview(&mut self) -> Result<Rc<Overview>, Error> {
         if let Some(overview) = &self.overview {
             return Ok(Rc::clone(overview));
         }
         let filter = self.filter;
         let keep = |row: &SeriesRow| filter.has(row.key.interval, &row.key.ticker);
-        let overview = Overview::read(self.reader, keep, self.calendars, self.bytes)?;
+        let overview = match self.is_too_large()? {
+            true => Overview::without_sessions(self.reader, keep, self.bytes)?,
+            false => Overview::read(self.reader, keep, self.calendars, self.bytes)?,
+        };
         let overview = Rc::new(overview);
         self.overview = Some(Rc::clone(&overview));
         Ok(overview)
@@ -133,13 +149,25 @@ impl<'a> PageData<'a> {
         Ok(document)
     }
 
-    /// `backfill.gaps/1`. In a session with some bars, the first and last missing one are those of
+    /// `backfill.gaps/1`, with the number of all gaps as `total`: of very many the newest are listed. In a session with some bars, the first and last missing one are those of
     /// the whole session.
     pub fn gaps(&mut self) -> Result<Value, Error> {
+        if self.is_too_large()? {
+            return Err(Error::TooManySessions);
+        }
         let facts = Facts::clone(&*self.facts()?);
         let scope = self.scope(self.filter.tickers.clone());
-        let survey = survey_by_counts(self.reader, &scope, facts, self.calendars)?;
+        let mut survey = survey_by_counts(self.reader, &scope, facts, self.calendars)?;
+        let mut sessions: Vec<NaiveDate> = survey.gaps().map(|gap| gap.session).collect();
+        let total = sessions.len();
+        if total > GAPS_MAX {
+            let (_, oldest, _) = sessions.select_nth_unstable(total - GAPS_MAX);
+            for series in &mut survey.series {
+                series.gaps.retain(|gap| gap.session >= *oldest);
+            }
+        }
         let mut document = documents::gaps(&survey);
+        document["total"] = json!(total);
         document["notices"] = json!(survey.notices);
         Ok(document)
     }

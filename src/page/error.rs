@@ -11,6 +11,11 @@ pub enum Error {
         ticker: String,
         interval: crate::model::Interval,
     },
+    /// A list of all gaps would take too long.
+    #[error(
+        "the store has too many sessions for a list of all gaps; `backfill gaps --tickers` lists those of some tickers"
+    )]
+    TooManySessions,
     /// A parameter of a request can't be used.
     #[error("{0}")]
     BadParameter(String),

@@ -15,7 +15,7 @@ use crate::store;
 /// Write a page that shows what is stored, as one HTML file
 ///
 /// The page shows coverage, charts, gaps, conflicts, runs and sync targets. It opens from disk in any
-/// browser, without a network. Coverage, gaps and runs are always complete; bars are limited by
+/// browser, without a network. Coverage and runs are always complete; bars are limited by
 /// --max-bars. `backfill serve` shows the same page with all bars.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:

@@ -58,6 +58,16 @@ impl Reader {
         Ok(counted.first().copied().unwrap_or(0) as u64)
     }
 
+    /// About how many sessions of all series the catalog has counts of.
+    pub fn session_total(&self) -> Result<u64, Error> {
+        let counted = self
+            .catalog()?
+            .rows("SELECT count(*)::BIGINT FROM sessions", [], |row| {
+                row.get::<_, i64>(0)
+            })?;
+        Ok(counted.first().copied().unwrap_or(0) as u64)
+    }
+
     /// Requests spent on a day under one fingerprint of a provider's key, by all runs.
     pub fn requests_spent(&self, fingerprint: &str, day: chrono::NaiveDate) -> Result<u64, Error> {
         self.catalog()?.requests_spent(fingerprint, day)
