@@ -85,7 +85,7 @@ fn shows_every_view(browser: &Browser) {
     );
     let (x, y) = in_window(browser, cell(1, 2));
     browser.point(x, y, false);
-    browser.wait_for("!document.querySelector('.tip').hidden");
+    browser.wait_for("document.querySelector('.tip')?.hidden === false");
     let tip = browser.value("document.querySelector('.tip').textContent");
     let tip = tip.as_str().unwrap();
     assert!(
@@ -237,7 +237,7 @@ fn a_running_backfill_is_seen_live() {
         serve(&env, "--store live")
     };
     browser.open(&url);
-    browser.wait_for("!document.getElementById('running').hidden");
+    browser.wait_for("document.getElementById('running')?.hidden === false");
     browser.wait_for("/concurrent is running[^]*of [0-9]+ windows/.test(document.getElementById('running').innerText)");
     run.wait().ok();
     browser.wait_for("document.getElementById('running').hidden");
