@@ -293,3 +293,32 @@ fn check_and_providers_need_no_key() {
         .to_owned();
     assert!(line.contains("none") && line.contains("3000/min"), "{line}");
 }
+
+#[test]
+fn a_killed_run_continues_without_loss() {
+    let bench = start();
+    bench.change(Change::LatencyMs(50));
+    let pairs = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"];
+    let line = format!(
+        "concurrent --tickers {} --interval 15 --threads 2 --start 2024-11-01 --end 2025-03-04",
+        pairs.join(" ")
+    );
+    let running = program(&bench, &line).spawn();
+    while bench.requests() < 16 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    running.signal("KILL");
+    running.wait();
+    bench.change(Change::LatencyMs(0));
+    run(&bench, &format!("{line} --resume")).ok();
+    for pair in pairs {
+        check(
+            &bench,
+            pair,
+            Interval::M15,
+            "2024-11-01",
+            "2025-03-04",
+            pair,
+        );
+    }
+}
