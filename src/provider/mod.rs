@@ -39,6 +39,7 @@ pub(crate) mod mutate;
 pub(crate) mod wrap;
 
 pub use bad_row::BadRow;
+use bad_row::NotBar;
 pub use credentials::{Access, Clock, Credentials};
 pub use entry::ProviderEntry;
 pub use error::{Error, ErrorKind, Retry, Scope};

@@ -7,11 +7,11 @@ use std::ops::Range;
 use chrono_tz::Tz;
 use futures_util::future::BoxFuture;
 
-use super::bad_row::BadRow;
+use super::bad_row::{BadRow, NotBar};
 use super::error::{Error, ErrorKind};
 use super::info::ProviderInfo;
 use crate::model::{
-    Bars, Basis, DAY_MICROS, DateRange, Hours, Interval, Ticker, Timestamp, Zone, date_micros,
+    Bar, Bars, Basis, DAY_MICROS, DateRange, Hours, Interval, Ticker, Timestamp, Zone, date_micros,
 };
 
 /// A provider of bars.
@@ -138,6 +138,14 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// Adds a row of a response, as a bar or as a reject. `line` counts from 1.
+    pub(super) fn add(&mut self, row: Result<Bar, NotBar>, line: u64, raw: &str, origin: &str) {
+        match row {
+            Ok(bar) => self.bars.push(&bar),
+            Err(why) => self.rejects.push(BadRow::new(origin, line, raw, why)),
+        }
+    }
+
     /// Adds the rows of a later page. They replace bars of the same times.
     pub(super) fn add_page(&mut self, page: Self) {
         let known = self.bars.timestamps();

@@ -13,9 +13,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::symbol;
-use crate::model::{Bar, Bars, Reason, Reject, Ticker, Timestamp};
+use crate::model::{Bar, Bars, Reason, Ticker, Timestamp};
 use crate::provider::bar_object::BarObject;
-use crate::provider::{BadRow, Page, PageToken, Request, Rows};
+use crate::provider::{NotBar, Page, PageToken, Request, Rows};
 
 /// A page without bars, and the last.
 pub(super) const EMPTY: &[u8] = br#"{"bars":{},"next_page_token":null}"#;
@@ -48,9 +48,6 @@ where
 {
     T::deserialize(value).map(Some)
 }
-
-/// Why a row isn't a bar, and when it opens, if that is known.
-type NotBar = (Reason, Option<i64>);
 
 /// Reads the rows of `body`, oldest first, and the token of the next page.
 pub(super) fn page(body: &[u8], request: &Request, origin: &str) -> Result<Page, NotRows> {
@@ -105,18 +102,7 @@ impl Limits {
             rejects: Vec::new(),
         };
         for (line, raw) in (1..).zip(raw) {
-            match self.bar(raw) {
-                Ok(bar) => rows.bars.push(&bar),
-                Err((reason, at)) => rows.rejects.push(BadRow {
-                    at: at.map(Timestamp::from_micros),
-                    reject: Reject {
-                        origin: origin.to_owned(),
-                        line,
-                        reason,
-                        raw: raw.get().to_owned(),
-                    },
-                }),
-            }
+            rows.add(self.bar(raw), line, raw.get(), origin);
         }
         rows.sort();
         rows

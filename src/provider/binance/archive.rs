@@ -104,7 +104,7 @@ pub(super) fn rows(csv: &[u8], expected: &Expected, origin: &str) -> Result<File
             at => expected.bounds.bar(at, &text),
         };
         opens.extend(at.filter(|at| (start..end).contains(at)));
-        row::add(&mut rows, bar, line, &text, origin);
+        rows.add(bar, line, &text, origin);
     }
     rows.sort();
     opens.sort_unstable();

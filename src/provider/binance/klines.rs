@@ -55,7 +55,7 @@ pub(super) fn page(body: &[u8], bounds: Bounds, origin: &str) -> Result<KlinesPa
             }
             None => Err((Reason::BadTimestamp, None)),
         };
-        row::add(&mut rows, bar, line, raw, origin);
+        rows.add(bar, line, raw, origin);
     }
     rows.sort();
     Ok(KlinesPage { rows, newest })

@@ -1,7 +1,7 @@
 //! One kline: twelve fields, the same in a file and over REST, except for the quotes.
 
-use crate::model::{Bar, Reason, Reject, Timestamp};
-use crate::provider::{BadRow, Request, Rows};
+use crate::model::{Bar, Reason, Timestamp};
+use crate::provider::{NotBar, Request};
 
 /// Times of at least this size are microseconds, smaller ones milliseconds. As milliseconds it is
 /// in the year 5138, as microseconds in 1973.
@@ -15,9 +15,6 @@ pub(super) struct Bounds {
     pub(super) end: i64,
     pub(super) latest: i64,
 }
-
-/// Why a row isn't a bar, and when it opens, if that is known and requested.
-pub(super) type NotBar = (Reason, Option<i64>);
 
 impl Bounds {
     /// The bounds of a request.
@@ -69,22 +66,6 @@ pub(super) fn open_time(text: &str) -> Option<i64> {
     match at.unsigned_abs() >= MICROS_MIN {
         true => Some(at),
         false => at.checked_mul(1_000),
-    }
-}
-
-/// Adds a row as a bar or a reject. `line` counts from 1.
-pub(super) fn add(rows: &mut Rows, row: Result<Bar, NotBar>, line: u64, raw: &str, origin: &str) {
-    match row {
-        Ok(bar) => rows.bars.push(&bar),
-        Err((reason, at)) => rows.rejects.push(BadRow {
-            at: at.map(Timestamp::from_micros),
-            reject: Reject {
-                origin: origin.to_owned(),
-                line,
-                reason,
-                raw: raw.to_owned(),
-            },
-        }),
     }
 }
 

@@ -15,10 +15,10 @@ use serde_json::value::RawValue;
 
 use super::local_time::read_local_time;
 use crate::model::{
-    Bar, Bars, Interval, Local, Reason, Reject, Repeated, Timestamp, Zone, resolve_repeated,
+    Bar, Bars, Interval, Local, Reason, Repeated, Timestamp, Zone, resolve_repeated,
 };
 use crate::provider::json_number::number;
-use crate::provider::{BadRow, Request, Rows};
+use crate::provider::{BadRow, NotBar, Request, Rows};
 
 /// Bytes of a typical row, for a first guess at the number of rows.
 const ROW_BYTES: usize = 110;
@@ -51,9 +51,6 @@ struct Row<'a> {
     #[serde(borrow)]
     symbol: Option<&'a RawValue>,
 }
-
-/// Why a row isn't a bar, and when it opens, if that is known.
-type NotBar = (Reason, Option<i64>);
 
 /// Reads the rows of `body`.
 pub(super) fn rows(body: &[u8], request: &Request, origin: &str) -> Result<Rows, NotRows> {
@@ -212,16 +209,8 @@ impl<'q> Table<'q> {
         Ok((bar, later))
     }
 
-    fn reject(&mut self, line: u64, raw: &str, (reason, at): NotBar) {
-        self.rejects.push(BadRow {
-            at: at.map(Timestamp::from_micros),
-            reject: Reject {
-                origin: self.origin.to_owned(),
-                line,
-                reason,
-                raw: raw.to_owned(),
-            },
-        });
+    fn reject(&mut self, line: u64, raw: &str, why: NotBar) {
+        self.rejects.push(BadRow::new(self.origin, line, raw, why));
     }
 
     /// The rows oldest first, local times that occur twice resolved.

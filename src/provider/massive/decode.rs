@@ -9,10 +9,10 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::model::{Bar, Bars, Reason, Reject, Timestamp};
+use crate::model::{Bar, Bars, Reason, Timestamp};
 use crate::provider::bar_object::BarObject;
 use crate::provider::json_number::whole;
-use crate::provider::{BadRow, Request, Rows};
+use crate::provider::{NotBar, Request, Rows};
 
 /// Why a body has no rows.
 #[derive(Debug)]
@@ -55,9 +55,6 @@ struct Body<'a> {
     results: Option<Vec<&'a RawValue>>,
 }
 
-/// Why a row isn't a bar, and when it opens, if that is known.
-type NotBar = (Reason, Option<i64>);
-
 /// Reads the rows of `body`, oldest first, and the URL of the next page.
 pub(super) fn page(
     body: &[u8],
@@ -95,18 +92,7 @@ pub(super) fn page(
         rejects: Vec::new(),
     };
     for (line, raw) in (1..).zip(results) {
-        match limits.bar(raw) {
-            Ok(bar) => rows.bars.push(&bar),
-            Err((reason, at)) => rows.rejects.push(BadRow {
-                at: at.map(Timestamp::from_micros),
-                reject: Reject {
-                    origin: origin.to_owned(),
-                    line,
-                    reason,
-                    raw: raw.get().to_owned(),
-                },
-            }),
-        }
+        rows.add(limits.bar(raw), line, raw.get(), origin);
     }
     rows.sort();
     Ok((rows, body.next_url.map(Cow::into_owned)))
