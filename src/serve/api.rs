@@ -153,7 +153,7 @@ async fn document(
         return busy();
     };
     let work = tokio::task::spawn_blocking(move || {
-        // Until the work ends, even if nobody waits for it any more.
+        // Held until the work ends, also after the request has timed out.
         let _turn = turn;
         api.document(&name, &parameters)
     });

@@ -1,4 +1,4 @@
-//! The text of an input file, in whatever form it has.
+//! Every form of input file as CSV text.
 //!
 //! ```text
 //! file ─> unpack ─┬─> text (UTF-8, UTF-16) ────────────────────┐

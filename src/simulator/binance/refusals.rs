@@ -4,7 +4,7 @@ use crate::simulator::quota::Spent;
 use crate::simulator::reply::{HTML, JSON, Reply};
 use crate::simulator::vendor::Refusal;
 
-/// How long a client is told to wait. The service names up to a minute.
+/// The value of `Retry-After`. The service sends up to a minute.
 const LIMIT_SECONDS: u32 = 1;
 const BAN_SECONDS: u32 = 7_200;
 

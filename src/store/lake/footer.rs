@@ -32,7 +32,7 @@ pub struct Footer {
     pub rows: u64,
     /// A hash over the hashes of `groups`, in hexadecimal. In format 1 it is the hash of all rows.
     pub row_hash: String,
-    /// The row groups in order. In format 1 it is one for all rows, whatever the file has.
+    /// The row groups in order. Format 1 has one entry for all rows, also if the file has several row groups.
     pub groups: Vec<GroupHash>,
     /// Provenance of the series.
     pub provenance: Provenance,
