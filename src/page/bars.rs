@@ -1,6 +1,6 @@
 //! The chart: bars of one series, as long as they must be to be few.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
 use chrono::{Datelike, NaiveDate};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::calendar::{Calendar, Session};
 use crate::export::Resampler;
 use crate::gaps::survey_by_counts;
 use crate::model::columns::{CLOSE, OPEN};
-use crate::model::{Bar, Bars, DateRange, SeriesKey, TimeRange, Timestamp};
+use crate::model::{Bar, Bars, CombinedBar, DateRange, SeriesKey, TimeRange, Timestamp};
 use crate::store::{SeriesRow, SessionCount, bars_from_batch};
 
 /// Sessions that are shown if no dates are given.
@@ -117,16 +117,17 @@ impl PageData<'_> {
             let Some(bars) = bars_from_batch(&batch?) else {
                 continue;
             };
-            for (date, run) in dated(calendar, bars.timestamps()) {
-                ends.add(date, &bars, run.start, run.end - 1);
+            let dated = dated(calendar, bars.timestamps());
+            for (date, run) in &dated {
+                ends.add(*date, &bars, run);
             }
             match &mut folded {
                 Folded::Stored => out.append(bars),
                 Folded::Minutes(resampler) => out.append(resampler.push(&bars)),
                 Folded::Dates(open) => {
-                    for (date, run) in dated(calendar, bars.timestamps()) {
+                    for (date, run) in dated {
                         for index in run {
-                            fold(open, bucket(date, resolution), &bars.get(index), &mut out);
+                            combine(open, bucket(date, resolution), &bars.get(index), &mut out);
                         }
                     }
                 }
@@ -136,8 +137,8 @@ impl PageData<'_> {
             Folded::Stored => {}
             Folded::Minutes(resampler) => out.append(resampler.finish()),
             Folded::Dates(open) => {
-                if let Some((_, bar)) = open {
-                    out.push(&bar);
+                if let Some(last) = open {
+                    last.close(&mut out);
                 }
             }
         }
@@ -197,21 +198,34 @@ impl PageData<'_> {
 enum Folded {
     Stored,
     Minutes(Resampler),
-    Dates(Option<(i64, Bar)>),
+    Dates(Option<Open>),
+}
+
+/// The bar of a day or a week that is being combined.
+struct Open {
+    bucket: i64,
+    first: Timestamp,
+    bar: CombinedBar,
+}
+
+impl Open {
+    fn close(self, out: &mut Bars) {
+        out.push(&self.bar.into_bar(self.first));
+    }
 }
 
 /// Adds a bar to the open longer one, and moves that to `out` when the next one begins.
-fn fold(open: &mut Option<(i64, Bar)>, bucket: i64, bar: &Bar, out: &mut Bars) {
+fn combine(open: &mut Option<Open>, bucket: i64, bar: &Bar, out: &mut Bars) {
     match open {
-        Some((at, longer)) if *at == bucket => {
-            longer.high = longer.high.max(bar.high);
-            longer.low = longer.low.min(bar.low);
-            longer.close = bar.close;
-            longer.volume += bar.volume;
-        }
+        Some(longer) if longer.bucket == bucket => longer.bar.add(bar),
         _ => {
-            if let Some((_, done)) = open.replace((bucket, *bar)) {
-                out.push(&done);
+            let next = Open {
+                bucket,
+                first: bar.timestamp,
+                bar: CombinedBar::new(*bar),
+            };
+            if let Some(done) = open.replace(next) {
+                done.close(out);
             }
         }
     }
@@ -225,35 +239,41 @@ fn bucket(date: NaiveDate, resolution: Resolution) -> i64 {
     }
 }
 
-/// First open and last close of each trading date.
+/// First open and last close of each trading date, in order.
 #[derive(Default)]
-struct Ends {
-    dates: Vec<NaiveDate>,
-    by_date: HashMap<NaiveDate, (i64, f64, f64)>,
+struct Ends(Vec<End>);
+
+struct End {
+    date: NaiveDate,
+    /// When the first bar opens, in microseconds.
+    at: i64,
+    open: f64,
+    close: f64,
 }
 
 impl Ends {
-    fn add(&mut self, date: NaiveDate, bars: &Bars, first: usize, last: usize) {
-        let close = bars.column(CLOSE).get(last).as_double().unwrap_or(f64::NAN);
-        let dates = &mut self.dates;
-        self.by_date
-            .entry(date)
-            .and_modify(|end| end.2 = close)
-            .or_insert_with(|| {
-                dates.push(date);
-                let open = bars.column(OPEN).get(first).as_double().unwrap_or(f64::NAN);
-                (bars.timestamps()[first], open, close)
-            });
+    /// Adds the bars `run` of a date.
+    fn add(&mut self, date: NaiveDate, bars: &Bars, run: &Range<usize>) {
+        let price = |column: usize, row: usize| {
+            let value = bars.column(column).get(row);
+            value.as_double().unwrap_or(f64::NAN)
+        };
+        let close = price(CLOSE, run.end - 1);
+        match self.0.last_mut() {
+            Some(last) if last.date == date => last.close = close,
+            _ => self.0.push(End {
+                date,
+                at: bars.timestamps()[run.start],
+                open: price(OPEN, run.start),
+                close,
+            }),
+        }
     }
 
-    /// Where the first open after a close is close to a simple multiple or fraction of it.
+    /// Where the first open of a date is near a simple multiple or fraction of the last close.
     fn splits(&self) -> Vec<(i64, f64)> {
-        (self.dates.windows(2))
-            .filter_map(|pair| {
-                let (_, _, close) = self.by_date[&pair[0]];
-                let (at, open, _) = self.by_date[&pair[1]];
-                Some((at, split_ratio(close / open)?))
-            })
+        (self.0.windows(2))
+            .filter_map(|pair| Some((pair[1].at, split_ratio(pair[0].close / pair[1].open)?)))
             .collect()
     }
 }
@@ -275,10 +295,7 @@ fn dates(query: &BarsQuery, counts: &[SessionCount]) -> Option<DateRange> {
 }
 
 /// Timestamps by trading date; without a calendar by UTC date.
-fn dated(
-    calendar: Option<&Calendar>,
-    timestamps: &[i64],
-) -> Vec<(NaiveDate, std::ops::Range<usize>)> {
+fn dated(calendar: Option<&Calendar>, timestamps: &[i64]) -> Vec<(NaiveDate, Range<usize>)> {
     if let Some(calendar) = calendar {
         return calendar.session_runs(timestamps).collect();
     }
