@@ -20,7 +20,7 @@ use super::publish;
 /// Partitions sealed in one publish at most. This bounds memory and the files in `tmp/`.
 const PARTITIONS_AT_ONCE: usize = 256;
 /// Rows that one publish of a seal encodes at most, unless one partition alone has more.
-const ROWS_AT_ONCE: u64 = 2_000_000;
+const ROWS_AT_ONCE: u64 = 500_000;
 
 /// What a seal did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
