@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 PROGRAM = target/release/backfill
 LIBRARY = $(firstword $(wildcard target/release/libduckdb.* target/release/deps/libduckdb.so target/release/deps/libduckdb.dylib))
 
-.PHONY: setup library build demo test test-page screenshots soak lint bench install
+.PHONY: setup library build demo test test-page test-cluster test-spark screenshots soak lint bench install
 
 setup:    ## download what is missing: libduckdb, Postgres, pgbouncer
 	@scripts/setup.sh
@@ -29,6 +29,15 @@ test: setup       ## all tests; they start their own Postgres
 test-page: library ## the page of `report` and `serve` in a real browser; installs Debian's chromium if it is missing
 	@scripts/setup.sh --browser
 	$(CARGO) test --features crash-points --test it page::browser -- --ignored --skip screenshots
+
+test-cluster: library ## `push` to object storage, read by other engines; installs them into vendor/cluster if they are missing
+	@scripts/setup.sh --cluster
+	$(CARGO) test --features crash-points --test it cluster:: -- --ignored --skip cluster::spark
+
+test-spark: library ## the files of a pushed table in Apache Spark; needs Java. Not in .ci/run
+	@scripts/setup.sh --cluster
+	@scripts/setup.sh --spark
+	$(CARGO) test --features crash-points --test it cluster::spark -- --ignored
 
 screenshots: library ## docs/screenshots, made in a real browser
 	@scripts/setup.sh --browser

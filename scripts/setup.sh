@@ -3,6 +3,8 @@
 #   - libduckdb into vendor/duckdb, from DuckDB's npm package, with a pinned hash
 #   - Postgres and pgbouncer for the tests (Debian's packages; on other systems it prints what to install)
 #   - a browser for the tests of the page, if `setup.sh --browser` is called
+#   - a server for object storage and engines that read Delta tables into vendor/cluster, if `setup.sh --cluster` is called;
+#     Spark and its jars into vendor/spark with `setup.sh --spark`
 # Quick if nothing is missing. `setup.sh --no-postgres` skips Postgres.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -87,6 +89,32 @@ if [ "${1:-}" = --browser ]; then
   $sudo sh -c "export DEBIAN_FRONTEND=noninteractive
     $install >/dev/null 2>&1 || { apt-get update -qq && $install >/dev/null; }" || die "chromium could not be installed"
   have_browser || die "chromium and chromium-driver were installed, but their programs were not found"
+  exit 0
+fi
+
+# ------------------------------------------------------------------------------------------ Python environments
+
+# venv FOLDER REQUIREMENTS OPTION...: makes a Python environment with these packages. The copy of the list is written last.
+venv() {
+  local folder=$1 list=$2
+  shift 2
+  cmp -s "$list" "$folder/requirements.txt" && return
+  command -v python3 >/dev/null || die "the tests of \`push\` need python3 in PATH; install it and run this again"
+  say "installing the packages of $list into $folder; that takes a minute or more"
+  mkdir -p vendor
+  python3 -m venv "$folder" || die "python3 -m venv failed; Debian has it in the package python3-venv"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check "$@" -r "$list" || die "pip could not install $list"
+  cp "$list" "$folder/requirements.txt.part"
+  mv "$folder/requirements.txt.part" "$folder/requirements.txt"
+}
+
+if [ "${1:-}" = --cluster ]; then
+  venv vendor/cluster tests/it/cluster/requirements.txt
+  exit 0
+fi
+if [ "${1:-}" = --spark ]; then
+  command -v java >/dev/null || die "Spark needs Java 11 or 17 in PATH; install it and run this again"
+  venv vendor/spark tests/it/cluster/requirements-spark.txt --no-deps
   exit 0
 fi
 

@@ -7,6 +7,8 @@ mod support;
 
 mod bundle;
 mod cli;
+#[cfg(feature = "crash-points")]
+mod cluster;
 mod corpus;
 mod crash;
 #[cfg(feature = "crash-points")]

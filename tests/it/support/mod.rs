@@ -5,10 +5,13 @@
 mod env;
 mod pgbouncer;
 mod postgres;
+mod proxy;
 
 #[allow(unused_imports)]
 pub use env::{Program, Run, Running, TestEnv, redact};
 #[allow(unused_imports)]
 pub use pgbouncer::Pooler;
 #[allow(unused_imports)]
-pub use postgres::{Cluster, Database, Session};
+pub use postgres::{Cluster, Database, KEEPER, Session, free_port};
+#[allow(unused_imports)]
+pub use proxy::{Cut, Protocol, Proxy};

@@ -16,14 +16,14 @@ use std::time::{Duration, Instant};
 
 const START_SECONDS_MAX: u64 = 60;
 
-/// Starts the server ("$@") and waits for standard input to close.
-pub(super) const KEEPER: &str = r#"
+/// Starts the server ("$@") and waits for standard input to close. Removes KEEPER_DIR, and the paths that match KEEPER_FILES.
+pub const KEEPER: &str = r#"
 "$@" >>log 2>&1 &
 server=$!
 read -r _
 kill -QUIT "$server" 2>/dev/null
 wait "$server"
-cd / && rm -rf "$KEEPER_DIR"
+cd / && rm -rf "$KEEPER_DIR" $KEEPER_FILES
 "#;
 
 /// A running server.
@@ -394,7 +394,7 @@ fn binaries() -> PathBuf {
         .expect("no Postgres is installed, and these tests need one: `make setup` installs it")
 }
 
-pub(super) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0))
         .and_then(|listener| listener.local_addr())
         .expect("a free port")

@@ -5,8 +5,7 @@ use backfill::report::RunReport;
 use super::memory::{
     Memory, Settings, bar, restated, settings, sync_ok, table, try_sync, updating,
 };
-use super::proxy::{Cut, Proxy};
-use crate::support::{Cluster, Database};
+use crate::support::{Cluster, Cut, Database, Protocol, Proxy};
 use backfill::sync::RetryPolicy;
 
 /// Two tickers. Some chunks are plain copies, others meet rows of another store.
@@ -31,6 +30,11 @@ fn one_thread(url: &str, cut: Cut) -> Settings {
         table: Some(name(cut)),
         ..updating(url)
     }
+}
+
+/// The database's URL through a proxy, which doesn't understand TLS.
+pub(super) fn through(db: &Database, proxy: &Proxy) -> String {
+    format!("{}?sslmode=disable", db.through(proxy.port()).url())
 }
 
 fn name(cut: Cut) -> String {
@@ -67,8 +71,8 @@ fn a_connection_cut_at_any_message_is_repaired_in_the_same_run() {
         let cuts = each_cut(kind, |cut| {
             let memory = memory();
             sync_ok(&others(), &one_thread(&db.url(), cut));
-            let proxy = Proxy::start(db.port(), cut, false);
-            let settings = one_thread(&proxy.url(db.name()), cut);
+            let proxy = Proxy::start(db.port(), Protocol::Postgres, cut, false);
+            let settings = one_thread(&through(&db, &proxy), cut);
             // Failures before the first write aren't retried.
             let first = try_sync(
                 &memory,
@@ -96,14 +100,14 @@ fn a_server_lost_at_any_message_is_repaired_by_the_next_run() {
         let cuts = each_cut(kind, |cut| {
             let memory = memory();
             sync_ok(&others(), &one_thread(&db.url(), cut));
-            let proxy = Proxy::start(db.port(), cut, true);
+            let proxy = Proxy::start(db.port(), Protocol::Postgres, cut, true);
             let settings = Settings {
                 retry: RetryPolicy {
                     failures_max: 1,
                     wait_ms_min: 1,
                     wait_ms_max: 1,
                 },
-                ..one_thread(&proxy.url(db.name()), cut)
+                ..one_thread(&through(&db, &proxy), cut)
             };
             let first = try_sync(
                 &memory,

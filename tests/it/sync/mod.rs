@@ -12,7 +12,6 @@ mod hosts;
 mod memory;
 mod pooler;
 mod program;
-mod proxy;
 mod stores;
 mod target;
 mod tls;

@@ -4,12 +4,11 @@ use backfill::advice::Hint;
 use backfill::model::Bars;
 use backfill::report::{Silent, Stop};
 
-use super::cuts::each_cut;
+use super::cuts::{each_cut, through};
 use super::memory::{Memory, Settings, bar, run, settings, sync_ok, table, try_sync, updating};
 use super::program::stage_csv;
-use super::proxy::{Cut, Proxy};
 use super::waits::Warnings;
-use crate::support::{Database, Pooler, TestEnv};
+use crate::support::{Cut, Database, Pooler, Protocol, Proxy, TestEnv};
 use backfill::sync::ErrorKind;
 
 #[test]
@@ -97,7 +96,7 @@ fn a_connection_to_the_pooler_cut_at_any_message_is_repaired() {
                 memory.commit(&who.to_uppercase(), (0..100).map(bar));
                 (who, memory)
             });
-            let proxy = Proxy::start(pooler.port(), cut, false);
+            let proxy = Proxy::start(pooler.port(), Protocol::Postgres, cut, false);
             std::thread::scope(|scope| {
                 let [(ours, our_bars), (theirs, their_bars)] = &memories;
                 let undisturbed = scope.spawn(|| {
@@ -110,7 +109,7 @@ fn a_connection_to_the_pooler_cut_at_any_message_is_repaired() {
                 let settings = Settings {
                     table: Some(table_name(ours)),
                     threads: 1,
-                    ..updating(&proxy.url(db.name()))
+                    ..updating(&through(&db, &proxy))
                 };
                 // Failures before the first write aren't retried.
                 match try_sync(our_bars, &settings, &Stop::new(), &Silent) {
