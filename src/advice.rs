@@ -118,6 +118,8 @@ pub enum Advice {
     SetLabelClose,
     /// Set the ticker of a file.
     SetTicker,
+    /// Inject a file in a run without those that it contradicts.
+    InjectApart,
     /// A file has several tickers: read only some of them.
     SelectTickers,
     /// Set the order of day, month and year in a file.

@@ -150,6 +150,10 @@ impl fmt::Display for Advice {
                 );
             }
             Self::SetTicker => "--ticker NAME sets the ticker",
+            Self::InjectApart => {
+                "inject it in a run of its own: --ticker NAME stores its bars as another ticker, \
+                 --on-conflict update replaces the other file's bars, --on-conflict ignore keeps them"
+            }
             Self::SelectTickers => {
                 "--tickers NAME reads one of them, without --ticker and without column numbers in --columns"
             }

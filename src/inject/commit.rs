@@ -1,12 +1,14 @@
 //! Commits pieces of files, and adds up the results.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::context::RunContext;
+use super::context::{RunContext, Sink};
+use super::contradict::Compared;
 use super::error::Error;
 use super::piece::{Group, Piece};
-use crate::model::{Basis, Hours, Interval, Provenance, SeriesKey, Source, Ticker};
-use crate::report::{Counts, Event};
+use crate::advice::{Advice, Hint};
+use crate::model::{Basis, Hours, Interval, OnConflict, Provenance, SeriesKey, Source, Ticker};
+use crate::report::{Counts, Event, UnitStatus};
 use crate::store::{Committed, Offer, Refusal, RejectedRows, Tally};
 
 /// What the commits of a file add up to.
@@ -14,11 +16,55 @@ use crate::store::{Committed, Offer, Refusal, RejectedRows, Tally};
 pub(super) struct Outcome {
     pub(super) counts: Counts,
     /// In file order.
-    pub(super) refusals: Vec<Refusal>,
+    pub(super) refusals: Vec<Refused>,
     /// Tickers with a refused batch. No more of their bars are offered.
     pub(super) refused: HashSet<Ticker>,
+    /// The bars of each ticker that files before it have, too.
+    compared: HashMap<Ticker, Compared>,
     /// Tickers with a warning about their price basis.
     warned: HashSet<Ticker>,
+}
+
+/// Why a batch was refused.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) status: UnitStatus,
+    pub(super) error: String,
+    pub(super) hint: Option<Advice>,
+}
+
+impl Refused {
+    /// By the store; `contradiction` is what is wrong with the bars in any case.
+    fn by_store(refusal: &Refusal, contradiction: Option<String>) -> Self {
+        let status = UnitStatus::refused(refusal.conflicts());
+        match contradiction {
+            Some(contradiction) => Self {
+                status,
+                error: format!("{refusal}; {contradiction}"),
+                hint: Some(Advice::InjectApart),
+            },
+            None => Self {
+                status,
+                error: refusal.to_string(),
+                hint: refusal.hint(),
+            },
+        }
+    }
+
+    /// `before` has the counts of the file's earlier pieces.
+    fn by_contradiction(contradiction: String, on_conflict: OnConflict, before: &Counts) -> Self {
+        Self {
+            status: match on_conflict {
+                OnConflict::Fail => UnitStatus::Conflict,
+                OnConflict::Ignore | OnConflict::Update => UnitStatus::Failed,
+            },
+            error: match before.committed {
+                0 => contradiction,
+                _ => format!("{contradiction}; bars before them are stored"),
+            },
+            hint: Some(Advice::InjectApart),
+        }
+    }
 }
 
 /// A piece to commit.
@@ -51,20 +97,18 @@ pub(super) fn commit(context: &RunContext<'_>, files: &mut [FileCommit<'_>]) -> 
     context.sink.record_rejected(&missing)?;
     let (mut offers, mut owners) = (Vec::new(), Vec::new());
     for (owner, file) in files.iter_mut().enumerate() {
-        let from_file = file.offers(context)?;
-        owners.resize(owners.len() + from_file.len(), owner);
-        offers.extend(from_file);
+        for (offer, contradiction) in file.offers(context)? {
+            owners.push((owner, offer.series.ticker.clone(), contradiction));
+            offers.push(offer);
+        }
     }
     if offers.is_empty() {
         return Ok(());
     }
-    let tickers: Vec<Ticker> = offers
-        .iter()
-        .map(|offer: &Offer| offer.series.ticker.clone())
-        .collect();
     let results = context.sink.commit(offers)?;
-    for ((owner, ticker), result) in owners.into_iter().zip(tickers).zip(results) {
-        files[owner].outcome.add(context, ticker, result);
+    for ((owner, ticker, contradiction), result) in owners.into_iter().zip(results) {
+        let outcome = &mut files[owner].outcome;
+        outcome.add(context, ticker, contradiction, result);
     }
     Ok(())
 }
@@ -92,8 +136,9 @@ impl FileCommit<'_> {
             .collect()
     }
 
-    /// Counts the rows, and makes one offer per ticker.
-    fn offers(&mut self, context: &RunContext<'_>) -> Result<Vec<Offer>, Error> {
+    /// Counts the rows, and makes one offer per ticker, with its contradiction to files before it.
+    /// Bars that contradict these are offered only to a store that refuses them, and counts them.
+    fn offers(&mut self, context: &RunContext<'_>) -> Result<Vec<(Offer, Option<String>)>, Error> {
         let Ready {
             piece,
             interval,
@@ -125,24 +170,48 @@ impl FileCommit<'_> {
             };
             self.outcome.counts += counts;
             context.add_counts(&ticker, counts);
-            if let Some(output) = &context.output {
-                output.add(&ticker, bars.clone())?;
+            let series = SeriesKey {
+                interval: *interval,
+                ticker,
+            };
+            let outcome = &mut self.outcome;
+            let is_refused = outcome.refused.contains(&series.ticker);
+            let contradiction = match &context.prices {
+                Some(prices) if !is_refused => {
+                    prices.add(self.index, &series, &bars, &mut outcome.compared)
+                }
+                _ => None,
+            };
+            if contradiction.is_none()
+                && let Some(output) = &context.output
+            {
+                output.add(&series.ticker, bars.clone())?;
             }
-            if self.outcome.refused.contains(&ticker) {
+            if is_refused {
                 continue;
             }
-            offers.push(Offer {
-                series: SeriesKey {
-                    interval: *interval,
-                    ticker,
-                },
+            let on_conflict = context.settings.on_conflict;
+            let is_counted =
+                on_conflict == OnConflict::Fail && matches!(context.sink, Sink::Store { .. });
+            let contradiction = match contradiction {
+                Some(contradiction) if !is_counted => {
+                    let refused =
+                        Refused::by_contradiction(contradiction, on_conflict, &outcome.counts);
+                    outcome.refuse(context, series.ticker, refused);
+                    continue;
+                }
+                contradiction => contradiction,
+            };
+            let offer = Offer {
+                series,
                 provenance: provenance.clone(),
                 source: Source::csv(),
                 bars,
-                on_conflict: context.settings.on_conflict,
+                on_conflict,
                 is_repeated_request: false,
                 coverage: Vec::new(),
-            });
+            };
+            offers.push((offer, contradiction));
         }
         Ok(offers)
     }
@@ -154,6 +223,7 @@ impl Outcome {
         &mut self,
         context: &RunContext<'_>,
         ticker: Ticker,
+        contradiction: Option<String>,
         result: Result<Option<Committed>, Refusal>,
     ) {
         match result {
@@ -169,11 +239,16 @@ impl Outcome {
                 };
                 self.counts += counts;
                 context.add_counts(&ticker, counts);
-                context.add_refusal(&ticker, &refusal);
-                self.refused.insert(ticker);
-                self.refusals.push(refusal);
+                self.refuse(context, ticker, Refused::by_store(&refusal, contradiction));
             }
         }
+    }
+
+    fn refuse(&mut self, context: &RunContext<'_>, ticker: Ticker, refused: Refused) {
+        let hint = refused.hint.as_ref();
+        context.set_failed(&ticker, refused.status, &refused.error, hint);
+        self.refused.insert(ticker);
+        self.refusals.push(refused);
     }
 
     /// The counts of an accepted batch. Warns once per ticker of another price basis.
@@ -203,15 +278,16 @@ impl Outcome {
 }
 
 /// One line for all refusals of a file.
-pub(super) fn summarise(refusals: &[Refusal]) -> String {
+pub(super) fn summarise(refusals: &[Refused]) -> String {
     let [first, others @ ..] = refusals else {
         return String::new();
     };
     if others.is_empty() {
-        return first.to_string();
+        return first.error.clone();
     }
     format!(
-        "{} batches were refused, the first: {first}",
-        refusals.len()
+        "{} batches were refused, the first: {}",
+        refusals.len(),
+        first.error
     )
 }

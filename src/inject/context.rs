@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use super::contradict::FilePrices;
 use super::error::Error;
+use super::find_files::InputFile;
 use super::plan::Sniffer;
 use super::rejects::Rejects;
 use super::settings::Settings;
-use crate::advice::Hint;
+use crate::advice::Advice;
 use crate::export::BarsWriter;
 use crate::model::Ticker;
 use crate::report::{Counts, Observer, Stop, UnitReport, UnitStatus};
@@ -59,6 +61,8 @@ pub(super) struct RunContext<'r> {
     pub(super) pool: ThreadPool,
     pub(super) rejects: Rejects,
     pub(super) output: Option<BarsWriter>,
+    /// The prices of the files so far; `None` if no two files can contradict each other.
+    pub(super) prices: Option<FilePrices<'r>>,
     pub(super) stop: &'r Stop,
     has_failed: AtomicBool,
     results: Mutex<Results>,
@@ -78,6 +82,7 @@ impl<'r> RunContext<'r> {
     pub(super) fn new(
         settings: &'r Settings,
         sink: Sink<'r>,
+        files: &'r [InputFile],
         observer: &'r dyn Observer,
         stop: &'r Stop,
     ) -> Result<Self, Error> {
@@ -98,6 +103,7 @@ impl<'r> RunContext<'r> {
             output: output
                 .map(|file| BarsWriter::create(file, settings.on_conflict))
                 .transpose()?,
+            prices: FilePrices::new(files, settings.on_conflict),
             stop,
             has_failed: AtomicBool::new(false),
             results: Mutex::default(),
@@ -130,12 +136,18 @@ impl<'r> RunContext<'r> {
         self.update(ticker, |unit| unit.elapsed += elapsed);
     }
 
-    /// Records that a batch of a ticker was refused.
-    pub(super) fn add_refusal(&self, ticker: &Ticker, refusal: &Refusal) {
+    /// Sets how a ticker ended.
+    pub(super) fn set_failed(
+        &self,
+        ticker: &Ticker,
+        status: UnitStatus,
+        error: &str,
+        hint: Option<&Advice>,
+    ) {
         self.update(ticker, |unit| {
-            unit.status = UnitStatus::refused(refusal.conflicts());
-            unit.error = Some(refusal.to_string());
-            unit.hint = refusal.hint();
+            unit.status = status;
+            unit.error = Some(error.to_owned());
+            unit.hint = hint.cloned();
         });
     }
 

@@ -57,9 +57,9 @@ impl ReadFile<'_> {
             ..UnitReport::done(&self.file.name, outcome.counts, self.elapsed)
         };
         if let Some(first) = outcome.refusals.first() {
-            unit.status = UnitStatus::refused(first.conflicts());
+            unit.status = first.status;
             unit.error = Some(summarise(&outcome.refusals));
-            unit.hint = first.hint();
+            unit.hint = first.hint.clone();
         }
         if let Err(error) = self.result {
             unit.status = UnitStatus::Failed;

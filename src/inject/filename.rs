@@ -41,7 +41,7 @@ impl Packing {
 const PACKED: [Packing; 4] = [Packing::Gzip, Packing::Zstd, Packing::Bzip2, Packing::Xz];
 
 /// The ends of names of texts and JSON, which may be packed.
-const TEXTS: [&str; 5] = [".csv", ".txt", ".tsv", ".jsonl", ".ndjson"];
+pub(super) const TEXTS: [&str; 5] = [".csv", ".txt", ".tsv", ".jsonl", ".ndjson"];
 /// The ends of names of tables in columns.
 const TABLES: [&str; 7] = [
     ".parquet", ".parq", ".pq", ".arrow", ".arrows", ".feather", ".ipc",

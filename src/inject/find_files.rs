@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::error::{Error, plain};
 use super::file_reader::FileReader;
-use super::filename::{any_stem_of, stem_of, strip_end};
+use super::filename::{TEXTS, any_stem_of, stem_of, strip_end};
 use super::folders::Folders;
 use super::input::lean::LeanFile;
 use super::input::zip::{self, Member};
@@ -62,6 +62,27 @@ impl InputFile {
             content: Content::File,
             name,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_size(name: &str, bytes: u64) -> Self {
+        Self {
+            bytes,
+            ..Self::new(name.into(), name.to_owned())
+        }
+    }
+
+    /// The stem of its name, without what its folders show.
+    pub(super) fn name_stem(&self) -> String {
+        let file = self.path.file_name().unwrap_or_default().to_string_lossy();
+        any_stem_of(&file).0.to_owned()
+    }
+
+    /// Whether its bytes are those of its rows.
+    pub(super) fn is_plain_text(&self) -> bool {
+        let path = self.path.to_string_lossy();
+        let is_text = |end| strip_end(&path, end).is_some();
+        matches!(self.content, Content::File) && TEXTS.into_iter().any(is_text)
     }
 
     /// The stem of its name, and its current content.

@@ -17,6 +17,7 @@ mod columns;
 mod commit;
 mod commit_order;
 mod context;
+mod contradict;
 mod date;
 mod decide;
 mod error;

@@ -40,7 +40,7 @@ pub fn run(
              .feather, .jsonl)",
         ));
     }
-    let context = RunContext::new(settings, sink, observer, stop)?;
+    let context = RunContext::new(settings, sink, &files, observer, stop)?;
     observer.event(&Event::Planned {
         unit: "bytes",
         total: files.iter().map(|file| file.bytes).sum(),

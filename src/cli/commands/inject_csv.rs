@@ -65,7 +65,8 @@ pub struct Args {
 
     /// What to do with bars that are stored already
     ///
-    /// fail refuses the file's batch, ignore keeps the stored bars, update replaces them.
+    /// fail refuses the file's batch, ignore keeps the stored bars, update replaces them. A file whose
+    /// prices differ from those of a file of another name in the same run is refused in any case.
     #[arg(
         long,
         value_name = "MODE",

@@ -21,8 +21,8 @@ use super::pieces::PieceReader;
 use super::plan::Sniffer;
 use super::source::Source;
 use super::{FileError, Input, InputFiles, Limits, Settings, Sink, collect, run};
-use crate::model::{Bar, Interval, Timestamp};
-use crate::report::{Silent, Stop};
+use crate::model::{Bar, Interval, OnConflict, Timestamp};
+use crate::report::{Silent, Stop, UnitStatus};
 use crate::store::{OpenOptions, Store};
 
 const HEADER: &str = "note,ticker,timestamp,open,high,low,close,volume,trades\n";
@@ -249,4 +249,60 @@ fn the_interval_of_a_file_in_pieces_is_detected_from_all_of_them() {
     assert_eq!(intervals(&settings), [(Interval::M1, 300)]);
     let rows = std::fs::read_to_string(dir.path().join("out.csv")).unwrap();
     assert_eq!(rows.lines().count(), 301);
+}
+
+/// A file that contradicts an earlier one only after its first pieces: these are stored, and none
+/// of the pieces after.
+#[test]
+fn a_piece_that_contradicts_another_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let day = |first: u32, count: u32, price: u32| -> String {
+        let row = |at: u32| {
+            let (hour, minute) = (at / 60, at % 60);
+            format!("2025-01-02 {hour:02}:{minute:02}:00,{price},{price},{price},{price},1\n")
+        };
+        (first..first + count).map(row).collect()
+    };
+    let paths = ["A_1.csv", "A_2.csv"].map(|name| dir.path().join(name));
+    std::fs::write(&paths[0], day(200, 100, 10)).unwrap();
+    std::fs::write(&paths[1], day(0, 400, 11)).unwrap();
+    let settings = Settings {
+        on_conflict: OnConflict::Update,
+        limits: Limits {
+            block_bytes: 200,
+            piece_rows: 40,
+            waiting_rows: 50,
+            ..Limits::default()
+        },
+        ..Settings::new(Input::Files(paths.into()))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), &OpenOptions::default()).unwrap();
+    let run_id = store.begin_run("test", Timestamp::from_micros(0)).unwrap();
+    let sink = Sink::Store {
+        store: &store,
+        run: &run_id,
+    };
+    let report = run(sink, &settings, files(&settings), &Silent, &Stop::new()).unwrap();
+    let [first, second] = &report.files[..] else {
+        panic!("{report:?}");
+    };
+    assert_eq!(
+        (first.counts.committed, first.status),
+        (100, UnitStatus::Ok)
+    );
+    let error = second.error.clone().unwrap();
+    assert!(
+        error.contains("bars of A 1m compared with earlier files have other prices"),
+        "{error}"
+    );
+    assert!(
+        error.ends_with("A_1.csv; bars before them are stored"),
+        "{error}"
+    );
+    let counts = second.counts;
+    assert!((100..=200).contains(&counts.committed), "{counts:?}");
+    assert_eq!(counts.updated, 0);
+    let series = store.reader().unwrap().series().unwrap();
+    assert_eq!(series[0].rows, 100 + counts.committed);
 }

@@ -1,6 +1,7 @@
 //! `inject-csv`: every layout, every rule, every broken file.
 
 mod broken;
+mod contradict;
 mod endings;
 mod evidence;
 mod guesses;
