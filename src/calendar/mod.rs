@@ -5,6 +5,7 @@
 //! finding one is an array access. **Outside its span a calendar returns an error, never a guess.**
 
 mod cache;
+mod due;
 mod exchanges;
 mod overrides;
 mod session;
@@ -52,6 +53,13 @@ pub enum Error {
         date: NaiveDate,
         /// The dates that the calendar covers.
         span: DateRange,
+    },
+    /// There is no session in the month before the date.
+    #[error("the calendar of {exchange} has no session in the month before {date}")]
+    NoSession {
+        /// The code, in upper case.
+        exchange: String,
+        date: NaiveDate,
     },
     /// A calendar's file is damaged.
     #[error("{}: {why}", path.display())]

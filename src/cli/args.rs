@@ -212,6 +212,20 @@ impl RangeArgs {
     }
 }
 
+/// Where the metrics of a run go.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct MetricsArg {
+    /// Write metrics of the run to FILE, for Prometheus
+    ///
+    /// OpenMetrics text, as the textfile collector of node_exporter reads it: bars, requests, rejects, gaps,
+    /// duration, exit code, time of the last success. Counters continue those in FILE. Failed and interrupted
+    /// runs write it too, dry runs don't. Each FILE in a collector's folder needs a name of its own.
+    ///
+    /// Example: --metrics /var/lib/node_exporter/backfill.prom
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub metrics: Option<OutputArg>,
+}
+
 /// How long a command that writes waits for another writer.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct WaitArg {

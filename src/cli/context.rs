@@ -33,6 +33,7 @@ pub struct Context {
     notices: Mutex<HashSet<String>>,
     began: Instant,
     info: Mutex<RunInfo>,
+    metrics: OnceLock<OutputFile>,
     ended: OnceLock<(Timestamp, Duration)>,
     stop: OnceLock<Stop>,
 }
@@ -83,6 +84,7 @@ impl Context {
             notices: Mutex::default(),
             began: Instant::now(),
             info: Mutex::new(RunInfo::new(command, clock::now())),
+            metrics: OnceLock::new(),
             ended: OnceLock::new(),
             stop: OnceLock::new(),
         }
@@ -178,13 +180,13 @@ impl Context {
             self.stdout()?;
         }
         let mut outputs = self.outputs();
-        let summary = &mut outputs.summary;
-        if summary
-            .as_ref()
-            .is_some_and(|summary| are_same(summary, &file))
-        {
+        let is_same = |other: &OutputFile| are_same(other, &file);
+        let is_summary = outputs.summary.as_ref().is_some_and(is_same);
+        if is_summary {
             // The file must stay as it was, so the summary isn't written.
-            *summary = None;
+            outputs.summary = None;
+        }
+        if is_summary || outputs.files.iter().any(is_same) {
             return Err(CliError::usage(format!(
                 "{} is named for two outputs",
                 file.typed().display()
@@ -197,6 +199,19 @@ impl Context {
     /// A folder that the command may fill: outside every store.
     pub fn output_folder(&self, output: &OutputArg) -> Result<OutputFolder, CliError> {
         Ok(self.guard.folder(&output.0)?)
+    }
+
+    /// Sets the file that the metrics of the run go to, also if it fails.
+    pub fn write_metrics_to(&self, output: Option<&OutputArg>) -> Result<(), CliError> {
+        if let Some(output) = output {
+            let _ = self.metrics.set(self.output_file(output)?);
+        }
+        Ok(())
+    }
+
+    /// The file that the metrics of the run go to.
+    pub(super) fn metrics_file(&self) -> Option<&OutputFile> {
+        self.metrics.get()
     }
 
     /// Checks that a path is outside every store.

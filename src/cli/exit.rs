@@ -7,6 +7,7 @@ use super::args::SummaryTarget;
 use super::context::{Context, Outcome};
 use super::error::CliError;
 use super::log::{HINT, LINE};
+use super::metrics;
 use crate::export::AtomicFile;
 use crate::report::{ExitStatus, Fatal, RunReport};
 
@@ -26,7 +27,8 @@ pub(super) fn finish(context: &Context, result: Result<Outcome, CliError>) -> Ex
         Ok(Outcome::Ended(status)) => summarise(context, &report_of(status), status),
         Ok(Outcome::Run(report)) => {
             print(context, &report);
-            summarise(context, &report, report.status())
+            let status = summarise(context, &report, report.status());
+            and_metrics(context, &report, status)
         }
         Err(error) => {
             print_error(&error);
@@ -34,7 +36,8 @@ pub(super) fn finish(context: &Context, result: Result<Outcome, CliError>) -> Ex
                 fatal: Some((&error).into()),
                 ..RunReport::default()
             };
-            summarise(context, &report, error.status)
+            let status = summarise(context, &report, error.status);
+            and_metrics(context, &report, status)
         }
     }
 }
@@ -112,12 +115,23 @@ fn summarise(context: &Context, report: &RunReport, status: ExitStatus) -> ExitS
         {
             status
         }
-        Err(error) => {
-            print_error(&error);
-            match status {
-                ExitStatus::Ok => error.status,
-                status => status,
-            }
-        }
+        Err(error) => failed(&error, status),
+    }
+}
+
+/// Writes the metrics if `--metrics` is given. If that fails, so does a command that ended well.
+fn and_metrics(context: &Context, report: &RunReport, status: ExitStatus) -> ExitStatus {
+    match metrics::write(context, report, status) {
+        Ok(()) => status,
+        Err(error) => failed(&error, status),
+    }
+}
+
+/// The status of a command that ended with `status`, and whose report could not be written.
+fn failed(error: &CliError, status: ExitStatus) -> ExitStatus {
+    print_error(error);
+    match status {
+        ExitStatus::Ok => error.status,
+        status => status,
     }
 }

@@ -28,6 +28,7 @@ pub mod format_value;
 mod interrupt;
 mod listing;
 pub mod log;
+mod metrics;
 mod open;
 pub mod output;
 mod progress;
@@ -60,7 +61,12 @@ fn after_help() -> String {
     let codes =
         ExitStatus::ALL.map(|status| format!("  {:>3}  {}", status.code(), status.meaning()));
     let mut results = ExitStatus::ALL.to_vec();
-    results.retain(|status| !matches!(status, ExitStatus::Usage | ExitStatus::Ok));
+    results.retain(|status| {
+        !matches!(
+            status,
+            ExitStatus::Usage | ExitStatus::NotDue | ExitStatus::Ok
+        )
+    });
     results.sort();
     let precedence: Vec<String> = results.iter().map(|s| s.code().to_string()).collect();
     format!(

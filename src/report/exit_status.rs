@@ -15,6 +15,8 @@ pub enum ExitStatus {
     Conflict,
     /// The command line is wrong; nothing was done.
     Usage,
+    /// Nothing new to request yet.
+    NotDue,
     /// Done.
     Ok,
 }
@@ -24,13 +26,14 @@ const _: () = assert!(ExitStatus::ALL.len() == ExitStatus::Ok as usize + 1);
 
 impl ExitStatus {
     /// Every status, sorted by code.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ok,
         Self::Failed,
         Self::Usage,
         Self::Partial,
         Self::Conflict,
         Self::Quota,
+        Self::NotDue,
         Self::Interrupted,
     ];
 
@@ -47,6 +50,7 @@ impl ExitStatus {
             ),
             Self::Conflict => (4, "conflict", "bars conflict with stored bars"),
             Self::Quota => (5, "quota", "a quota is spent"),
+            Self::NotDue => (75, "not_due", "not due yet: only from due"),
             Self::Interrupted => (130, "interrupted", "interrupted; committed bars stay"),
         }
     }
@@ -77,13 +81,13 @@ mod tests {
     #[test]
     fn all_lists_each_code_once_in_order() {
         let codes: Vec<u8> = ExitStatus::ALL.map(ExitStatus::code).into();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 75, 130]);
     }
 
     #[test]
     fn the_order_of_precedence_is_130_1_5_3_4() {
         let mut all = ExitStatus::ALL;
         all.sort();
-        assert_eq!(all.map(ExitStatus::code), [130, 1, 5, 3, 4, 2, 0]);
+        assert_eq!(all.map(ExitStatus::code), [130, 1, 5, 3, 4, 2, 75, 0]);
     }
 }

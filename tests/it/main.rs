@@ -25,6 +25,8 @@ mod out;
 mod page;
 #[cfg(feature = "crash-points")]
 mod readers;
+#[cfg(feature = "crash-points")]
+mod schedule;
 mod seal;
 mod secrets;
 mod simulate;

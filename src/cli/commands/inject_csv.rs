@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use clap::ValueEnum;
 
 use crate::calendar::{Calendar, Overrides};
-use crate::cli::args::{OutputArg, RangeArgs, TickerArgs, WaitArg};
+use crate::cli::args::{MetricsArg, OutputArg, RangeArgs, TickerArgs, WaitArg};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::dry_run_overview::overview;
 use crate::cli::error::CliError;
@@ -84,6 +84,9 @@ pub struct Args {
     /// Sorted by ticker and timestamp.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     output_filename: Option<OutputArg>,
+
+    #[command(flatten)]
+    metrics: MetricsArg,
 
     #[command(flatten)]
     seal: SealArgs,
@@ -202,6 +205,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let store_dir = context.store_dir(false);
     let output = args.output_filename.as_ref();
     let output = output.map(|file| context.output_file(file)).transpose()?;
+    context.write_metrics_to(args.metrics.metrics.as_ref())?;
     let settings = Settings {
         output,
         ..resolve(&args, context.calendars(&store_dir)?, context.now())?

@@ -14,6 +14,7 @@ mod completions;
 mod concurrent;
 mod conflicts;
 mod drop;
+mod due;
 mod export;
 mod gaps;
 mod inject_csv;
@@ -67,6 +68,7 @@ commands! {
     Completions => completions,
     Conflicts => conflicts,
     Drop => drop,
+    Due => due,
     Export => export,
     Gaps => gaps,
     InjectCsv => inject_csv,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use clap::ValueEnum;
 
-use crate::cli::args::{RangeArgs, TickerArgs};
+use crate::cli::args::{MetricsArg, RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::sync_after;
@@ -109,6 +109,9 @@ pub struct Args {
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
 
+    #[command(flatten)]
+    metrics: MetricsArg,
+
     /// Also send the simulator's bars
     #[arg(long, help_heading = "Output")]
     allow_demo: bool,
@@ -127,6 +130,7 @@ enum ReceiptArg {
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = args.tickers.resolve()?;
+    context.write_metrics_to(args.metrics.metrics.as_ref())?;
     let mut settings = settle(context, &args)?;
     let address = sync_after::address(context, args.database_url.as_ref())?;
     settings.threads = args

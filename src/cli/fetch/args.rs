@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::source::{ProviderChoice, feed_help, of_each};
-use crate::cli::args::{OutputArg, WaitArg};
+use crate::cli::args::{MetricsArg, OutputArg, WaitArg};
 use crate::cli::seal_after::SealArgs;
 use crate::cli::sync_after::SyncAfterArgs;
 use crate::model::{Interval, OnConflict, TypedDate};
@@ -125,6 +125,9 @@ pub struct FetchArgs {
     /// Example: --output-filename jan.csv
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub output_filename: Option<OutputArg>,
+
+    #[command(flatten)]
+    pub metrics: MetricsArg,
 
     #[command(flatten)]
     pub seal: SealArgs,

@@ -48,6 +48,7 @@ pub fn run(
     let dir = context.store_dir(args.service.provider.is_demo());
     let output = args.output_filename.as_ref();
     let output = output.map(|file| context.output_file(file)).transpose()?;
+    context.write_metrics_to(args.metrics.metrics.as_ref())?;
     let settings = Settings::resolve(args, context.calendars(&dir)?, output)?;
     context.describe(|info| {
         info.kind = RunKind::Fetch;

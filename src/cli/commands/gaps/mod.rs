@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use crate::calendar::CalendarCache;
-use crate::cli::args::{RangeArgs, TickerArgs, WaitArg};
+use crate::cli::args::{MetricsArg, RangeArgs, TickerArgs, WaitArg};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::fetch::{self, Concurrency, FillSettings, Filled, Service, ServiceArgs};
@@ -101,6 +101,9 @@ pub struct Args {
 
     #[command(flatten)]
     wait: WaitArg,
+
+    #[command(flatten)]
+    metrics: MetricsArg,
 }
 
 fn share(typed: &str) -> Result<f64, String> {
@@ -125,6 +128,10 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     if !args.fill && args.wait.is_given() {
         return Err(CliError::usage("--wait has no effect without --fill").hint("add --fill"));
     }
+    if (!args.fill || args.plan) && args.metrics.metrics.is_some() {
+        return Err(CliError::usage("--metrics has no effect without a fill").hint("add --fill"));
+    }
+    context.write_metrics_to(args.metrics.metrics.as_ref())?;
     let service = Service::resolve(args.service)?;
     let dir = context.store_dir(service.is_demo());
     let staged = || Ok(context.open_reader(&dir)?.series()?);
