@@ -144,6 +144,36 @@ pub enum Advice {
     ApplyOlder,
     /// About a sync.
     Sync(SyncAdvice),
+    /// About a push.
+    Push(PushAdvice),
+}
+
+/// What the user can do about a push.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PushAdvice {
+    /// Push demo bars anyway.
+    AllowDemo,
+    /// Send keys without encryption anyway.
+    AllowHttp,
+    SetCredentials,
+    CheckCredentials,
+    CheckEndpoint,
+    /// The storage must support writes that create an object only if it doesn't exist.
+    ConditionalWrites,
+    /// Name the address of another table.
+    OtherTable,
+    /// Choose a policy for partitions that others have written.
+    TableConflict,
+    /// Only one copy of a store can push at a time.
+    PushOneCopy,
+    /// Compare all files of the table.
+    Full,
+    /// A partition has too many files: another program can join them.
+    Compact,
+    /// Replace rows of the table that this run left with other values.
+    ReplaceKept {
+        rows: u64,
+    },
 }
 
 /// What the user can do about a sync.
@@ -213,6 +243,12 @@ pub enum Continuation {
 impl From<SyncAdvice> for Advice {
     fn from(advice: SyncAdvice) -> Self {
         Self::Sync(advice)
+    }
+}
+
+impl From<PushAdvice> for Advice {
+    fn from(advice: PushAdvice) -> Self {
+        Self::Push(advice)
     }
 }
 

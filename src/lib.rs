@@ -29,6 +29,7 @@ pub mod inject;
 pub mod model;
 pub mod page;
 pub mod provider;
+pub mod push;
 pub mod report;
 pub mod secret;
 pub mod serve;

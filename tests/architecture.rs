@@ -34,6 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "model",
             "page",
             "provider",
+            "push",
             "report",
             "secret",
             "serve",
@@ -80,6 +81,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "advice", "calendar", "causes", "model", "report", "secret", "store",
         ],
+    ),
+    (
+        "push",
+        &["advice", "causes", "model", "report", "secret", "store"],
     ),
     ("export", &["calendar", "model", "report", "store"]),
     (

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::advice::{Advice, Continuation, FetchAgain, SyncAdvice};
+use crate::advice::{Advice, Continuation, FetchAgain, PushAdvice, SyncAdvice};
 use crate::model::{Basis, Hours};
 
 impl fmt::Display for Advice {
@@ -179,6 +179,7 @@ impl fmt::Display for Advice {
                 "copy it again, and compare the manifest's hash with what `bundle create` printed"
             }
             Self::Sync(advice) => return advice.fmt(f),
+            Self::Push(advice) => return advice.fmt(f),
         };
         f.write_str(words)
     }
@@ -240,6 +241,42 @@ impl fmt::Display for SyncAdvice {
             }
         };
         f.write_str(words)
+    }
+}
+
+impl fmt::Display for PushAdvice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AllowDemo => "--allow-demo pushes them anyway; use a table for tests",
+            Self::AllowHttp => "use https, or --allow-http in a network that you trust",
+            Self::SetCredentials => {
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE with keys in ~/.aws/credentials"
+            }
+            Self::CheckCredentials => {
+                "check the keys, and that they may read, write, list and delete objects of the bucket"
+            }
+            Self::CheckEndpoint => {
+                "check the bucket, --endpoint-url and --region; SSL_CERT_FILE=FILE.pem names the certificates to trust"
+            }
+            Self::ConditionalWrites => {
+                "the storage must support conditional writes (If-None-Match), as AWS S3, MinIO and SeaweedFS do"
+            }
+            Self::OtherTable => "push to another URL: an empty folder or prefix becomes a table",
+            Self::TableConflict => {
+                "--on-conflict ignore adds the bars that the table lacks, --on-conflict update also replaces other values"
+            }
+            Self::PushOneCopy => {
+                "push from one copy of a store; `backfill verify --repair` gives a copy its own id"
+            }
+            Self::Full => "--full compares all files of the table, and uploads missing and damaged ones of this store",
+            Self::Compact => "OPTIMIZE of Spark or delta-rs joins them",
+            Self::ReplaceKept { rows } => {
+                return write!(
+                    f,
+                    "{rows} bars of the table keep other values than the stored ones; --on-conflict update --full replaces them"
+                );
+            }
+        })
     }
 }
 

@@ -32,6 +32,8 @@ mod metrics;
 mod open;
 pub mod output;
 mod progress;
+mod push_after;
+mod push_target;
 mod rows;
 mod seal_after;
 mod sync_after;

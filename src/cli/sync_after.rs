@@ -1,5 +1,5 @@
-//! `--sync`: sends what a run stored to Postgres when it ends; and what it shares with the `sync`
-//! command.
+//! `--sync` and `--push`: send what a run stored elsewhere when it ends; and what `--sync` shares with the
+//! `sync` command.
 //!
 //! **A sync never holds the store's write lock**: a database can keep it waiting for hours.
 
@@ -8,22 +8,31 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::error::CliError;
+use super::push_after::PushAfterRun;
 use crate::advice::Hint;
 use crate::model::{Interval, OnConflict, Ticker};
 use crate::report::{Event, ExitStatus, Fatal, Observer, RunKind, RunReport, Wording};
 use crate::secret::SecretUrl;
 use crate::store::{OpenOptions, RunId, Store};
 use crate::sync::postgres::{Address, Options, Postgres};
-use crate::sync::{self, Error, ErrorKind, Settings, StoreSource};
+use crate::sync::{self, Error, ErrorKind, Seen, Settings, StoreSource};
 
-/// The option, for commands that store bars.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
+/// The options, for commands that store bars.
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct SyncAfterArgs {
     /// Sync to Postgres when the run ends
     ///
     /// The database is that of DATABASE_URL, the policy the run's --on-conflict.
     #[arg(long, help_heading = "Output")]
     pub sync: bool,
+
+    /// Publish to the Delta table at URL when the run ends
+    ///
+    /// As the command push does, with the run's --on-conflict.
+    ///
+    /// Example: --push s3://bucket/bars
+    #[arg(long, value_name = "URL", help_heading = "Output")]
+    pub push: Option<SecretUrl>,
 }
 
 /// A run that has ended.
@@ -38,22 +47,28 @@ pub struct StoredRun<'a> {
     pub interval: Option<Interval>,
 }
 
-/// A sync that is to follow a run.
+/// What is to follow a run: a sync, a push, or both.
 pub struct SyncAfterRun {
-    settings: Settings,
-    address: Address,
+    sync: Option<(Settings, Address)>,
+    push: Option<PushAfterRun>,
 }
 
 impl SyncAfterRun {
-    /// Checks the address before the run, and refuses demo bars.
+    /// Checks the addresses before the run, and refuses demo bars.
     pub fn resolve(
         context: &Context,
-        args: SyncAfterArgs,
+        args: &SyncAfterArgs,
         on_conflict: OnConflict,
         demo: bool,
     ) -> Result<Option<Self>, CliError> {
+        let push = args.push.as_ref();
+        let push = push.map(|url| PushAfterRun::resolve(context, url, on_conflict, demo));
+        let push = push.transpose()?;
         if !args.sync {
-            return Ok(None);
+            return Ok(push.map(|push| Self {
+                sync: None,
+                push: Some(push),
+            }));
         }
         if demo {
             return Err(
@@ -66,10 +81,11 @@ impl SyncAfterRun {
             ..Settings::default()
         };
         let address = address(context, None)?;
-        Ok(Some(Self { settings, address }))
+        let sync = Some((settings, address));
+        Ok(Some(Self { sync, push }))
     }
 
-    /// Records the run's end, closes the store, and syncs the stored bars of the report's tickers.
+    /// Records the run's end, closes the store, and sends the stored bars of the report's tickers.
     /// If that fails, the run failed, and the bars stay stored. The outcome is recorded afterwards.
     pub fn run(
         self,
@@ -94,46 +110,78 @@ impl SyncAfterRun {
         if report.interrupted || report.fatal.is_some() || tickers.is_empty() {
             return report;
         }
-        let settings = Settings {
-            tickers,
-            interval: stored.interval,
-            threads: connections(&self.address),
-            ..self.settings
-        };
-        let label = self.address.label().to_owned();
-        let target = Postgres::new(Options::new(self.address));
-        let synced = context.open_detached_reader(stored.dir).and_then(|reader| {
-            let source = StoreSource::new(reader);
-            let (target, stop) = ((&target, label.as_str()), context.stop());
-            sync::after_run(&source, target, &settings, &stop, &Lines, &mut report).map_err(error)
+        let synced = self.sync.map(|(settings, address)| {
+            let settings = Settings {
+                tickers: tickers.clone(),
+                interval: stored.interval,
+                ..settings
+            };
+            sync(context, settings, address, stored.dir, &mut report)
         });
-        let seen = synced.unwrap_or_else(|error| {
-            report.fatal = Some(Fatal {
-                error: format!("the stored bars were not synced: {error}"),
-                hint: error.hint,
-            });
-            Vec::new()
+        let pushed = self.push.map(|push| {
+            let (dir, interval) = (stored.dir, stored.interval);
+            let seen = push.run(context, dir, tickers, interval, &mut report);
+            (push.name(), seen)
         });
         let reopened = context.reopen_store(stored.dir, stored.options);
         let recorded = reopened.and_then(|store| {
-            sync::record(&store, &label, &seen, context.now())?;
+            if let Some((label, seen)) = &synced {
+                sync::record(&store, label, seen, context.now())?;
+            }
+            if let Some((name, seen)) = &pushed {
+                let rows: Vec<_> = seen
+                    .iter()
+                    .map(|seen| (name.clone(), &seen.series, seen.base_seq))
+                    .collect();
+                store.record_targets_seen(&rows, context.now())?;
+            }
             let (status, summary) = (report.status().as_str(), context.summary_json(&report));
             Ok(store.finish_run(stored.run, context.now(), status, &summary)?)
         });
         if let Err(error) = recorded {
-            tracing::debug!("the result of the sync was not recorded: {error}");
+            tracing::debug!("the result of the sync or push was not recorded: {error}");
         }
         report
     }
 }
 
-/// Prints the tickers' lines like `sync`, without a progress bar.
-struct Lines;
+/// Syncs the stored bars. Returns the database's name, and how far it is.
+fn sync(
+    context: &Context,
+    settings: Settings,
+    address: Address,
+    dir: &Path,
+    report: &mut RunReport,
+) -> (String, Vec<Seen>) {
+    let settings = Settings {
+        threads: connections(&address),
+        ..settings
+    };
+    let label = address.label().to_owned();
+    let target = Postgres::new(Options::new(address));
+    let synced = context.open_detached_reader(dir).and_then(|reader| {
+        let source = StoreSource::new(reader);
+        let (target, stop) = ((&target, label.as_str()), context.stop());
+        let lines = Lines(RunKind::Sync);
+        sync::after_run(&source, target, &settings, &stop, &lines, report).map_err(error)
+    });
+    let seen = synced.unwrap_or_else(|error| {
+        report.fatal = Some(Fatal {
+            error: format!("the stored bars were not synced: {error}"),
+            hint: error.hint,
+        });
+        Vec::new()
+    });
+    (label, seen)
+}
+
+/// Prints the tickers' lines like `sync` or `push`, without a progress bar.
+pub(super) struct Lines(pub RunKind);
 
 impl Observer for Lines {
     fn event(&self, event: &Event<'_>) {
         let wording = Wording {
-            kind: RunKind::Sync,
+            kind: self.0,
             dry_run: false,
         };
         match event {

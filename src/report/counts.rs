@@ -29,6 +29,15 @@ pub struct Counts {
     pub skipped_restated: u64,
     /// Conflicting rows of refused batches.
     pub conflicts: u64,
+    /// Files that a push added to its table.
+    #[serde(skip)]
+    pub files: u64,
+    /// Bytes of these files.
+    #[serde(skip)]
+    pub bytes: u64,
+    /// Partitions that the table of a push has already.
+    #[serde(skip)]
+    pub unchanged: u64,
     /// Requests sent, including retries.
     #[serde(skip)]
     pub requests: u64,
@@ -62,6 +71,9 @@ impl AddAssign for Counts {
         self.skipped_identical += other.skipped_identical;
         self.skipped_restated += other.skipped_restated;
         self.conflicts += other.conflicts;
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.unchanged += other.unchanged;
         self.requests += other.requests;
         self.retries += other.retries;
     }

@@ -33,13 +33,25 @@ impl Wording {
                 }
                 return line;
             }
+            UnitStatus::Ok if self.kind == RunKind::Push => {
+                let verb = if self.dry_run { "Prepared" } else { "Pushed" };
+                let _ = write!(
+                    line,
+                    "{verb} in {seconds:.2}s (files={} bytes={} unchanged={}",
+                    counts.files, counts.bytes, counts.unchanged
+                );
+                if counts.held > 0 {
+                    let _ = write!(line, " hot={}", counts.held);
+                }
+                Ok(())
+            }
             UnitStatus::Ok if self.dry_run => {
                 write!(line, "Prepared in {seconds:.2}s (rows={}", counts.prepared)
             }
             UnitStatus::Ok => {
                 let verb = match self.kind {
                     RunKind::Sync => "Synced",
-                    RunKind::Fetch | RunKind::Fill | RunKind::Files => "Inserted",
+                    _ => "Inserted",
                 };
                 write!(
                     line,
@@ -64,6 +76,24 @@ impl Wording {
             let _ = write!(line, " files={}", report.files.len());
         }
         let _ = write!(line, " tickers={}", report.tickers.len());
+        if self.kind == RunKind::Push {
+            let _ = write!(
+                line,
+                " files={} unchanged={}",
+                totals.files, totals.unchanged
+            );
+            if let Some(version) = report.version {
+                let _ = write!(line, " version={version}");
+            }
+            let _ = write!(line, " elapsed={}", clock(elapsed));
+            if totals.restated() > 0 {
+                let _ = write!(line, " restated={}", totals.restated());
+            }
+            if totals.held > 0 {
+                let _ = write!(line, " hot={}", totals.held);
+            }
+            return line;
+        }
         let _ = if self.dry_run {
             write!(line, " prepared={}", totals.prepared)
         } else {

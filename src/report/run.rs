@@ -108,6 +108,8 @@ pub struct RunReport {
     pub quota: bool,
     /// Whether fewer sessions are complete than the user required.
     pub incomplete: bool,
+    /// The version of the table that it pushed to.
+    pub version: Option<u64>,
     /// Why it could not continue.
     pub fatal: Option<Fatal>,
     /// What the user can do next; printed after the Summary line.
@@ -141,6 +143,7 @@ impl RunReport {
         self.interrupted |= later.interrupted;
         self.quota |= later.quota;
         self.incomplete |= later.incomplete;
+        self.version = later.version.or(self.version);
         self.fatal = self.fatal.take().or(later.fatal);
         self.hints.extend(later.hints);
     }

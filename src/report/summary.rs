@@ -23,6 +23,8 @@ pub enum RunKind {
     Files,
     /// A sync: `target` in the summary.
     Sync,
+    /// A push: `target`, `version`, and files instead of a sync's rows in the log lines.
+    Push,
 }
 
 /// What the summary has about a run besides its report.
@@ -118,13 +120,16 @@ impl Summary<'_> {
             end: info.dates.map(|dates| dates.last().to_string()),
             dry_run: info.dry_run,
             on_conflict: info.on_conflict.map(OnConflict::as_str),
-            target: (info.kind == RunKind::Sync).then_some(info.target.as_deref()),
+            target: matches!(info.kind, RunKind::Sync | RunKind::Push)
+                .then_some(info.target.as_deref()),
+            version: (info.kind == RunKind::Push).then_some(report.version),
             bundle: info.bundle.as_ref(),
             error: report.fatal.as_ref().map(|fatal| fatal.error.as_str()),
             totals: Totals {
                 tickers: report.tickers.len(),
                 files: report.files.len(),
                 counts: report.totals,
+                pushed: (info.kind == RunKind::Push).then(|| (&report.totals).into()),
                 requests: report.totals.requests,
                 retries: report.totals.retries,
             },
@@ -134,6 +139,7 @@ impl Summary<'_> {
                 .map(|unit| TickerEntry {
                     ticker: &unit.name,
                     rest: Rest::of(unit),
+                    pushed: (info.kind == RunKind::Push).then(|| (&unit.counts).into()),
                 })
                 .collect(),
             files: (info.kind == RunKind::Files).then(|| {
@@ -172,6 +178,8 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<Option<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<Option<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     bundle: Option<&'a BundleInfo>,
     error: Option<&'a str>,
     totals: Totals,
@@ -188,6 +196,26 @@ struct Totals {
     counts: Counts,
     requests: u64,
     retries: u64,
+    #[serde(flatten)]
+    pushed: Option<PushedFiles>,
+}
+
+/// The files of a push.
+#[derive(Serialize)]
+struct PushedFiles {
+    pushed_files: u64,
+    pushed_bytes: u64,
+    unchanged_files: u64,
+}
+
+impl From<&Counts> for PushedFiles {
+    fn from(counts: &Counts) -> Self {
+        Self {
+            pushed_files: counts.files,
+            pushed_bytes: counts.bytes,
+            unchanged_files: counts.unchanged,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -195,6 +223,8 @@ struct TickerEntry<'a> {
     ticker: &'a str,
     #[serde(flatten)]
     rest: Rest<'a>,
+    #[serde(flatten)]
+    pushed: Option<PushedFiles>,
 }
 
 #[derive(Serialize)]

@@ -1,4 +1,5 @@
-//! What bundles read from a store: its partitions, its last commit, and which bundles were applied to it.
+//! What bundles and pushes read from a store: its partitions and its last commit, and which bundles were applied
+//! to it.
 
 use std::path::PathBuf;
 
@@ -35,6 +36,11 @@ pub struct PartitionFile {
     pub checksum: String,
     /// The commit in its footer: all earlier commits of these bars are in it.
     pub commit_seq: u64,
+    pub commit_id: Uuid,
+    /// The hash over its rows, in hexadecimal.
+    pub row_hash: String,
+    pub first: Timestamp,
+    pub last: Timestamp,
 }
 
 /// A bundle that was applied to a store.
@@ -142,15 +148,20 @@ impl Reader {
     pub fn partition_files(&self) -> Vec<PartitionFile> {
         let mut files = Vec::new();
         for (series, meta) in &self.series {
-            for (year, partition) in &meta.partitions {
+            for (year, partition) in &self.with_overlay(series, meta).partitions {
                 let key = PartitionKey::new(series, *year);
+                let overlay = self.overlay.get(&key).map(|(path, _)| path.clone());
                 files.push(PartitionFile {
-                    path: self.layout.partition(&key),
+                    path: overlay.unwrap_or_else(|| self.layout.partition(&key)),
                     key,
                     rows: partition.rows,
                     bytes: partition.digest.bytes,
                     checksum: partition.digest.checksum.clone(),
                     commit_seq: partition.commit_seq,
+                    commit_id: partition.commit_id,
+                    row_hash: partition.row_hash.clone(),
+                    first: partition.first,
+                    last: partition.last,
                 });
             }
         }

@@ -49,6 +49,7 @@ mod snapshot;
 mod spill;
 mod stamp;
 mod state;
+mod table_merge;
 #[cfg(test)]
 mod tests;
 mod timestamps;
@@ -80,5 +81,6 @@ pub use seal::{SealAtEnd, Sealed};
 pub use snapshot::{SnapshotRule, WriterSnapshot};
 pub use spill::{Spill, remove_busy_dir};
 pub use stamp::{Stamp, stamp};
+pub use table_merge::{BadTableFile, MergedFile, TableMerge, TableTally};
 pub use timestamps::Wanted;
 pub use verify::{Verified, verify};

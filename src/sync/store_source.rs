@@ -2,13 +2,11 @@
 
 use std::collections::HashMap;
 
-use arrow::array::AsArray;
-use arrow::datatypes::Int32Type;
 use uuid::Uuid;
 
 use super::source::{Batches, SeriesInfo, Source, SourceError};
-use crate::model::{SeriesKey, Source as BarSource, TimeRange};
-use crate::store::{Reader, SeriesRow, bars_from_batch};
+use crate::model::{SeriesKey, TimeRange};
+use crate::store::{Reader, bars_from_batch};
 
 /// A store, read through a reader.
 pub struct StoreSource {
@@ -27,26 +25,6 @@ impl StoreSource {
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
-
-    /// Whether the store's bars are the simulator's. A store has one kind, so one bar is enough.
-    fn is_demo(&self, row: &SeriesRow) -> Result<bool, SourceError> {
-        let first = TimeRange {
-            start: row.first.micros(),
-            end: row.first.micros() + 1,
-        };
-        for batch in self.reader.scan(&row.key, first)? {
-            let batch = batch?;
-            let sources = batch
-                .column_by_name("source")
-                .and_then(|column| column.as_dictionary_opt::<Int32Type>())
-                .ok_or("a batch has no column source")?;
-            let names = sources.values().as_string::<i32>();
-            if let Some(name) = sources.keys().iter().flatten().next() {
-                return Ok(BarSource::new(names.value(name as usize)).is_demo());
-            }
-        }
-        Ok(false)
-    }
 }
 
 impl Source for StoreSource {
@@ -57,7 +35,7 @@ impl Source for StoreSource {
     fn series(&self) -> Result<Vec<SeriesInfo>, SourceError> {
         let rows = self.reader.series()?;
         let demo = match rows.first() {
-            Some(row) => self.is_demo(row)?,
+            Some(row) => self.reader.is_demo(row)?,
             None => false,
         };
         Ok(rows

@@ -211,7 +211,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         ..resolve(&args, context.calendars(&store_dir)?, context.now())?
     };
     settings.check().map_err(failure)?;
-    let sync_after = SyncAfterRun::resolve(context, args.sync_after, settings.on_conflict, false)?;
+    let sync_after = SyncAfterRun::resolve(context, &args.sync_after, settings.on_conflict, false)?;
     context.describe(|info| {
         info.kind = RunKind::Files;
         info.interval = settings.interval;

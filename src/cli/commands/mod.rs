@@ -20,6 +20,7 @@ mod gaps;
 mod inject_csv;
 mod man;
 mod providers;
+mod push;
 mod query;
 mod report;
 mod seal;
@@ -74,6 +75,7 @@ commands! {
     InjectCsv => inject_csv,
     Man => man,
     Providers => providers,
+    Push => push,
     Query => query,
     Report => report,
     Seal => seal,

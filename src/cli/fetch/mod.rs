@@ -60,7 +60,7 @@ pub fn run(
         true => None,
         false => SyncAfterRun::resolve(
             context,
-            settings.sync_after,
+            &settings.sync_after,
             settings.on_conflict,
             settings.is_demo(),
         )?,

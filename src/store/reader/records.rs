@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use duckdb::params;
 use uuid::Uuid;
 
-use crate::model::{SeriesKey, Timestamp};
+use crate::model::{SeriesKey, TimeRange, Timestamp};
 use crate::store::error::Error;
+use crate::store::rows::StagedRows;
 
-use super::Reader;
+use super::{Reader, SeriesRow};
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +100,25 @@ impl Reader {
             true => "status",
             false => "replace(status, 'running', 'killed')",
         }
+    }
+
+    /// Whether the bars of a series are the simulator's. A series has one kind, so one bar is enough.
+    pub fn is_demo(&self, row: &SeriesRow) -> Result<bool, Error> {
+        let first = TimeRange {
+            start: row.first.micros(),
+            end: row.first.micros() + 1,
+        };
+        for batch in self.scan(&row.key, first)? {
+            let rows = StagedRows::from_batch(&batch?);
+            let first = rows.and_then(|rows| {
+                let source = usize::try_from(*rows.source.first()?).ok()?;
+                rows.sources.get(source).cloned()
+            });
+            if let Some(source) = first {
+                return Ok(source.is_demo());
+            }
+        }
+        Ok(false)
     }
 
     /// Sync targets as last seen.

@@ -1,0 +1,273 @@
+//! Some tickers, pushed in one commit.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+
+use super::compare::Rules;
+use super::context::RunContext;
+use super::delta::action::{Action, Remove};
+use super::delta::commit::{self, End};
+use super::error::{Error, ErrorKind};
+use super::part::{Outcome, Part, Work};
+use super::plan::{Decision, Files};
+use super::source::{Local, Unit};
+use super::table::Table;
+use crate::advice::{Hint, PushAdvice};
+use crate::model::SeriesKey;
+use crate::report::{Counts, Event, UnitReport, UnitStatus};
+use crate::store::PartitionKey;
+
+/// How often a commit is planned again because others came first.
+const ATTEMPTS_MAX: u32 = 200;
+
+/// Some tickers, pushed in one commit.
+pub struct Chunk<'r, 'a> {
+    context: &'r RunContext<'a>,
+    table: &'r mut Table,
+    units: &'r [Unit],
+    /// What was done for a partition whose files in the table have these paths. It is still right if a
+    /// commit of others left them as they are.
+    done: HashMap<PartitionKey, (Vec<String>, Part)>,
+}
+
+/// How far a series was in the table when it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub series: SeriesKey,
+    /// The table has all commits of the series up to this one.
+    pub base_seq: u64,
+}
+
+/// How a ticker ended.
+#[derive(Clone, Debug)]
+pub struct UnitEnd {
+    pub report: UnitReport,
+    pub seen: Vec<Seen>,
+}
+
+impl UnitEnd {
+    pub fn of(report: UnitReport) -> Self {
+        Self {
+            report,
+            seen: Vec::new(),
+        }
+    }
+
+    /// A ticker that the table has as it is.
+    pub fn unchanged(unit: &Unit) -> Self {
+        let parts = unit.partitions.iter().map(Part::unchanged);
+        Self::ok(unit, parts.map(|part| part.counts).sum())
+    }
+
+    fn ok(unit: &Unit, counts: Counts) -> Self {
+        let hot = unit.hot_rows();
+        let counts = Counts {
+            fetched: counts.fetched + hot,
+            held: hot,
+            ..counts
+        };
+        // Hot rows can be of any commit, so a series with some has no known base.
+        let sealed = unit.series.iter().filter(|row| row.hot_rows == 0);
+        Self {
+            report: UnitReport::done(unit.ticker.as_str(), counts, Duration::ZERO),
+            seen: sealed
+                .map(|row| Seen {
+                    series: row.key.clone(),
+                    base_seq: row.max_commit_seq,
+                })
+                .collect(),
+        }
+    }
+
+    fn failed(unit: &Unit, counts: Counts, error: &Error) -> Self {
+        let status = match error.kind() {
+            ErrorKind::Conflict => UnitStatus::Conflict,
+            _ => UnitStatus::Failed,
+        };
+        Self::of(UnitReport {
+            status,
+            error: Some(error.to_string()),
+            hint: error.hint(),
+            ..UnitReport::done(unit.ticker.as_str(), counts, Duration::ZERO)
+        })
+    }
+}
+
+impl<'r, 'a> Chunk<'r, 'a> {
+    pub fn new(context: &'r RunContext<'a>, table: &'r mut Table, units: &'r [Unit]) -> Self {
+        Self {
+            context,
+            table,
+            units,
+            done: HashMap::new(),
+        }
+    }
+
+    /// Uploads and commits. If others commit first, everything is decided again from the new state.
+    pub async fn push(mut self) -> Result<Vec<UnitEnd>, Error> {
+        for attempt in 1..=ATTEMPTS_MAX {
+            let refused = self.prepare().await?;
+            let (actions, ends) = self.outcome(&refused);
+            if actions.is_empty() || self.context.settings.dry_run {
+                return Ok(ends);
+            }
+            if self.table.commit(self.context, actions).await? == End::Committed {
+                return Ok(ends);
+            }
+            if self.context.stop.is_set() {
+                return Err(Error::interrupted());
+            }
+            commit::wait(attempt.min(5)).await;
+            self.table.refresh().await?;
+        }
+        let message = format!("others committed {ATTEMPTS_MAX} times before this run could");
+        Err(Error::new(ErrorKind::Target, message))
+    }
+
+    /// Compares, then uploads what is to be published. Returns why tickers can't be pushed.
+    async fn prepare(&mut self) -> Result<HashMap<usize, Error>, Error> {
+        let context = self.context;
+        let files = Files::of(self.table.snapshot.as_ref());
+        let locals = || self.units.iter().flat_map(|unit| &unit.partitions);
+        let known = context.known(&files, locals().map(|local| &local.file.key))?;
+        let work = self.work();
+        let mut refused = HashMap::new();
+        let (mut compare, mut publish) = (Vec::new(), Vec::new());
+        for (index, unit) in self.units.iter().enumerate() {
+            for local in &unit.partitions {
+                let key = &local.file.key;
+                let paths: Vec<String> =
+                    files.get(key).iter().map(|add| add.path.clone()).collect();
+                if let Some(error) = context.provenance_error(&files, local) {
+                    refused.entry(index).or_insert(error);
+                }
+                if self
+                    .done
+                    .get(key)
+                    .is_some_and(|(before, _)| *before == paths)
+                {
+                    continue;
+                }
+                match context.decide(&files, &known, local) {
+                    Decision::Unchanged => {
+                        self.done
+                            .insert(key.clone(), (paths, Part::unchanged(local)));
+                    }
+                    Decision::Publish(adds) => publish.push((index, local, paths, adds)),
+                    Decision::Compare(adds) => compare.push((index, local, paths, adds)),
+                    Decision::Newer { commit_seq } => {
+                        refused
+                            .entry(index)
+                            .or_insert_with(|| newer(local, commit_seq));
+                    }
+                }
+            }
+        }
+        for (jobs, compares) in [(compare, true), (publish, false)] {
+            // What can't be pushed isn't uploaded.
+            let jobs = jobs
+                .into_iter()
+                .filter(|(index, ..)| !refused.contains_key(index));
+            let jobs: Vec<_> = jobs.collect();
+            let mut results = stream::iter(jobs)
+                .map(|(index, local, paths, adds)| {
+                    let work = &work;
+                    async move {
+                        let part = match compares {
+                            true => work.compare(local, adds).await,
+                            false => work.publish(local, adds).await,
+                        };
+                        (index, local, paths, part)
+                    }
+                })
+                .buffer_unordered(context.settings.threads.max(1));
+            loop {
+                let next = async { Ok(results.next().await) };
+                let Some((index, local, paths, part)) = context.unless_stopped(next).await? else {
+                    break;
+                };
+                let part = match part {
+                    Ok(part) => part,
+                    Err(error) if error.kind() == ErrorKind::Target => return Err(error),
+                    Err(error) => Part::refused(local, error, 0),
+                };
+                context.observer.event(&Event::Progress {
+                    done: local.file.bytes,
+                    bars: part.counts.committed,
+                });
+                if let Outcome::Refused(error) = &part.outcome {
+                    refused.entry(index).or_insert_with(|| error.clone());
+                }
+                self.done.insert(local.file.key.clone(), (paths, part));
+            }
+        }
+        Ok(refused)
+    }
+
+    fn work(&self) -> Work {
+        let settings = self.context.settings;
+        Work {
+            store: self.table.store.clone(),
+            rules: Rules {
+                store_id: self.context.reader.store_id(),
+                on_conflict: settings.on_conflict,
+                full: settings.full,
+            },
+            dry_run: settings.dry_run,
+            part_bytes: settings.part_bytes,
+            now_ms: self.context.now_ms(),
+        }
+    }
+
+    /// The actions of the commit, and how the tickers end with it.
+    fn outcome(&self, refused: &HashMap<usize, Error>) -> (Vec<Action>, Vec<UnitEnd>) {
+        let now_ms = self.context.now_ms();
+        let (mut removes, mut adds, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, unit) in self.units.iter().enumerate() {
+            let parts = unit.partitions.iter();
+            let parts = parts.filter_map(|local| self.done.get(&local.file.key));
+            let parts: Vec<&Part> = parts.map(|(_, part)| part).collect();
+            if let Some(error) = refused.get(&index) {
+                let rows = unit.partitions.iter().map(|local| local.file.rows).sum();
+                let counts = Counts {
+                    fetched: rows,
+                    prepared: rows,
+                    conflicts: parts.iter().map(|part| part.counts.conflicts).sum(),
+                    ..Counts::default()
+                };
+                ends.push(UnitEnd::failed(unit, counts, error));
+                continue;
+            }
+            for part in &parts {
+                if let Outcome::Write {
+                    add,
+                    removes: old,
+                    data_change,
+                } = &part.outcome
+                {
+                    adds.push(Action::from(add.clone()));
+                    let old = old.iter().map(|old| Remove::of(old, now_ms, *data_change));
+                    removes.extend(old.map(Action::from));
+                }
+            }
+            ends.push(UnitEnd::ok(
+                unit,
+                parts.iter().map(|part| part.counts).sum(),
+            ));
+        }
+        removes.append(&mut adds);
+        (removes, ends)
+    }
+}
+
+/// The table has a state of this store that the store doesn't know.
+fn newer(local: &Local, commit_seq: u64) -> Error {
+    let message = format!(
+        "the table has {} up to commit {commit_seq} of this store, which the store doesn't have: it is a copy, or was \
+         restored or repaired",
+        local.file.key
+    );
+    Error::new(ErrorKind::Conflict, message).with_hint(PushAdvice::PushOneCopy)
+}

@@ -1,0 +1,37 @@
+//! A folder without a table: which ones become one.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use object_store::ObjectStore;
+
+use super::error::{Error, ErrorKind};
+use crate::advice::PushAdvice;
+
+/// Checks that a folder without a log is empty, or has only what a killed push left.
+pub async fn check_folder(store: &Arc<dyn ObjectStore>) -> Result<(), Error> {
+    let mut objects = store.list(None);
+    while let Some(object) = objects.next().await {
+        let object = object.map_err(|error| Error::target("listing the target", &error))?;
+        let path = object.location.as_ref();
+        if !is_ours(path) {
+            let message = format!("the target has files and isn't a Delta table, as {path}");
+            return Err(Error::new(ErrorKind::Table, message).with_hint(PushAdvice::OtherTable));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a push uploads objects of such names.
+#[must_use]
+pub fn is_ours(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    let [interval, ticker, year, file] = parts[..] else {
+        return false;
+    };
+    interval.starts_with("interval=")
+        && ticker.starts_with("ticker=")
+        && year.starts_with("year=")
+        && file.starts_with("bars-")
+        && file.ends_with(".parquet")
+}

@@ -1,0 +1,58 @@
+//! What a push is to do.
+
+use super::error::{Error, ErrorKind};
+use crate::model::{Interval, OnConflict, Ticker, Timestamp};
+
+/// Uploads at the same time.
+pub const THREADS_DEFAULT: usize = 4;
+
+/// What a push is to do.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Only these tickers; all if empty.
+    pub tickers: Vec<Ticker>,
+    /// Only this interval.
+    pub interval: Option<Interval>,
+    /// What to do if another store has written a partition.
+    pub on_conflict: OnConflict,
+    /// Uploads at the same time.
+    pub threads: usize,
+    /// Don't trust the tags: read the files of the table and compare every row.
+    pub full: bool,
+    /// Compare, and write nothing.
+    pub dry_run: bool,
+    /// Also push the simulator's bars.
+    pub allow_demo: bool,
+    /// The time of day when the run began.
+    pub started_at: Timestamp,
+    /// Partitions in one commit, about.
+    pub commit_files: usize,
+    /// Files of this size and larger are uploaded in parts.
+    pub part_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            tickers: Vec::new(),
+            interval: None,
+            on_conflict: OnConflict::Fail,
+            threads: THREADS_DEFAULT,
+            full: false,
+            dry_run: false,
+            allow_demo: false,
+            started_at: Timestamp::from_micros(0),
+            commit_files: 256,
+            part_bytes: 8 << 20,
+        }
+    }
+}
+
+/// What runs the requests of a command.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(ErrorKind::Target, error.to_string()))
+}

@@ -1,0 +1,185 @@
+//! The table during a run: its state, and commits on top of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::ObjectStore;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::context::RunContext;
+use super::delta::action::{self, Action, Format, Metadata, Protocol};
+use super::delta::commit::{self, End};
+use super::delta::snapshot::{Refused, Snapshot};
+use super::delta::{checkpoint, read, schema};
+use super::error::{Error, ErrorKind};
+use crate::advice::PushAdvice;
+use crate::report::Event;
+
+/// Each version that is a multiple of this gets a checkpoint.
+const CHECKPOINT_EVERY: u64 = 10;
+
+/// The table during a run.
+pub struct Table {
+    /// `None` in a dry run whose target doesn't exist.
+    pub store: Option<Arc<dyn ObjectStore>>,
+    /// `None` until there is a table.
+    pub snapshot: Option<Snapshot>,
+}
+
+impl Table {
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        self.snapshot.as_ref().map(|snapshot| snapshot.version)
+    }
+
+    /// The storage, to write to.
+    pub fn store(&self) -> Result<&Arc<dyn ObjectStore>, Error> {
+        let missing = || Error::new(ErrorKind::Target, "the target doesn't exist");
+        self.store.as_ref().ok_or_else(missing)
+    }
+
+    /// Reads what others have committed since.
+    pub async fn refresh(&mut self) -> Result<(), Error> {
+        let store = Arc::clone(self.store()?);
+        match &mut self.snapshot {
+            Some(snapshot) => {
+                read::refresh(&store, snapshot).await?;
+            }
+            None => self.snapshot = read::load(&store).await?,
+        }
+        self.snapshot.as_ref().map_or(Ok(()), accept)
+    }
+
+    /// Commits `actions` as the next version of the state that this table has. [`End::Taken`] if another
+    /// commit has that version: then the caller refreshes, and plans again.
+    pub async fn commit(
+        &mut self,
+        context: &RunContext<'_>,
+        mut actions: Vec<Action>,
+    ) -> Result<End, Error> {
+        let store = Arc::clone(self.store()?);
+        let version = self.version().map_or(0, |version| version + 1);
+        let txn_id = Uuid::new_v4().to_string();
+        let now_ms = context.now_ms();
+        let mut all = vec![info(context, &txn_id, now_ms, version == 0)];
+        if version == 0 {
+            all.extend(first_actions(now_ms));
+        }
+        all.append(&mut actions);
+        let text = Bytes::from(action::to_text(&all));
+        crate::crash_point!("push.before-commit");
+        if commit::create(&store, version, &text, &txn_id).await? == End::Taken {
+            return Ok(End::Taken);
+        }
+        crate::crash_point!("push.after-commit");
+        if version == 0 && !commit::keeps_existing(&store, version, &text).await? {
+            let message =
+                "the target replaces objects that were to be created only if they don't exist";
+            return Err(
+                Error::new(ErrorKind::Target, message).with_hint(PushAdvice::ConditionalWrites)
+            );
+        }
+        let committed = read::commit_text(&store, version).await?;
+        if committed.as_ref() != Some(&text) {
+            let message = format!("version {version} of the table isn't what was written");
+            return Err(Error::new(ErrorKind::Target, message));
+        }
+        let snapshot = self.snapshot.get_or_insert_default();
+        snapshot.apply(all);
+        snapshot.version = version;
+        if version > 0 && version.is_multiple_of(CHECKPOINT_EVERY) {
+            self.checkpoint(context, version, now_ms).await;
+        }
+        Ok(End::Committed)
+    }
+
+    /// Writes a checkpoint. The table is whole without it, so that a failure is only a warning.
+    async fn checkpoint(&self, context: &RunContext<'_>, version: u64, now_ms: i64) {
+        let (Some(store), Some(snapshot)) = (&self.store, &self.snapshot) else {
+            return;
+        };
+        let actions = checkpoint::actions(snapshot, now_ms);
+        let count = actions.len() as u64;
+        let encoded = tokio::task::spawn_blocking(move || checkpoint::write(&actions)).await;
+        let encoded = encoded
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| bytes);
+        let written = match encoded {
+            Ok(bytes) => commit::put_checkpoint(store, version, bytes, count)
+                .await
+                .map_err(|error| error.to_string()),
+            Err(why) => Err(why),
+        };
+        if let Err(why) = written {
+            let text = format!(
+                "no checkpoint of version {version} was written, so reading the table is slower: {why}"
+            );
+            context.observer.event(&Event::Warning(&text));
+        }
+    }
+}
+
+/// Checks that a table can take bars.
+pub fn accept(snapshot: &Snapshot) -> Result<(), Error> {
+    let message = match snapshot.check() {
+        Ok(()) => return Ok(()),
+        Err(Refused::Protocol { reader, writer }) => format!(
+            "the table needs Delta reader {reader} and writer {writer}, and this program knows 1 and 2"
+        ),
+        Err(Refused::Table(why)) => format!("the table can't take bars: {why}"),
+    };
+    Err(Error::new(ErrorKind::Table, message).with_hint(PushAdvice::OtherTable))
+}
+
+/// What a commit says of itself.
+fn info(context: &RunContext<'_>, txn_id: &str, now_ms: i64, is_first: bool) -> Action {
+    let operation = if is_first {
+        "CREATE TABLE AS SELECT"
+    } else {
+        "MERGE"
+    };
+    let info = json!({
+        "timestamp": now_ms,
+        "operation": operation,
+        "operationParameters": {"store": context.reader.store_id().to_string()},
+        "isBlindAppend": false,
+        "engineInfo": concat!("backfill/", env!("CARGO_PKG_VERSION")),
+        "txnId": txn_id,
+    });
+    Action {
+        commit_info: Some(info),
+        ..Action::default()
+    }
+}
+
+/// What makes a table.
+fn first_actions(now_ms: i64) -> [Action; 2] {
+    let protocol = Protocol {
+        min_reader_version: 1,
+        min_writer_version: 2,
+    };
+    let metadata = Metadata {
+        id: Uuid::new_v4().to_string(),
+        name: Some("bars".to_owned()),
+        description: None,
+        format: Format {
+            provider: "parquet".to_owned(),
+            options: Default::default(),
+        },
+        schema_string: schema::schema_string(),
+        partition_columns: schema::PARTITION_COLUMNS.map(str::to_owned).to_vec(),
+        configuration: Default::default(),
+        created_time: Some(now_ms),
+    };
+    [
+        Action {
+            protocol: Some(protocol),
+            ..Action::default()
+        },
+        Action {
+            metadata: Some(metadata),
+            ..Action::default()
+        },
+    ]
+}
