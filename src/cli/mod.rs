@@ -26,6 +26,7 @@ mod exit;
 mod fetch;
 pub mod format_value;
 mod interrupt;
+mod lines_after;
 mod listing;
 pub mod log;
 mod metrics;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::context::Context;
 use super::error::CliError;
+use super::lines_after::Lines;
 use super::push_target::{self, Target, TargetArgs};
-use super::sync_after::Lines;
 use crate::model::{Interval, OnConflict, Ticker};
 use crate::push::{self, Seen, Settings};
 use crate::report::{Fatal, RunKind, RunReport, UnitReport};

@@ -2,15 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
-
-use object_store::ObjectStore;
 
 use super::context::Context;
 use super::error::CliError;
 use crate::advice::Hint;
-use crate::push::{self, Address, Error, ErrorKind, S3Settings, S3Typed, Seen};
+use crate::push::{self, Address, Error, ErrorKind, S3Settings, S3Typed, Seen, Storage};
 use crate::report::ExitStatus;
 use crate::secret::SecretUrl;
 use crate::store::{OpenOptions, Reader};
@@ -70,7 +67,7 @@ pub fn resolve(context: &Context, url: &SecretUrl, args: &TargetArgs) -> Result<
 
 impl Target {
     /// Opens the storage. A missing folder is made if `create` is set, else it is `None`.
-    pub fn open(&self, create: bool) -> Result<Option<Arc<dyn ObjectStore>>, CliError> {
+    pub fn open(&self, create: bool) -> Result<Option<Storage>, CliError> {
         push::open(&self.address, self.settings.as_ref(), create).map_err(error)
     }
 

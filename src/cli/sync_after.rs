@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::error::CliError;
+use super::lines_after::Lines;
 use super::push_after::PushAfterRun;
 use crate::advice::Hint;
 use crate::model::{Interval, OnConflict, Ticker};
-use crate::report::{Event, ExitStatus, Fatal, Observer, RunKind, RunReport, Wording};
+use crate::report::{ExitStatus, Fatal, RunKind, RunReport};
 use crate::secret::SecretUrl;
 use crate::store::{OpenOptions, RunId, Store};
 use crate::sync::postgres::{Address, Options, Postgres};
@@ -173,28 +174,6 @@ fn sync(
         Vec::new()
     });
     (label, seen)
-}
-
-/// Prints the tickers' lines like `sync` or `push`, without a progress bar.
-pub(super) struct Lines(pub RunKind);
-
-impl Observer for Lines {
-    fn event(&self, event: &Event<'_>) {
-        let wording = Wording {
-            kind: self.0,
-            dry_run: false,
-        };
-        match event {
-            Event::TickerDone(unit) if unit.error.is_some() => {
-                tracing::error!(target: super::log::LINE, "{}", wording.unit(unit));
-            }
-            Event::TickerDone(unit) if unit.counts.fetched > 0 => {
-                tracing::info!(target: super::log::LINE, "{}", wording.unit(unit));
-            }
-            Event::Warning(text) => tracing::warn!("{text}"),
-            _ => {}
-        }
-    }
 }
 
 /// The database's address: the option, else `DATABASE_URL`, else libpq's variables.

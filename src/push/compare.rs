@@ -1,9 +1,6 @@
 //! A partition whose file in the table has rows of others: reads that file, and decides by the rows.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use object_store::ObjectStore;
 use uuid::Uuid;
 
 use super::delta::action::Add;
@@ -11,6 +8,7 @@ use super::delta::{names, read};
 use super::error::{Error, ErrorKind};
 use super::identity::{self, Contribution, Contributions};
 use super::source::Local;
+use super::storage::Storage;
 use super::upload;
 use crate::advice::{Advice, PushAdvice};
 use crate::model::OnConflict;
@@ -45,7 +43,7 @@ pub struct Rules {
 
 /// Compares a partition with its files in the table.
 pub async fn compare(
-    store: &Arc<dyn ObjectStore>,
+    store: &Storage,
     local: &Local,
     files: &[Add],
     rules: Rules,
@@ -122,7 +120,7 @@ pub async fn compare(
 }
 
 /// The bytes of a file of the table.
-async fn download(store: &Arc<dyn ObjectStore>, add: &Add) -> Result<Bytes, Error> {
+async fn download(store: &Storage, add: &Add) -> Result<Bytes, Error> {
     let bad = |why: &str| file_error(add, why);
     let name = names::decode(&add.path).ok_or_else(|| bad("is outside the table's folder"))?;
     let bytes = read::get(store, &name, PARTITION_BYTES_MAX).await?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::advice::{Advice, Hint, PushAdvice};
+use crate::advice::{Advice, Hint};
 
 /// What kind of failure it is, for callers that act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,36 +57,10 @@ impl Error {
         Self::new(ErrorKind::Interrupted, "interrupted")
     }
 
-    /// The target refused a request or couldn't be reached.
-    #[must_use]
-    pub fn target(doing: &str, error: &object_store::Error) -> Self {
-        use object_store::Error as E;
-        let hint = match error {
-            E::Unauthenticated { .. } | E::PermissionDenied { .. } => {
-                Some(PushAdvice::CheckCredentials)
-            }
-            E::NotImplemented { .. } => Some(PushAdvice::ConditionalWrites),
-            E::Generic { .. } => Some(PushAdvice::CheckEndpoint),
-            _ => None,
-        };
-        let words = words(error);
-        let mut out = Self::new(ErrorKind::Target, format!("{doing} failed: {words}"));
-        out.hint = hint.map(Advice::from);
-        out
-    }
-
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
-}
-
-/// The innermost causes of a failed request, without the library's own words around them.
-fn words(error: &object_store::Error) -> String {
-    let text = crate::causes::with_causes(error);
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let end = line.floor_char_boundary(600);
-    line[..end].to_owned()
 }
 
 impl Hint for Error {

@@ -1,18 +1,16 @@
 //! A folder without a table: which ones become one.
 
-use std::sync::Arc;
-
 use futures_util::StreamExt;
-use object_store::ObjectStore;
 
 use super::error::{Error, ErrorKind};
+use super::storage::Storage;
 use crate::advice::PushAdvice;
 
 /// Checks that a folder without a log is empty, or has only what a killed push left.
-pub async fn check_folder(store: &Arc<dyn ObjectStore>) -> Result<(), Error> {
+pub async fn check_folder(store: &Storage) -> Result<(), Error> {
     let mut objects = store.list(None);
     while let Some(object) = objects.next().await {
-        let object = object.map_err(|error| Error::target("listing the target", &error))?;
+        let object = object.map_err(|error| store.failed("listing the target", &error))?;
         let path = object.location.as_ref();
         if !is_ours(path) {
             let message = format!("the target has files and isn't a Delta table, as {path}");

@@ -1,16 +1,13 @@
 //! Lists the files of a table, for programs that read Parquet and not Delta.
 
-use std::sync::Arc;
-
-use object_store::ObjectStore;
-
 use super::delta::{names, read};
 use super::error::{Error, ErrorKind};
 use super::settings::runtime;
+use super::storage::Storage;
 use super::table::accept;
 
 /// The files of the newest version, below the table's folder, sorted.
-pub fn list(store: &Arc<dyn ObjectStore>) -> Result<Vec<String>, Error> {
+pub fn list(store: &Storage) -> Result<Vec<String>, Error> {
     let snapshot = runtime()?.block_on(read::load(store))?;
     let snapshot = snapshot.ok_or_else(|| Error::new(ErrorKind::Table, "there is no table"))?;
     // A newer protocol can hide rows of a file.

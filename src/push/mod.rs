@@ -16,6 +16,7 @@
 //! has, with the hash of each store's rows ([`identity`]).
 
 mod address;
+mod bytes;
 mod chunk;
 mod compare;
 mod context;
@@ -30,17 +31,20 @@ mod plan;
 mod run;
 mod settings;
 mod source;
+mod storage;
 mod table;
 mod target;
 mod upload;
 mod vacuum;
 
 pub use address::Address;
+pub use bytes::read_bytes;
 pub use chunk::Seen;
 pub use credentials::{S3Settings, S3Typed};
 pub use error::{Error, ErrorKind};
 pub use list::list;
 pub use run::{Pushed, run};
 pub use settings::{Settings, THREADS_DEFAULT};
+pub use storage::Storage;
 pub use target::{open, open_folder};
 pub use vacuum::{Vacuumed, vacuum};

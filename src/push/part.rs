@@ -1,15 +1,13 @@
 //! What becomes of one partition: its upload, and what the commit gets.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use object_store::ObjectStore;
 
 use super::compare::{Compared, Rules, compare};
 use super::delta::action::Add;
 use super::error::Error;
 use super::identity::{Contribution, Contributions};
 use super::source::Local;
+use super::storage::Storage;
 use super::upload::{self, NewFile};
 use crate::advice::PushAdvice;
 use crate::model::{OnConflict, Timestamp};
@@ -41,7 +39,7 @@ pub enum Outcome {
 #[derive(Clone)]
 pub struct Work {
     /// `None` in a dry run without a target.
-    pub store: Option<Arc<dyn ObjectStore>>,
+    pub store: Option<Storage>,
     pub rules: Rules,
     pub dry_run: bool,
     pub part_bytes: usize,

@@ -1,10 +1,7 @@
 //! A run: what to push, in which commits, and the report.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use object_store::ObjectStore;
 
 use super::chunk::{Chunk, Seen, UnitEnd};
 use super::context::RunContext;
@@ -14,6 +11,7 @@ use super::error::{Error, ErrorKind};
 use super::plan::{Decision, Files};
 use super::settings::{Settings, runtime};
 use super::source::{self, Unit};
+use super::storage::Storage;
 use super::table::{Table, accept};
 use crate::advice::{Hint, PushAdvice};
 use crate::model::Ticker;
@@ -36,7 +34,7 @@ pub struct Pushed {
 /// was committed.
 pub fn run(
     reader: &Reader,
-    target: Option<&Arc<dyn ObjectStore>>,
+    target: Option<&Storage>,
     settings: &Settings,
     stop: &Stop,
     observer: &dyn Observer,
@@ -68,7 +66,7 @@ pub fn run(
 
 async fn push(
     context: &RunContext<'_>,
-    target: Option<&Arc<dyn ObjectStore>>,
+    target: Option<&Storage>,
     units: Vec<Unit>,
 ) -> Result<Pushed, Error> {
     let mut pushed = Pushed::default();

@@ -1,9 +1,6 @@
 //! The table during a run: its state, and commits on top of it.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use object_store::ObjectStore;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -13,6 +10,7 @@ use super::delta::commit::{self, End};
 use super::delta::snapshot::{Refused, Snapshot};
 use super::delta::{checkpoint, read, schema};
 use super::error::{Error, ErrorKind};
+use super::storage::Storage;
 use crate::advice::PushAdvice;
 use crate::report::Event;
 
@@ -22,7 +20,7 @@ const CHECKPOINT_EVERY: u64 = 10;
 /// The table during a run.
 pub struct Table {
     /// `None` in a dry run whose target doesn't exist.
-    pub store: Option<Arc<dyn ObjectStore>>,
+    pub store: Option<Storage>,
     /// `None` until there is a table.
     pub snapshot: Option<Snapshot>,
 }
@@ -34,14 +32,14 @@ impl Table {
     }
 
     /// The storage, to write to.
-    pub fn store(&self) -> Result<&Arc<dyn ObjectStore>, Error> {
+    pub fn store(&self) -> Result<&Storage, Error> {
         let missing = || Error::new(ErrorKind::Target, "the target doesn't exist");
         self.store.as_ref().ok_or_else(missing)
     }
 
     /// Reads what others have committed since.
     pub async fn refresh(&mut self) -> Result<(), Error> {
-        let store = Arc::clone(self.store()?);
+        let store = self.store()?.clone();
         match &mut self.snapshot {
             Some(snapshot) => {
                 read::refresh(&store, snapshot).await?;
@@ -58,7 +56,7 @@ impl Table {
         context: &RunContext<'_>,
         mut actions: Vec<Action>,
     ) -> Result<End, Error> {
-        let store = Arc::clone(self.store()?);
+        let store = self.store()?.clone();
         let version = self.version().map_or(0, |version| version + 1);
         let txn_id = Uuid::new_v4().to_string();
         let now_ms = context.now_ms();

@@ -12,6 +12,7 @@ use object_store::{ClientOptions, ObjectStore, RetryConfig};
 use super::address::Address;
 use super::credentials::S3Settings;
 use super::error::{Error, ErrorKind};
+use super::storage::Storage;
 use crate::store::{create_dirs, sync_dir};
 
 /// How long one request may take. A part of an upload has 8 MiB.
@@ -25,7 +26,7 @@ const RETRIES_MAX: usize = 6;
 ///
 /// Files and folders are flushed before a write counts: a table must not list a file that a power
 /// failure can lose. `None` if the folder is missing.
-pub fn open_folder(folder: &Path, create: bool) -> Result<Option<Arc<dyn ObjectStore>>, Error> {
+pub fn open_folder(folder: &Path, create: bool) -> Result<Option<Storage>, Error> {
     let failed = |error: &dyn std::fmt::Display| {
         let message = format!("the folder {} can't be used: {error}", folder.display());
         Error::new(ErrorKind::Target, message)
@@ -45,7 +46,7 @@ pub fn open_folder(folder: &Path, create: bool) -> Result<Option<Arc<dyn ObjectS
         make().map_err(|error| failed(&error))?;
     }
     let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(&error))?;
-    Ok(Some(Arc::new(store.with_fsync(true))))
+    Ok(Some(Storage::new(Arc::new(store.with_fsync(true)))))
 }
 
 /// Opens a bucket. Nothing is sent yet.
@@ -53,7 +54,7 @@ pub fn open_s3(
     bucket: &str,
     prefix: &object_store::path::Path,
     settings: &S3Settings,
-) -> Result<Arc<dyn ObjectStore>, Error> {
+) -> Result<Storage, Error> {
     let client = ClientOptions::new()
         .with_timeout(REQUEST_TIMEOUT)
         .with_connect_timeout(CONNECT_TIMEOUT)
@@ -90,10 +91,11 @@ pub fn open_s3(
             format!("the bucket can't be used: {shown}"),
         )
     })?;
-    Ok(match prefix.as_ref().is_empty() {
+    let store: Arc<dyn ObjectStore> = match prefix.as_ref().is_empty() {
         true => Arc::new(store),
         false => Arc::new(PrefixStore::new(store, prefix.clone())),
-    })
+    };
+    Ok(Storage::with_secrets(store, settings.secrets()))
 }
 
 /// Opens the storage at `address`. A missing folder is made if `create` is set, else it is `None`.
@@ -101,7 +103,7 @@ pub fn open(
     address: &Address,
     settings: Option<&S3Settings>,
     create: bool,
-) -> Result<Option<Arc<dyn ObjectStore>>, Error> {
+) -> Result<Option<Storage>, Error> {
     match (address, settings) {
         (Address::Folder(folder), _) => open_folder(folder, create),
         (Address::S3 { bucket, prefix }, Some(settings)) => {

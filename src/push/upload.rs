@@ -1,10 +1,8 @@
 //! Uploads data files, and makes their entries for the log.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::json;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
@@ -13,6 +11,7 @@ use super::delta::action::Add;
 use super::delta::names;
 use super::error::{Error, ErrorKind};
 use super::identity::{self, Contributions};
+use super::storage::Storage;
 use crate::advice::Advice;
 use crate::model::{Provenance, Timestamp};
 use crate::store::lake::guard::PARTITION_BYTES_MAX;
@@ -62,12 +61,12 @@ pub fn new_name(key: &PartitionKey) -> String {
 
 /// Writes an object; a large one in parts.
 pub async fn put(
-    store: &Arc<dyn ObjectStore>,
+    store: &Storage,
     name: &str,
     bytes: Bytes,
     part_bytes: usize,
 ) -> Result<(), Error> {
-    let failed = |error| Error::target(&format!("writing {name}"), &error);
+    let failed = |error| store.failed(&format!("writing {name}"), &error);
     let path = Path::parse(name).map_err(|error| failed(error.into()))?;
     if bytes.len() <= part_bytes {
         store.put(&path, bytes.into()).await.map_err(failed)?;

@@ -1,16 +1,16 @@
 //! Deletes data files that no version of the last hours needs: replaced ones, and what killed pushes left.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore};
 
 use super::delta::names::{self, LOG, LogFile};
 use super::delta::read;
 use super::error::{Error, ErrorKind};
 use super::settings::runtime;
+use super::storage::Storage;
 use super::table::accept;
 use crate::report::Stop;
 
@@ -30,7 +30,7 @@ pub struct Vacuumed {
 
 /// Deletes the data files that no version of the last `hours` needs. With `dry_run` it only counts them.
 pub fn vacuum(
-    store: &Arc<dyn ObjectStore>,
+    store: &Storage,
     hours: u32,
     now_ms: i64,
     dry_run: bool,
@@ -40,13 +40,13 @@ pub fn vacuum(
 }
 
 async fn clean(
-    store: &Arc<dyn ObjectStore>,
+    store: &Storage,
     hours: u32,
     now_ms: i64,
     dry_run: bool,
     stop: &Stop,
 ) -> Result<Vacuumed, Error> {
-    let failed = |error| Error::target("cleaning the table", &error);
+    let failed = |error| store.failed("cleaning the table", &error);
     let missing = || Error::new(ErrorKind::Table, "there is no table");
     let cutoff = now_ms - i64::from(hours) * HOUR_MS;
     // Listed before the log is read: a file that is committed in between is in the log.
@@ -101,7 +101,7 @@ async fn clean(
 
 /// The files that commits since `cutoff` removed. Checkpoints forget removed files after a week.
 async fn removed_since(
-    store: &Arc<dyn ObjectStore>,
+    store: &Storage,
     objects: &[ObjectMeta],
     cutoff: i64,
 ) -> Result<HashSet<String>, Error> {

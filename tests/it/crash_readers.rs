@@ -615,6 +615,42 @@ fn commands_that_read() {
 }
 
 #[test]
+fn pushes() {
+    Case {
+        line: "push table",
+        points: &[
+            "push.after-upload",
+            "push.before-commit",
+            "push.after-commit",
+        ],
+        ..CASE
+    }
+    .check(&stored("always"));
+    Case {
+        line: "push table",
+        points: &["push.after-seal"],
+        ..CASE
+    }
+    .check(&stored("never"));
+    let env = stored("always");
+    for price in 30..40 {
+        env.typed("push table").ok();
+        write_csv(&env, "A", price);
+        env.typed("inject-csv A.csv --exchange CRYPTO --on-conflict update")
+            .ok();
+    }
+    Case {
+        line: "push table --vacuum=0",
+        points: &[
+            "push.between-checkpoint-and-its-name",
+            "push.between-deletes",
+        ],
+        ..CASE
+    }
+    .check(&env);
+}
+
+#[test]
 fn a_bundle_that_is_applied() {
     let env = TestEnv::new();
     // More partitions than one commit takes.

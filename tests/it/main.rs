@@ -23,6 +23,7 @@ mod inject;
 mod model;
 mod out;
 mod page;
+mod push;
 #[cfg(feature = "crash-points")]
 mod readers;
 #[cfg(feature = "crash-points")]

@@ -51,6 +51,14 @@ fn environment() -> Vec<(String, String)> {
             "DATABASE_URL",
             "Database that sync writes to, as --database-url; else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and PGSSLMODE.",
         ),
+        (
+            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN",
+            "Keys of the bucket that push writes to; else those of the profile AWS_PROFILE. Never printed.",
+        ),
+        (
+            "AWS_REGION, AWS_ENDPOINT_URL",
+            "Region and server of the bucket, as --region and --endpoint-url of push.",
+        ),
         ("HTTPS_PROXY, NO_PROXY", "A proxy for requests to the provider."),
     ].map(fixed));
     all

@@ -1,9 +1,6 @@
 //! `push`: publishes the lake as a Delta table.
 
 use std::io::Write;
-use std::sync::Arc;
-
-use object_store::ObjectStore;
 
 use crate::cli::args::{TickerArgs, WaitArg};
 use crate::cli::context::{Context, Outcome};
@@ -11,7 +8,7 @@ use crate::cli::error::CliError;
 use crate::cli::log::LINE;
 use crate::cli::push_target::{self, TargetArgs};
 use crate::model::{Interval, OnConflict};
-use crate::push::{self, Settings};
+use crate::push::{self, Settings, Storage};
 use crate::report::{ExitStatus, RunKind};
 use crate::secret::SecretUrl;
 use crate::store::OpenOptions;
@@ -159,12 +156,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
 }
 
 /// Cleans the table, and prints what was deleted.
-fn vacuum(
-    context: &Context,
-    storage: &Arc<dyn ObjectStore>,
-    hours: u32,
-    dry_run: bool,
-) -> Result<(), CliError> {
+fn vacuum(context: &Context, storage: &Storage, hours: u32, dry_run: bool) -> Result<(), CliError> {
     let now_ms = context.now().micros() / 1_000;
     let deleted = push::vacuum(storage, hours, now_ms, dry_run, &context.stop());
     let deleted = deleted.map_err(push_target::error)?;

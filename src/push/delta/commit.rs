@@ -1,17 +1,17 @@
 //! Makes a commit: creates the object of the next version.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{ObjectStoreExt, PutMode, PutOptions};
 use uuid::Uuid;
 
 use super::action;
 use super::names;
 use super::read::commit_text;
 use crate::push::error::{Error, ErrorKind};
+use crate::push::storage::Storage;
 
 /// Attempts to create one version, or to find out whether it was created.
 const ATTEMPTS_MAX: u32 = 6;
@@ -32,7 +32,7 @@ pub enum End {
 /// commit. So an error means that the commit was refused, or that nothing is known because the target
 /// can't be read either.
 pub async fn create(
-    store: &Arc<dyn ObjectStore>,
+    store: &Storage,
     version: u64,
     text: &Bytes,
     txn_id: &str,
@@ -53,15 +53,15 @@ pub async fn create(
             E::PermissionDenied { .. } | E::Unauthenticated { .. } | E::NotImplemented { .. }
         );
         if refused {
-            return Err(Error::target(&format!("writing {name}"), &error));
+            return Err(store.failed(&format!("writing {name}"), &error));
         }
         match holder(store, version, txn_id).await {
             Ok(Some(end)) => return Ok(end),
             // S3 also says "conflict" while another attempt is undecided. The same number is free.
             Ok(None) if attempt < ATTEMPTS_MAX => wait(attempt).await,
-            Ok(None) => return Err(Error::target(&format!("writing {name}"), &error)),
+            Ok(None) => return Err(store.failed(&format!("writing {name}"), &error)),
             Err(unread) => {
-                let error = Error::target(&format!("writing {name}"), &error);
+                let error = store.failed(&format!("writing {name}"), &error);
                 let message = format!("{error}; whether it was committed isn't known: {unread}");
                 return Err(Error::new(ErrorKind::Target, message));
             }
@@ -70,11 +70,7 @@ pub async fn create(
 }
 
 /// Who has a version: this commit or another; `None` if the version is free.
-async fn holder(
-    store: &Arc<dyn ObjectStore>,
-    version: u64,
-    txn_id: &str,
-) -> Result<Option<End>, Error> {
+async fn holder(store: &Storage, version: u64, txn_id: &str) -> Result<Option<End>, Error> {
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -93,18 +89,14 @@ async fn holder(
 
 /// Whether the target keeps an object if it is to be created again. Without that, two writers could
 /// replace each other's commits. The same bytes are offered, so that nothing is lost if it doesn't.
-pub async fn keeps_existing(
-    store: &Arc<dyn ObjectStore>,
-    version: u64,
-    text: &Bytes,
-) -> Result<bool, Error> {
+pub async fn keeps_existing(store: &Storage, version: u64, text: &Bytes) -> Result<bool, Error> {
     use object_store::Error as E;
     let path = Path::from(names::commit(version));
     let options = PutOptions::from(PutMode::Create);
     match store.put_opts(&path, text.clone().into(), options).await {
         Ok(_) => Ok(false),
         Err(E::AlreadyExists { .. } | E::Precondition { .. } | E::NotModified { .. }) => Ok(true),
-        Err(error) => Err(Error::target("checking conditional writes", &error)),
+        Err(error) => Err(store.failed("checking conditional writes", &error)),
     }
 }
 
@@ -118,12 +110,12 @@ pub async fn wait(attempt: u32) {
 
 /// Writes the checkpoint of a version, then the object that names it.
 pub async fn put_checkpoint(
-    store: &Arc<dyn ObjectStore>,
+    store: &Storage,
     version: u64,
     bytes: Vec<u8>,
     actions: u64,
 ) -> Result<(), Error> {
-    let failed = |error| Error::target("writing a checkpoint", &error);
+    let failed = |error| store.failed("writing a checkpoint", &error);
     let size = bytes.len();
     let path = Path::from(names::checkpoint(version, 1, 1));
     store.put(&path, bytes.into()).await.map_err(failed)?;

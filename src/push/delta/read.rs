@@ -1,12 +1,11 @@
 //! Reads the log: the newest checkpoint, and the commits after it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use serde::Deserialize;
 
 use super::action::{self, Action};
@@ -14,6 +13,7 @@ use super::checkpoint;
 use super::names::{self, LAST_CHECKPOINT, LOG, LogFile};
 use super::snapshot::Snapshot;
 use crate::push::error::{Error, ErrorKind};
+use crate::push::storage::Storage;
 
 /// The largest commit that is read. One of a thousand files has a megabyte.
 const COMMIT_BYTES_MAX: u64 = 64 << 20;
@@ -29,7 +29,7 @@ struct LastCheckpoint {
 }
 
 /// Reads the newest state; `None` if there is no table.
-pub async fn load(store: &Arc<dyn ObjectStore>) -> Result<Option<Snapshot>, Error> {
+pub async fn load(store: &Storage) -> Result<Option<Snapshot>, Error> {
     let hinted = last_checkpoint(store).await?;
     let mut files = list(store, hinted).await?;
     if files.is_empty() && hinted.is_some() {
@@ -76,7 +76,7 @@ pub async fn load(store: &Arc<dyn ObjectStore>) -> Result<Option<Snapshot>, Erro
 }
 
 /// Applies the commits that were made since. Returns whether there were any.
-pub async fn refresh(store: &Arc<dyn ObjectStore>, snapshot: &mut Snapshot) -> Result<bool, Error> {
+pub async fn refresh(store: &Storage, snapshot: &mut Snapshot) -> Result<bool, Error> {
     let before = snapshot.version;
     while let Some(actions) = read_commit(store, snapshot.version + 1).await? {
         snapshot.apply(actions);
@@ -86,10 +86,7 @@ pub async fn refresh(store: &Arc<dyn ObjectStore>, snapshot: &mut Snapshot) -> R
 }
 
 /// The actions of a commit; `None` if there is no such version.
-pub async fn read_commit(
-    store: &Arc<dyn ObjectStore>,
-    version: u64,
-) -> Result<Option<Vec<Action>>, Error> {
+pub async fn read_commit(store: &Storage, version: u64) -> Result<Option<Vec<Action>>, Error> {
     let name = names::commit(version);
     let Some(text) = get(store, &name, COMMIT_BYTES_MAX).await? else {
         return Ok(None);
@@ -99,20 +96,13 @@ pub async fn read_commit(
 }
 
 /// The text of a commit; `None` if there is no such version.
-pub async fn commit_text(
-    store: &Arc<dyn ObjectStore>,
-    version: u64,
-) -> Result<Option<Bytes>, Error> {
+pub async fn commit_text(store: &Storage, version: u64) -> Result<Option<Bytes>, Error> {
     get(store, &names::commit(version), COMMIT_BYTES_MAX).await
 }
 
 /// The bytes of an object; `None` if there is none.
-pub async fn get(
-    store: &Arc<dyn ObjectStore>,
-    name: &str,
-    bytes_max: u64,
-) -> Result<Option<Bytes>, Error> {
-    let failed = |error| Error::target(&format!("reading {name}"), &error);
+pub async fn get(store: &Storage, name: &str, bytes_max: u64) -> Result<Option<Bytes>, Error> {
+    let failed = |error| store.failed(&format!("reading {name}"), &error);
     let path = Path::parse(name).map_err(|error| failed(error.into()))?;
     let found = match store.get(&path).await {
         Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -128,7 +118,7 @@ pub async fn get(
 }
 
 /// The version that `_last_checkpoint` names. It is a hint: without it the whole log is listed.
-async fn last_checkpoint(store: &Arc<dyn ObjectStore>) -> Result<Option<u64>, Error> {
+async fn last_checkpoint(store: &Storage) -> Result<Option<u64>, Error> {
     let text = get(store, LAST_CHECKPOINT, COMMIT_BYTES_MAX).await?;
     let read = text.and_then(|text| serde_json::from_slice::<LastCheckpoint>(&text).ok());
     let version = read.map(|last| last.version);
@@ -136,8 +126,8 @@ async fn last_checkpoint(store: &Arc<dyn ObjectStore>) -> Result<Option<u64>, Er
 }
 
 /// The files of the log from version `from` on.
-async fn list(store: &Arc<dyn ObjectStore>, from: Option<u64>) -> Result<Vec<LogFile>, Error> {
-    let failed = |error| Error::target("listing the table's log", &error);
+async fn list(store: &Storage, from: Option<u64>) -> Result<Vec<LogFile>, Error> {
+    let failed = |error| store.failed("listing the table's log", &error);
     let prefix = Path::from(LOG);
     let listed = match from {
         // The offset isn't included, and names of the version are after its bare number.

@@ -95,7 +95,8 @@ pub fn next(rng: &mut Rng, flavor: Flavor, state: &State, number: usize) -> Step
         55..70 => drop_some(rng, state),
         70..80 => repair(rng),
         80..90 => sync(),
-        90..95 => bundle(number),
+        90..93 => bundle(number),
+        93..96 => push(),
         _ => step(
             "export",
             "export --to out --format csv --partition-by ticker",
@@ -290,6 +291,22 @@ fn sync() -> Step {
         "sync --create-table --on-conflict update --allow-demo",
         Grain::Nothing,
         &["sync.before-commit", "sync.after-commit"],
+    )
+}
+
+/// A push into a folder. What is in the table is checked by `tests/it/push`.
+fn push() -> Step {
+    step(
+        "push",
+        "push table --on-conflict update --full --allow-demo --vacuum=0",
+        Grain::Nothing,
+        &[
+            "push.after-seal",
+            "push.after-upload",
+            "push.before-commit",
+            "push.after-commit",
+            "push.between-deletes",
+        ],
     )
 }
 

@@ -1,0 +1,248 @@
+//! The program and one store.
+
+use super::{actions, bars, csv, push, store, versions};
+use crate::support::TestEnv;
+
+#[test]
+fn a_push_publishes_what_is_new_and_nothing_else() {
+    let env = TestEnv::new();
+    store(&env, "a", "BRK/B", 0..600, 10);
+    let run = env.typed("push t --store a").ok();
+    assert!(run.stderr.contains("[BRK/B] Pushed in "), "{}", run.stderr);
+    assert!(run.stderr.contains("(files=2 bytes="), "{}", run.stderr);
+    assert!(run.stderr.contains(" unchanged=0)"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("Summary: tickers=1 files=2 unchanged=0 version=0 elapsed="),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(bars(&env, "t").len(), 600);
+
+    let again = push(&env, "t --store a");
+    assert_eq!(again["totals"]["unchanged_files"], 2);
+    assert_eq!(again["version"], 0);
+    assert_eq!(again["target"], "t");
+    assert_eq!(versions(&env, "t"), 1, "nothing new makes no version");
+
+    store(&env, "a", "BRK/B", 590..700, 20);
+    let third = push(&env, "t --store a");
+    assert_eq!(third["totals"]["pushed_files"], 1);
+    assert_eq!(third["version"], 1);
+    let found = bars(&env, "t");
+    assert_eq!(found.len(), 700);
+    assert_eq!(found.values().filter(|close| **close == 20.25).count(), 110);
+    assert_eq!(actions(&env, "t", "remove").len(), 1);
+
+    let status = env.typed("status --store a --format json").ok().json();
+    let unsynced = &status["series"][0]["targets"][0];
+    assert!(status.to_string().contains("delta t"), "{status}");
+    assert!(!unsynced.to_string().contains("\"rows\":7"), "{status}");
+}
+
+#[test]
+fn paths_of_odd_tickers_are_encoded_once() {
+    let env = TestEnv::new();
+    for ticker in ["BRK/B", "^VIX", "ES=F", "NULL"] {
+        env.write("x.csv", csv(0..10, 10));
+        let line = [
+            "inject-csv",
+            "x.csv",
+            "--ticker",
+            ticker,
+            "--exchange",
+            "CRYPTO",
+        ];
+        env.run([&line[..], &["--interval", "1", "--store", "a"]].concat())
+            .ok();
+    }
+    push(&env, "t --store a");
+    assert_eq!(bars(&env, "t").len(), 40);
+    let adds = actions(&env, "t", "add");
+    let path = adds
+        .iter()
+        .find(|add| add["partitionValues"]["ticker"] == "BRK/B");
+    let path = path.unwrap()["path"].as_str().unwrap();
+    assert!(
+        path.starts_with("interval=1m/ticker=BRK%252FB/year=2024/bars-"),
+        "{path}"
+    );
+    push(&env, "t --store a");
+    assert_eq!(versions(&env, "t"), 1);
+}
+
+#[test]
+fn every_tenth_version_has_a_checkpoint_that_is_read() {
+    let env = TestEnv::new();
+    for round in 0..12 {
+        store(&env, "a", "X", 0..600, 10 + round);
+        push(&env, "t --store a");
+    }
+    assert!(
+        env.path("t/_delta_log/00000000000000000010.checkpoint.parquet")
+            .exists()
+    );
+    assert!(
+        env.read("t/_delta_log/_last_checkpoint")
+            .contains("\"version\":10")
+    );
+    let before = bars(&env, "t");
+    for version in 0..10 {
+        let name = format!("t/_delta_log/{version:020}.json");
+        std::fs::remove_file(env.path(&name)).unwrap();
+    }
+    assert_eq!(bars(&env, "t"), before);
+    // Without the name of the checkpoint the log is listed.
+    std::fs::remove_file(env.path("t/_delta_log/_last_checkpoint")).unwrap();
+    assert_eq!(bars(&env, "t"), before);
+    let again = push(&env, "t --store a");
+    assert_eq!(
+        (&again["version"], &again["totals"]["pushed_files"]),
+        (&11.into(), &0.into())
+    );
+    std::fs::remove_file(env.path("t/_delta_log/00000000000000000010.checkpoint.parquet")).unwrap();
+    let lost = env.typed("push t --store a").code(1);
+    assert!(
+        lost.stderr.contains("its log lacks version 0"),
+        "{}",
+        lost.stderr
+    );
+}
+
+#[test]
+fn a_dry_run_and_a_list_write_nothing() {
+    let env = TestEnv::new();
+    store(&env, "a", "X", 0..600, 10);
+    let run = env.typed("push t --store a --dry-run").ok();
+    assert!(!env.path("t").exists());
+    assert!(
+        run.stderr.contains("hot=600"),
+        "hot bars are not sealed: {}",
+        run.stderr
+    );
+    let missing = env.typed("push t --list").code(1);
+    assert!(
+        missing.stderr.contains("there is no table at t"),
+        "{}",
+        missing.stderr
+    );
+    assert!(!env.path("t").exists());
+    let left = env.typed("push t --store a --sealed-only").ok();
+    assert!(left.stderr.contains("hot=600"), "{}", left.stderr);
+    push(&env, "t --store a");
+    store(&env, "a", "X", 0..600, 11);
+    env.typed("seal --store a").ok();
+    let dry = push(&env, "t --store a --dry-run");
+    assert_eq!(dry["totals"]["pushed_files"], 2);
+    assert_eq!(versions(&env, "t"), 1);
+}
+
+#[test]
+fn a_damaged_partition_is_not_published() {
+    let env = TestEnv::new();
+    store(&env, "a", "X", 0..600, 10);
+    store(&env, "a", "Y", 0..60, 10);
+    env.typed("seal --store a").ok();
+    let files = env.files("a/lake");
+    let damaged = files.iter().find(|file| file.contains("ticker=X")).unwrap();
+    let path = env.path(damaged);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(modified).unwrap();
+    let run = env.typed("push t --store a").code(3);
+    assert!(run.stderr.contains("fail their checksum"), "{}", run.stderr);
+    assert!(run.stderr.contains("[Y] Pushed"), "{}", run.stderr);
+    assert_eq!(bars(&env, "t").len(), 60);
+}
+
+#[test]
+fn demo_bars_and_folders_with_other_files_are_refused() {
+    let env = TestEnv::new();
+    env.typed(
+        "specific --provider demo --tickers AAPL --start 2025-03-03 --end 2025-03-03 --store d",
+    )
+    .ok();
+    let run = env.typed("push t --store d").code(1);
+    assert!(run.stderr.contains("--allow-demo"), "{}", run.stderr);
+    push(&env, "t --store d --allow-demo");
+    store(&env, "a", "X", 0..60, 10);
+    env.write("full/notes.txt", "mine");
+    let run = env.typed("push full --store a").code(1);
+    assert!(
+        run.stderr.contains("isn't a Delta table, as notes.txt"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(env.files("full"), ["full/notes.txt"]);
+    let run = env.typed("push a/lake --store a").code(2);
+    assert!(run.stderr.contains("inside"), "{}", run.stderr);
+    for url in ["s3:///x", "https://host/x", "s3://me:hunter2@b/x"] {
+        let run = env.typed(&format!("push {url} --store a")).code(2);
+        assert!(!run.stderr.contains("hunter2"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_clean_up_deletes_what_no_version_needs() {
+    let env = TestEnv::new();
+    for price in 0..3 {
+        store(&env, "a", "X", 0..600, 10 + price);
+        push(&env, "t --store a");
+    }
+    env.write(
+        "t/interval=1m/ticker=X/year=2025/bars-young.parquet",
+        "not committed yet",
+    );
+    let data = |env: &TestEnv| {
+        let files = env.files("t");
+        files
+            .iter()
+            .filter(|file| file.ends_with(".parquet"))
+            .count()
+    };
+    assert_eq!(data(&env), 7);
+    let kept = env.typed("push t --store a --vacuum").ok();
+    assert!(
+        kept.stderr.contains("vacuum: deleted files=0"),
+        "{}",
+        kept.stderr
+    );
+    let dry = env.typed("push t --store a --vacuum=0 --dry-run").ok();
+    assert!(
+        dry.stderr.contains("vacuum: would delete files=4"),
+        "{}",
+        dry.stderr
+    );
+    assert_eq!(data(&env), 7);
+    env.typed("push t --store a --vacuum=0").ok();
+    assert_eq!(
+        data(&env),
+        3,
+        "an upload of today may belong to another push"
+    );
+    assert_eq!(bars(&env, "t").len(), 600);
+}
+
+#[test]
+fn a_run_pushes_at_its_end() {
+    let env = TestEnv::new();
+    env.write("X.csv", csv(0..600, 10));
+    let line = "inject-csv X.csv --exchange CRYPTO --interval 1 --store a --push t";
+    let run = env.typed(line).ok();
+    assert!(run.stderr.contains("[X] Pushed in "), "{}", run.stderr);
+    assert_eq!(bars(&env, "t").len(), 600);
+    env.write("full/notes.txt", "mine");
+    env.write("X.csv", csv(0..700, 10));
+    let failed = env.typed(&line.replace("--push t", "--push full --on-conflict ignore"));
+    let failed = failed.code(1);
+    assert!(
+        failed.stderr.contains("were not pushed"),
+        "{}",
+        failed.stderr
+    );
+    let demo = "specific --provider demo --tickers A --start 2025-03-03 --end 2025-03-03 --push t";
+    env.typed(demo).code(2);
+}
