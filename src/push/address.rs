@@ -9,6 +9,7 @@ use reqwest::Url;
 
 use super::error::{Error, ErrorKind};
 use crate::advice::PushAdvice;
+use crate::secret::may_hold_password;
 
 /// The place of a table. It prints without any secret: a bucket's address has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,11 @@ impl Address {
         let Some((scheme, rest)) = typed.split_once("://") else {
             if typed.is_empty() {
                 return Err(usage("the URL is empty"));
+            }
+            if may_hold_password(typed) {
+                return Err(usage(
+                    "the URL isn't s3://bucket/prefix, file:///path or a folder",
+                ));
             }
             return Ok(Self::Folder(typed.into()));
         };
@@ -102,6 +108,7 @@ mod tests {
             "s3://AKIA:hunter2@lake/bars",
             "s3://lake/bars?key=hunter2",
             "https://me:hunter2@host/lake",
+            "me:hunter2@host/lake",
             "s3:///hunter2",
             "",
             "s3://lake/a/../b",

@@ -143,11 +143,10 @@ impl<'r, 'a> Chunk<'r, 'a> {
                 if let Some(error) = context.provenance_error(&files, local) {
                     refused.entry(index).or_insert(error);
                 }
-                if self
-                    .done
-                    .get(key)
-                    .is_some_and(|(before, _)| *before == paths)
-                {
+                if let Some((_, part)) = self.done.get(key).filter(|(before, _)| *before == paths) {
+                    if let Outcome::Refused(error) = &part.outcome {
+                        refused.entry(index).or_insert_with(|| error.clone());
+                    }
                     continue;
                 }
                 match context.decide(&files, &known, local) {

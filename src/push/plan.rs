@@ -108,14 +108,18 @@ pub fn decide(
         };
     };
     let contributions = identity::contributions(add);
+    // The hash covers the rows, so equal rows of another store are these rows: a repaired store has a new id.
+    let has_rows = contributions
+        .values()
+        .any(|part| part.row_hash == local.file.row_hash);
+    if has_rows && !full {
+        return Decision::Unchanged;
+    }
     let Some(own) = contributions.get(&store) else {
         return Decision::Compare(owned());
     };
-    if own.row_hash == local.file.row_hash {
-        return match full {
-            true => Decision::Compare(owned()),
-            false => Decision::Unchanged,
-        };
+    if has_rows {
+        return Decision::Compare(owned());
     }
     match known(own.commit_seq, own.commit_id) {
         Known::Past if contributions.len() == 1 && !full => Decision::Publish(owned()),

@@ -16,7 +16,7 @@ use super::storage::Storage;
 use crate::store::{create_dirs, sync_dir};
 
 /// How long one request may take. A part of an upload has 8 MiB.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request is repeated. A conditional write is never repeated by the client.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,6 +31,9 @@ pub fn open_folder(folder: &Path, create: bool) -> Result<Option<Storage>, Error
         let message = format!("the folder {} can't be used: {error}", folder.display());
         Error::new(ErrorKind::Target, message)
     };
+    if folder.exists() && !folder.is_dir() {
+        return Err(failed(&"it isn't a folder"));
+    }
     if !folder.exists() {
         if !create {
             return Ok(None);

@@ -121,6 +121,20 @@ fn no_command_prints_a_secret() {
                 for url in &providers {
                     runs.push((fetch, vec!["--provider-url", url], vec![("FMP_API_KEY", "some-key")]));
                 }
+                // The server that repeats what it was sent is the storage.
+                let storage = &*format!("http://{echo}").leak();
+                for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+                    let mut keys = vec![("AWS_ACCESS_KEY_ID", "some-id"), ("AWS_SECRET_ACCESS_KEY", "some-key"), ("AWS_ENDPOINT_URL", storage)];
+                    keys.retain(|(other, _)| *other != name);
+                    keys.push((name, secret));
+                    runs.push(("push s3://bucket/bars --log-level DEBUG --summary-json=s.json", vec![], keys));
+                }
+                for url in &providers {
+                    let keys = vec![("AWS_ACCESS_KEY_ID", "some-id"), ("AWS_SECRET_ACCESS_KEY", secret)];
+                    runs.push(("push s3://bucket/bars --endpoint-url", vec![url], keys.clone()));
+                    runs.push(("push", vec![url], keys));
+                }
+                runs.push(("push", vec![&*format!("s3://me:{secret}@bucket/bars").leak()], vec![]));
                 let base = &*format!("http://{echo}/stable").leak();
                 // The hidden one is that of the tests: it retries refused requests for a minute.
                 for provider in PROVIDERS.iter().filter(|provider| !provider.hidden) {

@@ -224,21 +224,19 @@ fn any_fault_at_any_request_leaves_a_table_that_the_next_run_completes() {
         };
         let counted = Faulty::new(&start(), None);
         push_to(&env, name, counted.clone(), OnConflict::Update).unwrap();
-        assert!(counted.count() > 10, "{}", counted.count());
+        assert!(counted.count() > 8, "{}", counted.count());
         for fault in [Fault::Refused, Fault::LostReply, Fault::Undecided] {
             for at in 0..counted.count() {
                 let target = start();
                 let disturbed = Faulty::new(&target, Some((at, fault)));
                 let first = push_to(&env, name, disturbed, OnConflict::Update);
-                let ended_well = first.is_ok_and(|pushed| pushed.report.status().code() == 0);
+                if first.is_ok_and(|pushed| pushed.report.status().code() == 0) {
+                    let again = push_to(&env, name, target.clone(), OnConflict::Fail).unwrap();
+                    assert_eq!(again.report.totals.files, 0, "{name} {fault:?} {at}");
+                }
                 for name in ["a", "b"] {
                     let next = push_to(&env, name, target.clone(), OnConflict::Update).unwrap();
                     assert_eq!(next.report.status().code(), 0, "{fault:?} {at}");
-                    let is_first = name == "a" || !ended_well;
-                    assert!(
-                        is_first || next.report.totals.files == 0 || name == "b",
-                        "{fault:?} {at}"
-                    );
                 }
                 assert_eq!(table(&target), whole, "{name} {fault:?} {at}");
                 let last = push_to(&env, "a", target.clone(), OnConflict::Fail).unwrap();

@@ -313,7 +313,7 @@ fn push() -> Step {
 impl Step {
     /// Whether it writes to the store and can wait for another writer.
     pub fn can_wait(&self) -> bool {
-        !matches!(self.command, "verify --repair" | "sync" | "export")
+        !matches!(self.command, "verify --repair" | "sync" | "push" | "export")
     }
 
     /// The folder of its files.
