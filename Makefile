@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 PROGRAM = target/release/backfill
 LIBRARY = $(firstword $(wildcard target/release/libduckdb.* target/release/deps/libduckdb.so target/release/deps/libduckdb.dylib))
 
-.PHONY: setup library build demo test test-page test-cluster test-spark screenshots soak lint bench install
+.PHONY: setup library build demo test test-page test-cluster test-spark test-python screenshots soak lint bench install dist
 
 setup:    ## download what is missing: libduckdb, Postgres, pgbouncer
 	@scripts/setup.sh
@@ -39,6 +39,11 @@ test-spark: library ## the files of a pushed table in Apache Spark; needs Java. 
 	@scripts/setup.sh --spark
 	$(CARGO) test --features crash-points --test it cluster::spark -- --ignored
 
+test-python: library ## the Python package, as a wheel of the development build, in an environment of its own
+	@scripts/setup.sh --python
+	$(CARGO) build
+	@scripts/package/test.sh target/debug
+
 screenshots: library ## docs/screenshots, made in a real browser
 	@scripts/setup.sh --browser
 	mkdir -p docs/screenshots
@@ -61,6 +66,10 @@ lint: library     ## the checks of CI
 
 bench: build      ## compare with other programs; without bench/limits.sh (memory at 200 M bars)
 	@set -e; for script in bench/*.sh; do [ "$$script" = bench/limits.sh ] && continue; echo "== $$script"; "$$script"; done
+
+dist: library     ## packages of this system in dist/; DIST_PROFILE=release builds faster
+	@scripts/setup.sh --python
+	@scripts/package/dist.sh
 
 install: build    ## program, library, manual page and completions, under PREFIX=/usr/local
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/backfill" "$(DESTDIR)$(PREFIX)/share/man/man1" \

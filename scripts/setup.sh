@@ -5,6 +5,7 @@
 #   - a browser for the tests of the page, if `setup.sh --browser` is called
 #   - a server for object storage and engines that read Delta tables into vendor/cluster, if `setup.sh --cluster` is called;
 #     Spark and its jars into vendor/spark with `setup.sh --spark`
+#   - Python's venv for its tests and for packages, if `setup.sh --python` is called
 # Quick if nothing is missing. `setup.sh --no-postgres` skips Postgres.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,10 +21,15 @@ case "$(uname -s)-$(uname -m)" in
   Linux-x86_64)
     package=@duckdb/node-bindings-linux-x64 library=libduckdb.so
     sum=1b9f82478539bb9a1d1df44bd103121a12ae52142c07158dc52b97d2ec1d69ff ;;
-  # The registry had no build of this version for these. Add a sum to use one.
-  Linux-aarch64) package=@duckdb/node-bindings-linux-arm64 library=libduckdb.so ;;
-  Darwin-arm64) package=@duckdb/node-bindings-darwin-arm64 library=libduckdb.dylib ;;
-  Darwin-x86_64) package=@duckdb/node-bindings-darwin-x64 library=libduckdb.dylib ;;
+  Linux-aarch64)
+    package=@duckdb/node-bindings-linux-arm64 library=libduckdb.so
+    sum=3a45a6305b3235a781ed9de25aa795a3862acd042782d1f864e1bdb656de212b ;;
+  Darwin-arm64)
+    package=@duckdb/node-bindings-darwin-arm64 library=libduckdb.dylib
+    sum=6ca33c2c6566246d6a452e24194f004010dd860d5b2764c7143ff255555862ca ;;
+  Darwin-x86_64)
+    package=@duckdb/node-bindings-darwin-x64 library=libduckdb.dylib
+    sum=1004f6a9ec624612e8d30e25010070e7e3aac23fc807146a470c5a4f6f6e38e0 ;;
 esac
 
 # Points the build at vendor/duckdb. Written only if it differs.
@@ -67,13 +73,26 @@ elif [ -z "$package" ]; then
   say "libduckdb: no prebuilt library for $(uname -s) $(uname -m); cargo will try to download it, or build with --features bundled"
 elif [ -e "vendor/duckdb/$library" ] && { [ ! -e vendor/duckdb/version ] || [ "$(cat vendor/duckdb/version)" = "$version" ]; }; then
   point_cargo_at_vendor
-elif [ -z "$sum" ]; then
-  say "libduckdb: no sum is pinned for $package $version, so it isn't downloaded;"
-  say "           cargo will try to download the library itself. If that fails, build with --features bundled."
 else
   fetch_duckdb
   point_cargo_at_vendor
   say "libduckdb: vendor/duckdb/$library"
+fi
+
+# ------------------------------------------------------------------------------------------------------- Python
+
+if [ "${1:-}" = --python ]; then
+  have_venv() { python3 -c 'import ensurepip, tomllib, venv' 2>/dev/null; }
+  have_venv && exit 0
+  command -v apt-get >/dev/null || die "this needs Python 3.11 or newer with its modules venv and ensurepip; install it and run this again"
+  sudo=
+  [ "$(id -u)" = 0 ] || sudo=sudo
+  say "installing Debian's python3-venv and procps"
+  install="apt-get install -y -qq --no-install-recommends python3-venv procps"
+  $sudo sh -c "export DEBIAN_FRONTEND=noninteractive
+    $install >/dev/null 2>&1 || { apt-get update -qq && $install >/dev/null; }" || die "python3-venv could not be installed"
+  have_venv || die "python3-venv was installed, but Python doesn't have venv, ensurepip and tomllib"
+  exit 0
 fi
 
 # ---------------------------------------------------------------------------------------------------- a browser
