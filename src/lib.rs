@@ -21,6 +21,7 @@ pub mod bundle;
 pub mod calendar;
 pub mod causes;
 pub mod cli;
+pub mod compare;
 pub mod crash;
 pub mod documents;
 pub mod export;

@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "bundle",
             "calendar",
             "causes",
+            "compare",
             "documents",
             "export",
             "gaps",
@@ -60,7 +61,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("documents", &["gaps", "model", "status", "store"]),
+    (
+        "documents",
+        &["compare", "gaps", "model", "status", "store"],
+    ),
+    (
+        "compare",
+        &["calendar", "export", "model", "report", "store"],
+    ),
     ("status", &["calendar", "gaps", "model", "store"]),
     (
         "gaps",

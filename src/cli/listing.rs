@@ -3,7 +3,7 @@
 //! JSON is the document itself. CSV, Parquet and Arrow are its rows, with nested values in columns
 //! of their own. The table is the command's: it is for people, and shows less.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -15,7 +15,6 @@ use chrono::{DateTime, NaiveDate};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::output::Stdout;
 use super::rows::{RowFormat, RowWriter};
 
 /// The type of a column.
@@ -97,16 +96,23 @@ pub fn columns<const N: usize>(columns: [(&str, &str, Kind); N]) -> Vec<Column> 
         .into()
 }
 
+/// Rows of a document as a batch with these columns.
+pub fn batch(rows: &[Value], columns: &[Column]) -> io::Result<RecordBatch> {
+    let arrays = columns
+        .iter()
+        .map(|column| (column.name.as_str(), column.array(rows), true));
+    RecordBatch::try_from_iter_with_nullable(arrays).map_err(io::Error::other)
+}
+
 /// Writes `document`, whose rows are the list `list`.
-pub fn write(
-    mut out: Stdout,
+pub fn write<W: Write + Send + 'static>(
+    mut out: W,
     format: RowFormat,
     document: &impl Serialize,
     list: &str,
     columns: &[Column],
-    table: impl FnOnce(&mut Stdout) -> io::Result<()>,
+    table: impl FnOnce(&mut W) -> io::Result<()>,
 ) -> io::Result<()> {
-    use std::io::Write;
     match format {
         RowFormat::Table => {
             table(&mut out)?;
@@ -120,11 +126,7 @@ pub fn write(
         RowFormat::Csv | RowFormat::Parquet | RowFormat::Arrow => {
             let document = serde_json::to_value(document)?;
             let rows = document[list].as_array().map_or(&[][..], Vec::as_slice);
-            let arrays = columns
-                .iter()
-                .map(|column| (column.name.as_str(), column.array(rows), true));
-            let batch =
-                RecordBatch::try_from_iter_with_nullable(arrays).map_err(io::Error::other)?;
+            let batch = batch(rows, columns)?;
             let mut writer = RowWriter::new(format, &batch.schema(), Box::new(out))?;
             writer.write(&batch)?;
             writer.finish()

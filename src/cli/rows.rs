@@ -1,6 +1,7 @@
 //! Rows in every format of `--format`, batch by batch.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -11,6 +12,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
+use super::error::CliError;
 use super::format_value::{Values, write_json_text};
 use super::table::{Column, Table};
 use crate::export::quoted;
@@ -28,6 +30,26 @@ pub enum RowFormat {
     Parquet,
     /// Arrow IPC stream
     Arrow,
+}
+
+impl RowFormat {
+    /// The format that the ending of a file means; a table without a file. A table would be a surprise in
+    /// a file with the ending of another format, so an unknown ending is refused.
+    pub fn of_file(path: Option<&Path>) -> Result<Self, CliError> {
+        let ending = path.and_then(Path::extension);
+        let ending = ending.map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+        match ending.as_deref() {
+            Some("csv") => Ok(Self::Csv),
+            Some("json") => Ok(Self::Json),
+            Some("parquet" | "pq") => Ok(Self::Parquet),
+            Some("arrow" | "arrows") => Ok(Self::Arrow),
+            None | Some("txt") => Ok(Self::Table),
+            Some(ending) => Err(CliError::usage(format!(
+                "--to: .{ending} isn't .csv, .json, .parquet, .arrow or .txt"
+            ))
+            .hint("--format FORMAT sets the format of a file with any ending")),
+        }
+    }
 }
 
 /// The option of commands that print a list.

@@ -2,11 +2,13 @@
 //!
 //! Field and schema names are a contract: they are only added to.
 
+mod comparison;
 mod conflicts;
 mod gaps;
 mod runs;
 mod status;
 
+pub use comparison::{compared_sessions, comparison};
 pub use conflicts::conflicts;
 pub use gaps::gaps;
 pub use runs::{run_summary, runs};

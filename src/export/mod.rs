@@ -33,6 +33,7 @@ pub use error::{BadOutput, Error};
 pub use format::Format;
 pub(crate) use format::csv::{quoted, write_number};
 pub use output::{Guard, OutputFile, OutputFolder};
+pub(crate) use pipeline::{in_order, worker_count};
 pub use plan::{NoPartition, PartitionBy, ResampleGrid, SeriesPlan};
 pub use resample::Resampler;
 pub use run::{BarSource, Batches, Exported, Plan, Target, export};

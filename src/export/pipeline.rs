@@ -14,14 +14,14 @@ use std::sync::Mutex;
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 
-/// Threads that encode.
-pub(super) fn worker_count() -> usize {
+/// Threads that work.
+pub(crate) fn worker_count() -> usize {
     thread::available_parallelism().map_or(2, NonZero::get)
 }
 
 /// Runs `produce`, which passes jobs to its argument until that breaks, `work` on each job, and
 /// `consume` on each result in order. The first error ends all three.
-pub(super) fn in_order<Job, Done, E>(
+pub(crate) fn in_order<Job, Done, E>(
     workers: usize,
     produce: impl FnOnce(&mut dyn FnMut(Job) -> ControlFlow<()>) -> Result<(), E> + Send,
     work: impl Fn(Job) -> Result<Done, E> + Sync,

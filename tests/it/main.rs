@@ -9,6 +9,7 @@ mod bundle;
 mod cli;
 #[cfg(feature = "crash-points")]
 mod cluster;
+mod compare;
 mod corpus;
 mod crash;
 #[cfg(feature = "crash-points")]

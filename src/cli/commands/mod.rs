@@ -10,6 +10,7 @@ use super::error::CliError;
 
 mod bundle;
 mod check;
+mod compare;
 mod completions;
 mod concurrent;
 mod conflicts;
@@ -66,6 +67,7 @@ commands! {
     Concurrent => concurrent,
     Bundle => bundle,
     Check => check,
+    Compare => compare,
     Completions => completions,
     Conflicts => conflicts,
     Drop => drop,

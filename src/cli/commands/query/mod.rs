@@ -88,7 +88,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let to = args.to.filter(|to| !to.is_stdout());
     let format = match args.format {
         Some(format) => format,
-        None => format_of(to.as_ref().map(|to| to.0.as_path()))?,
+        None => RowFormat::of_file(to.as_ref().map(|to| to.0.as_path()))?,
     };
     let to = to.map(|to| context.output_file(&to)).transpose()?;
     let stdout = match to {
@@ -145,24 +145,6 @@ pub(super) fn typed(arg: OsString) -> OsString {
             shifted
         }
         _ => arg,
-    }
-}
-
-/// The format that the ending of a file means. A table would be a surprise in a file with the ending of
-/// another format, so an unknown ending is refused.
-fn format_of(path: Option<&Path>) -> Result<RowFormat, CliError> {
-    let ending = path.and_then(Path::extension);
-    let ending = ending.map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    match ending.as_deref() {
-        Some("csv") => Ok(RowFormat::Csv),
-        Some("json") => Ok(RowFormat::Json),
-        Some("parquet" | "pq") => Ok(RowFormat::Parquet),
-        Some("arrow" | "arrows") => Ok(RowFormat::Arrow),
-        None | Some("txt") => Ok(RowFormat::Table),
-        Some(ending) => Err(CliError::usage(format!(
-            "--to: .{ending} isn't .csv, .json, .parquet, .arrow or .txt"
-        ))
-        .hint("--format FORMAT sets the format of a file with any ending")),
     }
 }
 
