@@ -1,5 +1,6 @@
 //! The storage of a table, and what a failed request of it is in words.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -48,10 +49,28 @@ impl Storage {
 
     fn words(&self, doing: &str, error: &object_store::Error) -> String {
         let text = causes::with_causes(error);
+        let text = reason(&text);
         let line = self.secrets.excerpt(text.as_bytes(), MESSAGE_BYTES_MAX);
         let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
         format!("{doing} failed: {line}")
     }
+}
+
+/// The part of an error that says why: the code and message of a server's response, else what follows the
+/// client's words about the request.
+fn reason(text: &str) -> Cow<'_, str> {
+    let tag = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        rest.split_once('<').map(|(value, _)| value)
+    };
+    if let (Some(code), Some(message)) = (tag("Code"), tag("Message")) {
+        return Cow::Owned(format!("{message} ({code})"));
+    }
+    let text = match text.split_once(" - ") {
+        Some((before, rest)) if before.contains("Error performing") => rest,
+        _ => text,
+    };
+    Cow::Borrowed(text.trim_start_matches("HTTP error: "))
 }
 
 impl Deref for Storage {
@@ -59,5 +78,27 @@ impl Deref for Storage {
 
     fn deref(&self) -> &Self::Target {
         &self.inner
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_the_reason_alone() {
+        for (text, why) in [
+            (
+                "Generic S3 error: Error performing GET http://h/b in 1ms - Server returned 404: <Error><Code>NoSuchBucket</Code><Message>There is none</Message></Error>",
+                "There is none (NoSuchBucket)",
+            ),
+            (
+                "Generic S3 error: Error performing GET http://h in 1ms, after 6 retries - HTTP error: error sending request",
+                "error sending request",
+            ),
+            ("a - b", "a - b"),
+        ] {
+            assert_eq!(reason(text), why);
+        }
     }
 }

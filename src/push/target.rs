@@ -58,6 +58,8 @@ pub fn open_s3(
     prefix: &object_store::path::Path,
     settings: &S3Settings,
 ) -> Result<Storage, Error> {
+    // The client's library takes the process's TLS provider. Another bucket may have set it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = ClientOptions::new()
         .with_timeout(REQUEST_TIMEOUT)
         .with_connect_timeout(CONNECT_TIMEOUT)
