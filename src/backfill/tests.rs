@@ -121,6 +121,7 @@ impl Provider for Vendor {
             Ok(Reply {
                 origin: "memory:".into(),
                 body: Vec::new(),
+                page: None,
             })
         })
         .boxed()

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Response, Url};
 
 use super::credentials::Credentials;
@@ -141,6 +141,9 @@ impl Http {
             if read.is_err() { " (broke off)" } else { "" },
             self.secrets.excerpt(&body, DEBUG_BODY_BYTES),
         );
+        if response.status().is_redirection() {
+            return Err(self.redirect(&response));
+        }
         match read {
             Err(error) if status == 200 => return Err(self.transport(request, error)),
             Ok(false) if status == 200 => {
@@ -156,6 +159,7 @@ impl Http {
             reply: Reply {
                 origin: shown,
                 body,
+                page: None,
             },
         })
     }
@@ -184,12 +188,30 @@ impl Http {
             .with_source(source)
     }
 
+    /// The error of a redirect. It is the same for every request, and none follows it.
+    fn redirect(&self, response: &Response) -> Error {
+        let location = response.headers().get(LOCATION);
+        let location = location.and_then(|url| response.url().join(url.to_str().ok()?).ok());
+        let to = location.map_or_else(String::new, |url| {
+            format!(" to {}://{}", url.scheme(), host_and_port(&url))
+        });
+        let status = response.status().as_u16();
+        let from = self.server();
+        let message = format!("the provider's server {from} redirects{to} (status {status})");
+        Error::new(ErrorKind::BaseUrl, self.redact(&message))
+            .with_hint("set the base URL to the address that the provider documents")
+    }
+
     /// Host and port of the base URL.
     fn server(&self) -> String {
-        let host = self.base.host_str().unwrap_or_default();
-        let port = self.base.port_or_known_default();
-        port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        host_and_port(&self.base)
     }
+}
+
+fn host_and_port(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default();
+    port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// A header whose value is never shown.

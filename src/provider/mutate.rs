@@ -13,6 +13,7 @@ pub(crate) fn check_mutated_responses(
         let reply = Reply {
             origin: "http://x/".to_owned(),
             body: bytes.to_vec(),
+            page: None,
         };
         for (ticker, rows) in provider.parse(request, &reply).ok()?.series {
             assert!(request.tickers.contains(&ticker));

@@ -117,6 +117,8 @@ pub struct Reply {
     pub origin: String,
     /// The body, decompressed.
     pub body: Vec<u8>,
+    /// The page that it is, if another one than the requested page was fetched in its place.
+    pub page: Option<PageToken>,
 }
 
 /// A parsed response.

@@ -48,6 +48,7 @@ impl<P: Provider> Reader<P> {
         let reply = Reply {
             origin: "https://example.org/".to_owned(),
             body: bytes.to_vec(),
+            page: None,
         };
         let Ok(page) = self.provider.parse(&self.request, &reply) else {
             return;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::symbol;
 use crate::advice::Advice;
+use crate::provider::http::{Http, HttpResponse};
 use crate::provider::{Error, ErrorKind, Request};
 
 /// How long a ban lasts whose response doesn't say so: bans last from minutes to days.
@@ -24,7 +25,7 @@ struct ErrorObject<'a> {
 #[derive(Debug)]
 pub(super) struct Refusal {
     code: i64,
-    pub(super) text: String,
+    text: String,
 }
 
 /// The error in a body; `None` if it has none.
@@ -36,7 +37,26 @@ pub(super) fn refusal(body: &[u8]) -> Option<Refusal> {
     })
 }
 
-/// The error of a response without klines.
+/// The error of a response other than 200.
+pub(super) fn error_of(http: &Http, request: &Request, response: &HttpResponse) -> Error {
+    let body = &response.reply.body;
+    let refusal = refusal(body);
+    let error = of_status(request, response.status, refusal.as_ref());
+    let text = refusal.map_or_else(
+        || String::from_utf8_lossy(body).into_owned(),
+        |refusal| refusal.text,
+    );
+    let error = match text.trim() {
+        "" => error,
+        text => error.with_detail(http.excerpt(text.as_bytes())),
+    };
+    match response.retry_after {
+        None => error,
+        wait => error.with_retry_after(wait),
+    }
+}
+
+/// The error of a status and the service's error in a body without klines.
 pub(super) fn of_status(request: &Request, status: u16, refusal: Option<&Refusal>) -> Error {
     let (code, text) = refusal.map_or((0, ""), |refusal| (refusal.code, refusal.text.as_str()));
     match (status, code) {
@@ -47,7 +67,7 @@ pub(super) fn of_status(request: &Request, status: u16, refusal: Option<&Refusal
             "the provider refuses the country of this address (status 451)",
         )
         .with_hint(
-            "set BINANCE_BASE_URL to https://data-api.binance.vision, which has market data only",
+            "request past days only, which come from public files; or set BINANCE_BASE_URL to https://data-api.binance.vision, which has market data only",
         ),
         (403, _) => Error::new(
             ErrorKind::Forbidden,

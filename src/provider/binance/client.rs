@@ -1,24 +1,24 @@
 //! The requests of a window: checksums, files and pages of klines, one GET each.
 
-use std::collections::HashSet;
 use std::num::NonZeroU32;
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use reqwest::Url;
 use reqwest::header::HeaderMap;
 
 use super::archive::{self, Expected};
+use super::classify::{self, error_of};
+use super::files::Files;
 use super::klines::{self, NotKlines};
 use super::row::Bounds;
 use super::steps::{File, PAGE_ROWS, Span, Step, Steps, Why};
-use super::{classify, symbol};
+use super::symbol::{interval_name, pair};
 use crate::model::{Basis, Grid, Hours, Interval, Source};
-use crate::provider::http::{Http, HttpResponse};
+use crate::provider::http::Http;
 use crate::provider::{
-    Access, Error, ErrorKind, Page, Provider, ProviderInfo, Reply, Request, Rows, Truncation,
+    Access, Error, ErrorKind, Page, PageToken, Provider, ProviderInfo, Reply, Request, Rows,
+    Truncation,
 };
 
 /// The address of klines: public market data only.
@@ -39,10 +39,8 @@ const USED_WEIGHT: &str = "x-mbx-used-weight-1m";
 /// The client.
 pub struct Binance {
     klines: Http,
-    files: Http,
+    files: Files,
     info: ProviderInfo,
-    /// Pairs of which a file was found. A pair that is no longer traded is only in files.
-    in_files: RwLock<HashSet<String>>,
 }
 
 impl Binance {
@@ -54,36 +52,40 @@ impl Binance {
         };
         Ok(Self {
             klines: http(BASE_URL)?,
-            files: http(FILES_URL)?,
+            files: Files::new(http(FILES_URL)?),
             info: info(),
-            in_files: RwLock::default(),
         })
     }
 
-    /// The steps of a request; an error if it is beyond what the provider offers.
-    fn steps(&self, request: &Request) -> Result<Steps, Error> {
+    /// The steps from `page` on; an error if the request is beyond what the provider offers.
+    fn steps(&self, request: &Request, page: Option<&PageToken>) -> Result<Steps, Error> {
         request.check(&self.info)?;
-        let steps = Steps::of(request).filter(|steps| steps.next().is_some());
+        let steps = Steps::of(request, page).filter(|steps| steps.next().is_some());
         steps.ok_or_else(|| Error::new(ErrorKind::BadRequest, "the page is unknown"))
     }
 
     async fn get(&self, request: &Request) -> Result<Reply, Error> {
-        let steps = self.steps(request)?;
-        match steps.next() {
-            Some(Step::Klines(span)) => self.get_klines(request, span).await,
+        let mut steps = self.steps(request, request.page.as_ref())?;
+        let is_changed = self.files.are_down() && steps.without_files(Bounds::of(request));
+        let reply = match steps.next() {
+            Some(Step::Klines(span)) => self.get_klines(request, span).await?,
             Some(Step::Checksum { file, .. }) => {
-                self.get_file(request, *file, ".zip.CHECKSUM").await
+                self.files.get(request, *file, ".zip.CHECKSUM").await?
             }
-            Some(Step::Content { file, .. }) => self.get_file(request, *file, ".zip").await,
-            None => Err(Error::new(ErrorKind::BadRequest, "nothing to request")),
-        }
+            Some(Step::Content { file, .. }) => self.files.get(request, *file, ".zip").await?,
+            None => return Err(Error::new(ErrorKind::BadRequest, "nothing to request")),
+        };
+        Ok(Reply {
+            page: steps.token().filter(|_| is_changed),
+            ..reply
+        })
     }
 
     async fn get_klines(&self, request: &Request, span: &Span) -> Result<Reply, Error> {
         let mut url = self.klines.url(&["api", "v3", "klines"]);
         url.query_pairs_mut()
             .append_pair("symbol", &pair(request))
-            .append_pair("interval", spelled(request.interval))
+            .append_pair("interval", interval_name(request.interval))
             .append_pair("startTime", &span.from.to_string())
             .append_pair("endTime", &span.to.to_string())
             .append_pair("limit", &PAGE_ROWS.to_string());
@@ -94,71 +96,29 @@ impl Binance {
         if response.status == 200 {
             return Ok(response.reply);
         }
-        let error = self.error(&self.klines, request, &response);
-        if error.kind() == ErrorKind::Ticker && self.is_only_in_files(request, span.why) {
+        let error = error_of(&self.klines, request, &response);
+        if error.kind() != ErrorKind::Ticker {
+            return Err(error);
+        }
+        // The service refuses a pair over REST once it isn't traded any more.
+        let is_only_in_files = match span.why {
+            Why::Missing => true,
+            Why::NoFile => self.files.have(&pair(request)),
+            Why::Unusable => {
+                let ticker = &request.tickers[0];
+                let message = format!(
+                    "the provider doesn't have {ticker} over REST, and its files can't be read"
+                );
+                return Err(Error::new(ErrorKind::Ticker, message));
+            }
+        };
+        match is_only_in_files {
             // As a page without klines.
-            return Ok(Reply {
+            true => Ok(Reply {
                 body: b"[]".to_vec(),
                 ..response.reply
-            });
-        }
-        Err(error)
-    }
-
-    /// A file; without a body if there is none.
-    async fn get_file(&self, request: &Request, file: File, end: &str) -> Result<Reply, Error> {
-        let url = self.file_url(request, file, end);
-        let response = self.files.get(request, url, HeaderMap::new()).await?;
-        match response.status {
-            200 => Ok(response.reply),
-            // The klines' own address shows whether the client is refused.
-            400..=407 | 409..=417 | 451 => Ok(Reply {
-                body: Vec::new(),
-                ..response.reply
             }),
-            _ => Err(self.error(&self.files, request, &response)),
-        }
-    }
-
-    fn file_url(&self, request: &Request, file: File, end: &str) -> Url {
-        let (period, date) = match file {
-            File::Month(first) => ("monthly", first.format("%Y-%m")),
-            File::Day(date) => ("daily", date.format("%Y-%m-%d")),
-        };
-        let (pair, interval) = (pair(request), spelled(request.interval));
-        let name = format!("{pair}-{interval}-{date}{end}");
-        self.files
-            .url(&["data", "spot", period, "klines", &pair, interval, &name])
-    }
-
-    /// Whether the pair is only in files: the service refuses it over REST once it isn't traded any
-    /// more.
-    fn is_only_in_files(&self, request: &Request, why: Why) -> bool {
-        match why {
-            Why::Missing => true,
-            Why::Damaged => false,
-            Why::NoFile => {
-                let pairs = self.in_files.read().unwrap_or_else(PoisonError::into_inner);
-                pairs.contains(&pair(request))
-            }
-        }
-    }
-
-    fn error(&self, http: &Http, request: &Request, response: &HttpResponse) -> Error {
-        let body = &response.reply.body;
-        let refusal = classify::refusal(body);
-        let error = classify::of_status(request, response.status, refusal.as_ref());
-        let text = refusal.map_or_else(
-            || String::from_utf8_lossy(body).into_owned(),
-            |refusal| refusal.text,
-        );
-        let error = match text.trim() {
-            "" => error,
-            text => error.with_detail(http.excerpt(text.as_bytes())),
-        };
-        match response.retry_after {
-            None => error,
-            wait => error.with_retry_after(wait),
+            false => Err(error),
         }
     }
 
@@ -248,8 +208,7 @@ impl Binance {
                 for span in found.missing {
                     steps.request_last(span);
                 }
-                let mut pairs = (self.in_files.write()).unwrap_or_else(PoisonError::into_inner);
-                pairs.insert(pair(request));
+                self.files.add(pair(request));
                 found.rows
             }
             Err(why) => {
@@ -270,7 +229,8 @@ impl Provider for Binance {
     }
 
     fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error> {
-        let mut steps = self.steps(request)?;
+        let page = reply.page.as_ref().or(request.page.as_ref());
+        let mut steps = self.steps(request, page)?;
         let step = steps.next().cloned();
         steps.pop();
         let mut rows = match step {
@@ -308,22 +268,7 @@ fn again(reply: &Reply, (file, attempt): (File, u8), steps: &mut Steps, bounds: 
         "{} can't be used: {why}; its bars are requested without it",
         reply.origin
     );
-    steps.request(file, bounds, Why::Damaged);
-}
-
-fn pair(request: &Request) -> String {
-    symbol::spelled(request.tickers[0].as_str())
-}
-
-/// The service's name of an interval.
-fn spelled(interval: Interval) -> &'static str {
-    match interval {
-        Interval::M1 => "1m",
-        Interval::M5 => "5m",
-        Interval::M15 => "15m",
-        Interval::M30 => "30m",
-        Interval::M60 => "1h",
-    }
+    steps.request(file, bounds, Why::Unusable);
 }
 
 /// What the service documents.

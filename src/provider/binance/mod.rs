@@ -10,11 +10,13 @@
 //! ```
 //!
 //! A file that differs from its checksum is requested once more, with its checksum, because files
-//! are replaced. If it still differs, its bars are requested over REST.
+//! are replaced. If it still differs, its bars are requested over REST. So are all bars once the server
+//! of the files has failed several times in a row (`files.rs`).
 
 mod archive;
 mod classify;
 mod client;
+mod files;
 mod klines;
 mod row;
 mod steps;

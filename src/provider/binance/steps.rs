@@ -52,8 +52,8 @@ pub(super) enum Why {
     NoFile,
     /// A good file lacks them. Usually they don't exist.
     Missing,
-    /// The file is damaged.
-    Damaged,
+    /// The file is damaged, or can't be had.
+    Unusable,
 }
 
 /// A file with the klines of one UTC month or day.
@@ -84,9 +84,9 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// The steps that are left of a request; `None` if its token isn't one of ours.
-    pub(super) fn of(request: &Request) -> Option<Self> {
-        match &request.page {
+    /// The steps of a request from `page` on; `None` if that isn't a token of ours.
+    pub(super) fn of(request: &Request, page: Option<&PageToken>) -> Option<Self> {
+        match page {
             Some(PageToken(token)) => token.parse().ok(),
             None => Some(Self::first(
                 Bounds::of(request),
@@ -220,21 +220,34 @@ impl Steps {
 
     /// Requests the remaining days over REST.
     fn give_up_files(&mut self, bounds: Bounds) {
-        let (files, klines) = std::mem::take(&mut self.left)
-            .into_iter()
-            .partition(|step| {
-                matches!(
-                    step,
-                    Step::Checksum {
-                        file: File::Day(_),
-                        ..
-                    }
-                )
-            });
-        self.left = klines;
+        let is_day = |step: &Step| {
+            matches!(
+                step,
+                Step::Checksum {
+                    file: File::Day(_),
+                    ..
+                }
+            )
+        };
+        self.request_instead(is_day, bounds, Why::NoFile);
+    }
+
+    /// Requests the bars of all files over REST; returns whether there are any.
+    pub(super) fn without_files(&mut self, bounds: Bounds) -> bool {
+        let is_file = |step: &Step| !matches!(step, Step::Klines(_));
+        let has_files = self.left.iter().any(is_file);
+        self.request_instead(is_file, bounds, Why::Unusable);
+        has_files
+    }
+
+    /// Requests the bars of some files over REST.
+    fn request_instead(&mut self, is_given_up: impl Fn(&Step) -> bool, bounds: Bounds, why: Why) {
+        let steps = std::mem::take(&mut self.left);
+        let (files, others): (Vec<Step>, _) = steps.into_iter().partition(is_given_up);
+        self.left = others;
         for step in files.into_iter().rev() {
-            if let Step::Checksum { file, .. } = step {
-                self.request(file, bounds, Why::NoFile);
+            if let Step::Checksum { file, .. } | Step::Content { file, .. } = step {
+                self.request(file, bounds, why);
             }
         }
     }
@@ -294,7 +307,7 @@ impl fmt::Display for Step {
                 let why = match why {
                     Why::NoFile => "n",
                     Why::Missing => "m",
-                    Why::Damaged => "d",
+                    Why::Unusable => "d",
                 };
                 write!(f, "klines,{why},{from},{to}")
             }
@@ -344,7 +357,7 @@ impl FromStr for Step {
             let why = match why {
                 "n" => Why::NoFile,
                 "m" => Why::Missing,
-                "d" => Why::Damaged,
+                "d" => Why::Unusable,
                 _ => return Err(NotSteps),
             };
             return Ok(Self::Klines(Span {

@@ -1,4 +1,7 @@
-//! The service's spelling of pairs.
+//! The service's spelling of pairs and intervals.
+
+use crate::model::Interval;
+use crate::provider::Request;
 
 /// `BTC-USDT`, `BTC/USDT`, `BTC_USDT` and `X:BTCUSDT` as `BTCUSDT`. The currencies stay as they are
 /// typed: a price in USDT isn't one in USD.
@@ -12,6 +15,22 @@ pub(super) fn in_tether(ticker: &str) -> Option<String> {
     let pair = spelled(ticker);
     let coin = pair.strip_suffix("USD").filter(|coin| !coin.is_empty())?;
     Some(format!("{coin}USDT"))
+}
+
+/// The pair of a request, as the service spells it.
+pub(super) fn pair(request: &Request) -> String {
+    spelled(request.tickers[0].as_str())
+}
+
+/// The service's name of an interval.
+pub(super) fn interval_name(interval: Interval) -> &'static str {
+    match interval {
+        Interval::M1 => "1m",
+        Interval::M5 => "5m",
+        Interval::M15 => "15m",
+        Interval::M30 => "30m",
+        Interval::M60 => "1h",
+    }
 }
 
 #[cfg(test)]

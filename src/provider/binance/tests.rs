@@ -40,6 +40,7 @@ fn parse(request: &Request, body: &[u8]) -> Result<Page, Error> {
     let reply = Reply {
         origin: "http://x/".to_owned(),
         body: body.to_vec(),
+        page: None,
     };
     client().parse(request, &reply)
 }
@@ -52,7 +53,9 @@ fn on_page(request: &Request, token: impl Into<String>) -> Request {
 }
 
 fn steps(request: &Request) -> String {
-    Steps::of(request).unwrap().to_string()
+    Steps::of(request, request.page.as_ref())
+        .unwrap()
+        .to_string()
 }
 
 #[test]
@@ -82,9 +85,9 @@ fn months_come_before_days_and_days_before_klines() {
         "0;day,2025-01-01,0,a,b",
     ] {
         assert!(token.parse::<Steps>().is_err(), "{token}");
-        let asked = on_page(&utc("2025-02-04", "2025-02-04"), token);
+        let requested = on_page(&utc("2025-02-04", "2025-02-04"), token);
         assert_eq!(
-            parse(&asked, b"[]").unwrap_err().kind(),
+            parse(&requested, b"[]").unwrap_err().kind(),
             ErrorKind::BadRequest
         );
     }
@@ -93,13 +96,13 @@ fn months_come_before_days_and_days_before_klines() {
 #[test]
 fn a_file_that_is_not_there_is_replaced_by_smaller_ones_and_klines() {
     let month = utc("2025-02-01", "2025-02-28");
-    let mut asked = month.clone();
+    let mut requested = month.clone();
     let mut tokens = Vec::new();
     // Nothing but 404.
     for _ in 0..4 {
-        let next = parse(&asked, b"").unwrap().next.unwrap();
+        let next = parse(&requested, b"").unwrap().next.unwrap();
         tokens.push(next.0.clone());
-        asked.page = Some(next);
+        requested.page = Some(next);
     }
     assert!(tokens[0].ends_with(";day,2025-02-02,0;day,2025-02-01,0"));
     assert!(tokens[1].starts_with("1;klines,n,1738368000000,1738454399999;"));
@@ -132,9 +135,9 @@ fn kline(at: i64) -> String {
 #[test]
 fn klines_have_milliseconds_or_microseconds_and_pages_follow_the_newest() {
     let day = utc("2025-02-04", "2025-02-04");
-    let asked = on_page(&day, format!("0;klines,n,{DAY},{}", DAY + 86_399_999));
+    let requested = on_page(&day, format!("0;klines,n,{DAY},{}", DAY + 86_399_999));
     let body = format!("[{},\n {}]", kline(DAY), kline((DAY + 60_000) * 1_000));
-    let page = parse(&asked, body.as_bytes()).unwrap();
+    let page = parse(&requested, body.as_bytes()).unwrap();
     let bars: Vec<Bar> = page.series[0].1.bars.iter().collect();
     assert_eq!(bars.len(), 2);
     assert_eq!(bars[1].timestamp.to_string(), "2025-02-04T00:01:00Z");

@@ -49,6 +49,7 @@ impl Provider for Paged {
         let checked = request.check(&self.0).map(|()| Reply {
             origin: "memory:".to_owned(),
             body: page.as_bytes().to_vec(),
+            page: None,
         });
         std::future::ready(checked).boxed()
     }

@@ -31,12 +31,8 @@ pub(super) fn error_text(body: &[u8]) -> Option<String> {
 /// client has returned bars.
 pub(super) fn of_status(request: &Request, status: u16, text: &str, is_first: bool) -> Error {
     match status {
-        429 => Error::new(ErrorKind::Limit, "too many requests"),
-        401 => Error::new(
-            ErrorKind::Key,
-            format!("the provider refuses the key (status {status})"),
-        )
-        .with_hint(KEY_ADVICE),
+        429 => limit(),
+        401 => bad_key(),
         403 => of_plan(request, text, is_first),
         // Seen once without cause, and the dates of a request are always in order.
         400 if text.contains("before 'from'") => transient(request, status),
@@ -56,6 +52,9 @@ pub(super) fn of_status(request: &Request, status: u16, text: &str, is_first: bo
 pub(super) fn of_body(request: &Request, status: &str, text: &str, is_first: bool) -> Error {
     match status {
         "NOT_AUTHORIZED" => of_plan(request, text, is_first),
+        _ if text.contains("API Key") => bad_key(),
+        _ if text.contains("maximum requests") => limit(),
+        _ if is_about_plan(text) => of_plan(request, text, is_first),
         _ => Error::new(
             ErrorKind::Unexpected,
             format!("the response has the status {status:?}"),
@@ -64,9 +63,26 @@ pub(super) fn of_body(request: &Request, status: &str, text: &str, is_first: boo
     }
 }
 
+fn bad_key() -> Error {
+    Error::new(ErrorKind::Key, "the provider refuses the key").with_hint(KEY_ADVICE)
+}
+
+fn limit() -> Error {
+    Error::new(ErrorKind::Limit, "too many requests")
+}
+
+/// Whether a text says that the plan lacks the dates.
+fn is_about_dates(text: &str) -> bool {
+    text.contains("timeframe") || text.contains("before end of day")
+}
+
+fn is_about_plan(text: &str) -> bool {
+    is_about_dates(text) || text.contains("entitled")
+}
+
 /// The plan of the key doesn't include what was requested.
 fn of_plan(request: &Request, text: &str, is_first: bool) -> Error {
-    if text.contains("timeframe") || text.contains("before end of day") {
+    if is_about_dates(text) {
         let message = "the plan of the key doesn't include these dates";
         return Error::new(ErrorKind::Withheld, message).in_window(request);
     }
@@ -171,8 +187,17 @@ mod tests {
         }
         let first = of_status(&request, 403, entitled, true);
         assert_eq!(first.kind(), ErrorKind::Forbidden);
-        let inside = of_body(&request, "NOT_AUTHORIZED", timeframe, false);
-        assert_eq!(inside.kind(), ErrorKind::Withheld);
+        for (status, text, kind) in [
+            ("NOT_AUTHORIZED", timeframe, ErrorKind::Withheld),
+            ("ERROR", timeframe, ErrorKind::Withheld),
+            ("ERROR", entitled, ErrorKind::Ticker),
+            ("ERROR", "Unknown API Key", ErrorKind::Key),
+            ("ERROR", limit, ErrorKind::Limit),
+            ("ERROR", "other", ErrorKind::Unexpected),
+        ] {
+            let inside = of_body(&request, status, text, false);
+            assert_eq!(inside.kind(), kind, "{status} {text}");
+        }
     }
 
     #[test]

@@ -71,6 +71,7 @@ pub(super) fn page(
         })?;
     match body.status.as_deref() {
         Some("OK" | "DELAYED") => {}
+        None if body.ticker.is_some() => {}
         None => return Err(NotRows::OtherJson),
         Some(status) => {
             return Err(NotRows::Refused {
@@ -79,8 +80,10 @@ pub(super) fn page(
             });
         }
     }
-    if body.ticker.as_deref() != Some(expected.symbol) {
-        return Err(NotRows::Unfit(Unfit::Ticker));
+    match body.ticker.as_deref() {
+        Some(symbol) if symbol != expected.symbol => return Err(NotRows::Unfit(Unfit::Ticker)),
+        None if body.results.is_none() => return Err(NotRows::OtherJson),
+        _ => {}
     }
     if (body.adjusted).is_some_and(|adjusted| adjusted != expected.is_adjusted) {
         return Err(NotRows::Unfit(Unfit::Basis));
@@ -95,7 +98,8 @@ pub(super) fn page(
         rows.add(limits.bar(raw), line, raw.get(), origin);
     }
     rows.sort();
-    Ok((rows, body.next_url.map(Cow::into_owned)))
+    let next = body.next_url.filter(|url| !url.is_empty());
+    Ok((rows, next.map(Cow::into_owned)))
 }
 
 /// Which instants bars of a request can have.

@@ -106,15 +106,25 @@ fn bad_rows_are_rejects_with_their_reason() {
 }
 
 #[test]
-fn bodies_without_bars_are_told_apart() {
+fn bodies_without_bars_are_empty_errors_or_unfit() {
     let empty = r#"{"ticker":"AAPL","adjusted":true,"status":"OK","resultsCount":0}"#;
     assert!(read(empty).unwrap().0.bars.is_empty());
     let delayed = r#"{"ticker":"AAPL","status":"DELAYED","results":null}"#;
     assert!(read(delayed).unwrap().0.bars.is_empty());
+    let without_status = r#"{"ticker":"AAPL","resultsCount":0,"next_url":""}"#;
+    assert_eq!(read(without_status).unwrap().1, None);
     for body in ["", "<html>", r#"{"status":"OK","resu"#] {
         assert!(matches!(read(body), Err(NotRows::NotJson(_))), "{body}");
     }
-    for body in ["[]", "null", "3", "{}", r#"{"status":"OK","results":7}"#] {
+    let other = r#"{"adjusted":true,"status":"OK"}"#;
+    for body in [
+        "[]",
+        "null",
+        "3",
+        "{}",
+        other,
+        r#"{"status":"OK","results":7}"#,
+    ] {
         assert!(matches!(read(body), Err(NotRows::OtherJson)), "{body}");
     }
     let refused = r#"{"status":"NOT_AUTHORIZED","message":"no"}"#;
@@ -124,7 +134,6 @@ fn bodies_without_bars_are_told_apart() {
             r#"{"ticker":"MSFT","adjusted":true,"status":"OK"}"#,
             Unfit::Ticker,
         ),
-        (r#"{"adjusted":true,"status":"OK"}"#, Unfit::Ticker),
         (
             r#"{"ticker":"AAPL","adjusted":false,"status":"OK"}"#,
             Unfit::Basis,
@@ -143,6 +152,7 @@ fn page(base: &str, next: &str) -> Result<Page, ErrorKind> {
     let reply = Reply {
         origin: String::new(),
         body: body.into_bytes(),
+        page: None,
     };
     let request = request("AAPL", "2025-02-03", "2025-02-05");
     client.parse(&request, &reply).map_err(|error| {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 
 use super::wire::{Received, Response, Server};
 use super::*;
@@ -14,7 +14,9 @@ const SECRET: &str = "secretThatOnlyTheServerSees";
 /// What the server has: five-minute bars from 04:00 to 20:00 of New York, in winter.
 const HOURS: std::ops::Range<i64> = 9 * 60..25 * 60;
 const DATES: [&str; 3] = ["2025-02-03", "2025-02-04", "2025-02-05"];
-const TICKERS: [&str; 4] = ["AAPL", "BRK.B", "MSFT", "ZS"];
+const TICKERS: [&str; 5] = ["AAPL", "BRK.B", "META", "MSFT", "ZS"];
+/// When META got its name. Names mean what they mean on the date of `asof`.
+const RENAMED: &str = "2025-02-04";
 /// Bars of the pages, one after another.
 const PAGES: [usize; 7] = [1, 100, 0, 250, 0, 0, 400];
 
@@ -46,15 +48,13 @@ fn price(ticker: &str, at: DateTime<Utc>) -> f64 {
 /// A page, from the row `start` of all rows on.
 fn page(received: &Received<'_>) -> Response {
     let value = |name: &str| received.value(name);
-    let error = |status, message: &str| (status, format!(r#"{{"message":"{message}"}}"#));
-    let has = |header: &str, value: &str| {
-        (received.headers.lines())
-            .any(|line| line.eq_ignore_ascii_case(&format!("{header}: {value}")))
-    };
+    let error =
+        |status, message: &str| Response::new(status, format!(r#"{{"message":"{message}"}}"#));
+    let has = |header: &str, value: &str| received.header(header) == Some(value);
     if !has("apca-api-key-id", ID) || !has("apca-api-secret-key", SECRET) {
-        return (
+        return Response::new(
             "401 Unauthorized",
-            "<html>401 Authorization Required</html>".to_owned(),
+            "<html>401 Authorization Required</html>",
         );
     }
     let mut symbols: Vec<String> = value("symbols")
@@ -79,12 +79,17 @@ fn page(received: &Received<'_>) -> Response {
     }
     assert_eq!(value("timeframe").as_deref(), Some("5Min"));
     assert_eq!(value("adjustment").as_deref(), Some("split"));
+    let asof = value("asof").unwrap_or_default();
     let limit: usize = value("limit").unwrap().parse().unwrap();
     assert!((1..=10_000).contains(&limit));
     let rows: Vec<(&str, DateTime<Utc>)> = (symbols.iter())
         .filter(|symbol| TICKERS.contains(&symbol.as_str()))
         .flat_map(|symbol| opens(symbol).into_iter().map(|at| (symbol.as_str(), at)))
         .filter(|(_, at)| first <= *at && *at <= last)
+        .filter(|(symbol, at)| {
+            let date = at.format("%Y-%m-%d").to_string();
+            *symbol != "META" || date.as_str() >= RENAMED || asof.as_str() >= RENAMED
+        })
         .collect();
     // A token is the parameters, the number of the page, and its first row.
     let (parameters, page, start) = match value("page_token") {
@@ -123,10 +128,7 @@ fn page(received: &Received<'_>) -> Response {
         true => "null".to_owned(),
         false => format!("{{{}}}", bars.join(",")),
     };
-    (
-        "200 OK",
-        format!(r#"{{"bars":{bars},"next_page_token":{next}}}"#),
-    )
+    Response::ok(format!(r#"{{"bars":{bars},"next_page_token":{next}}}"#))
 }
 
 fn run(server: &Server, env: &TestEnv, line: &str) -> Run {
@@ -170,7 +172,7 @@ fn check_stored(env: &TestEnv) {
     }
 }
 
-const LINE: &str = "concurrent --tickers MSFT 3USL BRK.B NOSUCH ZS AA^ AAPL";
+const LINE: &str = "concurrent --tickers MSFT 3USL BRK.B META NOSUCH ZS AA^ AAPL";
 
 #[test]
 fn pages_of_any_length_lose_nothing() {
@@ -191,7 +193,7 @@ fn pages_of_any_length_lose_nothing() {
     run(
         &server,
         &env,
-        "concurrent --resume --tickers MSFT BRK.B NOSUCH ZS AAPL",
+        "concurrent --resume --tickers MSFT BRK.B META NOSUCH ZS AAPL",
     )
     .ok();
     assert_eq!(server.requests(), Vec::<String>::new());
@@ -200,16 +202,16 @@ fn pages_of_any_length_lose_nothing() {
 #[test]
 fn faults_on_any_page_lose_nothing() {
     let server = Server::start(|received| match received.number % 9 {
-        1 => ("500 Internal Server Error", String::new()),
-        4 => (
+        1 => Response::new("500 Internal Server Error", ""),
+        4 => Response::new(
             "429 Too Many Requests",
-            r#"{"message": "too many requests."}"#.to_owned(),
+            r#"{"message": "too many requests."}"#,
         ),
-        7 => ("", String::new()),
+        7 => Response::closed(),
         _ => page(received),
     });
     let env = TestEnv::new();
-    let line = "concurrent --tickers MSFT BRK.B NOSUCH ZS AAPL --resume --max-requests 14";
+    let line = "concurrent --tickers MSFT BRK.B META NOSUCH ZS AAPL --resume --max-requests 14";
     let mut runs = 0;
     while run(&server, &env, line).code != Some(0) {
         runs += 1;
@@ -224,12 +226,12 @@ fn a_last_page_that_fails_answers_nothing_for_the_rest() {
     let server = Server::start(|received| {
         let is_late = (received.value("page_token")).is_some_and(|token| token.contains(" 5 "));
         match is_late {
-            true => ("418 Teapot", r#"{"message":"unknown trouble"}"#.to_owned()),
+            true => Response::new("418 Teapot", r#"{"message":"unknown trouble"}"#),
             false => page(received),
         }
     });
     let env = TestEnv::new();
-    let line = "concurrent --tickers MSFT BRK.B NOSUCH ZS AAPL";
+    let line = "concurrent --tickers MSFT BRK.B META NOSUCH ZS AAPL";
     assert_ne!(run(&server, &env, line).code, Some(0));
     let gaps = (env.program(
         "gaps --interval 5 --start 2025-02-03 --end 2025-02-05 --format json".split_whitespace(),

@@ -3,21 +3,27 @@
 mod alpaca;
 mod alpaca_wire;
 mod binance;
+mod binance_wire;
 mod commands;
 mod evidence;
 mod faults;
+mod fmp_wire;
 mod massive;
+mod massive_wire;
 mod providers;
 mod reach;
 mod stops;
 mod truth;
 mod wire;
+mod wire_market;
 
 use std::sync::Arc;
 
 use backfill::model::{Bar, Interval, SeriesKey, Ticker, TimeRange, Timestamp, TypedDate};
 use backfill::simulator::{Change, Config, Query, Running, Simulator};
 use backfill::store::{OpenOptions, Reader, bars_from_batch};
+
+use chrono::NaiveDate;
 
 use super::support::{Program, Run, TestEnv};
 
@@ -84,7 +90,7 @@ impl Bench {
             let found = bytes
                 .windows(KEY.len())
                 .any(|window| window == KEY.as_bytes());
-            assert!(!found, "the key stands in {file}");
+            assert!(!found, "the key is in {file}");
         }
     }
 
@@ -113,7 +119,7 @@ impl Bench {
         self.truth_as(ticker, interval, first, last, false, true)
     }
 
-    fn truth_as(
+    pub(crate) fn truth_as(
         &self,
         ticker: &str,
         interval: Interval,
@@ -152,7 +158,7 @@ impl Bench {
 
     /// Checks that nothing was requested twice, except by the `retries` after faults.
     #[track_caller]
-    pub(crate) fn asked_once(&self, retries: usize) {
+    pub(crate) fn requested_once(&self, retries: usize) {
         let again = self
             .simulator
             .handle()

@@ -71,7 +71,7 @@ fn price(ticker: &str) -> f64 {
 fn respond(received: &Received<'_>, habit: Habit) -> Response {
     if !received.headers.contains(ID) || !received.headers.contains(SECRET) {
         // It repeats what it was sent, as servers do.
-        return ("401 Unauthorized", format!("bad key: {}", received.headers));
+        return Response::new("401 Unauthorized", format!("bad key: {}", received.headers));
     }
     let value = |name: &str| received.value(name);
     let (tickers, from) = (value("tickers").unwrap(), value("from").unwrap());
@@ -81,7 +81,7 @@ fn respond(received: &Received<'_>, habit: Habit) -> Response {
     let mut rows = Vec::new();
     for ticker in tickers.split(',') {
         if ticker == "BAD" {
-            return ("422 Unprocessable Entity", "BAD is not a ticker".to_owned());
+            return Response::new("422 Unprocessable Entity", "BAD is not a ticker");
         }
         // A ticker that the provider knows and has nothing of.
         if ticker == "NONE" {
@@ -106,13 +106,8 @@ fn respond(received: &Received<'_>, habit: Habit) -> Response {
         Habit::None if end < rows.len() => format!("\"{}\"", page + 1),
         Habit::None => "null".to_owned(),
     };
-    (
-        "200 OK",
-        format!(
-            "{{\"bars\":[{}],\"next\":{next}}}",
-            rows[start..end].join(",")
-        ),
-    )
+    let rows = rows[start..end].join(",");
+    Response::ok(format!("{{\"bars\":[{rows}],\"next\":{next}}}"))
 }
 
 const WEEK: &str = "concurrent --provider toy --start 2025-02-03 --end 2025-02-07 --threads 2";

@@ -30,7 +30,7 @@ fn every_bar_of_every_interval_is_stored() {
         staged.extend(bench.staged("AAPL", interval));
         same(&staged, &truth, &format!("{minutes} minutes"));
     }
-    bench.asked_once(0);
+    bench.requested_once(0);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn long_windows_of_long_bars_are_never_truncated() {
             first,
         );
     }
-    bench.asked_once(0);
+    bench.requested_once(0);
 }
 
 #[test]
@@ -173,5 +173,5 @@ fn two_hundred_tickers_at_once() {
         200
     );
     assert!(bench.simulator.handle().counters().in_flight_peak <= 16);
-    bench.asked_once(0);
+    bench.requested_once(0);
 }

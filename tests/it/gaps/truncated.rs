@@ -21,7 +21,7 @@ fn uncut(line: &str) -> u64 {
     bench.requests()
 }
 
-fn asked_once(bench: &Bench) {
+fn requested_once(bench: &Bench) {
     let log = bench.simulator.handle().log();
     let unique: BTreeSet<_> = (log.iter())
         .map(|entry| (&entry.symbol, &entry.from, &entry.to))
@@ -88,7 +88,7 @@ fn a_run_with_truncated_answers_stores_all_bars() {
             counters.faults > 0 && counters.requests > uncut(&line),
             "{fault}"
         );
-        asked_once(&bench);
+        requested_once(&bench);
         assert!(bench.gaps("").is_empty(), "{fault}");
         // Sessions that were requested again are answered like the others.
         let before = bench.requests();
@@ -128,7 +128,7 @@ fn sessions_that_the_provider_lacks_are_empty_and_the_others_stored() {
             .map(|day| format!("AAPL {day} 0/390 empty"))
             .collect();
         assert_eq!(bench.gaps(""), empty, "{fault}");
-        asked_once(&bench);
+        requested_once(&bench);
 
         // Some of them come later, in answers that are truncated too.
         bench.change(Change::FillHoles {
