@@ -76,9 +76,26 @@ def readers():
             )
 
 
+def massive():
+    """Time and memory of one and of four months, with and without the seal at the end."""
+    tickers = [f"T{n:03}" for n in range(200)]
+    print(f"{'':<22} {'requests':>8} {'bars':>9} {'s':>6} {'µs/bar':>7} {'MiB':>5}")
+    for end in ("2025-01-31", "2025-04-30"):
+        for seal in ("never", "auto"):
+            title = f"{end[:7]}, --seal {seal}"
+            options = ["--seal", seal, "--start", "2025-01-01", "--end", end, "--tickers", *tickers]
+            result = run(title, options, provider="massive")
+            print(
+                f"{title:<22} {result['requests']:>8} {result['bars']:>9} {result['seconds']:>6.2f} {result['processor']:>7.2f} {result['memory']:>5.0f}",
+                flush=True,
+            )
+
+
 def main():
     if FORM == "readers":
         return readers()
+    if FORM == "massive":
+        return massive()
     tickers = [f"T{n:03}" for n in range(200)]
     month = ["--start", "2025-01-01", "--end", "2025-01-31", "--tickers"]
     print(

@@ -24,6 +24,7 @@ mod info;
 mod json_number;
 pub mod massive;
 mod pace;
+mod plain_time;
 pub mod registry;
 mod request;
 mod retry;

@@ -150,12 +150,11 @@ impl Rows {
 
     /// Adds the rows of a later page. They replace bars of the same times.
     pub(super) fn add_page(&mut self, page: Self) {
-        let known = self.bars.timestamps();
-        let new: HashSet<i64> = match known.is_empty() {
-            true => HashSet::new(),
-            false => page.bars.timestamps().iter().copied().collect(),
-        };
-        if known.iter().any(|at| new.contains(at)) {
+        let (known, new) = (self.bars.timestamps(), page.bars.timestamps());
+        let newest_and_oldest = known.iter().max().zip(new.iter().min());
+        // Most pages follow each other in time.
+        if newest_and_oldest.is_some_and(|(newest, oldest)| newest >= oldest) {
+            let new: HashSet<i64> = new.iter().copied().collect();
             let kept: Vec<usize> = (0..known.len())
                 .filter(|&row| !new.contains(&known[row]))
                 .collect();

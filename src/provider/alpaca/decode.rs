@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use super::symbol;
 use crate::model::{Bar, Bars, Reason, Ticker, Timestamp};
 use crate::provider::bar_object::BarObject;
+use crate::provider::plain_time::read_time;
 use crate::provider::{NotBar, Page, PageToken, Request, Rows};
 
 /// A page without bars, and the last.
@@ -71,15 +72,12 @@ pub(super) fn page(body: &[u8], request: &Request, origin: &str) -> Result<Page,
     let mut series = Vec::new();
     for (name, raw) in body.bars.flatten().unwrap_or_default() {
         let rows = limits.rows(&raw, origin);
+        let named = symbols.iter().filter(|(symbol, _)| *symbol == name);
+        let mut tickers = named.map(|(_, ticker)| (*ticker).clone());
+        let first = tickers.next().ok_or(NotRows::OtherTicker)?;
         // Tickers that are typed in different ways can have one symbol.
-        let mut tickers = symbols
-            .iter()
-            .filter(|(symbol, _)| *symbol == name)
-            .peekable();
-        if tickers.peek().is_none() {
-            return Err(NotRows::OtherTicker);
-        }
-        series.extend(tickers.map(|(_, ticker)| ((*ticker).clone(), rows.clone())));
+        series.extend(tickers.map(|ticker| (ticker, rows.clone())));
+        series.push((first, rows));
     }
     let next = body.next_page_token.flatten();
     Ok(Page {
@@ -129,9 +127,42 @@ impl Limits {
     }
 }
 
-/// The instant of `"2025-02-04T14:30:00Z"`, in microseconds UTC.
+/// The instant of `"2025-02-04T14:30:00Z"`, in microseconds UTC. Any other form of RFC 3339 is read more
+/// slowly.
 fn instant(raw: &str) -> Option<i64> {
     let text = raw.strip_prefix('"')?.strip_suffix('"')?;
+    let plain = text.strip_suffix('Z');
+    if let Some(at) = plain.and_then(|text| read_time(text.as_bytes(), b'T')) {
+        return Some(at);
+    }
     let at = DateTime::parse_from_rfc3339(text).ok()?;
     Some(at.timestamp_micros())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_read_in_every_form_of_rfc_3339() {
+        let at = instant("\"2025-02-04T14:30:00Z\"");
+        assert_eq!(at, Some(1_738_679_400_000_000));
+        for same in [
+            "2025-02-04T14:30:00.000Z",
+            "2025-02-04T14:30:00.000000000Z",
+            "2025-02-04T09:30:00-05:00",
+            "2025-02-04t14:30:00z",
+        ] {
+            assert_eq!(instant(&format!("\"{same}\"")), at, "{same}");
+        }
+        for other in [
+            "2025-02-04T24:30:00Z",
+            "2025-02-30T14:30:00Z",
+            "2025-02-04T14:30:00",
+            "2025-02-04",
+            "",
+        ] {
+            assert_eq!(instant(&format!("\"{other}\"")), None, "{other}");
+        }
+    }
 }

@@ -150,7 +150,7 @@ fn pages_without_bars_differ_from_other_bodies() {
 }
 
 /// The server's end of one request: the head that it got.
-async fn answer(listener: &tokio::net::TcpListener, response: &str) -> String {
+async fn respond(listener: &tokio::net::TcpListener, response: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (mut socket, _) = listener.accept().await.unwrap();
     let mut head = Vec::new();
@@ -214,7 +214,7 @@ async fn requests_are_as_documented_and_end_before_the_newest_bars() {
     ] {
         let client = client(&url, feed);
         let response = format!("HTTP/1.1 401 No\r\ncontent-length: 42\r\n\r\n{ID} {SECRET} ");
-        let (head, error) = tokio::join!(answer(&listener, &response), client.fetch(request));
+        let (head, error) = tokio::join!(respond(&listener, &response), client.fetch(request));
         assert!(head.starts_with(&expected), "{head}");
         assert_eq!(
             request.page.is_some(),
@@ -240,7 +240,7 @@ async fn requests_are_as_documented_and_end_before_the_newest_bars() {
     // No content is a page without bars.
     let client = client(&url, Feed::Sip);
     let (_, reply) = tokio::join!(
-        answer(&listener, "HTTP/1.1 204 No Content\r\n\r\n"),
+        respond(&listener, "HTTP/1.1 204 No Content\r\n\r\n"),
         client.fetch(&old)
     );
     assert_eq!(

@@ -13,11 +13,11 @@ use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::local_time::read_local_time;
 use crate::model::{
     Bar, Bars, Interval, Local, Reason, Repeated, Timestamp, Zone, resolve_repeated,
 };
 use crate::provider::json_number::number;
+use crate::provider::plain_time::read_time;
 use crate::provider::{BadRow, NotBar, Request, Rows};
 
 /// Bytes of a typical row, for a first guess at the number of rows.
@@ -166,7 +166,7 @@ impl<'q> Table<'q> {
     /// When a row opens; if its local time occurs twice, the earlier and the later instant.
     fn instant(&self, date: &str) -> Result<(i64, Option<i64>), NotBar> {
         let undated = |reason| (reason, None);
-        let local = read_local_time(date.as_bytes()).ok_or(undated(Reason::BadTimestamp))?;
+        let local = read_time(date.as_bytes(), b' ').ok_or(undated(Reason::BadTimestamp))?;
         let (micros, later) = match self.zone.from_local(local) {
             Local::Single(micros) => (micros, None),
             Local::Repeated(earlier, later) => (earlier, Some(later)),

@@ -8,7 +8,6 @@ mod classify;
 mod client;
 mod decode;
 pub mod demo;
-mod local_time;
 
 use std::sync::Arc;
 

@@ -1,21 +1,33 @@
-//! The service's timestamps: local time of the exchange, without a zone.
+//! Dates with a time to the second, as services write them.
 
 use chrono::NaiveDate;
 
 use crate::model::{DAY_MICROS, date_micros};
 
-/// Reads `YYYY-MM-DD HH:MM:SS` as microseconds since 1970-01-01 00:00 local; `None` for any other
-/// form.
-pub(super) fn read_local_time(text: &[u8]) -> Option<i64> {
-    let [y3, y2, y1, y0, b'-', m1, m0, b'-', d1, d0, b' ', time @ ..] =
-        *text.first_chunk::<19>()?
+/// Reads `YYYY-MM-DD HH:MM:SS` with this byte in the middle, as microseconds since 1970-01-01 00:00 of
+/// its zone; `None` for any other form.
+pub(super) fn read_time(text: &[u8], separator: u8) -> Option<i64> {
+    let [
+        y3,
+        y2,
+        y1,
+        y0,
+        b'-',
+        m1,
+        m0,
+        b'-',
+        d1,
+        d0,
+        middle,
+        time @ ..,
+    ] = *text.first_chunk::<19>()?
     else {
         return None;
     };
     let [h1, h0, b':', n1, n0, b':', s1, s0] = time else {
         return None;
     };
-    if text.len() != 19 {
+    if text.len() != 19 || middle != separator {
         return None;
     }
     let year = two_digits(y3, y2)? * 100 + two_digits(y1, y0)?;
@@ -47,7 +59,7 @@ mod tests {
             "1998-12-31 23:59:59",
             "2024-02-29 00:00:00",
         ] {
-            let local = DateTime::from_timestamp_micros(read_local_time(text.as_bytes()).unwrap());
+            let local = DateTime::from_timestamp_micros(read_time(text.as_bytes(), b' ').unwrap());
             assert_eq!(local.unwrap().format("%Y-%m-%d %H:%M:%S").to_string(), text);
         }
         for text in [
@@ -62,7 +74,7 @@ mod tests {
             "2025/02/03 09:30:00",
             "",
         ] {
-            assert_eq!(read_local_time(text.as_bytes()), None, "{text}");
+            assert_eq!(read_time(text.as_bytes(), b' '), None, "{text}");
         }
     }
 }
