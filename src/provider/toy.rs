@@ -1,6 +1,7 @@
-//! A provider of the tests that differs from FMP in every fact: several tickers per request,
-//! responses in pages, UTC times, unadjusted prices, bars outside the session, a key of two parts. It
-//! shows that the rest of the program depends on no provider's habits. Releases don't have it.
+//! A provider of the tests, and a small example of one. It differs from FMP in every fact: several
+//! tickers per request, responses in pages, UTC times, unadjusted prices, bars outside the session, a
+//! key of two parts. So the rest of the program depends on no provider's habits. Its simulator is
+//! `src/simulator/toy.rs`. Releases have neither.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,13 +11,16 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use reqwest::header::{HeaderMap, HeaderName};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
+use super::bad_row::NotBar;
 use super::entry::ProviderEntry;
 use super::http::{Http, secret_header};
 use super::{
-    Access, Error, ErrorKind, Page, PageToken, Provider, ProviderInfo, Reply, Request, Truncation,
+    Access, Error, ErrorKind, Page, PageToken, Provider, ProviderInfo, Reply, Request, Rows,
+    Truncation,
 };
-use crate::model::{Bar, Basis, Grid, Hours, Source, Ticker, Timestamp};
+use crate::model::{Bar, Basis, Grid, Hours, Reason, Source, Ticker, Timestamp};
 
 /// Tickers that one request may name.
 const TICKERS_MAX: usize = 3;
@@ -60,7 +64,8 @@ fn info() -> ProviderInfo {
     }
 }
 
-struct Toy {
+/// The client.
+pub(super) struct Toy {
     http: Http,
     headers: HeaderMap,
     info: ProviderInfo,
@@ -68,13 +73,29 @@ struct Toy {
 
 /// A body: rows of any order of tickers, and the next page.
 #[derive(Deserialize)]
-struct Body {
-    bars: Vec<(String, i64, f64, f64, f64, f64, f64)>,
+struct Body<'a> {
+    #[serde(borrow)]
+    bars: Vec<&'a RawValue>,
     next: Option<String>,
 }
 
+/// A row: ticker, when it opens in microseconds, open, high, low, close and volume.
+type RawBar<'a> = (&'a str, i64, f64, f64, f64, f64, f64);
+
+/// The bar of a row, and its ticker; the error says why it isn't one of the request.
+fn bar<'a>(raw: &'a RawValue, request: &Request) -> Result<(&'a str, Result<Bar, NotBar>), NotBar> {
+    let row: RawBar<'a> = serde_json::from_str(raw.get()).map_err(|_| (Reason::BadNumber, None))?;
+    let (name, at, open, high, low, close, volume) = row;
+    if !request.instants().contains(&at) {
+        return Ok((name, Err((Reason::OutsideRange, None))));
+    }
+    let bar = Bar::new(Timestamp::from_micros(at), [open, high, low, close], volume);
+    let checked = bar.check_until(request.latest).map(|()| bar);
+    Ok((name, checked.map_err(|reason| (reason, Some(at)))))
+}
+
 impl Toy {
-    fn new(access: &Access) -> Result<Self, Error> {
+    pub(super) fn new(access: &Access) -> Result<Self, Error> {
         let url = access
             .base_url
             .as_ref()
@@ -113,10 +134,18 @@ impl Toy {
                 Err(Error::new(ErrorKind::Key, "the provider refuses the key")
                     .with_detail(detail()))
             }
-            422 => Err(
-                Error::new(ErrorKind::Ticker, "the provider refuses a ticker")
-                    .with_detail(detail()),
-            ),
+            422 => {
+                let text = String::from_utf8_lossy(&response.reply.body);
+                let is_named = |ticker: &&Ticker| text.split(' ').next() == Some(ticker.as_str());
+                let ticker = request.tickers.iter().find(is_named).cloned();
+                Err(
+                    Error::new(ErrorKind::Ticker, "the provider refuses a ticker")
+                        .about(ticker)
+                        .with_detail(detail()),
+                )
+            }
+            429 => Err(Error::new(ErrorKind::Limit, "too many requests")
+                .with_retry_after(response.retry_after)),
             _ => Err(Error::new(ErrorKind::Transient, "the provider failed").with_detail(detail())),
         }
     }
@@ -132,8 +161,8 @@ impl Provider for Toy {
     }
 
     fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error> {
-        let body: Body = serde_json::from_slice(&reply.body).map_err(|error| {
-            Error::new(ErrorKind::Transient, "the response is not JSON")
+        let body: Body<'_> = serde_json::from_slice(&reply.body).map_err(|error| {
+            Error::new(ErrorKind::Transient, "the response is not a page of bars")
                 .in_window(request)
                 .with_source(error)
         })?;
@@ -141,24 +170,24 @@ impl Provider for Toy {
             series: Vec::new(),
             next: body.next.map(PageToken),
         };
-        for (name, at, open, high, low, close, volume) in body.bars {
-            let Some(ticker) = request
-                .tickers
-                .iter()
-                .find(|ticker| ticker.as_str() == name)
-            else {
-                continue;
+        for (line, raw) in (1..).zip(body.bars) {
+            // A row whose ticker can't be read counts for the first one.
+            let (name, row) = bar(raw, request).unwrap_or_else(|why| {
+                let first = request.tickers[0].as_str();
+                (first, Err(why))
+            });
+            let is_named = |ticker: &&Ticker| ticker.as_str() == name;
+            let Some(ticker) = request.tickers.iter().find(is_named) else {
+                let message = "the response has bars of another ticker";
+                return Err(Error::new(ErrorKind::Unexpected, message).in_window(request));
             };
             let index = page.series.iter().position(|(known, _)| known == ticker);
             let index = index.unwrap_or_else(|| {
-                page.series.push((ticker.clone(), super::Rows::default()));
+                page.series.push((ticker.clone(), Rows::default()));
                 page.series.len() - 1
             });
-            page.series[index].1.bars.push(&Bar::new(
-                Timestamp::from_micros(at),
-                [open, high, low, close],
-                volume,
-            ));
+            let raw = self.http.redact(raw.get());
+            page.series[index].1.add(row, line, &raw, &reply.origin);
         }
         Ok(page)
     }

@@ -18,6 +18,7 @@ mod binance;
 mod config;
 mod control;
 mod fault;
+mod fault_kind;
 mod fmp;
 mod instrument;
 mod market;
@@ -29,6 +30,8 @@ mod row;
 mod server;
 mod service;
 mod spoil;
+#[cfg(feature = "crash-points")]
+mod toy;
 mod vendor;
 mod vendors;
 mod wire;
@@ -46,7 +49,8 @@ use tokio::sync::oneshot;
 
 pub use bar_file::BarFileError;
 pub use config::{Clock, Config};
-pub use fault::{BadFault, FaultKind, FaultRule, When};
+pub use fault::{BadFault, FaultRule, When};
+pub use fault_kind::FaultKind;
 pub use quota::{Limits, Tier, UnknownTier};
 pub use request_log::{Counters, LogEntry};
 pub use row::Row;

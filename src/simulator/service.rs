@@ -7,7 +7,7 @@ use chrono::{DateTime, Days, NaiveDate};
 use crate::calendar::{self, Session};
 use crate::model::{DAY_MICROS, DateRange, Interval, MINUTE_MICROS, Timestamp};
 
-use super::fault::FaultKind;
+use super::fault_kind::FaultKind;
 use super::instrument::{Instrument, mix, unit};
 use super::market::{Market, View, parts};
 use super::row::Row;

@@ -1,6 +1,6 @@
 //! Applies a fault to a response.
 
-use super::fault::FaultKind;
+use super::fault_kind::FaultKind;
 use super::quota::Spent;
 use super::reply::{Delivery, HTML, Reply, TEXT};
 use super::vendor::{BarRequest, Refusal, Vendor};

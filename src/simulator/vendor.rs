@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, Uri};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::fault::FaultKind;
+use super::fault_kind::FaultKind;
 use super::quota::{Limits, Spent, Tier};
 use super::reply::Reply;
 use super::service::Service;
@@ -29,7 +29,7 @@ pub(super) trait Vendor: Send + Sync {
     /// The error response.
     fn refuse(&self, refusal: Refusal) -> Reply;
 
-    /// A response without bars, to a request that could be answered.
+    /// A response without bars to a good request.
     fn empty(&self, request: &BarRequest) -> Reply;
 
     /// The bars, and how many they are. `fault` is one that changes an intact response

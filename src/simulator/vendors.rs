@@ -7,6 +7,8 @@ use super::alpaca::Alpaca;
 use super::binance::Binance;
 use super::fmp::Fmp;
 use super::massive::Massive;
+#[cfg(feature = "crash-points")]
+use super::toy::Toy;
 use super::vendor::Vendor;
 
 /// A provider that can be simulated.
@@ -26,6 +28,8 @@ const ALL: &[SimulatedProvider] = &[
     SimulatedProvider(&Alpaca),
     SimulatedProvider(&Massive),
     SimulatedProvider(&Binance),
+    #[cfg(feature = "crash-points")]
+    SimulatedProvider(&Toy),
 ];
 
 fn names() -> impl Iterator<Item = &'static str> {

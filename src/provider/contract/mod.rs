@@ -3,6 +3,7 @@
 //! The suite sees a provider alone. What the program makes of its pages, refusals and plans is tested
 //! in `tests/it/fetch/`.
 
+mod limits;
 mod paged;
 mod providers;
 mod retrying;
@@ -11,7 +12,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::*;
-use crate::model::{Bars, Basis, DateRange, Hours, Interval, Ticker, Timestamp, TypedDate};
+use chrono::Timelike as _;
+
+use crate::model::{Bars, Basis, DateRange, Grid, Hours, Interval, Ticker, Timestamp, TypedDate};
 use crate::secret::Secret;
 
 /// The parts of the key in the suite's tests. No response shows them.
@@ -151,8 +154,53 @@ pub(crate) async fn check_contract(provider: &dyn Provider, request: &Request) {
         Err(error) => assert_eq!(error.kind(), ErrorKind::Ticker, "{error}"),
     }
 
+    check_hours(provider, request).await;
     check_many(provider, request).await;
     check_refusals(provider, request).await;
+}
+
+/// Bars have the hours that the facts name, and hours start where they say. If a provider always sends
+/// extended hours, they are what is requested for regular ones, and never in bars of 60 minutes, which
+/// can't be cut.
+async fn check_hours(provider: &dyn Provider, request: &Request) {
+    let info = provider.info();
+    if info.exchange == "CRYPTO" {
+        return;
+    }
+    let minutes = |series: &[(Ticker, Rows)]| -> Vec<u32> {
+        let local =
+            |bar: crate::model::Bar| bar.timestamp.to_utc().with_timezone(&request.tz).time();
+        let bars = series.iter().flat_map(|(_, rows)| rows.bars.iter());
+        bars.map(|bar| local(bar).num_seconds_from_midnight() / 60)
+            .collect()
+    };
+    let first = request.dates.first();
+    for &hours in info.hours {
+        let of = |interval| Request {
+            interval,
+            hours,
+            dates: DateRange::new(first, first).unwrap(),
+            ..request.clone()
+        };
+        let opens = minutes(&all(provider, &of(Interval::M5)).await.unwrap());
+        let is_outside = |minute: &u32| !(570..960).contains(minute);
+        let has_extended = hours == Hours::Extended;
+        assert_eq!(opens.iter().any(is_outside), has_extended, "{hours:?}");
+        let past_the_hour = match (info.hour_grid)(hours) {
+            Grid::Session => 30,
+            Grid::Clock => 0,
+        };
+        let opens = minutes(&all(provider, &of(Interval::M60)).await.unwrap());
+        assert!(
+            opens.iter().all(|minute| minute % 60 == past_the_hour),
+            "{opens:?}"
+        );
+    }
+    if info.hours == [Hours::Extended] {
+        assert_eq!(info.hours_to_request(Hours::Regular), Hours::Extended);
+        let requested = info.interval_to_request(Interval::M60, Hours::Regular);
+        assert_ne!(requested, Some(Interval::M60));
+    }
 }
 
 /// A request beyond what the provider offers is refused before it is sent.
@@ -172,13 +220,17 @@ async fn check_refusals(provider: &dyn Provider, request: &Request) {
         tickers: Vec::new(),
         ..request.clone()
     };
-    let other_basis = Request {
-        basis: Basis::Unknown,
+    let bases = [Basis::SplitAdjusted, Basis::Unadjusted, Basis::Unknown];
+    let missing = (bases.into_iter()).filter(|basis| !info.basis.contains(basis));
+    let other_bases = missing.map(|basis| Request {
+        basis,
         ..request.clone()
-    };
-    for refused in [wide, many, none, other_basis] {
+    });
+    for refused in [wide, many, none].into_iter().chain(other_bases) {
         let error = provider.fetch(&refused).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BadRequest, "{error}");
+        let text = format!("{error} {error:?}");
+        assert!(KEY.iter().all(|part| !text.contains(part)), "{text}");
     }
     let missing = (Interval::ALL.into_iter()).find(|other| info.window_days(*other).is_none());
     if let Some(interval) = missing {

@@ -54,7 +54,7 @@ impl Provider for Paged {
         std::future::ready(checked).boxed()
     }
 
-    /// Two bars per ticker and date, ticker by ticker, three rows on a page: pages end inside a
+    /// Two bars per ticker and date, before the session and in it, ticker by ticker, three rows on a page: pages end inside a
     /// ticker. The page before the last rows is empty, and so is the last page.
     fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error> {
         let page: usize = std::str::from_utf8(&reply.body).unwrap().parse().unwrap();
@@ -68,7 +68,7 @@ impl Provider for Paged {
                 let hours = request
                     .dates
                     .iter()
-                    .flat_map(|date| [18, 19].map(|hour| (date, hour)));
+                    .flat_map(|date| [13, 19].map(|hour| (date, hour)));
                 hours.map(move |(date, hour)| {
                     let at = crate::model::date_micros(date) + hour * 3_600_000_000;
                     let bar = Bar {

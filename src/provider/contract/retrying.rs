@@ -46,7 +46,7 @@ async fn a_passing_fault_is_retried_and_counted() {
 }
 
 /// After an error on any page, also the last, no ticker counts as without bars, and those whose
-/// bars may go on are not returned.
+/// bars may continue are not returned.
 #[tokio::test]
 async fn only_tickers_before_a_page_that_fails_are_returned() {
     // Six bars of each on pages of three, and an empty page before the last two.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use chrono::{DateTime, Utc};
 
-use crate::simulator::fault::FaultKind;
+use crate::simulator::fault_kind::FaultKind;
 use crate::simulator::reply::Reply;
 use crate::simulator::row::Row;
 

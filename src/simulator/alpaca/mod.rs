@@ -8,7 +8,7 @@ mod request;
 use axum::http::{HeaderMap, Uri};
 
 use self::request::{Parameters, Token};
-use super::fault::{CAPPED_ROWS, FaultKind};
+use super::fault_kind::{CAPPED_ROWS, FaultKind};
 use super::instrument::{Instrument, mix};
 use super::quota::{Limits, Tier};
 use super::reply::Reply;
@@ -123,7 +123,7 @@ fn page(
         rows.retain(|row| row.at > after);
         if rows.len() > left {
             rows.truncate(left);
-            // The symbol's bars go on, or it has none on this page.
+            // The symbol has more bars, or none on this page.
             page.next = Some(match (rows.last(), page.series.last()) {
                 (Some(row), _) => Token::new(&symbol, row.at),
                 (None, Some((symbol, rows))) => {

@@ -9,7 +9,7 @@ use zip::write::SimpleFileOptions;
 use super::bars::bars;
 use super::request::{FileOf, Wanted};
 use super::{klines, refusals};
-use crate::simulator::fault::{CAPPED_ROWS, FaultKind};
+use crate::simulator::fault_kind::{CAPPED_ROWS, FaultKind};
 use crate::simulator::reply::{Reply, TEXT};
 use crate::simulator::service::Service;
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use super::bars::bars;
 use super::request::{PageOf, Wanted};
 use crate::model::{DAY_MICROS, Interval};
-use crate::simulator::fault::{CAPPED_ROWS, FaultKind};
+use crate::simulator::fault_kind::{CAPPED_ROWS, FaultKind};
 use crate::simulator::row::Row;
 use crate::simulator::service::Service;
 

@@ -13,7 +13,7 @@ mod request;
 use axum::http::{HeaderMap, Uri};
 
 use self::request::{Wanted, Wants};
-use super::fault::FaultKind;
+use super::fault_kind::FaultKind;
 use super::quota::{Limits, Tier};
 use super::reply::Reply;
 use super::service::Service;

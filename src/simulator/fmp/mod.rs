@@ -7,7 +7,7 @@ mod request;
 use axum::http::{HeaderMap, Uri};
 use chrono::{Days, NaiveDate};
 
-use super::fault::{CAPPED_ROWS, FaultKind};
+use super::fault_kind::{CAPPED_ROWS, FaultKind};
 use super::instrument::unit;
 use super::quota::{Limits, Tier};
 use super::reply::Reply;

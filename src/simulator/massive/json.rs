@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::refusals::REQUEST_ID;
 use super::request::{self, Aggregates};
-use crate::simulator::fault::FaultKind;
+use crate::simulator::fault_kind::FaultKind;
 use crate::simulator::reply::Reply;
 use crate::simulator::row::Row;
 use crate::simulator::vendor::BarRequest;

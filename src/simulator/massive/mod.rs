@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Uri};
 use chrono::Months;
 
 use self::request::Aggregates;
-use super::fault::{CAPPED_ROWS, FaultKind};
+use super::fault_kind::{CAPPED_ROWS, FaultKind};
 use super::instrument::Instrument;
 use super::quota::{Limits, Tier};
 use super::reply::Reply;
