@@ -169,7 +169,7 @@ fn temporary_faults_and_pages_lose_nothing() {
     });
 }
 
-/// What can't be the requested bars is stored neither as bars nor as an answer.
+/// What can't be the requested bars is stored neither as bars nor as answered days.
 #[test]
 fn responses_that_do_not_fit_fail_and_can_be_requested_again() {
     let faults = [

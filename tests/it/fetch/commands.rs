@@ -71,14 +71,14 @@ fn forming_bars_are_held_back_unless_requested() {
     let held = before["totals"]["held"].as_u64().unwrap();
     assert!((5..=7).contains(&held), "{before}");
     let settled = bench.staged("BTCUSD", Interval::M1);
-    let asked = chrono::Utc::now().timestamp_micros();
-    assert!(settled.last().unwrap().timestamp.micros() <= asked - 360_000_000);
+    let requested = chrono::Utc::now().timestamp_micros();
+    assert!(settled.last().unwrap().timestamp.micros() <= requested - 360_000_000);
 
     let after = bench.run(&format!("{line} --include-forming")).ok().json();
     assert_eq!(after["totals"]["held"], 0, "{after}");
     let all = bench.staged("BTCUSD", Interval::M1);
     assert!(all.len() as u64 >= settled.len() as u64 + held);
-    assert!(all.last().unwrap().timestamp.micros() > asked - 120_000_000);
+    assert!(all.last().unwrap().timestamp.micros() > requested - 120_000_000);
 }
 
 #[test]

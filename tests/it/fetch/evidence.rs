@@ -1,13 +1,13 @@
-//! What answers and stored bars show, and what a run concludes.
+//! What responses and stored bars show, and what a run concludes.
 
 use super::*;
 
 const WEEK: &str = "specific --start 2025-02-03 --end 2025-02-07 --tickers AAPL --summary-json";
 
-/// An answer with mostly rejects says nothing about its days: they are failed, and are requested
+/// A response with mostly rejects shows nothing about its days: they are failed, and are requested
 /// again.
 #[test]
-fn a_changed_format_is_a_failure_and_not_an_empty_answer() {
+fn a_changed_format_fails_and_is_not_stored_as_empty() {
     for fault in ["strings", "renamed"] {
         let bench = Bench::faulty(&[fault]);
         let run = bench.run(WEEK).code(3);
@@ -45,9 +45,9 @@ fn a_changed_format_is_a_failure_and_not_an_empty_answer() {
     }
 }
 
-/// The good rows of such an answer are stored, and don't make it a good answer.
+/// The good rows of such a response are stored, and don't answer its days.
 #[test]
-fn an_answer_with_more_rejects_than_bars_is_failed_and_its_bars_are_stored() {
+fn a_response_with_more_rejects_than_bars_fails_and_its_bars_are_stored() {
     let bench = Bench::faulty(&["bad-ohlc=0.7"]);
     let run = bench.run(WEEK).code(3);
     let committed = run.json()["totals"]["committed"].as_u64().unwrap();
@@ -190,12 +190,12 @@ fn coverage_without_bars_can_be_dropped() {
     bench.change(Change::Unknown(vec!["NONE".into()]));
     let line = "specific --start 2025-02-03 --end 2025-02-14 --tickers NONE";
     bench.run(line).ok();
-    let asked = |options: &str| {
+    let requested = |options: &str| {
         let before = bench.requests();
         bench.run(&format!("{line} --resume {options}")).ok();
         bench.requests() - before
     };
-    assert_eq!(asked(""), 0);
+    assert_eq!(requested(""), 0);
     let dropped = bench
         .run("drop --tickers NONE --start 2025-02-05 --end 2025-02-06 --yes")
         .ok();
@@ -209,7 +209,7 @@ fn coverage_without_bars_can_be_dropped() {
         assert_eq!(run.out(), format!("days\n{expected}\n"));
     };
     days("10");
-    assert_eq!(asked(""), 1);
+    assert_eq!(requested(""), 1);
     bench.run("drop --tickers NONE --interval 5 --yes").ok();
     days("12");
     bench.run("drop --tickers NONE --yes").ok();

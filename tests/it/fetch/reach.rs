@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
 
-/// A server that answers every request with no bars, by TLS with a certificate that it signed
+/// A server that responds to every request with no bars, by TLS with a certificate that it signed
 /// itself.
 struct SelfSigned {
     url: String,
@@ -48,7 +48,7 @@ impl SelfSigned {
             for connection in listener.incoming().flatten() {
                 counted.fetch_add(1, Ordering::SeqCst);
                 let config = config.clone();
-                std::thread::spawn(move || answer(config, connection));
+                std::thread::spawn(move || respond(config, connection));
             }
         });
         Self {
@@ -59,7 +59,7 @@ impl SelfSigned {
     }
 }
 
-fn answer(config: Arc<rustls::ServerConfig>, connection: TcpStream) {
+fn respond(config: Arc<rustls::ServerConfig>, connection: TcpStream) {
     let connection_state = rustls::ServerConnection::new(config).unwrap();
     let mut stream = rustls::StreamOwned::new(connection_state, connection);
     let mut head = Vec::new();

@@ -24,16 +24,16 @@ fn ctrl_c_once_finishes_what_is_in_flight_and_resume_continues() {
     let running = bench.program(LONG).spawn();
     wait_for_requests(&bench, 20);
     running.signal("INT");
-    let told = Instant::now();
+    let stopped = Instant::now();
     let run = running.wait().code(130);
-    assert!(told.elapsed() < Duration::from_secs(10));
+    assert!(stopped.elapsed() < Duration::from_secs(10));
     bench.no_key(&run);
     let summary = run.json();
     assert_eq!(summary["status"], "interrupted");
     assert!(run.stderr.contains("Summary: "), "{}", run.snapshot());
     let hint = "hint: --resume continues where this run stopped\n";
     assert!(run.stderr.contains(hint), "{}", run.snapshot());
-    // All counted bars are stored, and they are most of those that were answered.
+    // All counted bars are stored, and they are most of those that were sent.
     let staged: usize = ["AAPL", "MSFT", "NVDA"]
         .iter()
         .map(|t| bench.staged(t, Interval::M1).len())
@@ -63,7 +63,7 @@ fn ctrl_c_twice_ends_at_once_and_the_store_is_whole() {
     });
     let mut running = bench.program(LONG).spawn();
     wait_for_requests(&bench, 2);
-    let told = Instant::now();
+    let stopped = Instant::now();
     running.signal("INT");
     // Repeatedly: two signals at once may arrive as one.
     while running.child().try_wait().unwrap().is_none() {
@@ -72,8 +72,8 @@ fn ctrl_c_twice_ends_at_once_and_the_store_is_whole() {
     }
     let run = running.wait().code(130);
     assert!(
-        told.elapsed() < Duration::from_secs(4),
-        "it waited for answers"
+        stopped.elapsed() < Duration::from_secs(4),
+        "it waited for responses"
     );
     bench.no_key(&run);
     bench.change(Change::LatencyMs(0));
@@ -99,7 +99,7 @@ fn max_requests_is_never_exceeded() {
         let truth = bench.truth(ticker, Interval::M1, "2025-01-01", "2025-02-28");
         same(&bench.staged(ticker, Interval::M1), &truth, ticker);
     }
-    bench.asked_once(0);
+    bench.requested_once(0);
     // Once more: nothing is left to request, which isn't a failure.
     let requests = bench.requests();
     assert_eq!(run.json()["totals"]["requests"], requests - 12);

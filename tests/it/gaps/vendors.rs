@@ -74,11 +74,15 @@ fn prices(bars: &[Bar]) -> Vec<(i64, [f64; 4])> {
 fn each_bar_of_a_filled_hole_keeps_its_source() {
     let stocks = "--tickers AAPL --start 2025-02-03 --end 2025-02-07";
     let coins = "--tickers BTCUSDT --exchange CRYPTO --start 2025-02-03 --end 2025-02-07";
+    let extended = "--tickers AAPL --extended-hours --start 2025-02-03 --end 2025-02-07";
     let cases = [
         ("fmp", "massive", stocks, 1, ["fmp", "massive"]),
         ("massive", "fmp", stocks, 1, ["massive", "fmp"]),
+        ("alpaca", "fmp", stocks, 30, ["alpaca-sip", "fmp"]),
+        ("fmp", "alpaca", extended, 15, ["fmp", "alpaca-sip"]),
         // Hours at the session's open, combined from half hours, and extended hours at the full hour.
         ("fmp", "massive", stocks, 60, ["fmp", "massive"]),
+        ("massive", "fmp", extended, 60, ["massive", "fmp"]),
         ("alpaca", "massive", stocks, 60, ["alpaca-sip", "massive"]),
         ("massive", "alpaca", stocks, 5, ["massive", "alpaca-sip"]),
         // Coins trade around the clock.
@@ -97,15 +101,17 @@ fn each_bar_of_a_filled_hole_keeps_its_source() {
         filler.run(store, "gaps --fill").ok();
         assert!(store.gaps("").is_empty(), "{names:?} {minutes}");
         let interval = Interval::from_minutes(minutes).unwrap();
-        let truth = filler
-            .bench
-            .truth(ticker, interval, "2025-02-03", "2025-02-07");
+        let truth = |first: &str, last: &str| {
+            let (bench, is_extended) = (&filler.bench, what == extended);
+            bench.truth_as(ticker, interval, first, last, is_extended, true)
+        };
+        let day = truth("2025-02-05", "2025-02-05");
+        let truth = truth("2025-02-03", "2025-02-07");
         assert_eq!(
             prices(&store.staged(ticker, interval)),
             prices(&truth),
             "{names:?} {minutes}"
         );
-        let day = (filler.bench).truth(ticker, interval, "2025-02-05", "2025-02-05");
         let counts = [truth.len() - day.len(), day.len()];
         let mut expected: Vec<String> = (names.iter().zip(counts))
             .map(|(name, count)| format!("{name},{count}"))

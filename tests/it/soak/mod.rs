@@ -19,13 +19,16 @@ use std::time::{Duration, Instant};
 
 use figures::Figures;
 
-/// Runs of the short form, half with CSV files and half with a provider.
-const SHORT_RUNS: u64 = 2;
+/// The seeds of the short form: one with CSV files, and one with each provider.
+fn short_seeds() -> impl Iterator<Item = u64> {
+    let of_providers = (0..provider::COUNT).map(|number| 2 * number + 1);
+    std::iter::once(0).chain(of_providers)
+}
 
 #[test]
 fn fixed_seeds() {
     let mut figures = Figures::default();
-    for seed in 0..SHORT_RUNS {
+    for seed in short_seeds() {
         runner::run(seed, &mut figures).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
     }
     println!("{figures}");

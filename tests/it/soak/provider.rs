@@ -33,6 +33,9 @@ const DEMO: Provider = Provider {
     faults: &[],
 };
 
+/// How many providers there are.
+pub const COUNT: u64 = PROVIDERS.len() as u64;
+
 const PROVIDERS: [Provider; 5] = [
     DEMO,
     Provider {
@@ -82,7 +85,7 @@ const PROVIDERS: [Provider; 5] = [
 
 /// The providers in turn.
 pub fn at(number: u64) -> &'static Provider {
-    &PROVIDERS[(number % PROVIDERS.len() as u64) as usize]
+    &PROVIDERS[(number % COUNT) as usize]
 }
 
 impl Provider {
