@@ -2,6 +2,7 @@
 
 use futures_util::StreamExt;
 
+use super::delta::names::LOG;
 use super::error::{Error, ErrorKind};
 use super::storage::Storage;
 use crate::advice::PushAdvice;
@@ -12,7 +13,12 @@ pub async fn check_folder(store: &Storage) -> Result<(), Error> {
     while let Some(object) = objects.next().await {
         let object = object.map_err(|error| store.failed("listing the target", &error))?;
         let path = object.location.as_ref();
-        if !is_ours(path) {
+        // Another machine may have made the table since the log was read, and several programs make an
+        // empty object for a folder.
+        let is_log = path
+            .strip_prefix(LOG)
+            .is_some_and(|rest| rest.starts_with('/'));
+        if object.size > 0 && !is_log && !is_ours(path) {
             let message = format!("the target has files and isn't a Delta table, as {path}");
             return Err(Error::new(ErrorKind::Table, message).with_hint(PushAdvice::OtherTable));
         }
