@@ -22,7 +22,7 @@ os.environ["TZ"] = "UTC"
 
 WHOLE = (
     "count(*) AS bars, count(DISTINCT {time}) AS keys, CAST(sum(round(close * 10000)) AS BIGINT) AS closes, "
-    "CAST(sum(volume) AS BIGINT) AS volumes, min({time}) AS first, max({time}) AS last"
+    "CAST(sum(floor(volume)) AS BIGINT) AS volumes, min({time}) AS first, max({time}) AS last"
 )
 PER_SERIES = "SELECT {interval} AS series_interval, ticker, " + WHOLE + " FROM {table} GROUP BY {interval}, ticker"
 # `interval` and `timestamp` are keywords of some engines.
@@ -61,7 +61,7 @@ def polars(url):
     time = pl.col("timestamp")
     found = pl.scan_delta(url, storage_options=options()).group_by("interval", "ticker").agg(
         pl.len(), time.n_unique(), (pl.col("close") * 10000).round().sum().cast(pl.Int64).alias("closes"),
-        pl.col("volume").sum().cast(pl.Int64), time.min().alias("first"), time.max().alias("last"),
+        pl.col("volume").floor().sum().cast(pl.Int64), time.min().alias("first"), time.max().alias("last"),
     )
     return [list(row) for row in found.collect().iter_rows()]
 
@@ -136,7 +136,7 @@ def plain(value):
 
 
 def count(url, engine):
-    """Per series: interval, ticker, bars, distinct times, sums of closes (in 1/10000) and volumes, first and last time."""
+    """Per series: interval, ticker, bars, distinct times, sums of closes (in 1/10000) and of whole volumes, first and last time."""
     return sorted([plain(value) for value in row] for row in READERS[engine](url))
 
 
@@ -217,6 +217,52 @@ def write(url, mode, rows):
                     schema_mode="overwrite" if mode == "overwrite" else None)
 
 
+def write_prices(url):
+    """A table that isn't one of bars."""
+    import pyarrow as pa
+    from deltalake import write_deltalake
+
+    write_deltalake(url, pa.table({"ticker": ["A"], "price": [1.0]}), storage_options=options())
+
+
+def bucket():
+    from pyarrow import fs
+
+    return fs.S3FileSystem(
+        endpoint_override=os.environ["AWS_ENDPOINT_URL"].removeprefix("http://"), scheme="http", region="us-east-1",
+        access_key=os.environ["AWS_ACCESS_KEY_ID"], secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def objects(url):
+    """Names of all objects of the table, below its address."""
+    from pyarrow import fs
+
+    base = url.removeprefix("s3://")
+    found = bucket().get_file_info(fs.FileSelector(base, recursive=True, allow_not_found=True))
+    return sorted(info.path.removeprefix(base + "/") for info in found if info.is_file)
+
+
+def remove(url, names=None):
+    """Deletes these objects of the table, or all."""
+    storage = bucket()
+    for name in objects(url) if names is None else names:
+        storage.delete_file(f"{url.removeprefix('s3://')}/{name}")
+
+
+def forget_commits(url):
+    """Deletes the commits up to the newest checkpoint, as a cleanup of the log does."""
+    log = [name for name in objects(url) if name.startswith("_delta_log/0")]
+    newest = max(name for name in log if name.endswith(".checkpoint.parquet")).split(".")[0]
+    remove(url, [name for name in log if name.endswith(".json") and name.split(".")[0] <= newest])
+
+
+def put(url, name, bytes):
+    """Writes an object of this size."""
+    with bucket().open_output_stream(f"{url.removeprefix('s3://')}/{name}") as out:
+        out.write(b"x" * bytes)
+
+
 def optimize(url):
     return table(url).optimize.compact()
 
@@ -230,6 +276,11 @@ ACTIONS = {
     "poll": POLLS.start,
     "polled": POLLS.finish,
     "write": write,
+    "write_prices": write_prices,
+    "objects": objects,
+    "remove": remove,
+    "forget_commits": forget_commits,
+    "put": put,
     "delete": lambda url, where: table(url).delete(where),
     "optimize": optimize,
     "vacuum": vacuum,
@@ -242,7 +293,7 @@ ACTIONS = {
 
 def main():
     # Libraries print to standard output, which is for responses.
-    responses = os.fdopen(os.dup(1), "w")
+    responses = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:
         request = json.loads(line)

@@ -9,7 +9,7 @@ use super::seaweed::Table;
 use crate::support::{Program, TestEnv};
 
 /// The first minute of row 0: an hour before the year ends.
-const START: i64 = 1_735_686_000;
+pub const START: i64 = 1_735_686_000;
 
 /// Names that a program can mistake for a folder, a number, a truth value or a missing value.
 pub const ODD: [&str; 10] = [
@@ -41,30 +41,23 @@ impl Machine {
         for (ticker, minutes, price) in bars {
             for minute in minutes.clone() {
                 let at = START + 60 * minute;
+                let (high, volume) = (price + 1, minute % 977);
                 writeln!(
                     text,
-                    "{ticker},{at},{price},{},{price},{price},{}",
-                    price + 1,
-                    minute % 977
+                    "{ticker},{at},{price},{high},{price},{price},{volume}"
                 )
                 .unwrap();
             }
         }
         self.env.write("in/bars.csv", text);
-        let line = "inject-csv in/bars.csv --exchange CRYPTO --interval 1 --on-conflict update";
+        // Hot bars: the push must seal them.
+        let line = "inject-csv in/bars.csv --exchange CRYPTO --interval 1 --on-conflict update --seal never";
         self.env.typed(line).ok();
     }
 
-    /// What the store has, as the engines count it: see `count` in engines.py.
+    /// What the store has.
     pub fn bars(&self) -> Value {
-        // Fields of JSON objects are read in the order of their names.
-        let sql = "SELECT interval || 'm' AS a, ticker AS b, count(*) AS c, \
-                   count(DISTINCT timestamp) AS d, sum(round(close * 10000))::BIGINT AS e, \
-                   sum(volume)::BIGINT AS f, epoch(min(timestamp))::BIGINT AS g, \
-                   epoch(max(timestamp))::BIGINT AS h FROM bars GROUP BY interval, ticker";
-        let found = self.env.run(["query", "--format", "json", sql]).ok().json();
-        let rows = found.as_array().unwrap().iter();
-        sorted(rows.map(|row| row.as_object().unwrap().values().cloned().collect()))
+        bars_of(&self.env)
     }
 
     /// A push to the table, not run yet.
@@ -72,6 +65,18 @@ impl Machine {
         let line = format!("push {} {more}", table.url);
         table.reached_by(self.env.program(line.split_whitespace()))
     }
+}
+
+/// What a store has, as the engines count it: see `count` in engines.py.
+pub fn bars_of(env: &TestEnv) -> Value {
+    // Fields of JSON objects are read in the order of their names.
+    let sql = "SELECT interval || 'm' AS a, ticker AS b, count(*) AS c, \
+               count(DISTINCT timestamp) AS d, sum(round(close * 10000))::BIGINT AS e, \
+               sum(floor(volume))::BIGINT AS f, epoch(min(timestamp))::BIGINT AS g, \
+               epoch(max(timestamp))::BIGINT AS h FROM bars GROUP BY interval, ticker";
+    let found = env.run(["query", "--format", "json", sql]).ok().json();
+    let rows = found.as_array().unwrap().iter();
+    sorted(rows.map(|row| row.as_object().unwrap().values().cloned().collect()))
 }
 
 /// Rows in the order of engines.py: by interval and ticker.

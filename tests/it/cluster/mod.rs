@@ -2,10 +2,13 @@
 //!
 //! These tests need SeaweedFS and Python packages, so `make test` leaves them out.
 
-#![allow(dead_code)] // until `push` is there
-
+mod cuts;
 mod engines;
+mod killed;
 mod machine;
+mod others;
 mod readers;
+mod refused;
 mod seaweed;
 mod spark;
+mod writers;

@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession  # noqa: E402 - after its settings
 NEEDED = ("hadoop-aws-", "aws-java-sdk-", "joda-time-", "ion-java-", "jmespath-")
 SQL = (
     "SELECT `interval`, ticker, count(*), count(DISTINCT `timestamp`), CAST(sum(round(close * 10000)) AS BIGINT), "
-    "CAST(sum(volume) AS BIGINT), unix_seconds(min(`timestamp`)), unix_seconds(max(`timestamp`)) "
+    "CAST(sum(floor(volume)) AS BIGINT), unix_seconds(min(`timestamp`)), unix_seconds(max(`timestamp`)) "
     "FROM bars GROUP BY `interval`, ticker"
 )
 

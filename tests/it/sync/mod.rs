@@ -14,6 +14,6 @@ mod pooler;
 mod program;
 mod stores;
 mod target;
-mod tls;
+pub mod tls;
 mod waits;
 mod zones;

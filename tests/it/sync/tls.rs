@@ -10,7 +10,7 @@ use super::memory::{Memory, Settings, bar, settings, sync_ok, try_sync};
 use crate::support::{Cluster, TestEnv};
 
 /// The certificate of an authority, and a certificate that it signed for `name`, with its key.
-fn certificates(name: &str) -> (String, String, String) {
+pub fn certificates(name: &str) -> (String, String, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
