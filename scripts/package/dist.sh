@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the packages of this machine's system into dist/: the tree, the archive, the wheel, the .deb, and their SHA256SUMS.
+# Builds the packages of this machine's system into dist/: the tree, the archive, the wheel, the .deb, their SHA256SUMS, and
+# the install script.
 #   DIST_PROFILE=dist   cargo profile; `release` or `dev` build faster
 #   GLIBC=2.28          the oldest glibc that the program will run with, on Linux; empty: that of this machine
 # Two builds of a commit in the same folder have the same sums: times come from the commit, paths are replaced.
@@ -53,4 +54,5 @@ if [[ $target = *-linux-gnu ]] && command -v dpkg-deb >/dev/null; then
   packages+=("$(basename "$($here/deb.sh "$tree" dist)")")
 fi
 (cd dist && if command -v sha256sum >/dev/null; then sha256sum "${packages[@]}"; else shasum -a 256 "${packages[@]}"; fi >SHA256SUMS)
+python3 $here/render.py dist
 cat dist/SHA256SUMS
