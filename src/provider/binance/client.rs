@@ -13,7 +13,7 @@ use super::files::Files;
 use super::klines::{self, NotKlines};
 use super::row::Bounds;
 use super::steps::{File, PAGE_ROWS, Span, Step, Steps, Why};
-use super::symbol::{interval_name, pair};
+use super::symbol::{in_tether, interval_name, pair};
 use crate::model::{Basis, Grid, Hours, Interval, Source};
 use crate::provider::http::Http;
 use crate::provider::{
@@ -106,6 +106,9 @@ impl Binance {
             Why::NoFile => self.files.have(&pair(request)),
             Why::Unusable => {
                 let ticker = &request.tickers[0];
+                if in_tether(ticker.as_str()).is_some() {
+                    return Err(error);
+                }
                 let message = format!(
                     "the provider doesn't have {ticker} over REST, and its files can't be read"
                 );

@@ -359,13 +359,11 @@ fn without_files_bars_come_over_rest() {
                 assert_eq!(done.json()["totals"]["requests"], server.requests().len());
                 check(&env, &PAIRS[..2], Interval::M60, "2024-12-20");
 
-                let old = format!("specific --tickers LTCBTC --interval 60 {RANGE}");
+                let old = format!("specific --tickers LTCBTC BTC-USD --interval 60 {RANGE}");
                 let failed = run(&server, &env, &old).code(3);
-                assert!(
-                    failed.stderr.contains("doesn't have LTCBTC"),
-                    "{}",
-                    failed.stderr
-                );
+                for message in ["doesn't have LTCBTC", "the provider trades BTCUSDT"] {
+                    assert!(failed.stderr.contains(message), "{}", failed.stderr);
+                }
                 let gaps = env.typed("gaps --tickers LTCBTC --interval 60 --format json");
                 assert!(!gaps.out().contains("\"empty\""), "{}", gaps.out());
             });

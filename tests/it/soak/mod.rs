@@ -19,16 +19,11 @@ use std::time::{Duration, Instant};
 
 use figures::Figures;
 
-/// The seeds of the short form: one with CSV files, and one with each provider.
-fn short_seeds() -> impl Iterator<Item = u64> {
-    let of_providers = (0..provider::COUNT).map(|number| 2 * number + 1);
-    std::iter::once(0).chain(of_providers)
-}
-
 #[test]
 fn fixed_seeds() {
     let mut figures = Figures::default();
-    for seed in short_seeds() {
+    // CSV files, and the first provider.
+    for seed in [0, 1] {
         runner::run(seed, &mut figures).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
     }
     println!("{figures}");
@@ -36,6 +31,20 @@ fn fixed_seeds() {
         figures.kills() > 0,
         "no kill happened: the test proves nothing"
     );
+}
+
+/// One seed of each other provider, at the same time.
+#[test]
+fn fixed_seeds_of_providers() {
+    let seeds = (1..provider::COUNT).map(|number| 2 * number + 1);
+    std::thread::scope(|threads| {
+        for seed in seeds {
+            threads.spawn(move || {
+                let mut figures = Figures::default();
+                runner::run(seed, &mut figures).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+            });
+        }
+    });
 }
 
 /// The long form. Ends at the first loss and prints its seed.
