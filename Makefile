@@ -61,6 +61,7 @@ lint: library     ## the checks of CI
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --features crash-points -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
+	$(CARGO) check --manifest-path fuzz/Cargo.toml --target-dir target
 	npx --yes --package typescript@5.9.3 tsc --project page/jsconfig.json
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; else echo "cargo-deny is not installed: licences and advisories are not checked"; fi
 

@@ -1,5 +1,5 @@
-//! The order of commits: files of one series in path order, small files many at once, and a limit of
-//! rows in memory.
+//! The threads of a run: which file is read next, which waits for its commit, and how many rows are in
+//! memory.
 //!
 //! ```text
 //! worker ──large file──> wait_for_turn ─> commit
@@ -7,15 +7,14 @@
 //! worker ──small file──> queue ─┴─> next_group ─> commit thread: one commit for all
 //! ```
 //!
-//! Files are parsed ahead of their turn. A file commits only when all earlier files that may have
-//! the same series are done or in the same group, so threads don't change the result. The *front* is
-//! the first file that isn't done. The limit of rows doesn't apply to it, and it waits for no other
-//! file, so there is no deadlock.
+//! Files are parsed ahead of their turn ([`Turns`]). The limit of rows doesn't apply to the front, and
+//! it waits for no other file, so there is no deadlock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::turns::Turns;
 use crate::model::Ticker;
 
 /// How often a waiting thread checks whether the run was stopped.
@@ -26,15 +25,6 @@ const AHEAD_FILES_MAX: usize = 8_192;
 const GROUP_FILES: usize = 4_096;
 /// … or when its first file has waited this long.
 const GROUP_WAIT_MS: u64 = 1_000;
-
-/// What is known of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum FileState {
-    /// Its tickers aren't known, or it has several.
-    AnyTicker,
-    OneTicker(Ticker),
-    Done,
-}
 
 /// The order of the files of a run. `T` is a parsed file.
 pub(super) struct CommitOrder<T> {
@@ -47,9 +37,7 @@ pub(super) struct CommitOrder<T> {
 }
 
 struct State<T> {
-    files: Vec<FileState>,
-    next: usize,
-    front: usize,
+    turns: Turns,
     waiting_rows: usize,
     /// Parsed files by index, with their rows.
     queue: BTreeMap<usize, (usize, T)>,
@@ -87,9 +75,7 @@ impl<T> CommitOrder<T> {
     pub(super) fn new(files: usize, waiting_rows_max: usize) -> Self {
         Self {
             state: Mutex::new(State {
-                files: vec![FileState::AnyTicker; files],
-                next: 0,
-                front: 0,
+                turns: Turns::new(files),
                 waiting_rows: 0,
                 queue: BTreeMap::new(),
                 queued_rows: 0,
@@ -119,20 +105,16 @@ impl<T> CommitOrder<T> {
     /// The next file to start; `None` after the last or if the run is stopped.
     pub(super) fn next(&self, stopped: impl Fn() -> bool) -> Option<usize> {
         let mut state = self.wait(stopped, |state| {
-            state.next >= state.files.len() || state.next < state.front + AHEAD_FILES_MAX
+            let turns = &state.turns;
+            turns.is_last_started() || turns.ahead() < AHEAD_FILES_MAX
         })?;
-        let next = state.next;
-        if next >= state.files.len() {
-            return None;
-        }
-        state.next += 1;
-        Some(next)
+        state.turns.start_next()
     }
 
     /// Records that a file has one ticker only.
     pub(super) fn announce(&self, file: usize, ticker: &Ticker) {
         let mut state = self.lock();
-        state.files[file] = FileState::OneTicker(ticker.clone());
+        state.turns.announce(file, ticker);
         let is_waited_for = state.waiting_workers > 0;
         drop(state);
         if is_waited_for {
@@ -144,7 +126,7 @@ impl<T> CommitOrder<T> {
     /// is stopped.
     pub(super) fn admit(&self, file: usize, rows: usize, stopped: impl Fn() -> bool) -> bool {
         let state = self.wait(stopped, |state| {
-            state.front == file || state.waiting_rows + rows <= self.waiting_rows_max
+            state.turns.front() == file || state.waiting_rows + rows <= self.waiting_rows_max
         });
         match state {
             Some(mut state) => {
@@ -165,13 +147,8 @@ impl<T> CommitOrder<T> {
 
     /// Waits for a file's turn to commit. False if the run is stopped.
     pub(super) fn wait_for_turn(&self, file: usize, stopped: impl Fn() -> bool) -> bool {
-        let state = self.wait(stopped, |state| {
-            let mut earlier = Earlier::default();
-            let before = &state.files[state.front.min(file)..file];
-            before.iter().for_each(|state| earlier.add(state));
-            earlier.allow(&state.files[file])
-        });
-        state.is_some()
+        self.wait(stopped, |state| state.turns.is_turn(file))
+            .is_some()
     }
 
     /// Puts a parsed file into the queue for a commit with others.
@@ -220,12 +197,7 @@ impl<T> CommitOrder<T> {
     /// Records that files are done, whether they failed or not.
     pub(super) fn finish(&self, files: &[usize]) {
         let mut state = self.lock();
-        for file in files {
-            state.files[*file] = FileState::Done;
-        }
-        while state.files.get(state.front) == Some(&FileState::Done) {
-            state.front += 1;
-        }
+        state.turns.finish(files);
         drop(state);
         self.changed.notify_all();
     }
@@ -284,52 +256,19 @@ impl<T> CommitOrder<T> {
 impl<T> State<T> {
     /// Takes the queued files whose turn it is together, in path order, up to about `rows_max` rows.
     fn take_group(&mut self, rows_max: usize) -> Vec<(usize, T)> {
-        let mut earlier = Earlier::default();
-        let (mut group, mut rows) = (Vec::new(), 0);
-        for file in self.front..self.next {
-            if rows >= rows_max || earlier.any {
-                break;
+        let queue = &mut self.queue;
+        let mut rows = 0;
+        let group = self.turns.take_together(|file| {
+            if rows >= rows_max {
+                return None;
             }
-            let state = &self.files[file];
-            if earlier.allow(state)
-                && let Some((its_rows, parsed)) = self.queue.remove(&file)
-            {
-                rows += its_rows;
-                group.push((file, parsed));
-            } else {
-                earlier.add(state);
-            }
-        }
+            let (its_rows, parsed) = queue.remove(&file)?;
+            rows += its_rows;
+            Some(parsed)
+        });
         self.queued_rows -= rows;
         self.queued_since = (!self.queue.is_empty()).then(Instant::now);
         group
-    }
-}
-
-/// The tickers of earlier files that aren't done.
-#[derive(Default)]
-struct Earlier<'s> {
-    tickers: BTreeSet<&'s Ticker>,
-    /// Whether one may have any ticker.
-    any: bool,
-}
-
-impl<'s> Earlier<'s> {
-    fn add(&mut self, state: &'s FileState) {
-        match state {
-            FileState::AnyTicker => self.any = true,
-            FileState::OneTicker(ticker) => drop(self.tickers.insert(ticker)),
-            FileState::Done => {}
-        }
-    }
-
-    /// Whether a file may commit before them.
-    fn allow(&self, state: &FileState) -> bool {
-        match state {
-            FileState::OneTicker(ticker) => !self.any && !self.tickers.contains(ticker),
-            FileState::AnyTicker => !self.any && self.tickers.is_empty(),
-            FileState::Done => true,
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::contradict::FilePrices;
 use super::error::Error;
 use super::find_files::InputFile;
-use super::plan::Sniffer;
+use super::planner::Planner;
 use super::rejects::Rejects;
 use super::settings::Settings;
 use crate::advice::Advice;
@@ -55,7 +55,7 @@ impl Sink<'_> {
 /// What all files of a run share.
 pub(super) struct RunContext<'r> {
     pub(super) settings: &'r Settings,
-    pub(super) sniffer: Sniffer<'r>,
+    pub(super) planner: Planner<'r>,
     pub(super) sink: Sink<'r>,
     pub(super) observer: &'r dyn Observer,
     pub(super) pool: ThreadPool,
@@ -93,7 +93,7 @@ impl<'r> RunContext<'r> {
         let output = settings.output.as_ref();
         Ok(Self {
             settings,
-            sniffer: Sniffer::new(settings)?,
+            planner: Planner::new(settings)?,
             sink,
             observer,
             pool: ThreadPoolBuilder::new()

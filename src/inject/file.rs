@@ -209,7 +209,7 @@ impl FileInjection<'_, '_, '_> {
         let (stem, source) = self.file.source()?;
         let name = FileName::read(&stem);
         let opened = open(
-            &context.sniffer,
+            &context.planner,
             context.settings,
             &source,
             &name,

@@ -1,7 +1,7 @@
 //! CSV files into the store.
 //!
 //! ```text
-//! folder ─> find_files ─> [ read ─> sniff ─> parse ─> group by ticker ─> trim ] ─> commit order ─> store
+//! folder ─> find_files ─> [ read ─> detect ─> parse ─> group by ticker ─> trim ] ─> commit order ─> store
 //! ```
 //!
 //! Several files are read at once, a large one on all cores. The result doesn't depend on that,
@@ -43,6 +43,7 @@ mod parse;
 mod piece;
 mod pieces;
 mod plan;
+mod planner;
 mod plausible;
 mod preamble;
 mod read;
@@ -58,6 +59,7 @@ mod stored;
 mod tests;
 mod timestamp;
 mod trim;
+mod turns;
 mod wide;
 
 pub use columns::{BadColumns, ChosenColumns, ColumnAt, ColumnName, parse_columns};

@@ -2,7 +2,8 @@
 
 use super::error::FileError;
 use super::layouts::FileName;
-use super::plan::{Plan, Sniffer};
+use super::plan::Plan;
+use super::planner::Planner;
 use super::read::Blocks;
 use super::settings::Settings;
 use super::source::Source;
@@ -35,7 +36,7 @@ impl Opened {
 /// Opens a file and decides how to read it; `None` if it has no rows. What its head doesn't decide
 /// takes one more reading of the file.
 pub(super) fn open(
-    sniffer: &Sniffer<'_>,
+    planner: &Planner<'_>,
     settings: &Settings,
     source: &Source,
     name: &FileName,
@@ -50,8 +51,8 @@ pub(super) fn open(
         Some(_) => 0,
         None => settings.skip_lines,
     };
-    let sniffed = match sniffer.sniff(head.text, head.last, skip_lines, name, stem) {
-        Ok(Some(sniffed)) => sniffed,
+    let draft = match planner.draft(head.text, head.last, skip_lines, name, stem) {
+        Ok(Some(draft)) => draft,
         // What could be read of it isn't enough.
         unknown @ (Ok(None) | Err(FileError::Unrecognised)) => {
             return match blocks.rest().failure {
@@ -61,8 +62,8 @@ pub(super) fn open(
         }
         Err(error) => return Err(error),
     };
-    let (mut plan, mut evidence, data_at) = (sniffed.plan, sniffed.evidence, sniffed.data_at);
-    let layout = sniffed.layout;
+    let (mut plan, mut evidence, data_at) = (draft.plan, draft.evidence, draft.data_at);
+    let layout = draft.layout;
     evidence.observe(head.text.get(data_at..head.whole).unwrap_or_default());
     if !evidence.is_decided() && !head.last {
         let mut all = Opened::again(source, settings, plan.delimiter, data_at)?;
@@ -78,11 +79,11 @@ pub(super) fn open(
         }
     }
     let decided = evidence.decide(plan.has_weekends())?;
-    sniffer.complete(&mut plan, layout, &decided);
+    planner.complete(&mut plan, layout, &decided);
     if let Some(form) = form {
-        sniffer.set_form(&mut plan, form);
+        planner.set_form(&mut plan, form);
     }
-    let mut warnings = sniffed.warnings;
+    let mut warnings = draft.warnings;
     warnings.extend(decided.warning);
     blocks.start(data_at, plan.delimiter);
     Ok(Some(Opened {

@@ -38,7 +38,7 @@ impl Reading {
     pub(super) fn start(&mut self, context: &RunContext<'_>, opened: &mut Opened) {
         let plan = &mut opened.plan;
         if let Some((exchange, reason)) = &self.exchange {
-            context.sniffer.set_exchange(plan, exchange, reason);
+            context.planner.set_exchange(plan, exchange, reason);
         }
         if let Some(grid) = &self.grid {
             plan.grid = grid.clone().into();
@@ -171,7 +171,7 @@ fn other_exchange(
         }
         ExchangeBy::Layout | ExchangeBy::Default => {
             let tickers = piece.groups.iter().map(|group| &group.ticker);
-            let stored = context.sniffer.stored_calendar(known, tickers);
+            let stored = context.planner.stored_calendar(known, tickers);
             match stored.filter(|stored| !plausible::contradicts(stored, plan, piece)) {
                 Some(stored) => (stored.exchange() != known).then(|| {
                     (

@@ -18,7 +18,7 @@ use super::filename::Packing;
 use super::layouts::FileName;
 use super::open::{Opened, open};
 use super::pieces::PieceReader;
-use super::plan::Sniffer;
+use super::planner::Planner;
 use super::source::Source;
 use super::{FileError, Input, InputFiles, Limits, Settings, Sink, collect, run};
 use crate::model::{Bar, Interval, OnConflict, Timestamp};
@@ -63,10 +63,10 @@ fn read_as(
         limits,
         ..Settings::new(Input::Files(Vec::new()))
     };
-    let sniffer = Sniffer::new(&settings).unwrap();
+    let planner = Planner::new(&settings).unwrap();
     let source = Source::file(file.path(), Some(packing)).unwrap();
     let opened = open(
-        &sniffer,
+        &planner,
         &settings,
         &source,
         &FileName::read(stem),
