@@ -181,7 +181,7 @@ fn and_more(more: usize) -> String {
 pub enum Refusal {
     /// Bars whose keys are stored already, under `fail`.
     #[error(
-        "{} of {offered} rows are staged already{}, the first {} {first}",
+        "{} of {offered} rows are stored already{}, the first {} {first}",
         identical + restated,
         if *.restated > 0 { format!(" ({restated} with other values)") } else { String::new() },
         .series.ticker
@@ -197,7 +197,7 @@ pub enum Refusal {
     },
     /// The series was recorded with another exchange, price basis or hours.
     #[error(
-        "{series} is staged as {} {} ({} hours), and these bars are {} {} ({} hours)",
+        "{series} is stored as {} {} ({} hours), and these bars are {} {} ({} hours)",
         .recorded.exchange, .recorded.basis, .recorded.hours, .offered.exchange, .offered.basis, .offered.hours
     )]
     Mismatch {

@@ -128,7 +128,7 @@ impl Error {
         let message = causes::with_causes(source.as_ref());
         Self::new(
             ErrorKind::Store,
-            format!("the staged bars of {series} can't be read: {message}"),
+            format!("the stored bars of {series} can't be read: {message}"),
         )
     }
 

@@ -28,7 +28,7 @@ pub(super) fn wanted(source: &dyn Source, settings: &Settings) -> Result<Vec<Ser
         .windows(2)
         .all(|pair| pair[0].key.interval == pair[1].key.interval);
     if settings.table.is_some() && settings.interval.is_none() && !one_interval {
-        let message = "bars of several intervals are staged, and a table can have only one";
+        let message = "bars of several intervals are stored, and a table can have only one";
         let hint = SyncAdvice::ChooseInterval;
         return Err(Error::new(ErrorKind::ManyIntervals, message).with_hint(hint));
     }

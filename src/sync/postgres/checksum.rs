@@ -54,7 +54,7 @@ pub(super) async fn compare(
         return Ok(());
     }
     let message = format!(
-        "{}: the checksum of {} rows from {} to {} in {} differs from that of the staged bars",
+        "{}: the checksum of {} rows from {} to {} in {} differs from that of the stored bars",
         job.write.series,
         rows.len(),
         job.at(first),

@@ -101,7 +101,7 @@ fn the_same_command_twice_under_each_mode() {
     assert!(
         again
             .stderr
-            .contains("rows are staged already, the first AAPL 2025-02-03T14:30:00Z"),
+            .contains("rows are stored already, the first AAPL 2025-02-03T14:30:00Z"),
         "{}",
         again.snapshot()
     );

@@ -243,7 +243,7 @@ fn layouts_have_an_exchange_and_another_is_refused() {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     let run = env.typed("inject-csv --csv-dir in --store s --exchange XETRA --on-conflict ignore");
     assert_eq!(run.code, Some(3), "{}", run.stderr);
-    assert!(run.stderr.contains("is staged as FOREX"), "{}", run.stderr);
+    assert!(run.stderr.contains("is stored as FOREX"), "{}", run.stderr);
     assert!(run.stderr.contains("hint: --exchange"), "{}", run.stderr);
 }
 

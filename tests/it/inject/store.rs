@@ -28,7 +28,7 @@ fn again_under_each_mode() {
     let (code, said) = inject("");
     assert_eq!(code, Some(4), "{said}");
     assert!(
-        said.contains("40 of 40 rows are staged already, the first A 2025-01-02T14:30:00Z"),
+        said.contains("40 of 40 rows are stored already, the first A 2025-01-02T14:30:00Z"),
         "{said}"
     );
     assert!(said.contains("hint: --on-conflict ignore"), "{said}");

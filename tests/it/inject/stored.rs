@@ -102,7 +102,7 @@ fn bars_that_contradict_the_stored_exchange_are_refused() {
     let said = inject(&env, "ABC.csv", &hours(&DAYS), "").code(3).stderr;
     assert!(
         said.contains("60m, America/New_York, FOREX, ABC,")
-            && said.contains("ABC 60m is staged as XETR")
+            && said.contains("ABC 60m is stored as XETR")
             && said.contains("hint: --exchange sets the exchange"),
         "{said}"
     );
@@ -114,7 +114,7 @@ fn bars_that_contradict_the_stored_exchange_are_refused() {
             && said
                 .stderr
                 .contains("exchange NASDAQ: its bars contradict the exchange of its stored series")
-            && said.stderr.contains("ABC 1m is staged as CRYPTO"),
+            && said.stderr.contains("ABC 1m is stored as CRYPTO"),
         "{}",
         said.stderr
     );

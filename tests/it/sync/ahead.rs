@@ -80,7 +80,7 @@ fn a_ticker_that_cannot_be_read_ahead_fails_alone() {
         .iter()
         .map(|unit| unit.error.clone())
         .collect();
-    let error = "the staged bars of MSFT 1m can't be read: damaged";
+    let error = "the stored bars of MSFT 1m can't be read: damaged";
     assert_eq!(errors, [None, Some(error.to_owned()), None]);
     assert_eq!(report.totals.committed, 24);
     // The progress of the failed ticker is as it was: the next run sends all of it.
