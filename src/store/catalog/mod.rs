@@ -12,6 +12,7 @@ mod meta;
 mod open;
 pub(in crate::store) mod records;
 mod schema;
+mod statements;
 mod undo;
 
 pub(crate) use hot::segments::{NewPart, Part};
