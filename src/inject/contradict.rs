@@ -8,14 +8,14 @@
 //! a run into the store. Whether a bar is in the sample depends on its time only, so all files have
 //! the same times in theirs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::find_files::InputFile;
 use crate::model::{Bar, Bars, OnConflict, SeriesKey, Ticker, Timestamp};
 
 /// Approximately the most bars in the sample. A run with fewer is compared completely.
-const SAMPLE_MAX: u64 = 1 << 19;
+const SAMPLE_MAX: u64 = 1 << 18;
 /// The most bars of a series in the sample, in case that the sizes of files say too little.
 const SERIES_SAMPLE_MAX: usize = 1 << 16;
 /// The least bytes of a row, in plain text and in packed files.
@@ -38,7 +38,8 @@ pub(super) struct FilePrices<'f> {
 /// Some bars of a series.
 struct Sample {
     level: u32,
-    rows: BTreeMap<i64, Prices>,
+    /// Sorted by time; each time once.
+    rows: Vec<(i64, Prices)>,
 }
 
 /// The prices of a bar, and the first file that has them.
@@ -94,7 +95,7 @@ impl<'f> FilePrices<'f> {
         let mut all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let sample = all.entry(series.clone()).or_insert_with(|| Sample {
             level: self.level,
-            rows: BTreeMap::new(),
+            rows: Vec::new(),
         });
         let times = bars.timestamps().iter().enumerate();
         let sampled: Vec<(i64, Prices)> = times
@@ -105,18 +106,33 @@ impl<'f> FilePrices<'f> {
                 (*time, Prices { digest, file })
             })
             .collect();
-        for (time, prices) in &sampled {
-            let Some(known) = sample.rows.get(time) else {
-                continue;
+        let is_later =
+            |(time, _): &(i64, Prices)| (sample.rows.last()).is_none_or(|(last, _)| last < time);
+        let (mut known, mut new) = (Vec::new(), Vec::new());
+        for row in sampled {
+            // Most bars are later than all before: no search.
+            let found = match is_later(&row) {
+                true => None,
+                false => sample
+                    .rows
+                    .binary_search_by_key(&row.0, |(time, _)| *time)
+                    .ok(),
             };
-            if self.names[known.file as usize] == self.names[file] {
+            match found {
+                Some(index) => known.push((index, row.1)),
+                None => new.push(row),
+            }
+        }
+        for (index, prices) in &known {
+            let (time, before) = sample.rows[*index];
+            if self.names[before.file as usize] == self.names[file] {
                 continue;
             }
             let compared = compared.entry(series.ticker.clone()).or_default();
             compared.bars += 1;
-            if known.digest != prices.digest {
+            if before.digest != prices.digest {
                 compared.differing += 1;
-                let first = (Timestamp::from_micros(*time), known.file);
+                let first = (Timestamp::from_micros(time), before.file);
                 compared.first.get_or_insert(first);
             }
         }
@@ -129,24 +145,39 @@ impl<'f> FilePrices<'f> {
                 compared.differing, compared.bars, self.files[other as usize].name
             ));
         }
-        for (time, prices) in sampled {
-            let known = sample.rows.entry(time).or_insert(prices);
-            if self.on_conflict == OnConflict::Update && known.digest != prices.digest {
-                *known = prices;
+        if self.on_conflict == OnConflict::Update {
+            for (index, prices) in known {
+                let before = &mut sample.rows[index].1;
+                if before.digest != prices.digest {
+                    *before = prices;
+                }
             }
         }
+        sample.add(new);
         sample.thin();
         None
     }
 }
 
 impl Sample {
+    /// Adds bars of other times. Of two with one time, the first stays.
+    fn add(&mut self, new: Vec<(i64, Prices)>) {
+        let last = self.rows.last().map(|(time, _)| *time);
+        let is_later = new.first().is_none_or(|(time, _)| last < Some(*time))
+            && new.is_sorted_by(|a, b| a.0 < b.0);
+        self.rows.extend(new);
+        if !is_later {
+            self.rows.sort_by_key(|(time, _)| *time);
+            self.rows.dedup_by_key(|(time, _)| *time);
+        }
+    }
+
     /// Keeps a half of the bars, until they are few enough.
     fn thin(&mut self) {
         while self.rows.len() > SERIES_SAMPLE_MAX {
             self.level += 1;
             let level = self.level;
-            self.rows.retain(|time, _| is_sampled(*time, level));
+            self.rows.retain(|(time, _)| is_sampled(*time, level));
         }
     }
 }

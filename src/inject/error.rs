@@ -183,7 +183,7 @@ pub enum Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoInterval {
     /// Too few bars.
-    #[error("{bars} bars are too few to detect it")]
+    #[error("{bars} {} too few to detect it", if *.bars == 1 { "bar is" } else { "bars are" })]
     TooFew {
         bars: u64,
         /// How far apart they are.
