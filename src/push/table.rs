@@ -71,21 +71,10 @@ impl Table {
             return Ok(End::Taken);
         }
         crate::crash_point!("push.after-commit");
-        if version == 0 && !commit::keeps_existing(&store, version, &text).await? {
-            let message =
-                "the target replaces objects that were to be created only if they don't exist";
-            return Err(
-                Error::new(ErrorKind::Target, message).with_hint(PushAdvice::ConditionalWrites)
-            );
-        }
-        let committed = read::commit_text(&store, version).await?;
-        if committed.as_ref() != Some(&text) {
-            let message = format!("version {version} of the table isn't what was written");
-            return Err(Error::new(ErrorKind::Target, message));
-        }
         let snapshot = self.snapshot.get_or_insert_default();
         snapshot.apply(all);
         snapshot.version = version;
+        verify(context, &store, version, &text).await?;
         if version > 0 && version.is_multiple_of(CHECKPOINT_EVERY) {
             self.checkpoint(context, version, now_ms).await;
         }
@@ -114,6 +103,44 @@ impl Table {
                 "no checkpoint of version {version} was written, so reading the table is slower: {why}"
             );
             context.observer.event(&Event::Warning(&text));
+        }
+    }
+}
+
+/// Compares a committed version with what was written. If it can't be read now, that is only a warning,
+/// because it is committed.
+async fn verify(
+    context: &RunContext<'_>,
+    store: &Storage,
+    version: u64,
+    text: &Bytes,
+) -> Result<(), Error> {
+    let warn = |error: Error| {
+        let text = format!("version {version} is committed, and wasn't read again: {error}");
+        context.observer.event(&Event::Warning(&text));
+    };
+    if version == 0 {
+        match commit::keeps_existing(store, version, text).await {
+            Ok(true) => {}
+            Ok(false) => {
+                let message =
+                    "the target replaces objects that were to be created only if they don't exist";
+                return Err(
+                    Error::new(ErrorKind::Target, message).with_hint(PushAdvice::ConditionalWrites)
+                );
+            }
+            Err(error) => warn(error),
+        }
+    }
+    match read::commit_text(store, version).await {
+        Ok(found) if found.as_ref() == Some(text) => Ok(()),
+        Ok(_) => {
+            let message = format!("version {version} of the table isn't what was written");
+            Err(Error::new(ErrorKind::Target, message))
+        }
+        Err(error) => {
+            warn(error);
+            Ok(())
         }
     }
 }

@@ -203,6 +203,39 @@ mod tests {
     }
 
     #[test]
+    fn the_lines_of_a_push_count_files() {
+        let push = Wording {
+            kind: RunKind::Push,
+            dry_run: false,
+        };
+        let counts = Counts {
+            fetched: 9,
+            files: 1,
+            bytes: 1_234_567,
+            unchanged: 3,
+            ..Counts::default()
+        };
+        assert_eq!(
+            push.unit(&unit("AAPL", 520, counts)),
+            "[AAPL] Pushed in 0.52s (files=1 bytes=1234567 unchanged=3)"
+        );
+        let report = RunReport {
+            tickers: vec![unit("AAPL", 520, counts); 5],
+            totals: Counts {
+                files: 5,
+                unchanged: 12,
+                ..Counts::default()
+            },
+            version: Some(7),
+            ..RunReport::default()
+        };
+        assert_eq!(
+            push.summary(&report, Duration::from_secs(3)),
+            "Summary: tickers=5 files=5 unchanged=12 version=7 elapsed=0:00:03"
+        );
+    }
+
+    #[test]
     fn restated_and_rejects_appear_if_there_are_any() {
         let counts = Counts {
             fetched: 20,

@@ -22,8 +22,8 @@ use crate::store::lake::untrusted::guarded;
 const KINDS: [&str; 5] = ["txn", "add", "remove", "metaData", "protocol"];
 /// Rows that are decoded at once.
 const BATCH_ROWS: usize = 4_096;
-/// The most bytes of text that the rows of one batch may decode to.
-const BATCH_BYTES_MAX: usize = 256 << 20;
+/// The most bytes of text that all rows may decode to. A file's entry has less than a kilobyte.
+const TEXT_BYTES_MAX: usize = 1 << 30;
 /// Removed files stay in checkpoints for this long, so that the clean-up of other programs finds them.
 const REMOVED_MS_MAX: i64 = 7 * 24 * 3_600_000;
 
@@ -167,31 +167,38 @@ pub fn read(bytes: &Bytes) -> Result<Vec<Action>, String> {
             .build()
             .map_err(|error| error.to_string())?;
         let mut actions = Vec::new();
+        let mut left = TEXT_BYTES_MAX;
         for batch in reader {
             let batch = batch.map_err(|error| error.to_string())?;
-            actions.extend(action::parse(&lines(&batch)?)?);
+            let text = lines(&batch, left)?;
+            left -= text.len();
+            actions.extend(action::parse(&text)?);
         }
         Ok(actions)
     })
 }
 
 /// The rows of a batch as lines of a commit.
-fn lines(batch: &RecordBatch) -> Result<Vec<u8>, String> {
-    let mut writer = LineDelimitedWriter::new(Limited(Vec::new()));
+fn lines(batch: &RecordBatch, bytes_max: usize) -> Result<Vec<u8>, String> {
+    let text = Vec::new();
+    let mut writer = LineDelimitedWriter::new(Limited { text, bytes_max });
     let written = writer.write(batch).and_then(|()| writer.finish());
     written.map_err(|error| error.to_string())?;
-    Ok(writer.into_inner().0)
+    Ok(writer.into_inner().text)
 }
 
 /// Text of limited length: a value that a file has once can be in many rows.
-struct Limited(Vec<u8>);
+struct Limited {
+    text: Vec<u8>,
+    bytes_max: usize,
+}
 
 impl io::Write for Limited {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
-        if self.0.len() + part.len() > BATCH_BYTES_MAX {
+        if self.text.len() + part.len() > self.bytes_max {
             return Err(io::Error::other("its rows are too long"));
         }
-        self.0.extend_from_slice(part);
+        self.text.extend_from_slice(part);
         Ok(part.len())
     }
 

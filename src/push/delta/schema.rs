@@ -85,18 +85,14 @@ mod tests {
         for (from, to, why) in [
             ("\"vwap\"", "\"vw\"", "no column vwap"),
             (
-                "\"timestamp\",\"nullable\"",
-                "\"date\",\"nullable\"",
+                "\"type\":\"timestamp\"",
+                "\"type\":\"date\"",
                 "column timestamp isn't of type timestamp",
             ),
             ("[{", "[{\"name\":\"x\"},{", "has the column x"),
         ] {
-            // Keys of a JSON object have an order of their own.
-            let other = schema.replace(from, to);
-            let other = match other == schema {
-                true => schema.replacen("\"type\":\"timestamp\"", "\"type\":\"date\"", 1),
-                false => other,
-            };
+            let other = schema.replacen(from, to, 1);
+            assert_ne!(other, schema);
             let refused = check(&other, &own).unwrap_err();
             assert!(refused.contains(why), "{refused}");
         }
