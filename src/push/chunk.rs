@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::compare::Rules;
 use super::context::RunContext;
-use super::delta::action::{Action, Remove};
+use super::delta::action::{Action, Add, Remove};
 use super::delta::commit::{self, End};
 use super::error::{Error, ErrorKind};
 use super::part::{Outcome, Part, Work};
@@ -27,8 +27,8 @@ pub struct Chunk<'r, 'a> {
     context: &'r RunContext<'a>,
     table: &'r mut Table,
     units: &'r [Unit],
-    /// What was done for a partition whose files in the table have these paths. It is still right if a
-    /// commit of others left them as they are.
+    /// What was done for a partition whose files in the table have these paths and tags. It is still right
+    /// if a commit of others left them as they are.
     done: HashMap<PartitionKey, (Vec<String>, Part)>,
 }
 
@@ -138,12 +138,13 @@ impl<'r, 'a> Chunk<'r, 'a> {
         for (index, unit) in self.units.iter().enumerate() {
             for local in &unit.partitions {
                 let key = &local.file.key;
-                let paths: Vec<String> =
-                    files.get(key).iter().map(|add| add.path.clone()).collect();
+                let entry = |add: &&Add| format!("{} {:?}", add.path, add.tags);
+                let entries: Vec<String> = files.get(key).iter().map(entry).collect();
                 if let Some(error) = context.provenance_error(&files, local) {
                     refused.entry(index).or_insert(error);
                 }
-                if let Some((_, part)) = self.done.get(key).filter(|(before, _)| *before == paths) {
+                let done = self.done.get(key);
+                if let Some((_, part)) = done.filter(|(before, _)| *before == entries) {
                     if let Outcome::Refused(error) = &part.outcome {
                         refused.entry(index).or_insert_with(|| error.clone());
                     }
@@ -152,10 +153,10 @@ impl<'r, 'a> Chunk<'r, 'a> {
                 match context.decide(&files, &known, local) {
                     Decision::Unchanged => {
                         self.done
-                            .insert(key.clone(), (paths, Part::unchanged(local)));
+                            .insert(key.clone(), (entries, Part::unchanged(local)));
                     }
-                    Decision::Publish(adds) => publish.push((index, local, paths, adds)),
-                    Decision::Compare(adds) => compare.push((index, local, paths, adds)),
+                    Decision::Publish(adds) => publish.push((index, local, entries, adds)),
+                    Decision::Compare(adds) => compare.push((index, local, entries, adds)),
                     Decision::Newer { commit_seq } => {
                         refused
                             .entry(index)
@@ -265,7 +266,7 @@ impl<'r, 'a> Chunk<'r, 'a> {
 fn newer(local: &Local, commit_seq: u64) -> Error {
     let message = format!(
         "the table has {} up to commit {commit_seq} of this store, which the store doesn't have: it is a copy, or was \
-         restored or repaired",
+         restored from a backup",
         local.file.key
     );
     Error::new(ErrorKind::Conflict, message).with_hint(PushAdvice::PushOneCopy)

@@ -13,7 +13,7 @@
 //! another program's commit came first, the run reads it and plans again.
 //!
 //! **The table keeps the progress, this program doesn't.** The log's entry of a file has the stores whose rows it
-//! has, with the hash of each store's rows ([`identity`]).
+//! has, with the hash of each store's rows (`identity.rs`).
 
 mod address;
 mod bytes;
