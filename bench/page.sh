@@ -12,4 +12,5 @@ cd "$(dirname "$0")/.."
 . bench/common
 part=${1:-1}
 venv duckdb 'duckdb==1.5.*'
+"$work/venv/bin/python" bench/page_stores.py "$program" "$work" "$part"
 exec "$work/venv/bin/python" bench/page.py "$program" "$work" "$part"
