@@ -64,6 +64,17 @@ impl Session {
         opens
     }
 
+    /// The last open of [`grid`](Self::grid).
+    #[must_use]
+    pub fn last_open(&self, interval: Interval) -> Option<Timestamp> {
+        let parts = self.parts().filter(|(start, end)| start < end);
+        let (start, end) = parts.last()?;
+        let before = (end.micros() - start.micros() - 1) / interval.micros();
+        Some(Timestamp::from_micros(
+            start.micros() + before * interval.micros(),
+        ))
+    }
+
     /// The number of expected bars: the length of [`grid`](Self::grid).
     #[must_use]
     pub fn expected(&self, interval: Interval) -> usize {

@@ -131,6 +131,7 @@ fn the_sixty_minute_grid_has_a_short_last_bar() {
     let times = |interval| -> Vec<String> {
         let tz = calendar("NASDAQ").tz();
         let grid = session.grid(interval);
+        assert_eq!(session.last_open(interval), grid.last().copied());
         assert_eq!(grid.len(), session.expected(interval));
         grid.iter()
             .map(|at| at.to_utc().with_timezone(&tz).format("%H:%M").to_string())
@@ -360,6 +361,7 @@ proptest! {
         let date = day("2000-01-01") + Days::new(offset);
         let Ok(Some(session)) = calendar.session_on(date) else { return Ok(()) };
         let grid = session.grid(interval);
+        prop_assert_eq!(session.last_open(interval), grid.last().copied());
         prop_assert_eq!(grid.len(), session.expected(interval));
         prop_assert_eq!(grid[0], session.open);
         prop_assert!(grid.windows(2).all(|pair| pair[1].micros() - pair[0].micros() >= 1));

@@ -64,6 +64,6 @@ fn gaps(context: &Context) -> Result<Option<u64>, CliError> {
         now: context.now(),
     };
     let mut calendars = CalendarCache::new(context.calendars(&dir)?);
-    let survey = survey_by_counts(&reader, &scope, Facts::of_all(&reader)?, &mut calendars)?;
+    let survey = survey_by_counts(&reader, &scope, &Facts::of_all(&reader)?, &mut calendars)?;
     Ok(Some(survey.gaps().count() as u64))
 }

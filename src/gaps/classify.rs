@@ -57,8 +57,8 @@ pub(super) fn classify(
     for (index, session) in sessions.iter().enumerate() {
         let is_complete = found[index] == Completeness::Complete;
         let mostly_rejects = was_mostly_rejects(coverage, calendar, session);
-        let misses_last = misses_last_bar(session, counts[index], interval, hours);
-        if is_complete && !mostly_rejects && !misses_last {
+        let misses_last = || misses_last_bar(session, counts[index], interval, hours);
+        if is_complete && !mostly_rejects && !misses_last() {
             continue;
         }
         let (reason, shortage) = match (status(coverage, calendar, session), found[index]) {
@@ -84,10 +84,14 @@ pub(super) fn classify(
 
 /// Whether most rows of a session were rejects: its request failed although it returned bars.
 fn was_mostly_rejects(coverage: &[CoverageEntry], calendar: &Calendar, session: &Session) -> bool {
-    let date = local_date(calendar, session.open.micros());
-    coverage.iter().any(|entry| {
-        entry.status == CoverageStatus::Failed && entry.rows > 0 && entry.dates.contains(date)
-    })
+    let mut rejects = (coverage.iter())
+        .filter(|entry| entry.status == CoverageStatus::Failed && entry.rows > 0)
+        .peekable();
+    // Most series have none, and a local date takes a while.
+    rejects.peek().is_some() && {
+        let date = local_date(calendar, session.open.micros());
+        rejects.any(|entry| entry.dates.contains(date))
+    }
 }
 
 /// Whether the last bar of a session's grid is missing.
@@ -97,8 +101,8 @@ fn misses_last_bar(
     interval: Interval,
     hours: Hours,
 ) -> bool {
-    let last = expected_opens(session, interval, hours).last().copied();
-    count.is_none_or(|count| last.is_some_and(|last| count.last < last))
+    let ends = expected_ends(session, interval, hours);
+    count.is_none_or(|count| ends.is_some_and(|(_, _, last)| count.last < last))
 }
 
 /// The opens of a session's bars, on the grid of the store.
@@ -117,6 +121,20 @@ pub(super) fn expected_opens(
         .map(Timestamp::from_micros)
         .filter(|open| session.contains(*open))
         .collect()
+}
+
+/// How many [`expected_opens`] a session has, and the first and the last of them; `None` if it has none.
+pub(super) fn expected_ends(
+    session: &Session,
+    interval: Interval,
+    hours: Hours,
+) -> Option<(usize, Timestamp, Timestamp)> {
+    if Grid::of(interval, hours) == Grid::Session {
+        let last = session.last_open(interval)?;
+        return Some((session.expected(interval), session.open, last));
+    }
+    let opens = expected_opens(session, interval, hours);
+    Some((opens.len(), *opens.first()?, *opens.last()?))
 }
 
 /// How the requests of a session were answered; `None` if there were none. A session over midnight

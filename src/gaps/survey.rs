@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 use super::Gap;
-use super::classify::{Incomplete, align, classify, expected_opens, missing, rejected_of};
+use super::classify::{
+    Incomplete, align, classify, expected_ends, expected_opens, missing, rejected_of,
+};
 use crate::calendar::{CalendarCache, Session};
 use crate::model::{
     Basis, DateRange, Hours, Interval, Provenance, SeriesKey, Ticker, TimeRange, Timestamp,
@@ -104,36 +106,13 @@ impl Facts {
 
     /// Of some series.
     pub fn of(reader: &Reader, series: &[SeriesKey]) -> Result<Self, Error> {
-        let mut rejected = BTreeMap::new();
-        for key in series {
-            if let Some(rows) = reader.missing_rows_of(key)? {
-                rejected.insert(key.clone(), rows);
-            }
-        }
         Ok(Self {
             counts: reader.sessions_of(series)?,
             coverage: reader.coverage_of_series(series)?,
-            rejected,
+            rejected: reader.missing_rows_of(series)?,
         })
     }
 
-    /// The facts of one of the series.
-    #[must_use]
-    pub fn of_one(&self, series: &SeriesKey) -> Self {
-        fn only<T: Clone>(
-            of: &BTreeMap<SeriesKey, T>,
-            series: &SeriesKey,
-        ) -> BTreeMap<SeriesKey, T> {
-            let one = of.get_key_value(series).into_iter();
-            one.map(|(key, value)| (key.clone(), value.clone()))
-                .collect()
-        }
-        Self {
-            counts: only(&self.counts, series),
-            coverage: only(&self.coverage, series),
-            rejected: only(&self.rejected, series),
-        }
-    }
 }
 
 /// Checks every series of `scope`.
@@ -142,7 +121,7 @@ pub fn survey(
     scope: &Scope,
     calendars: &mut CalendarCache,
 ) -> Result<Survey, Error> {
-    let (mut survey, short_of) = by_counts(reader, scope, Facts::of_all(reader)?, calendars)?;
+    let (mut survey, short_of) = by_counts(reader, scope, &Facts::of_all(reader)?, calendars)?;
     find_missing_bars(reader, &mut survey.series, &short_of)?;
     Ok(survey)
 }
@@ -153,7 +132,7 @@ pub fn survey(
 pub fn survey_by_counts(
     reader: &Reader,
     scope: &Scope,
-    facts: Facts,
+    facts: &Facts,
     calendars: &mut CalendarCache,
 ) -> Result<Survey, Error> {
     Ok(by_counts(reader, scope, facts, calendars)?.0)
@@ -162,7 +141,7 @@ pub fn survey_by_counts(
 fn by_counts(
     reader: &Reader,
     scope: &Scope,
-    facts: Facts,
+    facts: &Facts,
     calendars: &mut CalendarCache,
 ) -> Result<(Survey, Vec<Vec<Short>>), Error> {
     let wanted = |key: &SeriesKey| {
@@ -171,38 +150,34 @@ fn by_counts(
                 .interval
                 .is_none_or(|interval| key.interval == interval)
     };
-    let Facts {
-        mut counts,
-        mut coverage,
-        mut rejected,
-    } = facts;
-    let mut known: BTreeMap<SeriesKey, Option<Provenance>> = (coverage.keys())
-        .chain(rejected.keys())
+    let mut known: BTreeMap<SeriesKey, Option<Provenance>> = (facts.coverage.keys())
+        .chain(facts.rejected.keys())
         .filter(|key| wanted(key))
         .map(|key| (key.clone(), None))
         .collect();
     for row in reader.series()?.into_iter().filter(|row| wanted(&row.key)) {
         known.insert(row.key, Some(row.provenance));
     }
+    let no_rejected = BTreeMap::new();
     let mut survey = Survey::default();
     let mut short_of: Vec<Vec<Short>> = Vec::new();
     for (key, stored) in known {
-        let requested = coverage.remove(&key).unwrap_or_default();
-        let counts = counts.remove(&key).unwrap_or_default();
-        let rejected = rejected.remove(&key);
+        let requested = facts.coverage.get(&key).map_or(&[][..], Vec::as_slice);
+        let rejected = facts.rejected.get(&key);
         let provenance = stored
             .or_else(|| Some(requested.last()?.provenance.clone()))
-            .or_else(|| Some(of_rejected(rejected.as_ref()?)));
+            .or_else(|| Some(of_rejected(rejected?)));
         let Some(provenance) = provenance else {
             continue;
         };
-        let coverage: Vec<CoverageEntry> = (requested.into_iter())
+        let coverage: Vec<CoverageEntry> = (requested.iter())
             .filter(|entry| matches(&entry.provenance, &provenance))
+            .cloned()
             .collect();
         let known = Known {
             coverage,
-            counts,
-            rejected: rejected.map_or_else(BTreeMap::new, |rejected| rejected.sessions),
+            counts: facts.counts.get(&key).map_or(&[], Vec::as_slice),
+            rejected: rejected.map_or(&no_rejected, |rejected| &rejected.sessions),
         };
         let notices = &mut survey.notices;
         let (series, short) = classify_series(scope, calendars, &key, provenance, &known, notices);
@@ -219,14 +194,14 @@ fn by_counts(
 }
 
 /// What the store knows of the sessions of one series.
-struct Known {
+struct Known<'a> {
     coverage: Vec<CoverageEntry>,
-    counts: Vec<SessionCount>,
+    counts: &'a [SessionCount],
     /// Rejected rows whose bars aren't stored.
-    rejected: BTreeMap<NaiveDate, u32>,
+    rejected: &'a BTreeMap<NaiveDate, u32>,
 }
 
-impl Known {
+impl Known<'_> {
     /// From the first to the last date with coverage, bars or rejected rows.
     fn date_span(&self) -> Option<DateRange> {
         let requested =
@@ -252,7 +227,7 @@ fn classify_series(
     calendars: &mut CalendarCache,
     key: &SeriesKey,
     provenance: Provenance,
-    known: &Known,
+    known: &Known<'_>,
     notices: &mut Vec<String>,
 ) -> (SeriesGaps, Vec<Short>) {
     let mut found = SeriesGaps {
@@ -292,8 +267,8 @@ fn classify_series(
     };
     let ended = sessions.partition_point(|session| session.close <= scope.now);
     let sessions = &sessions[..ended];
-    let aligned: Vec<Option<&SessionCount>> = align(sessions, &known.counts).collect();
-    let rejected = rejected_of(sessions, &known.rejected);
+    let aligned: Vec<Option<&SessionCount>> = align(sessions, known.counts).collect();
+    let rejected = rejected_of(sessions, known.rejected);
     let (interval, hours) = (key.interval, found.provenance.hours);
     let mut incomplete = classify(
         sessions,
@@ -317,8 +292,8 @@ fn classify_series(
     } in incomplete
     {
         let session = &sessions[index];
-        let expected = expected_opens(session, interval, hours);
-        let Some((first_missing, last_missing)) = missing(&expected, &[]) else {
+        let ends = expected_ends(session, interval, hours);
+        let Some((expected, first_missing, last_missing)) = ends else {
             continue;
         };
         let bars = aligned[index].map_or(0, |count| count.regular);
@@ -331,7 +306,7 @@ fn classify_series(
         found.gaps.push(Gap {
             series: key.clone(),
             session: session.date,
-            expected: expected.len() as u32,
+            expected: expected as u32,
             bars,
             first_missing,
             last_missing,

@@ -61,7 +61,7 @@ impl Store {
         let mut inner = self.inner();
         let series = match rows {
             [] => return Ok(()),
-            [one] => Some(&one.series),
+            [one] => Some(std::slice::from_ref(&one.series)),
             // One query: a file of a whole day has thousands of series.
             _ => None,
         };
@@ -146,10 +146,13 @@ impl Reader {
         self.missing_of(rejected)
     }
 
-    /// The same for one series.
-    pub fn missing_rows_of(&self, series: &SeriesKey) -> Result<Option<MissingRows>, Error> {
+    /// The same for some series.
+    pub fn missing_rows_of(
+        &self,
+        series: &[SeriesKey],
+    ) -> Result<BTreeMap<SeriesKey, MissingRows>, Error> {
         let rejected = self.catalog()?.rejected(Some(series))?;
-        Ok(self.missing_of(rejected)?.remove(series))
+        self.missing_of(rejected)
     }
 
     fn missing_of(
@@ -200,20 +203,21 @@ fn ranges(stretches: &[Stretch], interval: Interval) -> Vec<TimeRange> {
 }
 
 impl Catalog {
-    /// The recorded stretches of one series, or of all, in order of time.
+    /// The recorded stretches of some series, or of all, in order of time.
     fn rejected(
         &self,
-        series: Option<&SeriesKey>,
+        series: Option<&[SeriesKey]>,
     ) -> Result<BTreeMap<SeriesKey, Vec<Stretch>>, Error> {
         let mut found: BTreeMap<SeriesKey, Vec<Stretch>> = BTreeMap::new();
         // A store that is opened for reading may be older than the table.
-        if !self.has_table("rejected")? {
+        if series.is_some_and(<[_]>::is_empty) || !self.has_table("rejected")? {
             return Ok(found);
         }
         let of_series = series.map_or_else(String::new, |series| {
-            let ticker = quoted(series.ticker.as_str());
-            let minutes = series.interval.minutes();
-            format!("WHERE interval = {minutes} AND ticker = {ticker}")
+            let keys: Vec<String> = (series.iter())
+                .map(|key| format!("({}, {})", key.interval.minutes(), quoted(key.ticker.as_str())))
+                .collect();
+            format!("WHERE (interval, ticker) IN ({})", keys.join(", "))
         });
         let sql = format!(
             "SELECT interval, ticker, exchange, session, first, last FROM rejected {of_series} ORDER BY first"
