@@ -16,6 +16,8 @@ pub struct Browser {
     driver: Child,
     port: u16,
     session: String,
+    /// Its profile and temporary files; removed after the browser has ended.
+    files: tempfile::TempDir,
 }
 
 impl Browser {
@@ -25,8 +27,13 @@ impl Browser {
     ///
     /// Without chromium and chromedriver: `make test-page` installs them.
     pub fn start(width: u32, height: u32, is_dark: bool) -> Self {
+        let files = tempfile::Builder::new()
+            .prefix("backfill-browser-")
+            .tempdir()
+            .unwrap();
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
+            .env("TMPDIR", files.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -43,6 +50,7 @@ impl Browser {
             driver,
             port,
             session: String::new(),
+            files: files,
         };
         let arguments = [
             "--headless=new".to_owned(),
@@ -52,6 +60,7 @@ impl Browser {
             "--disable-dev-shm-usage".to_owned(),
             "--hide-scrollbars".to_owned(),
             "--force-device-scale-factor=1".to_owned(),
+            format!("--user-data-dir={}", browser.files.path().join("profile").display()),
             format!("--window-size={width},{height}"),
         ];
         let wanted = json!({"capabilities": {"alwaysMatch": {
