@@ -11,6 +11,8 @@ const HEAD_HEIGHT = 34;
 const LABEL_WIDTH = 118;
 /** Rows of one request. */
 const PAGE_ROWS = 50;
+/** The most rows that are kept decoded: a few screens. */
+const DECODED_MAX = 400;
 /** Width of a cell and days since 1970 of the column of a day, by zoom. */
 const ZOOMS = {
   session: { width: 9, key: (day) => day },
@@ -21,8 +23,13 @@ const ZOOMS = {
 /** Where the map was scrolled to and its zoom, for when a run has added bars. */
 let kept = null;
 
-/** Pages of rows that were fetched, by the store's last commit and page. */
-let fetched = { of: "", pages: new Map(), calendars: null, columns: new Map() };
+/** What was fetched of a state of the store. */
+let fetched = nothingOf("");
+
+/** Nothing yet: no rows, by page; no decoded rows, by index; no sessions, as days since 1970, by exchange. */
+function nothingOf(of) {
+  return { of, pages: new Map(), decoded: new Map(), calendars: null, columns: new Map() };
+}
 
 /** Shows the view in `view`. Returns what ends it. */
 export function showCoverage(view, series, parameters) {
@@ -30,8 +37,10 @@ export function showCoverage(view, series, parameters) {
   const sums = series.totals;
   view.append(
     make("div", { class: "cards" },
-      card(percent(sums.sessions_complete, sums.sessions_expected), "sessions complete"),
-      card(sums.sessions_expected > 0 ? count(sums.sessions_expected - sums.sessions_complete) : "–", "sessions missing or short", address("gaps")),
+      ...(series.too_many_sessions ? [] : [
+        card(percent(sums.sessions_complete, sums.sessions_expected), "sessions complete"),
+        card(sums.sessions_expected > 0 ? count(sums.sessions_expected - sums.sessions_complete) : "–", "sessions missing or short", address("gaps")),
+      ]),
       card(count(total), "series"),
       card(count(sums.rows), "bars"),
       card(count(sums.hot_rows), "bars not in the lake yet"),
@@ -43,7 +52,7 @@ export function showCoverage(view, series, parameters) {
     return () => {};
   }
   const of = `${series.as_of}/${sums.rows}/${total}`;
-  if (fetched.of !== of) fetched = { of, pages: new Map(), calendars: null, columns: new Map() };
+  if (fetched.of !== of) fetched = nothingOf(of);
   const before = kept;
   const state = { zoom: parameters.zoom in ZOOMS ? parameters.zoom : null, hover: null, row: 0, column: 0, selected: false };
   const canvas = /** @type {HTMLCanvasElement} */ (make("canvas", { role: "img", "aria-label": "Sessions of each series by state" }));
@@ -60,8 +69,8 @@ export function showCoverage(view, series, parameters) {
     if (known || !fetched.calendars) return known ?? [];
     const { key } = ZOOMS[state.zoom];
     const byKey = new Map();
-    for (const [exchange, distances] of Object.entries(fetched.calendars)) {
-      days(distances).forEach((day, index) => {
+    for (const [exchange, sessions] of Object.entries(fetched.calendars)) {
+      sessions.forEach((day, index) => {
         const at = key(day);
         const column = byKey.get(at) ?? { first: day, last: day, of: {} };
         column.first = Math.min(column.first, day);
@@ -77,10 +86,36 @@ export function showCoverage(view, series, parameters) {
   }
 
   function row(index) {
+    const decoded = fetched.decoded.get(index);
+    if (decoded) return decoded;
     const page = Math.floor(index / PAGE_ROWS);
     const known = fetched.pages.get(page);
     if (known === undefined) fetchPage(page);
-    return Array.isArray(known) ? known[index - page * PAGE_ROWS] : null;
+    const packed = Array.isArray(known) ? known[index - page * PAGE_ROWS] : null;
+    if (!packed) return null;
+    const sessions = fetched.calendars[packed.exchange] ?? [];
+    const made = { ...decodeRow(packed), from: sessions.indexOf(packed.day), cells: {} };
+    if (fetched.decoded.size >= DECODED_MAX) fetched.decoded.delete(fetched.decoded.keys().next().value);
+    fetched.decoded.set(index, made);
+    return made;
+  }
+
+  /** The sessions of a row in a column. */
+  function summaryOf(decoded, column, at) {
+    const cells = (decoded.cells[state.zoom] ??= []);
+    return (cells[at] ??= summary(decoded, column));
+  }
+
+  /** Adds the sessions of a document. That of other rows can begin earlier or end later. */
+  function addCalendars(calendars) {
+    fetched.calendars ??= {};
+    for (const [exchange, sessions] of Object.entries(calendars)) {
+      const known = fetched.calendars[exchange] ?? [];
+      if (sessions.length === 0 || (known.length > 0 && known[0] <= sessions[0] && sessions[sessions.length - 1] <= known[known.length - 1])) continue;
+      fetched.calendars[exchange] = [...new Set([...known, ...sessions])].sort((a, b) => a - b);
+      fetched.columns.clear();
+      fetched.decoded.clear();
+    }
   }
 
   async function fetchPage(page) {
@@ -88,12 +123,14 @@ export function showCoverage(view, series, parameters) {
     mine.pages.set(page, "on its way");
     try {
       const document = await load("coverage", { first: page * PAGE_ROWS, count: PAGE_ROWS });
-      mine.calendars ??= document.calendars;
+      if (mine !== fetched) return;
+      const calendars = Object.fromEntries(Object.entries(document.calendars).map(([exchange, distances]) => [exchange, days(distances)]));
+      addCalendars(calendars);
       // A report has all rows in one document.
-      const rows = document.rows;
+      const rows = document.rows.map((one) => ({ ...one, day: calendars[one.exchange][one.from] }));
       const start = isReport ? 0 : page;
       for (let at = 0; at < rows.length || at === 0; at += PAGE_ROWS) {
-        mine.pages.set(start + at / PAGE_ROWS, rows.slice(at, at + PAGE_ROWS).map(decodeRow));
+        mine.pages.set(start + at / PAGE_ROWS, rows.slice(at, at + PAGE_ROWS));
       }
       if (!view.dataset.ready) setZoom(state.zoom ?? bestZoom());
       layOut();
@@ -132,6 +169,12 @@ export function showCoverage(view, series, parameters) {
     schedule();
   }
 
+  let painted = null;
+  function repaint() {
+    painted = null;
+    schedule();
+  }
+
   let frame = 0;
   function schedule() {
     frame ||= requestAnimationFrame(() => {
@@ -151,7 +194,7 @@ export function showCoverage(view, series, parameters) {
     }
     const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const paint = Object.fromEntries(["--ground", "--panel", "--line", "--text", "--dim", "--closed", "--accent", ...Object.values(STATES).map((one) => one.colour)].map((name) => [name, colour(name)]));
+    const paint = (painted ??= Object.fromEntries(["--ground", "--panel", "--line", "--text", "--dim", "--closed", "--accent", ...Object.values(STATES).map((one) => one.colour)].map((name) => [name, colour(name)])));
     context.fillStyle = paint["--ground"];
     context.fillRect(0, 0, width, height);
     const all = columns();
@@ -165,9 +208,11 @@ export function showCoverage(view, series, parameters) {
       const decoded = row(index);
       for (let at = firstColumn; at < lastColumn && decoded; at += 1) {
         const left = LABEL_WIDTH + at * cell - map.scrollLeft;
-        drawCell(context, paint, summary(decoded, all[at]), left, top, cell - 1);
+        drawCell(context, paint, summaryOf(decoded, all[at], at), left, top, cell - 1);
       }
     }
+    // The rows that scrolling shows next.
+    if (fetched.calendars) [firstRow - PAGE_ROWS / 2, lastRow + PAGE_ROWS / 2].filter((index) => 0 <= index && index < total).forEach(row);
     if (state.selected && all.length > 0) {
       context.strokeStyle = paint["--text"];
       context.lineWidth = 2;
@@ -230,12 +275,15 @@ export function showCoverage(view, series, parameters) {
         context.fillText(year, left, 10);
         lastYear = year;
       }
-      if (month !== lastMonth && left >= free) {
+      const isNew = month !== lastMonth;
+      lastMonth = month;
+      // Of months in narrow columns, the first of each quarter.
+      if (isNew && left >= free && (state.zoom !== "month" || Number(month) % 3 === 1)) {
         const name = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][Number(month) - 1];
         context.fillStyle = paint["--dim"];
-        context.fillText(state.zoom === "session" && lastMonth === "" ? `${name} ${Number(day)}` : name, left, 24);
-        free = left + 44;
-        lastMonth = month;
+        const text = state.zoom === "session" && free === 0 ? `${name} ${Number(day)}` : name;
+        context.fillText(text, left, 24);
+        free = left + context.measureText(text).width + 8;
       }
     }
     context.fillStyle = paint["--dim"];
@@ -316,12 +364,12 @@ export function showCoverage(view, series, parameters) {
   const watcher = new ResizeObserver(schedule);
   watcher.observe(map);
   const scheme = matchMedia("(prefers-color-scheme: dark)");
-  scheme.addEventListener("change", schedule);
+  scheme.addEventListener("change", repaint);
   if (fetched.calendars) setZoom(state.zoom ?? bestZoom());
   else row(0);
   return () => {
     watcher.disconnect();
-    scheme.removeEventListener("change", schedule);
+    scheme.removeEventListener("change", repaint);
     cancelAnimationFrame(frame);
   };
 }
@@ -333,8 +381,9 @@ function summary(decoded, column) {
   if (!range) return found;
   const counts = {};
   for (let at = range[0] - decoded.from; at <= range[1] - decoded.from; at += 1) {
-    const letter = decoded.states[at];
-    if (letter === undefined) continue;
+    const code = decoded.states[at];
+    if (code === undefined) continue;
+    const letter = String.fromCharCode(code);
     found.sessions += 1;
     found.bars += decoded.bars[at];
     found.expected += decoded.expected[at];

@@ -2,11 +2,13 @@
 
 /** The values of `390*12,300,390*40`. */
 export function values(text, convert) {
-  const out = [];
-  for (const run of text === "" ? [] : text.split(",")) {
-    const [value, times] = run.split("*");
-    const converted = convert(value);
-    for (let left = times ? Number(times) : 1; left > 0; left -= 1) out.push(converted);
+  const runs = (text === "" ? [] : text.split(",")).map((run) => run.split("*"));
+  const out = new Uint32Array(runs.reduce((sum, [, times]) => sum + Number(times ?? 1), 0));
+  let at = 0;
+  for (const [value, times] of runs) {
+    const end = at + Number(times ?? 1);
+    out.fill(convert(value), at, end);
+    at = end;
   }
   return out;
 }
@@ -17,11 +19,11 @@ export function days(distances) {
   return distances.map((distance) => (day += distance));
 }
 
-/** A row of the coverage document, with its values decoded. */
+/** A row of the coverage document, with its values decoded. A state is the code of its letter. */
 export function decodeRow(row) {
   return {
     ...row,
-    states: values(row.states, (letter) => letter),
+    states: values(row.states, (letter) => letter.charCodeAt(0)),
     bars: values(row.bars, Number),
     expected: values(row.expected, Number),
   };
