@@ -1,11 +1,18 @@
-// The chart: candles and volume of one series. The server sends at most MAX bars; zooming in
-// fetches finer ones.
-import { count, localTime, price, utcTime, weekday, dayOfDate, STATES, letterOf } from "./text.js";
+// The chart: candles and volume of one series. The server sends as many bars as can be told apart;
+// zooming in fetches finer ones.
+import { count, localTime, price, priceStep, signed, tradingDate, utcTime, dayOfDate, STATES, letterOf } from "./text.js";
 import { colour, make } from "./dom.js";
 import { isReport, load } from "./data.js";
 import { address, rename } from "./route.js";
 
-const MAX_BARS = 2000;
+/** The fewest and the most bars that are wanted, and the width of one in pixels. */
+const [BARS_MIN, BARS_MAX, BAR_WIDTH] = [200, 2000, 2];
+/** Over how many days without a session a move continues. */
+const CLOSED_DAYS_MAX = 15;
+/** The overlay of the same series of the second store. */
+const COMPARED = "compared";
+/** The most other series in the list of overlays. */
+const OVERLAYS_MAX = 2000;
 /** How long the view must stay still before finer bars are fetched. */
 const STILL_MS = 250;
 
@@ -18,18 +25,17 @@ export function showChart(view, series, ticker, parameters) {
   }
   const one = of.find((series) => series.interval_minutes === Number(parameters.interval)) ?? of[0];
   const zone = one.timezone;
-  const state = { from: parameters.from, to: parameters.to, bars: null, overlay: parameters.overlay ?? "", loading: 0 };
+  const state = { from: parameters.from, to: parameters.to, bars: null, overlay: parameters.overlay ?? "", closes: new Map(), loading: 0 };
   const title = make("b", {}, ticker);
   const range = make("span", { class: "note" });
   const box = make("div", { class: "chart" });
   const legend = make("div", { class: "legend-box" });
   const pick = make("select", { "aria-label": "Interval", change: () => go({ interval: pick.value }) }, ...of.map((series) => make("option", { value: series.interval_minutes, selected: series === one }, `${series.interval_minutes} min`)));
   const spans = [["Day", 1], ["Week", 5], ["Month", 21], ["Year", 252], ["All", Infinity]];
-  const overlays = make("select", { "aria-label": "Overlay", change: () => { state.overlay = overlays.value; show(false); } },
-    make("option", { value: "" }, "no overlay"),
-    ...series.series.filter((other) => other !== one).slice(0, 2000).map((other) => make("option", { value: `${other.ticker}|${other.interval_minutes}`, selected: `${other.ticker}|${other.interval_minutes}` === state.overlay }, `${other.ticker} ${other.interval_minutes}m`)));
+  const overlays = overlaysOf(series, one, state.overlay);
+  overlays.addEventListener("change", () => { state.overlay = overlays.value; show(false); });
   view.append(
-    make("div", { class: "tools" }, title, make("span", { class: "note" }, `${one.exchange}, ${zone}, ${one.basis}`), pick,
+    make("div", { class: "tools" }, title, make("span", { class: "note" }, `${one.exchange}, ${zone}, ${one.basis === "unknown" ? "price basis unknown" : one.basis}`), pick,
       make("span", {}, ...spans.map(([word, sessions]) => make("button", { type: "button", click: () => span(Number(sessions)) }, word))),
       make("button", { type: "button", "aria-label": "Earlier", title: "Earlier (←)", click: () => move(-1) }, "←"),
       make("button", { type: "button", "aria-label": "Later", title: "Later (→)", click: () => move(1) }, "→"),
@@ -39,13 +45,17 @@ export function showChart(view, series, ticker, parameters) {
   box.append(legend);
   const chart = LightweightCharts.createChart(box, options(zone));
   const shade = chart.addSeries(LightweightCharts.HistogramSeries, { priceScaleId: "shade", lastValueVisible: false, priceLineVisible: false });
-  const candles = chart.addSeries(LightweightCharts.CandlestickSeries, { priceFormat: { type: "custom", formatter: price, minMove: 0.0001 } });
+  const candles = chart.addSeries(LightweightCharts.CandlestickSeries);
   const volumes = chart.addSeries(LightweightCharts.HistogramSeries, { priceScaleId: "volume", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false });
   const other = chart.addSeries(LightweightCharts.LineSeries, { priceScaleId: "left", lineWidth: 1, visible: false, lastValueVisible: false, priceLineVisible: false });
   chart.priceScale("shade").applyOptions({ scaleMargins: { top: 0, bottom: 0 }, visible: false });
   chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.8, bottom: 0 } });
   candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.24 } });
   const marks = LightweightCharts.createSeriesMarkers(candles, []);
+
+  function mostBars() {
+    return Math.min(BARS_MAX, Math.max(BARS_MIN, Math.floor(box.clientWidth / BAR_WIDTH)));
+  }
 
   /** Changes parameters of the address, and shows the view anew. */
   function go(changed) {
@@ -62,29 +72,33 @@ export function showChart(view, series, ticker, parameters) {
 
   /** Moves by the length of what is shown. */
   function move(direction) {
-    if (!state.bars?.from) return;
-    const length = dayOfDate(state.bars.to) - dayOfDate(state.bars.from) + 1;
-    let [from, to] = [shifted(state.bars.from, direction * length), shifted(state.bars.to, direction * length)];
-    if (length === 1) {
-      // Over weekends and holidays, to the next day that has bars or should have.
-      for (let left = 10; left > 0 && ["Sat", "Sun"].includes(weekday(dayOfDate(from))) && one.exchange !== "CRYPTO"; left -= 1) {
-        [from, to] = [shifted(from, direction), shifted(to, direction)];
-      }
-    }
+    if (!state.from) return;
+    const length = dayOfDate(state.to) - dayOfDate(state.from) + 1;
+    const [from, to] = [shifted(state.from, direction * length), shifted(state.to, direction * length)];
     if (to < one.first.slice(0, 10) || from > one.last.slice(0, 10)) return;
     [state.from, state.to] = [from, to];
-    show(true);
+    show(true, direction, CLOSED_DAYS_MAX);
   }
 
-  async function show(fit) {
+  /** Loads and draws. After a move in a direction, up to `skips` single days without a session are left out. */
+  async function show(fit, direction = 0, skips = 0) {
     const mine = ++state.loading;
-    const wanted = { ticker, interval: one.interval_minutes, from: state.from, to: state.to, max: MAX_BARS };
+    const wanted = { ticker, interval: one.interval_minutes, from: state.from, to: state.to, max: mostBars() };
     try {
       const bars = await load("bars", wanted);
-      const [name, minutes] = state.overlay.split("|");
-      const second = name ? await load("bars", { ...wanted, ticker: name, interval: minutes, from: bars.from, to: bars.to }) : null;
+      const isLaid = state.overlay && bars.from;
+      let problem = "";
+      const second = isLaid ? await load("bars", { ...wanted, ...overlaid(state.overlay), from: bars.from, to: bars.to, resolution: bars.resolution }).catch((error) => {
+        problem = error.message;
+        return null;
+      }) : null;
       if (mine !== state.loading) return;
+      if (skips > 0 && bars.from === bars.to && bars.time.length === 0 && bars.sessions?.length === 0) {
+        [state.from, state.to] = [shifted(bars.from, direction), shifted(bars.to, direction)];
+        return show(fit, direction, skips - 1);
+      }
       draw(bars, second, fit);
+      if (problem) range.append(make("span", { class: "error" }, ` ${problem}`));
     } catch (error) {
       if (mine !== state.loading) return;
       range.textContent = error.message;
@@ -93,19 +107,25 @@ export function showChart(view, series, ticker, parameters) {
   }
 
   function draw(bars, second, fit) {
-    state.bars = bars;
+    [state.bars, state.from, state.to] = [bars, bars.from, bars.to];
     const visible = fit ? null : chart.timeScale().getVisibleRange();
     const paint = { up: colour("--up"), down: colour("--down") };
     chart.applyOptions(options(zone));
-    candles.applyOptions({ upColor: paint.up, downColor: paint.down, wickUpColor: paint.up, wickDownColor: paint.down, borderVisible: false });
+    const priceFormat = { type: "custom", formatter: price, minMove: priceStep(Math.min(...bars.low)) };
+    other.applyOptions({ priceFormat });
+    candles.applyOptions({ priceFormat, upColor: paint.up, downColor: paint.down, wickUpColor: paint.up, wickDownColor: paint.down, borderVisible: false });
     const points = bars.time.map((time, index) => ({ time, open: bars.open[index], high: bars.high[index], low: bars.low[index], close: bars.close[index] }));
     candles.setData(withBlanks(points, bars));
     volumes.setData(bars.time.map((time, index) => ({ time, value: bars.volume[index], color: `${bars.close[index] < bars.open[index] ? paint.down : paint.up}66` })));
     shade.setData(bars.sessions ? bars.time.filter((time) => isOutside(time, bars.sessions)).map((time) => ({ time, value: 1, color: colour("--extended") })) : []);
     marks.setMarkers(markers(bars));
-    other.applyOptions({ visible: second !== null, color: colour("--accent") });
-    chart.priceScale("left").applyOptions({ visible: second !== null });
-    other.setData(second ? second.time.map((time, index) => ({ time, value: second.close[index] })) : []);
+    // The same series of another store has the same prices, or should have.
+    const isSame = state.overlay === COMPARED;
+    other.applyOptions({ visible: second !== null, color: colour("--accent"), priceScaleId: isSame ? "right" : "left" });
+    chart.priceScale("left").applyOptions({ visible: second !== null && !isSame, borderColor: colour("--line") });
+    const closes = second ? aligned(second, bars) : [];
+    state.closes = new Map(closes);
+    other.setData(unjoined(closes, bars.sessions));
     if (visible && bars.time.length > 0) chart.timeScale().setVisibleRange(visible);
     else chart.timeScale().fitContent();
     range.className = "note";
@@ -125,9 +145,17 @@ export function showChart(view, series, ticker, parameters) {
       legend.textContent = "";
       return;
     }
+    const time = bars.time[index];
     const change = index > 0 ? ((bars.close[index] / bars.close[index - 1] - 1) * 100).toFixed(2) : null;
-    legend.textContent = `${localTime(bars.time[index], zone)}  O ${price(bars.open[index])}  H ${price(bars.high[index])}  L ${price(bars.low[index])}  C ${price(bars.close[index])}  V ${count(bars.volume[index])}${change === null ? "" : `  ${change} %`}`;
-    legend.title = utcTime(bars.time[index]);
+    const when = typeof bars.resolution === "number" ? localTime(time, zone) : `${bars.resolution} of ${tradingDate(time, bars)}`;
+    legend.textContent = `${when}  O ${price(bars.open[index])}  H ${price(bars.high[index])}  L ${price(bars.low[index])}  C ${price(bars.close[index])}  V ${count(bars.volume[index])}${change === null ? "" : `  ${change} %`}`;
+    if (state.overlay) {
+      const close = state.closes.get(time);
+      const [name, difference] = [overlays.selectedOptions[0].textContent, ((close ?? NaN) / bars.close[index] - 1) * 10000];
+      const isSame = state.overlay === COMPARED && Number.isFinite(difference);
+      legend.append(make("br"), make("span", { class: "overlay" }, `${name}  C ${price(close)}${isSame ? `  ${signed(difference)} bps` : ""}`));
+    }
+    legend.title = utcTime(time);
   }
 
   chart.subscribeCrosshairMove((event) => {
@@ -144,8 +172,8 @@ export function showChart(view, series, ticker, parameters) {
     still = setTimeout(() => {
       const [from, to] = [Number(shown.from), Number(shown.to)];
       const inside = state.bars.time.filter((time) => from <= time && time <= to).length;
-      if (inside === 0 || !hasFiner(inside, state.bars.resolution, one.interval_minutes)) return;
-      [state.from, state.to] = [localTime(from, zone).slice(0, 10), localTime(to, zone).slice(0, 10)];
+      if (inside === 0 || !hasFiner(inside, state.bars.resolution, one.interval_minutes, mostBars())) return;
+      [state.from, state.to] = [tradingDate(from, one), tradingDate(to, one)];
       show(true);
     }, STILL_MS);
   });
@@ -168,12 +196,49 @@ export function showChart(view, series, ticker, parameters) {
   };
 }
 
-/** Whether `inside` bars of a resolution could be shorter ones, all within MAX_BARS. */
-function hasFiner(inside, resolution, stored) {
+/** The list of overlays: none, the same series of the second store, other series of this store. */
+function overlaysOf(series, one, chosen) {
+  const option = (value, text) => make("option", { value, selected: value === chosen }, text);
+  const others = series.series.filter((other) => other !== one).slice(0, OVERLAYS_MAX).map((other) => option(`${other.interval_minutes}/${other.ticker}`, `${other.ticker} ${other.interval_minutes}m`));
+  return make("select", { "aria-label": "Overlay" }, option("", "no overlay"), ...(one.compared ? [option(COMPARED, `${one.ticker} in ${series.compared_store}`)] : []), ...others);
+}
+
+/** The parameters of an overlay's bars. */
+function overlaid(overlay) {
+  if (overlay === COMPARED) return { store: COMPARED };
+  const [minutes, ...ticker] = overlay.split("/");
+  return { interval: minutes, ticker: ticker.join("/") };
+}
+
+/** Times and closes of an overlay. Bars of a day begin with its first trade, which can differ: they
+ * get the time of the other bar of their day. */
+function aligned(second, bars) {
+  const day = (time) => dayOfDate(tradingDate(time, bars));
+  const key = { day, week: (time) => Math.floor((day(time) + 3) / 7) }[bars.resolution];
+  if (!key || second.resolution !== bars.resolution) return second.time.map((time, index) => [time, second.close[index]]);
+  const times = new Map(bars.time.map((time) => [key(time), time]));
+  return second.time.map((time, index) => [times.get(key(time)) ?? time, second.close[index]]);
+}
+
+/** The points of a line that isn't drawn across a session without points. */
+function unjoined(closes, sessions) {
+  const points = closes.map(([time, value]) => ({ time, value }));
+  let [at, last] = [0, null];
+  points.forEach((point, index) => {
+    while (sessions && at + 1 < sessions.length && sessions[at + 1].open <= point.time) at += 1;
+    // The colour of a point is that of the line to the next one.
+    if (last !== null && at - last > 1) points[index - 1].color = "transparent";
+    last = at;
+  });
+  return points;
+}
+
+/** Whether `inside` bars of a resolution could be shorter ones, at most `max`. */
+function hasFiner(inside, resolution, stored, max) {
   const minutes = { day: 390, week: 1950 }[resolution] ?? resolution;
   const finer = [30, 15, 5, 1].filter((one) => one < minutes && one >= stored);
   // Some are left out, because the server counts whole days.
-  return finer.some((one) => (inside * minutes) / one <= MAX_BARS * 0.8) || (minutes > 60 && inside * 7 <= MAX_BARS * 0.8);
+  return finer.some((one) => (inside * minutes) / one <= max * 0.8) || (minutes > 60 && inside * 7 <= max * 0.8);
 }
 
 function shifted(date, byDays) {

@@ -1,5 +1,5 @@
 // The documents: from the server, or from the report that they are in.
-import { dayOfDate } from "./text.js";
+import { tradingDate } from "./text.js";
 
 const embedded = document.getElementById("data");
 /** Whether the page is a report, which never changes. */
@@ -24,7 +24,8 @@ export async function load(name, parameters = {}) {
   if (isReport) {
     whole ??= unpacked();
     const documents = await whole;
-    return name === "bars" ? barsOf(documents.bars, parameters) : documents[name];
+    if (name !== "bars") return documents[name];
+    return barsOf(parameters.store ? documents.compared_bars : documents.bars, parameters);
   }
   const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null));
   const response = await fetch(`/api/${name}?${query}`, { headers: { accept: "application/json" } });
@@ -43,7 +44,7 @@ const MINUTES = [1, 5, 15, 30, 60];
  * @param {any[]} documents
  * @param {Record<string, any>} parameters
  */
-function barsOf(documents, { ticker, interval, from, to, max }) {
+function barsOf(documents, { ticker, interval, from, to, max, resolution }) {
   const found = documents.find((document) => document.ticker === ticker && document.interval_minutes === Number(interval));
   if (!found) throw new Error(`the report has no bars of ${ticker}: it has the newest days only (--max-bars)`);
   const sessions = found.sessions ?? [];
@@ -56,40 +57,35 @@ function barsOf(documents, { ticker, interval, from, to, max }) {
   cut.sessions = sessions.filter((session) => first <= session.date && session.date <= last);
   cut.lacking = found.lacking.filter((gap) => first <= gap.session && gap.session <= last);
   cut.rejected = found.rejected.filter((one) => first <= one.session && one.session <= last);
-  const edges = dateEdges(sessions, first, last);
-  const inside = found.time.map((time, index) => (edges[0] <= time && time < edges[1] ? index : -1)).filter((index) => index >= 0);
-  cut.conflicts = found.conflicts.filter((time) => edges[0] <= time && time < edges[1]);
-  cut.splits = found.splits.filter((split) => edges[0] <= split.time && split.time < edges[1]);
+  const isInside = (time) => {
+    const date = tradingDate(time, found);
+    return first <= date && date <= last;
+  };
+  const inside = found.time.map((time, index) => (isInside(time) ? index : -1)).filter((index) => index >= 0);
+  cut.conflicts = found.conflicts.filter(isInside);
+  cut.splits = found.splits.filter((split) => isInside(split.time));
   cut.time = inside.map((index) => found.time[index]);
   for (const column of COLUMNS) cut[column] = inside.map((index) => found[column][index]);
-  return resampled(cut, Number(max));
+  return resampled(cut, Number(max), resolution ?? interval);
 }
 
-/** The first instant of a date and the first after another one: between sessions, halfway. */
-function dateEdges(sessions, first, last) {
-  const at = sessions.findIndex((session) => session.date >= first);
-  const end = sessions.findLastIndex((session) => session.date <= last);
-  const half = (left, right) => (sessions[left] && sessions[right] ? (sessions[left].close + sessions[right].open) / 2 : null);
-  const start = at < 0 ? dayOfDate(first) * 86400 : (half(at - 1, at) ?? -Infinity);
-  return [start, half(end, end + 1) ?? Infinity];
-}
-
-/** Longer bars, each session on its own grid, so that there are at most `max`. */
-function resampled(document, max) {
+/** Longer bars, each session on its own grid, so that there are at most `max`, and none is shorter than
+ * `atLeast`. */
+function resampled(document, max, atLeast) {
   const stored = document.interval_minutes;
   const { time, sessions } = document;
-  let step = MINUTES.find((minutes) => minutes >= stored && (time.length * stored) / minutes + (minutes > stored ? sessions.length : 0) <= max);
+  const isLong = Number.isNaN(Number(atLeast));
+  let step = isLong ? undefined : MINUTES.find((minutes) => minutes >= stored && (stored !== 1 || minutes >= Number(atLeast)) && (time.length * stored) / minutes + (minutes > stored ? sessions.length : 0) <= max);
   if (step === stored) return { ...document, resolution: stored };
   if (stored !== 1) step = undefined;
   const out = { ...document, resolution: step ?? "day", time: [], open: [], high: [], low: [], close: [], volume: [] };
   if (step === undefined) out.sessions = null;
-  let at = 0;
+  const opens = new Map(sessions.map((session) => [session.date, session.open]));
   let bucket = null;
   for (let index = 0; index < time.length; index += 1) {
-    while (at + 1 < sessions.length && time[index] >= (sessions[at].close + sessions[at + 1].open) / 2) at += 1;
-    const open = sessions[at]?.open ?? 0;
-    const seconds = step * 60;
-    const next = step === undefined ? at : open + Math.floor((time[index] - open) / seconds) * seconds;
+    const date = tradingDate(time[index], document);
+    const [open, seconds] = [opens.get(date) ?? 0, step * 60];
+    const next = step === undefined ? date : open + Math.floor((time[index] - open) / seconds) * seconds;
     if (next !== bucket) {
       bucket = next;
       out.time.push(step === undefined ? time[index] : next);

@@ -10,7 +10,9 @@ const DAYS_APART_MAX = 4;
 const GAPS_LISTED_MAX = 1000;
 
 export async function showGaps(view, series, parameters) {
-  const document = await load("gaps");
+  const isWhole = !series.too_many_sessions;
+  // Of a very large store only the gaps of one ticker are listed.
+  const document = isWhole || parameters.ticker ? await load("gaps", isWhole ? {} : { ticker: parameters.ticker }) : { gaps: [], total: 0, notices: ["The store has too many sessions to list all gaps: type a ticker."] };
   const all = document.gaps;
   const older = document.total > all.length ? `; of ${count(document.total)} in the store these are the newest, backfill gaps lists all` : "";
   const reasons = [...new Set(all.map((gap) => gap.reason))];
@@ -20,12 +22,12 @@ export async function showGaps(view, series, parameters) {
   const summary = make("p", { class: "note" });
   const pick = make("select", { "aria-label": "Reason", change: () => { reason = pick.value; show(); } },
     make("option", { value: "" }, "all reasons"), ...reasons.map((one) => make("option", { value: one, selected: one === reason }, STATES[letterOf(one)].word)));
-  const search = make("input", { placeholder: "ticker", "aria-label": "Ticker of gaps", value: ticker, input: () => { ticker = search.value.trim().toUpperCase(); show(); } });
+  const search = make("input", { placeholder: "ticker", "aria-label": "Ticker of gaps", value: ticker, input: () => { ticker = search.value.trim().toUpperCase(); show(); }, change: () => { if (!isWhole) location.hash = address("gaps", null, { ticker }); } });
   view.append(make("div", { class: "tools" }, pick, search, summary), ...(document.notices ?? []).map((notice) => make("p", { class: "note" }, notice)), list);
   const exchanges = new Map(series.series.map((one) => [`${one.ticker}|${one.interval_minutes}`, one]));
 
   function show() {
-    rename("gaps", null, { reason, ticker });
+    if (isWhole) rename("gaps", null, { reason, ticker });
     const found = all.filter((gap) => (!reason || gap.reason === reason) && (!ticker || gap.ticker === ticker));
     const missing = found.reduce((sum, gap) => sum + Math.max(0, gap.expected - gap.bars), 0);
     const ranges = rangesOf(found);
@@ -38,9 +40,9 @@ export async function showGaps(view, series, parameters) {
       const where = address("chart", range.ticker, { interval: range.interval_minutes, from: range.first, to: range.last });
       const when = range.first === range.last ? range.first : `${range.first} to ${range.last}`;
       return [known ? make("a", { href: where }, range.ticker) : range.ticker, `${range.interval_minutes}m`, when, count(range.sessions), `${count(range.bars)} / ${count(range.expected)}`,
-        tag(state.word, state.colour), make("span", {}, copyButton(command), " ", make("code", {}, command))];
+        tag(state.word, state.colour), make("span", { title: command }, copyButton(command), make("code", {}, command))];
     });
-    list.replaceChildren(all.length === 0 ? make("p", { class: "note" }, "No session lacks bars.") : table([["ticker"], ["interval"], ["dates"], ["sessions", "number"], ["bars", "number"], ["reason"], ["command that fills it", "command"]], rows));
+    list.replaceChildren(all.length === 0 ? make("p", { class: "note" }, isWhole || ticker ? "No session lacks bars." : "") : table([["ticker"], ["interval"], ["dates"], ["sessions", "number"], ["bars", "number"], ["reason"], ["command that fills it", "command"]], rows));
   }
   show();
 }

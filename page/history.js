@@ -11,7 +11,8 @@ export async function showRuns(view) {
     const totals = run.summary?.totals ?? {};
     const skipped = totals.skipped_identical === undefined ? null : totals.skipped_identical + (totals.skipped_restated ?? 0);
     const seconds = run.finished_at ? (Date.parse(run.finished_at) - Date.parse(run.started_at)) / 1000 : null;
-    const whole = run.summary ? make("details", {}, make("summary", {}, "JSON"), make("pre", {}, JSON.stringify(run.summary, null, 2))) : "–";
+    const cut = run.left_out > 0 ? make("p", { class: "note" }, `${count(run.left_out)} entries of long lists are left out; backfill status --runs --format json has them`) : null;
+    const whole = run.summary ? make("details", {}, make("summary", {}, "JSON"), cut, make("pre", {}, JSON.stringify(run.summary, null, 2))) : "–";
     return [shortTime(run.started_at), run.command, tag(run.status, COLOURS[run.status] ?? "--empty"), duration(seconds), count(totals.requests), count(totals.committed), count(skipped), count(totals.rejected), run.summary?.exit_code ?? "–", whole];
   });
   view.append(rows.length === 0 ? make("p", { class: "note" }, "No run has written into the store.") : make("div", { class: "scroll" },

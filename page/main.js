@@ -40,7 +40,7 @@ async function show() {
     if (view === "coverage") end = showCoverage(box, series, parameters);
     else if (view === "chart") end = showChart(box, series, ticker ?? null, parameters);
     else if (view === "gaps") await showGaps(box, series, parameters);
-    else if (view === "conflicts") await showConflicts(box);
+    else if (view === "conflicts") await showConflicts(box, series);
     else if (view === "runs") await showRuns(box);
     else if (view === "targets") await showTargets(box);
     else box.append(make("p", { class: "error" }, `There is no view ${view}.`));

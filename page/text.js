@@ -2,6 +2,9 @@
 
 const NUMBER = new Intl.NumberFormat("en-US");
 const PRICE = new Intl.NumberFormat("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 6 });
+const SMALL_PRICE = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 6 });
+/** Longer numbers have an exponent. */
+const PLAIN_MAX = 1e15;
 const SECONDS_A_DAY = 86400;
 
 /** What a letter of `states` means: its word, its colour in the style, and its place in the legend. */
@@ -21,11 +24,26 @@ export function letterOf(reason) {
 }
 
 export function count(number) {
-  return number === null || number === undefined ? "–" : NUMBER.format(number);
+  if (number === null || number === undefined) return "–";
+  if (Math.abs(number) >= PLAIN_MAX) return number.toExponential(3);
+  return NUMBER.format(Math.abs(number) >= 1000 ? Math.round(number) : number);
 }
 
 export function price(number) {
-  return number === null || number === undefined ? "–" : PRICE.format(number);
+  if (number === null || number === undefined) return "–";
+  if (Math.abs(number) >= PLAIN_MAX) return number.toExponential(3);
+  return Math.abs(number) >= 0.1 || number === 0 ? PRICE.format(number) : SMALL_PRICE.format(number);
+}
+
+/** The smallest distance of two labels of a price axis for prices near `number`. */
+export function priceStep(number) {
+  const digits = number > 0 ? Math.ceil(-Math.log10(number)) : 0;
+  return 10 ** -Math.min(12, Math.max(4, digits + 4));
+}
+
+/** A number with its sign and two decimals: `+1.25`. */
+export function signed(number) {
+  return `${number >= 0 ? "+" : "−"}${Math.abs(number).toFixed(2)}`;
 }
 
 export function percent(part, whole) {
@@ -77,6 +95,21 @@ export function localTime(seconds, timezone) {
   }
   const parts = Object.fromEntries(format.formatToParts(new Date(seconds * 1000)).map((part) => [part.type, part.value]));
   return `${parts.year}-${parts.month}-${parts.day} ${parts.hour}:${parts.minute}`;
+}
+
+const tradingDates = new Map();
+
+/** The trading date of a time at an exchange: the local one, but FOREX begins at 17:00 the day before. */
+export function tradingDate(time, { exchange, timezone }) {
+  // Dates change at a quarter of an hour.
+  const quarter = Math.floor(time / 900);
+  const key = `${quarter} ${exchange}`;
+  let date = tradingDates.get(key);
+  if (date === undefined) {
+    date = localTime(quarter * 900 + (exchange === "FOREX" ? 7 * 3600 : 0), timezone).slice(0, 10);
+    tradingDates.set(key, date);
+  }
+  return date;
 }
 
 export function utcTime(seconds) {

@@ -35,6 +35,8 @@ pub struct BarsQuery {
     pub to: Option<NaiveDate>,
     /// The most bars of the response.
     pub max: u64,
+    /// The shortest bars of the response, if they can be made: those of the chart that these are laid over.
+    pub at_least: Option<Resolution>,
 }
 
 impl PageData<'_> {
@@ -55,7 +57,7 @@ impl PageData<'_> {
                 interval: query.series.interval,
             });
         };
-        let facts = self.facts_of(&row.key)?;
+        let facts = self.facts_of(std::slice::from_ref(&row.key))?;
         let counts = facts.counts.get(&row.key).map_or(&[][..], Vec::as_slice);
         let Some(dates) = dates(query, counts) else {
             return Ok(self.document(&row, None, Resolution::Day, &Bars::default(), &[]));
@@ -68,7 +70,8 @@ impl PageData<'_> {
             stored,
             inside.len() as u64,
             query.max.max(1),
-        );
+        )
+        .at_least(query.at_least, row.key.interval);
         let calendar = self.calendars.calendar(&row.provenance.exchange).cloned();
         let range = match &calendar {
             Some(calendar) => calendar.instants(dates),
@@ -88,7 +91,7 @@ impl PageData<'_> {
             .filter(|(session, _)| dates.contains(**session))
             .map(|(session, rows)| json!({"session": session.to_string(), "rows": rows}))
             .collect();
-        let survey = survey_by_counts(self.reader, &scope, facts, self.calendars)?;
+        let survey = survey_by_counts(self.reader, &scope, &facts, self.calendars)?;
         document["lacking"] = (survey.gaps())
             .map(|gap| json!({"session": gap.session.to_string(), "reason": gap.reason.as_str()}))
             .collect();

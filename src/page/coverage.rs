@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
-use std::rc::Rc;
 
 use chrono::{Datelike, NaiveDate};
 use serde_json::{Value, json};
 
 use super::{Error, PageData};
-use crate::gaps::{Facts, Reason, SeriesGaps, survey_by_counts};
+use crate::gaps::{Reason, SeriesGaps, survey_by_counts};
 use crate::model::{DateRange, SeriesKey};
 use crate::store::{CoverageEntry, SessionCount};
 
@@ -68,15 +67,14 @@ impl PageData<'_> {
         let whole = wanted.len() == total;
         let facts = match whole {
             true => self.facts()?,
-            false => Rc::new(Facts::of(self.reader, &wanted)?),
+            false => self.facts_of(&wanted)?,
         };
         let tickers = match whole {
             true => self.filter.tickers.clone(),
             false => wanted.iter().map(|key| key.ticker.clone()).collect(),
         };
         let scope = self.scope(tickers);
-        let of_all = Facts::clone(&facts);
-        let survey = survey_by_counts(self.reader, &scope, of_all, self.calendars)?;
+        let survey = survey_by_counts(self.reader, &scope, &facts, self.calendars)?;
         for series in &survey.series {
             if let Some(checked) = series.checked {
                 spans

@@ -1,6 +1,8 @@
 //! The documents of a page, from one reader.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use serde_json::{Value, json};
@@ -43,11 +45,13 @@ pub struct PageData<'a> {
     pub(super) reader: &'a Reader,
     pub(super) calendars: &'a mut CalendarCache,
     pub(super) filter: &'a Filter,
-    /// The time. A session that isn't over is not judged.
+    /// The time. A session that isn't over lacks nothing.
     pub(super) now: Timestamp,
     /// The store's size on disk.
     bytes: u64,
-    facts: Option<Rc<Facts>>,
+    /// A second store, whose bars can be laid over those of this one.
+    compared: Option<&'a Reader>,
+    facts: Option<Arc<Facts>>,
     overview: Option<Rc<Overview>>,
 }
 
@@ -66,35 +70,47 @@ impl<'a> PageData<'a> {
             filter,
             now,
             bytes,
+            compared: None,
             facts: None,
             overview: None,
         }
     }
 
+    /// Documents that show which series a second store has too.
+    #[must_use]
+    pub fn compared_with(mut self, reader: &'a Reader) -> Self {
+        self.compared = Some(reader);
+        self
+    }
+
+    /// Documents from what is known of the sessions of all series, if it is.
+    #[must_use]
+    pub fn with_facts(mut self, facts: Option<Arc<Facts>>) -> Self {
+        self.facts = facts;
+        self
+    }
+
     /// What the catalog knows of the sessions of all series, read once.
-    pub(super) fn facts(&mut self) -> Result<Rc<Facts>, Error> {
+    pub(super) fn facts(&mut self) -> Result<Arc<Facts>, Error> {
         if let Some(facts) = &self.facts {
-            return Ok(Rc::clone(facts));
+            return Ok(Arc::clone(facts));
         }
-        let facts = Rc::new(Facts::of_all(self.reader)?);
-        self.facts = Some(Rc::clone(&facts));
+        let facts = Arc::new(Facts::of_all(self.reader)?);
+        self.facts = Some(Arc::clone(&facts));
         Ok(facts)
     }
 
-    /// The facts of one series: those of all, if they are known.
-    pub(super) fn facts_of(&self, series: &SeriesKey) -> Result<Facts, Error> {
+    /// The facts of some series at least: those of all, if they are known.
+    pub(super) fn facts_of(&self, series: &[SeriesKey]) -> Result<Arc<Facts>, Error> {
         match &self.facts {
-            Some(facts) => Ok(facts.of_one(series)),
-            None => Ok(Facts::of(self.reader, std::slice::from_ref(series))?),
+            Some(facts) => Ok(Arc::clone(facts)),
+            None => Ok(Arc::new(Facts::of(self.reader, series)?)),
         }
     }
 
     /// Whether there are too many sessions to look at all of them for one document.
-    fn is_too_large(&self) -> Result<bool, Error> {
-        if self.reader.is_lake_only().is_some() || !self.filter.tickers.is_empty() {
-            return Ok(false);
-        }
-        Ok(self.reader.session_total()? > SESSIONS_MAX)
+    pub(super) fn is_too_large(&self) -> Result<bool, Error> {
+        Ok(self.filter.tickers.is_empty() && has_too_many_sessions(self.reader)?)
     }
 
     fn overview(&mut self) -> Result<Rc<Overview>, Error> {
@@ -129,35 +145,56 @@ impl<'a> PageData<'a> {
         }
     }
 
-    /// `backfill.status/1`, with the store's name in place of its path.
+    /// `backfill.status/1`, with the store's name in place of its path. `too_many_sessions` is whether
+    /// there are too many to count the complete ones and to list all gaps. If there is a second store: its
+    /// name as `compared_store`, and whether it has a series too as `compared`.
     pub fn series(&mut self) -> Result<Value, Error> {
         let overview = self.overview()?;
         let mut document = documents::status(&overview);
-        let dir = self.reader.dir();
-        let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-        let name = dir.file_name().map(|name| name.to_string_lossy());
-        document["store"] = json!(name.unwrap_or_default());
+        document["store"] = json!(store_name(self.reader));
+        document["too_many_sessions"] = json!(self.is_too_large()?);
         let snapshot = self.reader.writer_snapshot();
         let as_of = snapshot.map_or(self.now, |snapshot| snapshot.as_of);
         document["as_of"] = json!(as_of.to_string());
+        let compared = self.compared.map(Reader::series).transpose()?;
+        let compared: Option<BTreeSet<SeriesKey>> =
+            compared.map(|rows| rows.into_iter().map(|row| row.key).collect());
+        if let Some(reader) = self.compared {
+            document["compared_store"] = json!(store_name(reader));
+        }
         for (series, status) in
             (document["series"].as_array_mut().into_iter().flatten()).zip(&overview.series)
         {
             let calendar = self.calendars.calendar(&status.row.provenance.exchange);
             series["timezone"] = json!(calendar.map_or("UTC", |calendar| calendar.tz().name()));
+            if let Some(compared) = &compared {
+                series["compared"] = json!(compared.contains(&status.row.key));
+            }
         }
         Ok(document)
     }
 
-    /// `backfill.gaps/1`, with the number of all gaps as `total`: of very many the newest are listed. In a session with some bars, the first and last missing one are those of
-    /// the whole session.
+    /// `backfill.gaps/1`, with the number of all gaps as `total`: of very many the newest are listed. In
+    /// a session with some bars, the first and last missing one are those of the whole session.
     pub fn gaps(&mut self) -> Result<Value, Error> {
         if self.is_too_large()? {
             return Err(Error::TooManySessions);
         }
-        let facts = Facts::clone(&*self.facts()?);
+        let facts = match self.filter.tickers.as_slice() {
+            [] => self.facts()?,
+            // Also those without bars.
+            tickers => {
+                let series = tickers.iter().flat_map(|ticker| {
+                    Interval::ALL.map(|interval| SeriesKey {
+                        interval,
+                        ticker: ticker.clone(),
+                    })
+                });
+                self.facts_of(&series.collect::<Vec<_>>())?
+            }
+        };
         let scope = self.scope(self.filter.tickers.clone());
-        let mut survey = survey_by_counts(self.reader, &scope, facts, self.calendars)?;
+        let mut survey = survey_by_counts(self.reader, &scope, &facts, self.calendars)?;
         let mut sessions: Vec<NaiveDate> = survey.gaps().map(|gap| gap.session).collect();
         let total = sessions.len();
         if total > GAPS_MAX {
@@ -194,4 +231,25 @@ impl<'a> PageData<'a> {
             .collect();
         Ok(json!({"schema": "backfill.targets/1", "targets": targets}))
     }
+}
+
+/// What is known of the sessions of all series; `None` if that is too much to keep.
+pub fn facts_to_keep(reader: &Reader) -> Result<Option<Arc<Facts>>, crate::store::Error> {
+    match has_too_many_sessions(reader)? {
+        true => Ok(None),
+        false => Ok(Some(Arc::new(Facts::of_all(reader)?))),
+    }
+}
+
+/// Whether there are too many sessions to look at all of them for one document.
+fn has_too_many_sessions(reader: &Reader) -> Result<bool, crate::store::Error> {
+    Ok(reader.is_lake_only().is_none() && reader.session_total()? > SESSIONS_MAX)
+}
+
+/// The name of a store's folder.
+fn store_name(reader: &Reader) -> String {
+    let dir = reader.dir();
+    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let name = dir.file_name().map(|name| name.to_string_lossy());
+    name.unwrap_or_default().into_owned()
 }

@@ -11,10 +11,8 @@ pub enum Error {
         ticker: String,
         interval: crate::model::Interval,
     },
-    /// A list of all gaps would take too long.
-    #[error(
-        "the store has too many sessions for a list of all gaps; `backfill gaps --tickers` lists those of some tickers"
-    )]
+    /// A list of all gaps would take too long, and a report would be too large.
+    #[error("the store has too many sessions to look at all of them at once; choose some tickers")]
     TooManySessions,
     /// A parameter of a request can't be used.
     #[error("{0}")]

@@ -34,15 +34,23 @@ pub struct Reported {
     pub bars_left_out: u64,
 }
 
-/// Writes the report into `target`, which appears whole or not at all.
-pub fn report(
-    mut data: PageData<'_>,
+/// Writes the report into `target`, which appears whole or not at all. Of a second store it has the
+/// bars of the series that both have, from the first day on that it has of the first store.
+pub fn report<'a>(
+    mut data: PageData<'a>,
+    mut compared: Option<PageData<'a>>,
     options: &ReportOptions,
     target: &OutputFile,
 ) -> Result<Reported, Error> {
+    if data.is_too_large()? {
+        return Err(Error::TooManySessions);
+    }
+    if let Some(second) = &compared {
+        data = data.compared_with(second.reader);
+    }
     let series = data.series()?;
     let count = series["series"].as_array().map_or(0, Vec::len) as u64;
-    let (days, bars_left_out) = data.newest_days(options.max_bars)?;
+    let (days, bars_left_out) = data.newest_days(options.max_bars, |_| Some(NaiveDate::MIN))?;
     let file = AtomicFile::create(target)?;
     let failed = |source: io::Error| export::Error::io(target.typed())(source);
     let mut out = file.out()?;
@@ -52,27 +60,18 @@ pub fn report(
     let mut writer = Documents(GzEncoder::new(base64, Compression::default()));
     writer.begin(&data.now.to_string()).map_err(failed)?;
     writer.add("series", &series).map_err(failed)?;
-    for (name, document) in [
-        ("coverage", data.coverage(Rows::ALL)?),
-        ("gaps", data.gaps()?),
-        ("conflicts", data.conflicts()?),
-        ("runs", data.runs()?),
-        ("targets", data.targets()?),
-    ] {
-        writer.add(name, &document).map_err(failed)?;
+    let mut add = |name: &str, document: Value| writer.add(name, &document).map_err(failed);
+    add("coverage", data.coverage(Rows::ALL)?)?;
+    add("gaps", data.gaps()?)?;
+    add("conflicts", data.conflicts()?)?;
+    add("runs", data.runs()?)?;
+    add("targets", data.targets()?)?;
+    if let Some(second) = &mut compared {
+        let firsts: BTreeMap<_, _> = days.iter().cloned().collect();
+        let (days, _) = second.newest_days(options.max_bars, |key| firsts.get(key).copied())?;
+        writer.add_bars("compared_bars", second, days, failed)?;
     }
-    let mut bars = 0;
-    writer.begin_bars().map_err(failed)?;
-    for (index, (key, first)) in days.into_iter().enumerate() {
-        let document = data.bars(&BarsQuery {
-            series: key,
-            from: Some(first),
-            to: data.filter.end,
-            max: u64::MAX,
-        })?;
-        bars += document["time"].as_array().map_or(0, Vec::len) as u64;
-        writer.add_bars(index, &document).map_err(failed)?;
-    }
+    let bars = writer.add_bars("bars", &mut data, days, failed)?;
     let mut base64 = writer.end().map_err(failed)?;
     let mut out = base64.finish().map_err(failed)?;
     out.write_all(after.as_bytes()).map_err(failed)?;
@@ -88,17 +87,22 @@ pub fn report(
 
 impl PageData<'_> {
     /// For each series the first date such that the bars from there on, of all series, are at most
-    /// `max`: whole days, newest first. Then how many bars are left out.
-    fn newest_days(&mut self, max: u64) -> Result<(Vec<(SeriesKey, NaiveDate)>, u64), Error> {
+    /// `max`: whole days, newest first. Then how many bars are left out. `from` returns the first date
+    /// of a series that may be taken; `None` if no day of it may.
+    fn newest_days(
+        &mut self,
+        max: u64,
+        from: impl Fn(&SeriesKey) -> Option<NaiveDate>,
+    ) -> Result<(Vec<(SeriesKey, NaiveDate)>, u64), Error> {
         let filter = self.filter;
         let mut by_date: BTreeMap<NaiveDate, Vec<(SeriesKey, u64)>> = BTreeMap::new();
         let facts = self.facts()?;
         for (key, counts) in &facts.counts {
-            if !filter.has(key.interval, &key.ticker) {
+            let Some(from) = from(key).filter(|_| filter.has(key.interval, &key.ticker)) else {
                 continue;
-            }
+            };
             for count in counts {
-                let is_before = filter.start.is_some_and(|start| count.session < start);
+                let is_before = count.session < filter.start.map_or(from, |start| start.max(from));
                 let is_after = filter.end.is_some_and(|end| count.session > end);
                 if !is_before && !is_after {
                     let of_date = by_date.entry(count.session).or_default();
@@ -137,19 +141,38 @@ impl<W: Write> Documents<W> {
         Ok(serde_json::to_writer(&mut self.0, document)?)
     }
 
-    fn begin_bars(&mut self) -> io::Result<()> {
-        write!(self.0, ",\"bars\":[")
-    }
-
-    fn add_bars(&mut self, index: usize, document: &Value) -> io::Result<()> {
-        if index > 0 {
-            write!(self.0, ",")?;
+    /// Adds a list of bars: for each series those from a date on, made and written one by one. Returns
+    /// how many bars they are.
+    fn add_bars(
+        &mut self,
+        name: &str,
+        data: &mut PageData<'_>,
+        days: Vec<(SeriesKey, NaiveDate)>,
+        failed: impl Fn(io::Error) -> export::Error,
+    ) -> Result<u64, Error> {
+        let mut bars = 0;
+        write!(self.0, ",\"{name}\":[").map_err(&failed)?;
+        for (index, (series, first)) in days.into_iter().enumerate() {
+            let document = data.bars(&BarsQuery {
+                series,
+                from: Some(first),
+                to: data.filter.end,
+                max: u64::MAX,
+                at_least: None,
+            })?;
+            bars += document["time"].as_array().map_or(0, Vec::len) as u64;
+            if index > 0 {
+                write!(self.0, ",").map_err(&failed)?;
+            }
+            serde_json::to_writer(&mut self.0, &document)
+                .map_err(|error| failed(error.into()))?;
         }
-        Ok(serde_json::to_writer(&mut self.0, document)?)
+        write!(self.0, "]").map_err(failed)?;
+        Ok(bars)
     }
 
     fn end(mut self) -> io::Result<W> {
-        write!(self.0, "]}}")?;
+        write!(self.0, "}}")?;
         self.0.finish()
     }
 }

@@ -21,7 +21,7 @@ use super::source::{Seen, Source};
 use crate::calendar::CalendarCache;
 use crate::documents;
 use crate::model::{Interval, SeriesKey, Ticker, Timestamp};
-use crate::page::{self, BarsQuery, Filter, PageData, Rows, asset};
+use crate::page::{self, BarsQuery, Filter, PageData, Resolution, Rows, asset};
 use crate::store::running_writer;
 
 /// Documents that are made at once: each needs a thread.
@@ -36,14 +36,16 @@ const BARS_DEFAULT: u64 = 2_000;
 /// What the handlers share.
 pub(super) struct Api {
     pub source: Source,
+    pub compared: Option<Source>,
     pub clock: fn() -> Timestamp,
     turns: Arc<Semaphore>,
 }
 
 impl Api {
-    pub fn new(source: Source, clock: fn() -> Timestamp) -> Self {
+    pub fn new(source: Source, compared: Option<Source>, clock: fn() -> Timestamp) -> Self {
         Self {
             source,
+            compared,
             clock,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
         }
@@ -52,40 +54,74 @@ impl Api {
     /// The document `name`; `None` if there is no such document.
     fn document(&self, name: &str, parameters: &Parameters) -> Result<Option<Bytes>, page::Error> {
         if name == "progress" {
-            let writer = running_writer(&self.source.dir)?;
+            let writer = running_writer(&self.source.store.dir)?;
             let writer = writer.as_ref().map(documents::progress);
             let document = json!({"schema": "backfill.progress/1", "writer": writer});
             return Ok(Some(document.to_string().into()));
         }
+        if name == "bars" {
+            return self.bars(parameters).map(Some);
+        }
         let seen = self.source.seen()?;
         let made = || self.made(&seen, name, parameters);
         match name {
-            "coverage" | "bars" => made().map(Some),
-            "series" | "gaps" | "conflicts" | "runs" | "targets" => {
-                seen.document(name, made).map(Some)
-            }
+            "coverage" => made().map(Some),
+            "gaps" if !parameters.ticker.is_empty() => made().map(Some),
+            "series" | "gaps" => seen.document(name, false, made).map(Some),
+            "conflicts" | "runs" | "targets" => seen.document(name, true, made).map(Some),
             _ => Ok(None),
         }
     }
 
+    /// The bars of a series, of one of the stores.
+    fn bars(&self, parameters: &Parameters) -> Result<Bytes, page::Error> {
+        let bad = || page::Error::BadParameter("store is compared, with --compare".to_owned());
+        let source = match parameters.store.as_str() {
+            "" => &self.source,
+            "compared" => self.compared.as_ref().ok_or_else(bad)?,
+            _ => return Err(bad()),
+        };
+        let query = parameters.bars()?;
+        let seen = source.seen()?;
+        let mut calendars = CalendarCache::new(source.store.calendars.clone());
+        let filter = Filter::default();
+        let mut data = self.data(&seen, &mut calendars, &filter);
+        Ok(data.bars(&query)?.to_string().into())
+    }
+
+    fn data<'a>(
+        &self,
+        seen: &'a Seen,
+        calendars: &'a mut CalendarCache,
+        filter: &'a Filter,
+    ) -> PageData<'a> {
+        PageData::new(&seen.reader, calendars, filter, (self.clock)(), seen.bytes)
+    }
+
     /// Makes the document `name` of the store.
     fn made(&self, seen: &Seen, name: &str, parameters: &Parameters) -> Result<Bytes, page::Error> {
-        let mut calendars = CalendarCache::new(self.source.calendars.clone());
-        let filter = Filter::default();
-        let mut data = PageData::new(
-            &seen.reader,
-            &mut calendars,
-            &filter,
-            (self.clock)(),
-            seen.bytes,
-        );
+        let mut calendars = CalendarCache::new(self.source.store.calendars.clone());
+        let filter = Filter {
+            tickers: match (name, parameters.ticker.as_str()) {
+                ("gaps", ticker) if !ticker.is_empty() => vec![parameters.ticker()?],
+                _ => Vec::new(),
+            },
+            ..Filter::default()
+        };
+        let compared = self.compared.as_ref().map(Source::seen).transpose()?;
+        let mut data = self.data(seen, &mut calendars, &filter);
+        if matches!(name, "coverage" | "gaps") {
+            data = data.with_facts(seen.facts()?);
+        }
+        if let Some(compared) = &compared {
+            data = data.compared_with(&compared.reader);
+        }
         let document = match name {
             "series" => data.series()?,
             "coverage" => data.coverage(Rows {
                 first: parameters.first,
                 count: parameters.count.min(COVERAGE_ROWS_MAX),
             })?,
-            "bars" => data.bars(&parameters.bars()?)?,
             "gaps" => data.gaps()?,
             "conflicts" => data.conflicts()?,
             "runs" => data.runs()?,
@@ -109,6 +145,9 @@ struct Parameters {
     from: Option<NaiveDate>,
     to: Option<NaiveDate>,
     max: Option<u64>,
+    resolution: Option<String>,
+    #[serde(default)]
+    store: String,
 }
 
 const fn rows_max() -> usize {
@@ -116,17 +155,27 @@ const fn rows_max() -> usize {
 }
 
 impl Parameters {
+    fn ticker(&self) -> Result<Ticker, page::Error> {
+        Ticker::new(&self.ticker).map_err(|error| page::Error::BadParameter(error.to_string()))
+    }
+
     fn bars(&self) -> Result<BarsQuery, page::Error> {
         let bad = |what: &str| page::Error::BadParameter(what.to_owned());
         Ok(BarsQuery {
             series: SeriesKey {
                 interval: Interval::from_minutes(self.interval)
                     .ok_or_else(|| bad("interval is one of 1, 5, 15, 30 and 60"))?,
-                ticker: Ticker::new(&self.ticker).map_err(|error| bad(&error.to_string()))?,
+                ticker: self.ticker()?,
             },
             from: self.from,
             to: self.to,
             max: self.max.unwrap_or(BARS_DEFAULT).min(BARS_MAX),
+            at_least: (self.resolution.as_deref())
+                .map(|name| {
+                    Resolution::named(name)
+                        .ok_or_else(|| bad("resolution is 1, 5, 15, 30, 60, day or week"))
+                })
+                .transpose()?,
         })
     }
 }

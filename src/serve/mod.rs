@@ -15,4 +15,5 @@ mod source;
 mod token;
 
 pub use server::{Config, Error, Server};
+pub use source::ServedStore;
 pub use token::{BadToken, Token};

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +14,11 @@ use tokio::sync::Semaphore;
 
 use super::api::{Api, router};
 use super::guard::{self, Guard};
-use super::source::Source;
+use super::source::{ServedStore, Source};
 use super::token::Token;
-use crate::calendar::Overrides;
 use crate::model::Timestamp;
 use crate::report::Stop;
-use crate::store::{self, OpenOptions};
+use crate::store;
 
 /// The most connections at once. More wait to be accepted.
 const CONNECTIONS_MAX: usize = 512;
@@ -31,10 +29,9 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 
 /// What to serve, and to whom.
 pub struct Config {
-    /// The store.
-    pub dir: PathBuf,
-    pub calendars: Overrides,
-    pub options: OpenOptions,
+    pub store: ServedStore,
+    /// A second store, whose bars can be laid over those of the first.
+    pub compared: Option<ServedStore>,
     /// The port; 0 for a free one.
     pub port: u16,
     /// Another address than the loopback ones, with the token of its users.
@@ -69,10 +66,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the store once, so that an error is shown now, and listens.
+    /// Opens the stores once, so that an error is shown now, and listens.
     pub fn start(config: Config) -> Result<Self, Error> {
-        let source = Source::new(config.dir, config.calendars, config.options);
+        let source = Source::new(config.store);
         source.seen()?;
+        let compared = config.compared.map(Source::new);
+        compared.as_ref().map(Source::seen).transpose()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -110,7 +109,7 @@ impl Server {
             runtime,
             listeners,
             guard: Arc::new(Guard::new(port, &names, token)),
-            api: Arc::new(Api::new(source, config.clock)),
+            api: Arc::new(Api::new(source, compared, config.clock)),
             host: format!("{host}:{port}"),
         })
     }

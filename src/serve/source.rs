@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::calendar::Overrides;
+use crate::page::{Facts, facts_to_keep};
 use crate::store::{self, Error, OpenOptions, Reader, Stamp};
 
 /// How long a reader is used without looking whether the store has changed.
@@ -22,16 +23,28 @@ pub(super) struct Seen {
     /// The store's size on disk when the reader was opened.
     pub bytes: u64,
     documents: Arc<Documents>,
+    facts: Arc<OnceLock<Option<Arc<Facts>>>>,
 }
 
 /// Documents made from one reader, by name.
 type Documents = Mutex<HashMap<String, (Instant, Bytes)>>;
 
 impl Seen {
-    /// The document `name`, made again if it is a minute old: a session may have ended since.
+    /// What is known of the sessions of all series, kept for all documents; `None` if it is too much.
+    pub fn facts(&self) -> Result<Option<Arc<Facts>>, Error> {
+        if let Some(facts) = self.facts.get() {
+            return Ok(facts.clone());
+        }
+        let facts = facts_to_keep(&self.reader)?;
+        Ok(self.facts.get_or_init(|| facts).clone())
+    }
+
+    /// The document `name`. If it depends on the time, it is made again after a minute: a session may
+    /// have ended since.
     pub fn document<E>(
         &self,
         name: &str,
+        is_lasting: bool,
         make: impl FnOnce() -> Result<Bytes, E>,
     ) -> Result<Bytes, E> {
         let known = || {
@@ -40,7 +53,7 @@ impl Seen {
                 .unwrap_or_else(PoisonError::into_inner)
         };
         if let Some((made_at, document)) = known().get(name)
-            && made_at.elapsed() < DOCUMENT_AGE_MAX
+            && (is_lasting || made_at.elapsed() < DOCUMENT_AGE_MAX)
         {
             return Ok(document.clone());
         }
@@ -50,11 +63,16 @@ impl Seen {
     }
 }
 
-/// Opens readers.
-pub(super) struct Source {
+/// A store that is served.
+pub struct ServedStore {
     pub dir: PathBuf,
     pub calendars: Overrides,
-    options: OpenOptions,
+    pub options: OpenOptions,
+}
+
+/// Opens readers.
+pub(super) struct Source {
+    pub store: ServedStore,
     current: Mutex<Option<Current>>,
 }
 
@@ -65,11 +83,9 @@ struct Current {
 }
 
 impl Source {
-    pub fn new(dir: PathBuf, calendars: Overrides, options: OpenOptions) -> Self {
+    pub fn new(store: ServedStore) -> Self {
         Self {
-            dir,
-            calendars,
-            options,
+            store,
             current: Mutex::new(None),
         }
     }
@@ -77,22 +93,24 @@ impl Source {
     /// A reader of the store as it is, or as it was at most a few seconds ago. While another process
     /// writes, its last snapshot.
     pub fn seen(&self) -> Result<Seen, Error> {
+        let ServedStore { dir, options, .. } = &self.store;
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = current.as_mut() {
             if known.checked_at.elapsed() < FRESH {
                 return Ok(known.seen.clone());
             }
-            if known.stamp == store::stamp(&self.dir) {
+            if known.stamp == store::stamp(dir) {
                 known.checked_at = Instant::now();
                 return Ok(known.seen.clone());
             }
         }
         // Before opening: a commit during it is seen the next time.
-        let stamp = store::stamp(&self.dir);
+        let stamp = store::stamp(dir);
         let seen = Seen {
-            reader: Arc::new(Reader::open_detached(&self.dir, &self.options)?),
-            bytes: store::bytes_below(&self.dir),
+            reader: Arc::new(Reader::open_detached(dir, options)?),
+            bytes: store::bytes_below(dir),
             documents: Arc::default(),
+            facts: Arc::default(),
         };
         *current = Some(Current {
             seen: seen.clone(),

@@ -1,5 +1,7 @@
 //! `report`: the page as one HTML file.
 
+use std::path::PathBuf;
+
 use indicatif::HumanCount;
 
 use crate::calendar::CalendarCache;
@@ -20,7 +22,8 @@ use crate::store;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill report --to report.html
-  backfill report --to aapl.html --tickers AAPL --start 2025-01-01 --max-bars 1000000")]
+  backfill report --to aapl.html --tickers AAPL --start 2025-01-01 --max-bars 1000000
+  backfill report --to report.html --compare data/other")]
 pub struct Args {
     /// HTML file to write
     ///
@@ -40,6 +43,14 @@ pub struct Args {
     /// Show only bars of N minutes
     #[arg(long, value_name = "N", help_heading = "Range")]
     interval: Option<Interval>,
+
+    /// Folder of a second store, whose bars charts can show next to those of the store
+    ///
+    /// The file has its bars for the series and days of which it has the store's bars.
+    ///
+    /// Example: --compare data/other
+    #[arg(long, value_name = "DIR", help_heading = "Comparison")]
+    compare: Option<PathBuf>,
 
     #[command(flatten)]
     tickers: TickerArgs,
@@ -68,10 +79,17 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         context.now(),
         store::bytes_below(&dir),
     );
+    let second = (args.compare.as_deref())
+        .map(|dir| Ok::<_, CliError>((context.open_detached_reader(dir)?, context.calendars(dir)?)))
+        .transpose()?;
+    let (second, second_calendars) = second.unzip();
+    let mut second_calendars = CalendarCache::new(second_calendars.unwrap_or_default());
+    let compared = (second.as_ref())
+        .map(|second| PageData::new(second, &mut second_calendars, &filter, context.now(), 0));
     let options = ReportOptions {
         max_bars: args.max_bars,
     };
-    let written = page::report(data, &options, &target)?;
+    let written = page::report(data, compared, &options, &target)?;
     tracing::info!(
         target: LINE,
         "Reported {} series with {} bars to {} in {:.2}s",

@@ -9,7 +9,7 @@ use crate::cli::clock;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::report::ExitStatus;
-use crate::serve::{Config, Error, Server, Token};
+use crate::serve::{Config, Error, ServedStore, Server, Token};
 
 /// Serve a page that shows what is stored, until Ctrl-C
 ///
@@ -21,6 +21,7 @@ use crate::serve::{Config, Error, Server, Token};
     after_help = "Examples:
   backfill serve --open
   backfill serve --port 0 --store data/demo
+  backfill serve --compare data/other
   backfill serve --listen 10.0.0.5 --token-file token.txt",
     next_help_heading = "Server"
 )]
@@ -48,6 +49,12 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "listen")]
     token_file: Option<PathBuf>,
 
+    /// Folder of a second store, whose bars charts can show next to those of the store
+    ///
+    /// Example: --compare data/other
+    #[arg(long, value_name = "DIR", help_heading = "Comparison")]
+    compare: Option<PathBuf>,
+
     /// Host name under which browsers reach the server; can be repeated
     ///
     /// Requests with another name are refused, so that a page of another site can't read the store.
@@ -64,12 +71,18 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         (Some(address), Some(file)) => Some((address, token(file)?)),
         _ => None,
     };
-    // A reader that is refused has its hints from here.
-    drop(context.open_detached_reader(&dir)?);
+    let served = |dir: PathBuf| -> Result<ServedStore, CliError> {
+        // A reader that is refused has its hints from here.
+        drop(context.open_detached_reader(&dir)?);
+        Ok(ServedStore {
+            calendars: context.calendars(&dir)?,
+            options: context.store_options(&dir)?,
+            dir,
+        })
+    };
     let server = Server::start(Config {
-        calendars: context.calendars(&dir)?,
-        options: context.store_options(&dir)?,
-        dir,
+        store: served(dir)?,
+        compared: args.compare.map(served).transpose()?,
         port: args.port,
         listen,
         allow_hosts: args.allow_host,

@@ -33,6 +33,8 @@ pub struct ConflictDay {
     pub series: SeriesKey,
     /// The UTC date.
     pub date: NaiveDate,
+    /// The times of the first and the last one.
+    pub span: (Timestamp, Timestamp),
     pub conflicts: u64,
     /// Those that replaced the stored bar.
     pub updated: u64,
@@ -116,7 +118,8 @@ impl Reader {
         let sql = format!(
             "SELECT series_id, (timestamp AT TIME ZONE 'UTC')::DATE - DATE '1970-01-01', count(*)::BIGINT,
                     count(*) FILTER (resolution = 'updated')::BIGINT,
-                    median(offered_close / nullif(staged_close, 0))
+                    median(offered_close / nullif(staged_close, 0)),
+                    epoch_us(min(timestamp)), epoch_us(max(timestamp))
              FROM ({}) WHERE {} GROUP BY 1, 2 ORDER BY 2 DESC, 1",
             self.catalog()?.conflicts_select("main")?,
             self.is_of(series)
@@ -128,10 +131,15 @@ impl Reader {
                 row.get::<_, i64>(1)?,
                 counts,
                 row.get(4)?,
+                (row.get(5)?, row.get(6)?),
             ))
         })?;
-        let day = |(id, date, (conflicts, updated), close_ratio)| {
+        let day = |(id, date, (conflicts, updated), close_ratio, (first, last))| {
             Some(ConflictDay {
+                span: (
+                    Timestamp::from_micros(first),
+                    Timestamp::from_micros(last),
+                ),
                 series: (*by_id.get(&id)?).clone(),
                 date: date_from_days(i32::try_from(date).ok()?),
                 conflicts: conflicts as u64,

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::webdriver::Browser;
-use super::{HOSTILE, filled, serve};
+use super::{HOSTILE, add_other, filled, serve};
 use crate::support::TestEnv;
 
 const ENTER: char = '\u{E007}';
@@ -118,7 +118,7 @@ fn shows_every_view(browser: &Browser) {
         browser,
         "#/chart/AAPL?interval=1&from=2025-01-06&to=2025-01-10",
     );
-    browser.wait_for("document.querySelector('.view')?.dataset.bars === '1170'");
+    browser.wait_for("document.querySelector('.view')?.dataset.bars === '234'");
     assert!(
         text(browser).contains("1 session lacks bars"),
         "{}",
@@ -195,6 +195,86 @@ fn a_server_shows_the_same() {
         .filter(|url| !url.starts_with(origin) && !url.starts_with("data:"))
         .collect();
     assert_eq!(outside, Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs chromium: make test-page"]
+fn a_second_store_is_laid_over_a_chart() {
+    let env = filled();
+    add_other(&env);
+    env.typed("report --to report.html --compare second").ok();
+    let file = format!("file://{}", env.path("report.html").display());
+    let (_running, url) = serve(&env, "--compare second");
+    let browser = Browser::start(1200, 800, false);
+    for door in [file, url] {
+        browser.open("about:blank");
+        browser.open(&door);
+        browser.wait_for("document.querySelector('.map')");
+        go(
+            &browser,
+            "#/chart/AAPL?interval=1&from=2025-01-06&to=2025-01-06",
+        );
+        browser.wait_for("document.querySelector('.view')?.dataset.bars === '390'");
+        assert!(!text(&browser).contains("bps"), "{}", text(&browser));
+        browser.value(
+            "(() => { const pick = document.querySelector('[aria-label=Overlay]'); pick.value = 'compared'; pick.dispatchEvent(new Event('change')); })()",
+        );
+        // 400.4 is ten basis points above 400.
+        browser.wait_for("/AAPL in second +C [0-9.]+ +[+](9.99|10.0[01]) bps/.test(document.querySelector('.legend-box').innerText)");
+        browser.wait_for("location.hash.includes('overlay=compared')");
+        // MSFT is only in the first store.
+        go(&browser, "#/chart/MSFT");
+        browser.wait_for("document.querySelector('.view')?.dataset.bars > 0");
+        let choices = browser.value("document.querySelector('[aria-label=Overlay]').innerText");
+        assert!(!choices.as_str().unwrap().contains("second"), "{choices}");
+    }
+    is_clean(&browser);
+}
+
+/// The sessions that a server knows of the first rows are fewer than those of the last row, which has
+/// a rejected row on an earlier day.
+#[test]
+#[ignore = "needs chromium: make test-page"]
+fn rows_that_are_fetched_later_are_below_the_same_dates() {
+    let env = TestEnv::new();
+    let mut rows = "ticker,timestamp,open,high,low,close,volume\n".to_owned();
+    let mut add = |ticker: &str, date: &str, open: &str| {
+        for minute in 30..50 {
+            rows += &format!("{ticker},{date} 09:{minute}:00,{open},5,3,4,9\n");
+        }
+    };
+    for ticker in 0..59 {
+        add(&format!("A{ticker:02}"), "2025-01-06", "4");
+        add(&format!("A{ticker:02}"), "2025-01-07", "4");
+    }
+    add("ZZZ", "2025-01-02", "x");
+    add("ZZZ", "2025-01-07", "4");
+    env.write("many.csv", rows);
+    env.typed("inject-csv many.csv --interval 1 --timezone America/New_York --exchange NASDAQ");
+    let (_running, url) = serve(&env, "");
+    let browser = Browser::start(1200, 800, false);
+    browser.open(&url);
+    browser.wait_for("document.querySelector('.view')?.dataset.ready");
+    let shows = |row: i64, states: [&str; 4]| {
+        browser.value("requestAnimationFrame(() => (document.body.dataset.drawn = 'yes'))");
+        browser.wait_for("document.body.dataset.drawn");
+        browser.value("delete document.body.dataset.drawn");
+        for (column, state) in states.into_iter().enumerate() {
+            let place = cell(row, i64::try_from(column).unwrap());
+            assert_eq!(
+                colour_at(&browser, place),
+                colour_of(&browser, state),
+                "row {row}, column {column}"
+            );
+        }
+    };
+    shows(0, ["--complete", "--complete", "--ground", "--ground"]);
+    browser.value("(document.querySelector('.map').scrollTop = 59 * 18 - 180, 1)");
+    // The last row is the tenth one now, and there are two more sessions before the others.
+    browser.wait_for("document.querySelector('.map .space').style.width === '154px'");
+    shows(10, ["--failed", "--never", "--never", "--complete"]);
+    shows(9, ["--ground", "--ground", "--complete", "--complete"]);
+    is_clean(&browser);
 }
 
 #[test]

@@ -48,6 +48,20 @@ pub fn filled() -> TestEnv {
     env
 }
 
+/// Adds a second store, `other`: AAPL with prices that are a little higher and one more session, and a
+/// ticker that the first store lacks. MSFT isn't in it.
+pub fn add_other(env: &TestEnv) {
+    let days = [
+        ("2025-01-06", 400.4),
+        ("2025-01-08", 408.0),
+        ("2025-01-10", 100.1),
+    ];
+    env.write("other/AAPL.csv", csv(&days, 390));
+    env.write("other/ZZZ.csv", csv(&[("2025-01-06", 9.0)], 390));
+    env.typed("inject-csv other/AAPL.csv other/ZZZ.csv --interval 1 --timezone America/New_York --store second")
+        .ok();
+}
+
 /// One-minute bars from 09:30 on, with closes near `price`.
 pub fn csv(days: &[(&str, f64)], minutes: u32) -> String {
     let mut out = "timestamp,open,high,low,close,volume\n".to_owned();

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-use super::{HOSTILE, filled};
+use super::{HOSTILE, add_other, filled};
 use crate::support::TestEnv;
 
 /// The documents inside a report.
@@ -165,6 +165,36 @@ fn bars_are_those_of_the_store_and_are_limited_by_whole_days() {
     assert_eq!(aapl["from"], "2025-01-10");
     assert!(of(&small, "MSFT").is_none());
     assert_eq!(small["coverage"], page["coverage"], "coverage is complete");
+}
+
+#[test]
+fn a_second_store_is_inside_for_the_same_series_and_days() {
+    let env = filled();
+    add_other(&env);
+    let page = reported(&env, "--compare second");
+    assert_eq!(page["series"]["compared_store"], "second");
+    let series = page["series"]["series"].as_array().unwrap();
+    let both: Vec<bool> = (series.iter())
+        .map(|one| one["compared"].as_bool().unwrap())
+        .collect();
+    // The hostile one, AAPL, MSFT.
+    assert_eq!(both, [false, true, false]);
+    let compared = page["compared_bars"].as_array().unwrap();
+    assert_eq!(compared.len(), 1);
+    assert_eq!(compared[0]["ticker"], "AAPL");
+    assert_eq!(compared[0]["time"].as_array().unwrap().len(), 3 * 390);
+    assert_eq!(compared[0]["open"][0], 400.4);
+    let small = reported(&env, "--compare second --max-bars 500");
+    let days = &small["compared_bars"][0];
+    assert_eq!(days["from"], "2025-01-10", "the days of the first store");
+    assert_eq!(days["time"].as_array().unwrap().len(), 390);
+    let alone = reported(&env, "");
+    assert!(alone.get("compared_bars").is_none());
+    assert!(alone["series"].get("compared_store").is_none());
+    let run = (env.typed("report --to r.html --compare nowhere")).code(1);
+    assert!(run.stderr.contains("nowhere"), "{}", run.stderr);
+    let run = (env.typed("report --to second/r.html --compare second")).code(2);
+    assert!(run.stderr.contains("second"), "{}", run.stderr);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{csv, filled, serve};
+use super::{add_other, csv, filled, serve};
 use crate::support::TestEnv;
 
 /// A server with its port and a cookie of it.
@@ -42,7 +42,11 @@ impl Response {
 
 impl Served {
     fn start(env: &TestEnv) -> Self {
-        let (running, url) = serve(env, "");
+        Self::start_with(env, "")
+    }
+
+    fn start_with(env: &TestEnv, more: &str) -> Self {
+        let (running, url) = serve(env, more);
         let rest = url.strip_prefix("http://127.0.0.1:").unwrap();
         let (port, link) = rest.split_once('/').unwrap();
         let mut served = Self {
@@ -161,6 +165,49 @@ fn a_browser_with_the_link_gets_every_document() {
         400
     );
     assert_eq!(served.get("/api/secrets").status, 404);
+}
+
+#[test]
+fn bars_of_a_second_store_have_the_length_of_those_of_the_first() {
+    let env = filled();
+    add_other(&env);
+    let files = env.files("second/lake");
+    let served = Served::start_with(&env, "--compare second");
+    let series = served.get("/api/series").json();
+    assert_eq!(series["compared_store"], "second");
+    assert_eq!(series["series"][1]["compared"], true);
+    assert_eq!(series["series"][2]["compared"], false);
+    let bars = |more: &str| {
+        let response = served.get(&format!("/api/bars?interval=1&{more}"));
+        (response.status == 200).then(|| response.json())
+    };
+    let of_second = "store=compared&ticker=AAPL&from=2025-01-06&to=2025-01-10";
+    let second = bars(of_second).unwrap();
+    assert_eq!(second["resolution"], 1);
+    assert_eq!(second["open"][0], 400.4);
+    assert_eq!(second["time"].as_array().unwrap().len(), 3 * 390);
+    for (resolution, length) in [("15", 3 * 26), ("day", 3), ("week", 1)] {
+        let long = bars(&format!("{of_second}&resolution={resolution}")).unwrap();
+        assert_eq!(long["resolution"].to_string().trim_matches('"'), resolution);
+        assert_eq!(long["time"].as_array().unwrap().len(), length, "{resolution}");
+    }
+    // A ticker of only one store, and other stores.
+    assert!(bars("store=compared&ticker=ZZZ").is_some());
+    for bad in [
+        "ticker=ZZZ",
+        "store=compared&ticker=MSFT",
+        "store=second&ticker=AAPL",
+        "store=../second&ticker=AAPL",
+        "ticker=AAPL&resolution=7",
+    ] {
+        assert!(bars(bad).is_none(), "{bad}");
+    }
+    assert_eq!(env.files("second/lake"), files, "nothing is written");
+    let alone = Served::start(&env);
+    let refused = alone.get("/api/bars?interval=1&store=compared&ticker=AAPL");
+    assert_eq!(refused.status, 400);
+    assert!(refused.body.contains("--compare"), "{}", refused.body);
+    env.typed("serve --port 0 --compare nowhere").code(1);
 }
 
 #[test]
