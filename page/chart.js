@@ -131,7 +131,7 @@ export function showChart(view, series, ticker, parameters) {
     range.className = "note";
     const minutes = typeof bars.resolution === "number" ? `${bars.resolution}-minute bars` : `bars of a ${bars.resolution}`;
     const lacking = bars.lacking.length === 0 ? "" : bars.lacking.length === 1 ? ", 1 session lacks bars" : `, ${count(bars.lacking.length)} sessions lack bars`;
-    const older = isReport && bars.isCut ? " (older bars are not in this report)" : "";
+    const older = isReport && bars.isCut && one.first.slice(0, 10) < bars.from ? " (older bars are not in this report)" : "";
     range.textContent = bars.from ? `${bars.from} to ${bars.to}, ${count(bars.time.length)} ${minutes}${lacking}${older}` : "no bars";
     rename("chart", ticker, { interval: one.interval_minutes, from: bars.from, to: bars.to, overlay: state.overlay });
     view.dataset.resolution = String(bars.resolution);

@@ -42,8 +42,8 @@ export async function showConflicts(view, series) {
       row.staged.close ? (row.offered.close / row.staged.close).toFixed(4) : "–", `${row.staged.source} → ${row.offered.source}`, row.resolution, row.run,
     ]);
     const note = of.length < day.conflicts ? `${count(Math.min(of.length, CONFLICTS_LISTED_MAX))} of ${count(day.conflicts)} conflicts are on this page; the others: backfill conflicts --tickers ${day.ticker}` : "";
-    detail.replaceChildren(make("h3", {}, `${day.ticker}, ${datesOf(day)}`), make("p", { class: "note" }, note),
-      table([[`time (${zone})`], ["open", "number"], ["high", "number"], ["low", "number"], ["close", "number"], ["volume", "number"], ["ratio", "number"], ["source"], ["what was done"], ["run"]], lines));
+    detail.replaceChildren(make("h3", {}, `${day.ticker}, ${datesOf(day)} (${zone})`), make("p", { class: "note" }, note),
+      table([["time"], ["open", "number"], ["high", "number"], ["low", "number"], ["close", "number"], ["volume", "number"], ["ratio", "number"], ["source"], ["resolution"], ["run"]], lines));
     if (isClicked) detail.scrollIntoView({ block: "nearest" });
   }
 }

@@ -94,7 +94,7 @@ export function showCoverage(view, series, parameters) {
     const packed = Array.isArray(known) ? known[index - page * PAGE_ROWS] : null;
     if (!packed) return null;
     const sessions = fetched.calendars[packed.exchange] ?? [];
-    const made = { ...decodeRow(packed), from: sessions.indexOf(packed.day), cells: {} };
+    const made = { ...decodeRow(packed), sessions, from: sessions.indexOf(packed.day), cells: {} };
     if (fetched.decoded.size >= DECODED_MAX) fetched.decoded.delete(fetched.decoded.keys().next().value);
     fetched.decoded.set(index, made);
     return made;
@@ -248,7 +248,7 @@ export function showCoverage(view, series, parameters) {
       const one = series.series[index];
       const middle = HEAD_HEIGHT + index * ROW_HEIGHT - map.scrollTop + ROW_HEIGHT / 2;
       context.fillStyle = paint["--text"];
-      context.fillText(one.ticker.length > 11 ? `${one.ticker.slice(0, 10)}…` : one.ticker, 6, middle);
+      context.fillText(one.ticker.length > 13 ? `${one.ticker.slice(0, 12)}…` : one.ticker, 6, middle, LABEL_WIDTH - 50);
       context.fillStyle = paint["--dim"];
       context.textAlign = "right";
       context.fillText(`${one.interval_minutes}m`, LABEL_WIDTH - 10, middle);
@@ -377,7 +377,10 @@ export function showCoverage(view, series, parameters) {
 /** The states of the sessions of a row in a column. */
 function summary(decoded, column) {
   const range = column.of[decoded.exchange];
-  const found = { sessions: 0, complete: 0, worst: "c", bars: 0, expected: 0, isClosed: !range };
+  // Outside the sessions of all its series, nothing is known of an exchange.
+  const [first, last] = [decoded.sessions[0], decoded.sessions[decoded.sessions.length - 1]];
+  const isClosed = !range && first < column.first && column.last < last;
+  const found = { sessions: 0, complete: 0, worst: "c", bars: 0, expected: 0, isClosed };
   if (!range) return found;
   const counts = {};
   for (let at = range[0] - decoded.from; at <= range[1] - decoded.from; at += 1) {
@@ -401,7 +404,7 @@ function lines(one, decoded, column) {
   const when = first === last ? `${weekday(column.first)} ${first}` : `${first} to ${last}`;
   const out = [`${one.ticker}, ${one.interval_minutes}m, ${when}`];
   if (found.sessions === 0) {
-    out.push(column.of[one.exchange] ? "not requested, no bars" : `${one.exchange} is closed`);
+    out.push(found.isClosed ? `${one.exchange} is closed` : "not requested, no bars");
     return out;
   }
   const share = `${count(found.bars)} of ${count(found.expected)} bars`;

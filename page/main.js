@@ -57,24 +57,21 @@ async function refresh() {
   byId("tickers").replaceChildren(...tickers.slice(0, 5000).map((ticker) => make("option", { value: ticker })));
 }
 
-/** Shows the run in progress. The coverage is shown anew when the run has published a new state, every
- * view when it ends. */
+/** Shows the run in progress. When the store has changed, the view is shown anew: during a run the
+ * coverage only, now and then. */
 async function poll() {
   const bar = byId("running");
-  let [was, looks] = [false, 0];
-  for (;;) {
+  for (let looks = 1; ; looks += 1) {
     try {
-      const { writer } = await load("progress");
-      const run = writer?.run;
+      const { writer, generation } = await load("progress");
       bar.hidden = !writer;
-      if (writer) bar.replaceChildren(...progress(writer, run));
-      looks += 1;
+      if (writer) bar.replaceChildren(...progress(writer, writer.run));
+      const isChanged = series !== null && generation !== null && generation !== series.generation;
       const isDue = looks % LOOKS_A_REFRESH === 0 && route().view === "coverage";
-      if (was && (!writer || (isDue && (await load("series")).as_of !== series?.as_of))) {
+      if (isChanged && (!writer || isDue)) {
         series = null;
         show();
       }
-      was = Boolean(writer);
     } catch {
       bar.hidden = false;
       bar.replaceChildren(make("span", { class: "error" }, "backfill serve does not respond"));

@@ -112,7 +112,6 @@ impl Facts {
             rejected: reader.missing_rows_of(series)?,
         })
     }
-
 }
 
 /// Checks every series of `scope`.

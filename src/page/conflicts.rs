@@ -34,7 +34,10 @@ impl PageData<'_> {
                 let calendar = (exchanges.get(&day.series))
                     .and_then(|exchange| self.calendars.calendar(exchange));
                 let [from, to] = [day.span.0, day.span.1].map(|at| {
-                    calendar.map_or_else(|| at.to_utc().date_naive(), |calendar| calendar.session_date(at))
+                    calendar.map_or_else(
+                        || at.to_utc().date_naive(),
+                        |calendar| calendar.session_date(at),
+                    )
                 });
                 json!({
                     "from": from.to_string(),

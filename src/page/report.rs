@@ -164,8 +164,7 @@ impl<W: Write> Documents<W> {
             if index > 0 {
                 write!(self.0, ",").map_err(&failed)?;
             }
-            serde_json::to_writer(&mut self.0, &document)
-                .map_err(|error| failed(error.into()))?;
+            serde_json::to_writer(&mut self.0, &document).map_err(|error| failed(error.into()))?;
         }
         write!(self.0, "]").map_err(failed)?;
         Ok(bars)

@@ -32,7 +32,11 @@ fn cut_lists(value: &mut Value, max: usize) -> usize {
         Value::Array(values) => {
             let left_out = values.len().saturating_sub(max);
             values.truncate(max);
-            left_out + values.iter_mut().map(|value| cut_lists(value, max)).sum::<usize>()
+            left_out
+                + values
+                    .iter_mut()
+                    .map(|value| cut_lists(value, max))
+                    .sum::<usize>()
         }
         Value::Object(fields) => fields.values_mut().map(|value| cut_lists(value, max)).sum(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
@@ -81,11 +85,15 @@ mod tests {
     #[test]
     fn long_lists_are_cut_at_every_level() {
         let list: Vec<usize> = (0..60).collect();
-        let mut summary = serde_json::json!({"totals": {"rows": 7}, "files": list, "tickers": [{"days": list}]});
+        let mut summary =
+            serde_json::json!({"totals": {"rows": 7}, "files": list, "tickers": [{"days": list}]});
         assert_eq!(cut_lists(&mut summary, 50), 20);
         assert_eq!(summary["files"].as_array().unwrap().len(), 50);
         assert_eq!(summary["tickers"][0]["days"][49], 49);
         assert_eq!(cut_lists(&mut summary, 0), 51);
-        assert_eq!(summary, serde_json::json!({"totals": {"rows": 7}, "files": [], "tickers": []}));
+        assert_eq!(
+            summary,
+            serde_json::json!({"totals": {"rows": 7}, "files": [], "tickers": []})
+        );
     }
 }

@@ -56,7 +56,13 @@ impl Api {
         if name == "progress" {
             let writer = running_writer(&self.source.store.dir)?;
             let writer = writer.as_ref().map(documents::progress);
-            let document = json!({"schema": "backfill.progress/1", "writer": writer});
+            // That of `series` is another one if the store has changed since.
+            let generation = self.source.seen().ok().map(|seen| seen.generation);
+            let document = json!({
+                "schema": "backfill.progress/1",
+                "writer": writer,
+                "generation": generation,
+            });
             return Ok(Some(document.to_string().into()));
         }
         if name == "bars" {
@@ -117,7 +123,11 @@ impl Api {
             data = data.compared_with(&compared.reader);
         }
         let document = match name {
-            "series" => data.series()?,
+            "series" => {
+                let mut document = data.series()?;
+                document["generation"] = json!(seen.generation);
+                document
+            }
             "coverage" => data.coverage(Rows {
                 first: parameters.first,
                 count: parameters.count.min(COVERAGE_ROWS_MAX),

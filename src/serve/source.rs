@@ -20,6 +20,8 @@ const DOCUMENT_AGE_MAX: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(super) struct Seen {
     pub reader: Arc<Reader>,
+    /// How many readers were opened before it: another number is another state of the store.
+    pub generation: u64,
     /// The store's size on disk when the reader was opened.
     pub bytes: u64,
     documents: Arc<Documents>,
@@ -106,7 +108,11 @@ impl Source {
         }
         // Before opening: a commit during it is seen the next time.
         let stamp = store::stamp(dir);
+        let generation = current
+            .as_ref()
+            .map_or(0, |known| known.seen.generation + 1);
         let seen = Seen {
+            generation,
             reader: Arc::new(Reader::open_detached(dir, options)?),
             bytes: store::bytes_below(dir),
             documents: Arc::default(),

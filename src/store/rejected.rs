@@ -215,7 +215,13 @@ impl Catalog {
         }
         let of_series = series.map_or_else(String::new, |series| {
             let keys: Vec<String> = (series.iter())
-                .map(|key| format!("({}, {})", key.interval.minutes(), quoted(key.ticker.as_str())))
+                .map(|key| {
+                    format!(
+                        "({}, {})",
+                        key.interval.minutes(),
+                        quoted(key.ticker.as_str())
+                    )
+                })
                 .collect();
             format!("WHERE (interval, ticker) IN ({})", keys.join(", "))
         });

@@ -136,10 +136,7 @@ impl Reader {
         })?;
         let day = |(id, date, (conflicts, updated), close_ratio, (first, last))| {
             Some(ConflictDay {
-                span: (
-                    Timestamp::from_micros(first),
-                    Timestamp::from_micros(last),
-                ),
+                span: (Timestamp::from_micros(first), Timestamp::from_micros(last)),
                 series: (*by_id.get(&id)?).clone(),
                 date: date_from_days(i32::try_from(date).ok()?),
                 conflicts: conflicts as u64,

@@ -189,7 +189,11 @@ fn bars_of_a_second_store_have_the_length_of_those_of_the_first() {
     for (resolution, length) in [("15", 3 * 26), ("day", 3), ("week", 1)] {
         let long = bars(&format!("{of_second}&resolution={resolution}")).unwrap();
         assert_eq!(long["resolution"].to_string().trim_matches('"'), resolution);
-        assert_eq!(long["time"].as_array().unwrap().len(), length, "{resolution}");
+        assert_eq!(
+            long["time"].as_array().unwrap().len(),
+            length,
+            "{resolution}"
+        );
     }
     // A ticker of only one store, and other stores.
     assert!(bars("store=compared&ticker=ZZZ").is_some());

@@ -17,7 +17,7 @@ pub struct Browser {
     port: u16,
     session: String,
     /// Its profile and temporary files; removed after the browser has ended.
-    files: tempfile::TempDir,
+    _files: tempfile::TempDir,
 }
 
 impl Browser {
@@ -50,7 +50,7 @@ impl Browser {
             driver,
             port,
             session: String::new(),
-            files: files,
+            _files: files,
         };
         let arguments = [
             "--headless=new".to_owned(),
@@ -60,7 +60,6 @@ impl Browser {
             "--disable-dev-shm-usage".to_owned(),
             "--hide-scrollbars".to_owned(),
             "--force-device-scale-factor=1".to_owned(),
-            format!("--user-data-dir={}", browser.files.path().join("profile").display()),
             format!("--window-size={width},{height}"),
         ];
         let wanted = json!({"capabilities": {"alwaysMatch": {
