@@ -85,8 +85,8 @@ impl<'a> PageData<'a> {
 
     /// Documents from what is known of the sessions of all series, if it is.
     #[must_use]
-    pub fn with_facts(mut self, facts: Option<Arc<Facts>>) -> Self {
-        self.facts = facts;
+    pub fn with_sessions(mut self, known: Option<KnownSessions>) -> Self {
+        self.facts = known.map(|known| known.0);
         self
     }
 
@@ -233,11 +233,17 @@ impl<'a> PageData<'a> {
     }
 }
 
-/// What is known of the sessions of all series; `None` if that is too much to keep.
-pub fn facts_to_keep(reader: &Reader) -> Result<Option<Arc<Facts>>, crate::store::Error> {
-    match has_too_many_sessions(reader)? {
-        true => Ok(None),
-        false => Ok(Some(Arc::new(Facts::of_all(reader)?))),
+/// What the catalog knows of the sessions of all series, kept for several documents.
+#[derive(Clone)]
+pub struct KnownSessions(Arc<Facts>);
+
+impl KnownSessions {
+    /// Those of a store; `None` if there are too many to keep.
+    pub fn read(reader: &Reader) -> Result<Option<Self>, crate::store::Error> {
+        match has_too_many_sessions(reader)? {
+            true => Ok(None),
+            false => Ok(Some(Self(Arc::new(Facts::of_all(reader)?)))),
+        }
     }
 }
 

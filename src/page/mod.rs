@@ -21,11 +21,10 @@ mod runs;
 #[cfg(test)]
 mod tests;
 
-pub use crate::gaps::Facts;
 pub use bars::BarsQuery;
 pub use conflicts::CONFLICT_ROWS_MAX;
 pub use coverage::Rows;
-pub use data::{Filter, PageData, facts_to_keep};
+pub use data::{Filter, KnownSessions, PageData};
 pub use error::Error;
 pub use html::{Asset, asset};
 pub use report::{ReportOptions, Reported, report};

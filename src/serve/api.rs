@@ -117,7 +117,7 @@ impl Api {
         let compared = self.compared.as_ref().map(Source::seen).transpose()?;
         let mut data = self.data(seen, &mut calendars, &filter);
         if matches!(name, "coverage" | "gaps") {
-            data = data.with_facts(seen.facts()?);
+            data = data.with_sessions(seen.sessions()?);
         }
         if let Some(compared) = &compared {
             data = data.compared_with(&compared.reader);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::calendar::Overrides;
-use crate::page::{Facts, facts_to_keep};
+use crate::page::KnownSessions;
 use crate::store::{self, Error, OpenOptions, Reader, Stamp};
 
 /// How long a reader is used without looking whether the store has changed.
@@ -25,7 +25,7 @@ pub(super) struct Seen {
     /// The store's size on disk when the reader was opened.
     pub bytes: u64,
     documents: Arc<Documents>,
-    facts: Arc<OnceLock<Option<Arc<Facts>>>>,
+    sessions: Arc<OnceLock<Option<KnownSessions>>>,
 }
 
 /// Documents made from one reader, by name.
@@ -33,12 +33,12 @@ type Documents = Mutex<HashMap<String, (Instant, Bytes)>>;
 
 impl Seen {
     /// What is known of the sessions of all series, kept for all documents; `None` if it is too much.
-    pub fn facts(&self) -> Result<Option<Arc<Facts>>, Error> {
-        if let Some(facts) = self.facts.get() {
-            return Ok(facts.clone());
+    pub fn sessions(&self) -> Result<Option<KnownSessions>, Error> {
+        if let Some(known) = self.sessions.get() {
+            return Ok(known.clone());
         }
-        let facts = facts_to_keep(&self.reader)?;
-        Ok(self.facts.get_or_init(|| facts).clone())
+        let known = KnownSessions::read(&self.reader)?;
+        Ok(self.sessions.get_or_init(|| known).clone())
     }
 
     /// The document `name`. If it depends on the time, it is made again after a minute: a session may
@@ -116,7 +116,7 @@ impl Source {
             reader: Arc::new(Reader::open_detached(dir, options)?),
             bytes: store::bytes_below(dir),
             documents: Arc::default(),
-            facts: Arc::default(),
+            sessions: Arc::default(),
         };
         *current = Some(Current {
             seen: seen.clone(),
