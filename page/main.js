@@ -7,10 +7,11 @@ import { showCoverage } from "./coverage.js";
 import { showChart } from "./chart.js";
 import { showGaps } from "./gaps.js";
 import { showConflicts } from "./conflicts.js";
+import { showComparison } from "./comparison.js";
 import { showRuns } from "./history.js";
 import { showTargets } from "./targets.js";
 
-const TABS = [["coverage", "Coverage"], ["chart", "Chart"], ["gaps", "Gaps"], ["conflicts", "Conflicts"], ["runs", "Runs"], ["targets", "Targets"]];
+const TABS = [["coverage", "Coverage"], ["chart", "Chart"], ["gaps", "Gaps"], ["conflicts", "Conflicts"], ["comparison", "Comparison"], ["runs", "Runs"], ["targets", "Targets"]];
 /** How often a live page looks for a run in progress. */
 const POLL_MS = 1000;
 /** After how many looks a running backfill may have published a new state. */
@@ -41,6 +42,7 @@ async function show() {
     else if (view === "chart") end = showChart(box, series, ticker ?? null, parameters);
     else if (view === "gaps") await showGaps(box, series, parameters);
     else if (view === "conflicts") await showConflicts(box, series);
+    else if (view === "comparison" && series.compared_store) end = showComparison(box, series);
     else if (view === "runs") await showRuns(box);
     else if (view === "targets") await showTargets(box);
     else box.append(make("p", { class: "error" }, `There is no view ${view}.`));
@@ -52,6 +54,7 @@ async function show() {
 async function refresh() {
   series = await load("series");
   byId("store").textContent = series.store;
+  byId("tabs").querySelector("[data-view=comparison]").toggleAttribute("hidden", !series.compared_store);
   byId("asof").textContent = `${isReport ? "Report" : "Live"}: the store as of ${shortTime(series.as_of)} UTC`;
   const tickers = [...new Set(series.series.map((one) => one.ticker))];
   byId("tickers").replaceChildren(...tickers.slice(0, 5000).map((ticker) => make("option", { value: ticker })));
@@ -96,7 +99,7 @@ function progress(writer, run) {
   ];
 }
 
-byId("tabs").append(...TABS.map(([name, word]) => make("a", { href: address(name), "data-view": name }, word)));
+byId("tabs").append(...TABS.map(([name, word]) => make("a", { href: address(name), "data-view": name, hidden: name === "comparison" }, word)));
 byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
   const typed = /** @type {HTMLInputElement} */ (byId("ticker")).value.trim();

@@ -53,10 +53,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "page",
         &[
             "calendar",
+            "compare",
             "documents",
             "export",
             "gaps",
             "model",
+            "report",
             "status",
             "store",
         ],

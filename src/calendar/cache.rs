@@ -32,6 +32,12 @@ impl CalendarCache {
         }
     }
 
+    /// The user's overrides.
+    #[must_use]
+    pub const fn overrides(&self) -> &Overrides {
+        &self.overrides
+    }
+
     /// The calendar of an exchange; `None` for an unknown code.
     pub fn calendar(&mut self, exchange: &str) -> Option<&Calendar> {
         self.cached(exchange).map(|cached| &cached.calendar)

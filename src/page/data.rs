@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Error;
 use crate::calendar::CalendarCache;
+use crate::compare::Side;
 use crate::documents;
 use crate::gaps::{Facts, Scope, survey_by_counts};
 use crate::model::{Interval, SeriesKey, Ticker, Timestamp};
@@ -88,6 +89,14 @@ impl<'a> PageData<'a> {
     pub fn with_sessions(mut self, known: Option<KnownSessions>) -> Self {
         self.facts = known.map(|known| known.0);
         self
+    }
+
+    /// This store in a comparison.
+    pub(super) fn side(&self) -> Side<'_> {
+        Side {
+            reader: self.reader,
+            calendars: self.calendars.overrides(),
+        }
     }
 
     /// What the catalog knows of the sessions of all series, read once.

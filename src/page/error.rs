@@ -19,6 +19,8 @@ pub enum Error {
     BadParameter(String),
     #[error(transparent)]
     Store(#[from] store::Error),
+    #[error(transparent)]
+    Compare(#[from] crate::compare::Error),
     /// The file of a report can't be written.
     #[error(transparent)]
     Export(#[from] crate::export::Error),

@@ -10,6 +10,7 @@
 //! compiled in. No document has a key, a password or an absolute path.
 
 mod bars;
+mod comparison;
 mod conflicts;
 mod coverage;
 mod data;
@@ -22,6 +23,7 @@ mod runs;
 mod tests;
 
 pub use bars::BarsQuery;
+pub use comparison::RunningComparison;
 pub use conflicts::CONFLICT_ROWS_MAX;
 pub use coverage::Rows;
 pub use data::{Filter, KnownSessions, PageData};

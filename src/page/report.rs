@@ -13,10 +13,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
+use super::comparison::comparison;
 use super::html::report_parts;
 use super::{BarsQuery, Error, PageData, Rows};
 use crate::export::{self, AtomicFile, OutputFile};
 use crate::model::SeriesKey;
+use crate::report::Stop;
 
 /// What a report has besides coverage, gaps, conflicts and runs, which are always complete.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +37,8 @@ pub struct Reported {
 }
 
 /// Writes the report into `target`, which appears whole or not at all. Of a second store it has the
-/// bars of the series that both have, from the first day on that it has of the first store.
+/// bars of the series that both have, from the first day on that it has of the first store, and the
+/// comparison of both.
 pub fn report<'a>(
     mut data: PageData<'a>,
     mut compared: Option<PageData<'a>>,
@@ -67,6 +70,8 @@ pub fn report<'a>(
     add("runs", data.runs()?)?;
     add("targets", data.targets()?)?;
     if let Some(second) = &mut compared {
+        let compared = comparison(data.side(), second.side(), data.filter, &Stop::new())?;
+        writer.add("comparison", &compared).map_err(failed)?;
         let firsts: BTreeMap<_, _> = days.iter().cloned().collect();
         let (days, _) = second.newest_days(options.max_bars, |key| firsts.get(key).copied())?;
         writer.add_bars("compared_bars", second, days, failed)?;

@@ -1,6 +1,6 @@
 //! The responses: files of the page, and documents.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,7 +21,7 @@ use super::source::{Seen, Source};
 use crate::calendar::CalendarCache;
 use crate::documents;
 use crate::model::{Interval, SeriesKey, Ticker, Timestamp};
-use crate::page::{self, BarsQuery, Filter, PageData, Resolution, Rows, asset};
+use crate::page::{self, BarsQuery, Filter, PageData, Resolution, Rows, RunningComparison, asset};
 use crate::store::running_writer;
 
 /// Documents that are made at once: each needs a thread.
@@ -39,6 +39,7 @@ pub(super) struct Api {
     pub compared: Option<Source>,
     pub clock: fn() -> Timestamp,
     turns: Arc<Semaphore>,
+    comparison: Mutex<Option<RunningComparison>>,
 }
 
 impl Api {
@@ -48,6 +49,7 @@ impl Api {
             compared,
             clock,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            comparison: Mutex::default(),
         }
     }
 
@@ -65,8 +67,10 @@ impl Api {
             });
             return Ok(Some(document.to_string().into()));
         }
-        if name == "bars" {
-            return self.bars(parameters).map(Some);
+        match name {
+            "bars" => return self.bars(parameters).map(Some),
+            "comparison" => return self.comparison(parameters.again),
+            _ => {}
         }
         let seen = self.source.seen()?;
         let made = || self.made(&seen, name, parameters);
@@ -93,6 +97,26 @@ impl Api {
         let filter = Filter::default();
         let mut data = self.data(&seen, &mut calendars, &filter);
         Ok(data.bars(&query)?.to_string().into())
+    }
+
+    /// What was compared with the second store so far. The first request starts it; after its end,
+    /// another one starts it anew if it asks for that.
+    fn comparison(&self, is_again: bool) -> Result<Option<Bytes>, page::Error> {
+        let Some(compared) = &self.compared else {
+            return Ok(None);
+        };
+        let mut running = (self.comparison.lock()).unwrap_or_else(PoisonError::into_inner);
+        let side = |source: &Source| -> Result<_, page::Error> {
+            Ok((source.seen()?.reader, source.store.calendars.clone()))
+        };
+        let running = match &mut *running {
+            Some(known) if !(is_again && known.is_done()) => known,
+            other => other.insert(RunningComparison::start(
+                side(&self.source)?,
+                side(compared)?,
+            )),
+        };
+        Ok(Some(running.document().to_string().into()))
     }
 
     fn data<'a>(
@@ -158,6 +182,8 @@ struct Parameters {
     resolution: Option<String>,
     #[serde(default)]
     store: String,
+    #[serde(default)]
+    again: bool,
 }
 
 const fn rows_max() -> usize {

@@ -44,9 +44,9 @@ pub struct Args {
     #[arg(long, value_name = "N", help_heading = "Range")]
     interval: Option<Interval>,
 
-    /// Folder of a second store, whose bars charts can show next to those of the store
+    /// Folder of a second store: shows what both have in common, and its bars in charts
     ///
-    /// The file has its bars for the series and days of which it has the store's bars.
+    /// All bars of both are compared, as `backfill compare` does. The file has its bars for the series and days of which it has the store's bars.
     ///
     /// Example: --compare data/other
     #[arg(long, value_name = "DIR", help_heading = "Comparison")]
@@ -113,6 +113,7 @@ impl From<page::Error> for CliError {
         match error {
             page::Error::Store(error) => error.into(),
             page::Error::Export(error) => error.into(),
+            page::Error::Compare(error) => error.into(),
             error => Self::of(ExitStatus::Failed, &error),
         }
     }

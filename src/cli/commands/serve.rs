@@ -49,7 +49,9 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "listen")]
     token_file: Option<PathBuf>,
 
-    /// Folder of a second store, whose bars charts can show next to those of the store
+    /// Folder of a second store: shows what both have in common, and its bars in charts
+    ///
+    /// Its bars are compared, as `backfill compare` does, when that view is first opened.
     ///
     /// Example: --compare data/other
     #[arg(long, value_name = "DIR", help_heading = "Comparison")]

@@ -222,6 +222,18 @@ fn a_second_store_is_laid_over_a_chart() {
         // 400.4 is ten basis points above 400.
         browser.wait_for("/AAPL in second +C [0-9.]+ +[+](9.99|10.0[01]) bps/.test(document.querySelector('.legend-box').innerText)");
         browser.wait_for("location.hash.includes('overlay=compared')");
+        go(&browser, "#/comparison");
+        browser.wait_for("document.querySelectorAll('tbody tr').length === 4");
+        browser.wait_for("!document.body.innerText.includes('so far')");
+        assert!(
+            text(&browser).contains("only in the other store"),
+            "{}",
+            text(&browser)
+        );
+        browser.value("[...document.querySelectorAll('td a')].find((link) => link.innerText === 'AAPL').click()");
+        browser.wait_for(
+            "document.querySelector('.legend-box')?.innerText.includes('AAPL in second')",
+        );
         // MSFT is only in the first store.
         go(&browser, "#/chart/MSFT");
         browser.wait_for("document.querySelector('.view')?.dataset.bars > 0");

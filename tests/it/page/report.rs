@@ -184,6 +184,9 @@ fn a_second_store_is_inside_for_the_same_series_and_days() {
     assert_eq!(compared[0]["ticker"], "AAPL");
     assert_eq!(compared[0]["time"].as_array().unwrap().len(), 3 * 390);
     assert_eq!(compared[0]["open"][0], 400.4);
+    let listed = env.typed("compare second --format json").ok().json();
+    assert_eq!(page["comparison"]["series"], listed["series"]);
+    assert_eq!(listed["series"].as_array().unwrap().len(), 4);
     let small = reported(&env, "--compare second --max-bars 500");
     let days = &small["compared_bars"][0];
     assert_eq!(days["from"], "2025-01-10", "the days of the first store");

@@ -195,6 +195,21 @@ fn bars_of_a_second_store_have_the_length_of_those_of_the_first() {
             "{resolution}"
         );
     }
+    let listed = env.typed("compare second --format json").ok().json();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let compared = loop {
+        let compared = served.get("/api/comparison").json();
+        if compared["done"] == true {
+            break compared;
+        }
+        assert!(Instant::now() < deadline, "the comparison never ends");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(compared["series"], listed["series"]);
+    assert_eq!(compared["totals"], listed["totals"]);
+    assert_eq!(compared["error"], Value::Null);
+    let again = served.get("/api/comparison?again=true").json();
+    assert_eq!(again["schema"], "backfill.compare/1");
     // A ticker of only one store, and other stores.
     assert!(bars("store=compared&ticker=ZZZ").is_some());
     for bad in [
@@ -211,6 +226,7 @@ fn bars_of_a_second_store_have_the_length_of_those_of_the_first() {
     let refused = alone.get("/api/bars?interval=1&store=compared&ticker=AAPL");
     assert_eq!(refused.status, 400);
     assert!(refused.body.contains("--compare"), "{}", refused.body);
+    assert_eq!(alone.get("/api/comparison").status, 404);
     env.typed("serve --port 0 --compare nowhere").code(1);
 }
 
