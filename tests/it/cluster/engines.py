@@ -144,14 +144,14 @@ def count(url, engine):
 
 
 class Polls:
-    """Each engine reads the table again and again in a thread of its own, until `polled`."""
+    """Each engine reads the table again and again in a thread of its own, from `poll` until after `polled`."""
 
     def start(self, url, engines):
         self.stop = threading.Event()
-        self.seen = {engine: [] for engine in engines}
+        self.url, self.seen = url, {engine: [] for engine in engines}
         self.threads = [threading.Thread(target=self.read, args=(url, engine), daemon=True) for engine in engines]
         for engine in engines:
-            count(url, engine)  # the first read loads the engine
+            self.seen[engine].append(count(url, engine))
         for thread in self.threads:
             thread.start()
 
@@ -166,6 +166,8 @@ class Polls:
         self.stop.set()
         for thread in self.threads:
             thread.join()
+        for engine, reads in self.seen.items():
+            reads.append(count(self.url, engine))
         return self.seen
 
 

@@ -209,7 +209,6 @@ fn readers_never_see_a_part_of_a_commit() {
     let seen = engines.run("polled", &table, &json!({}));
     for engine in ENGINES {
         let reads = seen[engine].as_array().unwrap();
-        assert!(reads.len() > 3, "{engine} read {} times", reads.len());
         let mut newest = 0;
         for read in reads {
             let state = states.iter().position(|state| state == read);
@@ -218,7 +217,10 @@ fn readers_never_see_a_part_of_a_commit() {
             assert!(state >= newest, "{engine} saw an older state");
             newest = state;
         }
-        let different: std::collections::BTreeSet<_> = reads.iter().map(Value::to_string).collect();
-        assert!(different.len() > 1, "{engine} saw no change");
+        assert_eq!(
+            newest,
+            states.len() - 1,
+            "{engine} didn't see the last commit"
+        );
     }
 }
