@@ -19,8 +19,8 @@ class Error(Exception):
     message: str
     #: What can be done about it.
     hint: str | None
-    #: The program's exit code: 1 failed, 2 wrong arguments, 3 partial, 4 conflicts, 5 quota spent, 130 interrupted. Negative
-    #: if a signal ended it, None if it could not be started.
+    #: The program's exit code: 1 failed, 2 wrong arguments, 3 partial, 4 conflicts, 5 quota spent, 75 not due yet, 130
+    #: interrupted. Negative if a signal ended it, None if it could not be started.
     exit_code: int | None
     #: What a run did before it ended. None unless `run` raised this.
     summary: Summary | None
@@ -59,8 +59,9 @@ class QuotaError(Error):
     """A quota of requests is spent (exit code 5). `resume=True` continues the run later."""
 
 
-#: The exit codes of a run that ended before its work was complete, and stored what it had.
-INCOMPLETE: dict[int, type[Error]] = {3: PartialError, 4: ConflictError, 5: QuotaError}
+#: The exit codes that `check=False` accepts: a run ended before its work was complete and stored what it had, or `due` found
+#: that a session isn't published yet.
+INCOMPLETE: dict[int, type[Error]] = {3: PartialError, 4: ConflictError, 5: QuotaError, 75: Error}
 
 
 def error_class(exit_code: int) -> type[Error]:

@@ -60,14 +60,13 @@ class Process:
 
     def end(self) -> None:
         """Ends the program if it is still running; its output isn't wanted any more."""
-        try:
-            # A program that waits for its reader ends by itself now.
-            self.stdout.close()
-        except BrokenPipeError:
-            pass
-        if self._popen.poll() is None:
+        is_running = self._popen.poll() is None
+        if is_running:
             self._log.mute()
             self._popen.terminate()
+        # A program that waits for its reader notices the signal only now. Another thread may read until the program ends.
+        self.stdout.close()
+        if is_running:
             try:
                 self._popen.wait(_GRACE)
             except subprocess.TimeoutExpired:

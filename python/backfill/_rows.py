@@ -85,7 +85,7 @@ class _Stream:
         self._end = weakref.finalize(self, self._process.end)
         try:
             self._batches = pa.ipc.open_stream(self._process.stdout)
-        except pa.ArrowInvalid as error:
+        except (OSError, pa.ArrowInvalid) as error:
             # No stream: the program printed an error instead.
             self._finish()
             raise _not_arrow() from error

@@ -52,7 +52,7 @@ class Summary:
     command: str
     #: In one word: ok, partial, conflicts, quota, …
     status: str
-    #: 0 done, 3 partial, 4 conflicts, 5 quota spent; 1, 2 and 130 only in `Error.summary`.
+    #: 0 done, 3 partial, 4 conflicts, 5 quota spent, 75 not due yet; 1, 2 and 130 only in `Error.summary`.
     exit_code: int
     started_at: datetime.datetime
     finished_at: datetime.datetime

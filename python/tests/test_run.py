@@ -1,6 +1,7 @@
 """Runs: summaries, errors, Ctrl-C."""
 
 import datetime
+import json
 import logging
 import os
 import signal
@@ -66,6 +67,21 @@ def test_a_spent_quota_raises():
         backfill.run("specific", **call)
     assert error.value.exit_code == 5 and error.value.summary.requests == 1
     assert backfill.run("specific", check=False, resume=True, **call).status == error.value.summary.status
+
+
+def test_not_due_is_no_failure_without_check(fake):
+    document = dict(backfill.run("due", provider="demo", check=False).raw, status="not_due", exit_code=75, error=None)
+    fake(f"""
+        import json, sys
+        (file,) = (word.split("=")[1] for word in sys.argv if word.startswith("--summary-json="))
+        open(file, "w").write({json.dumps(json.dumps(document))})
+        print("2025-02-03T21:05:00Z")
+        sys.exit(75)
+    """)
+    assert backfill.run("due", check=False).output == "2025-02-03T21:05:00Z\n"
+    with pytest.raises(backfill.Error, match="due ended with not_due") as error:
+        backfill.run("due")
+    assert error.value.exit_code == 75 and error.value.summary.exit_code == 75
 
 
 def test_wrong_arguments_raise_whatever_check_is():
