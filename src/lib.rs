@@ -16,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod advice;
+pub mod audit;
 pub mod backfill;
 pub mod bundle;
 pub mod calendar;

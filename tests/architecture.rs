@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "cli",
         &[
             "advice",
+            "audit",
             "backfill",
             "bundle",
             "calendar",
@@ -65,12 +66,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "documents",
-        &["compare", "gaps", "model", "status", "store"],
+        &["audit", "compare", "gaps", "model", "status", "store"],
     ),
     (
         "compare",
         &["calendar", "export", "model", "report", "store"],
     ),
+    ("audit", &["calendar", "model", "store"]),
     ("status", &["calendar", "gaps", "model", "store"]),
     (
         "gaps",

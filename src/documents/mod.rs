@@ -2,12 +2,14 @@
 //!
 //! Field and schema names are a contract: they are only added to.
 
+mod audit;
 mod comparison;
 mod conflicts;
 mod gaps;
 mod runs;
 mod status;
 
+pub use audit::audit;
 pub use comparison::{compared_sessions, comparison};
 pub use conflicts::conflicts;
 pub use gaps::gaps;

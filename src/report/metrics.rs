@@ -37,10 +37,8 @@ impl Metrics<'_> {
     pub fn to_text(&self, before: &str) -> String {
         let totals = &self.report.totals;
         let is_success = self.status == ExitStatus::Ok;
-        #[allow(clippy::cast_precision_loss)] // below 2^53
         let count = |n: u64| Some(n as f64);
         // A millisecond is enough.
-        #[allow(clippy::cast_precision_loss)]
         let seconds = |at: Timestamp| (at.micros() / 1000) as f64 / 1000.0;
         let finished = seconds(self.finished_at);
         let success = "backfill_last_success_timestamp_seconds";

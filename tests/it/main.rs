@@ -5,6 +5,7 @@
 
 mod support;
 
+mod audit;
 mod bundle;
 mod cli;
 #[cfg(feature = "crash-points")]

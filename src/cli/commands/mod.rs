@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use super::context::{Context, Outcome};
 use super::error::CliError;
 
+mod audit;
 mod bundle;
 mod check;
 mod compare;
@@ -65,6 +66,7 @@ pub(super) fn typed(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
 commands! {
     Specific => specific,
     Concurrent => concurrent,
+    Audit => audit,
     Bundle => bundle,
     Check => check,
     Compare => compare,

@@ -1,0 +1,171 @@
+//! All series of one ticker, read in step.
+
+use super::check::Check;
+use super::checks::{OF_A_DAY, resolution};
+use super::day::{Day, Days};
+use super::finding::{Finding, Findings};
+use super::limits::Limits;
+use super::usual::Usual;
+use super::view::View;
+use super::window::Window;
+use crate::calendar::Calendar;
+use crate::model::{Bars, Hours, Interval, SeriesKey, Timestamp};
+
+/// One series to check.
+pub(super) struct Input<I> {
+    pub key: SeriesKey,
+    pub hours: Hours,
+    /// Its bars in order, in pieces of any length.
+    pub pieces: I,
+    pub calendar: Calendar,
+    /// Whether the calendar is that of the exchange.
+    pub is_known: bool,
+    /// Whether its findings are wanted. If not, it is read only for [`Check::Resolution`].
+    pub is_wanted: bool,
+    /// Whether its longer bars can be compared with the one-minute bars of the ticker.
+    pub is_comparable: bool,
+}
+
+/// What is the same for all series.
+#[derive(Clone, Copy)]
+pub(super) struct Common<'a> {
+    pub checks: &'a [Check],
+    pub limits: &'a Limits,
+    pub now: Timestamp,
+}
+
+/// A series while it is read.
+struct Series<I> {
+    days: Days<I>,
+    /// The next date, not checked yet.
+    next: Option<Day>,
+    state: State,
+    is_wanted: bool,
+    is_comparable: bool,
+}
+
+struct State {
+    interval: Interval,
+    hours: Hours,
+    window: Window,
+    findings: Findings,
+    /// Dates given to the window, and those that it gave back.
+    read: u64,
+    checked: u64,
+}
+
+/// The findings of a ticker by interval, and how many more there are.
+pub(super) fn audit<E, I: Iterator<Item = Result<Bars, E>>>(
+    inputs: Vec<Input<I>>,
+    common: Common<'_>,
+) -> Result<(Vec<Finding>, u64), E> {
+    let mut all = Vec::new();
+    for input in inputs {
+        let mut days = Days::new(input.pieces, input.calendar, input.is_known);
+        all.push(Series {
+            next: days.next()?,
+            days,
+            state: State {
+                interval: input.key.interval,
+                hours: input.hours,
+                window: Window::default(),
+                findings: Findings::new(input.key),
+                read: 0,
+                checked: 0,
+            },
+            is_wanted: input.is_wanted,
+            is_comparable: input.is_comparable,
+        });
+    }
+    loop {
+        let dates = all
+            .iter()
+            .filter_map(|series| Some(series.next.as_ref()?.date));
+        let Some(date) = dates.min() else { break };
+        let mut minutes = None;
+        for series in &mut all {
+            let Some(day) = series.next.take_if(|day| day.date == date) else {
+                continue;
+            };
+            series.next = series.days.next()?;
+            let state = &mut series.state;
+            // Series are in the order of their intervals, so the minutes come first.
+            if series.is_comparable
+                && let Some(minutes) = &minutes
+            {
+                state.compare(minutes, &day, common);
+            }
+            if state.interval == Interval::M1 {
+                minutes = Some(day.clone());
+            }
+            if series.is_wanted {
+                state.push(day, common);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    let mut dropped = 0;
+    for series in all {
+        let findings = series.state.finish(common);
+        dropped += findings.dropped;
+        found.extend(findings.into_sorted());
+    }
+    Ok((found, dropped))
+}
+
+impl State {
+    fn compare(&mut self, minutes: &Day, longer: &Day, common: Common<'_>) {
+        let tolerance = common.limits.tolerance;
+        let session = minutes.session();
+        if session.is_some_and(|session| session.close <= common.now)
+            && let Some(found) =
+                resolution::check(minutes, longer, self.interval, self.hours, tolerance)
+        {
+            self.findings.add(Check::Resolution, self.read, found);
+        }
+    }
+
+    fn push(&mut self, day: Day, common: Common<'_>) {
+        self.read += 1;
+        let (window, mut run) = self.split(common);
+        window.push(day, &mut run);
+    }
+
+    fn finish(mut self, common: Common<'_>) -> Findings {
+        let window = std::mem::take(&mut self.window);
+        let (_, mut run) = self.split(common);
+        window.finish(&mut run);
+        drop(run);
+        self.findings
+    }
+
+    /// The window, and what runs the checks for a date that it gives back.
+    fn split<'s>(
+        &'s mut self,
+        common: Common<'s>,
+    ) -> (&'s mut Window, impl FnMut(&Day, Usual) + 's) {
+        let (interval, hours) = (self.interval, self.hours);
+        let (findings, checked) = (&mut self.findings, &mut self.checked);
+        let mut found = Vec::new();
+        let run = move |day: &Day, usual: Usual| {
+            let view = View {
+                day,
+                usual,
+                interval,
+                hours,
+                limits: common.limits,
+                now: common.now,
+            };
+            for (check, run) in OF_A_DAY {
+                if common.checks.contains(&check) {
+                    run(&view, &mut found);
+                    for found in found.drain(..) {
+                        findings.add(check, *checked, found);
+                    }
+                }
+            }
+            *checked += 1;
+        };
+        (&mut self.window, run)
+    }
+}
