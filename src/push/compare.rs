@@ -52,7 +52,8 @@ pub async fn compare(
     for add in files {
         contributions.extend(identity::contributions(add));
     }
-    let is_own = contributions.len() == 1 && contributions.contains_key(&rules.store_id);
+    let writers = contributions.iter().filter(|(_, part)| part.wrote);
+    let is_own = writers.map(|(id, _)| id).eq([&rules.store_id]);
     let repairs = rules.full && is_own && files.len() == 1;
     let own = upload::read(&local.file).await?;
     let mut theirs = Vec::with_capacity(files.len());
@@ -97,9 +98,15 @@ pub async fn compare(
         row_hash: local.file.row_hash.clone(),
         commit_seq: local.file.commit_seq,
         commit_id: local.file.commit_id,
+        wrote: true,
     };
     let before = contributions.insert(rules.store_id, contribution.clone());
     if adds == 0 && files.len() == 1 {
+        let contribution = Contribution {
+            wrote: before.as_ref().is_some_and(|before| before.wrote),
+            ..contribution
+        };
+        contributions.insert(rules.store_id, contribution.clone());
         return Ok(match before == Some(contribution) {
             true => Compared::Unchanged(tally),
             false => Compared::Adopt(contributions, tally),

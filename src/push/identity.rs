@@ -15,6 +15,7 @@ use crate::model::{Interval, Provenance, SeriesKey, Ticker};
 use crate::store::PartitionKey;
 
 const STORE: &str = "backfill.store.";
+const SEEN: &str = "backfill.seen.";
 const PROVENANCE: &str = "backfill.provenance";
 
 /// The rows of one store that are in a file.
@@ -23,6 +24,9 @@ pub struct Contribution {
     pub row_hash: String,
     pub commit_seq: u64,
     pub commit_id: Uuid,
+    /// Whether the store wrote rows of the file; else it found its rows in it. A store may replace a file that
+    /// no other store wrote.
+    pub wrote: bool,
 }
 
 /// The stores whose rows a file has.
@@ -33,7 +37,11 @@ pub type Contributions = BTreeMap<Uuid, Contribution>;
 pub fn contributions(add: &Add) -> Contributions {
     let tags = add.tags.iter().flatten();
     tags.filter_map(|(key, value)| {
-        let store = Uuid::parse_str(key.strip_prefix(STORE)?).ok()?;
+        let (id, wrote) = match key.strip_prefix(STORE) {
+            Some(id) => (id, true),
+            None => (key.strip_prefix(SEEN)?, false),
+        };
+        let store = Uuid::parse_str(id).ok()?;
         let mut words = value.as_deref()?.split(' ');
         let row_hash = words.next()?.to_owned();
         let commit_seq = words.next()?.parse().ok()?;
@@ -42,6 +50,7 @@ pub fn contributions(add: &Add) -> Contributions {
             row_hash,
             commit_seq,
             commit_id,
+            wrote,
         };
         Some((store, contribution))
     })
@@ -56,9 +65,11 @@ pub fn tags(contributions: &Contributions, provenance: &Provenance) -> Texts {
             row_hash,
             commit_seq,
             commit_id,
+            wrote,
         } = part;
+        let prefix = if *wrote { STORE } else { SEEN };
         let value = format!("{row_hash} {commit_seq} {commit_id}");
-        (format!("{STORE}{store}"), Some(value))
+        (format!("{prefix}{store}"), Some(value))
     };
     let mut tags: Texts = contributions.iter().map(of_store).collect();
     tags.insert(PROVENANCE.to_owned(), Some(provenance_text(provenance)));

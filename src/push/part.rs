@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::compare::{Compared, Rules, compare};
 use super::delta::action::Add;
 use super::error::Error;
-use super::identity::{Contribution, Contributions};
+use super::identity::{self, Contribution, Contributions};
 use super::source::Local;
 use super::storage::Storage;
 use super::upload::{self, NewFile};
@@ -81,7 +81,7 @@ impl Work {
     pub async fn publish(&self, local: &Local, removes: Vec<Add>) -> Result<Part, Error> {
         let file = &local.file;
         let bytes = upload::read(file).await?;
-        let contributions = self.own(local);
+        let contributions = self.own(local, &removes);
         let new = New {
             bytes,
             rows: file.rows,
@@ -107,7 +107,7 @@ impl Work {
                 let Some(mut add) = files.pop() else {
                     return Ok(Part::unchanged(local));
                 };
-                add.tags = Some(super::identity::tags(&contributions, &local.provenance));
+                add.tags = Some(identity::tags(&contributions, &local.provenance));
                 add.data_change = false;
                 let outcome = Outcome::Write {
                     add,
@@ -193,14 +193,18 @@ impl Work {
         })
     }
 
-    /// The store's rows alone.
-    fn own(&self, local: &Local) -> Contributions {
+    /// The store's rows, in place of files in which other stores only found theirs.
+    fn own(&self, local: &Local, removes: &[Add]) -> Contributions {
+        let before = removes.iter().flat_map(identity::contributions);
+        let mut contributions: Contributions = before.filter(|(_, part)| !part.wrote).collect();
         let contribution = Contribution {
             row_hash: local.file.row_hash.clone(),
             commit_seq: local.file.commit_seq,
             commit_id: local.file.commit_id,
+            wrote: true,
         };
-        Contributions::from([(self.rules.store_id, contribution)])
+        contributions.insert(self.rules.store_id, contribution);
+        contributions
     }
 }
 

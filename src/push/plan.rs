@@ -121,8 +121,9 @@ pub fn decide(
     if has_rows {
         return Decision::Compare(owned());
     }
+    let others_wrote = (contributions.iter()).any(|(id, part)| *id != store && part.wrote);
     match known(own.commit_seq, own.commit_id) {
-        Known::Past if contributions.len() == 1 && !full => Decision::Publish(owned()),
+        Known::Past if own.wrote && !others_wrote && !full => Decision::Publish(owned()),
         Known::Past => Decision::Compare(owned()),
         // The push of the later state had these rows.
         Known::Later => Decision::Unchanged,

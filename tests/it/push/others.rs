@@ -90,6 +90,12 @@ fn equal_bars_of_another_store_are_found_once() {
     push(&env, "t --store a");
     assert_eq!(versions(&env, "t"), noted);
     assert_eq!(bars(&env, "t").len(), 600);
+    // The first store still owns the file, and the other one finds its bars without reading it.
+    store(&env, "a", "X", 600..610, 10);
+    push(&env, "t --store a");
+    push(&env, "t --store b");
+    assert_eq!(versions(&env, "t"), noted + 1);
+    assert_eq!(bars(&env, "t").len(), 610);
 }
 
 #[test]
