@@ -4,9 +4,9 @@
 >>> bars = backfill.scan("AAPL", start="2025-01-02", end="2025-01-31")
 >>> df = bars.to_pandas()
 
-Each function starts the program `backfill`, which is part of this package, and reads what it prints as a stream. The store is
-`data/staging` in the working folder, or that of the variable `BACKFILL_STORE`, unless `store=` names another. Log lines of the
-program go to the logger `backfill`.
+Each function starts the program `backfill`, which is part of this package, and reads what it prints as a stream. The
+store is `data/staging` in the working folder, or that of the variable `BACKFILL_STORE`, unless `store=` names
+another. Log lines of the program go to the logger `backfill`.
 """
 
 from importlib import metadata as _metadata

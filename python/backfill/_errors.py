@@ -59,8 +59,8 @@ class QuotaError(Error):
     """A quota of requests is spent (exit code 5). `resume=True` continues the run later."""
 
 
-#: The exit codes that `check=False` accepts: a run ended before its work was complete and stored what it had, or `due` found
-#: that a session isn't published yet.
+#: The exit codes that `check=False` accepts: a run ended before its work was complete and stored what it had, or
+#: `due` found that a session isn't published yet.
 INCOMPLETE: dict[int, type[Error]] = {3: PartialError, 4: ConflictError, 5: QuotaError, 75: Error}
 
 

@@ -16,8 +16,9 @@ def status(
 ) -> pa.Table:
     """What is stored, one row per series (interval and ticker).
 
-    The columns are interval (minutes), ticker, exchange, basis, hours, rows, hot_rows (not in Parquet files yet), first and
-    last (timestamps of bars), sessions_complete, sessions_expected, and unsynced (rows per database, as JSON).
+    The columns are interval (minutes), ticker, exchange, basis, hours, rows, hot_rows (not in Parquet files yet),
+    first and last (timestamps of bars), sessions_complete, sessions_expected, and unsynced (rows per database, as
+    JSON).
 
     Raises `backfill.Error`, also if there is no store.
     """
@@ -37,8 +38,8 @@ def gaps(
     The columns are interval (minutes), ticker, session (a day), expected and bars (numbers of bars), first_missing and
     last_missing (timestamps), reason (never_asked, empty, partial, failed or short), shortage, and rejected (rows).
 
-    `run("gaps", fill=True)` requests them from the provider. start, end: first and last day, inclusive, local to the exchange.
-    Raises `backfill.Error`, also if there is no store.
+    `run("gaps", fill=True)` requests them from the provider. start, end: first and last day, inclusive, local to the
+    exchange. Raises `backfill.Error`, also if there is no store.
     """
     return _table(
         "gaps",
@@ -58,8 +59,8 @@ def conflicts(
 ) -> pa.Table:
     """Bars that were offered with other values than the stored ones, one row per bar and run.
 
-    The columns are interval (minutes), ticker, timestamp, the stored values (staged_open, …, staged_source), the offered
-    ones (offered_open, …), resolution (what was done), and run.
+    The columns are interval (minutes), ticker, timestamp, the stored values (staged_open, …, staged_source), the
+    offered ones (offered_open, …), resolution (what was done), and run.
 
     Raises `backfill.Error`, also if there is no store.
     """

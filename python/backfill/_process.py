@@ -64,7 +64,8 @@ class Process:
         if is_running:
             self._log.mute()
             self._popen.terminate()
-        # A program that waits for its reader notices the signal only now. Another thread may read until the program ends.
+        # A program that waits for its reader notices the signal only now. Another thread may read until the program
+        # ends.
         self.stdout.close()
         if is_running:
             try:
@@ -96,8 +97,8 @@ class Process:
 class _Pipe(io.RawIOBase):
     """A pipe whose reader notices Ctrl-C.
 
-    A library with a signal handler of its own, such as Polars, can make the system repeat a read that Ctrl-C interrupted, so
-    that Python doesn't notice it until there is something to read.
+    A library with a signal handler of its own, such as Polars, can make the system repeat a read that Ctrl-C
+    interrupted, so that Python doesn't notice it until there is something to read.
     """
 
     def __init__(self, pipe: IO[bytes]) -> None:
@@ -126,7 +127,8 @@ class _Log:
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._error: str | None = None
-        #: The last hints, and the last lines that aren't JSON: those of a wrong command line, or of the system's loader.
+        #: The last hints, and the last lines that aren't JSON: those of a wrong command line, or of the system's
+        #: loader.
         self.hints: deque[str] = deque(maxlen=10)
         self._other: deque[str] = deque(maxlen=10)
         self._is_muted = False

@@ -25,7 +25,8 @@ Tickers = str | Iterable[str]
 def program() -> Path:
     """Returns the path of the program that the functions of this package start.
 
-    It is that of the variable `BACKFILL_PROGRAM`, else the one that was installed with this package, else the first in `PATH`.
+    It is that of the variable `BACKFILL_PROGRAM`, else the one that was installed with this package, else the first
+    in `PATH`.
 
     Raises `backfill.Error` if there is none.
     """
@@ -62,8 +63,8 @@ def _installed() -> Iterator[Path]:
 def options(**values: Any) -> list[str]:
     """Makes options of the command line from arguments.
 
-    `on_conflict="ignore"` is `--on-conflict=ignore`, `resume=True` is `--resume`, a list repeats the option. None and False
-    leave it out. A value is never taken for an option, because it follows an equals sign.
+    `on_conflict="ignore"` is `--on-conflict=ignore`, `resume=True` is `--resume`, a list repeats the option. None and
+    False leave it out. A value is never taken for an option, because it follows an equals sign.
     """
     made: list[str] = []
     for name, value in values.items():

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 class Rows:
     """Rows that are read when they are used.
 
-    Nothing is read before that, and every use reads the store again: keep the table, not this, to work on one state. Any
-    library that takes Arrow data accepts it: `duckdb.sql("from rows")`, `polars.DataFrame(rows)`,
+    Nothing is read before that, and every use reads the store again: keep the table, not this, to work on one state.
+    Any library that takes Arrow data accepts it: `duckdb.sql("from rows")`, `polars.DataFrame(rows)`,
     `pyarrow.RecordBatchReader.from_stream(rows)`.
 
-    Every method raises `backfill.Error` if the program fails, also in the middle of a stream: what was returned until then
-    isn't all.
+    Every method raises `backfill.Error` if the program fails, also in the middle of a stream: what was returned until
+    then isn't all.
     """
 
     def __init__(self, arguments: list[str]) -> None:
@@ -147,8 +147,8 @@ def scan(
 ) -> Rows:
     """Stored bars, sorted by ticker and timestamp.
 
-    The columns are ticker, timestamp (when the bar opens, in UTC), open, high, low, close, volume, vwap and trades; the last
-    two are null where the source had none. Bars that aren't in Parquet files yet are included.
+    The columns are ticker, timestamp (when the bar opens, in UTC), open, high, low, close, volume, vwap and trades;
+    the last two are null where the source had none. Bars that aren't in Parquet files yet are included.
 
     tickers: one, or a list; by default all that are stored. A ticker without bars is a warning in the log.
     start, end: first and last day, both inclusive, local to the exchange. `"2025-01-31"` or a `datetime.date`.
@@ -183,8 +183,8 @@ def query(
 ) -> Rows:
     """The result of a SQL statement, in DuckDB's dialect.
 
-    The views are bars (the columns of `scan`, source, commit_seq, and interval in minutes), coverage, conflicts and runs. The
-    time zone is UTC. Only statements that read are allowed.
+    The views are bars (the columns of `scan`, source, commit_seq, and interval in minutes), coverage, conflicts and
+    runs. The time zone is UTC. Only statements that read are allowed.
 
     files: more views over CSV or Parquet files: `{"names": "names.csv"}`.
     memory_limit: memory that the query may use, such as `"4GiB"`; by default 1 GiB.

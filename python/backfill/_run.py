@@ -34,17 +34,19 @@ def run(
         run("bundle", "create", "bars.tar")
 
     arguments: subcommand and files, as on the command line.
-    values: options as on the command line, with underscores: `--on-conflict ignore` is `on_conflict="ignore"`, `--resume` is
-    `resume=True`, an option that is repeated is a list. `backfill COMMAND --help` explains each.
+    values: options as on the command line, with underscores: `--on-conflict ignore` is `on_conflict="ignore"`,
+    `--resume` is `resume=True`, an option that is repeated is a list. `backfill COMMAND --help` explains each.
     store: folder of the store.
     check: if False, a run that ended with exit code 3, 4, 5 or 75 returns its summary instead of raising.
 
     Raises `PartialError` (3: some tickers or files failed), `ConflictError` (4: bars conflict with stored bars) and
-    `QuotaError` (5: a quota is spent). What these runs stored stays stored, and the error's `summary` shows it. Raises `Error`
-    with exit code 75 (only `run("due")`: not yet), and with 1 (failed) or 2 (wrong arguments) whatever `check` is.
+    `QuotaError` (5: a quota is spent). What these runs stored stays stored, and the error's `summary` shows it.
+    Raises `Error` with exit code 75 (only `run("due")`: not yet), and with 1 (failed) or 2 (wrong arguments) whatever
+    `check` is.
 
-    Ctrl-C lets the run end after its current work, a second one ends it at once; `KeyboardInterrupt` follows. Committed bars
-    stay, and `resume=True` continues a download. Log lines, one per ticker or file, go to the logger `backfill` at INFO.
+    Ctrl-C lets the run end after its current work, a second one ends it at once; `KeyboardInterrupt` follows.
+    Committed bars stay, and `resume=True` continues a download. Log lines, one per ticker or file, go to the logger
+    `backfill` at INFO.
     """
     line = [command, *(os.fspath(argument) for argument in arguments)]
     line += options(tickers=ticker_list(tickers), store=store, **values)

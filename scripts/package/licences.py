@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Prints the licences of everything that a package contains besides this project's own code.
 
-These are the crates that the program is linked from, with C code that they contain, the Rust standard library, libduckdb with
-what it contains, and the page's chart library. A text that several have is printed once. Fails if a crate has no known licence.
+These are the crates that the program is linked from, with C code that they contain, the Rust standard library,
+libduckdb with what it contains, and the page's chart library. A text that several have is printed once. Fails if a
+crate has no known licence.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """render.py FOLDER: writes the install script and Homebrew's formula of the packages in FOLDER, from its SHA256SUMS.
 
-The version and the address of the project are those of Cargo.toml. The formula needs the archives of all four systems; with
-fewer, only the script is written, which then knows only these.
+The version and the address of the project are those of Cargo.toml. The formula needs the archives of all four
+systems; with fewer, only the script is written, which then knows only these.
 """
 
 import re
