@@ -31,6 +31,15 @@ pub enum Advice {
     /// Check the whole store.
     VerifyStore,
     RepairStore,
+    /// Name a commit instead of a time.
+    NameCommit {
+        /// The newest commit before a run; `None` if the run made the first one.
+        before: Option<u64>,
+        /// The run's last commit.
+        after: u64,
+    },
+    /// Leave out tickers whose bars aren't known.
+    LeaveOutTickers,
     /// Skip what is stored, or choose a policy for conflicts.
     OnConflict {
         /// Whether coverage shows all of the refused batch as answered, so that a resumed run

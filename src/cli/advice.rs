@@ -26,6 +26,13 @@ impl fmt::Display for Advice {
             Self::RepairStore => {
                 "`backfill verify --repair` lists what is lost and repairs the rest"
             }
+            Self::NameCommit { before, after } => {
+                if let Some(before) = before {
+                    write!(f, "--as-of {before} is the store before that run, ")?;
+                }
+                return write!(f, "--as-of {after} is the store after it");
+            }
+            Self::LeaveOutTickers => "--tickers with the other tickers leaves them out",
             Self::OnConflict { can_resume } => {
                 if *can_resume {
                     f.write_str("--resume skips what is stored; ")?;

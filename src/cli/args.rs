@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate};
 use clap::ArgMatches;
 use clap::builder::{
     MapValueParser, OsStringValueParser, PathBufValueParser, TypedValueParser, ValueParserFactory,
@@ -14,7 +14,7 @@ use clap::builder::{
 
 use super::error::CliError;
 use super::log::{LogFormat, LogLevel};
-use crate::model::{DateRange, Ticker, TypedDate};
+use crate::model::{DateRange, Ticker, Timestamp, TypedDate};
 use crate::store::SeriesRow;
 
 /// Options that can be given before or after the command.
@@ -251,6 +251,42 @@ impl WaitArg {
     pub fn is_given(self) -> bool {
         self.wait.is_some()
     }
+}
+
+/// A state of the store: its newest commit, or a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsOf {
+    Commit(u64),
+    Time(Timestamp),
+}
+
+impl FromStr for AsOf {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        if let Ok(seq) = typed.parse() {
+            return Ok(Self::Commit(seq));
+        }
+        let at = DateTime::parse_from_rfc3339(typed).map_err(|_| {
+            "it isn't the number of a commit or a time such as 2025-02-01T22:00:00Z".to_owned()
+        })?;
+        Ok(Self::Time(Timestamp::from_micros(at.timestamp_micros())))
+    }
+}
+
+/// The option of commands that read bars as they were.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct AsOfArg {
+    /// Read the bars that the store had at a time, or after a commit
+    ///
+    /// Bars that were added later are left out, and bars that were replaced later have their earlier values.
+    /// Each bar has the number of its commit in the column commit_seq of `query`. Of a time at which a run
+    /// was writing, only the commits before and after the run are known. What a drop has removed since
+    /// can't be read, and nothing before a repair.
+    ///
+    /// Example: --as-of 2025-02-01T22:00:00Z
+    #[arg(long, value_name = "TIME|COMMIT", help_heading = "Range")]
+    pub as_of: Option<AsOf>,
 }
 
 /// The tickers that a command works on.

@@ -4,11 +4,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::args::{AsOf, AsOfArg};
 use super::context::{Context, STORE_DEFAULT, STORE_DEMO};
 use super::error::CliError;
 use super::log::LINE;
 use crate::advice::Advice;
 use crate::calendar::Overrides;
+use crate::model::{Interval, SeriesKey, Ticker};
 use crate::report::ExitStatus;
 use crate::store::{self, Error, OpenOptions, Reader, Repaired, Store};
 
@@ -58,6 +60,43 @@ impl Context {
         });
         let reader = reader.map_err(|error| self.failed_to_open(error))?;
         Ok(self.opened(reader))
+    }
+
+    /// The same reader, as of an earlier state. An error if that isn't known.
+    pub fn read_as_of(&self, reader: Reader, as_of: AsOfArg) -> Result<Reader, CliError> {
+        let seq = match as_of.as_of {
+            None => return Ok(reader),
+            Some(AsOf::Commit(seq)) => seq,
+            Some(AsOf::Time(at)) if at > self.now() => {
+                return Err(CliError::usage(format!("--as-of: {at} is in the future")));
+            }
+            Some(AsOf::Time(at)) => reader.commit_at(at)?,
+        };
+        let reader = reader.as_of(seq)?;
+        tracing::info!(target: LINE, "note: reading the bars as of commit {seq}");
+        Ok(reader)
+    }
+
+    /// Refuses tickers whose bars aren't known as of an earlier state. Without tickers, all are wanted.
+    pub fn check_known(
+        &self,
+        reader: &Reader,
+        tickers: &[Ticker],
+        interval: Option<Interval>,
+    ) -> Result<(), CliError> {
+        let mut forgotten = reader.forgotten()?;
+        forgotten.retain(|series| {
+            (tickers.is_empty() || tickers.contains(&series.ticker))
+                && interval.is_none_or(|interval| interval == series.interval)
+        });
+        match forgotten.as_slice() {
+            [] => Ok(()),
+            forgotten => Err(CliError::failed(format!(
+                "the earlier bars of {} aren't known: some were dropped since",
+                joined(forgotten)
+            ))
+            .hint(Advice::LeaveOutTickers)),
+        }
     }
 
     /// Prints what opening a reader found, and as of when it reads if another process writes.
@@ -223,6 +262,15 @@ impl Context {
             calendars: self.calendars(store_dir)?,
             ..OpenOptions::default()
         })
+    }
+}
+
+/// The first of some series, in words.
+pub(super) fn joined(series: &[SeriesKey]) -> String {
+    let named: Vec<String> = series.iter().take(5).map(ToString::to_string).collect();
+    match series.len() - named.len() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
 }
 

@@ -10,7 +10,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, StringArray};
+use arrow::array::{
+    ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray,
+};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef};
 
@@ -32,6 +34,10 @@ pub(crate) struct Origin {
     pub offered: Source,
     /// Whether the offered values replaced the stored ones.
     pub is_update: bool,
+    /// The commit that wrote the stored values.
+    pub staged_seq: i64,
+    /// The commit that has the conflict.
+    pub commit_seq: i64,
 }
 
 /// Conflicts of one series, column by column.
@@ -87,7 +93,30 @@ impl Conflicts {
         self.origins.extend_from_slice(&other.origins[range]);
     }
 
-    /// The conflicts of a series that aren't in `known`, each once.
+    /// The commits are known once the commit has its number.
+    pub fn set_commit(&mut self, commit_seq: u64) {
+        for origin in &mut self.origins {
+            origin.commit_seq = commit_seq as i64;
+            // Stored by an earlier batch of the same commit.
+            if origin.staged_seq == 0 {
+                origin.staged_seq = commit_seq as i64;
+            }
+        }
+    }
+
+    /// The columns of the commits.
+    pub fn commits(&self) -> [ArrayRef; 2] {
+        let column = |commit: fn(&Origin) -> i64| -> ArrayRef {
+            Arc::new(self.origins.iter().map(commit).collect::<Int64Array>())
+        };
+        [
+            column(|origin| origin.staged_seq),
+            column(|origin| origin.commit_seq),
+        ]
+    }
+
+    /// The conflicts of a series that aren't in `known`, each once. Updates are always kept: together
+    /// they are the history of a bar, which can have the same values more than once.
     pub fn without(self, series_id: i32, known: &KnownConflicts) -> Self {
         let sorted = self.offered.is_sorted_unique();
         if sorted && known.is_empty() {
@@ -97,7 +126,8 @@ impl Conflicts {
         let new: Vec<usize> = (0..self.len())
             .filter(|row| {
                 let entry = known_entry(series_id, &self.offered.get(*row));
-                !known.contains(&entry) && (sorted || seen.insert(entry))
+                let is_new = !known.contains(&entry) && (sorted || seen.insert(entry));
+                self.origins[*row].is_update || is_new
             })
             .collect();
         Self {
@@ -108,8 +138,8 @@ impl Conflicts {
     }
 }
 
-/// The columns of a file: series, timestamp, stored and offered values, their sources, and whether
-/// the offered values were kept. An offered value that equals the stored one is missing, except in
+/// The columns of a file: series, timestamp, stored and offered values, their sources, whether the
+/// offered values were kept, and the commits of both values. An offered value that equals the stored one is missing, except in
 /// optional columns.
 fn schema() -> SchemaRef {
     let side = |prefix: &str, is_nullable: bool| -> Vec<Field> {
@@ -134,6 +164,8 @@ fn schema() -> SchemaRef {
     fields.push(Field::new("staged_source", DataType::Utf8, false));
     fields.push(Field::new("offered_source", DataType::Utf8, false));
     fields.push(Field::new("is_update", DataType::Boolean, false));
+    fields.push(Field::new("staged_seq", DataType::Int64, false));
+    fields.push(Field::new("commit_seq", DataType::Int64, false));
     Arc::new(Schema::new(fields))
 }
 
@@ -157,6 +189,7 @@ pub(super) fn write(path: &Path, series: &[(i32, &Conflicts)]) -> Result<Digest,
 
 fn columns(rows: Conflicts, ids: Vec<i32>) -> Vec<ArrayRef> {
     let mut arrays: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(ids))];
+    let commits = rows.commits();
     let (staged, offered) = (
         bars_into_arrays(rows.staged),
         bars_into_arrays(rows.offered),
@@ -178,6 +211,7 @@ fn columns(rows: Conflicts, ids: Vec<i32>) -> Vec<ArrayRef> {
     arrays.push(texts(|origin| &origin.offered));
     let updates = rows.origins.iter().map(|origin| Some(origin.is_update));
     arrays.push(Arc::new(updates.collect::<BooleanArray>()));
+    arrays.extend(commits);
     arrays
 }
 

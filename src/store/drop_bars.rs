@@ -62,6 +62,7 @@ impl Store {
                 catalog.delete_hot_range(meta.id, range)?;
                 catalog.replace_sessions(meta.id, &counts)?;
                 catalog.forget_coverage(series, first, last)?;
+                catalog.forget_history(series)?;
                 catalog.insert_intents(&pending.iter().map(|one| &one.intent))
             })
         };

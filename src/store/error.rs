@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::advice::{Advice, Hint};
-use crate::model::{Provenance, SeriesKey};
+use crate::model::{Provenance, SeriesKey, Timestamp};
 
 use super::layout::PartitionKey;
 
@@ -40,6 +40,33 @@ pub enum Error {
     /// The program runs with a DuckDB library other than those it was written for.
     #[error("DuckDB {version} isn't supported: its files may have another format")]
     UnknownDuckDb { version: String },
+    /// A reader as of a commit that the store doesn't have.
+    #[error("the store has no commit {seq}; {}", match newest {
+        0 => "it has none yet".to_owned(),
+        newest => format!("the newest is {newest}"),
+    })]
+    NoCommit { seq: u64, newest: u64 },
+    /// A reader as of a commit before the history is complete.
+    #[error(
+        "the bars after commit {seq} aren't known: what later commits replaced is recorded from commit {from} on"
+    )]
+    NoHistory {
+        seq: u64,
+        /// The first commit after which the bars are known.
+        from: u64,
+    },
+    /// A reader as of a time before the first commit.
+    #[error("the store had no bars at {at}")]
+    NothingAt { at: Timestamp },
+    /// A reader as of a time at which a run was writing.
+    #[error(
+        "a run was writing at {at}: it made the commits {first} to {last}, and their times aren't recorded"
+    )]
+    RunAt {
+        at: Timestamp,
+        first: u64,
+        last: u64,
+    },
     /// A newer program wrote the store.
     #[error(
         "the store in {} has format {found}, and this program knows formats up to {known}", .dir.display()
@@ -245,6 +272,10 @@ impl Hint for Error {
                 "use the DuckDB library that was installed with the program".into()
             }
             Self::Newer { .. } => "update the program".into(),
+            Self::RunAt { first, last, .. } => Advice::NameCommit {
+                before: first.checked_sub(1).filter(|before| *before > 0),
+                after: *last,
+            },
             Self::Damaged { .. } => Advice::RepairStore,
             Self::Unreadable { .. } => Advice::VerifyStore,
             Self::ReadersStay { .. } => {

@@ -19,6 +19,8 @@ use super::rows::StagedRows;
 pub(super) struct Part {
     pub path: Option<PathBuf>,
     pub hot: StagedRows,
+    /// Earlier values, which hide the newer ones of their keys.
+    pub replaced: StagedRows,
 }
 
 /// The bars of one series in order, as Arrow batches of [`scan_schema`](super::scan_schema) with up
@@ -96,6 +98,9 @@ impl Scan {
             }
             None => None,
         };
+        if !part.replaced.is_empty() {
+            hot = hot.merge(part.replaced);
+        }
         self.current = Some(Current {
             batches,
             hot,

@@ -59,19 +59,28 @@ pub(super) struct PartRows<'a> {
 
 /// The start of the names of files that contain conflicts, not bars.
 pub(super) const CONFLICTS_PREFIX: &str = "conflicts-";
+/// What follows it if the file has the commits of the conflicts. Older files lack them.
+const WITH_COMMITS: &str = "2-";
 /// Length of the random part at the end of such a name.
 const RANDOM_LEN: usize = "-00000000000000000000000000000000.parquet".len();
 
 /// A name for the conflicts of a run.
 pub(super) fn conflicts_name(run: &RunId) -> String {
     let random = Uuid::new_v4().simple();
-    format!("{CONFLICTS_PREFIX}{run}-{random}.parquet")
+    format!("{CONFLICTS_PREFIX}{WITH_COMMITS}{run}-{random}.parquet")
 }
 
 /// The run whose conflicts are in a listed file; `None` for a segment of bars.
 pub(super) fn run_of_conflicts(name: &str) -> Option<&str> {
     let name = name.strip_prefix(CONFLICTS_PREFIX)?;
+    let name = name.strip_prefix(WITH_COMMITS).unwrap_or(name);
     name.get(..name.len().checked_sub(RANDOM_LEN)?)
+}
+
+/// Whether a file of conflicts has the commits of its conflicts.
+pub(super) fn has_commits(name: &str) -> bool {
+    let rest = name.strip_prefix(CONFLICTS_PREFIX);
+    rest.is_some_and(|rest| rest.starts_with(WITH_COMMITS))
 }
 
 /// Writes parts, in the given order, to a new file at `path`, and flushes it.

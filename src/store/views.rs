@@ -249,9 +249,39 @@ impl Reader {
                 values.join(", ")
             ));
         }
+        let all = selects.join(" UNION ALL ");
+        let bars = match self.as_of {
+            None => all,
+            Some(seq) => self.bars_as_of(&all, seq)?,
+        };
+        Ok(format!("CREATE TEMP VIEW bars AS {bars}"))
+    }
+}
+
+impl Reader {
+    /// A SELECT of the bars that the store had after commit `seq`, without the series whose bars aren't
+    /// known.
+    fn bars_as_of(&self, all: &str, seq: u64) -> Result<String, Error> {
+        let staged: Vec<String> = (COLUMNS.iter())
+            .map(|column| format!("c.staged_{0} AS {0}", column.name))
+            .collect();
+        let forgotten: Vec<String> = (self.forgotten()?.iter())
+            .map(|series| {
+                let ticker = quoted(series.ticker.as_str());
+                format!(
+                    " AND NOT (interval = {} AND ticker = {ticker})",
+                    series.interval.minutes()
+                )
+            })
+            .collect();
         Ok(format!(
-            "CREATE TEMP VIEW bars AS {}",
-            selects.join(" UNION ALL ")
+            "SELECT * FROM ({all} UNION ALL
+               SELECT s.ticker, c.timestamp, {}, c.staged_source AS source, c.staged_seq AS commit_seq, s.interval
+               FROM ({}) c JOIN staging.main.series s USING (series_id))
+             WHERE commit_seq <= {seq}{}",
+            staged.join(", "),
+            self.catalog()?.replaced_select("staging.main", seq)?,
+            forgotten.concat()
         ))
     }
 }
@@ -259,7 +289,7 @@ impl Reader {
 const CATALOG_VIEWS: &str = "
 CREATE TEMP VIEW coverage AS SELECT provider, interval, ticker, exchange, basis, hours, first, last, status, rows, reason, asked_at, run_id AS run
     FROM staging.main.coverage;
-CREATE TEMP VIEW conflicts AS SELECT s.interval, s.ticker, c.* EXCLUDE (series_id, run_id), c.run_id AS run
+CREATE TEMP VIEW conflicts AS SELECT s.interval, s.ticker, c.* EXCLUDE (series_id, run_id, staged_seq, commit_seq), c.run_id AS run
     FROM ($conflicts) c JOIN staging.main.series s USING (series_id);
 ";
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use indicatif::HumanCount;
 
 use crate::calendar::{Calendar, Overrides};
-use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
+use crate::cli::args::{AsOfArg, OutputArg, RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::export::{
@@ -72,6 +72,9 @@ pub struct Args {
 
     #[command(flatten)]
     range: RangeArgs,
+
+    #[command(flatten)]
+    as_of: AsOfArg,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
@@ -89,8 +92,10 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let dir = context.store_dir(false);
     let calendars = context.calendars(&dir)?;
     let reader = context.open_detached_reader(&dir)?;
+    let reader = context.read_as_of(reader, args.as_of)?;
     let series = reader.series()?;
     let tickers = tickers.among(|| Ok(series.clone()))?;
+    context.check_known(&reader, &tickers, interval)?;
     let staged = chosen(series, &tickers, interval)?;
     for missing in missing(&staged, &tickers) {
         tracing::warn!("no bars of {missing} are stored");

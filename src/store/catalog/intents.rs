@@ -12,7 +12,6 @@ use crate::store::error::Error;
 use super::Catalog;
 use super::meta::{PARTITION_COLUMNS, PartitionMeta, read_partition};
 use super::records::{instants, texts};
-use super::schema::FORMAT_WITH_GROUPS;
 
 /// A partition being replaced.
 #[derive(Clone, Debug)]
@@ -59,9 +58,6 @@ impl Catalog {
         &self,
         intents: &(impl Iterator<Item = &'a Intent> + Clone),
     ) -> Result<(), Error> {
-        if intents.clone().any(|intent| !intent.is_removal()) {
-            self.raise_format(FORMAT_WITH_GROUPS)?;
-        }
         let metas = || intents.clone().map(|intent| &intent.new);
         let owned = |text: fn(&Intent) -> String| -> ArrayRef {
             Arc::new(StringArray::from_iter_values(intents.clone().map(text)))

@@ -19,7 +19,6 @@ use crate::store::{folder, segment};
 
 use super::Catalog;
 use super::records::{instants, texts};
-use super::schema::FORMAT_WITH_CONFLICT_FILES;
 
 impl Catalog {
     /// Adds conflicts of series, by their ids, to the table.
@@ -51,23 +50,30 @@ impl Catalog {
         let timestamps = instants(timestamps.map(|ts| crate::model::Timestamp::from_micros(*ts)));
         let [staged_source, offered_source] = sources;
         let mut columns: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(ids)), timestamps];
+        let commits = all.commits();
         columns.extend(bars_into_arrays(all.staged).split_off(FIRST_VALUE));
         columns.push(staged_source);
         columns.extend(bars_into_arrays(all.offered).split_off(FIRST_VALUE));
         columns.extend([offered_source, resolutions, runs]);
+        columns.extend(commits);
         self.append("conflicts", columns)
     }
 
     /// Lists a file of conflicts.
     pub fn insert_conflict_file(&self, name: &str, digest: &Digest) -> Result<(), Error> {
-        self.raise_format(FORMAT_WITH_CONFLICT_FILES)?;
         self.insert_segment_file(name, digest)
     }
 
-    /// A SELECT of all conflicts with the columns of the table, which is in `schema`.
+    /// A SELECT of all conflicts with the columns of the table, which is in `schema`. Older conflicts lack
+    /// the commits.
     pub fn conflicts_select(&self, schema: &str) -> Result<String, Error> {
         let layout = Layout::new(self.root());
-        let mut selects = vec![format!("SELECT * FROM {schema}.conflicts")];
+        let no_commits = "NULL::BIGINT AS staged_seq, NULL::BIGINT AS commit_seq";
+        let table = match self.history_from()? {
+            Some(_) => "*".to_owned(),
+            None => format!("*, {no_commits}"),
+        };
+        let mut selects = vec![format!("SELECT {table} FROM {schema}.conflicts")];
         let offered: Vec<String> = COLUMNS
             .iter()
             .map(|column| match column.optional {
@@ -79,9 +85,13 @@ impl Catalog {
             let Some(run) = segment::run_of_conflicts(name) else {
                 continue;
             };
+            let commits = match segment::has_commits(name) {
+                true => "staged_seq, commit_seq",
+                false => no_commits,
+            };
             selects.push(format!(
                 "SELECT series_id, timestamp, {}, staged_source, {}, offered_source,
-                     CASE WHEN is_update THEN 'updated' ELSE 'skipped' END, '{run}'
+                     CASE WHEN is_update THEN 'updated' ELSE 'skipped' END, '{run}', {commits}
                    FROM read_parquet('{}', hive_partitioning = false)",
                 sql_list("staged_"),
                 offered.join(", "),

@@ -13,7 +13,6 @@ use crate::store::lake::Footer;
 use crate::store::lake::write::Written;
 
 use super::Catalog;
-use super::schema::FORMAT_WITH_GROUPS;
 
 /// A partition as the catalog describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -243,8 +242,6 @@ impl Catalog {
         year: i32,
         meta: &PartitionMeta,
     ) -> Result<(), Error> {
-        // It may have any format: the newest counts.
-        self.raise_format(FORMAT_WITH_GROUPS)?;
         self.execute(
             "INSERT INTO partitions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![

@@ -4,6 +4,7 @@
 
 mod append;
 mod checkpoint;
+mod history;
 mod hot;
 mod intents;
 mod ledger;

@@ -83,6 +83,7 @@ impl Catalog {
         catalog.run(schema::FILLS)?;
         catalog.run(schema::REJECTED)?;
         catalog.run(schema::SEGMENTS)?;
+        catalog.upgrade()?;
         catalog.look_for_segments()?;
         Ok(Opened {
             catalog,
@@ -256,7 +257,8 @@ impl Catalog {
                 .replace("$staged", &sql_definitions("staged_", false))
                 .replace("$offered", &sql_definitions("offered_", false));
             catalog.run(&tables)?;
-            catalog.set_meta(FORMAT, &schema::FORMAT_NEW.to_string())?;
+            catalog.set_meta(FORMAT, &schema::FORMAT.to_string())?;
+            catalog.begin_history()?;
             catalog.set_meta("store_id", &store_id.to_string())
         })?;
         Ok(store_id)
@@ -268,21 +270,25 @@ impl Catalog {
         Ok(number.and_then(|text| text.parse().ok()).unwrap_or(0))
     }
 
-    /// Makes programs that know only formats below `format` refuse the store from now on.
-    pub(super) fn raise_format(&self, format: u32) -> Result<(), Error> {
-        if self.format()? < format {
-            self.set_meta(FORMAT, &format.to_string())?;
+    /// Raises the format of an older store. Its history is known from now on.
+    fn upgrade(&self) -> Result<(), Error> {
+        if self.format()? >= schema::FORMAT {
+            return Ok(());
         }
-        Ok(())
+        self.transaction(|catalog| {
+            catalog.run(schema::CONFLICT_COMMITS)?;
+            catalog.begin_history()?;
+            catalog.set_meta(FORMAT, &schema::FORMAT.to_string())
+        })
     }
 
     fn check_version(&self, layout: &Layout) -> Result<Uuid, Error> {
         let found = self.format()?;
-        if found > schema::FORMAT_MAX {
+        if found > schema::FORMAT {
             return Err(Error::Newer {
                 dir: layout.root().to_path_buf(),
                 found,
-                known: schema::FORMAT_MAX,
+                known: schema::FORMAT,
             });
         }
         let id = self

@@ -11,21 +11,14 @@ CREATE TABLE IF NOT EXISTS segment_parts (
     series_id INTEGER NOT NULL, year INTEGER NOT NULL, first TIMESTAMPTZ NOT NULL, last TIMESTAMPTZ NOT NULL,
     source_id SMALLINT NOT NULL, commit_seq BIGINT NOT NULL)";
 
-/// The format of a new store. A store's format is raised when the store gets something that older
-/// programs don't know. It is never lowered.
-pub(super) const FORMAT_NEW: u32 = 1;
+/// The format of a store, which older programs refuse. A store of an older format is raised when it is
+/// opened for writing: its table of conflicts gets the commits of both values.
+pub(super) const FORMAT: u32 = 5;
 
-/// The format of a store with segments.
-pub(super) const FORMAT_WITH_SEGMENTS: u32 = 2;
-
-/// The format of a store with files of conflicts next to the segments.
-pub(super) const FORMAT_WITH_CONFLICT_FILES: u32 = 3;
-
-/// The format of a store with partitions that have a hash for each row group.
-pub(super) const FORMAT_WITH_GROUPS: u32 = 4;
-
-/// The newest format that this program knows. It refuses newer stores.
-pub(super) const FORMAT_MAX: u32 = FORMAT_WITH_GROUPS;
+/// The columns that the table of conflicts of an older store lacks.
+pub(super) const CONFLICT_COMMITS: &str = "
+ALTER TABLE conflicts ADD COLUMN staged_seq BIGINT;
+ALTER TABLE conflicts ADD COLUMN commit_seq BIGINT";
 
 /// The table of refill attempts. Stores made before there was one get it when they are opened for
 /// writing.

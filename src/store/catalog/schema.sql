@@ -33,7 +33,9 @@ CREATE TABLE commits (
 CREATE TABLE conflicts (
     series_id INTEGER NOT NULL, timestamp TIMESTAMPTZ NOT NULL,
     $staged, staged_source VARCHAR, $offered, offered_source VARCHAR,
-    resolution VARCHAR NOT NULL, run_id VARCHAR NOT NULL
+    resolution VARCHAR NOT NULL, run_id VARCHAR NOT NULL,
+    -- The commits that wrote the two values. NULL in conflicts that older programs recorded.
+    staged_seq BIGINT, commit_seq BIGINT
 );
 -- What was requested, from which provider, when, and how it was answered.
 CREATE TABLE coverage (

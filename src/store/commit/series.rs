@@ -164,6 +164,7 @@ impl<'a> SeriesBatches<'a> {
         }
         let commit_seq = take_seq();
         self.rows.commit_seq.fill(commit_seq as i64);
+        self.conflicts.set_commit(commit_seq);
         self.new_timestamps.sort_unstable();
         self.replaced.sort_unstable();
         self.replaced.dedup();
@@ -241,6 +242,8 @@ fn conflicts(
         staged: current.sources[current.source[*stored] as usize].clone(),
         offered: offer.source.clone(),
         is_update: offer.on_conflict == OnConflict::Update,
+        staged_seq: current.commit_seq[*stored],
+        commit_seq: 0,
     };
     let (rows, stored): (Vec<usize>, Vec<usize>) = compared.restated.iter().copied().unzip();
     let mut conflicts = Conflicts {
@@ -253,6 +256,8 @@ fn conflicts(
             staged: offer.source.clone(),
             offered: offer.source.clone(),
             is_update: false,
+            staged_seq: 0,
+            commit_seq: 0,
         };
         conflicts.push(kept, dropped, origin);
     }

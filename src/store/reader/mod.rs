@@ -1,5 +1,6 @@
 //! Reading a store: both tiers as one, each key once.
 
+mod as_of;
 mod conflicts;
 mod detach;
 mod open;
@@ -45,6 +46,8 @@ pub struct Reader {
     pub(super) overlay: Overlay,
     writer: Writer,
     max_commit_seq: u64,
+    /// Bars are seen as they were after this commit.
+    pub(super) as_of: Option<u64>,
     notices: Vec<String>,
     /// Keeps writers out.
     lock: Option<ReadLock>,
@@ -119,6 +122,7 @@ impl Store {
             overlay: BTreeMap::new(),
             writer: Writer::None,
             max_commit_seq,
+            as_of: None,
             notices: Vec::new(),
             lock: None,
             snapshot: None,
@@ -295,6 +299,16 @@ impl Reader {
         for (year, places) in super::catalog::years(hot.bars.timestamps()) {
             parts.entry(year).or_default().hot = hot.slice(places);
         }
+        let through_seq = match self.as_of {
+            None => through_seq,
+            Some(seq) => {
+                let replaced = self.catalog()?.replaced_rows(meta.id, range, seq)?;
+                for (year, places) in super::catalog::years(replaced.bars.timestamps()) {
+                    parts.entry(year).or_default().replaced = replaced.slice(places);
+                }
+                through_seq.min(seq)
+            }
+        };
         Ok(Scan::new(
             parts.into_values().collect(),
             range,

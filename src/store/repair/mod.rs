@@ -99,6 +99,7 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
         }
         recount(catalog, &series, &sound, &options.calendars)?;
         catalog.adopt_commits()?;
+        catalog.begin_history()?;
         if let Some(kind) = kind {
             catalog.set_meta("bars", kind)?;
         }

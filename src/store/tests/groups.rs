@@ -248,18 +248,3 @@ fn a_flipped_value_of_format_1_is_found_and_not_merged() {
     let refused = store.commit(&run, vec![later]).unwrap_err().to_string();
     assert!(refused.contains("bars.parquet"), "{refused}");
 }
-
-/// Older programs refuse a store with such a partition, and one that was rebuilt from it.
-#[test]
-fn the_first_partition_of_the_new_format_raises_that_of_the_store() {
-    let mut grown = Grown::new(&[]);
-    let format = |store: &Store| store.inner().catalog.meta("schema_version").unwrap();
-    assert_eq!(format(&grown.store).as_deref(), Some("1"));
-    grown.add(60..70, 1.0);
-    assert_eq!(format(&grown.store).as_deref(), Some("4"));
-    drop(grown.store);
-    std::fs::remove_file(grown.dir.path().join("staging.duckdb")).unwrap();
-    repair(grown.dir.path(), &small()).unwrap();
-    let store = Store::open(grown.dir.path(), &small()).unwrap();
-    assert_eq!(format(&store).as_deref(), Some("4"));
-}

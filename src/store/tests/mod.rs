@@ -5,6 +5,7 @@ mod coverage;
 mod damage;
 mod golden;
 mod groups;
+mod history;
 pub(super) mod layer;
 mod ledger;
 mod log;

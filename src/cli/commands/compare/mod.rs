@@ -6,7 +6,7 @@ mod stream;
 
 use std::path::PathBuf;
 
-use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
+use crate::cli::args::{AsOfArg, OutputArg, RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::listing;
@@ -35,7 +35,8 @@ use stream::Stream;
 /// only). It is searched in each session where fewer than 0.7 of the bars agree, and reported if most of
 /// these bars have the same shift, and agree clearly better with it than with any other.
 ///
-/// A session is a trading date of the series' exchange in this store.
+/// A session is a trading date of the series' exchange in this store. --as-of applies to this store only,
+/// so `compare DIR --as-of COMMIT` with this store as DIR lists what has changed since.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill compare data/vendor-b
@@ -102,6 +103,9 @@ pub struct Args {
 
     #[command(flatten)]
     range: RangeArgs,
+
+    #[command(flatten)]
+    as_of: AsOfArg,
 }
 
 /// What has a row.
@@ -141,15 +145,18 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let dir = context.store_dir(false);
     let (calendars, other_calendars) = (context.calendars(&dir)?, context.calendars(&args.dir)?);
     let reader = context.open_detached_reader(&dir)?;
+    let reader = context.read_as_of(reader, args.as_of)?;
     let other = context.open_detached_reader(&args.dir)?;
     let staged = || {
         let mut series = reader.series()?;
         series.extend(other.series()?);
         Ok(series)
     };
+    let tickers = tickers.among(staged)?;
+    context.check_known(&reader, &tickers, args.interval)?;
     let settings = Settings {
         scope: Scope {
-            tickers: tickers.among(staged)?,
+            tickers,
             interval: args.interval,
             start,
             end,

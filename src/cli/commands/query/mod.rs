@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
-use crate::cli::args::{FileArg, OutputArg};
+use crate::cli::args::{AsOfArg, FileArg, OutputArg};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::log::LINE;
@@ -34,7 +34,8 @@ use watch::Watch;
 /// Views: bars (ticker, timestamp, open, high, low, close, volume, vwap, trades, source,
 /// commit_seq, and interval in minutes), coverage, conflicts and runs. The dialect is DuckDB's, the
 /// time zone UTC. Only statements that read are allowed, and nothing is downloaded. They can read
-/// the store and the files of --file, and no other file.
+/// the store and the files of --file, and no other file. With --as-of, bars has the bars of that time;
+/// the other views stay those of now.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill query \"select ticker, count(*) from bars group by ticker\"
@@ -81,6 +82,9 @@ pub struct Args {
     limit: u64,
 
     #[command(flatten)]
+    as_of: AsOfArg,
+
+    #[command(flatten)]
     limits: Limits,
 }
 
@@ -101,7 +105,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let is_limited = args.limit > 0 && to.is_none() && io::stdout().is_terminal();
     let rows_max = is_limited.then_some(args.limit);
 
-    let session = Session::open(context, limits, &files)?;
+    let session = Session::open(context, limits, &files, args.as_of)?;
     let draft = to.as_ref().map(AtomicFile::create).transpose()?;
     let watch = Watch {
         context,

@@ -13,8 +13,10 @@ use super::limits::{self, Limits};
 use super::message::{one_line, usage};
 use super::print::{Count, Printer};
 use super::statement::Statement;
+use crate::cli::args::AsOfArg;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
+use crate::cli::open;
 use crate::store::{OpenOptions, Reader, Spill};
 
 /// The views that need the catalog.
@@ -30,7 +32,12 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub fn open(context: &Context, limits: Limits, files: &[UserFile]) -> Result<Self, CliError> {
+    pub fn open(
+        context: &Context,
+        limits: Limits,
+        files: &[UserFile],
+        as_of: AsOfArg,
+    ) -> Result<Self, CliError> {
         let defaults = OpenOptions::default();
         let options = OpenOptions {
             memory_limit_mib: limits.duckdb_mib(),
@@ -38,6 +45,14 @@ impl Session {
             ..defaults
         };
         let reader = context.open_reader_with(&context.store_dir(false), &options)?;
+        let reader = context.read_as_of(reader, as_of)?;
+        let forgotten = reader.forgotten()?;
+        if !forgotten.is_empty() {
+            tracing::warn!(
+                "{} aren't in bars: some of their bars were dropped since, so the earlier ones aren't known",
+                open::joined(&forgotten)
+            );
+        }
         let connection = reader.sql()?;
         // From here on there are files to remove, so Ctrl-C must not end the program at once.
         let _ = context.stop();

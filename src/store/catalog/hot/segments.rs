@@ -10,7 +10,6 @@ use duckdb::params;
 use crate::model::{Source, TimeRange, Timestamp};
 use crate::store::catalog::Catalog;
 use crate::store::catalog::records::{instants, texts};
-use crate::store::catalog::schema::FORMAT_WITH_SEGMENTS;
 use crate::store::durable::Digest;
 use crate::store::error::{Damage, Error};
 use crate::store::layout::Layout;
@@ -93,7 +92,6 @@ impl Catalog {
     ) -> Result<(), Error> {
         let names: BTreeSet<&str> = parts.iter().map(|part| part.source.as_str()).collect();
         let ids = self.source_ids(&names)?;
-        self.raise_format(FORMAT_WITH_SEGMENTS)?;
         let last = parts.iter().map(|part| part.part_id).max();
         let next = last.map_or(1, |last| last + 1).max(self.next_part_id()?);
         self.set_meta(NEXT_PART_ID, &next.to_string())?;
