@@ -1,6 +1,7 @@
 //! `compare`: planted differences between two stores are found, and nothing else.
 
 mod planted;
+mod vendors;
 
 use serde_json::Value;
 
