@@ -7,10 +7,8 @@
 //! ```
 //!
 //! All series of a ticker are read once, in step, a trading date at a time; tickers are audited in
-//! parallel. What is usual for a ticker is a median over the sessions around a date ([`Window`]), so
+//! parallel. What is usual for a ticker is a median over the sessions around a date (`window.rs`), so
 //! no more than those sessions are in memory. **Nothing in the store is changed.**
-//!
-//! [`Window`]: window::Window
 
 mod check;
 mod checks;
