@@ -1,4 +1,4 @@
-// The targets view: what each sync target lacked when it was last seen.
+// The targets view: what each table of sync and push lacked when it was last seen.
 import { count, shortTime } from "./text.js";
 import { make, table } from "./dom.js";
 import { load } from "./data.js";
@@ -6,7 +6,7 @@ import { load } from "./data.js";
 export async function showTargets(view) {
   const { targets } = await load("targets");
   if (targets.length === 0) {
-    view.append(make("p", { class: "note" }, "The store was never synced into a database: backfill sync --database-url postgres://…"));
+    view.append(make("p", { class: "note" }, "The store was never sent to a table: use backfill sync or backfill push"));
     return;
   }
   const list = make("div", { class: "scroll" });

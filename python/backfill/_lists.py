@@ -17,8 +17,7 @@ def status(
     """What is stored, one row per series (interval and ticker).
 
     The columns are interval (minutes), ticker, exchange, basis, hours, rows, hot_rows (not in Parquet files yet),
-    first and last (timestamps of bars), sessions_complete, sessions_expected, and unsynced (rows per database, as
-    JSON).
+    first and last (timestamps of bars), sessions_complete, sessions_expected, and unsynced (rows per target, as JSON).
 
     Raises `backfill.Error`, also if there is no store.
     """

@@ -153,7 +153,7 @@ def scan(
     tickers: one, or a list; by default all that are stored. A ticker without bars is a warning in the log.
     start, end: first and last day, both inclusive, local to the exchange. `"2025-01-31"` or a `datetime.date`.
     interval: length of the bars in minutes: 1, 5, 15, 30 or 60. Needed only if the store has several.
-    resample: combine one-minute bars into bars of so many minutes, from 2 to 1440, counted from the session's open.
+    resample: combine one-minute bars into bars of this many minutes, from 2 to 1440, counted from the session's open.
     store: folder of the store.
     """
     return Rows(

@@ -50,7 +50,7 @@ class Summary:
     """What a run did."""
 
     command: str
-    #: In one word: ok, partial, conflicts, quota, …
+    #: In one word: ok, partial, conflict, quota, …
     status: str
     #: 0 done, 3 partial, 4 conflicts, 5 quota spent, 75 not due yet; 1, 2 and 130 only in `Error.summary`.
     exit_code: int

@@ -130,7 +130,7 @@ impl fmt::Display for Advice {
             Self::SetTimezone { likely: Some(zone) } => {
                 return write!(
                     f,
-                    "with --timezone {zone} its weeks begin with the exchange's"
+                    "with --timezone {zone} its weeks begin when the exchange opens"
                 );
             }
             Self::SetExchange { code } => return write!(f, "--exchange {code} sets the exchange"),
@@ -165,10 +165,10 @@ impl fmt::Display for Advice {
                 "--tickers NAME reads one of them, without --ticker and without column numbers in --columns"
             }
             Self::SetDateOrder { for_rejects: false } => {
-                "--date-order dmy|mdy|ymd sets the order of day, month and year"
+                "--date-order dmy|mdy sets whether day or month is first"
             }
             Self::SetDateOrder { for_rejects: true } => {
-                "with --date-order dmy|mdy|ymd, rows in another order are rejects"
+                "with --date-order dmy|mdy, rows in the other order are rejects"
             }
             Self::SetDecimal { for_rejects: false } => {
                 "--decimal point|comma sets the decimal mark"

@@ -279,10 +279,10 @@ impl FromStr for AsOf {
 pub struct AsOfArg {
     /// Read the bars that the store had at a time, or after a commit
     ///
-    /// Bars that were added later are left out, and bars that were replaced later have their earlier values.
-    /// Each bar has the number of its commit in the column commit_seq of `query`. Of a time at which a run
-    /// was writing, only the commits before and after the run are known. What a drop has removed since
-    /// can't be read, and nothing before a repair.
+    /// Bars that were added later are left out, and bars that were replaced later have their
+    /// earlier values. Each bar has the number of its commit in the column commit_seq of `query`. A
+    /// time at which a run was writing is refused; the error names the commits before and after it.
+    /// Bars that were dropped since can't be read, and neither can those of a time before a repair.
     ///
     /// Example: --as-of 2025-02-01T22:00:00Z
     #[arg(long, value_name = "TIME|COMMIT", help_heading = "Range")]

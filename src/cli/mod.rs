@@ -64,12 +64,7 @@ fn after_help() -> String {
     let codes =
         ExitStatus::ALL.map(|status| format!("  {:>3}  {}", status.code(), status.meaning()));
     let mut results = ExitStatus::ALL.to_vec();
-    results.retain(|status| {
-        !matches!(
-            status,
-            ExitStatus::Usage | ExitStatus::NotDue | ExitStatus::Ok
-        )
-    });
+    results.retain(|status| status.is_ranked());
     results.sort();
     let precedence: Vec<String> = results.iter().map(|s| s.code().to_string()).collect();
     format!(

@@ -147,7 +147,7 @@ pub(super) fn warnings(plan: &Plan, piece: &Piece, interval: Interval) -> Vec<St
     let skipped = piece.rejects.iter().filter(skipped).count();
     if skipped > 0 && plan.is_default.zone {
         warnings.push(format!(
-            "{skipped} rows have local times that a clock change in {} skips; {}",
+            "{skipped} rows have local times that don't exist, because the clocks in {} skip them; {}",
             plan.form.timezone,
             Advice::SetTimezone { likely: None }
         ));

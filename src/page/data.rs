@@ -218,7 +218,7 @@ impl<'a> PageData<'a> {
         Ok(document)
     }
 
-    /// `backfill.targets/1`: what each sync target lacked when it was last seen.
+    /// `backfill.targets/1`: what each table of sync and push lacked when it was last seen.
     pub fn targets(&mut self) -> Result<Value, Error> {
         let overview = self.overview()?;
         let of_target = |index: usize, target: &String| {

@@ -67,6 +67,15 @@ impl ExitStatus {
         self.row().1
     }
 
+    /// Whether it can apply to a run together with others, so that the order decides.
+    #[must_use]
+    pub const fn is_ranked(self) -> bool {
+        match self {
+            Self::Interrupted | Self::Failed | Self::Quota | Self::Partial | Self::Conflict => true,
+            Self::Usage | Self::NotDue | Self::Ok => false,
+        }
+    }
+
     /// What the code means, for the help and the manual page.
     #[must_use]
     pub const fn meaning(self) -> &'static str {

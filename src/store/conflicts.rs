@@ -139,8 +139,8 @@ impl Conflicts {
 }
 
 /// The columns of a file: series, timestamp, stored and offered values, their sources, whether the
-/// offered values were kept, and the commits of both values. An offered value that equals the stored one is missing, except in
-/// optional columns.
+/// offered values were kept, and the commits of both values. An offered value that equals the
+/// stored one is missing, except in optional columns.
 fn schema() -> SchemaRef {
     let side = |prefix: &str, is_nullable: bool| -> Vec<Field> {
         let fields = bar_fields().split_off(FIRST_VALUE).into_iter();

@@ -1,5 +1,7 @@
 //! The command line itself: help, wrong command lines, exit codes, the summary, pipes.
 
+use std::path::Path;
+
 use backfill::report::ExitStatus;
 
 use crate::support::TestEnv;
@@ -162,6 +164,32 @@ fn the_document_and_the_help_have_every_exit_code() {
             help.out().contains(&format!("{code:>3}  {meaning}")),
             "{code}"
         );
+    }
+}
+
+#[test]
+fn the_python_package_has_every_exit_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // The first column of the table, and the comments of the two attributes `exit_code`.
+    for (file, from, to) in [
+        ("docs/python.md", "| exit code |", "\n\n"),
+        ("python/backfill/_errors.py", "The program's exit code:", "exit_code:"),
+        ("python/backfill/_summary.py", "#: 0 done", "exit_code:"),
+    ] {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        let (_, text) = text.split_once(from).unwrap();
+        let (text, _) = text.split_once(to).unwrap();
+        let codes: Vec<u8> = (text.lines())
+            .map(|line| match line.strip_prefix("| ") {
+                Some(row) => row.split('|').next().unwrap(),
+                None => line,
+            })
+            .flat_map(|line| line.split(|c: char| !c.is_ascii_digit()))
+            .filter_map(|digits| digits.parse().ok())
+            .collect();
+        for status in ExitStatus::ALL.into_iter().filter(|s| *s != ExitStatus::Ok) {
+            assert!(codes.contains(&status.code()), "{file}: {}", status.code());
+        }
     }
 }
 

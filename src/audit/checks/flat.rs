@@ -3,9 +3,9 @@
 use crate::audit::finding::{Found, Severity};
 use crate::audit::view::View;
 
-/// A run of bars in which all prices and all volumes are the same. With a volume it is an error: so
-/// many equal trades don't happen. Without one it is a warning: nothing was traded, and the bars
-/// were filled in.
+/// A run of bars in which all prices and all volumes are the same. With a volume it is an error: a
+/// long row of equal trades doesn't happen. Without one it is a warning: nothing was traded, and
+/// the bars were filled in.
 pub(super) fn check(view: &View<'_>, out: &mut Vec<Found>) {
     let day = view.day;
     // Long bars have fewer in a session.

@@ -24,15 +24,16 @@ Checks:
   volume_outlier       a bar with many times the usual volume. Always a warning
   outside_session      bars at times at which the exchange doesn't trade. A warning if the hours of
                        the series aren't known, as for CSV files; then bars before and after
-                       regular hours are right
+                       regular hours are allowed
   last_minute_missing  a session that has nearly all bars, but not its last. Always a warning
   resolution           longer bars that differ from the one-minute bars inside them. An error if
                        prices differ, a warning if volumes do or one of them lacks bars
 
-A usual move is the median distance between two closes of the same session, in the 10 sessions
-before and after and in the session itself. A usual largest volume is the median over these other
-sessions. spike and jump are errors from 4 times their limit on. spike, jump, volume_outlier and
-zero_price_range look only at bars inside regular hours.
+A session's move is the median relative change from one close to the next, without changes of 0.
+The usual move is the median of the moves of the 10 sessions before and the 10 after, or the
+session's own move if that is larger. The usual largest volume is the median of the largest
+volumes of these other sessions. A spike or jump is an error from 4 times its limit.
+spike, jump, volume_outlier and zero_price_range look only at bars inside regular hours.
 
 Examples:
   backfill audit
@@ -41,15 +42,15 @@ Examples:
 
 /// List stored bars that can't be right, or are unusual
 ///
-/// Reads all bars once and changes nothing. A finding is an error if its values can't be right, else a
-/// warning.
+/// Reads all bars once and changes nothing. A finding is an error if its values can't be right,
+/// else a warning.
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
     #[command(flatten)]
     output: FormatArg,
 
-    /// Exit with code 3 if there is such a finding: error, or warning for any
+    /// Exit with code 3 if there is an error, or with `warning` any finding
     ///
     /// Example: --fail-on error
     #[arg(long, value_name = "SEVERITY", help_heading = "Output")]
@@ -84,7 +85,7 @@ pub struct Args {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Checks")]
 struct LimitArgs {
-    /// zero_price_range: bars in a row at least
+    /// zero_price_range: least number of equal bars in a row
     #[arg(long, value_name = "N", default_value_t = Limits::default().flat_bars)]
     flat_bars: usize,
 
@@ -100,11 +101,12 @@ struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = Limits::default().volume, value_parser = positive)]
     volume: f64,
 
-    /// last_minute_missing: share of the other bars that are there
+    /// last_minute_missing: report a session that has at least this share of its other bars
     #[arg(long, value_name = "SHARE", default_value_t = Limits::default().last_minute_share, value_parser = positive)]
     last_minute_share: f64,
 
-    /// resolution: relative difference of prices that is right; of volumes 100 times as much
+    /// resolution: relative difference of prices that is allowed; for volumes it is 100 times as
+    /// large
     #[arg(long, value_name = "SHARE", default_value_t = Limits::default().tolerance, value_parser = not_negative)]
     tolerance: f64,
 }
@@ -119,7 +121,7 @@ fn positive(typed: &str) -> Result<f64, String> {
 fn not_negative(typed: &str) -> Result<f64, String> {
     match typed.parse::<f64>() {
         Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
-        _ => Err("it isn't a number from 0 on".to_owned()),
+        _ => Err("it isn't 0 or a positive number".to_owned()),
     }
 }
 

@@ -15,8 +15,8 @@ pub struct Args {
     #[command(flatten)]
     fetch: FetchArgs,
 
-    /// Requests in flight at most; as many tickers, or groups that share requests, are downloaded at
-    /// once
+    /// Maximum number of requests in flight, and of tickers (or groups that share requests)
+    /// downloaded at once
     #[arg(long, value_name = "N", default_value = "6", help_heading = "Provider")]
     threads: NonZeroUsize,
 }

@@ -21,10 +21,11 @@ const NAP: Duration = Duration::from_secs(10);
 
 /// Exit with 0 once the last session is over and published, else with 75
 ///
-/// For schedulers: `backfill due && backfill concurrent --since-last`. The last session is the one that
-/// began last, so during a session the code is 75. If a session is published while the next one is in
-/// progress, as always for CRYPTO, it is the one before meanwhile. Sends no request and needs no store. With code 75 the time at
-/// which the session will be published is printed.
+/// For schedulers: `backfill due && backfill concurrent --since-last`. The last session is the one
+/// that began last, so during a session the code is 75, and the time at which its bars will be
+/// published is printed. Where sessions follow each other without a pause (CRYPTO), or bars are
+/// published only after the next open, it is the last one that has ended. Sends no request and
+/// needs no store.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill due --wait && backfill concurrent --tickers AAPL MSFT --since-last
@@ -62,8 +63,8 @@ pub struct Args {
     /// Minutes from the close until the provider has the session
     ///
     /// The default is the time after which the provider's bars are final (settles_after_seconds of
-    /// `backfill providers`). A plan that withholds a day's bars for longer needs more, and so do bars
-    /// after regular hours: 245 for four hours of them.
+    /// `backfill providers`). A plan that withholds a day's bars for longer needs more, and so do
+    /// bars after regular hours: 245 for four hours of them.
     ///
     /// Example: --delay 245
     #[arg(long, value_name = "N", help_heading = "Provider", value_parser = clap::value_parser!(u16).range(..=DELAY_MAX))]

@@ -26,7 +26,7 @@ use crate::store::OpenOptions;
   backfill push s3://bucket/bars --on-conflict update
   backfill push s3://bucket/bars --list")]
 pub struct Args {
-    /// Where the table is
+    /// Address of the table
     #[arg(value_name = "URL")]
     url: SecretUrl,
 
@@ -78,7 +78,7 @@ pub struct Args {
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
 
-    /// Then delete files that no version of the last N hours needs [default: 168]
+    /// After the push, delete files that no version of the last N hours needs [default: 168]
     ///
     /// Replaced files stay for readers of older versions until then. Files of killed pushes are deleted when they
     /// are a day old.

@@ -16,7 +16,7 @@ use crate::store;
 
 /// Write a page that shows what is stored, as one HTML file
 ///
-/// The page shows coverage, charts, gaps, conflicts, runs and sync targets. It opens from disk in any
+/// The page shows coverage, charts, gaps, conflicts, runs and targets. It opens from disk in any
 /// browser, without a network. Coverage and runs are always complete; bars are limited by
 /// --max-bars. `backfill serve` shows the same page with all bars.
 #[derive(clap::Args)]
@@ -46,7 +46,8 @@ pub struct Args {
 
     /// Folder of a second store: shows what both have in common, and its bars in charts
     ///
-    /// All bars of both are compared, as `backfill compare` does. The file has its bars for the series and days of which it has the store's bars.
+    /// All bars of both are compared, as `backfill compare` does. The file contains the second
+    /// store's bars for the same series and days as this store's.
     ///
     /// Example: --compare data/other
     #[arg(long, value_name = "DIR", help_heading = "Comparison")]

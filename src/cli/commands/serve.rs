@@ -13,9 +13,10 @@ use crate::serve::{Config, Error, ServedStore, Server, Token};
 
 /// Serve a page that shows what is stored, until Ctrl-C
 ///
-/// The page shows coverage, charts, gaps, conflicts, runs and sync targets, and a run in progress in
-/// another process. The first line of standard output is its URL. It lets one browser in, once. The
-/// server listens on this machine only, unless --listen is given. No request changes the store.
+/// The page shows coverage, charts, gaps, conflicts, runs and targets, and a run in progress in
+/// another process. The first line of standard output is its URL. The URL can be opened once, in
+/// one browser. The server listens on this machine only, unless --listen is given. No request
+/// changes the store.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:
@@ -36,7 +37,7 @@ pub struct Args {
 
     /// Address to listen on instead of 127.0.0.1 and ::1
     ///
-    /// Bars, runs and sync targets can then be read by everyone who has the token and reaches the
+    /// Bars, runs and targets can then be read by everyone who has the token and reaches the
     /// address: the connection isn't encrypted.
     ///
     /// Example: --listen 10.0.0.5
@@ -45,7 +46,7 @@ pub struct Args {
 
     /// File with the token of the URL: at least 16 letters, digits, '-' or '_'
     ///
-    /// It lets in as often as it is used.
+    /// The URL with this token can be opened any number of times.
     #[arg(long, value_name = "FILE", requires = "listen")]
     token_file: Option<PathBuf>,
 

@@ -18,8 +18,8 @@ Kinds: 500, 502, 503, reset, reset-body, stall, stall-body, cut, cut-chunked, ha
 html, empty, truncated (the newest date alone), capped (500 bars), strings (numbers as strings),
 renamed (close is called last), error-object, strange-object, repeated-page, foreign-page,
 other-ticker, other-basis, 400, 401, 402 (the plan lacks the interval or the dates), 402-symbol, 403,
-403-suspended, 429, 429-retry-after, 429-empty, 429-bandwidth; and on single bars bad-ohlc, spike,
-late-opening.
+403-suspended, 429, 429-retry-after, 429-empty, 429-bandwidth; in files of binance wrong-checksum,
+missing-file, header-line; and on single bars bad-ohlc, spike, late-opening.
 
 Any key but `invalid` is accepted. Symbols starting with NOSUCH are unknown, those with PREMIUM not
 in the plan. The header x-simulator-fault requests a fault for its own request.
@@ -103,4 +103,20 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         .build()?
         .block_on(stop.wait());
     Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::FaultKind;
+
+    #[test]
+    fn the_help_names_every_fault() {
+        let words: Vec<&str> = AFTER_HELP
+            .split(|c: char| !c.is_alphanumeric() && c != '-')
+            .collect();
+        for kind in FaultKind::names() {
+            assert!(words.contains(&kind), "{kind}");
+        }
+    }
 }

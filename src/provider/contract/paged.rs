@@ -54,8 +54,9 @@ impl Provider for Paged {
         std::future::ready(checked).boxed()
     }
 
-    /// Two bars per ticker and date, before the session and in it, ticker by ticker, three rows on a page: pages end inside a
-    /// ticker. The page before the last rows is empty, and so is the last page.
+    /// Two bars per ticker and date, before the session and in it, ticker by ticker, three rows on
+    /// a page: pages end inside a ticker. The page before the last rows is empty, and so is the
+    /// last page.
     fn parse(&self, request: &Request, reply: &Reply) -> Result<Page, Error> {
         let page: usize = std::str::from_utf8(&reply.body).unwrap().parse().unwrap();
         let known = request

@@ -60,7 +60,7 @@ fn an_undecided_order_is_an_error_with_the_option() {
         let said = refused(&text, "--interval 1");
         assert!(
             said.contains(&format!("such as 06{mark}01{mark}2025"))
-                && said.contains("hint: --date-order dmy|mdy|ymd"),
+                && said.contains("hint: --date-order dmy|mdy sets"),
             "{said}"
         );
         let read = |order: &str| {

@@ -1,8 +1,10 @@
 //! The providers of a run, and the simulators that serve them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use backfill::model::Timestamp;
+use backfill::provider::registry;
 use backfill::simulator::{Config, Running, Simulator};
 
 /// A provider, and what a step requests from it.
@@ -110,4 +112,13 @@ impl Provider {
         let keys = self.keys.iter().map(|&name| (name, "soak".to_owned()));
         url.into_iter().chain(keys).collect()
     }
+}
+
+#[test]
+fn every_provider_takes_part() {
+    // `toy` is an example, and only in builds for tests.
+    let all = registry::PROVIDERS.iter().map(|entry| entry.name);
+    let all: BTreeSet<&str> = all.filter(|name| *name != "toy").collect();
+    let mine = PROVIDERS.map(|provider| provider.name);
+    assert_eq!(BTreeSet::from(mine), all);
 }

@@ -75,7 +75,7 @@ pub struct Args {
     #[arg(long, help_heading = "Comparison")]
     details: bool,
 
-    /// Exit with 3 if the agreement of a series is less than SHARE, a number from 0 to 1
+    /// Exit with code 3 if the agreement of a series is less than SHARE, a number from 0 to 1
     ///
     /// Example: --min-agreement 0.99
     #[arg(long, value_name = "SHARE", value_parser = share, help_heading = "Comparison")]

@@ -29,12 +29,12 @@ Reasons:
                    complete when bars with the times of these rows are stored
     few bars       it has fewer than 0.9 of the median bars of the ten nearest sessions
     starts late    a twentieth of its trading time (20 of 390 minutes) or more is missing
-                   at its start, and so it is in most sessions around it
+                   at its start, and most sessions around it lack the same
     ends early     the same at its end
 
-A late start or early end needs four sessions that have it. A session isn't counted if it has
-fewer than half of the bars between its first and its last, if so long a pause between trades is
-likely (more than 1 in 1,000), or if it has bars outside regular hours at that end.
+A late start or early end needs four sessions that have it. A session doesn't count if fewer than
+half of the bars between its first and last are there, if a pause this long between trades has a
+chance of more than 1 in 1,000, or if it has bars outside regular hours at that end.
 
 --fill requests these sessions in as few requests as possible, then lists what is still missing.
 Each series is requested with the price basis and hours of its stored bars; if these are unknown,

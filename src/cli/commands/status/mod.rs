@@ -22,7 +22,7 @@ mod years;
 /// bars of the ticker's ten nearest sessions, no rejected row without a stored bar, and doesn't
 /// start late or end early as most sessions around it; gaps lists the others, its help has the
 /// rule. The exchange's sessions from the first to the last stored one are expected. Unsynced rows
-/// are those that a sync target lacked when it was last seen.
+/// are those that a target of sync or push lacked when it was last seen.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill status
