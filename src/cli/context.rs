@@ -160,7 +160,7 @@ impl Context {
         };
         if is_shared {
             return Err(CliError::usage(
-                "--summary-json and this command's data cannot both go to standard output",
+                "--summary-json and this command's data can't both go to standard output",
             )
             .hint("--summary-json=FILE writes the summary to a file"));
         }

@@ -2,7 +2,7 @@
 //!
 //! A reader that closed the pipe (`| head`) is remembered here, and the program then ends quietly,
 //! even if the command made an error of it. Any other failure is remembered too, so that
-//! `> /dev/full` cannot look like success.
+//! `> /dev/full` can't look like success.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

@@ -23,13 +23,13 @@ use crate::sync::{self, Error, ErrorKind, Seen, Settings, StoreSource};
 pub struct SyncAfterArgs {
     /// Sync to Postgres when the run ends
     ///
-    /// The database is that of DATABASE_URL, the policy the run's --on-conflict.
+    /// It goes to the database of DATABASE_URL, with the run's --on-conflict.
     #[arg(long, help_heading = "Output")]
     pub sync: bool,
 
     /// Publish to the Delta table at URL when the run ends
     ///
-    /// As the command push does, with the run's --on-conflict.
+    /// Does what the command push does, with the run's --on-conflict.
     ///
     /// Example: --push s3://bucket/bars
     #[arg(long, value_name = "URL", help_heading = "Output")]

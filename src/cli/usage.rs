@@ -42,7 +42,7 @@ fn message(error: &clap::Error) -> String {
         ErrorKind::MissingRequiredArgument => format!("missing {argument}"),
         ErrorKind::ArgumentConflict => match of(ContextKind::PriorArg) {
             Some(prior) if prior != argument => {
-                format!("'{argument}' cannot be used with '{prior}'")
+                format!("'{argument}' can't be used with '{prior}'")
             }
             _ => format!("'{argument}' is given more than once"),
         },

@@ -97,7 +97,7 @@ pub enum BadOutput {
     #[error("{} is a folder above the store {}", path.display(), store.display())]
     AboveStore { path: PathBuf, store: PathBuf },
     /// The command would replace a file that it reads.
-    #[error("{} is read by this command and cannot be its output", path.display())]
+    #[error("{} is read by this command and can't be its output", path.display())]
     Input { path: PathBuf },
     /// The next run would read the output of this one.
     #[error("{} is inside {}, which this command reads", path.display(), folder.display())]

@@ -50,7 +50,10 @@ impl Reading {
     pub(super) fn warnings(&mut self) -> Vec<String> {
         let mut warnings = std::mem::take(&mut self.warnings);
         for (count, text) in [
-            (self.empty_minutes, "rows have no prices, so they aren't stored"),
+            (
+                self.empty_minutes,
+                "rows have no prices, so they aren't stored",
+            ),
             (self.empty_volumes, "bars have no volume; it is stored as 0"),
         ] {
             if count > 0 {

@@ -237,10 +237,10 @@ fn hidden_header(text: &str) -> Result<HeaderValue, Error> {
 fn checked(typed: &SecretUrl) -> Result<Url, Error> {
     // The URL itself may hold a password that can't be found in it.
     let bad = |why: &str| {
-        let message = format!("the base URL of the provider cannot be used: {why}");
+        let message = format!("the base URL of the provider can't be used: {why}");
         Error::new(ErrorKind::BaseUrl, message)
     };
-    let url = Url::parse(typed.expose().trim()).map_err(|_| bad("it cannot be read as a URL"))?;
+    let url = Url::parse(typed.expose().trim()).map_err(|_| bad("it can't be read as a URL"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(bad("it does not begin with http:// or https://"));
     }
@@ -288,7 +288,7 @@ fn tls(base: &Url) -> Result<rustls::ClientConfig, Error> {
     if base.scheme() == "https" {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            tracing::debug!("a certificate of this machine cannot be read: {error}");
+            tracing::debug!("a certificate of this machine can't be read: {error}");
         }
         roots.add_parsable_certificates(found.certs);
     }

@@ -1,7 +1,7 @@
 //! Evenly spaced requests: N a minute, with a burst of one.
 //!
 //! A quota of N a minute counts any trailing minute. A limiter that sends N at once and then
-//! refills breaks it: up to 2 N fall into one minute. Evenly spaced requests cannot, and a small
+//! refills breaks it: up to 2 N fall into one minute. Evenly spaced requests can't, and a small
 //! margin covers what the network does to the spacing on the way.
 
 use std::num::NonZeroU32;

@@ -60,7 +60,7 @@ impl Request {
     /// anything.
     pub(super) fn check(&self, info: &ProviderInfo) -> Result<(), Error> {
         let bad = |why: String| {
-            let message = format!("{self} cannot be requested: {why}");
+            let message = format!("{self} can't be requested: {why}");
             Err(Error::new(ErrorKind::BadRequest, message))
         };
         let tickers_max = info.tickers_per_request;

@@ -155,7 +155,7 @@ impl Summary<'_> {
                     .collect()
             }),
         };
-        // Strings, numbers and lists of them alone: this cannot fail.
+        // Strings, numbers and lists of them alone: this can't fail.
         serde_json::to_string(&document).unwrap_or_default()
     }
 }

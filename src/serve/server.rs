@@ -45,14 +45,14 @@ pub struct Config {
 /// Why the server can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot listen on {address}: {source}")]
+    #[error("can't listen on {address}: {source}")]
     Bind {
         address: SocketAddr,
         source: io::Error,
     },
     #[error(transparent)]
     Store(#[from] store::Error),
-    #[error("cannot start the server: {0}")]
+    #[error("can't start the server: {0}")]
     Runtime(io::Error),
 }
 

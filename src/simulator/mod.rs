@@ -65,7 +65,7 @@ use market::Market;
 use request_log::RequestLog;
 use world::World;
 
-/// Why a simulator cannot start.
+/// Why a simulator can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The port is taken, or not allowed.

@@ -107,8 +107,8 @@ pub enum Error {
         what: Damage,
         more: usize,
     },
-    /// A partition cannot be read.
-    #[error("{} cannot be read: {reason}", .path.display())]
+    /// A partition can't be read.
+    #[error("{} can't be read: {reason}", .path.display())]
     Unreadable { path: PathBuf, reason: String },
     /// A partition differs from what was written.
     #[error("{} differs from what was written: {reason}", .path.display())]
@@ -154,8 +154,8 @@ pub enum Damage {
     /// A lake without a catalog.
     #[error("there is a lake but no catalog")]
     NoCatalog,
-    /// DuckDB cannot open the catalog, or not read all of it.
-    #[error("the catalog cannot be read: {0}")]
+    /// DuckDB can't open the catalog, or not read all of it.
+    #[error("the catalog can't be read: {0}")]
     CatalogUnreadable(String),
     /// The catalog lists a partition whose file is gone.
     #[error("partition {0} is gone from the lake")]
@@ -169,7 +169,7 @@ pub enum Damage {
     /// A partition is not the one that the catalog describes.
     #[error("partition {0} is not the one that the catalog describes ({1})")]
     PartitionDiffers(PartitionKey, String),
-    /// A partition cannot be read, or its content fails its hash.
+    /// A partition can't be read, or its content fails its hash.
     #[error("partition {0} is damaged: {1}")]
     PartitionUnreadable(PartitionKey, String),
     /// A file in `lake/` that isn't a partition.

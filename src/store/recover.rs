@@ -125,7 +125,7 @@ fn sweep_unlisted(
         };
         if let Err(error) = swept {
             stays = Some(format!(
-                "a file that nothing needs cannot be removed: {error}"
+                "a file that nothing needs can't be removed: {error}"
             ));
         }
     }

@@ -96,7 +96,7 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
     for (series, result) in reader.series.keys().zip(counts) {
         match result {
             Ok(found) => damage.extend(found),
-            // A partition or segment that cannot be read is named above already.
+            // A partition or segment that can't be read is named above already.
             Err(_) if unreadable.contains(series) => {}
             Err(error) => return Err(error),
         }
@@ -149,7 +149,7 @@ fn with_lake(layout: &Layout, what: Damage) -> Result<Verified, Error> {
     Ok(out)
 }
 
-/// The partitions of a lake whose catalog cannot be used, each checked by itself.
+/// The partitions of a lake whose catalog can't be used, each checked by itself.
 fn lake_alone(layout: &Layout) -> Result<Verified, Error> {
     let found = lake_files::walk_lake(layout)?.partitions;
     let mut out = Verified {

@@ -173,7 +173,11 @@ fn the_python_package_has_every_exit_code() {
     // The first column of the table, and the comments of the two attributes `exit_code`.
     for (file, from, to) in [
         ("docs/python.md", "| exit code |", "\n\n"),
-        ("python/backfill/_errors.py", "The program's exit code:", "exit_code:"),
+        (
+            "python/backfill/_errors.py",
+            "The program's exit code:",
+            "exit_code:",
+        ),
         ("python/backfill/_summary.py", "#: 0 done", "exit_code:"),
     ] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
@@ -245,7 +249,7 @@ fn every_command_writes_its_summary() {
     assert_eq!(summary["exit_code"], 0);
     assert_eq!(summary["totals"]["committed"], 0);
 
-    // The data goes to standard output, so the summary cannot.
+    // The data goes to standard output, so the summary can't.
     let run = env.run(["man", "--summary-json"]).code(2);
     assert!(
         run.stderr.contains("hint: --summary-json=FILE"),

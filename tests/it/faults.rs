@@ -25,7 +25,7 @@ impl Small {
             Ok(output) if output.status.success() => Some(Self { at }),
             other => {
                 eprintln!(
-                    "NOT TESTED: a full disk and a medium that cannot be written: this user may not mount a file system ({other:?})"
+                    "NOT TESTED: a full disk and a medium that can't be written: this user may not mount a file system ({other:?})"
                 );
                 None
             }

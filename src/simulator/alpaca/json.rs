@@ -26,7 +26,7 @@ pub(super) fn page(
             _ => symbol,
         };
         let comma = if index > 0 { "," } else { "" };
-        // Writing into a Vec cannot fail.
+        // Writing into a Vec can't fail.
         let _ = write!(out, "{comma}\"{symbol}\":[");
         for (index, row) in rows.iter().enumerate() {
             let comma = if index > 0 { "," } else { "" };

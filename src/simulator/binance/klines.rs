@@ -89,7 +89,7 @@ pub(super) fn fields(out: &mut Vec<u8>, row: &Row, interval: Interval, micros: b
     } = row;
     let value = vwap * volume;
     let (half, half_value) = (volume / 2.0, value / 2.0);
-    // Writing into a Vec cannot fail.
+    // Writing into a Vec can't fail.
     let _ = write!(
         out,
         "{open},{quote}{first:.8}{quote},{quote}{high:.8}{quote},{quote}{low:.8}{quote},{quote}{close:.8}{quote},\

@@ -25,7 +25,7 @@ pub(super) fn body(rows: &[Row], zone: &Zone) -> Vec<u8> {
         }
         let minute = local.rem_euclid(DAY_MICROS) / MINUTE_MICROS;
         let comma = if index > 0 { "," } else { "" };
-        // Writing into a Vec cannot fail.
+        // Writing into a Vec can't fail.
         let _ = write!(
             out,
             "{comma}{{\"date\":\"{date} {:02}:{:02}:00\",\"open\":{},\"low\":{},\"high\":{},\"close\":{},\"volume\":{}}}",

@@ -43,7 +43,7 @@ pub(super) fn page(request: &BarRequest, aggregates: &Aggregates, page: &Page<'_
     let adjusted = aggregates.adjusted != (page.fault == Some(FaultKind::OtherBasis));
     let (count, minutes) = (page.rows.len(), page.minutes);
     let mut out = Vec::with_capacity(count * ROW_BYTES + 256);
-    // Writing into a Vec cannot fail.
+    // Writing into a Vec can't fail.
     let _ = write!(
         out,
         r#"{{"ticker":"{ticker}","queryCount":{minutes},"resultsCount":{count},"adjusted":{adjusted}"#

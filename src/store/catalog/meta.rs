@@ -160,7 +160,7 @@ impl Catalog {
                         .path()
                         .map(std::path::Path::to_path_buf)
                         .unwrap_or_default(),
-                    reason: format!("series {id} ({ticker} {minutes}m) cannot be read"),
+                    reason: format!("series {id} ({ticker} {minutes}m) can't be read"),
                 });
             };
             let provenance = Provenance {

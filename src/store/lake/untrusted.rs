@@ -66,7 +66,7 @@ pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, Invalid>) -> Result<T,
     GUARDED.set(true);
     let answer = catch_unwind(AssertUnwindSafe(read));
     GUARDED.set(false);
-    answer.unwrap_or_else(|_| Err("the Parquet reader cannot read it".to_owned()))
+    answer.unwrap_or_else(|_| Err("the Parquet reader can't read it".to_owned()))
 }
 
 impl UntrustedPartition {

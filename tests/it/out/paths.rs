@@ -410,7 +410,7 @@ fn data_and_summary_never_share_standard_output() {
     ] {
         let run = env.typed(line).code(2);
         assert!(
-            run.stderr.contains("cannot both go"),
+            run.stderr.contains("can't both go"),
             "{line}: {}",
             run.stderr
         );

@@ -42,7 +42,7 @@ pub fn of_query(run: &Run) -> Result<State, String> {
         if run.stderr.contains("there is no store") {
             return Ok(State::new());
         }
-        return Err(format!("the state cannot be read:\n{}", run.snapshot()));
+        return Err(format!("the state can't be read:\n{}", run.snapshot()));
     }
     let mut state = State::new();
     for line in run.out().lines().skip(1) {

@@ -34,8 +34,8 @@ use watch::Watch;
 /// Views: bars (ticker, timestamp, open, high, low, close, volume, vwap, trades, source,
 /// commit_seq, and interval in minutes), coverage, conflicts and runs. The dialect is DuckDB's, the
 /// time zone UTC. Only statements that read are allowed, and nothing is downloaded. They can read
-/// the store and the files of --file, and no other file. With --as-of, bars has the bars of that time;
-/// the other views stay those of now.
+/// the store and the files of --file, and no other file. With --as-of, bars has the bars of that
+/// time; the other views have the current rows.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill query \"select ticker, count(*) from bars group by ticker\"
@@ -54,8 +54,8 @@ pub struct Args {
 
     /// Write to FILE instead of standard output
     ///
-    /// The file appears when it is complete. Its ending sets the format: .csv, .json, .parquet, .arrow (a
-    /// stream) or .txt (a table).
+    /// The file appears when it is complete. Its ending sets the format: .csv, .json, .parquet,
+    /// .arrow (a stream) or .txt (a table).
     ///
     /// Example: --to highs.parquet
     #[arg(long, value_name = "FILE", help_heading = "Output")]

@@ -38,7 +38,7 @@ pub(super) enum Refusal {
         "only statements that read can be run (SELECT, FROM, WITH, VALUES, DESCRIBE, SUMMARIZE, SHOW, EXPLAIN)"
     )]
     NotReading,
-    #[error("the function {0} cannot be used here")]
+    #[error("the function {0} can't be used here")]
     Function(String),
     #[error("{0}")]
     Sql(String),
