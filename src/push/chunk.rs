@@ -32,6 +32,17 @@ pub struct Chunk<'r, 'a> {
     done: HashMap<PartitionKey, (Vec<String>, Part)>,
 }
 
+/// A partition to compare or to upload.
+struct Job<'r> {
+    /// The index of its ticker.
+    index: usize,
+    local: &'r Local,
+    /// Paths and tags of the table's files for it.
+    entries: Vec<String>,
+    adds: Vec<Add>,
+    compares: bool,
+}
+
 /// How far a series was in the table when it was last seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -128,14 +139,22 @@ impl<'r, 'a> Chunk<'r, 'a> {
 
     /// Compares, then uploads what is to be published. Returns why tickers can't be pushed.
     async fn prepare(&mut self) -> Result<HashMap<usize, Error>, Error> {
-        let context = self.context;
-        let files = Files::of(self.table.snapshot.as_ref());
-        let locals = || self.units.iter().flat_map(|unit| &unit.partitions);
-        let known = context.known(&files, locals().map(|local| &local.file.key))?;
-        let work = self.work();
         let mut refused = HashMap::new();
-        let (mut compare, mut publish) = (Vec::new(), Vec::new());
-        for (index, unit) in self.units.iter().enumerate() {
+        let jobs = self.plan(&mut refused)?;
+        let (compare, publish): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.compares);
+        self.run(compare, &mut refused).await?;
+        self.run(publish, &mut refused).await?;
+        Ok(refused)
+    }
+
+    /// The partitions that need work: those that aren't in the table, and weren't done for this state of it.
+    fn plan(&mut self, refused: &mut HashMap<usize, Error>) -> Result<Vec<Job<'r>>, Error> {
+        let (context, units) = (self.context, self.units);
+        let files = Files::of(self.table.snapshot.as_ref());
+        let locals = units.iter().flat_map(|unit| &unit.partitions);
+        let known = context.known(&files, locals.map(|local| &local.file.key))?;
+        let mut jobs = Vec::new();
+        for (index, unit) in units.iter().enumerate() {
             for local in &unit.partitions {
                 let key = &local.file.key;
                 let entry = |add: &&Add| format!("{} {:?}", add.path, add.tags);
@@ -150,60 +169,71 @@ impl<'r, 'a> Chunk<'r, 'a> {
                     }
                     continue;
                 }
-                match context.decide(&files, &known, local) {
+                let (adds, compares) = match context.decide(&files, &known, local) {
                     Decision::Unchanged => {
-                        self.done
-                            .insert(key.clone(), (entries, Part::unchanged(local)));
+                        let part = Part::unchanged(local);
+                        self.done.insert(key.clone(), (entries, part));
+                        continue;
                     }
-                    Decision::Publish(adds) => publish.push((index, local, entries, adds)),
-                    Decision::Compare(adds) => compare.push((index, local, entries, adds)),
                     Decision::Newer { commit_seq } => {
-                        refused
-                            .entry(index)
-                            .or_insert_with(|| newer(local, commit_seq));
+                        let error = || newer(local, commit_seq);
+                        refused.entry(index).or_insert_with(error);
+                        continue;
                     }
-                }
-            }
-        }
-        for (jobs, compares) in [(compare, true), (publish, false)] {
-            // What can't be pushed isn't uploaded.
-            let jobs = jobs
-                .into_iter()
-                .filter(|(index, ..)| !refused.contains_key(index));
-            let jobs: Vec<_> = jobs.collect();
-            let mut results = stream::iter(jobs)
-                .map(|(index, local, paths, adds)| {
-                    let work = &work;
-                    async move {
-                        let part = match compares {
-                            true => work.compare(local, adds).await,
-                            false => work.publish(local, adds).await,
-                        };
-                        (index, local, paths, part)
-                    }
-                })
-                .buffer_unordered(context.settings.threads.max(1));
-            loop {
-                let next = async { Ok(results.next().await) };
-                let Some((index, local, paths, part)) = context.unless_stopped(next).await? else {
-                    break;
+                    Decision::Publish(adds) => (adds, false),
+                    Decision::Compare(adds) => (adds, true),
                 };
-                let part = match part {
-                    Ok(part) => part,
-                    Err(error) if error.kind() == ErrorKind::Target => return Err(error),
-                    Err(error) => Part::refused(local, error, 0),
-                };
-                context.observer.event(&Event::Progress {
-                    done: local.file.bytes,
-                    bars: part.counts.committed,
+                jobs.push(Job {
+                    index,
+                    local,
+                    entries,
+                    adds,
+                    compares,
                 });
-                if let Outcome::Refused(error) = &part.outcome {
-                    refused.entry(index).or_insert_with(|| error.clone());
-                }
-                self.done.insert(local.file.key.clone(), (paths, part));
             }
         }
-        Ok(refused)
+        Ok(jobs)
+    }
+
+    /// Does some jobs at the same time. Tickers that are refused are left out: nothing is uploaded for them.
+    async fn run(
+        &mut self,
+        mut jobs: Vec<Job<'r>>,
+        refused: &mut HashMap<usize, Error>,
+    ) -> Result<(), Error> {
+        jobs.retain(|job| !refused.contains_key(&job.index));
+        let (context, work) = (self.context, &self.work());
+        let mut results = stream::iter(jobs)
+            .map(|mut job| async move {
+                let adds = std::mem::take(&mut job.adds);
+                let part = match job.compares {
+                    true => work.compare(job.local, adds).await,
+                    false => work.publish(job.local, adds).await,
+                };
+                (job, part)
+            })
+            .buffer_unordered(context.settings.threads.max(1));
+        loop {
+            let next = async { Ok(results.next().await) };
+            let Some((job, part)) = context.unless_stopped(next).await? else {
+                return Ok(());
+            };
+            let part = match part {
+                Ok(part) => part,
+                Err(error) if error.kind() == ErrorKind::Target => return Err(error),
+                Err(error) => Part::refused(job.local, error, 0),
+            };
+            let file = &job.local.file;
+            context.observer.event(&Event::Progress {
+                done: file.bytes,
+                bars: part.counts.committed,
+            });
+            if let Outcome::Refused(error) = &part.outcome {
+                let error = || error.clone();
+                refused.entry(job.index).or_insert_with(error);
+            }
+            self.done.insert(file.key.clone(), (job.entries, part));
+        }
     }
 
     fn work(&self) -> Work {

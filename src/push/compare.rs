@@ -24,8 +24,8 @@ pub enum Compared {
     Unchanged(TableTally),
     /// The table's file has all of them that it is to get: only its entry is to say so.
     Adopt(Contributions, TableTally),
-    /// The store's partition is to be the file.
-    Own,
+    /// The store's partition is to be the file. `keeps` if it has all rows of the table's.
+    Own { keeps: bool },
     /// This file is to be the partition's, with the rows of these stores.
     Merged(MergedFile, Contributions, TableTally),
     /// The policy is `fail`, and the rows differ.
@@ -65,7 +65,7 @@ pub async fn compare(
         match download(store, add).await {
             Ok(bytes) => theirs.push(bytes),
             Err(error) if repairs && error.kind() == ErrorKind::File => {
-                return Ok(Compared::Own);
+                return Ok(Compared::Own { keeps: false });
             }
             Err(error) => return Err(error),
         }
@@ -76,32 +76,32 @@ pub async fn compare(
     let merge = match compared {
         Ok(merge) => merge,
         Err(BadTableFile::Theirs(..)) if repairs => {
-            return Ok(Compared::Own);
+            return Ok(Compared::Own { keeps: false });
         }
         Err(bad) => return Err(bad_file(local, files, bad)),
     };
     let tally = merge.tally();
     if is_own && files.len() == 1 {
-        let is_same = tally.new + tally.restated + tally.theirs == 0;
-        return Ok(match is_same {
+        let keeps = tally.restated + tally.theirs == 0;
+        // Equal bars can have another source, or a value that the table's lack: then the hash differs.
+        let has_hash = contributions.get(&rules.store_id);
+        let has_hash = has_hash.is_some_and(|own| own.row_hash == local.file.row_hash);
+        return Ok(match keeps && tally.new == 0 && has_hash {
             true => Compared::Unchanged(tally),
-            false => Compared::Own,
+            false => Compared::Own { keeps },
         });
     }
     let adds = match rules.on_conflict {
-        OnConflict::Fail if tally.new + tally.restated > 0 => return Ok(Compared::Refused(tally)),
+        OnConflict::Fail if tally.new + tally.restated + tally.repeated > 0 => {
+            return Ok(Compared::Refused(tally));
+        }
         OnConflict::Fail => 0,
         OnConflict::Ignore => tally.new,
         OnConflict::Update => tally.new + tally.restated,
     };
-    let contribution = Contribution {
-        row_hash: local.file.row_hash.clone(),
-        commit_seq: local.file.commit_seq,
-        commit_id: local.file.commit_id,
-        wrote: true,
-    };
+    let contribution = identity::own(&local.file);
     let before = contributions.insert(rules.store_id, contribution.clone());
-    if adds == 0 && files.len() == 1 {
+    if adds + tally.repeated == 0 && files.len() == 1 {
         let contribution = Contribution {
             wrote: before.as_ref().is_some_and(|before| before.wrote),
             ..contribution

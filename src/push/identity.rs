@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::delta::action::{Add, Texts};
 use crate::model::{Interval, Provenance, SeriesKey, Ticker};
-use crate::store::PartitionKey;
+use crate::store::{PartitionFile, PartitionKey};
 
 const STORE: &str = "backfill.store.";
 const SEEN: &str = "backfill.seen.";
@@ -55,6 +55,17 @@ pub fn contributions(add: &Add) -> Contributions {
         Some((store, contribution))
     })
     .collect()
+}
+
+/// The rows of a partition that a store writes.
+#[must_use]
+pub fn own(file: &PartitionFile) -> Contribution {
+    Contribution {
+        row_hash: file.row_hash.clone(),
+        commit_seq: file.commit_seq,
+        commit_id: file.commit_id,
+        wrote: true,
+    }
 }
 
 /// The tags of a file.

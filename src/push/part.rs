@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::compare::{Compared, Rules, compare};
 use super::delta::action::Add;
 use super::error::Error;
-use super::identity::{self, Contribution, Contributions};
+use super::identity::{self, Contributions};
 use super::source::Local;
 use super::storage::Storage;
 use super::upload::{self, NewFile};
@@ -77,11 +77,23 @@ impl Part {
 }
 
 impl Work {
-    /// Uploads the store's partition as it is.
+    /// Uploads the store's partition as it is, instead of files without rows of others.
     pub async fn publish(&self, local: &Local, removes: Vec<Add>) -> Result<Part, Error> {
+        self.publish_with(local, removes, Contributions::new())
+            .await
+    }
+
+    /// Uploads the store's partition, which has the rows of these stores too.
+    async fn publish_with(
+        &self,
+        local: &Local,
+        removes: Vec<Add>,
+        mut contributions: Contributions,
+    ) -> Result<Part, Error> {
         let file = &local.file;
         let bytes = upload::read(file).await?;
-        let contributions = self.own(local, &removes);
+        let own = identity::own(file);
+        contributions.insert(self.rules.store_id, own);
         let new = New {
             bytes,
             rows: file.rows,
@@ -116,7 +128,12 @@ impl Work {
                 };
                 Ok(same(local, tally, outcome))
             }
-            Compared::Own => self.publish(local, files).await,
+            Compared::Own { keeps: false } => self.publish(local, files).await,
+            Compared::Own { keeps: true } => {
+                // Stores that found their rows in the old file find them in the new one.
+                let others = files.iter().flat_map(identity::contributions).collect();
+                self.publish_with(local, files, others).await
+            }
             Compared::Refused(tally) => Ok(refused(local, tally)),
             Compared::Merged(merged, contributions, tally) => {
                 let updates = self.rules.on_conflict == OnConflict::Update;
@@ -133,7 +150,7 @@ impl Work {
                     rows: merged.rows,
                     bounds: (merged.first, merged.last),
                 };
-                let changes = counts.committed > 0;
+                let changes = counts.committed + tally.repeated > 0;
                 self.write(local, new, &contributions, files, counts, changes)
                     .await
             }
@@ -192,20 +209,6 @@ impl Work {
             },
         })
     }
-
-    /// The store's rows, in place of files in which other stores only found theirs.
-    fn own(&self, local: &Local, removes: &[Add]) -> Contributions {
-        let before = removes.iter().flat_map(identity::contributions);
-        let mut contributions: Contributions = before.filter(|(_, part)| !part.wrote).collect();
-        let contribution = Contribution {
-            row_hash: local.file.row_hash.clone(),
-            commit_seq: local.file.commit_seq,
-            commit_id: local.file.commit_id,
-            wrote: true,
-        };
-        contributions.insert(self.rules.store_id, contribution);
-        contributions
-    }
 }
 
 /// The content of a new file.
@@ -229,11 +232,15 @@ fn refused(local: &Local, tally: TableTally) -> Part {
     let first = tally
         .first
         .map_or_else(String::new, |first| format!(", the first at {first}"));
+    let repeated = match tally.repeated {
+        0 => String::new(),
+        rows => format!("; it has {rows} rows with the timestamp of another"),
+    };
     let message = format!(
-        "others wrote {} in the table, which lacks {} of the store's bars and has other values for {}{first}",
+        "others wrote {} in the table, which lacks {} of the store's bars and has other values for {}{first}{repeated}",
         local.file.key, tally.new, tally.restated
     );
     let error = Error::new(super::error::ErrorKind::Conflict, message);
     let error = error.with_hint(PushAdvice::TableConflict);
-    Part::refused(local, error, tally.new + tally.restated)
+    Part::refused(local, error, tally.new + tally.restated + tally.repeated)
 }

@@ -121,9 +121,10 @@ pub fn decide(
     if has_rows {
         return Decision::Compare(owned());
     }
-    let others_wrote = (contributions.iter()).any(|(id, part)| *id != store && part.wrote);
+    // The file is compared if others have rows in it: they may not be in the new one.
+    let others = contributions.keys().any(|id| *id != store);
     match known(own.commit_seq, own.commit_id) {
-        Known::Past if own.wrote && !others_wrote && !full => Decision::Publish(owned()),
+        Known::Past if own.wrote && !others && !full => Decision::Publish(owned()),
         Known::Past => Decision::Compare(owned()),
         // The push of the later state had these rows.
         Known::Later => Decision::Unchanged,

@@ -95,10 +95,7 @@ async fn push(
             total: partitions.map(|local| local.file.bytes).sum(),
         });
     }
-    let mut table = Table {
-        store: target.cloned(),
-        snapshot,
-    };
+    let mut table = Table::new(target.cloned(), snapshot);
     let mut rest = changed.as_slice();
     while !rest.is_empty() && !context.stop.is_set() {
         let (units, later) = rest.split_at(at_once(rest, context.settings.commit_files));

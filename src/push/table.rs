@@ -23,9 +23,20 @@ pub struct Table {
     pub store: Option<Storage>,
     /// `None` until there is a table.
     pub snapshot: Option<Snapshot>,
+    /// Whether the storage was seen to keep an object that is to be created again.
+    is_checked: bool,
 }
 
 impl Table {
+    #[must_use]
+    pub fn new(store: Option<Storage>, snapshot: Option<Snapshot>) -> Self {
+        Self {
+            store,
+            snapshot,
+            is_checked: false,
+        }
+    }
+
     #[must_use]
     pub fn version(&self) -> Option<u64> {
         self.snapshot.as_ref().map(|snapshot| snapshot.version)
@@ -58,6 +69,13 @@ impl Table {
     ) -> Result<End, Error> {
         let store = self.store()?.clone();
         let version = self.version().map_or(0, |version| version + 1);
+        if let Some(before) = self.version().filter(|_| !self.is_checked) {
+            // Before the commit: it could replace one that another program makes now.
+            if let Some(text) = read::commit_text(&store, before).await? {
+                check_conditional(&store, before, &text).await?;
+            }
+            self.is_checked = true;
+        }
         let txn_id = Uuid::new_v4().to_string();
         let now_ms = context.now_ms();
         let mut all = vec![info(context, &txn_id, now_ms, version == 0)];
@@ -120,16 +138,9 @@ async fn verify(
         context.observer.event(&Event::Warning(&text));
     };
     if version == 0 {
-        match commit::keeps_existing(store, version, text).await {
-            Ok(true) => {}
-            Ok(false) => {
-                let message =
-                    "the target replaces objects that were to be created only if they don't exist";
-                return Err(
-                    Error::new(ErrorKind::Target, message).with_hint(PushAdvice::ConditionalWrites)
-                );
-            }
-            Err(error) => warn(error),
+        match check_conditional(store, version, text).await {
+            Err(error) if error.kind() == ErrorKind::Target => warn(error),
+            checked => checked?,
         }
     }
     match read::commit_text(store, version).await {
@@ -143,6 +154,16 @@ async fn verify(
             Ok(())
         }
     }
+}
+
+/// Checks that the storage keeps a version if it is to be created again: else writers could replace each
+/// other's commits. [`ErrorKind::Table`] if it doesn't.
+async fn check_conditional(store: &Storage, version: u64, text: &Bytes) -> Result<(), Error> {
+    if commit::keeps_existing(store, version, text).await? {
+        return Ok(());
+    }
+    let message = "the target replaces objects that were to be created only if they don't exist";
+    Err(Error::new(ErrorKind::Table, message).with_hint(PushAdvice::ConditionalWrites))
 }
 
 /// Checks that a table can take bars.

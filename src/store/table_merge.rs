@@ -23,6 +23,8 @@ pub struct TableTally {
     pub restated: u64,
     /// Rows of the table that the partition lacks.
     pub theirs: u64,
+    /// Rows of the table whose timestamp a newer row has too.
+    pub repeated: u64,
     /// The first row that the table lacks or has with other values.
     pub first: Option<Timestamp>,
 }
@@ -67,7 +69,7 @@ impl TableMerge {
         own.check(key).map_err(BadTableFile::Own)?;
         let footer = own.footer.clone();
         let own = own.rows(TimeRange::ALL, 0).map_err(BadTableFile::Own)?;
-        let mut theirs = StagedRows::default();
+        let (mut theirs, mut rows_read) = (StagedRows::default(), 0);
         for (index, bytes) in files.into_iter().enumerate() {
             let bad = |why| BadTableFile::Theirs(index, why);
             let rows = match UntrustedPartition::open(bytes.clone()) {
@@ -82,6 +84,7 @@ impl TableMerge {
                 }
                 Err(_) => foreign::rows(&bytes, key, footer.commit_seq).map_err(bad)?,
             };
+            rows_read += rows.len() as u64;
             theirs = theirs.merge(last_of_each(rows));
         }
         let compared = compare(&own.bars, &theirs);
@@ -92,6 +95,7 @@ impl TableMerge {
             restated,
             identical: compared.identical,
             theirs: theirs.len() as u64 - compared.identical - restated,
+            repeated: rows_read - theirs.len() as u64,
             first: first_new.into_iter().chain(compared.first_restated).min(),
         };
         Ok(Self {

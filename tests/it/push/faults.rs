@@ -14,7 +14,8 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result,
 };
 
 use super::{Bars, read_bars, store};
@@ -38,6 +39,8 @@ struct Faulty {
     /// The request that fails, counted from 0, and how.
     fault: Option<(usize, Fault)>,
     requests: Mutex<usize>,
+    /// Objects that are to be created only if they don't exist are replaced.
+    replaces: bool,
 }
 
 impl Faulty {
@@ -46,6 +49,16 @@ impl Faulty {
             inner: Arc::clone(inner),
             fault,
             requests: Mutex::new(0),
+            replaces: false,
+        })
+    }
+
+    fn replacing(inner: &Arc<InMemory>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Arc::clone(inner),
+            fault: None,
+            requests: Mutex::new(0),
+            replaces: true,
         })
     }
 
@@ -82,8 +95,11 @@ impl ObjectStore for Faulty {
         &self,
         location: &Path,
         payload: PutPayload,
-        options: PutOptions,
+        mut options: PutOptions,
     ) -> Result<PutResult> {
+        if self.replaces {
+            options.mode = PutMode::Overwrite;
+        }
         match self.next() {
             None => self.inner.put_opts(location, payload, options).await,
             Some(Fault::Refused) => Err(lost()),
@@ -265,6 +281,26 @@ fn a_lost_reply_of_a_commit_is_looked_up_and_not_an_error() {
         }
     }
     assert!(looked_up >= 2, "one for each commit: {looked_up}");
+}
+
+#[test]
+fn storage_that_ignores_conditions_is_refused_before_a_commit_is_replaced() {
+    let env = two_stores();
+    let target = Arc::new(InMemory::new());
+    for _ in 0..2 {
+        // The first push makes version 0 and finds out. The second one finds that version.
+        let replacing = Faulty::replacing(&target);
+        let pushed = push_to(&env, "a", replacing, OnConflict::Fail).unwrap();
+        let fatal = pushed.report.fatal.unwrap().error;
+        assert!(fatal.contains("the target replaces objects"), "{fatal}");
+        assert_eq!(pushed.report.version, Some(0));
+    }
+    push_to(&env, "a", target.clone(), OnConflict::Fail).unwrap();
+    let before = table(&target);
+    let replacing = Faulty::replacing(&target);
+    let pushed = push_to(&env, "b", replacing, OnConflict::Update).unwrap();
+    assert!(pushed.report.fatal.is_some());
+    assert_eq!(table(&target), before);
 }
 
 #[test]

@@ -99,6 +99,28 @@ fn equal_bars_of_another_store_are_found_once() {
 }
 
 #[test]
+fn a_store_is_not_taken_for_published_after_another_one_changed_the_bars() {
+    let env = TestEnv::new();
+    store(&env, "a", "X", 300..600, 10);
+    store(&env, "b", "X", 300..500, 10);
+    push(&env, "t --store a");
+    push(&env, "t --store b");
+    // The file is the first store's, and both stores' bars were in it.
+    store(&env, "a", "X", 300..305, 20);
+    push(&env, "t --store a");
+    let run = env.typed("push t --store b").code(4);
+    assert!(
+        run.stderr.contains("has other values for 5"),
+        "{}",
+        run.stderr
+    );
+    push(&env, "t --store b --on-conflict update");
+    let found = bars(&env, "t");
+    assert_eq!(found.len(), 300);
+    assert!(found.values().all(|close| *close == 10.25));
+}
+
+#[test]
 fn a_copy_of_the_store_does_not_replace_newer_bars() {
     let env = TestEnv::new();
     store(&env, "a", "X", 0..600, 10);
@@ -184,6 +206,37 @@ fn files_of_other_programs_are_merged() {
     let noted = versions(&env, "t");
     push(&env, "t --store a");
     assert_eq!(versions(&env, "t"), noted);
+}
+
+#[test]
+fn rows_that_are_twice_in_the_table_are_refused_under_fail_and_else_kept_once() {
+    let env = TestEnv::new();
+    store(&env, "a", "X", 300..400, 10);
+    push(&env, "t --store a");
+    let add = actions(&env, "t", "add").remove(0);
+    let path = add["path"].as_str().unwrap();
+    let copy = path.replace("bars-", "copy-");
+    std::fs::copy(
+        env.path(&format!("t/{path}")),
+        env.path(&format!("t/{copy}")),
+    )
+    .unwrap();
+    let mut twice = add.clone();
+    twice["path"] = json!(copy);
+    twice["tags"] = json!({});
+    commit(&env, "t", &[json!({"add": twice})]);
+    let run = env.typed("push t --store a").code(4);
+    assert!(
+        run.stderr
+            .contains("it has 100 rows with the timestamp of another"),
+        "{}",
+        run.stderr
+    );
+    push(&env, "t --store a --on-conflict ignore");
+    assert_eq!(bars(&env, "t").len(), 100);
+    let removes = actions(&env, "t", "remove");
+    assert_eq!(removes.len(), 2);
+    assert!(removes.iter().all(|remove| remove["dataChange"] == true));
 }
 
 #[test]
