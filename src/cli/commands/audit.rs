@@ -85,28 +85,27 @@ pub struct Args {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Checks")]
 struct LimitArgs {
-    /// zero_price_range: least number of equal bars in a row
+    /// Least number of equal bars in a row (zero_price_range)
     #[arg(long, value_name = "N", default_value_t = Limits::default().flat_bars)]
     flat_bars: usize,
 
-    /// spike: distance from both neighbours, in usual moves
+    /// Distance from both neighbours, in usual moves (spike)
     #[arg(long, value_name = "N", default_value_t = Limits::default().spike, value_parser = positive)]
     spike: f64,
 
-    /// jump: distance from the close to the next open, in usual moves
+    /// Distance from a close to the next open, in usual moves (jump)
     #[arg(long, value_name = "N", default_value_t = Limits::default().jump, value_parser = positive)]
     jump: f64,
 
-    /// volume_outlier: volume of a bar, in usual largest volumes of a session
+    /// Volume of a bar, in usual largest volumes of a session (volume_outlier)
     #[arg(long, value_name = "N", default_value_t = Limits::default().volume, value_parser = positive)]
     volume: f64,
 
-    /// last_minute_missing: report a session that has at least this share of its other bars
+    /// Report a session with at least this share of its other bars (last_minute_missing)
     #[arg(long, value_name = "SHARE", default_value_t = Limits::default().last_minute_share, value_parser = positive)]
     last_minute_share: f64,
 
-    /// resolution: relative difference of prices that is allowed; for volumes it is 100 times as
-    /// large
+    /// Allowed relative difference of prices; for volumes it is 100 times as large (resolution)
     #[arg(long, value_name = "SHARE", default_value_t = Limits::default().tolerance, value_parser = not_negative)]
     tolerance: f64,
 }
