@@ -17,9 +17,9 @@ each:N (the first N times of each distinct request) or after:N; without it, alwa
 Kinds: 500, 502, 503, reset, reset-body, stall, stall-body, cut, cut-chunked, half, slow, garbage,
 html, empty, truncated (the newest date alone), capped (500 bars), strings (numbers as strings),
 renamed (close is called last), error-object, strange-object, repeated-page, foreign-page,
-other-ticker, other-basis, 400, 401, 402 (the plan lacks the interval or the dates), 402-symbol, 403,
-403-suspended, 429, 429-retry-after, 429-empty, 429-bandwidth; in files of binance wrong-checksum,
-missing-file, header-line; and on single bars bad-ohlc, spike, late-opening.
+other-ticker, other-basis, 400, 401, 402 (the plan lacks the interval or the dates), 402-symbol,
+403, 403-suspended, 429, 429-retry-after, 429-empty, 429-bandwidth; in files of binance
+wrong-checksum, missing-file, header-line; and on single bars bad-ohlc, spike, late-opening.
 
 Any key but `invalid` is accepted. Symbols starting with NOSUCH are unknown, those with PREMIUM not
 in the plan. The header x-simulator-fault requests a fault for its own request.
