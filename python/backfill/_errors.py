@@ -20,7 +20,7 @@ class Error(Exception):
     #: What can be done about it.
     hint: str | None
     #: The program's exit code: 1 failed, 2 wrong arguments, 3 partial, 4 conflicts, 5 quota spent, 75 not due yet, 130
-    #: interrupted. Negative if a signal ended it, None if it could not be started.
+    #: interrupted. Negative if a signal ended it, None if it could not be started, 0 if it is another program.
     exit_code: int | None
     #: What a run did before it ended. None unless `run` raised this.
     summary: Summary | None

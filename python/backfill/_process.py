@@ -10,6 +10,8 @@ import signal
 import subprocess
 import threading
 from collections import deque
+from collections.abc import Callable
+from types import FrameType
 from typing import IO, Any
 
 from ._errors import Error, error_class
@@ -27,6 +29,33 @@ _READ_BYTES = 1 << 16
 _GRACE = 10.0
 
 
+class HeldInterrupt:
+    """Holds Ctrl-C back from here to `release`.
+
+    A `KeyboardInterrupt` between the start of a program and the code that would end it leaves the program running.
+    """
+
+    def __init__(self) -> None:
+        self._handler: Callable[[int, FrameType | None], object] | None = None
+        self._held: tuple[int, FrameType | None] | None = None
+        handler = signal.getsignal(signal.SIGINT)
+        # Python handles signals in the main thread only, and one that it doesn't handle raises nothing.
+        if threading.current_thread() is threading.main_thread() and callable(handler):
+            signal.signal(signal.SIGINT, self._hold)
+            self._handler = handler
+
+    def _hold(self, number: int, frame: FrameType | None) -> None:
+        self._held = (number, frame)
+
+    def release(self) -> None:
+        """Raises `KeyboardInterrupt` if there was a Ctrl-C. Only the first call does something."""
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+            if self._held is not None:
+                handler(*self._held)
+
+
 class Process:
     """A started program. `end` or `wait` must follow, so that no process and no thread is left."""
 
@@ -35,7 +64,13 @@ class Process:
 
         With `own_session`, Ctrl-C at a terminal reaches only Python, which passes it on.
         """
-        path = program()
+        # The system then forgets exit codes, and Python takes each program for one that ended well.
+        if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+            raise Error(
+                "the signal SIGCHLD is ignored, so it can't be seen whether the program fails",
+                hint="signal.signal(signal.SIGCHLD, signal.SIG_DFL) ends that",
+            )
+        self._path = path = program()
         try:
             self._popen = subprocess.Popen(
                 [path, *arguments, "--log-format=json", "--no-progress"],
@@ -78,6 +113,14 @@ class Process:
     def interrupt(self) -> None:
         """Passes Ctrl-C on: the first ends a run after its current work, the second at once."""
         self._popen.send_signal(signal.SIGINT)
+
+    def other_program(self, what: str) -> Error:
+        """The error of a program that isn't the one of this version of the package."""
+        return Error(
+            f"{self._path} {what}",
+            hint="is it another program, or of another version? BACKFILL_PROGRAM names the one that is used",
+            exit_code=self._popen.poll(),
+        )
 
     def error(self, exit_code: int) -> Error:
         """The error of a program that ended with this code."""

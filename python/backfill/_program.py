@@ -87,7 +87,12 @@ def ticker_list(tickers: Tickers | None) -> list[str] | None:
     """The tickers as a list; a string is one ticker, or several with commas."""
     if tickers is None or isinstance(tickers, str):
         return None if tickers is None else [tickers]
-    return list(tickers)
+    found = list(tickers)
+    for ticker in found:
+        # A missing value of pandas is a number, and text would be made of it.
+        if not isinstance(ticker, str):
+            raise TypeError(f"a ticker is a str, not {type(ticker).__name__}")
+    return found
 
 
 def _text(name: str, value: Any) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ._process import Process
+from ._errors import Error
+from ._process import HeldInterrupt, Process
 from ._program import AnyPath, Date, Tickers, options, ticker_list
 
 if TYPE_CHECKING:
@@ -58,10 +60,12 @@ class Rows:
 
     def to_pandas(self, **options: Any) -> pd.DataFrame:
         """All rows as a pandas frame. Timestamps are in UTC. `options` go to `pyarrow.Table.to_pandas`."""
+        _need("pandas")
         return self.to_arrow().to_pandas(**options)
 
     def to_polars(self) -> pl.DataFrame:
         """All rows as a Polars frame. Timestamps are in UTC."""
+        _need("polars")
         import polars as pl
 
         frame = pl.from_arrow(self.to_arrow())
@@ -80,15 +84,20 @@ class _Stream:
     """Batches of a program that has been started. Ends it when closed, or when no longer used."""
 
     def __init__(self, arguments: list[str]) -> None:
-        self._process: Process | None = Process(arguments)
-        # Also at the end of Python. It must not refer to this object.
-        self._end = weakref.finalize(self, self._process.end)
+        interrupt = HeldInterrupt()
         try:
+            self._process: Process | None = Process(arguments)
+            # Also at the end of Python. It must not refer to this object.
+            self._end = weakref.finalize(self, self._process.end)
+        except BaseException:
+            interrupt.release()
+            raise
+        try:
+            interrupt.release()
             self._batches = pa.ipc.open_stream(self._process.stdout)
         except (OSError, pa.ArrowInvalid) as error:
             # No stream: the program printed an error instead.
-            self._finish()
-            raise _not_arrow() from error
+            raise self._finish() from error
         except BaseException:
             self.close()
             raise
@@ -104,10 +113,10 @@ class _Stream:
             return self._batches.read_next_batch()
         except (StopIteration, OSError, pa.ArrowInvalid) as error:
             # A stream that breaks off looks like its end: only the exit code shows that all rows were read.
-            self._finish()
+            not_arrow = self._finish()
             if isinstance(error, StopIteration):
                 raise
-            raise _not_arrow() from error
+            raise not_arrow from error
         except BaseException:
             # Ctrl-C, for example: a message may be half read.
             self.close()
@@ -117,8 +126,8 @@ class _Stream:
         self._process = None
         self._end()
 
-    def _finish(self) -> None:
-        """Raises the program's error if it failed."""
+    def _finish(self) -> Error:
+        """Raises the program's error if it failed. Otherwise returns the error to raise if its output was no stream."""
         process, self._process = self._process, None
         assert process is not None
         try:
@@ -130,10 +139,18 @@ class _Stream:
             self._end()
         if code != 0:
             raise process.error(code)
+        return process.other_program("printed something that isn't an Arrow stream")
 
 
-def _not_arrow() -> Exception:
-    return RuntimeError("the program printed something that isn't an Arrow stream; is BACKFILL_PROGRAM another program?")
+def _need(library: str) -> None:
+    """Says how to install an optional library, before anything is read for it."""
+    try:
+        importlib.import_module(library)
+    except ModuleNotFoundError as error:
+        if error.name != library:
+            raise
+        message = f"to_{library} needs {library}, which isn't installed: pip install 'backfill-bars[{library}]'"
+        raise ModuleNotFoundError(message, name=library) from None
 
 
 def scan(

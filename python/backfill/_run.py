@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ._errors import INCOMPLETE, error_class
-from ._process import Process
+from ._process import HeldInterrupt, Process
 from ._program import AnyPath, Tickers, options, ticker_list
 from ._summary import Summary, Unit, parse
 
@@ -52,12 +52,21 @@ def run(
     line += options(tickers=ticker_list(tickers), store=store, **values)
     with tempfile.TemporaryDirectory(prefix="backfill-") as folder:
         file = Path(folder, "summary.json")
-        process = Process([*line, f"--summary-json={file}"], own_session=True)
-        output = _Output(process)
-        code = _wait(process, output)
+        interrupt = HeldInterrupt()
+        try:
+            process = Process([*line, f"--summary-json={file}"], own_session=True)
+            output = _Output(process)
+            code = _wait(process, output, interrupt)
+        finally:
+            interrupt.release()
         document = _document(file)
-    summary = None if document is None else parse(document, output.text())
-    if code == 0 and summary is not None:
+    try:
+        summary = None if document is None else parse(document, output.text())
+    except (KeyError, TypeError, ValueError) as missing:
+        raise process.other_program("wrote a summary that this package can't read") from missing
+    if code == 0:
+        if summary is None:
+            raise process.other_program("ended without a summary")
         return summary
     if code not in INCOMPLETE or summary is None:
         error = process.error(code)
@@ -68,12 +77,13 @@ def run(
     raise error_class(code)(_message(summary), hint=process.hints, exit_code=code, summary=summary)
 
 
-def _wait(process: Process, output: _Output) -> int:
+def _wait(process: Process, output: _Output, held: HeldInterrupt) -> int:
     """Waits for the end of a run. Passes each Ctrl-C on, and raises it again when the run has ended."""
     interrupt: KeyboardInterrupt | None = None
     try:
         while True:
             try:
+                held.release()
                 output.join()
                 code = process.wait()
                 break

@@ -60,6 +60,45 @@ def test_no_tickers_are_not_all_tickers():
         backfill.scan([])
 
 
+def test_tickers_are_text():
+    for tickers in (["A", float("nan")], [None], [7203], b"AAPL"):
+        with pytest.raises(TypeError, match="a ticker is a str, not (float|NoneType|int)"):
+            backfill.scan(tickers)
+        with pytest.raises(TypeError, match="a ticker is a str"):
+            backfill.run("concurrent", tickers=tickers)
+
+
+def test_other_programs_are_refused(fake):
+    calls = (backfill.status, lambda: backfill.scan().to_arrow(), lambda: backfill.run("seal"))
+    fake("print('hello')")
+    for call in calls:
+        with pytest.raises(backfill.Error, match="fake (printed something|ended without a summary)") as error:
+            call()
+        assert error.value.exit_code == 0 and "BACKFILL_PROGRAM" in error.value.hint
+    # Another version, whose summary lacks what this package reads.
+    fake("""
+        import sys
+        (file,) = (word.split("=")[1] for word in sys.argv if word.startswith("--summary-json="))
+        open(file, "w").write('{"schema": "backfill.summary/9", "totals": {}}')
+    """)
+    with pytest.raises(backfill.Error, match="wrote a summary that this package can't read"):
+        backfill.run("seal")
+
+
+def test_exit_codes_that_are_lost_are_no_success():
+    # In a process of its own, because pytest needs the signal.
+    script = """
+import signal, backfill
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+try:
+    backfill.status()
+except backfill.Error as error:
+    print(error.message)
+"""
+    printed = subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert printed.startswith("the signal SIGCHLD is ignored")
+
+
 def test_a_ticker_is_never_an_option(store):
     backfill.scan("--to=stolen.csv").to_arrow()
     assert not os.path.exists("stolen.csv")

@@ -11,6 +11,7 @@ import pytest
 from conftest import children
 
 import backfill
+from backfill import _process
 
 DEMO = {"provider": "demo", "start": "2025-01-02", "end": "2025-01-03"}
 
@@ -109,6 +110,23 @@ def test_ctrl_c_is_passed_on_once_and_raised_at_the_end(fake):
         backfill.run("concurrent")
     assert open("interrupts").read() == "1"
     assert children() == []
+
+
+def test_ctrl_c_during_the_start_leaves_no_program(fake, monkeypatch):
+    start = _process._Log.__init__
+
+    def interrupted(self, stream):
+        os.kill(os.getpid(), signal.SIGINT)
+        start(self, stream)
+
+    monkeypatch.setattr(_process._Log, "__init__", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    fake("import time; time.sleep(1000)")
+    for call in (lambda: backfill.run("concurrent"), lambda: backfill.scan().to_arrow()):
+        with pytest.raises(KeyboardInterrupt):
+            call()
+        assert children() == []
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_ctrl_c_ends_a_read(fake):
