@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,40 @@ def test_the_install_script_installs_and_replaces(release):
     assert not list(home.rglob("*.new"))
     assert install(release, str(release.parent / "a b")).returncode == 0
     assert (release.parent / "a b/bin/backfill").exists()
+    done = install(release, "relative")
+    assert f"{Path.cwd()}/relative/bin" in done.stdout
+
+
+def test_the_install_script_leaves_no_rest_where_it_can_t_write(release):
+    prefix = release.parent / "prefix"
+    prefix.mkdir()
+    (prefix / "lib").write_text("a file where a folder must be")
+    done = install(release, str(prefix))
+    assert done.returncode == 1 and "libduckdb.so could not be written" in done.stderr
+    assert [path.name for path in prefix.iterdir()] == ["lib"]
+    done = install(release, "--help")
+    assert done.returncode == 1 and "usage: sh install.sh [PREFIX]" in done.stderr
+
+
+def test_a_part_of_the_install_script_does_nothing(release):
+    # As `curl … | sh` runs a download that breaks off.
+    script = (release / "install.sh").read_bytes()
+    home = release.parent / "home"
+    last = script.rindex(b"{ main")
+    for size in [*range(0, last, 97), *range(last, script.rindex(b"}"))]:
+        subprocess.run(
+            ["sh"],
+            input=script[:size],
+            env={"PATH": "/usr/bin:/bin", "HOME": str(home), "BACKFILL_RELEASE_URL": release.as_uri()},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        assert not home.exists(), size
+    # Piped whole, it installs.
+    with (release / "install.sh").open("rb") as file:
+        env = {"PATH": "/usr/bin:/bin", "HOME": str(home), "BACKFILL_RELEASE_URL": release.as_uri()}
+        subprocess.run(["sh"], stdin=file, env=env, check=True, stdout=subprocess.DEVNULL)
+    assert (home / ".local/bin/backfill").exists()
 
 
 def test_the_install_script_refuses_another_archive(release):
@@ -113,6 +148,14 @@ def test_the_install_script_refuses_another_archive(release):
     archive.unlink()
     done = install(release)
     assert done.returncode == 1 and "could not be downloaded" in done.stderr
+
+
+def test_the_release_uses_pinned_actions():
+    workflow = (ROOT / ".github/workflows/release.yml").read_text()
+    used = re.findall(r"uses: *(.*)", workflow)
+    assert len(used) > 5
+    for action in used:
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", action), action
 
 
 def test_the_formula_needs_all_systems(release):

@@ -45,6 +45,8 @@ def main() -> None:
     add("Lightweight Charts", (root / "page/vendor/LICENSE-lightweight-charts").read_text())
     for name, text in duckdb_texts(crates):
         add(name, text)
+    # The allocator of libduckdb for Linux. The crate's archive lacks it.
+    add("libduckdb: jemalloc", (root / "packaging/LICENSE-jemalloc").read_text(encoding="utf-8"))
     for notice in args.notice:
         name, file = notice.split("=", 1)
         add(name, Path(file).read_text(encoding="utf-8"))
