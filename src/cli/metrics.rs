@@ -35,7 +35,8 @@ pub(super) fn write(
         finished_at,
         elapsed,
     };
-    AtomicFile::write(file, metrics.to_text(&before(file)).as_bytes())
+    // node_exporter runs as another user.
+    AtomicFile::write_for_all(file, metrics.to_text(&before(file)).as_bytes())
         .map_err(|error| CliError::failed(format!("the metrics could not be written to {error}")))
 }
 

@@ -64,12 +64,31 @@ impl AtomicFile {
 
     /// Writes all of a small file.
     pub fn write(target: &OutputFile, content: &[u8]) -> Result<(), Error> {
+        Self::filled(target, content)?.publish()
+    }
+
+    /// Writes all of a small file that programs of other users read, whatever the umask is.
+    pub fn write_for_all(target: &OutputFile, content: &[u8]) -> Result<(), Error> {
+        let file = Self::filled(target, content)?;
+        #[cfg(unix)]
+        if file.part.is_some() {
+            use std::os::unix::fs::PermissionsExt;
+            let readable = fs::Permissions::from_mode(0o644);
+            file.file
+                .set_permissions(readable)
+                .map_err(Error::io(target.typed()))?;
+        }
+        file.publish()
+    }
+
+    fn filled(target: &OutputFile, content: &[u8]) -> Result<Self, Error> {
         let file = Self::create(target)?;
         let mut out = file.out()?;
         out.write_all(content)
             .and_then(|()| out.flush())
             .map_err(Error::io(target.typed()))?;
-        file.publish()
+        drop(out);
+        Ok(file)
     }
 
     /// The path of the target as typed.

@@ -149,6 +149,21 @@ fn metrics_continue_and_survive_failures() {
     assert_eq!(metrics(env, "m/fill.prom", "fill")["gaps"], 0.0);
 }
 
+#[cfg(unix)]
+#[test]
+fn another_user_can_read_metrics() {
+    use std::os::unix::fs::PermissionsExt;
+    let env = TestEnv::new();
+    let run = env.program(["inject-csv", "none.csv", "--metrics", "x.prom"]);
+    let run = run.limited("umask 077").run();
+    assert_eq!(
+        metrics(&env, "x.prom", "x")["last_run_exit_code"],
+        f64::from(run.code.unwrap())
+    );
+    let metadata = std::fs::metadata(env.path("x.prom")).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o644);
+}
+
 #[test]
 fn metrics_go_through_the_guard() {
     let bench = Bench::new();

@@ -117,8 +117,11 @@ fn exchanges(exchange: &str, tickers: &[String]) -> Result<BTreeSet<String>, Cli
         let of_suffix = suffix_exchange(ticker.as_str());
         exchanges.insert(of_suffix.unwrap_or(exchange).to_owned());
     }
-    if exchanges.is_empty() {
+    if tickers.is_empty() {
         exchanges.insert(exchange.to_owned());
+    }
+    if exchanges.is_empty() {
+        return Err(CliError::usage("--tickers is empty"));
     }
     Ok(exchanges)
 }
@@ -154,5 +157,7 @@ mod tests {
         assert_eq!(of(&["AAPL", "BRK.B"]), "NYSE");
         assert_eq!(of(&["VOD.L,SAP.DE", "BARC.L"]), "LSE XETRA");
         assert_eq!(of(&["AAPL VOD.L"]), "LSE NYSE");
+        // An empty variable of a shell isn't "no tickers".
+        assert!(exchanges("NYSE", &[String::new()]).is_err());
     }
 }
