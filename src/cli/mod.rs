@@ -174,7 +174,10 @@ mod tests {
                 continue;
             }
             let long = argument.get_long_help().map(ToString::to_string);
-            let has_example = long.is_some_and(|help| help.contains("Example: --"));
+            let has_example = match argument.is_positional() {
+                true => command.get_after_help().is_some(),
+                false => long.is_some_and(|help| help.contains("Example: --")),
+            };
             let names = argument.get_value_names().unwrap_or_default();
             let is_plain = names
                 .iter()

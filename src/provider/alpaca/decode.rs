@@ -73,11 +73,11 @@ pub(super) fn page(body: &[u8], request: &Request, origin: &str) -> Result<Page,
     for (name, raw) in body.bars.flatten().unwrap_or_default() {
         let rows = limits.rows(&raw, origin);
         let named = symbols.iter().filter(|(symbol, _)| *symbol == name);
-        let mut tickers = named.map(|(_, ticker)| (*ticker).clone());
-        let first = tickers.next().ok_or(NotRows::OtherTicker)?;
         // Tickers that are typed in different ways can have one symbol.
-        series.extend(tickers.map(|ticker| (ticker, rows.clone())));
-        series.push((first, rows));
+        let mut tickers: Vec<Ticker> = named.map(|(_, ticker)| (*ticker).clone()).collect();
+        let last = tickers.pop().ok_or(NotRows::OtherTicker)?;
+        series.extend(tickers.into_iter().map(|ticker| (ticker, rows.clone())));
+        series.push((last, rows));
     }
     let next = body.next_page_token.flatten();
     Ok(Page {
