@@ -58,6 +58,9 @@ pub enum Error {
     /// A reader as of a time before the first commit.
     #[error("the store had no bars at {at}")]
     NothingAt { at: Timestamp },
+    /// A reader as of a time before the first recorded run, of a store that had bars before.
+    #[error("the bars at {at} aren't known: the first recorded run began later")]
+    UnknownAt { at: Timestamp },
     /// A reader as of a time at which a run was writing.
     #[error(
         "a run was writing at {at}: it made the commits {first} to {last}, and their times aren't recorded"

@@ -404,6 +404,60 @@ fn a_first_opening() {
     killed_at("catalog.before-rename", &[], INJECT_B);
 }
 
+/// Makes the store one of an older format: its conflicts lack the numbers of the commits.
+pub fn make_older(env: &TestEnv) {
+    let database = env.path("data/staging/staging.duckdb");
+    let connection = duckdb::Connection::open(database).unwrap();
+    connection
+        .execute_batch(
+            "ALTER TABLE conflicts DROP COLUMN staged_seq; ALTER TABLE conflicts DROP COLUMN commit_seq;
+             UPDATE meta SET value = '4' WHERE key = 'schema_version';
+             DELETE FROM meta WHERE key = 'history_from'",
+        )
+        .unwrap();
+}
+
+/// The bars and the conflicts stay, and what is replaced from then on can be read later.
+#[test]
+fn an_upgrade_of_an_older_store() {
+    let conflicts = |env: &TestEnv| {
+        let sql = "SELECT count(*), sum(staged_open), sum(offered_open) FROM conflicts";
+        env.run(["query", "--format", "csv", sql])
+            .ok()
+            .out()
+            .to_owned()
+    };
+    for point in ["upgrade.before-commit", "upgrade.after-commit"] {
+        let env = TestEnv::new();
+        for price in [10, 30] {
+            write_csv(&env, "A", price);
+            env.typed(INJECT_A).ok();
+        }
+        make_older(&env);
+        let (bars, replaced) = (content(&env), conflicts(&env));
+        let is_unknown = || {
+            let run = env.run(["query", "--as-of", "2", "SELECT 1"]).code(1);
+            assert!(run.stderr.contains("from commit 3 on"), "{}", run.stderr);
+        };
+        is_unknown();
+        let killed = run_to(&env, point, "seal");
+        assert_eq!(killed.code, None, "{point}: {}", killed.snapshot());
+        assert_eq!(content(&env), bars, "{point}");
+        assert_eq!(conflicts(&env), replaced, "{point}");
+        is_unknown();
+        for price in [40, 50] {
+            write_csv(&env, "A", price);
+            env.typed(INJECT_A).ok();
+        }
+        let sql = "SELECT sum(open) FROM bars";
+        let run = env.run(["query", "--as-of", "3", "--format", "csv", sql]);
+        let sum = run.ok().out().lines().last().unwrap().to_owned();
+        assert_eq!(sum.parse(), Ok(40.0 * ROWS as f64), "{point}");
+        is_unknown();
+        env.typed("verify").ok();
+    }
+}
+
 #[test]
 fn a_checkpoint() {
     for point in ["checkpoint.before", "checkpoint.after"] {

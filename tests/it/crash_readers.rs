@@ -533,6 +533,19 @@ fn a_first_opening() {
 }
 
 #[test]
+fn an_upgrade_of_an_older_store() {
+    let env = stored("always");
+    crate::crash_points::make_older(&env);
+    Case {
+        line: UPDATE,
+        points: &["upgrade.before-commit", "upgrade.after-commit"],
+        readers: Readers::Late,
+        ..CASE
+    }
+    .check(&env);
+}
+
+#[test]
 fn a_recovery_of_a_publish() {
     let env = stored("never");
     left_by(&env, "publish.between-renames", "seal");

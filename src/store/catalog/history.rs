@@ -52,6 +52,17 @@ impl Catalog {
         Ok(marks.into_iter().filter_map(series).collect())
     }
 
+    /// Whether a commit with this number is recorded. Those of a catalog that was lost or replaced by an older
+    /// copy aren't.
+    pub fn has_commit(&self, seq: u64) -> Result<bool, Error> {
+        let found = self.rows(
+            "SELECT 1 FROM commits WHERE commit_seq = ? LIMIT 1",
+            params![seq as i64],
+            |row| row.get::<_, i32>(0),
+        )?;
+        Ok(!found.is_empty())
+    }
+
     /// A SELECT of the values that were stored after commit `seq` and replaced since: the conflicts of
     /// updates by later commits.
     pub fn replaced_select(&self, schema: &str, seq: u64) -> Result<String, Error> {

@@ -278,8 +278,12 @@ impl Catalog {
         self.transaction(|catalog| {
             catalog.run(schema::CONFLICT_COMMITS)?;
             catalog.begin_history()?;
-            catalog.set_meta(FORMAT, &schema::FORMAT.to_string())
-        })
+            catalog.set_meta(FORMAT, &schema::FORMAT.to_string())?;
+            crate::crash_point!("upgrade.before-commit");
+            Ok(())
+        })?;
+        crate::crash_point!("upgrade.after-commit");
+        Ok(())
     }
 
     fn check_version(&self, layout: &Layout) -> Result<Uuid, Error> {

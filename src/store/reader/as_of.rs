@@ -33,6 +33,9 @@ impl Reader {
         if seq < from {
             return Err(Error::NoHistory { seq, from });
         }
+        if !self.catalog()?.has_commit(seq)? {
+            return Err(Error::NoCommit { seq, newest });
+        }
         self.as_of = Some(seq);
         Ok(self)
     }
@@ -66,10 +69,18 @@ impl Reader {
                         pid: self.writer_snapshot().and_then(|seen| seen.pid),
                     });
                 }
-                (_, last) => before = last.or(before),
+                // Runs of one process can overlap.
+                (_, last) => before = before.max(last),
             }
         }
-        before.ok_or(Error::NothingAt { at })
+        if let Some(seq) = before {
+            return Ok(seq);
+        }
+        // A repair can have made the catalog again, without the runs.
+        match self.catalog()?.history_from()? {
+            Some(1) => Err(Error::NothingAt { at }),
+            _ => Err(Error::UnknownAt { at }),
+        }
     }
 
     fn run_commits(&self) -> Result<Vec<RunCommits>, Error> {

@@ -146,6 +146,23 @@ fn a_commit_or_a_time_without_bars_is_refused() {
     let end = Timestamp::from_micros(50);
     store.finish_run(&run, end, "ok", "{}").unwrap();
     assert_eq!((at(29).unwrap(), at(45).unwrap()), (3, 4));
+    // Two runs at once: the later one has the older commit.
+    let runs = [60, 61].map(|at| store.begin_run("test", Timestamp::from_micros(at)).unwrap());
+    for (run, minute) in [(&runs[1], 2), (&runs[0], 3)] {
+        let offers = vec![offer("B", &[(minute, 1.0)], OnConflict::Fail)];
+        store.commit(run, offers).unwrap()[0].as_ref().unwrap();
+    }
+    for run in &runs {
+        let end = Timestamp::from_micros(70);
+        store.finish_run(run, end, "ok", "{}").unwrap();
+    }
+    assert_eq!(at(70).unwrap(), 6);
+    // A commit that the catalog has lost, as an older copy of it has.
+    (store.inner().catalog)
+        .run("DELETE FROM commits WHERE commit_seq = 5")
+        .unwrap();
+    let lost = store.reader().unwrap().as_of(5);
+    assert!(matches!(lost, Err(Error::NoCommit { seq: 5, newest: 6 })));
 }
 
 #[test]
@@ -192,11 +209,17 @@ fn nothing_is_known_before_a_repair() {
     three_commits(&store);
     store.seal().unwrap();
     drop(store);
+    // Also without the catalog, which had the times of the runs.
+    std::fs::remove_file(dir.path().join("staging.duckdb")).unwrap();
     repair(dir.path(), &small()).unwrap();
     assert!(matches!(
         open_as_of(dir.path(), 3),
         Err(Error::NoHistory { seq: 3, from: 4 })
     ));
+    let at = Timestamp::from_micros(20);
+    let reader = Reader::open(dir.path(), &small()).unwrap();
+    assert!(matches!(reader.commit_at(at), Err(Error::UnknownAt { .. })));
+    drop(reader);
     let store = Store::open(dir.path(), &small()).unwrap();
     let run = store.begin_run("test", Timestamp::from_micros(30)).unwrap();
     store
