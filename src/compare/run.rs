@@ -63,11 +63,11 @@ impl Compared {
         totals
     }
 
-    /// Whether the agreement of each series is at least `share`. A series without bars agrees.
+    /// Whether there are bars, and the agreement of each series with bars is at least `share`.
     #[must_use]
     pub fn reaches(&self, share: f64) -> bool {
-        let mut agreements = self.series.iter().filter_map(|one| one.counts.agreement());
-        agreements.all(|agreement| agreement >= share)
+        let agreements = || self.series.iter().filter_map(|one| one.counts.agreement());
+        agreements().next().is_some() && agreements().all(|agreement| agreement >= share)
     }
 }
 

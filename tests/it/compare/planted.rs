@@ -237,6 +237,13 @@ fn a_series_in_one_store_only_is_reported() {
     );
     env.typed("compare there --store here --min-agreement 0.1")
         .code(3);
+    // Nothing was compared, so nothing agrees.
+    env.typed("compare there --store here --min-agreement 0 --start 2001-01-01 --end 2001-01-31")
+        .code(3);
+    env.typed("compare there --store here --min-agreement 0 --tickers AAPL,NOSUCH")
+        .code(3);
+    env.typed("compare there --store here --min-agreement 0 --tickers AAPL")
+        .ok();
 }
 
 #[test]

@@ -77,6 +77,8 @@ pub struct Args {
 
     /// Exit with code 3 if the agreement of a series is less than SHARE, a number from 0 to 1
     ///
+    /// Also if there are no bars to compare, or a named ticker has none.
+    ///
     /// Example: --min-agreement 0.99
     #[arg(long, value_name = "SHARE", value_parser = share, help_heading = "Comparison")]
     min_agreement: Option<f64>,
@@ -201,15 +203,17 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     if let Some(draft) = draft {
         draft.publish()?;
     }
+    let mut has_all = true;
     for ticker in &settings.scope.tickers {
         let is_found = (compared.series.iter()).any(|one| one.series.ticker == *ticker);
         if !is_found {
             tracing::warn!("no bars of {ticker} are stored");
+            has_all = false;
         }
     }
     let is_enough = args
         .min_agreement
-        .is_none_or(|share| compared.reaches(share));
+        .is_none_or(|share| has_all && compared.reaches(share));
     Ok(match is_enough {
         true => Outcome::Done,
         false => Outcome::Ended(ExitStatus::Partial),
