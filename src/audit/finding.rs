@@ -6,12 +6,12 @@ use super::check::Check;
 use crate::model::words::words;
 use crate::model::{SeriesKey, Timestamp};
 
-/// Findings of one check in one series that are kept. The others are only counted, so that a series
+/// Findings of one check and severity in one series that are kept. The others are only counted, so that a series
 /// that is wrong throughout doesn't fill the memory.
 pub(super) const KEPT_MAX: usize = 1000;
 
 /// How sure it is that values are wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The values can't be right.
     Error,
@@ -54,19 +54,19 @@ pub(super) struct Found {
     pub values: Values,
 }
 
-/// How many findings a check has in a series.
+/// How many findings of a severity a check has in a series.
 #[derive(Default)]
 struct Count {
     findings: usize,
-    /// The number of the session of the last one, and its severity.
-    last: Option<(u64, Severity)>,
+    /// The number of the session of the last one.
+    last: Option<u64>,
 }
 
 /// The findings of one series.
 pub(super) struct Findings {
     series: SeriesKey,
     kept: Vec<Finding>,
-    counts: BTreeMap<Check, Count>,
+    counts: BTreeMap<(Check, Severity), Count>,
     /// Findings that aren't kept.
     pub dropped: u64,
 }
@@ -84,14 +84,14 @@ impl Findings {
     /// Adds what a check found in session number `session`. What a check finds in each of several
     /// sessions after one another is one finding, if it is about whole sessions.
     pub fn add(&mut self, check: Check, session: u64, found: Found) {
-        let count = self.counts.entry(check).or_default();
-        let continues = check.joins_sessions()
-            && count.last.is_some_and(|(known, severity)| {
-                session - known <= 1 && severity == found.severity
-            });
-        count.last = Some((session, found.severity));
+        let kind = (check, found.severity);
+        let count = self.counts.entry(kind).or_default();
+        let continues =
+            check.joins_sessions() && count.last.is_some_and(|known| session - known <= 1);
+        count.last = Some(session);
         if continues {
-            let last = self.kept.iter_mut().rev().find(|kept| kept.check == check);
+            let mut kept = self.kept.iter_mut().rev();
+            let last = kept.find(|kept| (kept.check, kept.severity) == kind);
             if let Some(last) = last.filter(|_| count.findings <= KEPT_MAX) {
                 last.last = Timestamp::from_micros(found.last);
                 last.bars += found.bars;

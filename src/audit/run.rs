@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use super::check::Check;
 use super::finding::{Finding, Severity};
 use super::limits::Limits;
-use super::ticker::{self, Common, Input};
+use super::ticker::{self, Checked, Common, Input};
 use crate::calendar::{self, Calendar, Overrides};
 use crate::model::{Interval, Ticker, Timestamp};
 use crate::store::{self, Reader, SeriesRow, bars_from_batch};
@@ -37,7 +37,7 @@ pub struct Audit {
     /// Findings that aren't in the list, because a series has very many of one check.
     pub dropped: u64,
     pub series: usize,
-    /// Bars of these series, without regard to dates.
+    /// The bars of these series that were checked.
     pub bars: u64,
     /// What could not be checked, for the user.
     pub notices: Vec<String>,
@@ -81,7 +81,6 @@ pub fn audit(reader: &Reader, scope: &Scope, calendars: &Overrides) -> Result<Au
         }
         for row in rows.iter().filter(|row| wanted(row)) {
             audit.series += 1;
-            audit.bars += row.rows;
             if Calendar::for_exchange_with(&row.provenance.exchange, calendars).is_err() {
                 audit.notices.push(format!(
                     "[{ticker}] there is no calendar for {}: sessions aren't checked",
@@ -115,9 +114,10 @@ pub fn audit(reader: &Reader, scope: &Scope, calendars: &Overrides) -> Result<Au
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     results.sort_by_key(|(index, _)| *index);
     for (_, result) in results {
-        let (findings, dropped) = result?;
-        audit.findings.extend(findings);
-        audit.dropped += dropped;
+        let checked = result?;
+        audit.findings.extend(checked.findings);
+        audit.dropped += checked.dropped;
+        audit.bars += checked.bars;
     }
     Ok(audit)
 }
@@ -128,7 +128,7 @@ fn of_ticker(
     rows: &[SeriesRow],
     scope: &Scope,
     calendars: &Overrides,
-) -> Result<(Vec<Finding>, u64), Error> {
+) -> Result<Checked, Error> {
     let minutes = rows.iter().find(|row| row.key.interval == Interval::M1);
     let compares = scope.checks.contains(&Check::Resolution);
     let wanted = |row: &SeriesRow| scope.interval.is_none_or(|of| of == row.key.interval);

@@ -110,8 +110,8 @@ fn audited(
         limits,
         now: Timestamp::from_micros(i64::MAX),
     };
-    let Ok((found, _)) = ticker::audit(inputs.collect(), common);
-    found
+    let Ok(checked) = ticker::audit(inputs.collect(), common);
+    checked.findings
 }
 
 /// What is found in one-minute bars of NASDAQ: `check severity bars`.
@@ -345,24 +345,27 @@ fn a_missing_last_minute_needs_all_others() {
     assert_eq!(found_with(thin), [""; 0]);
 }
 
+/// Severity and bars of the findings of longer bars next to one-minute bars.
+fn resolution(minutes: &[Bar], interval: Interval, bars: &[Bar]) -> Vec<(Severity, u64)> {
+    let series = [(Interval::M1, minutes), (interval, bars)];
+    let limits = Limits {
+        spike: 1e9,
+        jump: 1e9,
+        ..Limits::default()
+    };
+    let found = audited(&series, Hours::Regular, &limits, 500, Some("NASDAQ"));
+    let of = |found: &Finding| found.check == Check::Resolution;
+    let found = found.into_iter().filter(of);
+    found.map(|found| (found.severity, found.bars)).collect()
+}
+
 #[test]
 fn longer_bars_are_rebuilt() {
     let minutes = minutes();
     let compare = |interval: Interval, change: &dyn Fn(&mut Vec<Bar>)| {
         let mut bars = longer(&minutes, interval);
         change(&mut bars);
-        let series = [(Interval::M1, &minutes[..]), (interval, &bars[..])];
-        let limits = Limits {
-            spike: 1e9,
-            jump: 1e9,
-            ..Limits::default()
-        };
-        let found = audited(&series, Hours::Regular, &limits, 500, Some("NASDAQ"));
-        let of = |found: &Finding| found.check == Check::Resolution;
-        let found = found.into_iter().filter(of);
-        found
-            .map(|found| (found.severity, found.bars))
-            .collect::<Vec<_>>()
+        resolution(&minutes, interval, &bars)
     };
     for interval in &Interval::ALL[1..] {
         let error = [(Severity::Error, 1)];
@@ -375,6 +378,18 @@ fn longer_bars_are_rebuilt() {
         assert_eq!(compare(*interval, &|bars| bars[10].volume *= 1.02), warning);
         assert_eq!(compare(*interval, &|bars| bars[10].volume *= 1.005), []);
         assert_eq!(compare(*interval, &without_one), warning);
+        // A minute that wasn't downloaded isn't an error of the longer bar. One without trades explains nothing.
+        let highest = |bars: &[Bar]| {
+            let found = (0..390).max_by(|a, b| bars[*a].high.total_cmp(&bars[*b].high));
+            found.unwrap()
+        };
+        let mut lacking = minutes.clone();
+        let mut whole = longer(&minutes, *interval);
+        lacking.remove(highest(&minutes));
+        assert_eq!(resolution(&lacking, *interval, &whole), warning);
+        whole = longer(&lacking, *interval);
+        whole[1].high *= 1.01;
+        assert_eq!(resolution(&lacking, *interval, &whole), error);
         // Another label: no bar has its time.
         let shifted = compare(*interval, &|bars| {
             for bar in bars {
@@ -430,8 +445,11 @@ fn without_a_calendar_values_are_checked() {
 fn one_series_can_have_very_many_findings() {
     let mut bars = minutes();
     for bar in bars.iter_mut().step_by(4) {
-        bar.high *= 1.1;
+        bar.high *= 1.02;
     }
+    // An error after many warnings.
+    bars[at(SESSIONS as usize - 1, 200)].high *= 2.0;
+    let count = bars.len() as u64;
     let inputs = [Input {
         key: SeriesKey {
             interval: Interval::M1,
@@ -449,7 +467,12 @@ fn one_series_can_have_very_many_findings() {
         limits: &Limits::default(),
         now: Timestamp::from_micros(0),
     };
-    let Ok((found, dropped)) = ticker::audit(inputs.into(), common);
-    assert_eq!(found.len(), 1000);
-    assert!(dropped > 1000, "{dropped}");
+    let Ok(checked) = ticker::audit(inputs.into(), common);
+    let of = |severity| {
+        let found = checked.findings.iter();
+        found.filter(|found| found.severity == severity).count()
+    };
+    assert_eq!((of(Severity::Warning), of(Severity::Error)), (1000, 1));
+    assert!(checked.dropped > 1000, "{}", checked.dropped);
+    assert_eq!(checked.bars, count);
 }

@@ -52,13 +52,25 @@ struct State {
     /// Dates given to the window, and those that it gave back.
     read: u64,
     checked: u64,
+    bars: u64,
 }
 
-/// The findings of a ticker by interval, and how many more there are.
+/// What was found in a ticker.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    /// By interval.
+    pub findings: Vec<Finding>,
+    /// Findings that aren't in the list.
+    pub dropped: u64,
+    /// Bars of the series that are wanted.
+    pub bars: u64,
+}
+
+/// Checks the series of a ticker.
 pub(super) fn audit<E, I: Iterator<Item = Result<Bars, E>>>(
     inputs: Vec<Input<I>>,
     common: Common<'_>,
-) -> Result<(Vec<Finding>, u64), E> {
+) -> Result<Checked, E> {
     let mut all = Vec::new();
     for input in inputs {
         let mut days = Days::new(input.pieces, input.calendar, input.is_known);
@@ -72,6 +84,7 @@ pub(super) fn audit<E, I: Iterator<Item = Result<Bars, E>>>(
                 findings: Findings::new(input.key),
                 read: 0,
                 checked: 0,
+                bars: 0,
             },
             is_wanted: input.is_wanted,
             is_comparable: input.is_comparable,
@@ -103,14 +116,14 @@ pub(super) fn audit<E, I: Iterator<Item = Result<Bars, E>>>(
             }
         }
     }
-    let mut found = Vec::new();
-    let mut dropped = 0;
+    let mut checked = Checked::default();
     for series in all {
+        checked.bars += series.state.bars;
         let findings = series.state.finish(common);
-        dropped += findings.dropped;
-        found.extend(findings.into_sorted());
+        checked.dropped += findings.dropped;
+        checked.findings.extend(findings.into_sorted());
     }
-    Ok((found, dropped))
+    Ok(checked)
 }
 
 impl State {
@@ -127,6 +140,7 @@ impl State {
 
     fn push(&mut self, day: Day, common: Common<'_>) {
         self.read += 1;
+        self.bars += day.bars.len() as u64;
         let (window, mut run) = self.split(common);
         window.push(day, &mut run);
     }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use backfill::calendar::Calendar;
-use backfill::model::{DateRange, Interval};
+use backfill::audit::{Check, Limits, Scope, audit};
+use backfill::calendar::{Calendar, Overrides};
+use backfill::model::{DateRange, Interval, Timestamp};
+use backfill::store::{OpenOptions, Reader};
 
 use crate::fetch::Bench;
 use crate::support::TestEnv;
@@ -115,10 +117,58 @@ fn planted_faults_are_found_and_nothing_else() {
                 .is_empty()
         );
     }
+    // The bars of these dates are counted, and no others.
+    let one_day = env
+        .typed("audit --tickers GOOD --start 2025-02-05 --end 2025-02-05")
+        .ok();
+    let totals = "0 errors and 0 warnings, in 390 bars of 1 series\n";
+    assert_eq!(one_day.out(), totals);
     env.typed("audit --checks odd").code(2);
     env.typed("audit --spike 0").code(2);
     env.typed("audit --tolerance nan").code(2);
     env.typed("--store none audit").code(1);
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_the_result() {
+    let env = TestEnv::new();
+    let tickers: Vec<String> = (0..5).map(|number| format!("T{number}")).collect();
+    for (number, ticker) in tickers.iter().enumerate() {
+        let text = csv(|session, minute, values| {
+            if (session, minute) == (3, 50 + number) {
+                values[1] *= 1.05 + number as f64 / 100.0;
+            }
+            true
+        });
+        env.write(&format!("bars/{ticker}.csv"), text);
+    }
+    env.typed("inject-csv --csv-dir bars --interval 1 --timezone UTC")
+        .ok();
+    let reader = Reader::open(&env.path("data/staging"), &OpenOptions::default()).unwrap();
+    let of = |threads| {
+        let scope = Scope {
+            tickers: Vec::new(),
+            interval: None,
+            start: None,
+            end: None,
+            checks: Check::ALL.to_vec(),
+            limits: Limits::default(),
+            threads,
+            now: Timestamp::from_micros(i64::MAX),
+        };
+        audit(&reader, &scope, &Overrides::default()).unwrap()
+    };
+    let one = of(1);
+    let found: Vec<&str> = one
+        .findings
+        .iter()
+        .map(|one| one.series.ticker.as_str())
+        .collect();
+    assert_eq!(found, tickers);
+    assert_eq!((one.series, one.bars), (5, 5 * 12 * 390));
+    for threads in [2, 3, 8] {
+        assert_eq!(of(threads), one, "{threads} threads");
+    }
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 use crate::audit::day::Day;
 use crate::audit::finding::{Found, Severity, Values};
-use crate::model::{Bar, CombinedBar, Grid, Hours, Interval, Timestamp};
+use crate::model::{Bar, CombinedBar, Grid, Hours, Interval, MINUTE_MICROS, Timestamp};
 
 /// How many times the tolerance of prices volumes may differ: vendors correct them later.
 const VOLUME_TIMES: f64 = 100.0;
 
 /// Compares the longer bars of a date with those that its one-minute bars make, on the session's
-/// grid. A difference in prices is an error, one in volumes or bars that only one of them has a
-/// warning. Only bars inside the session are compared.
+/// grid. A difference in prices is an error; one in volumes, one that missing minutes explain, and bars
+/// that only one of them has are warnings. Only bars inside the session are compared.
 pub(in crate::audit) fn check(
     minutes: &Day,
     longer: &Day,
@@ -21,9 +21,9 @@ pub(in crate::audit) fn check(
     let rebuilt = rebuild(minutes, interval, hours);
     let mut found: Option<Found> = None;
     let mut worst = 0.0;
-    let mut compare = |at: i64, staged: Option<Bar>, rebuilt: Option<Bar>| {
+    let mut compare = |at: i64, staged: Option<Bar>, rebuilt: Option<&Rebuilt>| {
         let (severity, off, values) = match (staged, rebuilt) {
-            (Some(staged), Some(rebuilt)) => match difference(&staged, &rebuilt, tolerance) {
+            (Some(staged), Some(rebuilt)) => match difference(&staged, rebuilt, tolerance) {
                 Some(difference) => difference,
                 None => return,
             },
@@ -31,7 +31,7 @@ pub(in crate::audit) fn check(
             (None, Some(rebuilt)) => (
                 Severity::Warning,
                 0.0,
-                vec![("rebuilt_close", rebuilt.close)],
+                vec![("rebuilt_close", rebuilt.bar.close)],
             ),
             (None, None) => return,
         };
@@ -60,19 +60,19 @@ pub(in crate::audit) fn check(
             if !is_inside(*time) {
                 continue;
             }
-            while let Some((before, bar)) = rebuilt.get(at).filter(|(before, _)| before < time) {
-                if is_inside(*before) {
-                    compare(*before, None, Some(*bar));
+            while let Some(before) = rebuilt.get(at).filter(|before| before.opens < *time) {
+                if is_inside(before.opens) {
+                    compare(before.opens, None, Some(before));
                 }
                 at += 1;
             }
-            let same = rebuilt.get(at).filter(|(same, _)| same == time);
+            let same = rebuilt.get(at).filter(|same| same.opens == *time);
             at += usize::from(same.is_some());
-            compare(*time, Some(longer.bars.get(row)), same.map(|(_, bar)| *bar));
+            compare(*time, Some(longer.bars.get(row)), same);
         }
-        while let Some((before, bar)) = rebuilt.get(at).filter(|(before, _)| *before < range.end) {
-            if is_inside(*before) {
-                compare(*before, None, Some(*bar));
+        while let Some(before) = rebuilt.get(at).filter(|before| before.opens < range.end) {
+            if is_inside(before.opens) {
+                compare(before.opens, None, Some(before));
             }
             at += 1;
         }
@@ -89,15 +89,32 @@ fn whole(interval: Interval, hours: Hours) -> i64 {
     }
 }
 
-/// The longer bars that one-minute bars inside the session make, with the times of their opens.
-fn rebuild(minutes: &Day, interval: Interval, hours: Hours) -> Vec<(i64, Bar)> {
+/// A longer bar that one-minute bars inside the session make.
+struct Rebuilt {
+    opens: i64,
+    bar: Bar,
+    /// Whether there is a bar for each minute of the session in it.
+    is_whole: bool,
+}
+
+/// The longer bars of a date, in order.
+fn rebuild(minutes: &Day, interval: Interval, hours: Hours) -> Vec<Rebuilt> {
     let Some(session) = minutes.session() else {
         return Vec::new();
     };
     let mut rebuilt = Vec::new();
-    let mut parts: Option<(i64, CombinedBar)> = None;
-    let finish =
-        |(slot, bar): (i64, CombinedBar)| (slot, bar.into_bar(Timestamp::from_micros(slot)));
+    let mut parts: Option<(i64, CombinedBar, i64)> = None;
+    let expected = |slot: i64| -> i64 {
+        let ends = session.parts().map(|(open, close)| {
+            (close.micros().min(slot + interval.micros()) - open.micros().max(slot)).max(0)
+        });
+        ends.sum::<i64>() / MINUTE_MICROS
+    };
+    let finish = |(slot, bar, count): (i64, CombinedBar, i64)| Rebuilt {
+        opens: slot,
+        bar: bar.into_bar(Timestamp::from_micros(slot)),
+        is_whole: count >= expected(slot),
+    };
     for range in &minutes.parts {
         let first = minutes.times()[range.start];
         let opens = session.parts().map(|(open, _)| open.micros());
@@ -110,8 +127,14 @@ fn rebuild(minutes: &Day, interval: Interval, hours: Hours) -> Vec<(i64, Bar)> {
             let slot = at - (at - open).rem_euclid(interval.micros());
             let bar = minutes.bars.get(row);
             match &mut parts {
-                Some((known, combined)) if *known == slot => combined.add(&bar),
-                _ => rebuilt.extend(parts.replace((slot, CombinedBar::new(bar))).map(finish)),
+                Some((known, combined, count)) if *known == slot => {
+                    combined.add(&bar);
+                    *count += 1;
+                }
+                _ => {
+                    let next = (slot, CombinedBar::new(bar), 1);
+                    rebuilt.extend(parts.replace(next).map(finish));
+                }
             }
         }
     }
@@ -120,7 +143,9 @@ fn rebuild(minutes: &Day, interval: Interval, hours: Hours) -> Vec<(i64, Bar)> {
 }
 
 /// Severity, size and values of the largest difference; `None` within the tolerance.
-fn difference(staged: &Bar, rebuilt: &Bar, tolerance: f64) -> Option<(Severity, f64, Values)> {
+fn difference(staged: &Bar, rebuilt: &Rebuilt, tolerance: f64) -> Option<(Severity, f64, Values)> {
+    let is_whole = rebuilt.is_whole;
+    let rebuilt = &rebuilt.bar;
     let off = |one: f64, other: f64| {
         let size = one.abs().max(other.abs());
         if size == 0.0 {
@@ -141,9 +166,15 @@ fn difference(staged: &Bar, rebuilt: &Bar, tolerance: f64) -> Option<(Severity, 
         .max_by(|one, two| one.0.total_cmp(&two.0))
         .filter(|(off, _)| *off > tolerance);
     let volume = off(staged.volume, rebuilt.volume);
+    let is_other_volume = volume > tolerance * VOLUME_TIMES;
     match price {
-        Some((off, values)) => Some((Severity::Error, off, values)),
-        None if volume > tolerance * VOLUME_TIMES => {
+        // A minute without a bar can be one that wasn't downloaded. If nothing was traded in it, the volumes
+        // are the same.
+        Some((off, values)) => match is_whole || (rebuilt.volume > 0.0 && !is_other_volume) {
+            true => Some((Severity::Error, off, values)),
+            false => Some((Severity::Warning, off, values)),
+        },
+        None if is_other_volume => {
             let values = vec![
                 ("volume", staged.volume),
                 ("rebuilt_volume", rebuilt.volume),

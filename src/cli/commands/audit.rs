@@ -27,7 +27,8 @@ Checks:
                        regular hours are allowed
   last_minute_missing  a session that has nearly all bars, but not its last. Always a warning
   resolution           longer bars that differ from the one-minute bars inside them. An error if
-                       prices differ, a warning if volumes do or one of them lacks bars
+                       prices differ, a warning if volumes do or one of them lacks bars; missing
+                       minutes also explain prices, if the volumes differ
 
 A session's move is the median relative change from one close to the next, without changes of 0.
 The usual move is the median of the moves of the 10 sessions before and the 10 after, or the
