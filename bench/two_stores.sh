@@ -21,9 +21,9 @@ store() {
 }
 store "$here" "$files"
 if [ ! -d "$files-other" ]; then
-    mkdir "$files-other.part"
+    mkdir -p "$files-other.part"
     for file in "$files"/*.csv; do
-        awk -F, -v OFS=, 'NR > 1 { for (i = 3; i <= 6; i++) $i = $i + 0.0001 * (NR % 7); $7 = $7 * 2 } 1' "$file" > "$files-other.part/$(basename "$file")"
+        awk -F, -v OFS=, -v CONVFMT=%.10g 'NR > 1 { for (i = 3; i <= 6; i++) $i = $i + 0.0001 * (NR % 7); $7 = $7 * 2 } 1' "$file" > "$files-other.part/$(basename "$file")"
     done
     mv "$files-other.part" "$files-other"
 fi
