@@ -2,7 +2,7 @@
 // zooming in fetches finer ones.
 import { count, localTime, price, priceStep, signed, tradingDate, utcTime, dayOfDate, STATES, letterOf } from "./text.js";
 import { colour, make } from "./dom.js";
-import { isReport, load } from "./data.js";
+import { findingsOf, isReport, load } from "./data.js";
 import { address, rename } from "./route.js";
 
 /** The fewest and the most bars that are wanted, and the width of one in pixels. */
@@ -26,6 +26,7 @@ export function showChart(view, series, ticker, parameters) {
   const one = of.find((series) => series.interval_minutes === Number(parameters.interval)) ?? of[0];
   const zone = one.timezone;
   const state = { from: parameters.from, to: parameters.to, bars: null, overlay: parameters.overlay ?? "", closes: new Map(), loading: 0 };
+  const audited = findingsOf(ticker, one.interval_minutes);
   const title = make("b", {}, ticker);
   const range = make("span", { class: "note" });
   const box = make("div", { class: "chart" });
@@ -92,12 +93,13 @@ export function showChart(view, series, ticker, parameters) {
         problem = error.message;
         return null;
       }) : null;
+      const findings = inRange(await audited, bars);
       if (mine !== state.loading) return;
       if (skips > 0 && bars.from === bars.to && bars.time.length === 0 && bars.sessions?.length === 0) {
         [state.from, state.to] = [shifted(bars.from, direction), shifted(bars.to, direction)];
         return show(fit, direction, skips - 1);
       }
-      draw(bars, second, fit);
+      draw(bars, second, findings, fit);
       if (problem) range.append(make("span", { class: "error" }, ` ${problem}`));
     } catch (error) {
       if (mine !== state.loading) return;
@@ -106,7 +108,7 @@ export function showChart(view, series, ticker, parameters) {
     }
   }
 
-  function draw(bars, second, fit) {
+  function draw(bars, second, findings, fit) {
     [state.bars, state.from, state.to] = [bars, bars.from, bars.to];
     const visible = fit ? null : chart.timeScale().getVisibleRange();
     const paint = { up: colour("--up"), down: colour("--down") };
@@ -118,7 +120,8 @@ export function showChart(view, series, ticker, parameters) {
     candles.setData(withBlanks(points, bars));
     volumes.setData(bars.time.map((time, index) => ({ time, value: bars.volume[index], color: `${bars.close[index] < bars.open[index] ? paint.down : paint.up}66` })));
     shade.setData(bars.sessions ? bars.time.filter((time) => isOutside(time, bars.sessions)).map((time) => ({ time, value: 1, color: colour("--extended") })) : []);
-    marks.setMarkers(markers(bars));
+    const marked = markers(bars, findings);
+    marks.setMarkers(marked);
     // The same series of another store has the same prices, or should have.
     const isSame = state.overlay === COMPARED;
     other.applyOptions({ visible: second !== null, color: colour("--accent"), priceScaleId: isSame ? "right" : "left" });
@@ -132,10 +135,12 @@ export function showChart(view, series, ticker, parameters) {
     const minutes = typeof bars.resolution === "number" ? `${bars.resolution}-minute bars` : `bars of a ${bars.resolution}`;
     const lacking = bars.lacking.length === 0 ? "" : bars.lacking.length === 1 ? ", 1 session lacks bars" : `, ${count(bars.lacking.length)} sessions lack bars`;
     const older = isReport && bars.isCut && one.first.slice(0, 10) < bars.from ? " (older bars are not in this report)" : "";
-    range.textContent = bars.from ? `${bars.from} to ${bars.to}, ${count(bars.time.length)} ${minutes}${lacking}${older}` : "no bars";
+    const found = findings.length === 0 ? "" : findings.length === 1 ? ", 1 finding" : `, ${count(findings.length)} findings`;
+    range.textContent = bars.from ? `${bars.from} to ${bars.to}, ${count(bars.time.length)} ${minutes}${lacking}${found}${older}` : "no bars";
     rename("chart", ticker, { interval: one.interval_minutes, from: bars.from, to: bars.to, overlay: state.overlay });
     view.dataset.resolution = String(bars.resolution);
     view.dataset.bars = String(bars.time.length);
+    view.dataset.marks = marked.map((mark) => mark.text).join(", ");
     describe(bars.time.length - 1);
   }
 
@@ -285,8 +290,13 @@ function isOutside(time, sessions) {
   return !sessions.some((session) => session.open <= time && time < session.close && !(session.pause && session.pause[0] <= time && time < session.pause[1]));
 }
 
-/** Conflicts, suspected splits, sessions with rejected rows, and sessions that lack bars. */
-function markers(bars) {
+/** The findings with bars on the shown dates. */
+function inRange(findings, bars) {
+  return findings.filter((found) => tradingDate(found.first, bars) <= bars.to && bars.from <= tradingDate(found.last, bars));
+}
+
+/** Conflicts, suspected splits, sessions with rejected rows, findings, and sessions that lack bars. */
+function markers(bars, findings) {
   const at = (time) => {
     // The bar that has the time inside it.
     let index = bars.time.findLastIndex((start) => start <= time);
@@ -310,7 +320,24 @@ function markers(bars) {
     const time = inside ?? session.open;
     found.push({ time, position: "belowBar", shape: "square", color: colour(STATES[letterOf(gap.reason)].colour), text: bars.lacking.length <= 20 ? STATES[letterOf(gap.reason)].word : "" });
   }
+  found.push(...marksOfFindings(findings, at));
   return found.sort((a, b) => a.time - b.time);
+}
+
+/** One mark for all findings that begin at the same bar. */
+function marksOfFindings(findings, at) {
+  const marks = new Map();
+  for (const found of findings) {
+    const time = at(found.first);
+    if (!marks.has(time)) marks.set(time, []);
+    marks.get(time).push(found);
+  }
+  return [...marks].map(([time, here]) => {
+    const checks = [...new Set(here.map((found) => found.check))].join(", ");
+    const text = here.length === 1 ? checks : `${checks} (${count(here.length)})`;
+    const isError = here.some((found) => found.severity === "error");
+    return { time, position: "aboveBar", shape: "arrowDown", color: colour(isError ? "--failed" : "--short"), text: marks.size <= 20 ? text : "" };
+  });
 }
 
 /** Where conflicts are marked, and how many there are at each mark: each bar, or if there are many,

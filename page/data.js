@@ -36,6 +36,13 @@ export async function load(name, parameters = {}) {
   return response.json();
 }
 
+/** The findings of a series, with times in seconds; none if the store wasn't audited. */
+export async function findingsOf(ticker, interval) {
+  const document = await load("findings", { ticker, interval }).catch(() => null);
+  const own = (document?.findings ?? []).filter((found) => found.ticker === ticker && found.interval_minutes === interval);
+  return own.map((found) => ({ ...found, first: Date.parse(found.first) / 1000, last: Date.parse(found.last) / 1000 }));
+}
+
 const COLUMNS = ["open", "high", "low", "close", "volume"];
 const MINUTES = [1, 5, 15, 30, 60];
 

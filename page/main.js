@@ -7,11 +7,12 @@ import { showCoverage } from "./coverage.js";
 import { showChart } from "./chart.js";
 import { showGaps } from "./gaps.js";
 import { showConflicts } from "./conflicts.js";
+import { showFindings } from "./findings.js";
 import { showComparison } from "./comparison.js";
 import { showRuns } from "./history.js";
 import { showTargets } from "./targets.js";
 
-const TABS = [["coverage", "Coverage"], ["chart", "Chart"], ["gaps", "Gaps"], ["conflicts", "Conflicts"], ["comparison", "Comparison"], ["runs", "Runs"], ["targets", "Targets"]];
+const TABS = [["coverage", "Coverage"], ["chart", "Chart"], ["gaps", "Gaps"], ["conflicts", "Conflicts"], ["findings", "Findings"], ["comparison", "Comparison"], ["runs", "Runs"], ["targets", "Targets"]];
 /** How often a live page looks for a run in progress. */
 const POLL_MS = 1000;
 /** After how many looks a running backfill may have published a new state. */
@@ -42,6 +43,7 @@ async function show() {
     else if (view === "chart") end = showChart(box, series, ticker ?? null, parameters);
     else if (view === "gaps") await showGaps(box, series, parameters);
     else if (view === "conflicts") await showConflicts(box, series);
+    else if (view === "findings") end = showFindings(box, series, parameters);
     else if (view === "comparison" && series.compared_store) end = showComparison(box, series);
     else if (view === "runs") await showRuns(box);
     else if (view === "targets") await showTargets(box);

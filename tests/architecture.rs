@@ -53,6 +53,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "page",
         &[
+            "audit",
             "calendar",
             "compare",
             "documents",

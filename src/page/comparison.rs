@@ -1,9 +1,10 @@
 //! The comparison with a second store: of a report at once, of a server in the background.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::background::Background;
 use super::{Error, Filter};
 use crate::calendar::Overrides;
 use crate::compare::{self, Compared, Scope, Settings, Side};
@@ -38,72 +39,39 @@ pub(super) fn comparison(
 }
 
 /// A comparison that another thread makes. It ends when this is dropped.
-pub struct RunningComparison {
-    state: Arc<Mutex<State>>,
-    stop: Stop,
-}
-
-#[derive(Default)]
-struct State {
-    compared: Compared,
-    is_done: bool,
-    error: Option<String>,
-}
+pub struct RunningComparison(Background<Compared>);
 
 impl RunningComparison {
     /// Starts to compare all series of two stores.
     #[must_use]
     pub fn start(here: (Arc<Reader>, Overrides), there: (Arc<Reader>, Overrides)) -> Self {
-        let (state, stop) = (Arc::new(Mutex::new(State::default())), Stop::new());
-        let running = Self {
-            state: Arc::clone(&state),
-            stop: stop.clone(),
-        };
-        std::thread::spawn(move || {
+        Self(Background::start(move |stop, results| {
             let side = |(reader, calendars)| Side { reader, calendars };
-            let result = compare::compare(
+            compare::compare(
                 side((&*here.0, &here.1)),
                 side((&*there.0, &there.1)),
                 &settings(&Filter::default()),
-                &stop,
+                stop,
                 &Silent,
                 |series, _| {
-                    known(&state).compared.series.push(series.clone());
+                    results.add(|compared: &mut Compared| compared.series.push(series.clone()));
                     Ok(())
                 },
-            );
-            let mut state = known(&state);
-            state.is_done = true;
-            state.error = result.err().map(|error| error.to_string());
-        });
-        running
+            )?;
+            Ok(())
+        }))
     }
 
     /// Whether all series were compared, or an error ended it.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        known(&self.state).is_done
+        self.0.is_done()
     }
 
     /// `backfill.compare/1` of the series that were compared so far. `done` is whether these are all, and
     /// `error` what ended the comparison.
     #[must_use]
     pub fn document(&self) -> Value {
-        let state = known(&self.state);
-        let mut document = documents::comparison(&state.compared);
-        document["done"] = json!(state.is_done);
-        let error = state.error.as_deref().map(super::without_folders);
-        document["error"] = json!(error);
-        document
+        self.0.document(documents::comparison)
     }
-}
-
-impl Drop for RunningComparison {
-    fn drop(&mut self) {
-        self.stop.set();
-    }
-}
-
-fn known(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -21,6 +21,8 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error(transparent)]
     Compare(#[from] crate::compare::Error),
+    #[error(transparent)]
+    Audit(#[from] crate::audit::Error),
     /// The file of a report can't be written.
     #[error(transparent)]
     Export(#[from] crate::export::Error),

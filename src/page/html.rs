@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 /// The modules of the page, each after those that it imports.
-pub(super) const MODULES: [(&str, &str); 13] = [
+pub(super) const MODULES: [(&str, &str); 14] = [
     ("text.js", include_str!("../../page/text.js")),
     ("dom.js", include_str!("../../page/dom.js")),
     ("runs.js", include_str!("../../page/runs.js")),
@@ -22,6 +22,7 @@ pub(super) const MODULES: [(&str, &str); 13] = [
     ("chart.js", include_str!("../../page/chart.js")),
     ("gaps.js", include_str!("../../page/gaps.js")),
     ("conflicts.js", include_str!("../../page/conflicts.js")),
+    ("findings.js", include_str!("../../page/findings.js")),
     ("comparison.js", include_str!("../../page/comparison.js")),
     ("history.js", include_str!("../../page/history.js")),
     ("targets.js", include_str!("../../page/targets.js")),

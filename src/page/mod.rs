@@ -9,12 +9,14 @@
 //! command with its name. The files of the page are in `page/` at the top of the repository, and
 //! compiled in. No document has a key, a password or an absolute path.
 
+mod background;
 mod bars;
 mod comparison;
 mod conflicts;
 mod coverage;
 mod data;
 mod error;
+mod findings;
 mod html;
 mod report;
 mod resolution;
@@ -28,6 +30,7 @@ pub use conflicts::CONFLICT_ROWS_MAX;
 pub use coverage::Rows;
 pub use data::{Filter, KnownSessions, PageData};
 pub use error::Error;
+pub use findings::RunningAudit;
 pub use html::{Asset, asset};
 pub use report::{ReportOptions, Reported, report};
 pub use resolution::Resolution;

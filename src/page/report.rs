@@ -25,6 +25,8 @@ use crate::report::Stop;
 pub struct ReportOptions {
     /// The most bars: whole days, newest first.
     pub max_bars: u64,
+    /// Whether it has the findings of an audit, which reads all bars.
+    pub audits: bool,
 }
 
 /// What was written.
@@ -69,6 +71,9 @@ pub fn report<'a>(
     add("conflicts", data.conflicts()?)?;
     add("runs", data.runs()?)?;
     add("targets", data.targets()?)?;
+    if options.audits {
+        add("findings", data.findings()?)?;
+    }
     if let Some(second) = &mut compared {
         let compared = comparison(data.side(), second.side(), data.filter, &Stop::new())?;
         writer.add("comparison", &compared).map_err(failed)?;

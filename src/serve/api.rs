@@ -21,7 +21,9 @@ use super::source::{Seen, Source};
 use crate::calendar::CalendarCache;
 use crate::documents;
 use crate::model::{Interval, SeriesKey, Ticker, Timestamp};
-use crate::page::{self, BarsQuery, Filter, PageData, Resolution, Rows, RunningComparison, asset};
+use crate::page::{
+    self, BarsQuery, Filter, PageData, Resolution, Rows, RunningAudit, RunningComparison, asset,
+};
 use crate::store::running_writer;
 
 /// Documents that are made at once: each needs a thread.
@@ -40,6 +42,7 @@ pub(super) struct Api {
     pub clock: fn() -> Timestamp,
     turns: Arc<Semaphore>,
     comparison: Mutex<Option<RunningComparison>>,
+    findings: Mutex<Option<RunningAudit>>,
 }
 
 impl Api {
@@ -50,6 +53,7 @@ impl Api {
             clock,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             comparison: Mutex::default(),
+            findings: Mutex::default(),
         }
     }
 
@@ -70,6 +74,7 @@ impl Api {
         match name {
             "bars" => return self.bars(parameters).map(Some),
             "comparison" => return self.comparison(parameters.again),
+            "findings" => return self.findings(parameters).map(Some),
             _ => {}
         }
         let seen = self.source.seen()?;
@@ -117,6 +122,31 @@ impl Api {
             )),
         };
         Ok(Some(running.document().to_string().into()))
+    }
+
+    /// What was audited so far. The first request without a ticker starts the audit; after its end,
+    /// another one starts it anew if it asks for that. With a ticker: its findings, if they are known.
+    fn findings(&self, parameters: &Parameters) -> Result<Bytes, page::Error> {
+        let ticker = (!parameters.ticker.is_empty())
+            .then(|| parameters.ticker())
+            .transpose()?;
+        let interval = (parameters.interval != 0)
+            .then(|| parameters.interval())
+            .transpose()?;
+        let mut running = (self.findings.lock()).unwrap_or_else(PoisonError::into_inner);
+        let document = match (&mut *running, &ticker) {
+            (None, Some(_)) => RunningAudit::not_started(),
+            (Some(known), Some(ticker)) => known.document_of(ticker, interval),
+            (Some(known), None) if !(parameters.again && known.is_done()) => known.document(),
+            (other, None) => {
+                let reader = self.source.seen()?.reader;
+                let calendars = self.source.store.calendars.clone();
+                let now = (self.clock)();
+                let started = RunningAudit::start(reader, calendars, now);
+                other.insert(started).document()
+            }
+        };
+        Ok(document.to_string().into())
     }
 
     fn data<'a>(
@@ -195,12 +225,17 @@ impl Parameters {
         Ticker::new(&self.ticker).map_err(|error| page::Error::BadParameter(error.to_string()))
     }
 
+    fn interval(&self) -> Result<Interval, page::Error> {
+        Interval::from_minutes(self.interval).ok_or_else(|| {
+            page::Error::BadParameter("interval is one of 1, 5, 15, 30 and 60".to_owned())
+        })
+    }
+
     fn bars(&self) -> Result<BarsQuery, page::Error> {
         let bad = |what: &str| page::Error::BadParameter(what.to_owned());
         Ok(BarsQuery {
             series: SeriesKey {
-                interval: Interval::from_minutes(self.interval)
-                    .ok_or_else(|| bad("interval is one of 1, 5, 15, 30 and 60"))?,
+                interval: self.interval()?,
                 ticker: self.ticker()?,
             },
             from: self.from,

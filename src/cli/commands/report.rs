@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use indicatif::HumanCount;
 
+use crate::audit;
 use crate::calendar::CalendarCache;
 use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
@@ -23,6 +24,7 @@ use crate::store;
 #[command(after_help = "Examples:
   backfill report --to report.html
   backfill report --to aapl.html --tickers AAPL --start 2025-01-01 --max-bars 1000000
+  backfill report --to report.html --audit
   backfill report --to report.html --compare data/other")]
 pub struct Args {
     /// HTML file to write
@@ -39,6 +41,12 @@ pub struct Args {
         help_heading = "Output"
     )]
     max_bars: u64,
+
+    /// Audit the bars, and show the findings in a list and in charts
+    ///
+    /// All bars of the shown series are read, as `backfill audit` does with its default limits.
+    #[arg(long, help_heading = "Output")]
+    audit: bool,
 
     /// Show only bars of N minutes
     #[arg(long, value_name = "N", help_heading = "Range")]
@@ -89,6 +97,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         .map(|second| PageData::new(second, &mut second_calendars, &filter, context.now(), 0));
     let options = ReportOptions {
         max_bars: args.max_bars,
+        audits: args.audit,
     };
     let written = page::report(data, compared, &options, &target)?;
     tracing::info!(
@@ -115,6 +124,7 @@ impl From<page::Error> for CliError {
             page::Error::Store(error) => error.into(),
             page::Error::Export(error) => error.into(),
             page::Error::Compare(error) => error.into(),
+            page::Error::Audit(audit::Error::Store(error)) => error.into(),
             error => Self::of(ExitStatus::Failed, &error),
         }
     }

@@ -13,10 +13,10 @@ use crate::serve::{Config, Error, ServedStore, Server, Token};
 
 /// Serve a page that shows what is stored, until Ctrl-C
 ///
-/// The page shows coverage, charts, gaps, conflicts, runs and targets, and a run in progress in
-/// another process. The first line of standard output is its URL. The URL can be opened once, in
-/// one browser. The server listens on this machine only, unless --listen is given. No request
-/// changes the store.
+/// The page shows coverage, charts, gaps, conflicts, runs and targets, the findings of
+/// `backfill audit`, and a run in progress in another process. The first line of standard output is
+/// its URL. The URL can be opened once, in one browser. The server listens on this machine only,
+/// unless --listen is given. No request changes the store.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::webdriver::Browser;
-use super::{HOSTILE, add_other, filled, serve};
+use super::{HOSTILE, HOSTILE_SPIKE, add_other, add_spikes, filled, serve};
 use crate::support::TestEnv;
 
 const ENTER: char = '\u{E007}';
@@ -240,6 +240,58 @@ fn a_second_store_is_laid_over_a_chart() {
         let choices = browser.value("document.querySelector('[aria-label=Overlay]').innerText");
         assert!(!choices.as_str().unwrap().contains("second"), "{choices}");
     }
+    is_clean(&browser);
+}
+
+#[test]
+#[ignore = "needs chromium: make test-page"]
+fn a_finding_leads_to_its_session_in_the_chart() {
+    let env = filled();
+    add_spikes(&env);
+    env.typed("report --to plain.html").ok();
+    env.typed("report --to report.html --audit").ok();
+    let file = |name| format!("file://{}", env.path(name).display());
+    let (_running, url) = serve(&env, "");
+    let browser = Browser::start(1200, 800, false);
+    for door in [file("report.html"), url] {
+        browser.open("about:blank");
+        browser.open(&door);
+        browser.wait_for("document.querySelector('.map')");
+        go(&browser, "#/findings?check=spike");
+        // SPIKE and the hostile one.
+        browser.wait_for("document.querySelectorAll('tbody tr').length === 2");
+        browser.wait_for("!document.body.innerText.includes('so far')");
+        let shown = text(&browser);
+        assert!(shown.contains(HOSTILE_SPIKE), "{shown}");
+        assert!(shown.contains("2 errors and 0 warnings"), "{shown}");
+        assert!(shown.contains("2025-01-07 10:00"), "{shown}");
+        assert_eq!(browser.value("document.querySelectorAll('td b').length"), 0);
+        browser.value(
+            "(() => { const pick = document.querySelector('[aria-label=Severity]'); pick.value = 'warning'; pick.dispatchEvent(new Event('change')); })()",
+        );
+        browser.wait_for("document.querySelectorAll('tbody tr').length === 0");
+        browser.wait_for("location.hash === '#/findings?check=spike&severity=warning'");
+        go(
+            &browser,
+            "#/findings?check=spike&severity=error&ticker=SPIKE",
+        );
+        browser.wait_for("document.querySelectorAll('tbody tr').length === 1");
+        browser.value("document.querySelector('td a').click()");
+        browser.wait_for("document.querySelector('.view')?.dataset.bars === '390'");
+        browser
+            .wait_for("location.hash === '#/chart/SPIKE?interval=1&from=2025-01-07&to=2025-01-07'");
+        browser.wait_for("document.querySelector('.view').dataset.marks.includes('spike')");
+        assert!(text(&browser).contains("finding"), "{}", text(&browser));
+        go(
+            &browser,
+            "#/chart/SPIKE?interval=1&from=2025-01-08&to=2025-01-08",
+        );
+        browser.wait_for("document.querySelector('.view')?.dataset.marks === ''");
+    }
+    browser.open(&file("plain.html"));
+    browser.wait_for("document.querySelector('.map')");
+    go(&browser, "#/findings");
+    browser.wait_for("document.body.innerText.includes('backfill report --audit')");
     is_clean(&browser);
 }
 

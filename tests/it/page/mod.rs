@@ -13,6 +13,9 @@ use super::support::{Running, TestEnv};
 /// A ticker that would be an element if it became HTML.
 pub const HOSTILE: &str = "<IMG SRC=X ONERROR=ALERT(1)>";
 
+/// The same, of a ticker with a finding.
+pub const HOSTILE_SPIKE: &str = "<B ONCLICK=ALERT(1)>";
+
 /// A store with three tickers: AAPL has a session without bars and one with conflicts, and a split
 /// between two sessions; MSFT is complete; the third has a hostile name.
 pub fn filled() -> TestEnv {
@@ -60,6 +63,27 @@ pub fn add_other(env: &TestEnv) {
     env.write("other/ZZZ.csv", csv(&[("2025-01-06", 9.0)], 390));
     env.typed("inject-csv other/AAPL.csv other/ZZZ.csv --interval 1 --timezone America/New_York --store second")
         .ok();
+}
+
+/// Adds two tickers, SPIKE and one with a hostile name: three sessions, with a bar at 10:00 of 2025-01-07 that is
+/// far too high.
+pub fn add_spikes(env: &TestEnv) {
+    let days = [
+        ("2025-01-06", 50.0),
+        ("2025-01-07", 50.0),
+        ("2025-01-08", 50.0),
+    ];
+    let bars = csv(&days, 390);
+    let line = bars
+        .lines()
+        .find(|line| line.starts_with("2025-01-07 10:00:00"));
+    let spike = "2025-01-07 10:00:00,75.00,75.05,74.95,75.01,130";
+    env.write("spike.csv", bars.replace(line.unwrap(), spike));
+    for ticker in ["SPIKE", HOSTILE_SPIKE] {
+        let line =
+            "inject-csv spike.csv --interval 1 --timezone America/New_York --exchange NASDAQ";
+        env.run(line.split(' ').chain(["--ticker", ticker])).ok();
+    }
 }
 
 /// One-minute bars from 09:30 on, with closes near `price`.

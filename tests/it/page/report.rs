@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-use super::{HOSTILE, add_other, filled};
+use super::{HOSTILE, HOSTILE_SPIKE, add_other, add_spikes, filled};
 use crate::support::TestEnv;
 
 /// The documents inside a report.
@@ -198,6 +198,33 @@ fn a_second_store_is_inside_for_the_same_series_and_days() {
     assert!(run.stderr.contains("nowhere"), "{}", run.stderr);
     let run = (env.typed("report --to second/r.html --compare second")).code(2);
     assert!(run.stderr.contains("second"), "{}", run.stderr);
+}
+
+#[test]
+fn an_audited_report_has_the_findings_of_audit() {
+    let env = filled();
+    add_spikes(&env);
+    let same = |page: &Value, listed: &Value| {
+        for name in ["schema", "series", "bars", "not_listed", "findings"] {
+            assert_eq!(page["findings"][name], listed[name], "{name}");
+        }
+        listed["findings"].as_array().unwrap().clone()
+    };
+    let listed = env.typed("audit --format json").ok().json();
+    let found = same(&reported(&env, "--audit"), &listed);
+    let spike = |ticker| move |one: &&Value| one["check"] == "spike" && one["ticker"] == ticker;
+    for ticker in ["SPIKE", HOSTILE_SPIKE] {
+        let spikes: Vec<&Value> = found.iter().filter(spike(ticker)).collect();
+        assert_eq!(spikes.len(), 1, "{ticker}: {listed}");
+        assert_eq!(spikes[0]["first"], "2025-01-07T15:00:00Z");
+    }
+    let scope = "--tickers SPIKE,MSFT --start 2025-01-07 --end 2025-01-07";
+    let listed = env.typed(&format!("audit --format json {scope}")).ok();
+    let few = same(&reported(&env, &format!("--audit {scope}")), &listed.json());
+    assert!(!few.is_empty() && few.len() < found.len(), "{few:?}");
+    let page = reported(&env, "");
+    assert!(page.get("findings").is_none(), "it isn't asked for");
+    assert!(!env.read("report.html").contains(HOSTILE_SPIKE));
 }
 
 #[test]

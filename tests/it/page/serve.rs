@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{add_other, csv, filled, serve};
+use super::{HOSTILE_SPIKE, add_other, add_spikes, csv, filled, serve};
 use crate::support::TestEnv;
 
 /// A server with its port and a cookie of it.
@@ -97,14 +97,28 @@ impl Served {
         let host = format!("127.0.0.1:{}", self.port);
         self.request("GET", path, &host, &self.cookie)
     }
+
+    /// The document that is made in the background, once all of it is there.
+    fn once_done(&self, path: &str) -> Value {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let document = self.get(path).json();
+            if document["done"] == true {
+                return document;
+            }
+            assert!(Instant::now() < deadline, "{path} never ends");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
 }
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "/api/series",
     "/api/coverage",
     "/api/bars?ticker=AAPL&interval=1",
     "/api/gaps",
     "/api/conflicts",
+    "/api/findings",
     "/api/runs",
     "/api/targets",
     "/api/progress",
@@ -120,6 +134,7 @@ fn a_browser_with_the_link_gets_every_document() {
         let name = path[5..].split('?').next().unwrap();
         let schema = match name {
             "series" => "status",
+            "findings" => "audit",
             name => name,
         };
         assert_eq!(response.json()["schema"], format!("backfill.{schema}/1"));
@@ -196,15 +211,7 @@ fn bars_of_a_second_store_have_the_length_of_those_of_the_first() {
         );
     }
     let listed = env.typed("compare second --format json").ok().json();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let compared = loop {
-        let compared = served.get("/api/comparison").json();
-        if compared["done"] == true {
-            break compared;
-        }
-        assert!(Instant::now() < deadline, "the comparison never ends");
-        std::thread::sleep(Duration::from_millis(50));
-    };
+    let compared = served.once_done("/api/comparison");
     assert_eq!(compared["series"], listed["series"]);
     assert_eq!(compared["totals"], listed["totals"]);
     assert_eq!(compared["error"], Value::Null);
@@ -228,6 +235,61 @@ fn bars_of_a_second_store_have_the_length_of_those_of_the_first() {
     assert!(refused.body.contains("--compare"), "{}", refused.body);
     assert_eq!(alone.get("/api/comparison").status, 404);
     env.typed("serve --port 0 --compare nowhere").code(1);
+}
+
+#[test]
+fn the_findings_of_audit_are_known_after_the_first_request_of_all() {
+    let env = filled();
+    add_spikes(&env);
+    let served = Served::start(&env);
+    let of_spike = "/api/findings?ticker=SPIKE&interval=1";
+    let before = served.get(of_spike).json();
+    assert_eq!(before["findings"], Value::Array(Vec::new()));
+    assert_eq!(
+        (&before["done"], &before["as_of"]),
+        (&false.into(), &Value::Null)
+    );
+    let listed = env.typed("audit --format json").ok().json();
+    let found = served.once_done("/api/findings");
+    for name in ["schema", "series", "bars", "not_listed", "findings"] {
+        assert_eq!(found[name], listed[name], "{name}");
+    }
+    assert_eq!(found["error"], Value::Null);
+    let spikes = |document: &Value| -> Vec<Value> {
+        let found = document["findings"].as_array().unwrap().iter();
+        found
+            .filter(|one| one["ticker"] == "SPIKE")
+            .cloned()
+            .collect()
+    };
+    assert!(!spikes(&listed).is_empty(), "{listed}");
+    let own = served.get(of_spike).json();
+    assert_eq!(own["findings"], Value::Array(spikes(&listed)));
+    let other = served.get("/api/findings?ticker=SPIKE&interval=5").json();
+    assert_eq!(other["findings"], Value::Array(Vec::new()));
+    // Later bars are only seen by another audit.
+    env.write("late.csv", csv(&[("2025-01-13", 20.0)], 390));
+    env.typed("inject-csv late.csv --ticker LATE --interval 1 --timezone America/New_York")
+        .ok();
+    let listed = env.typed("audit --format json").ok().json();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while served.get("/api/series").json()["totals"]["rows"] != listed["bars"] {
+        assert!(Instant::now() < deadline, "the new bars are never seen");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(served.get("/api/findings").json()["bars"], found["bars"]);
+    served.get("/api/findings?again=true");
+    assert_eq!(served.once_done("/api/findings")["bars"], listed["bars"]);
+    for bad in ["ticker=SPIKE&interval=7", "again=maybe", "ticker=%0A"] {
+        let response = served.get(&format!("/api/findings?{bad}"));
+        assert_eq!(response.status, 400, "{bad}");
+    }
+    let hostile = HOSTILE_SPIKE.replace(' ', "%20").replace('<', "%3C");
+    let hostile = hostile.replace('>', "%3E");
+    let own = served
+        .get(&format!("/api/findings?ticker={hostile}"))
+        .json();
+    assert_eq!(own["findings"][0]["ticker"], HOSTILE_SPIKE);
 }
 
 #[test]
