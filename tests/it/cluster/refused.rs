@@ -21,6 +21,11 @@ fn assert_refused(run: &Run, keys: Keys, words: &str) {
     );
     assert!(shown.contains(words), "{words:?} is not in\n{shown}");
     assert!(shown.contains("hint: "), "{shown}");
+    assert_no_keys(&shown, keys);
+}
+
+#[track_caller]
+fn assert_no_keys(shown: &str, keys: Keys) {
     for keys in [keys, ADMIN, READER] {
         assert!(!shown.contains(keys.secret), "{shown}");
         assert!(!shown.contains(keys.id), "{shown}");
@@ -91,6 +96,7 @@ fn a_full_bucket_is_an_error_and_keeps_the_table() {
     let shown = run.snapshot();
     assert!(matches!(run.code, Some(1 | 3)), "{shown}");
     assert!(shown.contains("InternalError"), "{shown}");
+    assert_no_keys(&shown, ADMIN);
     assert_eq!(engines.count(&table, "delta-rs"), before, "{shown}");
     quota(1_000);
     machine.push(&table, "").run().ok();

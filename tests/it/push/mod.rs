@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::support::TestEnv;
 
 /// The bars of a table: the close of each key. A key that is there twice fails the test.
-type Bars = BTreeMap<(String, i64), f64>;
+pub type Bars = BTreeMap<(String, i64), f64>;
 
 /// Minutes of one ticker from 2024-12-31T20:00:00Z. The first 600 are in two years: two partitions.
 fn csv(rows: std::ops::Range<i64>, price: u32) -> String {
@@ -68,7 +68,7 @@ fn versions(env: &TestEnv, table: &str) -> usize {
 }
 
 /// The bars in the files that `--list` prints.
-fn bars(env: &TestEnv, table: &str) -> Bars {
+pub fn bars(env: &TestEnv, table: &str) -> Bars {
     let listed = env.typed(&format!("push {table} --list")).ok();
     let mut bars = Bars::new();
     for file in listed.out().lines() {

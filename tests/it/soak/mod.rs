@@ -14,6 +14,7 @@ mod rng;
 mod runner;
 mod script;
 mod state;
+mod table;
 
 use std::time::{Duration, Instant};
 

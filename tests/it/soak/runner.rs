@@ -13,6 +13,7 @@ use super::provider;
 use super::rng::Rng;
 use super::script::{self, Flavor, Setup, Step};
 use super::state::{self, Grain, State};
+use super::table;
 use crate::support::{Database, Run, TestEnv};
 use backfill::simulator::Running as Simulator;
 
@@ -197,6 +198,11 @@ impl Runner<'_> {
         }
         if step.command == "sync" {
             self.tables_agree()?;
+        }
+        if step.command == "push" {
+            for side in [&self.reference, &self.killed] {
+                table::has_all_bars(&side.env, &self.store, script::PUSHED)?;
+            }
         }
         self.other_store = None;
         Ok(match step.other_store {

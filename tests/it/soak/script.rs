@@ -294,7 +294,9 @@ fn sync() -> Step {
     )
 }
 
-/// A push into a folder. What is in the table is checked by `tests/it/push`.
+/// The folder that is pushed to.
+pub const PUSHED: &str = "table";
+
 fn push() -> Step {
     step(
         "push",
