@@ -34,6 +34,7 @@ mod source;
 mod storage;
 mod table;
 mod target;
+mod unfinished;
 mod upload;
 mod vacuum;
 

@@ -1,7 +1,7 @@
 //! What a push is to do.
 
 use super::error::{Error, ErrorKind};
-use crate::model::{Interval, OnConflict, Ticker, Timestamp};
+use crate::model::{Interval, OnConflict, SeriesKey, Ticker, Timestamp};
 
 /// Uploads at the same time.
 pub const THREADS_DEFAULT: usize = 4;
@@ -45,6 +45,17 @@ impl Default for Settings {
             commit_files: 256,
             part_bytes: 8 << 20,
         }
+    }
+}
+
+impl Settings {
+    /// Whether the run is about this series.
+    #[must_use]
+    pub fn includes(&self, key: &SeriesKey) -> bool {
+        (self.tickers.is_empty() || self.tickers.contains(&key.ticker))
+            && self
+                .interval
+                .is_none_or(|interval| interval == key.interval)
     }
 }
 

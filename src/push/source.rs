@@ -8,7 +8,7 @@ use super::error::{Error, ErrorKind};
 use super::settings::Settings;
 use crate::advice::PushAdvice;
 use crate::causes;
-use crate::model::{Provenance, SeriesKey, Ticker};
+use crate::model::{Provenance, Ticker};
 use crate::store::{self, OpenOptions, PartitionFile, Reader, SeriesRow};
 
 /// A sealed partition that the run is about.
@@ -38,7 +38,7 @@ impl Unit {
 /// The tickers of the run.
 pub fn units(reader: &Reader, settings: &Settings) -> Result<Vec<Unit>, Error> {
     let rows = reader.series().map_err(|error| failed(&error))?;
-    let wanted = |row: &SeriesRow| includes(settings, &row.key);
+    let wanted = |row: &SeriesRow| settings.includes(&row.key);
     let rows: Vec<SeriesRow> = rows.into_iter().filter(wanted).collect();
     if !settings.allow_demo
         && let Some(first) = rows.first()
@@ -67,14 +67,6 @@ pub fn units(reader: &Reader, settings: &Settings) -> Result<Vec<Unit>, Error> {
         }
     }
     Ok(units.into_values().collect())
-}
-
-/// Whether the run is about this series.
-fn includes(settings: &Settings, key: &SeriesKey) -> bool {
-    (settings.tickers.is_empty() || settings.tickers.contains(&key.ticker))
-        && settings
-            .interval
-            .is_none_or(|interval| interval == key.interval)
 }
 
 /// The ids of commits, also of those after the state that `reader` sees.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use object_store::ObjectStore;
@@ -21,6 +22,8 @@ pub struct Storage {
     inner: Arc<dyn ObjectStore>,
     /// What a server was sent, and may repeat.
     secrets: Secrets,
+    /// Where the objects are files.
+    folder: Option<PathBuf>,
 }
 
 impl Storage {
@@ -31,7 +34,24 @@ impl Storage {
     }
 
     pub(super) fn with_secrets(inner: Arc<dyn ObjectStore>, secrets: Secrets) -> Self {
-        Self { inner, secrets }
+        Self {
+            inner,
+            secrets,
+            folder: None,
+        }
+    }
+
+    pub(super) fn in_folder(inner: Arc<dyn ObjectStore>, folder: &Path) -> Self {
+        Self {
+            folder: Some(folder.to_owned()),
+            ..Self::new(inner)
+        }
+    }
+
+    /// The folder whose files the objects are; `None` on a server.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// The error of a request, without the keys.

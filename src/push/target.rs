@@ -49,7 +49,8 @@ pub fn open_folder(folder: &Path, create: bool) -> Result<Option<Storage>, Error
         make().map_err(|error| failed(&error))?;
     }
     let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(&error))?;
-    Ok(Some(Storage::new(Arc::new(store.with_fsync(true)))))
+    let store = Arc::new(store.with_fsync(true));
+    Ok(Some(Storage::in_folder(store, folder)))
 }
 
 /// Opens a bucket. Nothing is sent yet.

@@ -11,7 +11,7 @@ use crate::model::{Interval, OnConflict};
 use crate::push::{self, Settings, Storage};
 use crate::report::{ExitStatus, RunKind};
 use crate::secret::SecretUrl;
-use crate::store::OpenOptions;
+use crate::store::{OpenOptions, SeriesRow};
 
 /// Publish the lake as a Delta table, for clusters and other machines
 ///
@@ -81,7 +81,7 @@ pub struct Args {
     /// After the push, delete files that no version of the last N hours needs [default: 168]
     ///
     /// Replaced files stay for readers of older versions until then. Files of killed pushes are deleted when they
-    /// are a day old.
+    /// are as old, and at least a day; files of the log after 30 days if a checkpoint has their content.
     ///
     /// Example: --vacuum=24
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "168", conflicts_with = "list", help_heading = "Output")]
@@ -122,7 +122,8 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     });
     let mut reader = context.open_detached_reader(&dir)?;
     settings.tickers = tickers.among(|| Ok(reader.series()?))?;
-    let is_hot = reader.series()?.iter().any(|row| row.hot_rows > 0);
+    let is_hot = |row: &SeriesRow| row.hot_rows > 0 && settings.includes(&row.key);
+    let is_hot = reader.series()?.iter().any(is_hot);
     if is_hot && !args.sealed_only && !args.dry_run {
         // The store is open for writing only while it is sealed: uploads can take hours.
         drop(reader);
@@ -163,9 +164,10 @@ fn vacuum(context: &Context, storage: &Storage, hours: u32, dry_run: bool) -> Re
     let verb = if dry_run { "would delete" } else { "deleted" };
     tracing::info!(
         target: LINE,
-        "vacuum: {verb} files={} bytes={} hours={hours}",
+        "vacuum: {verb} files={} bytes={} hours={hours} log_files={}",
         deleted.files,
-        deleted.bytes
+        deleted.bytes,
+        deleted.log_files
     );
     Ok(())
 }

@@ -49,6 +49,15 @@ pub enum LogFile {
     },
 }
 
+impl LogFile {
+    #[must_use]
+    pub fn version(self) -> u64 {
+        match self {
+            Self::Commit(version) | Self::Checkpoint { version, .. } => version,
+        }
+    }
+}
+
 /// The object of a commit.
 #[must_use]
 pub fn commit(version: u64) -> String {

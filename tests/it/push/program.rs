@@ -1,5 +1,10 @@
 //! The program and one store.
 
+use std::fs::File;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+
 use super::{actions, bars, csv, push, store, versions};
 use crate::support::TestEnv;
 
@@ -228,6 +233,76 @@ fn a_clean_up_deletes_what_no_version_needs() {
         "an upload of today may belong to another push"
     );
     assert_eq!(bars(&env, "t").len(), 600);
+}
+
+/// Sets the time of a file to so many days ago.
+fn make_older(env: &TestEnv, name: &str, days: u64) {
+    let file = File::options().write(true).open(env.path(name)).unwrap();
+    let time = SystemTime::now() - Duration::from_secs(days * 86_400);
+    file.set_modified(time).unwrap();
+}
+
+#[test]
+fn a_clean_up_deletes_unfinished_files_and_the_old_log() {
+    let env = TestEnv::new();
+    for round in 0..12 {
+        store(&env, "a", "X", 300..310, 10 + round);
+        push(&env, "t --store a");
+    }
+    for name in env.files("t/_delta_log") {
+        make_older(&env, &name, 31);
+    }
+    let folder = "t/interval=1m/ticker=X/year=2025";
+    let old = [
+        format!("{folder}/bars-a.parquet#1"),
+        "t/_delta_log/00000000000000000003.json#2".to_owned(),
+    ];
+    let kept = [
+        format!("{folder}/bars-b.parquet#1"),
+        format!("{folder}/notes#1"),
+        format!("{folder}/bars-a.parquet#x"),
+    ];
+    for name in old.iter().chain(&kept) {
+        env.write(name, "cut o");
+    }
+    for name in old.iter().chain(&kept[1..]) {
+        make_older(&env, name, 2);
+    }
+    store(&env, "a", "X", 300..310, 50);
+    let dry = env.typed("push t --store a --vacuum --dry-run").ok();
+    let counts = "files=2 bytes=10 hours=168 log_files=10";
+    let line = format!("vacuum: would delete {counts}");
+    assert!(dry.stderr.contains(&line), "{}", dry.stderr);
+    let run = env.typed("push t --store a --vacuum").ok();
+    let line = format!("vacuum: deleted {counts}");
+    assert!(run.stderr.contains(&line), "{}", run.stderr);
+    assert!(old.iter().all(|name| !env.path(name).exists()));
+    assert!(kept.iter().all(|name| env.path(name).exists()));
+    // Versions from the checkpoint on are kept.
+    assert_eq!(versions(&env, "t"), 3);
+    let found = bars(&env, "t");
+    assert!(found.len() == 10 && found.values().all(|close| *close == 50.25));
+    let again = push(&env, "t --store a");
+    assert_eq!(again["version"], 12);
+}
+
+#[test]
+fn a_table_with_a_rule_for_its_log_keeps_the_log() {
+    let env = TestEnv::new();
+    for round in 0..11 {
+        store(&env, "a", "X", 300..310, 10 + round);
+        push(&env, "t --store a");
+    }
+    let mut metadata = actions(&env, "t", "metaData").remove(0);
+    metadata["configuration"] = json!({"delta.logRetentionDuration": "interval 1 years"});
+    let line = format!("{}\n", json!({ "metaData": metadata }));
+    env.write("t/_delta_log/00000000000000000011.json", line);
+    for name in env.files("t/_delta_log") {
+        make_older(&env, &name, 31);
+    }
+    let run = env.typed("push t --store a --vacuum").ok();
+    assert!(run.stderr.contains("log_files=0"), "{}", run.stderr);
+    assert_eq!(versions(&env, "t"), 12);
 }
 
 #[test]
