@@ -17,7 +17,7 @@ use crate::report::ExitStatus;
 const DELAY_MAX: i64 = 24 * 60;
 /// How long `--wait` sleeps without looking at the time. A machine that was suspended notices that
 /// soon after it resumes.
-const NAP: Duration = Duration::from_secs(10);
+const NAP: Duration = Duration::from_millis(500);
 
 /// Exit with 0 once the last session is over and published, else with 75
 ///
@@ -102,8 +102,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         return Ok(Outcome::Done);
     }
     if args.wait {
-        sleep_until(context, due);
-        return Ok(Outcome::Done);
+        return sleep_until(context, due);
     }
     writeln!(context.stdout()?, "{due}")?;
     Ok(Outcome::Ended(ExitStatus::NotDue))
@@ -126,20 +125,19 @@ fn exchanges(exchange: &str, tickers: &[String]) -> Result<BTreeSet<String>, Cli
     Ok(exchanges)
 }
 
-/// Sleeps until the clock shows `due`. The steps are short, because the time of a long sleep
-/// doesn't pass while a machine is suspended.
-fn sleep_until(context: &Context, due: Timestamp) {
+/// Sleeps until the clock shows `due`, or until Ctrl-C. The steps are short, because the time of a long
+/// sleep doesn't pass while a machine is suspended.
+fn sleep_until(context: &Context, due: Timestamp) -> Result<Outcome, CliError> {
+    let stop = context.stop();
     tracing::info!(target: LINE, "waiting until {due}");
-    loop {
+    while !stop.is_set() {
         let left = due.micros() - context.now().micros();
-        let Ok(left) = u64::try_from(left) else {
-            return;
-        };
-        if left == 0 {
-            return;
+        match u64::try_from(left) {
+            Ok(left) if left > 0 => std::thread::sleep(Duration::from_micros(left).min(NAP)),
+            _ => return Ok(Outcome::Done),
         }
-        std::thread::sleep(Duration::from_micros(left).min(NAP));
     }
+    Err(CliError::new(ExitStatus::Interrupted, "interrupted"))
 }
 
 #[cfg(test)]
