@@ -47,7 +47,7 @@ fn shift_of(here: &Rows, there: &Rows) -> Option<i32> {
 }
 
 #[test]
-fn a_shift_is_found_whatever_its_reason() {
+fn a_shift_is_found_for_each_reason() {
     let here = session(870..1260);
     for minutes in [1, -1, 60, -60, 300, -240, 301, 840, -345] {
         let there = rows((870..1260).map(|minute| (minute + minutes, price(minute))));

@@ -67,7 +67,7 @@ impl AtomicFile {
         Self::filled(target, content)?.publish()
     }
 
-    /// Writes all of a small file that programs of other users read, whatever the umask is.
+    /// Writes all of a small file that programs of other users read: its mode does not depend on the umask.
     pub fn write_for_all(target: &OutputFile, content: &[u8]) -> Result<(), Error> {
         let file = Self::filled(target, content)?;
         #[cfg(unix)]

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_has_a_limit_whatever_the_sizes_of_files_say() {
+    fn a_sample_is_limited_even_if_file_sizes_are_wrong() {
         let prices = prices(0);
         let count = 3 * SERIES_SAMPLE_MAX as i64;
         assert!(!is_refused(&prices, 0, &bars(0..count, 10.0)));

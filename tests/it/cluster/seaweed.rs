@@ -293,7 +293,7 @@ fn free_ports<const N: usize>() -> [u16; N] {
     listeners.map(|listener| listener.unwrap().local_addr().unwrap().port())
 }
 
-/// SeaweedFS has a client that reaches this port at a fixed distance, whatever `-admin.port.grpc` says.
+/// A client inside SeaweedFS expects this port at a fixed offset and ignores `-admin.port.grpc`.
 fn admin_ports() -> (u16, u16) {
     loop {
         let grpc = free_port();

@@ -235,7 +235,7 @@ fn a_clean_up_deletes_what_no_version_needs() {
     assert_eq!(bars(&env, "t").len(), 600);
 }
 
-/// Sets the time of a file to so many days ago.
+/// Sets the time of a file to N days ago.
 fn make_older(env: &TestEnv, name: &str, days: u64) {
     let file = File::options().write(true).open(env.path(name)).unwrap();
     let time = SystemTime::now() - Duration::from_secs(days * 86_400);

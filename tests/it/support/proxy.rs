@@ -14,7 +14,7 @@ pub enum Cut {
     After(u64),
 }
 
-/// How a client's messages are told apart.
+/// How the messages of a client are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Postgres,
