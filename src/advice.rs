@@ -21,6 +21,8 @@ pub enum Advice {
     Words(Cow<'static, str>),
     /// There is no store here: name another folder, or create a store.
     NameStore,
+    /// There is no store to compare with in the named folder.
+    NameSecondStore,
     NameStoreFolder,
     /// The bars are in another store.
     NameOtherStore {

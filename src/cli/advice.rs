@@ -13,6 +13,9 @@ impl fmt::Display for Advice {
             Self::NameStore => {
                 "--store names another folder; inject-csv, specific and concurrent create a store"
             }
+            Self::NameSecondStore => {
+                "name the folder of the second store, as --store does for the first"
+            }
             Self::NameStoreFolder => "--store names the folder of a store",
             Self::NameOtherStore { store } => {
                 return write!(

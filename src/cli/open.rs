@@ -62,6 +62,16 @@ impl Context {
         Ok(self.opened(reader))
     }
 
+    /// Opens the store that is compared with the one of `--store`, in the same way.
+    pub fn open_second_reader(&self, dir: &Path) -> Result<Reader, CliError> {
+        self.open_detached_reader(dir).map_err(|mut error| {
+            if let Some(Advice::NameStore | Advice::NameOtherStore { .. }) = error.hint {
+                error.hint = Some(Advice::NameSecondStore);
+            }
+            error
+        })
+    }
+
     /// The same reader, as of an earlier state. An error if that isn't known.
     pub fn read_as_of(&self, reader: Reader, as_of: AsOfArg) -> Result<Reader, CliError> {
         let seq = match as_of.as_of {

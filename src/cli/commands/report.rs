@@ -89,7 +89,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         store::bytes_below(&dir),
     );
     let second = (args.compare.as_deref())
-        .map(|dir| Ok::<_, CliError>((context.open_detached_reader(dir)?, context.calendars(dir)?)))
+        .map(|dir| Ok::<_, CliError>((context.open_second_reader(dir)?, context.calendars(dir)?)))
         .transpose()?;
     let (second, second_calendars) = second.unzip();
     let mut second_calendars = CalendarCache::new(second_calendars.unwrap_or_default());

@@ -74,9 +74,12 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         (Some(address), Some(file)) => Some((address, token(file)?)),
         _ => None,
     };
+    // A store that can't be read is refused now, with a hint.
+    drop(context.open_detached_reader(&dir)?);
+    if let Some(second) = &args.compare {
+        drop(context.open_second_reader(second)?);
+    }
     let served = |dir: PathBuf| -> Result<ServedStore, CliError> {
-        // A reader that is refused has its hints from here.
-        drop(context.open_detached_reader(&dir)?);
         Ok(ServedStore {
             calendars: context.calendars(&dir)?,
             options: context.store_options(&dir)?,

@@ -244,6 +244,9 @@ fn a_series_in_one_store_only_is_reported() {
         .code(3);
     env.typed("compare there --store here --min-agreement 0 --tickers AAPL")
         .ok();
+    let none = env.typed("compare nowhere --store here").code(1);
+    let hint = "error: there is no store in nowhere\nhint: name the folder of the second store";
+    assert!(none.stderr.starts_with(hint), "{}", none.stderr);
 }
 
 #[test]

@@ -195,7 +195,8 @@ fn a_second_store_is_inside_for_the_same_series_and_days() {
     assert!(alone.get("compared_bars").is_none());
     assert!(alone["series"].get("compared_store").is_none());
     let run = (env.typed("report --to r.html --compare nowhere")).code(1);
-    assert!(run.stderr.contains("nowhere"), "{}", run.stderr);
+    let hint = "error: there is no store in nowhere\nhint: name the folder of the second store";
+    assert!(run.stderr.contains(hint), "{}", run.stderr);
     let run = (env.typed("report --to second/r.html --compare second")).code(2);
     assert!(run.stderr.contains("second"), "{}", run.stderr);
 }

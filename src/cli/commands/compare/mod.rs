@@ -148,7 +148,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let (calendars, other_calendars) = (context.calendars(&dir)?, context.calendars(&args.dir)?);
     let reader = context.open_detached_reader(&dir)?;
     let reader = context.read_as_of(reader, args.as_of)?;
-    let other = context.open_detached_reader(&args.dir)?;
+    let other = context.open_second_reader(&args.dir)?;
     let staged = || {
         let mut series = reader.series()?;
         series.extend(other.series()?);
