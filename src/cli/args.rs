@@ -219,7 +219,8 @@ pub struct MetricsArg {
     ///
     /// OpenMetrics text, as the textfile collector of node_exporter reads it: bars, requests, rejects, gaps,
     /// duration, exit code, time of the last success. Counters continue those in FILE. Failed and interrupted
-    /// runs write it too, dry runs don't. Each FILE in a collector's folder needs a name of its own.
+    /// runs write it too, dry runs don't. Each FILE in a collector's folder needs a name of its own, and each job
+    /// needs its own FILE.
     ///
     /// Example: --metrics /var/lib/node_exporter/backfill.prom
     #[arg(long, value_name = "FILE", help_heading = "Output")]

@@ -202,11 +202,8 @@ impl Context {
     }
 
     /// Sets the file that the metrics of the run go to, also if it fails.
-    pub fn write_metrics_to(&self, output: Option<&OutputArg>) -> Result<(), CliError> {
-        if let Some(output) = output {
-            let _ = self.metrics.set(self.output_file(output)?);
-        }
-        Ok(())
+    pub(super) fn write_metrics_to(&self, file: OutputFile) {
+        let _ = self.metrics.set(file);
     }
 
     /// The file that the metrics of the run go to.

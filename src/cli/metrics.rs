@@ -1,16 +1,37 @@
 //! `--metrics`: the figures of a run in a file for a monitoring system.
 
 use std::fs;
+use std::path::Path;
 
+use super::args::MetricsArg;
 use super::context::Context;
 use super::error::CliError;
 use crate::calendar::CalendarCache;
-use crate::export::{AtomicFile, OutputFile};
+use crate::export::{AtomicFile, OutputFile, Turn};
 use crate::gaps::{Facts, Scope, survey_by_counts};
 use crate::report::{ExitStatus, Metrics, RunKind, RunReport};
 
 /// A longer file isn't one that an earlier run wrote.
 const BEFORE_BYTES_MAX: u64 = 1 << 16;
+
+/// Writes the metrics of this run to a file when it ends. A file that can't be written is refused
+/// now, before the run has done anything.
+pub(super) fn write_to(context: &Context, args: &MetricsArg) -> Result<(), CliError> {
+    let Some(output) = &args.metrics else {
+        return Ok(());
+    };
+    let file = context.output_file(output)?;
+    AtomicFile::check(&file).map_err(|error| {
+        let folder = file.real().parent();
+        let hint = match folder.is_some_and(Path::is_dir) {
+            true => "this user must be able to create files in its folder",
+            false => "create its folder first",
+        };
+        CliError::usage(format!("the metrics can't be written to {error}")).hint(hint)
+    })?;
+    context.write_metrics_to(file);
+    Ok(())
+}
 
 /// Writes the metrics if `--metrics` is given. A wrong command line isn't a run.
 pub(super) fn write(
@@ -35,6 +56,8 @@ pub(super) fn write(
         finished_at,
         elapsed,
     };
+    // Another run may continue the same file.
+    let _turn = Turn::take(file);
     // node_exporter runs as another user.
     AtomicFile::write_for_all(file, metrics.to_text(&before(file)).as_bytes())
         .map_err(|error| CliError::failed(format!("the metrics could not be written to {error}")))

@@ -62,6 +62,11 @@ impl AtomicFile {
         Err(failed(io::ErrorKind::AlreadyExists.into()))
     }
 
+    /// Checks that a file can be created in the target's folder.
+    pub fn check(target: &OutputFile) -> Result<(), Error> {
+        Self::create(target).map(drop)
+    }
+
     /// Writes all of a small file.
     pub fn write(target: &OutputFile, content: &[u8]) -> Result<(), Error> {
         Self::filled(target, content)?.publish()

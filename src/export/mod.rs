@@ -32,6 +32,7 @@ pub use bars_writer::BarsWriter;
 pub use error::{BadOutput, Error};
 pub use format::Format;
 pub(crate) use format::csv::{quoted, write_number};
+pub(crate) use lock::Turn;
 pub use output::{Guard, OutputFile, OutputFolder};
 pub(crate) use pipeline::{in_order, worker_count};
 pub use plan::{NoPartition, PartitionBy, ResampleGrid, SeriesPlan};

@@ -183,6 +183,41 @@ fn metrics_go_through_the_guard() {
     );
 }
 
+#[test]
+fn metrics_that_cannot_be_written_are_refused_at_the_start() {
+    let bench = Bench::new();
+    let line = "specific --tickers AAPL --start 2025-01-27 --end 2025-01-27 --metrics none/x.prom";
+    let refused = bench.run(line).code(2).stderr;
+    assert!(
+        refused.contains("error: the metrics can't be written to none/x.prom: No such file"),
+        "{refused}"
+    );
+    assert!(
+        refused.contains("hint: create its folder first"),
+        "{refused}"
+    );
+    assert_eq!(bench.requests(), 0);
+    assert!(bench.env.files(".").is_empty());
+}
+
+#[test]
+fn runs_that_end_together_continue_one_file() {
+    const RUNS: usize = 8;
+    let env = TestEnv::new();
+    std::fs::create_dir(env.path("m")).unwrap();
+    let runs: Vec<_> = (0..RUNS)
+        .map(|_| {
+            env.program(["inject-csv", "none.csv", "--metrics", "m/x.prom"])
+                .spawn()
+        })
+        .collect();
+    for run in runs {
+        assert_ne!(run.wait().code, Some(0));
+    }
+    assert_eq!(metrics(&env, "m/x.prom", "x")["runs_total"], RUNS as f64);
+    assert_eq!(env.files("m"), ["m/x.prom"]);
+}
+
 /// The fenced blocks of a document in this language.
 fn blocks<'a>(document: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("```{language}\n");

@@ -13,6 +13,7 @@ use crate::cli::context::{Context, Outcome};
 use crate::cli::dry_run_overview::overview;
 use crate::cli::error::CliError;
 use crate::cli::log::LINE;
+use crate::cli::metrics;
 use crate::cli::seal_after::SealArgs;
 use crate::cli::sync_after::{StoredRun, SyncAfterArgs, SyncAfterRun};
 use crate::inject::{self, DateOrder, Decimal, Input, Label, Settings, Sink, StoredExchanges};
@@ -205,7 +206,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let store_dir = context.store_dir(false);
     let output = args.output_filename.as_ref();
     let output = output.map(|file| context.output_file(file)).transpose()?;
-    context.write_metrics_to(args.metrics.metrics.as_ref())?;
+    metrics::write_to(context, &args.metrics)?;
     let settings = Settings {
         output,
         ..resolve(&args, context.calendars(&store_dir)?, context.now())?

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use crate::cli::args::{MetricsArg, RangeArgs, TickerArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
+use crate::cli::metrics;
 use crate::cli::sync_after;
 use crate::model::{DateRange, Interval, OnConflict};
 use crate::report::RunKind;
@@ -130,7 +131,7 @@ enum ReceiptArg {
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let tickers = args.tickers.resolve()?;
-    context.write_metrics_to(args.metrics.metrics.as_ref())?;
+    metrics::write_to(context, &args.metrics)?;
     let mut settings = settle(context, &args)?;
     let address = sync_after::address(context, args.database_url.as_ref())?;
     settings.threads = args

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::context::{Context, Outcome};
 use super::error::CliError;
+use super::metrics;
 use super::sync_after::{StoredRun, SyncAfterRun};
 use crate::advice::Continuation;
 use crate::backfill::{History, Job, Plan, Planner, partial_dates};
@@ -48,7 +49,7 @@ pub fn run(
     let dir = context.store_dir(args.service.provider.is_demo());
     let output = args.output_filename.as_ref();
     let output = output.map(|file| context.output_file(file)).transpose()?;
-    context.write_metrics_to(args.metrics.metrics.as_ref())?;
+    metrics::write_to(context, &args.metrics)?;
     let settings = Settings::resolve(args, context.calendars(&dir)?, output)?;
     context.describe(|info| {
         info.kind = RunKind::Fetch;

@@ -8,6 +8,7 @@ use crate::cli::args::{MetricsArg, RangeArgs, TickerArgs, WaitArg};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::fetch::{self, Concurrency, FillSettings, Filled, Service, ServiceArgs};
+use crate::cli::metrics;
 use crate::cli::rows::{FormatArg, RowFormat};
 use crate::cli::seal_after::SealArgs;
 use crate::gaps::{Scope, Survey, survey};
@@ -131,7 +132,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     if (!args.fill || args.plan) && args.metrics.metrics.is_some() {
         return Err(CliError::usage("--metrics has no effect without a fill").hint("add --fill"));
     }
-    context.write_metrics_to(args.metrics.metrics.as_ref())?;
+    metrics::write_to(context, &args.metrics)?;
     let service = Service::resolve(args.service)?;
     let dir = context.store_dir(service.is_demo());
     let staged = || Ok(context.open_reader(&dir)?.series()?);
