@@ -16,6 +16,8 @@ from ._errors import Error
 
 #: A day: `YYYY-MM-DD` or a date.
 Date = str | datetime.date
+#: A time with its time zone, or the number of a commit. Text is as on the command line.
+AsOf = str | int | datetime.datetime
 #: A file or folder.
 AnyPath = str | os.PathLike[str]
 #: One ticker, or several.
@@ -96,6 +98,10 @@ def ticker_list(tickers: Tickers | None) -> list[str] | None:
 
 
 def _text(name: str, value: Any) -> str:
+    if isinstance(value, datetime.datetime) and name == "as_of":
+        if value.tzinfo is None:
+            raise TypeError("as_of needs a time zone, such as datetime.timezone.utc")
+        return value.isoformat(timespec="microseconds")
     if isinstance(value, datetime.datetime):
         # pandas has no other days than instants at midnight.
         if value.tzinfo is not None or value.time() != datetime.time.min:

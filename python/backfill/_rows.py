@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ._errors import Error
 from ._process import HeldInterrupt, Process
-from ._program import AnyPath, Date, Tickers, options, ticker_list
+from ._program import AnyPath, AsOf, Date, Tickers, options, ticker_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,6 +160,7 @@ def scan(
     interval: int | None = None,
     *,
     resample: int | None = None,
+    as_of: AsOf | None = None,
     store: AnyPath | None = None,
 ) -> Rows:
     """Stored bars, sorted by ticker and timestamp.
@@ -171,6 +172,7 @@ def scan(
     start, end: first and last day, both inclusive, local to the exchange. `"2025-01-31"` or a `datetime.date`.
     interval: length of the bars in minutes: 1, 5, 15, 30 or 60. Needed only if the store has several.
     resample: combine one-minute bars into bars of this many minutes, from 2 to 1440, counted from the session's open.
+    as_of: read the bars that the store had then: a `datetime` with its time zone, or the number of a commit.
     store: folder of the store.
     """
     return Rows(
@@ -184,6 +186,7 @@ def scan(
                 end=end,
                 interval=interval,
                 resample=resample,
+                as_of=as_of,
                 store=store,
             ),
         ]
@@ -196,6 +199,7 @@ def query(
     files: Mapping[str, AnyPath] | None = None,
     memory_limit: str | None = None,
     temp_limit: str | None = None,
+    as_of: AsOf | None = None,
     store: AnyPath | None = None,
 ) -> Rows:
     """The result of a SQL statement, in DuckDB's dialect.
@@ -206,6 +210,7 @@ def query(
     files: more views over CSV or Parquet files: `{"names": "names.csv"}`.
     memory_limit: memory that the query may use, such as `"4GiB"`; by default 1 GiB.
     temp_limit: disk space for what doesn't fit into memory; by default 16 GiB.
+    as_of: the view bars has the bars that the store had then, as in `scan`. The other views have the current rows.
     store: folder of the store.
     """
     named = [f"{name}={path}" for name, path in files.items()] if files else None
@@ -213,7 +218,13 @@ def query(
         [
             "query",
             "--format=arrow",
-            *options(file=named, memory_limit=memory_limit, temp_limit=temp_limit, store=store),
+            *options(
+                file=named,
+                memory_limit=memory_limit,
+                temp_limit=temp_limit,
+                as_of=as_of,
+                store=store,
+            ),
             # White space: SQL may begin with a comment, which looks like an option.
             f" {sql}",
         ]

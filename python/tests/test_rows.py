@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import duckdb
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -85,6 +86,27 @@ def test_sql(store):
         duckdb.sql("from rows").fetchall()
 
 
+def test_bars_of_an_earlier_time(store):
+    then = datetime.datetime.now(datetime.timezone.utc)
+    os.mkdir("more")
+    with open("more/bars.csv", "w") as file:
+        file.write("ticker,timestamp,open,high,low,close,volume\nACME,2025-01-07T14:30:00Z,83,85,82,84,5\n")
+    backfill.run("inject-csv", csv_dir="more", on_conflict="update", interval=1)
+    (last,) = backfill.query("select max(commit_seq) as commit from bars").to_arrow().to_pylist()
+
+    def first_volume(**as_of):
+        return backfill.scan("ACME", end="2025-01-07", **as_of).to_arrow()["volume"][0].as_py()
+
+    assert first_volume() == first_volume(as_of=last["commit"]) == 5
+    assert first_volume(as_of=then) == first_volume(as_of=then.isoformat()) != 5
+    zone = datetime.timezone(datetime.timedelta(hours=9))
+    assert first_volume(as_of=pd.Timestamp(then.astimezone(zone))) == first_volume(as_of=then)
+    restated = backfill.query("select count(*) as bars from bars where volume = 5", as_of=then)
+    assert restated.to_arrow().to_pylist() == [{"bars": 0}]
+    with pytest.raises(TypeError, match="as_of needs a time zone"):
+        backfill.scan(as_of=datetime.datetime(2025, 1, 8))
+
+
 def test_lists(store):
     status = backfill.status(["ACME"], interval=1)
     assert status.select(["ticker", "rows", "hot_rows"]).to_pylist() == [{"ticker": "ACME", "rows": 1170, "hot_rows": 0}]
@@ -120,6 +142,30 @@ def test_a_loop_that_is_left_ends_the_program(fake):
         assert batch.num_rows == 100_000
         break
     assert children() == []
+
+
+def test_streams_that_end_early_leave_no_warning(fake):
+    fake(ENDLESS)
+    # In a process of its own: warnings in finalizers are only printed.
+    script = """
+import gc
+import backfill
+import pyarrow as pa
+rows = iter(backfill.scan())
+next(rows)
+rows.close()
+for batch in backfill.scan():
+    break
+unused = iter(backfill.scan())
+reader = pa.RecordBatchReader.from_stream(backfill.scan())
+del reader, unused, rows
+backfill.scan().schema
+gc.collect()
+left_to_the_end = iter(backfill.scan())
+next(left_to_the_end)
+"""
+    done = subprocess.run([sys.executable, "-X", "dev", "-W", "always", "-c", script], stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_reader_that_is_dropped_ends_the_program(fake):
