@@ -3,6 +3,7 @@ CARGO  ?= cargo
 PREFIX ?= /usr/local
 
 PROGRAM = target/release/backfill
+SCRIPTS = .ci/run bench/common bench/*.sh scripts/*.sh scripts/package/*.sh packaging/install.sh.in
 LIBRARY = $(firstword $(wildcard target/release/libduckdb.* target/release/deps/libduckdb.so target/release/deps/libduckdb.dylib))
 
 .PHONY: setup library build demo test test-page test-cluster test-spark test-python screenshots soak lint bench install dist
@@ -63,6 +64,9 @@ lint: library     ## the checks of CI
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 	$(CARGO) check --manifest-path fuzz/Cargo.toml --target-dir target
 	npx --yes --package typescript@5.9.3 tsc --project page/jsconfig.json
+	@scripts/setup.sh --lint
+	vendor/lint/bin/shellcheck --external-sources --severity=warning $(SCRIPTS)
+	vendor/lint/bin/hadolint packaging/Dockerfile
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; else echo "cargo-deny is not installed: licences and advisories are not checked"; fi
 
 bench: build      ## compare with other programs; without bench/limits.sh (memory at 200 M bars)

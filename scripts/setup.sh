@@ -5,7 +5,8 @@
 #   - a browser for the tests of the page, if `setup.sh --browser` is called
 #   - a server for object storage and engines that read Delta tables into vendor/cluster, if `setup.sh --cluster` is called;
 #     Spark and its jars into vendor/spark with `setup.sh --spark`
-#   - Python's venv for its tests and for packages, if `setup.sh --python` is called
+#   - Python's venv for its tests and for packages, if `setup.sh --python` is called; linters into vendor/lint with
+#     `setup.sh --lint`
 # Quick if nothing is missing. `setup.sh --no-postgres` skips Postgres.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,7 +17,7 @@ die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 # ---------------------------------------------------------------------------------------------------- libduckdb
 
 version=1.5.6-r.1
-package= library= sum=
+package='' library='' sum=''
 case "$(uname -s)-$(uname -m)" in
   Linux-x86_64)
     package=@duckdb/node-bindings-linux-x64 library=libduckdb.so
@@ -79,19 +80,51 @@ else
   say "libduckdb: vendor/duckdb/$library"
 fi
 
-# ------------------------------------------------------------------------------------------------------- Python
+# ------------------------------------------------------------------------------------------ Python environments
 
-if [ "${1:-}" = --python ]; then
+# Python with its module venv, which is a package of its own in Debian.
+need_venv() {
   have_venv() { python3 -c 'import ensurepip, tomllib, venv' 2>/dev/null; }
-  have_venv && exit 0
+  have_venv && return
   command -v apt-get >/dev/null || die "this needs Python 3.11 or newer with its modules venv and ensurepip; install it and run this again"
-  sudo=
+  local sudo='' install
   [ "$(id -u)" = 0 ] || sudo=sudo
   say "installing Debian's python3-venv and procps"
   install="apt-get install -y -qq --no-install-recommends python3-venv procps"
   $sudo sh -c "export DEBIAN_FRONTEND=noninteractive
     $install >/dev/null 2>&1 || { apt-get update -qq && $install >/dev/null; }" || die "python3-venv could not be installed"
   have_venv || die "python3-venv was installed, but Python doesn't have venv, ensurepip and tomllib"
+}
+
+# venv FOLDER REQUIREMENTS OPTION...: makes a Python environment with these packages. The copy of the list is written last.
+venv() {
+  local folder=$1 list=$2
+  shift 2
+  cmp -s "$list" "$folder/requirements.txt" && return
+  need_venv
+  say "installing the packages of $list into $folder; that takes a minute or more"
+  mkdir -p vendor
+  python3 -m venv "$folder" || die "python3 -m venv failed"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check "$@" -r "$list" || die "pip could not install $list"
+  cp "$list" "$folder/requirements.txt.part"
+  mv "$folder/requirements.txt.part" "$folder/requirements.txt"
+}
+
+if [ "${1:-}" = --python ]; then
+  need_venv
+  exit 0
+fi
+if [ "${1:-}" = --lint ]; then
+  venv vendor/lint packaging/requirements-lint.txt
+  exit 0
+fi
+if [ "${1:-}" = --cluster ]; then
+  venv vendor/cluster tests/it/cluster/requirements.txt
+  exit 0
+fi
+if [ "${1:-}" = --spark ]; then
+  command -v java >/dev/null || die "Spark needs Java 11 or 17 in PATH; install it and run this again"
+  venv vendor/spark tests/it/cluster/requirements-spark.txt --no-deps
   exit 0
 fi
 
@@ -108,32 +141,6 @@ if [ "${1:-}" = --browser ]; then
   $sudo sh -c "export DEBIAN_FRONTEND=noninteractive
     $install >/dev/null 2>&1 || { apt-get update -qq && $install >/dev/null; }" || die "chromium could not be installed"
   have_browser || die "chromium and chromium-driver were installed, but their programs were not found"
-  exit 0
-fi
-
-# ------------------------------------------------------------------------------------------ Python environments
-
-# venv FOLDER REQUIREMENTS OPTION...: makes a Python environment with these packages. The copy of the list is written last.
-venv() {
-  local folder=$1 list=$2
-  shift 2
-  cmp -s "$list" "$folder/requirements.txt" && return
-  command -v python3 >/dev/null || die "the tests of \`push\` need python3 in PATH; install it and run this again"
-  say "installing the packages of $list into $folder; that takes a minute or more"
-  mkdir -p vendor
-  python3 -m venv "$folder" || die "python3 -m venv failed; Debian has it in the package python3-venv"
-  "$folder/bin/pip" install --quiet --disable-pip-version-check "$@" -r "$list" || die "pip could not install $list"
-  cp "$list" "$folder/requirements.txt.part"
-  mv "$folder/requirements.txt.part" "$folder/requirements.txt"
-}
-
-if [ "${1:-}" = --cluster ]; then
-  venv vendor/cluster tests/it/cluster/requirements.txt
-  exit 0
-fi
-if [ "${1:-}" = --spark ]; then
-  command -v java >/dev/null || die "Spark needs Java 11 or 17 in PATH; install it and run this again"
-  venv vendor/spark tests/it/cluster/requirements-spark.txt --no-deps
   exit 0
 fi
 
