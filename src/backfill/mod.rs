@@ -25,11 +25,13 @@ mod group;
 mod limits;
 mod plan;
 mod position;
+mod queue;
 mod quota;
 mod restatement;
 mod run;
 mod store_writer;
 mod ticker;
+mod ticker_result;
 mod windows;
 mod writer_thread;
 

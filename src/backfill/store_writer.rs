@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Error;
 use super::batch::{Batch, BatchOutcome, QueuedBatch, WriterContext};
+use super::queue::Queue;
 use super::writer_thread::{WriterResult, WriterThread};
 use crate::provider::Gate;
 
@@ -56,10 +57,19 @@ impl StoreWriter {
     ) -> Result<(Self, JoinHandle<Result<WriterResult, Error>>), Error> {
         let (queue, inbox) = mpsc::channel();
         let in_flight = Arc::new(AtomicUsize::new(0));
-        let writer_thread = WriterThread::new(context, group_size, gate, in_flight.clone());
+        let waiting = Queue {
+            inbox,
+            in_flight: in_flight.clone(),
+            group_size: if context.store.is_some() {
+                group_size
+            } else {
+                1
+            },
+        };
+        let writer_thread = WriterThread::new(context, gate);
         let thread = std::thread::Builder::new()
             .name("store".into())
-            .spawn(move || writer_thread.run(&inbox))
+            .spawn(move || writer_thread.run(&waiting))
             .map_err(Error::Thread)?;
         let writer = Self {
             queue,

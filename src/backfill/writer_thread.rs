@@ -1,15 +1,12 @@
-//! The writer thread: collects batches and commits them, many at once.
+//! The writer thread: commits batches, many at once.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
 
 use super::Error;
 use super::batch::{Batch, BatchOutcome, QueuedBatch, WriterContext};
-use super::quota::RECORD_EVERY;
+use super::queue::Queue;
 use super::restatement::{BasisCheck, Restatement};
 use crate::advice::{Advice, Hint};
 use crate::export::BarsWriter;
@@ -18,13 +15,6 @@ use crate::provider::Gate;
 use crate::store::{
     CoverageEntry, Offer, Refusal, RejectLine, RejectedRows, RejectsFile, RunId, Store, Tally,
 };
-
-/// A commit doesn't wait for more bars than this.
-const GROUP_BARS_MAX: usize = 65_536;
-/// How long a commit waits for windows in flight.
-const GROUP_WAIT: Duration = Duration::from_millis(50);
-/// How often a waiting commit checks whether windows are in flight.
-const GROUP_TICK: Duration = Duration::from_millis(5);
 
 /// What the thread returns.
 pub(super) struct WriterResult {
@@ -36,12 +26,9 @@ pub(super) struct WriterResult {
 pub(super) struct WriterThread {
     context: WriterContext,
     rejects: Option<RejectsFile>,
-    in_flight: Arc<AtomicUsize>,
     /// Series with a refused batch: no more of them is offered.
     refused: HashSet<SeriesKey>,
     basis: BasisCheck,
-    /// How many windows a commit waits for.
-    group_size: usize,
     gate: Arc<Gate>,
 }
 
@@ -53,27 +40,20 @@ struct SeriesBatch {
 }
 
 impl WriterThread {
-    pub(super) fn new(
-        context: WriterContext,
-        group_size: usize,
-        gate: Arc<Gate>,
-        in_flight: Arc<AtomicUsize>,
-    ) -> Self {
+    pub(super) fn new(context: WriterContext, gate: Arc<Gate>) -> Self {
         let store = context.store.as_ref();
         Self {
             rejects: store.map(|(store, run)| RejectsFile::new(store.rejects_path(run))),
-            in_flight,
             refused: HashSet::new(),
             basis: BasisCheck::default(),
-            group_size: if store.is_some() { group_size } else { 1 },
             gate,
             context,
         }
     }
 
     /// Works until every sender of the queue is dropped.
-    pub(super) fn run(mut self, inbox: &Receiver<QueuedBatch>) -> Result<WriterResult, Error> {
-        let worked = self.work(inbox);
+    pub(super) fn run(mut self, queue: &Queue) -> Result<WriterResult, Error> {
+        let worked = self.work(queue);
         let spending = self.context.spending.as_mut();
         let recorded = spending.map_or(Ok(()), |spending| spending.record(self.gate.sent()));
         if worked.is_err() {
@@ -86,48 +66,15 @@ impl WriterThread {
         })
     }
 
-    fn work(&mut self, inbox: &Receiver<QueuedBatch>) -> Result<(), Error> {
+    fn work(&mut self, queue: &Queue) -> Result<(), Error> {
         let mut deferred = Vec::new();
-        while let Some(group) = self.next_group(inbox, std::mem::take(&mut deferred))? {
+        loop {
+            // Requests count against the quota even while no bars arrive.
+            let group =
+                queue.next_group(std::mem::take(&mut deferred), || self.record_spending())?;
+            let Some(group) = group else { return Ok(()) };
             deferred = self.commit_group(group)?;
         }
-        Ok(())
-    }
-
-    /// The batches to commit together, `group` among them; `None` after the last.
-    fn next_group(
-        &mut self,
-        inbox: &Receiver<QueuedBatch>,
-        mut group: Vec<QueuedBatch>,
-    ) -> Result<Option<Vec<QueuedBatch>>, Error> {
-        while group.is_empty() {
-            match inbox.recv_timeout(RECORD_EVERY) {
-                Ok(queued) => group.push(queued),
-                // Requests count against the quota even while no bars arrive.
-                Err(RecvTimeoutError::Timeout) => self.record_spending()?,
-                Err(RecvTimeoutError::Disconnected) => return Ok(None),
-            }
-        }
-        let end = Instant::now() + GROUP_WAIT;
-        let mut bars: usize = group.iter().map(|queued| queued.batch.bars.len()).sum();
-        while bars < GROUP_BARS_MAX {
-            let none_in_flight = self.in_flight.load(Ordering::SeqCst) == 0;
-            let wait = if none_in_flight || group.len() >= self.group_size {
-                Duration::ZERO
-            } else {
-                end.saturating_duration_since(Instant::now())
-                    .min(GROUP_TICK)
-            };
-            match inbox.recv_timeout(wait) {
-                Ok(queued) => {
-                    bars += queued.batch.bars.len();
-                    group.push(queued);
-                }
-                Err(RecvTimeoutError::Timeout) if !wait.is_zero() => {}
-                Err(_) => break,
-            }
-        }
-        Ok(Some(group))
     }
 
     fn record_spending(&mut self) -> Result<(), Error> {
