@@ -41,6 +41,7 @@ mod sync_after;
 mod system;
 pub mod table;
 mod terminal;
+pub mod ticker_args;
 mod usage;
 mod version;
 

@@ -6,12 +6,13 @@ use std::num::NonZero;
 use indicatif::HumanCount;
 
 use crate::audit::{self, Audit, Check, Finding, Limits, Scope, Severity};
-use crate::cli::args::{RangeArgs, TickerArgs};
+use crate::cli::args::RangeArgs;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::listing::{self, Kind};
 use crate::cli::rows::FormatArg;
 use crate::cli::table::{Column, Table};
+use crate::cli::ticker_args::TickerArgs;
 use crate::documents;
 use crate::model::Interval;
 use crate::report::ExitStatus;

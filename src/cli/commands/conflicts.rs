@@ -4,12 +4,12 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use crate::cli::args::TickerArgs;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::listing::{self, Column, Kind};
 use crate::cli::rows::FormatArg;
 use crate::cli::table::{self, Table};
+use crate::cli::ticker_args::TickerArgs;
 use crate::documents;
 use crate::model::Interval;
 use crate::model::columns::{self, COLUMNS};

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use crate::calendar::Calendar;
-use crate::cli::args::{RangeArgs, TickerArgs, WaitArg, split_tickers};
+use crate::cli::args::{RangeArgs, WaitArg};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::seal_after::SealArgs;
+use crate::cli::ticker_args::{TickerArgs, split_tickers};
 use crate::model::{Interval, SeriesKey, Ticker};
 use crate::report::ExitStatus;
 use crate::store::{Error, Reader};

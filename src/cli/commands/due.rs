@@ -5,11 +5,11 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::calendar::{Calendar, suffix_exchange};
-use crate::cli::args::split_tickers;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::fetch::{ProviderChoice, feed_help};
 use crate::cli::log::LINE;
+use crate::cli::ticker_args::split_tickers;
 use crate::model::{MINUTE_MICROS, Ticker, Timestamp};
 use crate::report::ExitStatus;
 

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use indicatif::HumanCount;
 
 use crate::calendar::{Calendar, Overrides};
-use crate::cli::args::{AsOfArg, OutputArg, RangeArgs, TickerArgs};
+use crate::cli::args::{AsOfArg, OutputArg, RangeArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
+use crate::cli::ticker_args::TickerArgs;
 use crate::export::{
     Format, PartitionBy, Plan, ResampleGrid, SeriesPlan, StoreBars, Target, export,
 };

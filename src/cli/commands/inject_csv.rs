@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use clap::ValueEnum;
 
 use crate::calendar::{Calendar, Overrides};
-use crate::cli::args::{MetricsArg, OutputArg, RangeArgs, TickerArgs, WaitArg};
+use crate::cli::args::{MetricsArg, OutputArg, RangeArgs, WaitArg};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::dry_run_overview::overview;
 use crate::cli::error::CliError;
@@ -16,6 +16,7 @@ use crate::cli::log::LINE;
 use crate::cli::metrics;
 use crate::cli::seal_after::SealArgs;
 use crate::cli::sync_after::{StoredRun, SyncAfterArgs, SyncAfterRun};
+use crate::cli::ticker_args::TickerArgs;
 use crate::inject::{self, DateOrder, Decimal, Input, Label, Settings, Sink, StoredExchanges};
 use crate::model::{Bar, DateRange, Interval, OnConflict, Ticker, Timestamp};
 use crate::report::{ExitStatus, RunKind, RunReport};

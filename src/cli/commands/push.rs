@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
-use crate::cli::args::{TickerArgs, WaitArg};
+use crate::cli::args::WaitArg;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::log::LINE;
 use crate::cli::push_target::{self, TargetArgs};
+use crate::cli::ticker_args::TickerArgs;
 use crate::model::{Interval, OnConflict};
 use crate::push::{self, Settings, Storage};
 use crate::report::{ExitStatus, RunKind};

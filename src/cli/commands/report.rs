@@ -6,10 +6,11 @@ use indicatif::HumanCount;
 
 use crate::audit;
 use crate::calendar::CalendarCache;
-use crate::cli::args::{OutputArg, RangeArgs, TickerArgs};
+use crate::cli::args::{OutputArg, RangeArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::log::LINE;
+use crate::cli::ticker_args::TickerArgs;
 use crate::model::Interval;
 use crate::page::{self, Filter, PageData, ReportOptions};
 use crate::report::ExitStatus;

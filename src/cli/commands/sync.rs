@@ -5,11 +5,12 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use clap::ValueEnum;
 
-use crate::cli::args::{MetricsArg, RangeArgs, TickerArgs};
+use crate::cli::args::{MetricsArg, RangeArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::metrics;
 use crate::cli::sync_after;
+use crate::cli::ticker_args::TickerArgs;
 use crate::model::{DateRange, Interval, OnConflict};
 use crate::report::RunKind;
 use crate::secret::SecretUrl;

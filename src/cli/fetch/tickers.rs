@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::cli::args::split_tickers;
 use crate::cli::error::CliError;
+use crate::cli::ticker_args::split_tickers;
 use crate::model::Ticker;
 
 /// The file that is read if no tickers are given.

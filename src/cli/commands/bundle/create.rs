@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::shared;
 use crate::bundle::{self, Archive, Created, Error, Filter};
-use crate::cli::args::{OutputArg, RangeArgs, TypedTickers};
+use crate::cli::args::{OutputArg, RangeArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::log::LINE;
+use crate::cli::ticker_args::TypedTickers;
 use crate::export::{AtomicFile, OutputFile};
 use crate::model::Interval;
 use crate::store::OpenOptions;

@@ -6,11 +6,12 @@ mod stream;
 
 use std::path::PathBuf;
 
-use crate::cli::args::{AsOfArg, OutputArg, RangeArgs, TickerArgs};
+use crate::cli::args::{AsOfArg, OutputArg, RangeArgs};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::listing;
 use crate::cli::rows::{Out, RowFormat};
+use crate::cli::ticker_args::TickerArgs;
 use crate::compare::{self, Compared, Scope, Settings, Side, compare, compare_bars};
 use crate::documents;
 use crate::export::AtomicFile;

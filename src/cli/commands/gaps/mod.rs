@@ -4,13 +4,14 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use crate::calendar::CalendarCache;
-use crate::cli::args::{MetricsArg, RangeArgs, TickerArgs, WaitArg};
+use crate::cli::args::{MetricsArg, RangeArgs, WaitArg};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::fetch::{self, Concurrency, FillSettings, Filled, Service, ServiceArgs};
 use crate::cli::metrics;
 use crate::cli::rows::{FormatArg, RowFormat};
 use crate::cli::seal_after::SealArgs;
+use crate::cli::ticker_args::TickerArgs;
 use crate::gaps::{Scope, Survey, survey};
 use crate::model::{Interval, OnConflict};
 use crate::report::{ExitStatus, RunKind};

@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use crate::calendar::CalendarCache;
-use crate::cli::args::TickerArgs;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::rows::FormatArg;
+use crate::cli::ticker_args::TickerArgs;
 use crate::model::{Interval, Ticker};
 use crate::status::{Overview, session_states};
 use crate::store::bytes_below;
