@@ -11,7 +11,10 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::basic::Encoding;
+use parquet::file::metadata::{
+    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData,
+};
 use parquet::file::statistics::Statistics;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -163,7 +166,9 @@ impl Partition {
         let groups: Vec<(u64, i64)> = groups
             .map(|(group, (_, last))| (group.rows, *last))
             .collect();
-        let count = groups::kept(&groups, *first_added, added.len() as u64);
+        let row_groups = metadata.row_groups();
+        let copyable = row_groups.iter().take_while(|group| !is_split(group));
+        let count = groups::kept(&groups, *first_added, added.len() as u64).min(copyable.count());
         let (Some((first, _)), Some((_, last))) = (bounds.first(), bounds[..count].last()) else {
             return Ok(None);
         };
@@ -245,6 +250,15 @@ impl Iterator for Batches {
             reason: error.to_string(),
         }))
     }
+}
+
+/// Whether a column has an encoding that earlier versions wrote, and that not every program reads.
+fn is_split(group: &RowGroupMetaData) -> bool {
+    let has = |column: &ColumnChunkMetaData| {
+        let mut encodings = column.encodings();
+        encodings.any(|encoding| encoding == Encoding::BYTE_STREAM_SPLIT)
+    };
+    group.columns().iter().any(has)
 }
 
 /// First and last timestamp of a row group, from its statistics.

@@ -1,5 +1,6 @@
 //! Partitions that grow: which row groups are copied, and stores with partitions of format 1.
 
+use parquet::basic::Encoding;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 
 use super::*;
@@ -193,20 +194,23 @@ fn columns_have_ids_from_one_on() {
 /// A partition of 300 bars that a program wrote before row groups had hashes.
 const FORMAT_1: &[u8] = include_bytes!("../../../fuzz/corpus/bundle/format_1.parquet");
 
-/// A store whose lake has that partition, as its series A.
-fn format_1() -> tempfile::TempDir {
+/// A partition of 300 bars whose volumes are byte-stream split, as earlier programs wrote them.
+const SPLIT: &[u8] = include_bytes!("../../../fuzz/corpus/bundle/split.parquet");
+
+/// A store whose lake has this partition, as its series A.
+fn store_of(partition_bytes: &[u8]) -> tempfile::TempDir {
     let dir = scratch();
     let path = partition(dir.path(), 2025);
     drop(Store::open(dir.path(), &small()).unwrap());
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, FORMAT_1).unwrap();
+    std::fs::write(path, partition_bytes).unwrap();
     repair(dir.path(), &small()).unwrap();
     dir
 }
 
 #[test]
 fn a_partition_of_format_1_is_read_and_gets_the_new_format_when_bars_come_to_it() {
-    let dir = format_1();
+    let dir = store_of(FORMAT_1);
     let file = partition(dir.path(), 2025);
     assert_eq!(verify(dir.path(), &small()).unwrap().damage, []);
     assert_eq!(std::fs::read(&file).unwrap(), FORMAT_1);
@@ -231,8 +235,46 @@ fn a_partition_of_format_1_is_read_and_gets_the_new_format_when_bars_come_to_it(
 }
 
 #[test]
+fn split_volumes_are_read_and_encoded_anew_when_bars_come_to_them() {
+    let dir = store_of(SPLIT);
+    let file = partition(dir.path(), 2025);
+    let is_split = || {
+        let bytes = bytes::Bytes::from(std::fs::read(&file).unwrap());
+        let metadata = ParquetMetaDataReader::new()
+            .parse_and_finish(&bytes)
+            .unwrap();
+        let mut columns = metadata
+            .row_groups()
+            .iter()
+            .flat_map(RowGroupMetaData::columns);
+        columns.any(|column| {
+            column
+                .encodings()
+                .any(|one| one == Encoding::BYTE_STREAM_SPLIT)
+        })
+    };
+    assert_eq!(std::fs::read(&file).unwrap(), SPLIT);
+    assert!(is_split());
+    assert_eq!(verify(dir.path(), &small()).unwrap().damage, []);
+    let store = Store::open(dir.path(), &publishing()).unwrap();
+    let before = content(&store.reader().unwrap());
+    assert_eq!(before.len(), 300);
+
+    let run = store.begin_run("test", Timestamp::from_micros(0)).unwrap();
+    let later = rows(10_000..10_100, 1.0);
+    let results = store.commit(&run, vec![offer("A", &later, OnConflict::Fail)]);
+    assert!(results.unwrap().iter().all(Result::is_ok));
+    assert!(!is_split());
+    assert_eq!(Partition::open(&file).unwrap().footer.rows, 400);
+    let after = content(&store.reader().unwrap());
+    assert!(before.iter().all(|(key, close)| after[key] == *close));
+    drop(store);
+    assert_eq!(verify(dir.path(), &small()).unwrap().damage, []);
+}
+
+#[test]
 fn a_flipped_value_of_format_1_is_found_and_not_merged() {
-    let dir = format_1();
+    let dir = store_of(FORMAT_1);
     let file = partition(dir.path(), 2025);
     let modified = std::fs::metadata(&file).unwrap().modified().unwrap();
     let mut bytes = FORMAT_1.to_vec();

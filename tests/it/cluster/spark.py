@@ -41,8 +41,6 @@ def main():
         "spark.ui.enabled": "false",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "4",
-        # The fast reader of Spark 3.5 doesn't know the encoding of many volumes (BYTE_STREAM_SPLIT).
-        "spark.sql.parquet.enableVectorizedReader": "false",
         # Else a table whose only ticker is 0700 has the ticker 700.
         "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
         "spark.hadoop.fs.s3a.endpoint": os.environ["AWS_ENDPOINT_URL"],
