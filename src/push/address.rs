@@ -28,7 +28,7 @@ impl Address {
             if typed.is_empty() {
                 return Err(usage("the URL is empty"));
             }
-            if may_hold_password(typed) {
+            if may_hold_password(typed) || starts_with_scheme(typed) {
                 return Err(usage(
                     "the URL isn't s3://bucket/prefix, file:///path or a folder",
                 ));
@@ -81,6 +81,14 @@ impl fmt::Display for Address {
     }
 }
 
+/// Whether a path is an address with a typing mistake, as `s3:/bucket/prefix`. Else its bars would go into a
+/// folder of that name. A drive of Windows has one letter.
+fn starts_with_scheme(typed: &str) -> bool {
+    let before = typed.split_once(':').map(|(before, _)| before);
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    before.is_some_and(|before| before.len() > 1 && before.chars().all(is_part))
+}
+
 fn usage(message: &str) -> Error {
     Error::new(ErrorKind::Usage, message)
 }
@@ -97,6 +105,7 @@ mod tests {
             ("s3a://lake/a%20b", "s3://lake/a b"),
             ("file:///data/bars%20x", "/data/bars x"),
             (" data/bars ", "data/bars"),
+            ("./s3:x", "./s3:x"),
         ] {
             assert_eq!(Address::parse(typed).unwrap().to_string(), shown, "{typed}");
         }
@@ -112,6 +121,9 @@ mod tests {
             "s3:///hunter2",
             "",
             "s3://lake/a/../b",
+            "s3:/lake/bars",
+            "s3:lake",
+            "file:bars",
         ] {
             let error = Address::parse(typed).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
