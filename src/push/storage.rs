@@ -59,8 +59,11 @@ impl Storage {
     pub fn failed(&self, doing: &str, error: &object_store::Error) -> Error {
         use object_store::Error as E;
         let hint = match error {
-            E::Unauthenticated { .. } | E::PermissionDenied { .. } => PushAdvice::CheckCredentials,
             E::NotImplemented { .. } => PushAdvice::ConditionalWrites,
+            _ if self.folder.is_some() => {
+                return Error::new(ErrorKind::Target, self.words(doing, error));
+            }
+            E::Unauthenticated { .. } | E::PermissionDenied { .. } => PushAdvice::CheckCredentials,
             E::Generic { .. } => PushAdvice::CheckEndpoint,
             _ => return Error::new(ErrorKind::Target, self.words(doing, error)),
         };
@@ -90,6 +93,7 @@ fn reason(text: &str) -> Cow<'_, str> {
         Some((before, rest)) if before.contains("Error performing") => rest,
         _ => text,
     };
+    let text = text.trim_start_matches("Generic LocalFileSystem error: ");
     Cow::Borrowed(text.trim_start_matches("HTTP error: "))
 }
 
@@ -104,6 +108,7 @@ impl Deref for Storage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advice::Hint;
 
     #[test]
     fn a_failure_is_the_reason_alone() {
@@ -116,9 +121,26 @@ mod tests {
                 "Generic S3 error: Error performing GET http://h in 1ms, after 6 retries - HTTP error: error sending request",
                 "error sending request",
             ),
+            (
+                "Generic LocalFileSystem error: Unable to copy data to file: No space left on device",
+                "Unable to copy data to file: No space left on device",
+            ),
             ("a - b", "a - b"),
         ] {
             assert_eq!(reason(text), why);
         }
+    }
+
+    #[test]
+    fn only_a_server_gets_the_advice_for_servers() {
+        let memory = || Arc::new(object_store::memory::InMemory::new());
+        let error = object_store::Error::Generic {
+            store: "LocalFileSystem",
+            source: "No space left on device".into(),
+        };
+        let folder = Storage::in_folder(memory(), Path::new("bars"));
+        assert_eq!(folder.failed("writing a", &error).hint(), None);
+        let hint = Storage::new(memory()).failed("writing a", &error).hint();
+        assert_eq!(hint, Some(PushAdvice::CheckEndpoint.into()));
     }
 }

@@ -146,10 +146,12 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     )
     .map_err(push_target::error)?;
     drop(observer);
-    if let (Some(hours), Some(storage)) = (args.vacuum, &storage)
-        && pushed.report.status() == ExitStatus::Ok
-    {
-        vacuum(context, storage, hours, settings.dry_run)?;
+    if let (Some(hours), Some(storage)) = (args.vacuum, &storage) {
+        if pushed.report.status() == ExitStatus::Ok {
+            vacuum(context, storage, hours, settings.dry_run)?;
+        } else {
+            tracing::warn!("the table wasn't vacuumed, because not all bars were pushed");
+        }
     }
     if !settings.dry_run {
         push_target::record(context, &dir, reader, &label, &pushed.seen);
