@@ -1,19 +1,21 @@
 //! Some tickers, pushed in one commit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::compare::Rules;
 use super::context::RunContext;
 use super::delta::action::{Action, Add, Remove};
 use super::delta::commit::{self, End};
+use super::delta::names;
 use super::error::{Error, ErrorKind};
 use super::part::{Outcome, Part, Work};
 use super::plan::{Decision, Files};
 use super::source::{Local, Unit};
 use super::table::Table;
+use super::upload;
 use crate::advice::{Hint, PushAdvice};
 use crate::model::SeriesKey;
 use crate::report::{Counts, Event, UnitReport, UnitStatus};
@@ -21,6 +23,10 @@ use crate::store::PartitionKey;
 
 /// How often a commit is planned again because others came first.
 const ATTEMPTS_MAX: u32 = 200;
+/// How often uploads that are gone before the commit are made again.
+const LOSSES_MAX: u32 = 3;
+/// Uploads that are looked for at the same time.
+const CHECKS_AT_ONCE: usize = 16;
 
 /// Some tickers, pushed in one commit.
 pub struct Chunk<'r, 'a> {
@@ -30,6 +36,8 @@ pub struct Chunk<'r, 'a> {
     /// What was done for a partition whose files in the table have these paths and tags. It is still right
     /// if a commit of others left them as they are.
     done: HashMap<PartitionKey, (Vec<String>, Part)>,
+    /// How often uploads were gone before the commit.
+    losses: u32,
 }
 
 /// A partition to compare or to upload.
@@ -113,6 +121,7 @@ impl<'r, 'a> Chunk<'r, 'a> {
             table,
             units,
             done: HashMap::new(),
+            losses: 0,
         }
     }
 
@@ -123,6 +132,10 @@ impl<'r, 'a> Chunk<'r, 'a> {
             let (actions, ends) = self.outcome(&refused);
             if actions.is_empty() || self.context.settings.dry_run {
                 return Ok(ends);
+            }
+            if self.forget_lost(&actions).await? {
+                self.losses += 1;
+                continue;
             }
             if self.table.commit(self.context, actions).await? == End::Committed {
                 return Ok(ends);
@@ -135,6 +148,40 @@ impl<'r, 'a> Chunk<'r, 'a> {
         }
         let message = format!("others committed {ATTEMPTS_MAX} times before this run could");
         Err(Error::new(ErrorKind::Target, message))
+    }
+
+    /// Looks for the uploads of a commit, and forgets those that are gone, so that they are made again. A
+    /// clean-up on another machine deletes them if this one slept for longer than a day before the commit.
+    async fn forget_lost(&mut self, actions: &[Action]) -> Result<bool, Error> {
+        let live = self.table.snapshot.as_ref().map(|snapshot| &snapshot.live);
+        let is_live = |name: &String| live.is_some_and(|live| live.contains_key(name));
+        let adds = actions.iter().filter_map(|action| action.add.as_ref());
+        let names = adds.filter_map(|add| Some((names::decode(&add.path)?, add.size)));
+        let new: Vec<(String, i64)> = names.filter(|(name, _)| !is_live(name)).collect();
+        let store = self.table.store()?;
+        let checks = stream::iter(new)
+            .map(|(name, size)| async move {
+                let found = upload::size(store, &name).await?;
+                Ok::<_, Error>((name, found == Some(size as u64)))
+            })
+            .buffer_unordered(CHECKS_AT_ONCE)
+            .try_collect::<Vec<_>>();
+        let checked = self.context.unless_stopped(checks).await?;
+        let is_lost = |(name, is_there): (String, bool)| (!is_there).then_some(name);
+        let lost: HashSet<String> = checked.into_iter().filter_map(is_lost).collect();
+        if let Some(name) = lost.iter().next()
+            && self.losses == LOSSES_MAX
+        {
+            let message = format!("{name} is missing again and again after its upload");
+            return Err(Error::new(ErrorKind::Target, message));
+        }
+        self.done.retain(|_, (_, part)| match &part.outcome {
+            Outcome::Write { add, .. } => {
+                names::decode(&add.path).is_none_or(|name| !lost.contains(&name))
+            }
+            _ => true,
+        });
+        Ok(!lost.is_empty())
     }
 
     /// Compares, then uploads what is to be published. Returns why tickers can't be pushed.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::json;
 use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::context::RunContext;
 use super::delta::action::{self, Action, Format, Metadata, Protocol};
@@ -69,9 +70,14 @@ impl Table {
     ) -> Result<End, Error> {
         let store = self.store()?.clone();
         let version = self.version().map_or(0, |version| version + 1);
-        if let Some(before) = self.version().filter(|_| !self.is_checked) {
+        if let Some(snapshot) = &self.snapshot {
+            let before = snapshot.version;
+            let text = read::commit_text(&store, before).await?;
+            if text.as_deref().map(xxh3_128) != snapshot.text_hash {
+                return Err(replaced(before));
+            }
             // Before the commit: it could replace one that another program makes now.
-            if let Some(text) = read::commit_text(&store, before).await? {
+            if let Some(text) = text.filter(|_| !self.is_checked) {
                 check_conditional(&store, before, &text).await?;
             }
             self.is_checked = true;
@@ -92,6 +98,7 @@ impl Table {
         let snapshot = self.snapshot.get_or_insert_default();
         snapshot.apply(all);
         snapshot.version = version;
+        snapshot.text_hash = Some(xxh3_128(&text));
         verify(context, &store, version, &text).await?;
         if version > 0 && version.is_multiple_of(CHECKPOINT_EVERY) {
             self.checkpoint(context, version, now_ms).await;
@@ -164,6 +171,14 @@ async fn check_conditional(store: &Storage, version: u64, text: &Bytes) -> Resul
     }
     let message = "the target replaces objects that were to be created only if they don't exist";
     Err(Error::new(ErrorKind::Table, message).with_hint(PushAdvice::ConditionalWrites))
+}
+
+/// The newest version isn't the one that was read: a commit on top of it would be one of another table.
+fn replaced(version: u64) -> Error {
+    let message = format!(
+        "the table was deleted or replaced during the push: its version {version} isn't the one that was read"
+    );
+    Error::new(ErrorKind::Table, message)
 }
 
 /// Checks that a table can take bars.

@@ -84,6 +84,17 @@ pub async fn put(
     Ok(())
 }
 
+/// The size of an object; `None` if there is none.
+pub async fn size(store: &Storage, name: &str) -> Result<Option<u64>, Error> {
+    let failed = |error| store.failed(&format!("looking for {name}"), &error);
+    let path = Path::parse(name).map_err(|error| failed(error.into()))?;
+    match store.head(&path).await {
+        Ok(found) => Ok(Some(found.size)),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
 /// What a new file has.
 pub struct NewFile<'a> {
     pub key: &'a PartitionKey,

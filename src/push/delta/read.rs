@@ -7,6 +7,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde::Deserialize;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::action::{self, Action};
 use super::checkpoint;
@@ -32,8 +33,8 @@ struct LastCheckpoint {
 pub async fn load(store: &Storage) -> Result<Option<Snapshot>, Error> {
     let hinted = last_checkpoint(store).await?;
     let mut files = list(store, hinted).await?;
-    if files.is_empty() && hinted.is_some() {
-        // The hint is about files that are gone.
+    if hinted.is_some() && newest_checkpoint(&files).0.is_none() {
+        // The hint is about files that are gone. Older ones can have the same state.
         files = list(store, None).await?;
     }
     let (base, parts) = newest_checkpoint(&files);
@@ -65,34 +66,45 @@ pub async fn load(store: &Storage) -> Result<Option<Snapshot>, Error> {
         let why = format!("its log lacks version {missing}");
         return Err(table(&why));
     }
-    let mut read = stream::iter(commits)
-        .map(|version| read_commit(store, version))
-        .buffered(AT_ONCE);
-    while let Some(actions) = read.next().await {
-        snapshot.apply(actions?.ok_or_else(|| table("its log changed while it was read"))?);
+    if commits.is_empty() {
+        snapshot.version = version;
+        let text = commit_text(store, version).await?;
+        snapshot.text_hash = text.as_deref().map(xxh3_128);
     }
-    snapshot.version = version;
+    let mut read = stream::iter(commits)
+        .map(|version| async move { (version, commit_text(store, version).await) })
+        .buffered(AT_ONCE);
+    while let Some((version, text)) = read.next().await {
+        let text = text?.ok_or_else(|| table("its log changed while it was read"))?;
+        apply(&mut snapshot, version, &text)?;
+    }
     Ok(Some(snapshot))
 }
 
 /// Applies the commits that were made since. Returns whether there were any.
 pub async fn refresh(store: &Storage, snapshot: &mut Snapshot) -> Result<bool, Error> {
     let before = snapshot.version;
-    while let Some(actions) = read_commit(store, snapshot.version + 1).await? {
-        snapshot.apply(actions);
-        snapshot.version += 1;
+    while let Some(text) = commit_text(store, snapshot.version + 1).await? {
+        apply(snapshot, snapshot.version + 1, &text)?;
     }
     Ok(snapshot.version > before)
 }
 
+fn apply(snapshot: &mut Snapshot, version: u64, text: &[u8]) -> Result<(), Error> {
+    snapshot.apply(parse(version, text)?);
+    snapshot.version = version;
+    snapshot.text_hash = Some(xxh3_128(text));
+    Ok(())
+}
+
 /// The actions of a commit; `None` if there is no such version.
 pub async fn read_commit(store: &Storage, version: u64) -> Result<Option<Vec<Action>>, Error> {
-    let name = names::commit(version);
-    let Some(text) = get(store, &name, COMMIT_BYTES_MAX).await? else {
-        return Ok(None);
-    };
-    let actions = action::parse(&text).map_err(|why| unreadable(&name, &why))?;
-    Ok(Some(actions))
+    let text = commit_text(store, version).await?;
+    text.map(|text| parse(version, &text)).transpose()
+}
+
+fn parse(version: u64, text: &[u8]) -> Result<Vec<Action>, Error> {
+    action::parse(text).map_err(|why| unreadable(&names::commit(version), &why))
 }
 
 /// The text of a commit; `None` if there is no such version.

@@ -14,6 +14,8 @@ const WRITER_MAX: i32 = 2;
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub version: u64,
+    /// The hash of that version's commit; `None` if only its checkpoint is there.
+    pub text_hash: Option<u128>,
     pub protocol: Option<Protocol>,
     pub metadata: Option<Metadata>,
     pub txns: BTreeMap<String, Txn>,

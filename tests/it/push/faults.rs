@@ -32,15 +32,26 @@ enum Fault {
     Undecided,
 }
 
+/// Something that happens once.
+struct Once(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl fmt::Debug for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Once")
+    }
+}
+
 /// Storage in memory of which one request fails.
 #[derive(Debug)]
-struct Faulty {
+pub struct Faulty {
     inner: Arc<InMemory>,
     /// The request that fails, counted from 0, and how.
     fault: Option<(usize, Fault)>,
     requests: Mutex<usize>,
     /// Objects that are to be created only if they don't exist are replaced.
     replaces: bool,
+    /// What happens after the first upload of a data file.
+    meanwhile: Once,
 }
 
 impl Faulty {
@@ -50,6 +61,7 @@ impl Faulty {
             fault,
             requests: Mutex::new(0),
             replaces: false,
+            meanwhile: Once(Mutex::new(None)),
         })
     }
 
@@ -59,6 +71,18 @@ impl Faulty {
             fault: None,
             requests: Mutex::new(0),
             replaces: true,
+            meanwhile: Once(Mutex::new(None)),
+        })
+    }
+
+    /// Storage where something else happens after the first upload of a data file.
+    pub fn meanwhile(inner: &Arc<InMemory>, event: impl FnOnce() + Send + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Arc::clone(inner),
+            fault: None,
+            requests: Mutex::new(0),
+            replaces: false,
+            meanwhile: Once(Mutex::new(Some(Box::new(event)))),
         })
     }
 
@@ -101,7 +125,17 @@ impl ObjectStore for Faulty {
             options.mode = PutMode::Overwrite;
         }
         match self.next() {
-            None => self.inner.put_opts(location, payload, options).await,
+            None => {
+                let put = self.inner.put_opts(location, payload, options).await;
+                if !location.as_ref().starts_with("_delta_log") {
+                    let event = self.meanwhile.0.lock().unwrap().take();
+                    if let Some(event) = event {
+                        // In a thread of its own: it may block.
+                        std::thread::spawn(event).join().unwrap();
+                    }
+                }
+                put
+            }
             Some(Fault::Refused) => Err(lost()),
             Some(Fault::LostReply) => {
                 let _ = self.inner.put_opts(location, payload, options).await;
@@ -165,7 +199,7 @@ fn settings(on_conflict: OnConflict) -> Settings {
     }
 }
 
-fn push_to(
+pub fn push_to(
     env: &TestEnv,
     store: &str,
     target: Arc<dyn ObjectStore>,
@@ -183,7 +217,7 @@ fn push_to(
 }
 
 /// The bars of the table's newest version.
-fn table(target: &Arc<InMemory>) -> Bars {
+pub fn table(target: &Arc<InMemory>) -> Bars {
     let storage = Storage::new(target.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -204,7 +238,7 @@ fn table(target: &Arc<InMemory>) -> Bars {
 }
 
 /// Two stores with three tickers; X is in both.
-fn two_stores() -> TestEnv {
+pub fn two_stores() -> TestEnv {
     let env = TestEnv::new();
     for (name, ticker, rows) in [
         ("a", "X", 0..600),

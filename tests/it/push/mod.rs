@@ -4,6 +4,7 @@
 #[cfg(feature = "crash-points")]
 mod crashes;
 mod faults;
+mod meanwhile;
 mod others;
 mod program;
 
