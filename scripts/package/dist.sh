@@ -15,10 +15,14 @@ version=$(cargo pkgid | sed 's/.*[#@]//')
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
 
-# No path of this machine gets into the program.
+# No path of this machine gets into the program. Paths may contain spaces: cargo separates these flags by a unit separator,
+# and the crate `cc` reads its flags as a shell does.
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
-export RUSTFLAGS="--remap-path-prefix=$PWD=/backfill --remap-path-prefix=$cargo_home=/cargo"
-export CFLAGS="-ffile-prefix-map=$PWD=/backfill -ffile-prefix-map=$cargo_home=/cargo"
+export CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$PWD=/backfill"$'\x1f'"--remap-path-prefix=$cargo_home=/cargo"
+quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
+export CC_SHELL_ESCAPED_FLAGS=1
+CFLAGS="$(quoted "-ffile-prefix-map=$PWD=/backfill") $(quoted "-ffile-prefix-map=$cargo_home=/cargo")"
+export CFLAGS
 
 notices=()
 case "$target" in
