@@ -6,7 +6,7 @@ import { load } from "./data.js";
 export async function showTargets(view) {
   const { targets } = await load("targets");
   if (targets.length === 0) {
-    view.append(make("p", { class: "note" }, "The store was never sent to a table: use backfill sync or backfill push"));
+    view.append(make("p", { class: "note" }, "The store has no targets yet: backfill sync or backfill push sends it to one"));
     return;
   }
   const list = make("div", { class: "scroll" });
@@ -15,7 +15,7 @@ export async function showTargets(view) {
     const behind = target.series.filter((one) => one.rows > 0);
     list.append(make("h3", {}, target.target), make("p", { class: "note" }, `${count(target.series.length)} series, ${count(lacked)} rows not there when it was last seen`));
     if (behind.length > 0) {
-      list.append(table([["ticker"], ["interval"], ["rows lacked", "number"], ["last seen (UTC)"]], behind.map((one) => [one.ticker, `${one.interval_minutes}m`, count(one.rows), shortTime(one.seen_at)])));
+      list.append(table([["ticker"], ["interval"], ["missing rows", "number"], ["last seen (UTC)"]], behind.map((one) => [one.ticker, `${one.interval_minutes}m`, count(one.rows), shortTime(one.seen_at)])));
     }
   }
   view.append(list);

@@ -143,6 +143,10 @@ pub enum Advice {
         /// Whether rows in another form become rejects, instead of an ambiguous file.
         for_rejects: bool,
     },
+    /// Read dates month first that were read day first.
+    ReadMonthFirst,
+    /// Accept a last line without a line end.
+    AcceptLastLine,
     /// Split a bundle into several.
     SplitBundle,
     /// Make a bundle without a base.
@@ -153,6 +157,10 @@ pub enum Advice {
     CompareHash,
     /// Apply a bundle that is older than the last one.
     ApplyOlder,
+    /// Let the page's server accept a host name.
+    AllowHost,
+    /// Open the page by the link that its server printed.
+    OpenPrintedLink,
     /// About a sync.
     Sync(SyncAdvice),
     /// About a push.

@@ -1,10 +1,11 @@
 //! `backfill` downloads, stores and queries intraday market bars on your own machine.
 //!
 //! ```text
-//! provider/fmp ─┐                                                       ┌─> export   (Parquet, CSV, Arrow)
-//!               ├─> normalise ─> store::commit ─> hot (DuckDB) ─> lake ─┼─> query    (SQL over both tiers)
-//! CSV files ────┘    (Bar | Reject)   │            (Parquet, sealed)    ├─> bundle   (one file)
-//!                                     │                                 └─> sync     (Postgres)
+//! provider ───┐                                                     ┌─> query    SQL over all bars
+//!             ├─> bars, rejects ─> store: hot ──seal──> lake ───────┼─> export   Parquet, CSV, Arrow
+//! CSV files ──┘                       │   (DuckDB,     (Parquet)    ├─> sync     Postgres
+//!                                     │    segments)                ├─> push     Delta table
+//!                                     │                             └─> bundle   another store
 //!                                     └─> coverage, conflicts, runs
 //! ```
 //!

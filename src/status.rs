@@ -71,11 +71,11 @@ pub struct Unsynced {
 /// How complete a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionState {
-    /// It has enough bars.
+    /// It is complete by the rule of [`gaps`](crate::gaps::completeness).
     Complete,
-    /// It has some bars.
+    /// It has bars, and others are missing.
     Short,
-    /// It has no bars.
+    /// It has no bars, and isn't complete.
     Missing,
 }
 

@@ -2,10 +2,10 @@
 //!
 //! A *module* is a folder or file directly below `src/`. Test code is left out.
 //!
-//! An arrow goes from file A to file B where A names an item that is **defined** in B: the path is
-//! followed through re-exports and through the imports of parent modules. So `use super::Row` is
-//! an arrow to the file that defines `Row`, and a `mod.rs` that only declares and re-exports its
-//! children has no arrows to them.
+//! A file depends on the files that **define** the items that it names: a path is followed through
+//! re-exports and through the imports of parent modules. So `use super::Row` is a dependency on the
+//! file that defines `Row`, and a `mod.rs` that only declares and re-exports its children doesn't
+//! depend on them. The code calls a dependency an *arrow*.
 
 #![allow(clippy::unwrap_used)] // a test that can't continue panics
 #![allow(clippy::disallowed_methods)] // and writes its files as it likes
@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// The modules that each module may use. A new arrow is a decision: add it here and to
-/// ARCHITECTURE.md. `crash` (named points for the tests) may be used by all of them.
+/// The modules that each module may use. Add a new dependency deliberately, and only on a module
+/// that ARCHITECTURE.md lists below. `crash` (named points for the tests) may be used by all of them.
 const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
@@ -48,7 +48,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "serve",
-        &["calendar", "documents", "model", "page", "report", "store"],
+        &[
+            "advice",
+            "calendar",
+            "documents",
+            "model",
+            "page",
+            "report",
+            "store",
+        ],
     ),
     (
         "page",
@@ -118,7 +126,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("model", &[]),
 ];
 
-/// Circles of files that are still to be cut. A circle that isn't listed fails, and so does an
+/// Circles of files that are still to be removed. A circle that isn't listed fails, and so does an
 /// entry whose circle is gone.
 const KNOWN_CIRCLES: &[&[&str]] = &[];
 
@@ -552,7 +560,7 @@ fn files_of_a_module_have_no_circles() {
         .collect();
     assert!(
         gone.is_empty(),
-        "cut already, delete them from KNOWN_CIRCLES: {gone:#?}"
+        "removed already, delete them from KNOWN_CIRCLES: {gone:#?}"
     );
 }
 
@@ -612,6 +620,88 @@ fn paths_are_followed_to_their_definitions() {
     assert_eq!(found.len(), 1);
     let names: Vec<String> = found[0].iter().map(|file| name(file)).collect();
     assert_eq!(names, ["a/x", "a/y", "b"], "`a` only re-exports");
+}
+
+/// The Rust files below a folder.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The files below a folder that no other file declares as a module. `lib.rs` and `main.rs` aren't modules.
+fn undeclared(root: &Path) -> Vec<PathBuf> {
+    let is_root = |path: &PathBuf| {
+        ["lib.rs", "main.rs"]
+            .iter()
+            .any(|name| *path == root.join(name))
+    };
+    let declares = |path: &Path, module: &str| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let declaration = format!("mod {module};");
+        text.lines()
+            .filter_map(|line| line.trim().strip_suffix(&declaration))
+            .any(|before| before.is_empty() || before.starts_with("pub"))
+    };
+    let mut files = rust_files(root);
+    files.retain(|path| {
+        let module = match path.file_stem().unwrap().to_str().unwrap() {
+            "mod" => path.parent().unwrap().to_owned(),
+            _ => path.with_extension(""),
+        };
+        let folder = module.parent().unwrap();
+        let parents = [
+            folder.join("mod.rs"),
+            folder.join("lib.rs"),
+            folder.join("main.rs"),
+            folder.with_extension("rs"),
+        ];
+        let name = module.file_name().unwrap().to_str().unwrap();
+        !is_root(path) && !parents.iter().any(|parent| declares(parent, name))
+    });
+    files.sort();
+    files
+}
+
+/// The compiler silently leaves out a file without a `mod` line.
+#[test]
+fn each_file_is_declared_as_a_module() {
+    let tests = source().join("../tests/it");
+    for folder in [source(), tests] {
+        let left_out = undeclared(&folder);
+        assert!(left_out.is_empty(), "no `mod` line names {left_out:#?}");
+    }
+}
+
+#[test]
+fn files_that_are_not_declared_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("main.rs", "mod a;\npub(crate) mod b;\n// mod c;\n");
+    write("a.rs", "#[cfg(test)]\nmod tests;\n");
+    write("a/tests.rs", "");
+    write("a/more.rs", "");
+    write("b/mod.rs", "mod main;");
+    write("b/main.rs", "");
+    write("c.rs", "");
+    write("d/mod.rs", "");
+    let found = undeclared(folder.path());
+    let found: Vec<&Path> = (found.iter())
+        .map(|path| path.strip_prefix(folder.path()).unwrap())
+        .collect();
+    let expected = ["a/more.rs", "c.rs", "d/mod.rs"];
+    assert_eq!(found, expected.map(Path::new));
 }
 
 /// Files and folders that only exist after a command ran, or that belong to another program.

@@ -14,7 +14,7 @@ pub(super) struct Usual {
 }
 
 impl Usual {
-    /// That of one session.
+    /// What is usual in one session.
     pub fn of(day: &Day) -> Self {
         let close = day.close();
         let volume = day.volume();

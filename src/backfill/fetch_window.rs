@@ -1,8 +1,8 @@
 //! One window: requested, checked for what the provider left out, and turned into coverage.
 //!
 //! ```text
-//! request ─> does the oldest row reach the first session? ─no─> request the head alone ─┐
-//!                         │ yes                      <──────────────────────────────────┘
+//! request ─> does the oldest row reach the first session? ─no─> request the missing first days ─┐
+//!                         │ yes                      <──────────────────────────────────────────┘
 //!                         └─> does a response begin inside a session? ─yes─> request it once more,
 //!                                 │                                  with the session before it
 //!                                 └─> does a session requested alone lack its opening bar?

@@ -9,7 +9,7 @@ use super::Error;
 use super::batch::QueuedBatch;
 use super::quota::RECORD_EVERY;
 
-/// A commit doesn't wait for more bars than this.
+/// With this many bars a commit starts.
 const GROUP_BARS_MAX: usize = 65_536;
 /// How long a commit waits for windows in flight.
 const GROUP_WAIT: Duration = Duration::from_millis(50);

@@ -8,7 +8,7 @@
 //! | `update` | continues with a warning if the run requests every stored date; else its ticker stops |
 //!
 //! A run sees the change in stored bars that it requests too: sessions that it requests again, the
-//! session next to a lone one, and the one that `comparison.rs` adds to the plan. If the provider
+//! session that is added to a window of one session, and the one that `comparison.rs` adds to the plan. If the provider
 //! returns none of them, the run can't know, and warns.
 
 use std::collections::{HashMap, HashSet};
@@ -28,7 +28,7 @@ use crate::store::Store;
 /// No exchange is closed for longer.
 const DAYS_CLOSED_MAX: usize = 20;
 
-/// Compared bars that show the price basis though all of them differ.
+/// Without an identical bar, at least this many compared bars show the price basis.
 const COMPARED_MIN: usize = 3;
 
 /// Stored bars that the provider now returns with other values, all by one factor.
@@ -75,8 +75,8 @@ pub(super) struct BasisCheck {
 }
 
 impl BasisCheck {
-    /// Compares the windows' bars, and their context bars, with the stored ones. Returns the change
-    /// of the price basis that they show.
+    /// Compares the windows' bars with the stored ones, and so their *context bars*: extra bars of a
+    /// response, from outside its window. Returns the change of the price basis that they show.
     pub(super) fn compare(
         &mut self,
         store: &Store,

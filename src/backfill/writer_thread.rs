@@ -26,7 +26,7 @@ pub(super) struct WriterResult {
 pub(super) struct WriterThread {
     context: WriterContext,
     rejects: Option<RejectsFile>,
-    /// Series with a refused batch: no more of them is offered.
+    /// Series with a refused batch: no further batch of theirs is offered.
     refused: HashSet<SeriesKey>,
     basis: BasisCheck,
     gate: Arc<Gate>,

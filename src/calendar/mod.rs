@@ -34,7 +34,7 @@ use table::{Rules, Table};
 /// How long before midnight a trading date of FOREX starts.
 const FOREX_LEAD_MICROS: i64 = 7 * 60 * MINUTE_MICROS;
 
-/// Why a calendar can't answer.
+/// Errors of a calendar.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no calendar for the code.

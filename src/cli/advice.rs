@@ -1,5 +1,4 @@
-//! The words for what a user can do: the only place that names commands and options for other
-//! modules.
+//! The words for what a user can do. No other module writes commands and options into its messages.
 
 use std::fmt;
 
@@ -115,11 +114,11 @@ impl fmt::Display for Advice {
             Self::NameColumns { example } => {
                 return write!(
                     f,
-                    "--columns says which they are, for example --columns {example}"
+                    "--columns sets which they are, for example --columns {example}"
                 );
             }
             Self::SkipLines => {
-                "--skip-lines N skips lines above the header, --time-format says how times are written, \
+                "--skip-lines N skips lines above the header, --time-format sets how times are written, \
                  --columns which column is which"
             }
             Self::MapColumn { column, at: None } => {
@@ -179,11 +178,15 @@ impl fmt::Display for Advice {
             Self::SetDecimal { for_rejects: true } => {
                 "with --decimal point|comma, rows in another form are rejects"
             }
+            Self::ReadMonthFirst => "if they are month first, use --date-order mdy",
+            Self::AcceptLastLine => "--accept-last-line accepts it",
             Self::SplitBundle => "--tickers, or --start and --end, split it into several",
             Self::FullBundle => "make a full bundle, without --since",
             Self::ApplyOlder => {
                 "--on-conflict ignore adds only missing bars; --allow-older uses this bundle's values"
             }
+            Self::AllowHost => "`backfill serve --allow-host NAME` allows one",
+            Self::OpenPrintedLink => "open the link that `backfill serve` printed: it works once",
             Self::BaseFilter => "leave the option out to use the base's",
             Self::CompareHash => {
                 "copy it again, and compare the manifest's hash with what `bundle create` printed"

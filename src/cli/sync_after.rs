@@ -48,7 +48,7 @@ pub struct StoredRun<'a> {
     pub interval: Option<Interval>,
 }
 
-/// What is to follow a run: a sync, a push, or both.
+/// What follows a run: a sync, a push, or both.
 pub struct SyncAfterRun {
     sync: Option<(Settings, Address)>,
     push: Option<PushAfterRun>,

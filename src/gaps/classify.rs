@@ -65,7 +65,7 @@ pub(super) fn classify(
             (Some(CoverageStatus::Partial), _) => (Reason::Partial, None),
             // Even if it has as many bars as its neighbours: they may lack rows too.
             (Some(CoverageStatus::Failed), _) if mostly_rejects => (Reason::Failed, None),
-            // It has enough bars, and no bars were held back: its last minutes had no trades.
+            // It has enough bars, and no bars were withheld: its last minutes had no trades.
             (_, Completeness::Complete) => continue,
             (Some(CoverageStatus::Failed), _) => (Reason::Failed, None),
             (Some(CoverageStatus::Empty), Completeness::Missing) => (Reason::Empty, None),

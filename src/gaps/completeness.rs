@@ -14,14 +14,14 @@ const NEIGHBOURS: usize = 10;
 /// The share of a session's trading time that is missing at least if it begins late or ends early:
 /// 20 of 390 minutes. FOREX instruments with a daily break of an hour are below it.
 const CUT_SHARE_MIN: f64 = 0.05;
-/// The share of the bars from its first to its last that a session has at least, for its hours to
-/// be compared with the calendar.
+/// A session's hours are compared with the calendar only if it has at least this share of the bars
+/// between its first and last.
 const TRADED_SHARE_MIN: f64 = 0.5;
 /// The greatest chance that a cut is a pause without trades, if pauses are as frequent as in the rest
 /// of the session. It matters for long bars, of which a cut has few.
 const CHANCE_MAX: f64 = 0.001;
-/// The fewest sessions that show that a cut is systematic: a week with a holiday. Most sessions around
-/// each must be cut too.
+/// A cut is systematic if at least this many sessions have it (a week with a holiday), and if most
+/// sessions around each have it too.
 const CUT_SESSIONS_MIN: usize = 4;
 
 /// Whether a session has its bars.
@@ -33,16 +33,16 @@ pub enum Completeness {
     Short(Shortage),
 }
 
-/// How a session shows that it is short.
+/// Why a session is short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortage {
     /// Rows of it were rejected, and their bars aren't stored.
     RejectedRows,
     /// It has fewer bars than the sessions around it.
     FewBars,
-    /// It begins late, as most sessions around it.
+    /// It begins late, like most sessions around it.
     LateStart,
-    /// It ends early, as most sessions around it.
+    /// It ends early, like most sessions around it.
     EarlyEnd,
 }
 
@@ -64,7 +64,7 @@ impl Shortage {
 ///
 /// A complete session has no such rows, and at least [`COMPLETE_SHARE_MIN`] of the median bars of the
 /// ten nearest sessions that have any, relative to its length: a half day needs half as many. It
-/// isn't one of several that are cut at the same end, as most sessions around them.
+/// isn't one of several that are cut at the same end, like most sessions around them.
 #[must_use]
 pub fn completeness(
     sessions: &[Session],

@@ -16,9 +16,9 @@ use crate::model::{Bar, Bars, OnConflict, SeriesKey, Ticker, Timestamp};
 
 /// Approximately the most bars in the sample. A run with fewer is compared completely.
 const SAMPLE_MAX: u64 = 1 << 18;
-/// The most bars of a series in the sample, in case that the sizes of files say too little.
+/// The most bars of a series in the sample, in case file sizes mislead.
 const SERIES_SAMPLE_MAX: usize = 1 << 16;
-/// The least bytes of a row, in plain text and in packed files.
+/// The smallest size of a row in bytes, in plain text and in packed files.
 const PLAIN_ROW_BYTES: u64 = 24;
 const PACKED_ROW_BYTES: u64 = 4;
 /// Fewer bars with other prices contradict nothing: the last bar of a download may be unfinished.

@@ -18,8 +18,9 @@ use super::layouts::Layout;
 use super::number::{Decimal, has_mark, parse_form};
 use super::record::{End, end_of, split};
 use super::settings::Settings;
+use crate::advice::Advice;
 
-/// Dates kept; a century has fewer with days up to 12.
+/// Most dates kept. A century has fewer dates whose day is at most 12.
 const DATES_MAX: usize = 16_384;
 /// Fewer dates don't show that they follow each other.
 const DATES_MIN: usize = 3;
@@ -38,7 +39,7 @@ const SESSION_GAP_DAYS_MAX: i64 = 5;
 pub(super) struct Decided {
     pub(super) date_order: DateOrder,
     pub(super) decimal: Decimal,
-    /// For a decision that only custom supports: a warning with the option to change it.
+    /// For a decision that rests on convention only: a warning with the option to change it.
     pub(super) warning: Option<String>,
 }
 
@@ -268,8 +269,8 @@ impl DateEvidence {
             _ if dotted => Ok((
                 DateOrder::Dmy,
                 Some(format!(
-                    "dates such as {first} are read day first, as is usual with dots; if they are month first, \
-                     use --date-order mdy"
+                    "dates such as {first} are read day first, as is usual with dots; {}",
+                    Advice::ReadMonthFirst
                 )),
             )),
             _ => Err(FileError::DateOrder {

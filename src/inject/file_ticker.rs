@@ -1,4 +1,4 @@
-//! The ticker and the interval in a file's name that follows no vendor's habit.
+//! The ticker and the interval in a file's name that follows no vendor's rule.
 
 use super::filename::{minutes_of_word, only_interval, words};
 

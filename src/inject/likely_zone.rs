@@ -1,4 +1,5 @@
-//! The zone in which local times fit the hours of an exchange. It is only proposed in a warning.
+//! The zone in which local times fit the hours of an exchange. It is a suggestion in a warning, never
+//! used.
 
 use chrono::{Datelike, Weekday};
 use chrono_tz::Tz;
@@ -21,7 +22,7 @@ const ZONES: [Tz; 10] = [
     Tz::Asia__Shanghai,
     Tz::Asia__Tokyo,
 ];
-/// Bars farther apart than this are of two weeks.
+/// A longer gap between two bars is a weekend.
 const WEEKEND_MIN: i64 = 40 * 60 * MINUTE_MICROS;
 /// How long after the open the first bar may be.
 const DELAY_MAX: i64 = 5 * MINUTE_MICROS;

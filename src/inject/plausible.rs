@@ -1,4 +1,4 @@
-//! Whether a file's bars are when its exchange trades.
+//! Checks that a file's bars are at times when its exchange trades.
 //!
 //! The zone of local times, the exchange and the label are often defaults. Bars that contradict them
 //! show it: they begin hours before the session, they trade round the clock, or the session's open
@@ -26,11 +26,11 @@ const ROUND_THE_CLOCK_HOURS: u32 = 20;
 /// Bars only in this many hours of all days, on at least this many days, are those of sessions.
 const FEW_HOURS: u32 = 12;
 const FEW_HOURS_DAYS_MIN: usize = 3;
-/// A shorter distance between the beginning of the bars and the session is not a zone.
+/// A shorter distance between the first bar and the session's open isn't a time-zone error.
 const SHIFT_MIN: i64 = 15 * MINUTE_MICROS;
-/// How long after the open a session has bars at least.
+/// A session has a bar within this time after its open.
 const OPENING: i64 = 30 * MINUTE_MICROS;
-/// A day with fewer bars shows nothing.
+/// A day with fewer bars is ignored.
 const DAY_BARS_MIN: usize = 4;
 
 /// The bars of one ticker on one date.

@@ -10,6 +10,7 @@ use super::error::{Error, plain};
 use super::file::{self, ReadFile};
 use super::find_files::{Found, InputFile, InputFiles};
 use super::settings::Settings;
+use crate::advice::Advice;
 use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport, UnitStatus};
 
 /// The number of files named in one line.
@@ -142,9 +143,9 @@ fn warn_of_unended(context: &RunContext<'_>, files: &[InputFile]) {
     let names: Vec<&str> = unended.map(|index| files[*index].name.as_str()).collect();
     if !names.is_empty() {
         context.observer.event(&Event::Warning(&format!(
-            "the last line has no line end and was rejected, because the file may be incomplete: {}; \
-             --accept-last-line accepts it",
-            first_names(&names)
+            "the last line has no line end and was rejected, because the file may be incomplete: {}; {}",
+            first_names(&names),
+            Advice::AcceptLastLine
         )));
     }
 }

@@ -260,7 +260,7 @@ mod tests {
         first..repeated.next_back().map_or(first, |(row, _)| row) + 1
     }
 
-    /// The rule that answers of a provider had before: rows are oldest first.
+    /// The earlier rule for responses of a provider: rows are oldest first.
     fn by_step_back_or_neighbour(rows: &Rows) -> Vec<Option<i64>> {
         let times: Vec<i64> = rows.iter().map(|row| row.0).collect();
         let mut out = some(&times);

@@ -36,8 +36,8 @@ impl PageData<'_> {
     /// - `total`: number of rows; `first`: index of the first row in this document.
     /// - `calendars`: for each exchange the sessions from the first to the last of all its series, as
     ///   days since 1970: the first day, then the distance to each next one.
-    /// - `rows`: a row a series. `from` is the index of its first session in the calendar. `states`
-    ///   has a letter a session (`c` complete, `s` short, `p` partial, `e` empty, `f` failed, `n`
+    /// - `rows`: one row per series. `from` is the index of its first session in the calendar. `states`
+    ///   has one letter per session (`c` complete, `s` short, `p` partial, `e` empty, `f` failed, `n`
     ///   never asked), `bars` and `expected` the numbers of bars; each value is followed by `*` and
     ///   how often it is repeated, if that is more than once.
     /// - `requests` of a row: what was requested from providers, oldest first.

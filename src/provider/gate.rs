@@ -31,7 +31,7 @@ pub struct GateOptions {
     pub daily: Option<Daily>,
     /// First wait after a 429 that names no time; each later one is longer.
     pub pause_first: Duration,
-    /// After waits of this length without a success, the limit counts as that of a day.
+    /// If requests waited this long in all without a success, the limit is that of a day.
     pub quota_after: Duration,
 }
 
@@ -66,7 +66,8 @@ pub enum Spent {
     /// The quota of the day, over all runs.
     #[error("the day's quota of {0} requests is spent")]
     Day(u64),
-    /// The provider still refused after a full minute of waits, or named a longer wait.
+    /// The provider still refused after waits of [`GateOptions::quota_after`], or named a wait of more
+    /// than 120 s.
     #[error("the provider's quota is spent: {detail}")]
     Quota {
         /// The server's error text.

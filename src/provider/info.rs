@@ -54,18 +54,19 @@ pub struct ProviderInfo {
     pub hour_grid: fn(Hours) -> Grid,
     /// Requests a minute if the user sets no rate; `None` for no limit.
     pub rate_default: Option<NonZeroU32>,
-    /// How long refusals because of the rate can last. After a longer time a day's quota is spent.
+    /// How long refusals because of the rate can last. If they last longer, the day's quota is spent.
     pub limit_lasts: Duration,
     /// How long after its close a bar can still change.
     pub settles_after: Duration,
     /// How long plans withhold the newest bars at most. A session without bars that ended later than
     /// this isn't known to be empty.
     pub withholds: Duration,
-    /// Years of history that the plans have; none if all have all. **A response that begins before
+    /// Years of history that the plans have; empty if every plan has the whole history. **A response that begins before
     /// its plan's history lacks the older bars, and nothing in it shows that.**
     pub history_years: &'static [u32],
-    /// The dates between which the history of every plan begins, if it isn't endless. Nothing is
-    /// requested from before the first; a session up to the last without bars isn't known to be empty.
+    /// The first and last date on which a plan's history may begin; `None` if no fixed date limits it.
+    /// Nothing before the first is requested. A session up to the last that has no bars isn't known to
+    /// be empty.
     pub history_begins: Option<RangeInclusive<NaiveDate>>,
 }
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How much wider than 60 s / N the spacing is: over a minute this leaves the network 0.36 s of
-/// play.
+/// How much wider than 60 s / N the spacing is: over a minute the network may delay
+/// requests by 0.36 s.
 const SPACING_FACTOR: f64 = 1.006;
 
-/// A timer that wakes late by no more than this does not shift the requests after it.
+/// A timer may wake this late without shifting the requests after it.
 const LATENESS: Duration = Duration::from_millis(5);
 
 /// Spaces the requests of a run.

@@ -117,7 +117,7 @@ pub struct Reply {
     pub origin: String,
     /// The body, decompressed.
     pub body: Vec<u8>,
-    /// The page that it is, if another one than the requested page was fetched in its place.
+    /// The page actually fetched, if it isn't the requested one.
     pub page: Option<PageToken>,
 }
 

@@ -1,6 +1,6 @@
 //! A provider of the tests, and a small example of one. It differs from FMP in every fact: several
 //! tickers per request, responses in pages, UTC times, unadjusted prices, bars outside the session, a
-//! key of two parts. So the rest of the program depends on no provider's habits. Its simulator is
+//! key of two parts. So the rest of the program depends on no provider's peculiarities. Its simulator is
 //! `src/simulator/toy.rs`. Releases have neither.
 
 use std::num::NonZeroU32;

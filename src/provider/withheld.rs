@@ -1,4 +1,4 @@
-//! The dates that the plan of a key doesn't include, as far as refusals show.
+//! The dates that the plan of a key doesn't include, as known from refusals.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use super::error::{Error, ErrorKind};
 use super::request::Request;
 use crate::model::DAY_MICROS;
 
-/// How close to now refused dates are if they are too new and not too old.
+/// A refused date newer than this time before now is too new, otherwise too old.
 const NEWEST_MICROS: i64 = 4 * DAY_MICROS;
 
 /// Remembers refusals ([`ErrorKind::Withheld`]), so that no request is sent whose refusal is known.

@@ -21,7 +21,7 @@ use crate::model::SeriesKey;
 use crate::report::{Counts, Event, UnitReport, UnitStatus};
 use crate::store::PartitionKey;
 
-/// How often a commit is planned again because others came first.
+/// How often a commit is planned again because another writer committed first.
 const ATTEMPTS_MAX: u32 = 200;
 /// How often uploads that are gone before the commit are made again.
 const LOSSES_MAX: u32 = 3;
@@ -34,7 +34,7 @@ pub struct Chunk<'r, 'a> {
     table: &'r mut Table,
     units: &'r [Unit],
     /// What was done for a partition whose files in the table have these paths and tags. It is still right
-    /// if a commit of others left them as they are.
+    /// if another writer's commit didn't change those files.
     done: HashMap<PartitionKey, (Vec<String>, Part)>,
     /// How often uploads were gone before the commit.
     losses: u32,
@@ -74,7 +74,7 @@ impl UnitEnd {
         }
     }
 
-    /// A ticker that the table has as it is.
+    /// A ticker whose bars the table has already.
     pub fn unchanged(unit: &Unit) -> Self {
         let parts = unit.partitions.iter().map(Part::unchanged);
         Self::ok(unit, parts.map(|part| part.counts).sum())

@@ -13,7 +13,8 @@ use serde::Serialize;
 pub struct Counts {
     /// Rows that were read or came from a provider.
     pub fetched: u64,
-    /// Bars held back because they were still forming or just closed.
+    /// Bars withheld because they were still forming or just closed; in a push, hot rows that were left
+    /// out.
     pub held: u64,
     /// Rows that can't become bars.
     pub rejected: u64,

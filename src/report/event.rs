@@ -5,8 +5,8 @@ use super::UnitReport;
 /// Something that happened in a run.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// The planned work: `total` of `unit` (`requests`, `bytes`, `rows`, `files`). A second such event
-    /// adds to the total.
+    /// The planned work: `total` of `unit` (`windows`, `bytes`, `bars`, `tickers`). A second such
+    /// event adds to the total.
     Planned {
         /// What is counted, plural.
         unit: &'static str,

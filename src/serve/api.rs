@@ -90,7 +90,7 @@ impl Api {
 
     /// The bars of a series, of one of the stores.
     fn bars(&self, parameters: &Parameters) -> Result<Bytes, page::Error> {
-        let bad = || page::Error::BadParameter("store is compared, with --compare".to_owned());
+        let bad = || page::Error::BadParameter("there is no other store to read".to_owned());
         let source = match parameters.store.as_str() {
             "" => &self.source,
             "compared" => self.compared.as_ref().ok_or_else(bad)?,

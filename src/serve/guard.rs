@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::token::Token;
+use crate::advice::Advice;
 
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -153,8 +154,8 @@ pub(super) async fn check(
     });
     let is_data = path.starts_with("/api/");
     let mut response = if !guard.is_mine(request.headers(), authority) {
-        let why = "this server has other host names; `backfill serve --allow-host NAME` adds one";
-        refusal(StatusCode::MISDIRECTED_REQUEST, why)
+        let why = format!("this host name isn't allowed; {}", Advice::AllowHost);
+        refusal(StatusCode::MISDIRECTED_REQUEST, &why)
     } else if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, "the server is read-only");
         let allowed = HeaderValue::from_static("GET, HEAD");
@@ -163,8 +164,10 @@ pub(super) async fn check(
     } else if let (Some(token), "/") = (token, path) {
         guard.entry(&token, request.headers())
     } else if is_data && !guard.has_cookie(request.headers()) {
-        let why = "open the link that `backfill serve` printed: it lets a browser in once";
-        refusal(StatusCode::UNAUTHORIZED, why)
+        refusal(
+            StatusCode::UNAUTHORIZED,
+            &Advice::OpenPrintedLink.to_string(),
+        )
     } else {
         next.run(request).await
     };

@@ -42,18 +42,19 @@ impl Default for OpenOptions {
 pub struct SealRule {
     /// A transaction that writes at least this many rows of a series publishes them.
     pub publish_rows_min: u64,
-    /// A partition is sealed when it has at least this many hot rows …
+    /// A partition with fewer hot rows than this isn't sealed.
     pub partition_rows_min: u64,
-    /// … and at least one hot row for this many sealed ones, so rewriting costs in proportion to what
-    /// was added.
+    /// A partition with more sealed rows per hot row than this isn't sealed: rewriting it would cost too
+    /// much for what was added.
     pub partition_sealed_per_hot: u64,
-    /// Everything is sealed when the store has at least this many hot rows …
+    /// A store with at least this many hot rows is sealed completely, if
+    /// [`Self::store_sealed_per_hot`] allows.
     pub store_rows_min: u64,
-    /// … and at least one hot row for this many sealed ones.
+    /// A store with more sealed rows per hot row than this isn't sealed completely.
     pub store_sealed_per_hot: u64,
-    /// The hot rows of a commit go into a segment instead of the table if they are at least this many …
+    /// A commit with fewer hot rows than this writes no segment: they go into the table.
     pub segment_rows_min: u64,
-    /// … of at least this many series: with fewer, each is sealed soon.
+    /// A commit with hot rows of fewer series than this writes no segment: each series is sealed soon.
     pub segment_series_min: u64,
     /// The conflicts of a commit go into a file instead of the table if they are at least this many.
     pub conflict_rows_min: u64,

@@ -34,7 +34,7 @@ pub struct Sealed {
 /// Which runs seal all hot rows when they end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SealAtEnd {
-    /// Those that it makes little longer: by an estimated 2 s at most, or by a quarter.
+    /// Runs that the seal lengthens by at most 2 s or a quarter, as estimated.
     #[default]
     Auto,
     /// All.
@@ -43,15 +43,15 @@ pub enum SealAtEnd {
     Never,
 }
 
-/// A seal that takes no longer than this is always worth it …
+/// [`SealAtEnd::Auto`] seals if the estimate is at most this many seconds.
 const SECONDS_MAX: f64 = 2.0;
-/// … and so is one that takes no longer than this share of the run.
+/// [`SealAtEnd::Auto`] seals if the estimate is at most this share of the run's duration.
 const SHARE_OF_RUN_MAX: f64 = 0.25;
 /// Rows, hot and sealed, that a seal merges and encodes in a second on two idle cores.
 const ROWS_PER_SECOND: f64 = 6_000_000.0;
-/// Bytes of row groups that it copies in a second.
+/// Bytes of row groups that a seal copies in a second.
 const COPIED_BYTES_PER_SECOND: f64 = 500e6;
-/// What each partition adds: a file is written, renamed and recorded.
+/// What each partition adds to a seal: its file is written, renamed and recorded.
 const SECONDS_PER_PARTITION: f64 = 0.001;
 /// A seal that takes this many times as long as it may, ends early. The rates are estimates: a busy
 /// machine is two to three times slower, and partitions of an older format are encoded whole.

@@ -20,7 +20,7 @@ pub struct Mark {
     pub id: Uuid,
 }
 
-/// Which content of which table a progress is about. Only the target knows what the numbers mean;
+/// Identifies the table and its contents that a progress belongs to. Only the target knows what the numbers mean;
 /// another value means that the table was emptied or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Epoch(pub [i64; 2]);
@@ -35,7 +35,7 @@ pub struct Progress {
     /// The last instant that the current pass has written; `None` before its first chunk, and if
     /// no pass is unfinished.
     pub through: Option<i64>,
-    /// The table that this is about.
+    /// The table, and its contents, that this progress belongs to.
     pub epoch: Epoch,
     /// Restated rows that syncs under `ignore` left unchanged since the last full comparison.
     pub kept: u64,

@@ -589,12 +589,15 @@ pub fn all() -> Vec<String> {
     points
 }
 
+/// Each crash point is one of a case there, which fails if its command doesn't reach the point.
 #[test]
 fn each_crash_point_has_a_test() {
     let points = all();
     assert!(points.len() >= 10, "{points:?}");
     let tests = include_str!("crash_readers.rs");
+    let code = || tests.lines().filter(|line| !line.trim().starts_with("//"));
     for point in points {
-        assert!(tests.contains(&format!("\"{point}\"")), "{point}");
+        let quoted = format!("\"{point}\"");
+        assert!(code().any(|line| line.contains(&quoted)), "{point}");
     }
 }

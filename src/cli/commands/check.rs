@@ -247,6 +247,6 @@ fn database(context: &Context, args: &Args) -> Result<Finding, CliError> {
             .map_err(|error| CliError::of(ExitStatus::Failed, &error))?;
         Ok::<String, CliError>(row.get(0))
     })?;
-    let detail = format!("{} answers: PostgreSQL {version}", address.label());
+    let detail = format!("{} runs PostgreSQL {version}", address.label());
     Ok(Finding::good("database", "ok", detail))
 }

@@ -98,7 +98,7 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
     text(
         &mut page,
         "Downloads market bars from a provider or reads them from CSV files, keeps them in a local store of Parquet files, and \
-         writes them to files, SQL results or Postgres. Settings come from flags, then \
+         writes them to files, SQL results or Postgres. Settings come from options, then \
          the environment, then .env in the working folder. Data goes to standard output, everything else to standard error.",
     )?;
     options(&mut page, &man, "SH")?;

@@ -105,7 +105,7 @@ fn a_few_minutes_a_daily_break_or_thin_trading_are_usual() {
 }
 
 #[test]
-fn one_session_that_begins_late_is_no_habit() {
+fn one_session_that_begins_late_is_not_systematic() {
     let sessions = full_sessions("NYSE");
     let late_from = |late: std::ops::Range<usize>| {
         let counts: Vec<SessionCount> = (sessions.iter().enumerate())

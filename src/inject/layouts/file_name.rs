@@ -6,7 +6,7 @@ use crate::inject::filename::{only_interval, words};
 
 /// What a file's name shows.
 pub(in crate::inject) struct FileName {
-    /// By the layout's habit; else the first word that isn't about something else. `None` if there
+    /// By the layout's rule for names; else the first word that isn't about something else. `None` if there
     /// is none.
     pub(in crate::inject) ticker: Option<String>,
     /// In minutes, if the name shows exactly one.

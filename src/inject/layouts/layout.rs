@@ -33,8 +33,8 @@ pub(in crate::inject) struct Layout {
     pub(in crate::inject) label: Label,
     /// The order of day, month and year, if it is fixed.
     pub(in crate::inject) date_order: Option<DateOrder>,
-    /// The only order that it has. A file whose rows show another order has the layout without a
-    /// habit.
+    /// The only order that it has. A file whose rows show another order has the layout without
+    /// special rules.
     pub(in crate::inject) only_order: Option<DateOrder>,
     /// Whether numbers have a decimal point unless the rows show otherwise.
     pub(in crate::inject) has_decimal_point: bool,
@@ -54,7 +54,7 @@ pub(in crate::inject) static PLAIN: Layout = Layout {
     ..VENDOR
 };
 
-/// A vendor's layout without a habit.
+/// A vendor's layout without special rules.
 pub(super) const VENDOR: Layout = Layout {
     name: "",
     is: |_| false,
@@ -73,7 +73,7 @@ pub(super) const VENDOR: Layout = Layout {
 };
 
 impl Layout {
-    /// Whether it is the layout without a habit.
+    /// Whether it is the layout without special rules.
     pub(in crate::inject) fn is_plain(&self) -> bool {
         self.name == PLAIN.name
     }

@@ -37,7 +37,7 @@ const CURRENCIES: Layout = Layout {
     ..VENDOR
 };
 
-/// The layout of a file: the first entry that it matches, else the one without a habit.
+/// The layout of a file: the first entry that it matches, else the one without special rules.
 pub(super) fn layout_of(file: &Excerpt<'_>) -> &'static Layout {
     let mut all = LAYOUTS.iter().copied().flatten();
     all.find(|layout| (layout.is)(file)).unwrap_or(&PLAIN)
@@ -48,8 +48,8 @@ pub(super) fn all() -> impl Iterator<Item = &'static Layout> {
     LAYOUTS.iter().copied().flatten()
 }
 
-/// Names of files and headers of one vendor only come first, headers that other files may have
-/// last.
+/// Entries recognised by file names or headers that only one vendor uses come first; headers that
+/// other files may also have come last.
 static LAYOUTS: [&[Layout]; 5] = [&BY_NAME, &PLATFORMS, &STOCKS, &CRYPTO, &OTHERS];
 
 /// Layouts whose files have names that no other vendor's have.

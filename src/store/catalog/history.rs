@@ -24,7 +24,7 @@ impl Catalog {
     }
 
     /// Records that only the bars after the next commit and later ones will be known. Not those after the
-    /// newest one: bars may have been removed since, which has no number.
+    /// newest commit: bars may have been removed since, and a removal has no commit number.
     pub fn begin_history(&self) -> Result<(), Error> {
         self.set_meta(HISTORY_FROM, &(self.max_commit_seq()? + 1).to_string())
     }

@@ -39,8 +39,8 @@ impl Store {
     /// order.
     ///
     /// Each offer has the result that it would have if the offers were committed one by one. All of
-    /// them are in one transaction, unless a series has offers of several sources: then those of another
-    /// source than its first are in a later transaction. After an error nothing of this call is known to
+    /// them are in one transaction. If a series has offers of several sources, each further source gets a
+    /// later transaction. After an error nothing of this call is known to
     /// be durable. Nothing of a refused offer is written.
     pub fn commit(
         &self,

@@ -12,9 +12,9 @@ use crate::store::catalog::{Catalog, SeriesMeta};
 use crate::store::error::Error;
 use crate::store::rows::StagedRows;
 
-/// Series that one query asks for at most.
+/// Most series of one query.
 const SERIES_MAX: usize = 256;
-/// Hot rows that they hold together at most, unless one series alone has more.
+/// Most hot rows of one query, unless one series alone has more.
 const ROWS_MAX: u64 = 262_144;
 
 /// Rows that were read and not yet returned: at most twice [`ROWS_MAX`], with those of the next query.

@@ -2,7 +2,7 @@
 //!
 //! The folder of a snapshot is in `tmp/`. It has a copy of the catalog, and hard links to the
 //! partitions and segments that the catalog lists ([`Layout::flat`]). A writer replaces and removes
-//! names in the lake but never changes bytes, so the links keep what they name. A snapshot costs
+//! names in the lake but never changes bytes, so the links still have the old contents. A snapshot costs
 //! the bytes of the catalog, and a directory entry for each file.
 //!
 //! There are two kinds:
@@ -46,10 +46,10 @@ const WRITER: &str = "writer";
 /// When a writer publishes snapshots, and how long a reader waits for the first one.
 #[derive(Clone, Copy, Debug)]
 pub struct SnapshotRule {
-    /// Age of the store's opening at the first snapshot; `None`: the writer publishes none. A shorter
-    /// run costs nothing: its readers wait for its end.
+    /// How long after opening the store the first snapshot is made; `None`: the writer publishes none.
+    /// A shorter run costs nothing: its readers wait for its end.
     pub first_after: Option<Duration>,
-    /// Least time between two snapshots. There is none where nothing changed.
+    /// Least time between two snapshots. If nothing changed, no snapshot is made.
     pub every: Duration,
     /// How long a reader waits for a writer's first snapshot.
     pub wait: Duration,

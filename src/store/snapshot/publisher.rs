@@ -45,7 +45,7 @@ struct Current {
 }
 
 impl Publisher {
-    /// Starts the thread, if the rule wants snapshots.
+    /// Starts the thread, if the rule allows snapshots.
     pub fn start(shared: Arc<Shared>, rule: SnapshotRule) -> Option<Self> {
         let first_after = rule.first_after?;
         let ending = Arc::new(AtomicBool::new(false));
@@ -56,7 +56,7 @@ impl Publisher {
             let mut wait = first_after;
             while woken.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
                 let began = Instant::now();
-                // A failed attempt leaves the snapshot there is: the next one may have room.
+                // A failed attempt keeps the current snapshot: the next attempt may have room.
                 if let Ok(Some(next)) = publish(&shared, current.as_ref(), &is_ending) {
                     current = Some(next);
                 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Applies an offer to the model as design says, and returns what the store must answer: (committed, updated,
+/// Applies an offer to the model as designed, and returns the expected result: (committed, updated,
 /// identical, restated), or `None` for a refusal.
 fn apply(model: &mut Model, offer: &Offer) -> Option<(u64, u64, u64, u64)> {
     let mut batch: BTreeMap<i64, f64> = BTreeMap::new();

@@ -207,7 +207,7 @@ fn a_seal_of_what_is_left_of_a_segment() {
     );
 }
 
-/// Partitions so many that the file system is flushed as a whole.
+/// Enough partitions that the file system is flushed as a whole.
 #[test]
 fn a_seal_of_many_partitions() {
     let tickers: Vec<String> = (0..40).map(|number| format!("T{number}")).collect();

@@ -98,7 +98,7 @@ fn a_fill_closes_exactly_what_the_provider_has() {
 #[test]
 fn a_run_can_fill_its_own_gaps() {
     let bench = Bench::new();
-    // The first answers are empty although there are bars.
+    // The first responses are empty although there are bars.
     bench.change(Change::Faults(vec!["empty@AAPL=each:1".into()]));
     let line = "concurrent --rate 60000 --start 2025-02-03 --end 2025-02-12 --tickers AAPL MSFT --summary-json";
     bench.run(&format!("{line} --gap-fill --dry-run")).ok();

@@ -1,4 +1,4 @@
-//! Truncated answers: found by position, requested again, and distinguished from sessions that the
+//! Truncated responses: found by position, requested again, and distinguished from sessions that the
 //! provider really lacks.
 
 use std::collections::BTreeSet;

@@ -143,7 +143,7 @@ fn shows_every_view(browser: &Browser) {
     browser.wait_for("document.querySelectorAll('tbody tr').length === 3");
     assert!(text(browser).contains("inject-csv"), "{}", text(browser));
     go(browser, "#/targets");
-    browser.wait_for("document.body.innerText.includes('never sent to a table')");
+    browser.wait_for("document.body.innerText.includes('has no targets yet')");
 
     // A name is a text, in the search too.
     assert_eq!(browser.value("document.querySelectorAll('img').length"), 0);
