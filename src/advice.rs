@@ -159,6 +159,8 @@ pub enum Advice {
     ApplyOlder,
     /// Let the page's server accept a host name.
     AllowHost,
+    /// Start the page's server with a second store.
+    CompareStores,
     /// Open the page by the link that its server printed.
     OpenPrintedLink,
     /// About a sync.

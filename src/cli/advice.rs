@@ -186,6 +186,7 @@ impl fmt::Display for Advice {
                 "--on-conflict ignore adds only missing bars; --allow-older uses this bundle's values"
             }
             Self::AllowHost => "`backfill serve --allow-host NAME` allows one",
+            Self::CompareStores => "`backfill serve --compare STORE` compares with one",
             Self::OpenPrintedLink => "open the link that `backfill serve` printed: it works once",
             Self::BaseFilter => "leave the option out to use the base's",
             Self::CompareHash => {

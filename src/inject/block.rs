@@ -18,7 +18,7 @@ pub(super) struct Block {
 /// The result of parsing blocks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parsed {
-    /// In file order. A local time that occurs twice is at its first instant.
+    /// In file order. A local time that occurs twice counts as its first instant.
     pub(super) bars: Bars,
     /// The tickers of the bars.
     pub(super) runs: Vec<Run>,
@@ -59,7 +59,7 @@ pub(super) struct BadRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MissingBar {
     pub(super) ticker: Ticker,
-    /// As in the file: when the bar opens or closes.
+    /// The time in the file: when the bar opens or closes.
     pub(super) time: i64,
     /// How many intervals after `time` it is.
     pub(super) steps: i64,

@@ -92,7 +92,7 @@ pub enum BadColumns {
         names = COLUMNS.map(|column| column.name).join(", ")
     )]
     Name(String),
-    /// Column 0.
+    /// The number 0.
     #[error("columns are numbered from 1")]
     Zero,
     /// One column twice.

@@ -17,9 +17,9 @@ pub(super) struct Outcome {
     pub(super) counts: Counts,
     /// In file order.
     pub(super) refusals: Vec<Refused>,
-    /// Tickers with a refused batch. No more of their bars are offered.
+    /// Tickers with a refused batch. No further bars of theirs are offered.
     pub(super) refused: HashSet<Ticker>,
-    /// The bars of each ticker that files before it have, too.
+    /// The bars of each ticker that earlier files have too.
     compared: HashMap<Ticker, Compared>,
     /// Tickers with a warning about their price basis.
     warned: HashSet<Ticker>,
@@ -34,7 +34,7 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    /// By the store; `contradiction` is what is wrong with the bars in any case.
+    /// Refused by the store. `contradiction` is what is wrong with the bars for any policy.
     fn by_store(refusal: &Refusal, contradiction: Option<String>) -> Self {
         let status = UnitStatus::refused(refusal.conflicts());
         match contradiction {

@@ -21,9 +21,9 @@ use crate::model::Ticker;
 const CHECK_MS: u64 = 50;
 /// How many files after the front may be in progress or done.
 const AHEAD_FILES_MAX: usize = 8_192;
-/// A group commits once it has this many files …
+/// A group commits once it has this many files.
 const GROUP_FILES: usize = 4_096;
-/// … or when its first file has waited this long.
+/// A group commits once its first file has waited this long.
 const GROUP_WAIT_MS: u64 = 1_000;
 
 /// The order of the files of a run. `T` is a parsed file.

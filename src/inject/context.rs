@@ -24,7 +24,7 @@ use crate::store::{Committed, Offer, Refusal, RejectedRows, RunId, Store};
 pub enum Sink<'a> {
     /// Into the store, as part of a run.
     Store { store: &'a Store, run: &'a RunId },
-    /// They are only counted.
+    /// Bars are only counted.
     Dry,
 }
 

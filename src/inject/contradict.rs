@@ -160,7 +160,7 @@ impl<'f> FilePrices<'f> {
 }
 
 impl Sample {
-    /// Adds bars of other times. Of two with one time, the first stays.
+    /// Adds bars of other times. Of two bars with the same time, the first stays.
     fn add(&mut self, new: Vec<(i64, Prices)>) {
         let last = self.rows.last().map(|(time, _)| *time);
         let is_later = new.first().is_none_or(|(time, _)| last < Some(*time))
@@ -197,7 +197,7 @@ fn digest(bar: &Bar) -> u32 {
     (mixed >> 32) as u32
 }
 
-/// At least as many rows as a file has.
+/// An upper bound of the rows in a file.
 fn rows_max(file: &InputFile) -> u64 {
     let bytes = match file.is_plain_text() {
         true => PLAIN_ROW_BYTES,

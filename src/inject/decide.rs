@@ -1,4 +1,4 @@
-//! What a file is, decided from options, its content, its name and its layout, in this order. Each
+//! Decides what a file is, from options, its content, its name and its layout, in this order. Each
 //! decision has its reason, for [`ReadAs`](crate::report::ReadAs).
 
 use std::borrow::Cow;
@@ -36,7 +36,7 @@ fn decision<T>(value: T, reason: impl Into<Cow<'static, str>>) -> Decision<T> {
 /// The zone of a file's local times.
 pub(super) struct FileZone {
     pub(super) zone: Zone,
-    /// As it is shown.
+    /// The name that is shown.
     pub(super) name: Cow<'static, str>,
     /// Whether only the exchange shows it.
     pub(super) is_default: bool,
@@ -136,7 +136,7 @@ pub(super) fn several_tickers() -> Decision<Option<Ticker>> {
 /// What is known of the interval before any bar is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum KnownInterval {
-    /// An option, a column or the file's name shows it; and which of them.
+    /// An option, a column or the file's name shows it. The text names which of them.
     Shown(Interval, &'static str),
     /// The name shows bars of this many minutes, which can't be stored.
     Unsupported(u32),
@@ -171,7 +171,7 @@ pub(super) enum ExchangeBy {
     Option,
     /// The stored series of the file's ticker.
     Stored {
-        /// The layout's, for bars that contradict the stored series.
+        /// The layout's exchange, for bars that contradict the stored series.
         otherwise: &'static str,
     },
     Layout,

@@ -95,7 +95,7 @@ impl Tally {
         self.grouped + self.plain
     }
 
-    /// Whether they are enough to decide the form of that many ambiguous numbers.
+    /// Whether they are enough to decide the form of `ambiguous` ambiguous numbers.
     fn decides(self, ambiguous: u64) -> bool {
         self.total() > 0
             && self.grouped * DECIDED_BY_GROUPED + self.plain * DECIDED_BY_PLAIN >= ambiguous

@@ -70,7 +70,7 @@ pub(super) fn usual_name(stem: &str) -> UsualName {
         .collect();
     let names: Vec<&str> = parts.iter().map(|part| without_rest(part)).collect();
     let Some(at) = names.iter().position(|name| !name.is_empty()) else {
-        // A file may be called as an interval, but not as the word `data`.
+        // The only part may look like an interval and be the ticker, but the word `data` is never one.
         let only = (parts.len() == 1).then(|| parts[0]);
         let ticker = only.filter(|part| minutes_of_word(part).is_some());
         return UsualName {

@@ -15,7 +15,7 @@ use super::input::zip::{self, Member};
 use super::source::{Kind, Source, copy_of, is_nameless, is_stdin, not_a_file, open_file};
 use crate::report::{Event, Observer, Stop};
 
-/// The depth of folders searched. Loops of links end before.
+/// The depth of folders searched. It ends a loop of links.
 const DEPTH_MAX: usize = 64;
 
 /// A folder with one of these files is a store, which isn't searched.
@@ -43,7 +43,7 @@ pub(super) struct InputFile {
 
 #[derive(Debug)]
 enum Content {
-    /// That of the file at the path.
+    /// The content of the file at the path.
     File,
     /// The copy of a pipe.
     Copy(Arc<fs::File>),
@@ -219,7 +219,7 @@ fn is_archive(path: &Path) -> bool {
     has_extension(path, &["zip"])
 }
 
-/// Whether a file is by its name an archive of which something else is made.
+/// Whether a file's name is that of a document which is a zip archive, such as a workbook.
 fn is_document(path: &Path) -> bool {
     has_extension(path, &["xlsx", "xlsm", "ods", "npz"])
 }

@@ -1,4 +1,4 @@
-//! What the folders of a partitioned table say about the rows in them: `ticker=AAPL/year=2025`.
+//! What the folders of a partitioned table show about the rows in them: `ticker=AAPL/year=2025`.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use super::columns::{Role, normalise, role_of};
 use super::filename::minutes_of_word;
 
-/// What the folders above a file say.
+/// What the folders above a file show.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Folders {
     /// Columns that all rows have: name and value.

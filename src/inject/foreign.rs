@@ -1,11 +1,11 @@
-//! Names files that can't be read for what they are.
+//! Recognises kinds of files that can't be read, so that an error can name the kind.
 
 /// A file of another kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Foreign {
     /// `an Excel workbook`.
     pub name: &'static str,
-    /// What would get its bars in.
+    /// How its bars can be injected.
     pub help: &'static str,
 }
 
@@ -22,7 +22,7 @@ const WORKBOOK: Foreign = of(
     "save the sheet as CSV, and inject that",
 );
 
-/// What files begin with.
+/// The first bytes of each kind of file.
 const MAGICS: [(&[u8], Foreign); 29] = [
     (
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
@@ -100,7 +100,7 @@ const MAGICS: [(&[u8], Foreign); 29] = [
     ),
 ];
 
-/// What texts begin with, after blanks and without case.
+/// The first characters of each kind of text, after blanks and without case.
 const MARKUPS: [(&[u8], Foreign); 3] = [
     (b"<!doctype html", HTML),
     (b"<html", HTML),

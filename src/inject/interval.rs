@@ -17,11 +17,12 @@ const BARS_MIN: u64 = 30;
 /// and bars farther apart.
 const CLOSER_MIN: u64 = 5;
 const FARTHER_MIN: u64 = 20;
-/// From this many sessions with one bar each on, the bars are daily. Name and options aren't asked.
+/// From this many sessions with one bar each on, the bars are daily, whatever name and options
+/// show.
 const DAYS_MIN: u64 = 10;
-/// Daily bars have the same time of day, except for clock changes. Single trades haven't.
+/// Daily bars have the same time of day, except for clock changes. Single trades don't.
 const CLOCKS_MAX: usize = 3;
-/// More gaps are not needed.
+/// The most gaps that are counted.
 const GAPS_MAX: u64 = 4_096;
 
 /// How far apart a file's bars are.
@@ -32,7 +33,7 @@ pub(super) enum Spacing {
     Minutes(i64),
     /// A day or more.
     Days(i64),
-    /// They have no common distance. The longest interval that most gaps are a multiple of.
+    /// They have no common distance. Has the longest interval of which most gaps are a multiple.
     Mixed(Option<Interval>),
 }
 

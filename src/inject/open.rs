@@ -53,7 +53,7 @@ pub(super) fn open(
     };
     let draft = match planner.draft(head.text, head.last, skip_lines, name, stem) {
         Ok(Some(draft)) => draft,
-        // What could be read of it isn't enough.
+        // What could be read of the file isn't enough.
         unknown @ (Ok(None) | Err(FileError::Unrecognised)) => {
             return match blocks.rest().failure {
                 Some(error) => Err(error.into()),

@@ -9,7 +9,7 @@ use super::block::{BadRow, Parsed};
 use super::missing::LastBar;
 use crate::model::{Bars, Repeated, Ticker, Timestamp, resolve_repeated};
 
-/// The bars that need as much memory as one reject.
+/// The number of bars that need as much memory as one reject.
 const REJECT_WEIGHT: usize = 4;
 
 /// Bars of one ticker, in file order.

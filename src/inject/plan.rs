@@ -47,7 +47,7 @@ pub(super) struct Plan {
     /// The columns of each ticker, if those of several are next to each other; else empty.
     pub(super) wide: Vec<WideSeries>,
     pub(super) interval: KnownInterval,
-    /// When bars open, once the first piece shows it. Any minute is right for bars of one minute.
+    /// When bars open, once the first piece shows it. Bars of one minute may open at any minute.
     pub(super) grid: OnceLock<Grid>,
     pub(super) label: Label,
     pub(super) calendar: Calendar,

@@ -64,7 +64,7 @@ impl<'s> Planner<'s> {
             calendars.insert(code.to_owned(), calendar);
         }
         for code in settings.stored.codes() {
-            // One without a calendar can't be used.
+            // An exchange without a calendar can't be used.
             if let Ok(calendar) = Calendar::for_exchange_with(code, &settings.calendars) {
                 calendars.entry(code.to_owned()).or_insert(calendar);
             }

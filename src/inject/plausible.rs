@@ -18,12 +18,12 @@ use crate::calendar::{Calendar, foreign_suffix};
 use crate::model::{Interval, MINUTE_MICROS, Reason, Timestamp};
 
 const HOUR_MICROS: i64 = 60 * MINUTE_MICROS;
-/// Tickers that are looked at, and bars of each.
+/// The most tickers that are checked, and the most bars of each.
 const GROUPS_MAX: usize = 8;
 const BARS_MAX: usize = 20_000;
 /// A day with bars in this many hours has trading round the clock.
 const ROUND_THE_CLOCK_HOURS: u32 = 20;
-/// Bars only in this many hours of all days, on at least this many days, are those of sessions.
+/// Bars in at most this many hours of the day, on at least this many days, are those of sessions.
 const FEW_HOURS: u32 = 12;
 const FEW_HOURS_DAYS_MIN: usize = 3;
 /// A shorter distance between the first bar and the session's open isn't a time-zone error.

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::guard::refusal;
 use super::source::{Seen, Source};
+use crate::advice::Advice;
 use crate::calendar::CalendarCache;
 use crate::documents;
 use crate::model::{Interval, SeriesKey, Ticker, Timestamp};
@@ -90,7 +91,12 @@ impl Api {
 
     /// The bars of a series, of one of the stores.
     fn bars(&self, parameters: &Parameters) -> Result<Bytes, page::Error> {
-        let bad = || page::Error::BadParameter("there is no other store to read".to_owned());
+        let bad = || {
+            page::Error::BadParameter(format!(
+                "there is no second store; {}",
+                Advice::CompareStores
+            ))
+        };
         let source = match parameters.store.as_str() {
             "" => &self.source,
             "compared" => self.compared.as_ref().ok_or_else(bad)?,

@@ -18,7 +18,7 @@ use super::run::RunId;
 /// The last commit that a bundle includes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommitMark {
-    /// Its place in the store's order.
+    /// Its number in the store.
     pub seq: u64,
     pub id: Uuid,
     /// When the run that made it began; `None` if that isn't recorded.

@@ -157,7 +157,7 @@ pub enum Damage {
     /// A lake without a catalog.
     #[error("there is a lake but no catalog")]
     NoCatalog,
-    /// DuckDB can't open the catalog, or not read all of it.
+    /// DuckDB can't open the catalog, or can't read all of it.
     #[error("the catalog can't be read: {0}")]
     CatalogUnreadable(String),
     /// The catalog lists a partition whose file is gone.

@@ -3,7 +3,7 @@
 //! ```text
 //! staging.duckdb                                       hot bars and the catalog
 //! segments/<id>.parquet                                hot bars of large commits, until they are sealed
-//! lake/interval=1m/ticker=AAPL/year=2025/bars.parquet  sealed bars, one file a partition
+//! lake/interval=1m/ticker=AAPL/year=2025/bars.parquet  sealed bars, one file per partition
 //! tmp/  quarantine/  rejects/<run>.csv  store.lock
 //! ```
 
@@ -126,7 +126,7 @@ impl Layout {
         self.root.join("quarantine")
     }
 
-    /// Rows that could not become bars, a file a run.
+    /// Rows that could not become bars, one file per run.
     #[must_use]
     pub fn rejects(&self) -> PathBuf {
         self.root.join("rejects")
@@ -176,8 +176,7 @@ impl Layout {
         (Self::partition_relative(&key) == relative).then_some(key)
     }
 
-    /// The partition that a path named in stores of earlier versions, where that has another path
-    /// now.
+    /// The partition that a path in a store of an earlier version names, if it has another path now.
     pub(super) fn parse_old_partition(relative: &Path) -> Option<PartitionKey> {
         parse(relative, Ticker::from_bare_path_component)
     }

@@ -47,7 +47,7 @@ pub enum ReadAccess {
 }
 
 impl WriteLock {
-    /// Takes the lock. Waits up to `wait` for readers; if there is another writer, the error comes at
+    /// Takes the lock. Waits up to `wait` for readers; if there is another writer, returns an error at
     /// once, with its pid.
     pub fn acquire(layout: &Layout, wait: Duration) -> Result<Self, Error> {
         let path = layout.lock();

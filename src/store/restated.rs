@@ -84,7 +84,7 @@ impl Store {
             .collect()
     }
 
-    /// Whether bars of this provenance may join a series, as far as exchange, basis and hours go.
+    /// Whether bars of this provenance may join a series, by exchange, basis and hours.
     #[must_use]
     pub fn accepts(&self, series: &SeriesKey, offered: &Provenance) -> bool {
         let inner = self.inner();

@@ -53,7 +53,7 @@ const ROWS_PER_SECOND: f64 = 6_000_000.0;
 const COPIED_BYTES_PER_SECOND: f64 = 500e6;
 /// What each partition adds to a seal: its file is written, renamed and recorded.
 const SECONDS_PER_PARTITION: f64 = 0.001;
-/// A seal that takes this many times as long as it may, ends early. The rates are estimates: a busy
+/// A seal ends early if it takes this many times as long as allowed. The rates are estimates: a busy
 /// machine is two to three times slower, and partitions of an older format are encoded whole.
 const OVERRUN_MAX: f64 = 3.0;
 

@@ -1,4 +1,4 @@
-//! What changes whenever a reader would see something else.
+//! A value that changes whenever a new reader would see other content.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -19,8 +19,8 @@ use super::run::RunId;
 pub(super) struct Shared {
     pub layout: Layout,
     inner: Mutex<Inner>,
-    /// Taken for reading from the transaction that records a publish until the lake has its files,
-    /// so with it taken for writing, the catalog and the lake agree.
+    /// Held for reading from the transaction that records a publish until the lake has its files. So
+    /// while it is held for writing, the catalog and the lake agree.
     pub publishing: RwLock<()>,
     /// A publish was recorded but could not be applied: only recovery at the next opening may
     /// continue.

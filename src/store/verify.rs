@@ -219,7 +219,7 @@ pub(super) fn check_partition(
     if !check.passes() {
         return Err(unreadable("its values fail its hash".to_owned()));
     }
-    // The values may survive what the bytes around them do not.
+    // The values can be intact while the bytes around them are damaged.
     if let Some(meta) = meta {
         let found = durable::checksum(&path).map_err(|error| unreadable(error.to_string()))?;
         if found.is_none_or(|digest| digest.checksum != meta.digest.checksum) {

@@ -185,7 +185,7 @@ pub(super) fn checksum(bytes: &[u8]) -> u64 {
     result
 }
 
-/// The fewer than eight bytes at the end.
+/// The last bytes, fewer than eight.
 fn checksum_of_rest(rest: &[u8]) -> u64 {
     const M: u64 = 0xc6a4_a793_5bd1_e995;
     const SEED: u64 = 0xe17a_1465;

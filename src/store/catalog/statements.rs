@@ -20,7 +20,7 @@ impl Catalog {
         }
     }
 
-    /// Runs `work` in one transaction. Only when this returns `Ok` is anything durable.
+    /// Runs `work` in one transaction. Nothing is known to be durable unless this returns `Ok`.
     pub fn transaction<T>(&self, work: impl FnOnce(&Self) -> Result<T, Error>) -> Result<T, Error> {
         self.changes.set(self.changes.get() + 1);
         self.run("BEGIN TRANSACTION")?;

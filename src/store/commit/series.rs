@@ -201,7 +201,7 @@ impl<'a> SeriesBatches<'a> {
     }
 }
 
-/// The rule of `fail`: no offered key may be stored. If the program repeated a request, identical
+/// The rule of `fail`: no offered key may be stored already. If the program repeated a request, identical
 /// rows are allowed.
 fn check_conflicts(
     offer: &Offer,

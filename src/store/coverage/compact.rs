@@ -191,8 +191,8 @@ pub(crate) struct LoggedEntry {
     pub run: String,
 }
 
-/// Fewer entries with the same meaning for every date: of overlapping entries the one that counts,
-/// and equal neighbours as one. `entries` come oldest first.
+/// Returns fewer entries with the same meaning for every date: of overlapping entries it keeps the one
+/// that counts, and it joins equal neighbours. `entries` are sorted, oldest first.
 pub(in crate::store) fn fold(
     entries: Vec<LoggedEntry>,
     mut calendar: impl FnMut(&str) -> Option<Calendar>,

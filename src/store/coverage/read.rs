@@ -65,7 +65,7 @@ impl Reader {
         &self,
         series: &[SeriesKey],
     ) -> Result<BTreeMap<SeriesKey, Vec<CoverageEntry>>, Error> {
-        // A ticker has no quote, but nothing here depends on it.
+        // No ticker contains a quote, but nothing here depends on that.
         let tickers: Vec<String> = (series.iter())
             .map(|key| format!("'{}'", key.ticker.as_str().replace('\'', "''")))
             .collect();

@@ -147,8 +147,8 @@ impl Reader {
         Ok(rows.into_iter().filter_map(day).collect())
     }
 
-    /// How many conflicts of some series have which offered close / stored close, rounded to three
-    /// decimals, in the order of the ratios.
+    /// The ratios of offered to stored closes in conflicts of some series, rounded to three decimals and
+    /// sorted, each with its number of conflicts.
     pub fn conflict_ratios(&self, series: &[SeriesKey]) -> Result<Vec<(f64, u64)>, Error> {
         let sql = format!(
             "SELECT round(offered_close / nullif(staged_close, 0), 3) AS ratio, count(*)::BIGINT

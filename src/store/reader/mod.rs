@@ -156,8 +156,8 @@ impl Reader {
     }
 
     /// The folder for the temporary files of a query. It is the one that the catalog's database has
-    /// already, since a query runs in that database. Without a catalog, or if the store can't be
-    /// written, it is made: in the store, else in `elsewhere`. `None` if neither can be.
+    /// already, since a query runs in that database. If there is none, because there is no catalog or the
+    /// store can't be written, one is created in the store, else in `elsewhere`. `None` if neither works.
     #[must_use]
     pub fn spill(&self, elsewhere: &Path) -> Option<Arc<Spill>> {
         let of_catalog = self.catalog().ok().and_then(|catalog| catalog.spill());

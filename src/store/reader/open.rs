@@ -60,7 +60,7 @@ impl Reader {
         }
     }
 
-    /// Opens the store itself, with catalog and lake not compared: for `verify`, which names every
+    /// Opens the store itself without comparing catalog and lake: for `verify`, which names every
     /// difference.
     pub(in crate::store) fn open_unchecked(
         dir: &Path,

@@ -59,7 +59,7 @@ impl Reader {
         Ok(counted.first().copied().unwrap_or(0) as u64)
     }
 
-    /// About how many sessions of all series the catalog has counts of.
+    /// Approximately the number of sessions, of all series, that the catalog has counts of.
     pub fn session_total(&self) -> Result<u64, Error> {
         let counted = self
             .catalog()?

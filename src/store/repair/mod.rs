@@ -111,7 +111,7 @@ pub fn repair(dir: &Path, options: &OpenOptions) -> Result<Repaired, Error> {
     Ok(out)
 }
 
-/// Whether the bars are the simulator's or real ones, if the catalog doesn't say it and a partition does.
+/// Whether the bars are the simulator's or real ones, if the catalog doesn't record it and a partition does.
 fn kind_of_bars(
     layout: &Layout,
     catalog: &Catalog,
@@ -133,7 +133,7 @@ fn with_new_series(
     let mut next = catalog.next_series_id()?;
     for key in sound.keys() {
         if !series.contains_key(&key.series) {
-            // The footer says what the series was recorded as.
+            // The footer has what the series was recorded as.
             let layout = Layout::new(catalog.root());
             let provenance = Partition::open(&layout.partition(key))?.footer.provenance;
             series.insert(key.series.clone(), SeriesMeta::new(next, provenance));

@@ -28,7 +28,7 @@ pub(super) fn sound_partitions(
     let mut walked = lake_files::walk_lake(layout)?;
     for path in walked.unknown_files {
         match move_to_new_path(layout, &path)? {
-            // Its facts are read below; size and time count for nothing here.
+            // Its metadata is read below; size and time aren't used here.
             Some(key) => drop(walked.partitions.insert(key, (0, 0))),
             None => out.quarantine(layout, &path)?,
         }
