@@ -1,14 +1,16 @@
 //! All series of one ticker, read in step.
 
+use chrono::NaiveDate;
+
 use super::check::Check;
 use super::checks::{OF_A_DAY, resolution};
-use super::day::{Day, Days};
+use super::day::{Day, Trading};
 use super::finding::{Finding, Findings};
 use super::limits::Limits;
 use super::usual::Usual;
 use super::view::View;
 use super::window::Window;
-use crate::calendar::Calendar;
+use crate::calendar::{Calendar, Days};
 use crate::model::{Bars, Hours, Interval, SeriesKey, Timestamp};
 
 /// One series to check.
@@ -36,9 +38,9 @@ pub(super) struct Common<'a> {
 
 /// A series while it is read.
 struct Series<I> {
-    days: Days<I>,
-    /// The next date, not checked yet.
-    next: Option<Day>,
+    days: Days<Bars, I>,
+    calendar: Calendar,
+    is_known: bool,
     state: State,
     is_wanted: bool,
     is_comparable: bool,
@@ -73,10 +75,10 @@ pub(super) fn audit<E, I: Iterator<Item = Result<Bars, E>>>(
 ) -> Result<Checked, E> {
     let mut all = Vec::new();
     for input in inputs {
-        let mut days = Days::new(input.pieces, input.calendar, input.is_known);
         all.push(Series {
-            next: days.next()?,
-            days,
+            days: Days::new(input.pieces, input.calendar.clone())?,
+            calendar: input.calendar,
+            is_known: input.is_known,
             state: State {
                 interval: input.key.interval,
                 hours: input.hours,
@@ -91,16 +93,14 @@ pub(super) fn audit<E, I: Iterator<Item = Result<Bars, E>>>(
         });
     }
     loop {
-        let dates = all
-            .iter()
-            .filter_map(|series| Some(series.next.as_ref()?.date));
+        let dates = all.iter().filter_map(|series| series.days.date());
         let Some(date) = dates.min() else { break };
         let mut minutes = None;
         for series in &mut all {
-            let Some(day) = series.next.take_if(|day| day.date == date) else {
+            if series.days.date() != Some(date) {
                 continue;
-            };
-            series.next = series.days.next()?;
+            }
+            let day = series.read(date)?;
             let state = &mut series.state;
             // Series are in the order of their intervals, so the minutes come first.
             if series.is_comparable
@@ -124,6 +124,21 @@ pub(super) fn audit<E, I: Iterator<Item = Result<Bars, E>>>(
         checked.findings.extend(findings.into_sorted());
     }
     Ok(checked)
+}
+
+impl<E, I: Iterator<Item = Result<Bars, E>>> Series<I> {
+    /// Reads the next date, which is `date`.
+    fn read(&mut self, date: NaiveDate) -> Result<Day, E> {
+        let mut bars = Bars::default();
+        self.days
+            .read(|piece, rows| bars.extend_from(piece, rows))?;
+        let trading = match self.calendar.session_on(date) {
+            Ok(Some(session)) if self.is_known => Trading::Session(session),
+            Ok(None) if self.is_known => Trading::Closed,
+            _ => Trading::Unknown,
+        };
+        Ok(Day::new(trading, bars))
+    }
 }
 
 impl State {

@@ -5,6 +5,7 @@
 //! finding one is an array access. **Outside its span a calendar returns an error, never a guess.**
 
 mod cache;
+mod days;
 mod due;
 mod exchanges;
 mod overrides;
@@ -24,6 +25,7 @@ use chrono_tz::Tz;
 use crate::model::{DAY_MICROS, DateRange, MINUTE_MICROS, TimeRange, Timestamp, Zone, date_micros};
 
 pub use cache::CalendarCache;
+pub use days::{Days, Timed};
 pub use exchanges::{foreign_suffix, suffix_exchange};
 pub use overrides::Overrides;
 pub use session::{COMPLETE_SHARE_MIN, Session};

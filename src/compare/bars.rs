@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use arrow::array::{AsArray, RecordBatch};
+use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::Float64Type;
 
+use crate::calendar::Timed;
 use crate::model::columns::{CLOSE, OPEN, VOLUME};
 use crate::model::{Bar, Timestamp};
 use crate::store::columns::{FIRST_VALUE, timestamps};
@@ -13,6 +15,33 @@ use crate::store::columns::{FIRST_VALUE, timestamps};
 pub(super) const VALUES: usize = VOLUME - OPEN + 1;
 /// Open, high, low and close.
 pub(super) const PRICES: usize = CLOSE - OPEN + 1;
+
+/// A batch of a scan, without a copy of its values.
+pub(super) struct Piece {
+    times: ScalarBuffer<i64>,
+    values: Vec<ScalarBuffer<f64>>,
+}
+
+impl Piece {
+    /// `None` if the columns of the batch have other types.
+    pub fn new(batch: &RecordBatch) -> Option<Self> {
+        let columns = batch.columns().get(FIRST_VALUE..FIRST_VALUE + VALUES)?;
+        let values = columns.iter().map(|column| {
+            let column = column.as_primitive_opt::<Float64Type>()?;
+            Some(column.values().clone())
+        });
+        Some(Self {
+            times: timestamps(batch)?.clone(),
+            values: values.collect::<Option<_>>()?,
+        })
+    }
+}
+
+impl Timed for Piece {
+    fn times(&self) -> &[i64] {
+        &self.times
+    }
+}
 
 /// Sorted bars of one series.
 #[derive(Clone, Debug, Default)]
@@ -32,16 +61,12 @@ impl Rows {
         self.values.iter_mut().for_each(Vec::clear);
     }
 
-    /// Adds rows of a batch at the end; `None` if its columns have other types.
-    pub fn extend_from_batch(&mut self, batch: &RecordBatch, rows: Range<usize>) -> Option<()> {
-        let columns = batch.columns().get(FIRST_VALUE..FIRST_VALUE + VALUES)?;
-        self.times
-            .extend_from_slice(&timestamps(batch)?[rows.clone()]);
-        for (values, column) in self.values.iter_mut().zip(columns) {
-            let column = column.as_primitive_opt::<Float64Type>()?;
-            values.extend_from_slice(&column.values()[rows.clone()]);
+    /// Adds rows of a piece at the end.
+    pub fn extend_from(&mut self, piece: &Piece, rows: Range<usize>) {
+        self.times.extend_from_slice(&piece.times[rows.clone()]);
+        for (values, more) in self.values.iter_mut().zip(&piece.values) {
+            values.extend_from_slice(&more[rows.clone()]);
         }
-        Some(())
     }
 
     /// Adds the rows of `other` that open inside `times`, which is inclusive.

@@ -11,7 +11,6 @@
 //! all cores and reported in order.
 
 mod bars;
-mod days;
 mod error;
 mod factor;
 mod join;

@@ -3,22 +3,20 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use arrow::array::RecordBatch;
 use chrono::NaiveDate;
 
 use super::Error;
-use super::bars::Rows;
-use super::days::Days;
+use super::bars::{Piece, Rows};
 use super::factor;
 use super::join::{DifferingBar, Joined, Tolerance};
 use super::series::{SeriesComparison, Sum};
 use super::session::{Counts, SessionComparison};
 use super::shift;
-use crate::calendar::{Calendar, Overrides};
+use crate::calendar::{Calendar, Days, Overrides};
 use crate::export::{in_order, worker_count};
 use crate::model::{Interval, Provenance, SeriesKey, Ticker, TimeRange};
 use crate::report::{Event, Observer, Stop};
-use crate::store::{self, Reader, SeriesRow};
+use crate::store::{Reader, SeriesRow};
 
 /// Bars between two reports of the progress.
 const PROGRESS_BARS: u64 = 65_536;
@@ -238,8 +236,8 @@ impl Comparison<'_> {
         let mut sum = Sum::default();
         let mut unreported = 0;
         let mut window = DayWindow {
-            here: Days::new(self.scan(self.here, job, range)?, &calendar, &job.series)?,
-            there: Days::new(self.scan(self.there, job, range)?, &calendar, &job.series)?,
+            here: Days::new(self.scan(self.here, job, range)?, calendar.clone())?,
+            there: Days::new(self.scan(self.there, job, range)?, calendar.clone())?,
             days: Default::default(),
         };
         window.advance()?;
@@ -291,14 +289,21 @@ impl Comparison<'_> {
         side: Side<'b>,
         job: &Job,
         range: TimeRange,
-    ) -> Result<impl Iterator<Item = Result<RecordBatch, store::Error>> + use<'b>, Error> {
+    ) -> Result<impl Iterator<Item = Result<Piece, Error>> + use<'b>, Error> {
+        let series = job.series.clone();
+        let unreadable = move |source| Error::Read {
+            series: series.clone(),
+            source: Box::new(source),
+        };
         // A series that the store doesn't have is a scan without bars.
-        side.reader
-            .scan(&job.series, range)
-            .map_err(|source| Error::Read {
-                series: job.series.clone(),
-                source: Box::new(source),
-            })
+        let batches = side.reader.scan(&job.series, range).map_err(&unreadable)?;
+        let series = job.series.clone();
+        Ok(batches.map(move |batch| {
+            let other_columns = || Error::Columns {
+                series: series.clone(),
+            };
+            Piece::new(&batch.map_err(&unreadable)?).ok_or_else(other_columns)
+        }))
     }
 
     fn session(
@@ -348,17 +353,13 @@ struct Day {
 }
 
 /// Three days in a row: the one that is compared, and the days before and after it.
-struct DayWindow<'a, H, T> {
-    here: Days<'a, H>,
-    there: Days<'a, T>,
+struct DayWindow<I> {
+    here: Days<Piece, I>,
+    there: Days<Piece, I>,
     days: [Day; 3],
 }
 
-impl<H, T> DayWindow<'_, H, T>
-where
-    H: Iterator<Item = Result<RecordBatch, store::Error>>,
-    T: Iterator<Item = Result<RecordBatch, store::Error>>,
-{
+impl<I: Iterator<Item = Result<Piece, Error>>> DayWindow<I> {
     /// Moves on by a day that one of the stores has. Returns the date in the middle; `None` at the end.
     fn advance(&mut self) -> Result<Option<NaiveDate>, Error> {
         self.days.rotate_left(1);
@@ -370,10 +371,12 @@ where
             (here, there) => here.or(there),
         };
         if self.here.date() == after.date {
-            self.here.read(&mut after.here)?;
+            self.here
+                .read(|piece, rows| after.here.extend_from(piece, rows))?;
         }
         if self.there.date() == after.date {
-            self.there.read(&mut after.there)?;
+            self.there
+                .read(|piece, rows| after.there.extend_from(piece, rows))?;
         }
         Ok(day.date)
     }

@@ -148,7 +148,7 @@ where
 }
 
 /// The timestamps of a batch of bars, in microseconds.
-pub fn timestamps(batch: &RecordBatch) -> Option<&[i64]> {
+pub fn timestamps(batch: &RecordBatch) -> Option<&ScalarBuffer<i64>> {
     let column = batch.columns().get(TIMESTAMP)?;
     let column = column
         .as_any()
