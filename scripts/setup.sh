@@ -69,7 +69,7 @@ fetch_duckdb() {
 }
 
 if [ -n "${DUCKDB_LIB_DIR:-}" ]; then
-  say "libduckdb: DUCKDB_LIB_DIR says $DUCKDB_LIB_DIR"
+  say "libduckdb: DUCKDB_LIB_DIR is $DUCKDB_LIB_DIR"
 elif [ -z "$package" ]; then
   say "libduckdb: no prebuilt library for $(uname -s) $(uname -m); cargo will try to download it, or build with --features bundled"
 elif [ -e "vendor/duckdb/$library" ] && { [ ! -e vendor/duckdb/version ] || [ "$(cat vendor/duckdb/version)" = "$version" ]; }; then

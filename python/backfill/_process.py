@@ -64,7 +64,7 @@ class Process:
 
         With `own_session`, Ctrl-C at a terminal reaches only Python, which passes it on.
         """
-        # The system then forgets exit codes, and Python takes each program for one that ended well.
+        # The system then discards exit codes, and Python returns 0 for every program.
         if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
             raise Error(
                 "the signal SIGCHLD is ignored, so it can't be seen whether the program fails",
@@ -182,7 +182,7 @@ class _Log:
         self._thread.join()
 
     def mute(self) -> None:
-        """What a program says about being ended isn't news to the caller."""
+        """Stops logging: the caller ends the program, so its messages about that are useless."""
         self._is_muted = True
 
     def failure(self) -> tuple[str | None, str | None]:

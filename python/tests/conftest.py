@@ -1,6 +1,7 @@
 """Stores and programs for the tests. They run against the installed package, in a scratch folder."""
 
 import os
+import shlex
 import shutil
 import signal
 import stat
@@ -45,8 +46,10 @@ def fake(scratch, monkeypatch):
     """Returns a function that replaces the program by a script."""
 
     def replace(script: str) -> None:
-        path = scratch / "fake"
-        path.write_text(f"#!{sys.executable}\n" + textwrap.dedent(script))
+        path, code = scratch / "fake", scratch / "fake.py"
+        code.write_text(textwrap.dedent(script))
+        # The first line of a script can't name a path with spaces.
+        path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(code))} "$@"\n')
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("BACKFILL_PROGRAM", str(path))
 

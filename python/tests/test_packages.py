@@ -107,7 +107,7 @@ def test_the_install_script_installs_and_replaces(release):
     assert f"{Path.cwd()}/relative/bin" in done.stdout
 
 
-def test_the_install_script_leaves_no_rest_where_it_can_t_write(release):
+def test_the_install_script_leaves_nothing_where_it_can_t_write(release):
     prefix = release.parent / "prefix"
     prefix.mkdir()
     (prefix / "lib").write_text("a file where a folder must be")

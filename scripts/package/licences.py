@@ -17,7 +17,7 @@ from pathlib import Path
 
 #: A file with a licence or a notice, by its name.
 LICENCE = re.compile(r"(un)?licen[cs]e|copying|copyright|notice", re.IGNORECASE)
-#: Files whose names look like it, and aren't.
+#: Source files whose names look like those of licences.
 SOURCE = re.compile(r"\.(rs|c|h|cc|cpp|hpp|py|toml|json|html|sh|pl|in|m4)$", re.IGNORECASE)
 #: Folders of a crate that aren't linked.
 UNUSED = {"tests", "test", "benches", "examples", "fuzz", "doc", "docs", "contrib", "programs", "zlibWrapper"}

@@ -7,8 +7,8 @@ Installers put the parts of a wheel where the program finds its library, and the
     backfill_bars-X.data/scripts/backfill               -> <environment>/bin/backfill
     backfill_bars-X.data/data/lib/backfill/libduckdb.so -> <environment>/lib/backfill/libduckdb.so
 
-The same tree gives the same bytes: members are sorted and have the time SOURCE_DATE_EPOCH. The tag is what is true of
-the program and the library: on Linux, the glibc whose symbols they need.
+The same tree gives the same bytes: members are sorted and have the time SOURCE_DATE_EPOCH. The tag names what
+the program and the library need: on Linux, the oldest glibc that has their symbols.
 """
 
 import argparse
