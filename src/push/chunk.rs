@@ -129,6 +129,11 @@ impl<'r, 'a> Chunk<'r, 'a> {
     pub async fn push(mut self) -> Result<Vec<UnitEnd>, Error> {
         for attempt in 1..=ATTEMPTS_MAX {
             let refused = self.prepare().await?;
+            // A file of the table can be gone because others have replaced it meanwhile.
+            let is_gone = |error: &Error| error.kind() == ErrorKind::File;
+            if refused.values().any(is_gone) && self.table.refresh().await? {
+                continue;
+            }
             let (actions, ends) = self.outcome(&refused);
             if actions.is_empty() || self.context.settings.dry_run {
                 return Ok(ends);

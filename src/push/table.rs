@@ -49,16 +49,18 @@ impl Table {
         self.store.as_ref().ok_or_else(missing)
     }
 
-    /// Reads what others have committed since.
-    pub async fn refresh(&mut self) -> Result<(), Error> {
+    /// Reads what others have committed since. Returns whether there is any.
+    pub async fn refresh(&mut self) -> Result<bool, Error> {
         let store = self.store()?.clone();
-        match &mut self.snapshot {
-            Some(snapshot) => {
-                read::refresh(&store, snapshot).await?;
+        let is_newer = match &mut self.snapshot {
+            Some(snapshot) => read::refresh(&store, snapshot).await?,
+            None => {
+                self.snapshot = read::load(&store).await?;
+                self.snapshot.is_some()
             }
-            None => self.snapshot = read::load(&store).await?,
-        }
-        self.snapshot.as_ref().map_or(Ok(()), accept)
+        };
+        self.snapshot.as_ref().map_or(Ok(()), accept)?;
+        Ok(is_newer)
     }
 
     /// Commits `actions` as the next version of the state that this table has. [`End::Taken`] if another

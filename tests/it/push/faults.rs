@@ -32,8 +32,22 @@ enum Fault {
     Undecided,
 }
 
-/// Something that happens once.
+/// Something that happens once, when a data file is used.
+#[derive(Default)]
 struct Once(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Once {
+    fn run_at(&self, location: &Path) {
+        if location.as_ref().starts_with("_delta_log") {
+            return;
+        }
+        let event = self.0.lock().unwrap().take();
+        if let Some(event) = event {
+            // In a thread of its own: it may block.
+            std::thread::spawn(event).join().unwrap();
+        }
+    }
+}
 
 impl fmt::Debug for Once {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,7 +65,9 @@ pub struct Faulty {
     /// Objects that are to be created only if they don't exist are replaced.
     replaces: bool,
     /// What happens after the first upload of a data file.
-    meanwhile: Once,
+    after_upload: Once,
+    /// What happens before a data file is first read.
+    before_read: Once,
 }
 
 impl Faulty {
@@ -61,7 +77,8 @@ impl Faulty {
             fault,
             requests: Mutex::new(0),
             replaces: false,
-            meanwhile: Once(Mutex::new(None)),
+            after_upload: Once::default(),
+            before_read: Once::default(),
         })
     }
 
@@ -71,19 +88,23 @@ impl Faulty {
             fault: None,
             requests: Mutex::new(0),
             replaces: true,
-            meanwhile: Once(Mutex::new(None)),
+            after_upload: Once::default(),
+            before_read: Once::default(),
         })
     }
 
     /// Storage where something else happens after the first upload of a data file.
-    pub fn meanwhile(inner: &Arc<InMemory>, event: impl FnOnce() + Send + 'static) -> Arc<Self> {
-        Arc::new(Self {
-            inner: Arc::clone(inner),
-            fault: None,
-            requests: Mutex::new(0),
-            replaces: false,
-            meanwhile: Once(Mutex::new(Some(Box::new(event)))),
-        })
+    pub fn after_upload(inner: &Arc<InMemory>, event: impl FnOnce() + Send + 'static) -> Arc<Self> {
+        let storage = Self::new(inner, None);
+        *storage.after_upload.0.lock().unwrap() = Some(Box::new(event));
+        storage
+    }
+
+    /// Storage where something else happens before a data file is first read.
+    pub fn before_read(inner: &Arc<InMemory>, event: impl FnOnce() + Send + 'static) -> Arc<Self> {
+        let storage = Self::new(inner, None);
+        *storage.before_read.0.lock().unwrap() = Some(Box::new(event));
+        storage
     }
 
     fn next(&self) -> Option<Fault> {
@@ -127,13 +148,7 @@ impl ObjectStore for Faulty {
         match self.next() {
             None => {
                 let put = self.inner.put_opts(location, payload, options).await;
-                if !location.as_ref().starts_with("_delta_log") {
-                    let event = self.meanwhile.0.lock().unwrap().take();
-                    if let Some(event) = event {
-                        // In a thread of its own: it may block.
-                        std::thread::spawn(event).join().unwrap();
-                    }
-                }
+                self.after_upload.run_at(location);
                 put
             }
             Some(Fault::Refused) => Err(lost()),
@@ -160,6 +175,9 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        if !options.head {
+            self.before_read.run_at(location);
+        }
         match self.next() {
             None => self.inner.get_opts(location, options).await,
             Some(_) => Err(lost()),
