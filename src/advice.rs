@@ -17,7 +17,7 @@ pub trait Hint {
 /// What the user can do. A variant for everything that names a command or an option.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Advice {
-    /// Words that name no command and no option, as SQL or a setting of a server.
+    /// Words that name no command and no option, such as SQL or a setting of a server.
     Words(Cow<'static, str>),
     /// There is no store here: name another folder, or create a store.
     NameStore,
@@ -245,7 +245,7 @@ pub struct FetchAgain {
     /// The store's folder.
     pub store: PathBuf,
     pub series: SeriesKey,
-    /// As what it is stored.
+    /// The provenance under which it is stored.
     pub provenance: Provenance,
     /// The provider.
     pub source: Source,

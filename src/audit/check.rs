@@ -32,7 +32,7 @@ words!(Check, "check", {
 });
 
 impl Check {
-    /// Whether findings of sessions after one another are one.
+    /// Whether findings of consecutive sessions become one.
     pub(super) const fn joins_sessions(self) -> bool {
         matches!(
             self,

@@ -6,8 +6,8 @@ use super::check::Check;
 use crate::model::words::words;
 use crate::model::{SeriesKey, Timestamp};
 
-/// Findings of one check and severity in one series that are kept. The others are only counted, so that a series
-/// that is wrong throughout doesn't fill the memory.
+/// The most findings of one check and severity that are kept of a series. The others are only
+/// counted, so that a series that is wrong throughout doesn't fill the memory.
 pub(super) const KEPT_MAX: usize = 1000;
 
 /// How sure it is that values are wrong.
@@ -81,8 +81,8 @@ impl Findings {
         }
     }
 
-    /// Adds what a check found in session number `session`. What a check finds in each of several
-    /// sessions after one another is one finding, if it is about whole sessions.
+    /// Adds what a check found in session number `session`. What a check finds in consecutive
+    /// sessions becomes one finding if it is about whole sessions.
     pub fn add(&mut self, check: Check, session: u64, found: Found) {
         let kind = (check, found.severity);
         let count = self.counts.entry(kind).or_default();

@@ -1,18 +1,19 @@
-//! From which size on something is a finding.
+//! The sizes from which on something is a finding.
 
-/// From which size on something is a finding. The defaults were chosen so that no correct bar that
-/// they were measured on is an error.
+/// The sizes from which on something is a finding. The defaults were chosen so that no correct bar
+/// that they were measured on is an error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Bars in a row with one price and volume.
     pub flat_bars: usize,
-    /// A bar's way beyond both neighbours, in usual moves of the ticker.
+    /// How far a bar's range goes beyond both neighbours, in usual moves of the ticker.
     pub spike: f64,
-    /// The way from a close to the next open, in usual moves of the ticker.
+    /// The distance from a close to the next open, in usual moves of the ticker.
     pub jump: f64,
     /// A bar's volume, in usual largest volumes of a session.
     pub volume: f64,
-    /// Share of a session's other bars without which its missing last bar isn't reported.
+    /// A missing last bar is reported only if the session has at least this share of its other
+    /// bars.
     pub last_minute_share: f64,
     /// Relative difference of prices between a longer bar and the one-minute bars inside it.
     pub tolerance: f64,

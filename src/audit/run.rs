@@ -150,7 +150,7 @@ fn of_ticker(
         let known = Calendar::for_exchange_with(&provenance.exchange, calendars);
         let (calendar, is_known) = match known {
             Ok(calendar) => (calendar, true),
-            // Dates of UTC.
+            // Without a calendar, dates are those of UTC.
             Err(_) => (Calendar::for_exchange("CRYPTO")?, false),
         };
         let range = calendar.range(scope.start, scope.end);

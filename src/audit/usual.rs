@@ -63,7 +63,7 @@ impl Usual {
     }
 }
 
-/// Other sessions that show a usual volume, at least.
+/// The fewest other sessions that show a usual volume.
 const OTHERS_MIN: usize = 3;
 
 /// The median, or the higher of the two in the middle; `None` without values.

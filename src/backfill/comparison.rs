@@ -6,8 +6,8 @@
 //!
 //! 1. The first window already requests a stored session: nothing to do.
 //! 2. The first window has dates to spare: it also requests the stored session before it. Free.
-//! 3. The windows can be cut otherwise, in the same number, so that the first one reaches back to that
-//!    session. Free too.
+//! 3. As many windows can be cut differently, so that the first one reaches back to that session.
+//!    Free too.
 //! 4. A later window requests a stored session again: that window goes first. Free. Bars that are
 //!    requested again don't conflict, so this order doesn't get a later window refused.
 //! 5. Otherwise a comparison window goes first: one request for one stored session.

@@ -77,8 +77,8 @@ impl RunContext {
         self.tickers_at_once.div_ceil(active_groups).max(2)
     }
 
-    /// What a ticker of this group counts: as much as the tickers of a full group count that take
-    /// the place of its group.
+    /// The weight of a ticker of this group. All groups weigh the same, so a ticker of a small
+    /// group weighs as much as several of a full one.
     pub(super) fn weight(&self, group: &TickerGroup) -> u32 {
         let weight = self.group_size / group.size().max(1);
         u32::try_from(weight.max(1)).unwrap_or(u32::MAX)

@@ -62,7 +62,7 @@ pub struct Planner<'a> {
 pub enum Since {
     /// The sessions after the last stored one.
     Last,
-    /// Those, and the sessions from this date to the first stored one.
+    /// The sessions after the last stored one, and those from this date to the first stored one.
     LastAndBefore(NaiveDate),
 }
 

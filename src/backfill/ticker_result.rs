@@ -1,4 +1,4 @@
-//! What a ticker's windows have come to: their counts, the first problem, and the report.
+//! The result of a ticker's windows so far: their counts, the first problem, and the report.
 
 use std::time::Instant;
 
@@ -22,7 +22,7 @@ struct Problem {
     hint: Option<Advice>,
 }
 
-/// What came of a ticker so far.
+/// The result of a ticker so far.
 pub(super) struct TickerResult<'a> {
     context: &'a RunContext,
     plan: &'a TickerPlan,
@@ -140,8 +140,8 @@ impl<'a> TickerResult<'a> {
         });
     }
 
-    /// Counts a window whose dates the provider's plan doesn't include. That is no failure: the other
-    /// windows are requested.
+    /// Counts a window whose dates the provider's plan doesn't include. That isn't a failure: the
+    /// other windows are requested.
     fn on_withheld(&mut self, error: Error) {
         self.context.window_answered();
         self.windows_withheld += 1;

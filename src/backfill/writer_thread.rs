@@ -304,7 +304,7 @@ impl WriterThread {
     }
 }
 
-/// Writes rejects down, durably, before the bars of their windows are offered.
+/// Writes rejects durably, before the bars of their windows are offered.
 fn add_rejects(file: &mut RejectsFile, rejects: &[Reject]) -> Result<(), Error> {
     let lines = rejects.iter().map(|reject| RejectLine {
         origin: &reject.origin,

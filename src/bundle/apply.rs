@@ -215,7 +215,7 @@ struct ApplyState {
     units: BTreeMap<String, UnitReport>,
     /// The number of partitions of each ticker that aren't committed yet.
     left: BTreeMap<String, u64>,
-    /// Series with refused bars; no more of their bars are offered.
+    /// Series with refused bars. No further bars of theirs are offered.
     refused: BTreeSet<SeriesKey>,
     /// Series with a warning about their price basis: one each.
     warned: BTreeSet<SeriesKey>,

@@ -14,9 +14,9 @@ use super::manifest::Manifest;
 use crate::report::{Event, Observer, Stop};
 use crate::store::lake::untrusted::UntrustedPartition;
 
-/// The most partitions in memory at once …
+/// The most partitions in memory at once.
 pub(super) const AT_ONCE: usize = 4;
-/// … and the most rows, unless one partition alone has more.
+/// The most rows in memory at once, unless one partition alone has more.
 pub(super) const ROWS_AT_ONCE: u64 = 524_288;
 
 /// A bundle without a defect. Only [`verify`] makes one, and only a verified bundle can be applied.

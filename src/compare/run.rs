@@ -360,7 +360,7 @@ struct DayWindow<I> {
 }
 
 impl<I: Iterator<Item = Result<Piece, Error>>> DayWindow<I> {
-    /// Moves on by a day that one of the stores has. Returns the date in the middle; `None` at the end.
+    /// Moves to the next day that one of the stores has. Returns the date in the middle; `None` at the end.
     fn advance(&mut self) -> Result<Option<NaiveDate>, Error> {
         self.days.rotate_left(1);
         let [_, day, after] = &mut self.days;

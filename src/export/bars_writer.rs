@@ -31,9 +31,9 @@ use crate::store::columns::{BAR_SCHEMA, bar_batch};
 /// let rows = writer.finish()?;
 /// ```
 ///
-/// Dropped without `finish`, it leaves the old file unchanged. Every call blocks. Of bars with the
-/// same key the file has one: the one added first, or under `update` the one added last. Beyond 64
-/// MiB of memory, bars go into an unnamed temporary file next to the target.
+/// Dropped without `finish`, it leaves the old file unchanged. Every call blocks. Of several bars
+/// with the same key the file has one: the one added first, or under `update` the one added last.
+/// Beyond 64 MiB of memory, bars go into an unnamed temporary file next to the target.
 pub struct BarsWriter {
     path: PathBuf,
     format: Format,

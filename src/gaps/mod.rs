@@ -83,7 +83,7 @@ pub struct Gap {
     pub last_missing: Timestamp,
     /// Why it lacks bars.
     pub reason: Reason,
-    /// How a short session shows that it is short.
+    /// Why a short session is short.
     pub shortage: Option<Shortage>,
     /// Rejected rows of it whose bars aren't stored.
     pub rejected: u32,

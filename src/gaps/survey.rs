@@ -126,8 +126,8 @@ pub fn survey(
 }
 
 /// Checks every series of `scope` as [`survey`] does, and reads no file of bars: in a session with
-/// some bars, the first and last missing one are those of the whole session. `facts` are of these
-/// series at least.
+/// some bars, the first and last missing one are those of the whole session. `facts` has at least
+/// these series.
 pub fn survey_by_counts(
     reader: &Reader,
     scope: &Scope,

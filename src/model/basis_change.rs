@@ -15,7 +15,7 @@ pub enum BasisChange {
 }
 
 impl BasisChange {
-    /// How many times the new closes the stored ones are.
+    /// The stored closes divided by the new ones.
     #[must_use]
     pub fn factor(self) -> f64 {
         match self {

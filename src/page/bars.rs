@@ -1,4 +1,4 @@
-//! The chart: bars of one series, as long as they must be to be few.
+//! The chart: the bars of one series, combined into longer ones until they are few enough.
 
 use std::ops::Range;
 
@@ -35,7 +35,8 @@ pub struct BarsQuery {
     pub to: Option<NaiveDate>,
     /// The most bars of the response.
     pub max: u64,
-    /// The shortest bars of the response, if they can be made: those of the chart that these are laid over.
+    /// The shortest bars of the response, if they can be made: the resolution of the chart over
+    /// which these are drawn.
     pub at_least: Option<Resolution>,
 }
 

@@ -18,7 +18,7 @@ use crate::store::{Reader, SeriesRow};
 
 /// The most gaps in a document.
 const GAPS_MAX: usize = 50_000;
-/// Of more sessions than these, no document counts all.
+/// If a store has more sessions than this, no document counts all of them.
 const SESSIONS_MAX: u64 = 5_000_000;
 
 /// Which series and dates a page shows.
@@ -183,8 +183,9 @@ impl<'a> PageData<'a> {
         Ok(document)
     }
 
-    /// `backfill.gaps/1`, with the number of all gaps as `total`: of very many the newest are listed. In
-    /// a session with some bars, the first and last missing one are those of the whole session.
+    /// `backfill.gaps/1`, with the number of all gaps as `total`: if there are very many, the
+    /// newest are listed. In a session with some bars, the first and last missing one are those of
+    /// the whole session.
     pub fn gaps(&mut self) -> Result<Value, Error> {
         if self.is_too_large()? {
             return Err(Error::TooManySessions);

@@ -5,7 +5,7 @@ use crate::store;
 /// Why a document could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What was asked for isn't in the store.
+    /// The requested series isn't in the store.
     #[error("no bars of {ticker} at {interval} are stored")]
     UnknownSeries {
         ticker: String,

@@ -58,7 +58,7 @@ fn audit_parts(
     Ok(())
 }
 
-/// Adds the findings of later tickers. Of very many some are left out, and counted.
+/// Adds the findings of later tickers. If there are very many, some are left out and counted.
 fn add(all: &mut Audit, part: Audit, max: usize) {
     all.series += part.series;
     all.bars += part.bars;

@@ -38,9 +38,9 @@ pub struct Reported {
     pub bars_left_out: u64,
 }
 
-/// Writes the report into `target`, which appears whole or not at all. Of a second store it has the
-/// bars of the series that both have, from the first day on that it has of the first store, and the
-/// comparison of both.
+/// Writes the report into `target`, which appears whole or not at all. With a second store, the
+/// report also has that store's bars of the series that both have, from the first day of the first
+/// store's bars on, and the comparison of both.
 pub fn report<'a>(
     mut data: PageData<'a>,
     mut compared: Option<PageData<'a>>,

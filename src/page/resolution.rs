@@ -6,9 +6,9 @@ use crate::model::Interval;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Resolution {
     Minutes(u16),
-    /// One bar a trading date.
+    /// One bar per trading date.
     Day,
-    /// One bar an ISO week of trading dates.
+    /// One bar per ISO week of trading dates.
     Week,
 }
 

@@ -7,7 +7,7 @@ use crate::documents;
 
 /// The most entries of a list in a summary: a run of ten thousand tickers has a list with all of them.
 const LISTED_MAX: usize = 50;
-/// Of how many runs, the newest, the summaries have lists.
+/// The number of newest runs whose summaries have lists.
 const RUNS_WITH_LISTS: usize = 500;
 
 impl PageData<'_> {

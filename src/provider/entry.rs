@@ -19,8 +19,8 @@ pub struct ProviderEntry {
     pub keys: &'static [&'static [&'static str]],
     /// The environment variable with its base URL; `None` if it has no other address than its own.
     pub base_url_env: Option<&'static str>,
-    /// Its feeds by name, the usual one first; none if it has only one. Bars of different feeds differ,
-    /// so each is a provider of its own with the same key.
+    /// Its feeds by name, the usual one first; empty if it has only one. Bars of different feeds
+    /// differ, so each is a provider of its own with the same key.
     pub feeds: &'static [(&'static str, &'static ProviderEntry)],
     /// What it offers, known without a key.
     pub info: fn() -> ProviderInfo,

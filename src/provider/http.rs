@@ -281,8 +281,8 @@ fn client(base: &Url) -> Result<Client, Error> {
     })
 }
 
-/// The ring provider, and the machine's own certificates. A plain http URL needs none, and loading
-/// them is slower than the rest of the program's start.
+/// TLS by the library `ring`, with the machine's own certificates. A plain http URL needs none, and
+/// loading them is slower than the rest of the program's start.
 fn tls(base: &Url) -> Result<rustls::ClientConfig, Error> {
     let mut roots = rustls::RootCertStore::empty();
     if base.scheme() == "https" {

@@ -78,7 +78,7 @@ impl ProviderInfo {
         self.window_days[index].map(|days| days.max(1))
     }
 
-    /// The interval to request to get bars of `interval`; `None` if they can't be had. If the
+    /// The interval to request to get bars of `interval`; `None` if they aren't available. If the
     /// provider's hours don't start where those of a store do, they are combined from half hours,
     /// which do.
     #[must_use]

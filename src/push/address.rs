@@ -11,7 +11,7 @@ use super::error::{Error, ErrorKind};
 use crate::advice::PushAdvice;
 use crate::secret::may_hold_password;
 
-/// The place of a table. It prints without any secret: a bucket's address has none.
+/// The address of a table. It can be printed: neither form contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A folder of this machine.
@@ -81,8 +81,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// Whether a path is an address with a typing mistake, as `s3:/bucket/prefix`. Else its bars would go into a
-/// folder of that name. A drive of Windows has one letter.
+/// Whether a path is an address with a typing mistake, such as `s3:/bucket/prefix`. Else its bars
+/// would go into a folder of that name. A drive of Windows has one letter.
 fn starts_with_scheme(typed: &str) -> bool {
     let before = typed.split_once(':').map(|(before, _)| before);
     let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);

@@ -1,4 +1,5 @@
-//! A partition whose file in the table has rows of others: reads that file, and decides by the rows.
+//! A partition whose file in the table has rows of other writers: reads that file, and decides by
+//! the rows.
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -18,15 +19,15 @@ use crate::store::{BadTableFile, MergedFile, TableMerge, TableTally};
 /// The most files of one partition that are merged.
 const FILES_MAX: usize = 64;
 
-/// What follows from the rows.
+/// What happens to a partition, by its rows.
 pub enum Compared {
-    /// The table has them, and its entry says so.
+    /// The table has the rows, and its entry shows that.
     Unchanged(TableTally),
-    /// The table's file has all of them that it is to get: only its entry is to say so.
+    /// The table's file has all rows that it should get. Only its entry changes, to show that.
     Adopt(Contributions, TableTally),
-    /// The store's partition is to be the file. `keeps` if it has all rows of the table's.
+    /// The store's partition becomes the file. `keeps`: it has all rows of the table's files.
     Own { keeps: bool },
-    /// This file is to be the partition's, with the rows of these stores.
+    /// This file becomes the partition's. It has the rows of these stores.
     Merged(MergedFile, Contributions, TableTally),
     /// The policy is `fail`, and the rows differ.
     Refused(TableTally),
@@ -83,7 +84,8 @@ pub async fn compare(
     let tally = merge.tally();
     if is_own && files.len() == 1 {
         let keeps = tally.restated + tally.theirs == 0;
-        // Equal bars can have another source, or a value that the table's lack: then the hash differs.
+        // Equal bars can have another source, or a value that the table's bars lack: then the hash
+        // differs.
         let has_hash = contributions.get(&rules.store_id);
         let has_hash = has_hash.is_some_and(|own| own.row_hash == local.file.row_hash);
         return Ok(match keeps && tally.new == 0 && has_hash {

@@ -1,4 +1,4 @@
-//! A folder without a table: which ones become one.
+//! A folder without a table: whether a push may create one there.
 
 use futures_util::StreamExt;
 

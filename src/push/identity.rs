@@ -1,10 +1,10 @@
 //! What a file of the table is: whose bars it has, and up to which commit. It is in the tags of the file's
 //! entry in the log.
 //!
-//! A file can have bars of several stores. For each of them a tag has the hash of the rows that the store
-//! had, and the commit of its newest row. So a store finds out without reading the file whether its bars
-//! are in it: the hash is equal. The commit shows whether the file is older than the store's partition, or
-//! from a copy of the store that went another way.
+//! A file can have bars of several stores. For each of them a tag has the hash of the rows that the
+//! store had, and the commit of its newest row. So a store finds out without reading the file
+//! whether its bars are in it: the hash is equal. The commit shows whether the file is older than
+//! the store's partition, or from a copy of the store that has other commits since.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +24,8 @@ pub struct Contribution {
     pub row_hash: String,
     pub commit_seq: u64,
     pub commit_id: Uuid,
-    /// Whether the store wrote rows of the file; else it found its rows in it. A store may replace a file that
-    /// no other store wrote.
+    /// Whether the store wrote rows of the file; else it found its rows there. A store may replace
+    /// a file that no other store wrote.
     pub wrote: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of one partition: its upload, and what the commit gets.
+//! What happens to one partition: its upload, and what the commit gets.
 
 use bytes::Bytes;
 
@@ -14,7 +14,7 @@ use crate::model::{OnConflict, Timestamp};
 use crate::report::Counts;
 use crate::store::TableTally;
 
-/// What becomes of one partition.
+/// What happened to one partition.
 #[derive(Clone)]
 pub struct Part {
     pub outcome: Outcome,
@@ -77,7 +77,7 @@ impl Part {
 }
 
 impl Work {
-    /// Uploads the store's partition as it is, instead of files without rows of others.
+    /// Uploads the store's partition as it is, instead of files that have no rows of other writers.
     pub async fn publish(&self, local: &Local, removes: Vec<Add>) -> Result<Part, Error> {
         self.publish_with(local, removes, Contributions::new())
             .await

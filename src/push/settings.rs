@@ -1,4 +1,4 @@
-//! What a push is to do.
+//! The settings of a push.
 
 use super::error::{Error, ErrorKind};
 use crate::model::{Interval, OnConflict, SeriesKey, Ticker, Timestamp};
@@ -6,7 +6,7 @@ use crate::model::{Interval, OnConflict, SeriesKey, Ticker, Timestamp};
 /// Uploads at the same time.
 pub const THREADS_DEFAULT: usize = 4;
 
-/// What a push is to do.
+/// The settings of a push.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Only these tickers; all if empty.
@@ -25,7 +25,7 @@ pub struct Settings {
     pub allow_demo: bool,
     /// The time of day when the run began.
     pub started_at: Timestamp,
-    /// Partitions in one commit, about.
+    /// Approximately how many partitions one commit has.
     pub commit_files: usize,
     /// Files of this size and larger are uploaded in parts.
     pub part_bytes: usize,

@@ -1,4 +1,4 @@
-//! The storage of a table, and what a failed request of it is in words.
+//! The storage of a table, and the messages of its failed requests.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -15,8 +15,8 @@ use crate::secret::Secrets;
 /// The most bytes of a server's response in a message.
 const MESSAGE_BYTES_MAX: usize = 600;
 
-/// The storage of a table. Requests are those of [`ObjectStore`]; [`failed`](Self::failed) makes an error of
-/// theirs one that can be printed.
+/// The storage of a table. Requests are those of [`ObjectStore`]; [`failed`](Self::failed) turns
+/// their errors into ones that can be printed.
 #[derive(Clone)]
 pub struct Storage {
     inner: Arc<dyn ObjectStore>,

@@ -24,7 +24,7 @@ pub struct Table {
     pub store: Option<Storage>,
     /// `None` until there is a table.
     pub snapshot: Option<Snapshot>,
-    /// Whether the storage was seen to keep an object that is to be created again.
+    /// Whether this run has checked that the storage never creates an object twice.
     is_checked: bool,
 }
 
@@ -165,7 +165,7 @@ async fn verify(
     }
 }
 
-/// Checks that the storage keeps a version if it is to be created again: else writers could replace each
+/// Checks that the storage refuses to create a version again: else writers could replace each
 /// other's commits. [`ErrorKind::Table`] if it doesn't.
 async fn check_conditional(store: &Storage, version: u64, text: &Bytes) -> Result<(), Error> {
     if commit::keeps_existing(store, version, text).await? {
@@ -195,7 +195,7 @@ pub fn accept(snapshot: &Snapshot) -> Result<(), Error> {
     Err(Error::new(ErrorKind::Table, message).with_hint(PushAdvice::OtherTable))
 }
 
-/// What a commit says of itself.
+/// What a commit records about itself.
 fn info(context: &RunContext<'_>, txn_id: &str, now_ms: i64, is_first: bool) -> Action {
     let operation = if is_first {
         "CREATE TABLE AS SELECT"
@@ -216,7 +216,7 @@ fn info(context: &RunContext<'_>, txn_id: &str, now_ms: i64, is_first: bool) -> 
     }
 }
 
-/// What makes a table.
+/// The actions that create a table.
 fn first_actions(now_ms: i64) -> [Action; 2] {
     let protocol = Protocol {
         min_reader_version: 1,

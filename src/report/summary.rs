@@ -17,7 +17,7 @@ pub enum RunKind {
     /// A download: one line per ticker.
     #[default]
     Fetch,
-    /// A fill: like a download, but no data is not worth a hint.
+    /// A fill: like a download, but without a hint if there was no data.
     Fill,
     /// An injection of files: one line per file, and `files` in the summary.
     Files,

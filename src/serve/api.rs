@@ -110,8 +110,8 @@ impl Api {
         Ok(data.bars(&query)?.to_string().into())
     }
 
-    /// What was compared with the second store so far. The first request starts it; after its end,
-    /// another one starts it anew if it asks for that.
+    /// What was compared with the second store so far. The first request starts it. After it has
+    /// ended, `is_again` starts it anew.
     fn comparison(&self, is_again: bool) -> Result<Option<Bytes>, page::Error> {
         let Some(compared) = &self.compared else {
             return Ok(None);
@@ -130,8 +130,8 @@ impl Api {
         Ok(Some(running.document().to_string().into()))
     }
 
-    /// What was audited so far. The first request without a ticker starts the audit; after its end,
-    /// another one starts it anew if it asks for that. With a ticker: its findings, if they are known.
+    /// What was audited so far. The first request without a ticker starts the audit. After it has
+    /// ended, the parameter `again` starts it anew. With a ticker: its findings, if they are known.
     fn findings(&self, parameters: &Parameters) -> Result<Bytes, page::Error> {
         let ticker = (!parameters.ticker.is_empty())
             .then(|| parameters.ticker())

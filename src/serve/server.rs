@@ -159,6 +159,6 @@ async fn serve(stream: TcpStream, app: axum::Router) {
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
-    // A client that sends garbage or goes away is no error of this server.
+    // A client that sends garbage or goes away isn't an error of this server.
     let _ = connection.await;
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 /// The fewest letters of a token that a user chose.
 const LETTERS_MIN: usize = 16;
 
-/// A secret word. It is compared by hash, so the time of a comparison shows nothing of it.
+/// A secret word. It is compared by hash, so the time of a comparison shows nothing about it.
 #[derive(Clone)]
 pub struct Token(String);
 

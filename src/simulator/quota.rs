@@ -66,7 +66,7 @@ pub(super) enum Spent {
 struct Account {
     /// When the calls of the last minute were allowed.
     calls: VecDeque<Duration>,
-    /// What is left in the bucket, and when it was.
+    /// What was left in the bucket, and when.
     bucket: Option<(f64, Duration)>,
     day: Option<NaiveDate>,
     today: u32,

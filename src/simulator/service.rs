@@ -19,7 +19,7 @@ const SETTLE_MICROS: i64 = 200 * 1_000_000;
 /// A query for bars.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Query {
-    /// As the simulated market has it: upper case, share classes with a dash.
+    /// As the simulated market spells it: upper case, share classes with a dash.
     pub symbol: String,
     /// Length of the bars.
     pub interval: Interval,

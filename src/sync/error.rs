@@ -15,7 +15,7 @@ pub enum ErrorKind {
     Store,
     /// The bars are the simulator's.
     DemoBars,
-    /// Bars of several intervals are to go into one table.
+    /// Bars of several intervals would go into one table.
     ManyIntervals,
     /// The database can't be reached.
     Connect,
@@ -94,7 +94,7 @@ impl Error {
         self
     }
 
-    /// Says whether another attempt may succeed.
+    /// Sets whether another attempt may succeed.
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;

@@ -74,8 +74,8 @@ impl State {
 
     /// The next pass, if there is anything to do.
     ///
-    /// `is_ours` says whether the store has the commits that `progress` names. `newest` is the
-    /// newest commit of the series. `date_filtered` runs don't record progress.
+    /// `is_ours` is whether the store has the commits that `progress` names. `newest` is the newest
+    /// commit of the series. `date_filtered` runs don't record progress.
     pub(super) fn next_pass(
         &mut self,
         series: &SeriesKey,

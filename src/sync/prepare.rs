@@ -1,4 +1,5 @@
-//! Before the first row: every table is found and checked, and the progress of every series read.
+//! Before the first row: every table is found and checked, and the progress of every series is
+//! read.
 
 use std::collections::BTreeMap;
 

@@ -120,7 +120,7 @@ impl<'a, T: Target> SeriesSync<'_, 'a, '_, T> {
         Ok(())
     }
 
-    /// Attempts until one succeeds, or another isn't worth it.
+    /// Tries until an attempt succeeds, or another one can't help.
     async fn run(&mut self) -> Result<(), Error> {
         loop {
             let Err(error) = self.attempt().await else {

@@ -45,7 +45,7 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What a sync is to do.
+/// The settings of a sync.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The target table; by default one per interval.

@@ -4,9 +4,9 @@ use crate::audit::finding::{Found, Severity};
 use crate::audit::limits::ERROR_TIMES;
 use crate::audit::view::View;
 
-/// The way from a close to the open of the next bar, in usual moves, if the prices before and after
-/// it stay where they are: otherwise it is a part of a spike. After a pause between bars, as that of
-/// a halt, a price may differ.
+/// The distance from a close to the open of the next bar, in usual moves, if the prices before and
+/// after it stay where they are: otherwise it is a part of a spike. After a pause between bars,
+/// such as a halt, a price may differ.
 pub(super) fn check(view: &View<'_>, out: &mut Vec<Found>) {
     let Some(step) = view.usual.step else { return };
     let limit = view.limits.jump * step;

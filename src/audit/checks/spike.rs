@@ -5,8 +5,8 @@ use crate::audit::limits::ERROR_TIMES;
 use crate::audit::view::View;
 
 /// How far a bar's range goes beyond those of the bars before and after it, in usual moves. So a
-/// price that stays is none. The first and the last bar of a session have one neighbour, and real
-/// prices move most there: only what would be an error is reported.
+/// price that stays isn't a spike. The first and the last bar of a session have one neighbour, and
+/// real prices move most there: only what would be an error is reported.
 pub(super) fn check(view: &View<'_>, out: &mut Vec<Found>) {
     let Some(step) = view.usual.step else { return };
     let limit = view.limits.spike * step;

@@ -1,4 +1,4 @@
-//! The requests for public files. If their server doesn't work, the rest of the run does without.
+//! The requests for public files. If their server doesn't work, the rest of the run requests none.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};

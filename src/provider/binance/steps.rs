@@ -77,7 +77,7 @@ impl File {
 /// The requests that are left of a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Steps {
-    /// The next one last.
+    /// In reverse order: the next one is last.
     left: Vec<Step>,
     /// Days in a row that had no file.
     missing: u32,

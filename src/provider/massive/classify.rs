@@ -1,6 +1,7 @@
 //! What a status and an error text mean.
 //!
-//! `upgrade your plan` is in texts of different scope, so the words that only one of them has decide.
+//! `upgrade your plan` is in texts of different scope, so each text is recognised by words that no
+//! other text has.
 
 use std::borrow::Cow;
 
@@ -27,7 +28,7 @@ pub(super) fn error_text(body: &[u8]) -> Option<String> {
     object.error.or(object.message)
 }
 
-/// The error of a response with a status other than 200. `is_first` says that no request of the
+/// The error of a response with a status other than 200. `is_first` means that no request of the
 /// client has returned bars.
 pub(super) fn of_status(request: &Request, status: u16, text: &str, is_first: bool) -> Error {
     match status {

@@ -28,9 +28,9 @@ pub enum End {
 
 /// Creates version `version` with `text`, which has the transaction id `txn_id`.
 ///
-/// If the response is lost, or says that the version exists, the version is read: it may be this
-/// commit. So an error means that the commit was refused, or that nothing is known because the target
-/// can't be read either.
+/// If the response is lost, or reports that the version exists, the version is read: it may be this
+/// commit. So an error means that the commit was refused, or that nothing is known because the
+/// target can't be read either.
 pub async fn create(
     store: &Storage,
     version: u64,
@@ -57,7 +57,8 @@ pub async fn create(
         }
         match holder(store, version, txn_id).await {
             Ok(Some(end)) => return Ok(end),
-            // S3 also says "conflict" while another attempt is undecided. The same number is free.
+            // S3 also returns "conflict" while another attempt is undecided. The same number is
+            // free.
             Ok(None) if attempt < ATTEMPTS_MAX => wait(attempt).await,
             Ok(None) => return Err(store.failed(&format!("writing {name}"), &error)),
             Err(unread) => {
@@ -69,7 +70,7 @@ pub async fn create(
     }
 }
 
-/// Who has a version: this commit or another; `None` if the version is free.
+/// Which commit has a version: this one or another; `None` if the version is free.
 async fn holder(store: &Storage, version: u64, txn_id: &str) -> Result<Option<End>, Error> {
     let mut attempt = 0;
     loop {
@@ -87,8 +88,9 @@ async fn holder(store: &Storage, version: u64, txn_id: &str) -> Result<Option<En
     }
 }
 
-/// Whether the target keeps an object if it is to be created again. Without that, two writers could
-/// replace each other's commits. The same bytes are offered, so that nothing is lost if it doesn't.
+/// Whether the target keeps an object that exists when a request would create it again. Without
+/// that, two writers could replace each other's commits. The same bytes are offered, so that
+/// nothing is lost if it doesn't.
 pub async fn keeps_existing(store: &Storage, version: u64, text: &Bytes) -> Result<bool, Error> {
     use object_store::Error as E;
     let path = Path::from(names::commit(version));

@@ -31,7 +31,7 @@ pub fn schema_string() -> String {
     json!({"type": "struct", "fields": fields}).to_string()
 }
 
-/// Checks that a table has these columns and no others; else why it hasn't.
+/// Checks that a table has these columns and no others; else returns why not.
 pub fn check(schema_string: &str, partition_columns: &[String]) -> Result<(), String> {
     if partition_columns != PARTITION_COLUMNS {
         return Err(format!(

@@ -12,7 +12,7 @@ use crate::model::columns::COLUMNS;
 use crate::sync::error::{Error, ErrorKind};
 
 /// Compares the hash of `rows` of the chunk with that of the same rows in the table, inside the
-/// transaction that wrote them. `alone` says that the table has no other rows between them.
+/// transaction that wrote them. `alone` means that the table has no other rows between them.
 pub(super) async fn compare(
     link: &Link<'_>,
     job: &Job<'_>,

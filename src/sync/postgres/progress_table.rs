@@ -64,7 +64,7 @@ impl ProgressTable {
     /// Creates the table if it is missing, and returns which columns it has; `None` if it is
     /// missing in a dry run.
     ///
-    /// `keeps` says that this run may leave restated rows unchanged. [`KEPT`] counts them, so an
+    /// `keeps` means that this run may leave restated rows unchanged. [`KEPT`] counts them, so an
     /// older table gets that column then.
     pub(super) async fn ensure(
         &mut self,

@@ -26,9 +26,9 @@ pub(super) const COPYING: &str = "copying rows in";
 
 /// Writes the rows of a chunk and checks that they arrived.
 ///
-/// `occupied` says that the table has rows in the chunk's time range. `into_table` is the statement
-/// of [`copy_sql`] for it. Without it, rows are inserted through a temporary table, around those
-/// that other writers add meanwhile.
+/// `occupied` means that the table has rows in the chunk's time range. `into_table` is the
+/// statement of [`copy_sql`] for it. Without it, rows are inserted through a temporary table,
+/// around those that other writers add meanwhile.
 pub(super) async fn write(
     link: &Link<'_>,
     job: &Job<'_>,

@@ -1,6 +1,6 @@
 //! Reads addresses of databases, and connects to them.
 //!
-//! An address comes from a URL or a `key=value` string, and what it doesn't say from libpq's
+//! An address comes from a URL or a `key=value` string, and what it doesn't set comes from libpq's
 //! variables. **No message here has a password in it**: messages are made of host, port, user and
 //! database.
 
@@ -23,7 +23,7 @@ pub use self::tls::SslMode;
 use self::tls::TlsOptions;
 use crate::secret::SecretUrl;
 
-/// How long connecting may take if the address doesn't say.
+/// How long connecting may take if the address doesn't set it.
 const CONNECT_SECONDS_DEFAULT: u64 = 10;
 /// Sent data counts as lost after this time without a response from the other machine.
 const TCP_USER_TIMEOUT_SECONDS: u64 = 60;
@@ -45,7 +45,7 @@ impl std::fmt::Debug for Address {
 }
 
 impl Address {
-    /// The address of `url`, if there is one. What it doesn't say comes from libpq's variables
+    /// The address of `url`, if there is one. What it doesn't set comes from libpq's variables
     /// (`PGHOST`, `PGPASSWORD`, …), which `variable` looks up.
     pub fn resolve(
         url: Option<&SecretUrl>,
