@@ -252,6 +252,23 @@ impl WaitArg {
     }
 }
 
+/// Parses a finite number that is `valid`; `what` it has to be is in the error.
+pub fn parse_number(
+    typed: &str,
+    valid: impl FnOnce(f64) -> bool,
+    what: &str,
+) -> Result<f64, String> {
+    (typed.parse().ok())
+        .filter(|number: &f64| number.is_finite() && valid(*number))
+        .ok_or_else(|| format!("it isn't {what}"))
+}
+
+/// Parses a share of sessions or bars.
+pub fn share(typed: &str) -> Result<f64, String> {
+    let valid = |share| (0.0..=1.0).contains(&share);
+    parse_number(typed, valid, "a number from 0 to 1")
+}
+
 /// A state of the store: its newest commit, or a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AsOf {

@@ -22,7 +22,7 @@ mod shift;
 pub use error::Error;
 pub use factor::Factor;
 pub use join::{Difference, DifferingBar};
-pub use run::{Bars, Compared, Scope, Settings, Side, compare, compare_bars};
+pub use run::{Bars, Compared, Comparison, Scope, Settings, Side};
 pub use series::{SeriesComparison, Shift};
 pub use session::{Counts, SessionComparison};
 

@@ -69,7 +69,7 @@ impl Compared {
     }
 }
 
-/// The bars of a trading day that differ, as [`compare_bars`] passes them on.
+/// The bars of a trading day that differ, as [`Comparison::bars`] passes them on.
 #[derive(Clone, Copy, Debug)]
 pub struct Bars<'a> {
     pub series: &'a SeriesKey,
@@ -85,97 +85,75 @@ struct Job {
     there: Option<SeriesRow>,
 }
 
-/// The two stores and what a comparison needs.
-struct Comparison<'a> {
-    here: Side<'a>,
-    there: Side<'a>,
-    settings: &'a Settings,
-    stop: &'a Stop,
-    observer: &'a dyn Observer,
-}
-
-/// Compares the series of two stores, on all cores. Passes each series with its sessions to `on_series`,
-/// in order.
-pub fn compare(
-    here: Side<'_>,
-    there: Side<'_>,
-    settings: &Settings,
-    stop: &Stop,
-    observer: &dyn Observer,
-    mut on_series: impl FnMut(&SeriesComparison, &[SessionComparison]) -> Result<(), Error>,
-) -> Result<Compared, Error> {
-    let comparison = Comparison {
-        here,
-        there,
-        settings,
-        stop,
-        observer,
-    };
-    let jobs = comparison.jobs()?;
-    let mut compared = Compared::default();
-    in_order::<Job, _, Error>(
-        worker_count(),
-        |emit| {
-            let _ = (jobs.into_iter()).try_for_each(|job| match stop.is_set() {
-                true => ControlFlow::Break(()),
-                false => emit(job),
-            });
-            Ok(())
-        },
-        |job| {
-            let mut sessions = Vec::new();
-            let series = comparison.series(&job, |session, _, _, _| {
-                sessions.push(session);
-                Ok(())
-            })?;
-            Ok((series, sessions))
-        },
-        |(series, sessions)| {
-            on_series(&series, &sessions)?;
-            compared.series.push(series);
-            Ok(())
-        },
-    )?;
-    comparison.check_stop()?;
-    Ok(compared)
-}
-
-/// Compares the series of two stores one after another, and passes the bars that differ to `on_bars`, in
-/// order, without collecting them.
-pub fn compare_bars(
-    here: Side<'_>,
-    there: Side<'_>,
-    settings: &Settings,
-    stop: &Stop,
-    observer: &dyn Observer,
-    mut on_bars: impl FnMut(Bars<'_>) -> Result<(), Error>,
-) -> Result<Compared, Error> {
-    let comparison = Comparison {
-        here,
-        there,
-        settings,
-        stop,
-        observer,
-    };
-    let mut compared = Compared::default();
-    for job in comparison.jobs()? {
-        let series = comparison.series(&job, |session, joined, here, there| {
-            let bars = joined.differing(here, there);
-            match bars.is_empty() {
-                true => Ok(()),
-                false => on_bars(Bars {
-                    series: &job.series,
-                    session: session.session,
-                    bars: &bars,
-                }),
-            }
-        })?;
-        compared.series.push(series);
-    }
-    Ok(compared)
+/// The two stores, and how they are compared.
+#[derive(Clone, Copy)]
+pub struct Comparison<'a> {
+    pub here: Side<'a>,
+    pub there: Side<'a>,
+    pub settings: &'a Settings,
+    pub stop: &'a Stop,
+    pub observer: &'a dyn Observer,
 }
 
 impl Comparison<'_> {
+    /// Compares the series on all cores. Passes each series with its sessions to `on_series`, in order.
+    pub fn run(
+        &self,
+        mut on_series: impl FnMut(&SeriesComparison, &[SessionComparison]) -> Result<(), Error>,
+    ) -> Result<Compared, Error> {
+        let jobs = self.jobs()?;
+        let mut compared = Compared::default();
+        in_order::<Job, _, Error>(
+            worker_count(),
+            |emit| {
+                let _ = (jobs.into_iter()).try_for_each(|job| match self.stop.is_set() {
+                    true => ControlFlow::Break(()),
+                    false => emit(job),
+                });
+                Ok(())
+            },
+            |job| {
+                let mut sessions = Vec::new();
+                let series = self.series(&job, |session, _, _, _| {
+                    sessions.push(session);
+                    Ok(())
+                })?;
+                Ok((series, sessions))
+            },
+            |(series, sessions)| {
+                on_series(&series, &sessions)?;
+                compared.series.push(series);
+                Ok(())
+            },
+        )?;
+        self.check_stop()?;
+        Ok(compared)
+    }
+
+    /// Compares the series one after another, and passes the bars that differ to `on_bars`, in order,
+    /// without collecting them.
+    pub fn bars(
+        &self,
+        mut on_bars: impl FnMut(Bars<'_>) -> Result<(), Error>,
+    ) -> Result<Compared, Error> {
+        let mut compared = Compared::default();
+        for job in self.jobs()? {
+            let series = self.series(&job, |session, joined, here, there| {
+                let bars = joined.differing(here, there);
+                match bars.is_empty() {
+                    true => Ok(()),
+                    false => on_bars(Bars {
+                        series: &job.series,
+                        session: session.session,
+                        bars: &bars,
+                    }),
+                }
+            })?;
+            compared.series.push(series);
+        }
+        Ok(compared)
+    }
+
     /// The series in scope, in order.
     fn jobs(&self) -> Result<Vec<Job>, Error> {
         let scope = &self.settings.scope;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::background::Background;
 use super::{Error, Filter};
 use crate::calendar::Overrides;
-use crate::compare::{self, Compared, Scope, Settings, Side};
+use crate::compare::{Compared, Comparison, Scope, Settings, Side};
 use crate::documents;
 use crate::report::{Silent, Stop};
 use crate::store::Reader;
@@ -34,7 +34,14 @@ pub(super) fn comparison(
     filter: &Filter,
     stop: &Stop,
 ) -> Result<Value, Error> {
-    let compared = compare::compare(here, there, &settings(filter), stop, &Silent, |_, _| Ok(()))?;
+    let comparison = Comparison {
+        here,
+        there,
+        settings: &settings(filter),
+        stop,
+        observer: &Silent,
+    };
+    let compared = comparison.run(|_, _| Ok(()))?;
     Ok(documents::comparison(&compared))
 }
 
@@ -47,17 +54,17 @@ impl RunningComparison {
     pub fn start(here: (Arc<Reader>, Overrides), there: (Arc<Reader>, Overrides)) -> Self {
         Self(Background::start(move |stop, results| {
             let side = |(reader, calendars)| Side { reader, calendars };
-            compare::compare(
-                side((&*here.0, &here.1)),
-                side((&*there.0, &there.1)),
-                &settings(&Filter::default()),
+            let comparison = Comparison {
+                here: side((&*here.0, &here.1)),
+                there: side((&*there.0, &there.1)),
+                settings: &settings(&Filter::default()),
                 stop,
-                &Silent,
-                |series, _| {
-                    results.add(|compared: &mut Compared| compared.series.push(series.clone()));
-                    Ok(())
-                },
-            )?;
+                observer: &Silent,
+            };
+            comparison.run(|series, _| {
+                results.add(|compared: &mut Compared| compared.series.push(series.clone()));
+                Ok(())
+            })?;
             Ok(())
         }))
     }

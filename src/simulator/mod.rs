@@ -165,12 +165,6 @@ impl Running {
         )
     }
 
-    /// The URL of the control API.
-    #[must_use]
-    pub fn control_url(&self) -> String {
-        format!("http://{}/simulator", self.address)
-    }
-
     /// The address that it listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {

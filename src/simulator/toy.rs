@@ -23,10 +23,6 @@ impl Vendor for Toy {
         "toy"
     }
 
-    fn base_path(&self) -> &'static str {
-        ""
-    }
-
     fn limits(&self, _: Tier) -> Limits {
         Limits::default()
     }

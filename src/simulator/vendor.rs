@@ -17,7 +17,9 @@ pub(super) trait Vendor: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// The path of its base URL.
-    fn base_path(&self) -> &'static str;
+    fn base_path(&self) -> &'static str {
+        ""
+    }
 
     /// What a plan allows.
     fn limits(&self, tier: Tier) -> Limits;

@@ -86,12 +86,6 @@ impl HashedFile {
         };
         Ok(digest)
     }
-
-    /// The file's path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 impl Write for HashedFile {

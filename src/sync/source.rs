@@ -20,8 +20,6 @@ pub struct SeriesInfo {
     pub key: SeriesKey,
     /// The exchange that it is recorded with.
     pub exchange: String,
-    /// How many bars it has.
-    pub rows: u64,
     /// The timestamp of its first bar.
     pub first: Timestamp,
     /// The highest commit sequence of its bars.

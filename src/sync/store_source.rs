@@ -42,7 +42,6 @@ impl Source for StoreSource {
             .into_iter()
             .map(|row| SeriesInfo {
                 exchange: row.provenance.exchange,
-                rows: row.rows,
                 first: row.first,
                 max_commit_seq: row.max_commit_seq,
                 key: row.key,

@@ -6,7 +6,7 @@ use std::num::NonZero;
 use indicatif::HumanCount;
 
 use crate::audit::{self, Audit, Check, Finding, Limits, Scope, Severity};
-use crate::cli::args::RangeArgs;
+use crate::cli::args::{RangeArgs, parse_number};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::listing::{self, Kind};
@@ -113,17 +113,11 @@ struct LimitArgs {
 }
 
 fn positive(typed: &str) -> Result<f64, String> {
-    match typed.parse::<f64>() {
-        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
-        _ => Err("it isn't a positive number".to_owned()),
-    }
+    parse_number(typed, |number| number > 0.0, "a positive number")
 }
 
 fn not_negative(typed: &str) -> Result<f64, String> {
-    match typed.parse::<f64>() {
-        Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
-        _ => Err("it isn't 0 or a positive number".to_owned()),
-    }
+    parse_number(typed, |number| number >= 0.0, "0 or a positive number")
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {

@@ -28,10 +28,6 @@ impl Vendor for Alpaca {
         "alpaca"
     }
 
-    fn base_path(&self) -> &'static str {
-        ""
-    }
-
     fn limits(&self, tier: Tier) -> Limits {
         Limits {
             per_minute: Some(if tier == Tier::Free { 200 } else { 10_000 }),

@@ -32,10 +32,6 @@ impl Vendor for Binance {
         "binance"
     }
 
-    fn base_path(&self) -> &'static str {
-        ""
-    }
-
     fn limits(&self, _: Tier) -> Limits {
         Limits {
             per_minute: Some(WEIGHT_MAX / WEIGHT as u32),

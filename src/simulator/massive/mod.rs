@@ -28,10 +28,6 @@ impl Vendor for Massive {
         "massive"
     }
 
-    fn base_path(&self) -> &'static str {
-        ""
-    }
-
     fn limits(&self, tier: Tier) -> Limits {
         Limits {
             per_minute: (tier == Tier::Free).then_some(5),

@@ -248,7 +248,6 @@ impl Source for Memory {
             .map(|(key, bars)| SeriesInfo {
                 key: key.clone(),
                 exchange: "NASDAQ".into(),
-                rows: bars.len() as u64,
                 first: Timestamp::from_micros(*bars.keys().next().unwrap()),
                 max_commit_seq: bars.values().map(|(_, seq)| *seq).max().unwrap_or(0),
                 demo: self.demo,

@@ -6,17 +6,17 @@ mod stream;
 
 use std::path::PathBuf;
 
-use crate::cli::args::{AsOfArg, OutputArg, RangeArgs};
+use crate::cli::args::{AsOfArg, OutputArg, RangeArgs, parse_number, share};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::listing;
 use crate::cli::rows::{Out, RowFormat};
 use crate::cli::ticker_args::TickerArgs;
-use crate::compare::{self, Compared, Scope, Settings, Side, compare, compare_bars};
+use crate::compare::{self, Compared, Comparison, Scope, Settings, Side};
 use crate::documents;
 use crate::export::AtomicFile;
 use crate::model::Interval;
-use crate::report::{ExitStatus, Observer, Stop};
+use crate::report::ExitStatus;
 use stream::Stream;
 
 /// Compare the bars of this store with those of another one
@@ -119,17 +119,7 @@ enum By {
 }
 
 fn basis_points(typed: &str) -> Result<f64, String> {
-    match typed.parse::<f64>() {
-        Ok(points) if points >= 0.0 && points.is_finite() => Ok(points),
-        _ => Err("it isn't a number from 0 on".to_owned()),
-    }
-}
-
-fn share(typed: &str) -> Result<f64, String> {
-    match typed.parse::<f64>() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err("it isn't a number from 0 to 1".to_owned()),
-    }
+    parse_number(typed, |points| points >= 0.0, "a number from 0 on")
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
@@ -174,25 +164,23 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         (None, None) => return Ok(Outcome::Done),
     };
     let observer = context.observer();
-    let work = Work {
-        stores: [
-            Side {
-                reader: &reader,
-                calendars: &calendars,
-            },
-            Side {
-                reader: &other,
-                calendars: &other_calendars,
-            },
-        ],
+    let comparison = Comparison {
+        here: Side {
+            reader: &reader,
+            calendars: &calendars,
+        },
+        there: Side {
+            reader: &other,
+            calendars: &other_calendars,
+        },
         settings: &settings,
         stop: &stop,
         observer: &observer,
     };
     let compared = match (args.details, args.by) {
-        (true, _) => work.details(out, format),
-        (false, Some(By::Session)) => work.by_session(out, format),
-        (false, None) => work.by_series(out, format),
+        (true, _) => details(comparison, out, format),
+        (false, Some(By::Session)) => by_session(comparison, out, format),
+        (false, None) => by_series(comparison, out, format),
     };
     drop(observer);
     let compared = compared.map_err(|error| match (error, &draft) {
@@ -221,64 +209,41 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     })
 }
 
-/// The two stores, and how they are compared.
-struct Work<'a> {
-    stores: [Side<'a>; 2],
-    settings: &'a Settings,
-    stop: &'a Stop,
-    observer: &'a dyn Observer,
+fn by_series(
+    comparison: Comparison<'_>,
+    out: Out,
+    format: RowFormat,
+) -> Result<Compared, compare::Error> {
+    let compared = comparison.run(|_, _| Ok(()))?;
+    show::write(out, format, &compared)?;
+    Ok(compared)
 }
 
-impl Work<'_> {
-    fn by_series(&self, out: Out, format: RowFormat) -> Result<Compared, compare::Error> {
-        let [here, there] = self.stores;
-        let ignored = |_: &_, _: &_| Ok(());
-        let compared = compare(
-            here,
-            there,
-            self.settings,
-            self.stop,
-            self.observer,
-            ignored,
-        )?;
-        show::write(out, format, &compared)?;
-        Ok(compared)
-    }
+fn by_session(
+    comparison: Comparison<'_>,
+    out: Out,
+    format: RowFormat,
+) -> Result<Compared, compare::Error> {
+    let columns = show::session_columns();
+    let mut rows = Stream::new(out, format, "sessions", &listing::batch(&[], &columns)?)?;
+    let compared = comparison.run(|series, sessions| {
+        let sessions = documents::compared_sessions(&series.series, sessions);
+        Ok(rows.write(&listing::batch(&sessions, &columns)?)?)
+    })?;
+    rows.finish(&compared)?;
+    Ok(compared)
+}
 
-    fn by_session(&self, out: Out, format: RowFormat) -> Result<Compared, compare::Error> {
-        let [here, there] = self.stores;
-        let columns = show::session_columns();
-        let mut rows = Stream::new(out, format, "sessions", &listing::batch(&[], &columns)?)?;
-        let compared = compare(
-            here,
-            there,
-            self.settings,
-            self.stop,
-            self.observer,
-            |series, sessions| {
-                let sessions = documents::compared_sessions(&series.series, sessions);
-                Ok(rows.write(&listing::batch(&sessions, &columns)?)?)
-            },
-        )?;
-        rows.finish(&compared)?;
-        Ok(compared)
-    }
-
-    fn details(&self, out: Out, format: RowFormat) -> Result<Compared, compare::Error> {
-        let [here, there] = self.stores;
-        let columns = details::batch(format, None)?;
-        let mut rows = Stream::new(out, format, "details", &columns)?;
-        let compared = compare_bars(
-            here,
-            there,
-            self.settings,
-            self.stop,
-            self.observer,
-            |bars| Ok(rows.write(&details::batch(format, Some(bars))?)?),
-        )?;
-        rows.finish(&compared)?;
-        Ok(compared)
-    }
+fn details(
+    comparison: Comparison<'_>,
+    out: Out,
+    format: RowFormat,
+) -> Result<Compared, compare::Error> {
+    let columns = details::batch(format, None)?;
+    let mut rows = Stream::new(out, format, "details", &columns)?;
+    let compared = comparison.bars(|bars| Ok(rows.write(&details::batch(format, Some(bars))?)?))?;
+    rows.finish(&compared)?;
+    Ok(compared)
 }
 
 impl From<compare::Error> for CliError {

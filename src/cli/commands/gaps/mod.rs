@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use crate::calendar::CalendarCache;
-use crate::cli::args::{MetricsArg, RangeArgs, WaitArg};
+use crate::cli::args::{MetricsArg, RangeArgs, WaitArg, share};
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::fetch::{self, Concurrency, FillSettings, Filled, Service, ServiceArgs};
@@ -106,13 +106,6 @@ pub struct Args {
 
     #[command(flatten)]
     metrics: MetricsArg,
-}
-
-fn share(typed: &str) -> Result<f64, String> {
-    match typed.parse::<f64>() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err("it isn't a number from 0 to 1".to_owned()),
-    }
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {

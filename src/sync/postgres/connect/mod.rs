@@ -166,12 +166,6 @@ impl Address {
         self.servers.iter().all(Server::is_socket)
     }
 
-    /// The mode of TLS.
-    #[must_use]
-    pub fn ssl_mode(&self) -> SslMode {
-        self.tls.mode
-    }
-
     /// A connection to the first server that accepts one. Each has its own time limit, which
     /// includes TLS and the password.
     pub async fn connect(&self) -> Result<Client, ConnectError> {
@@ -356,7 +350,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(address.label(), "postgresql://me@/run/pg:5500/bars");
-        assert_eq!(address.ssl_mode(), SslMode::Disable);
+        assert_eq!(address.tls.mode, SslMode::Disable);
         let other = resolve(
             Some("postgres://db2/bars"),
             &[("PGHOST", "db1"), ("PGHOSTADDR", "10.0.0.1")],
