@@ -81,7 +81,10 @@ impl Turn {
                 }
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => thread::sleep(TURN_PAUSE),
-                Err(TryLockError::Error(_)) => return None,
+                Err(TryLockError::Error(_)) => {
+                    let _ = fs::remove_file(&path);
+                    return None;
+                }
             }
         }
         None
