@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::advice::Hint;
 use crate::cli::args::WaitArg;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
@@ -9,8 +10,8 @@ use crate::cli::log::LINE;
 use crate::cli::push_target::{self, TargetArgs};
 use crate::cli::ticker_args::TickerArgs;
 use crate::model::{Interval, OnConflict};
-use crate::push::{self, Settings, Storage};
-use crate::report::{ExitStatus, RunKind};
+use crate::push::{self, ErrorKind, Settings, Storage};
+use crate::report::{ExitStatus, Fatal, RunKind, RunReport};
 use crate::secret::SecretUrl;
 use crate::store::{OpenOptions, SeriesRow};
 
@@ -137,7 +138,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     }
     let observer = context.observer();
     let storage = target.open(!settings.dry_run)?;
-    let pushed = push::run(
+    let mut pushed = push::run(
         &reader,
         storage.as_ref(),
         &settings,
@@ -146,33 +147,51 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     )
     .map_err(push_target::error)?;
     drop(observer);
-    if let (Some(hours), Some(storage)) = (args.vacuum, &storage) {
-        if pushed.report.status() == ExitStatus::Ok {
-            vacuum(context, storage, hours, settings.dry_run)?;
-        } else {
-            tracing::warn!("the table wasn't vacuumed, because not all bars were pushed");
-        }
-    }
     if !settings.dry_run {
         push_target::record(context, &dir, reader, &label, &pushed.seen);
+    }
+    if let (Some(hours), Some(storage)) = (args.vacuum, &storage) {
+        vacuum(
+            context,
+            storage,
+            hours,
+            settings.dry_run,
+            &mut pushed.report,
+        );
     }
     Ok(Outcome::Run(Box::new(pushed.report)))
 }
 
-/// Cleans the table, and prints what was deleted.
-fn vacuum(context: &Context, storage: &Storage, hours: u32, dry_run: bool) -> Result<(), CliError> {
+/// Cleans the table, and prints what was deleted. A failure is added to the report of what was pushed.
+fn vacuum(context: &Context, storage: &Storage, hours: u32, dry_run: bool, report: &mut RunReport) {
+    if report.status() != ExitStatus::Ok {
+        tracing::warn!("the table wasn't vacuumed, because not all bars were pushed");
+        return;
+    }
+    if report.version.is_none() {
+        // There is no table yet.
+        return;
+    }
     let now_ms = context.now().micros() / 1_000;
-    let deleted = push::vacuum(storage, hours, now_ms, dry_run, &context.stop());
-    let deleted = deleted.map_err(push_target::error)?;
-    let verb = if dry_run { "would delete" } else { "deleted" };
-    tracing::info!(
-        target: LINE,
-        "vacuum: {verb} files={} bytes={} hours={hours} log_files={}",
-        deleted.files,
-        deleted.bytes,
-        deleted.log_files
-    );
-    Ok(())
+    match push::vacuum(storage, hours, now_ms, dry_run, &context.stop()) {
+        Ok(deleted) => {
+            let verb = if dry_run { "would delete" } else { "deleted" };
+            tracing::info!(
+                target: LINE,
+                "vacuum: {verb} files={} bytes={} hours={hours} log_files={}",
+                deleted.files,
+                deleted.bytes,
+                deleted.log_files
+            );
+        }
+        Err(error) if error.kind() == ErrorKind::Interrupted => report.interrupted = true,
+        Err(error) => {
+            report.fatal = Some(Fatal {
+                error: error.to_string(),
+                hint: error.hint(),
+            });
+        }
+    }
 }
 
 fn list(context: &Context, target: &push_target::Target) -> Result<Outcome, CliError> {

@@ -235,6 +235,31 @@ fn a_clean_up_deletes_what_no_version_needs() {
     assert_eq!(bars(&env, "t").len(), 600);
 }
 
+#[test]
+fn a_clean_up_that_fails_keeps_the_report_of_the_push() {
+    let env = TestEnv::new();
+    store(&env, "a", "X", 0..600, 10);
+    // There is no table to clean yet.
+    env.typed("push t --store a --vacuum --dry-run").ok();
+    for rows in 0..11 {
+        store(&env, "a", "X", rows..rows + 1, 11);
+        push(&env, "t --store a");
+    }
+    // The clean-up reads it, and the push begins after the checkpoint.
+    env.write("t/_delta_log/00000000000000000003.json", "{");
+    let run = env
+        .typed("push t --store a --vacuum --summary-json")
+        .code(1);
+    assert!(
+        run.stderr.contains("00000000000000000003.json"),
+        "{}",
+        run.stderr
+    );
+    let json = run.json();
+    assert_eq!(json["version"], 10);
+    assert_eq!(json["totals"]["unchanged_files"], 2);
+}
+
 /// Sets the time of a file to N days ago.
 fn make_older(env: &TestEnv, name: &str, days: u64) {
     let file = File::options().write(true).open(env.path(name)).unwrap();
