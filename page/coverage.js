@@ -1,5 +1,5 @@
-// The coverage view: tickers down, sessions across, a colour a session. Only the visible part is
-// fetched and drawn.
+// The coverage view: tickers down, sessions across, one colour per session. Only the visible
+// part is fetched and drawn.
 import { STATES, count, dateOfDay, percent, bytes, shortTime, weekday } from "./text.js";
 import { card, colour, make } from "./dom.js";
 import { days, decodeRow } from "./runs.js";
@@ -277,7 +277,7 @@ export function showCoverage(view, series, parameters) {
       }
       const isNew = month !== lastMonth;
       lastMonth = month;
-      // Of months in narrow columns, the first of each quarter.
+      // In narrow columns, only the first month of each quarter.
       if (isNew && left >= free && (state.zoom !== "month" || Number(month) % 3 === 1)) {
         const name = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][Number(month) - 1];
         context.fillStyle = paint["--dim"];
@@ -377,7 +377,7 @@ export function showCoverage(view, series, parameters) {
 /** The states of the sessions of a row in a column. */
 function summary(decoded, column) {
   const range = column.of[decoded.exchange];
-  // Outside the sessions of all its series, nothing is known of an exchange.
+  // Outside the sessions of all its series, nothing is known about an exchange.
   const [first, last] = [decoded.sessions[0], decoded.sessions[decoded.sessions.length - 1]];
   const isClosed = !range && first < column.first && column.last < last;
   const found = { sessions: 0, complete: 0, worst: "c", bars: 0, expected: 0, isClosed };

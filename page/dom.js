@@ -50,7 +50,7 @@ export function copyButton(text) {
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      // Without permission, as in a file from disk, the old way.
+      // Without permission, for example in a file from disk: the older function.
       const area = make("textarea", {}, text);
       document.body.append(area);
       area.select();

@@ -11,7 +11,7 @@ const GAPS_LISTED_MAX = 1000;
 
 export async function showGaps(view, series, parameters) {
   const isWhole = !series.too_many_sessions;
-  // Of a very large store only the gaps of one ticker are listed.
+  // For a very large store, only the gaps of one ticker are listed.
   const document = isWhole || parameters.ticker ? await load("gaps", isWhole ? {} : { ticker: parameters.ticker }) : { gaps: [], total: 0, notices: ["The store has too many sessions to list all gaps: type a ticker."] };
   const all = document.gaps;
   const older = document.total > all.length ? `; of ${count(document.total)} in the store these are the newest, backfill gaps lists all` : "";

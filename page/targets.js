@@ -6,7 +6,7 @@ import { load } from "./data.js";
 export async function showTargets(view) {
   const { targets } = await load("targets");
   if (targets.length === 0) {
-    view.append(make("p", { class: "note" }, "The store has no targets yet: backfill sync or backfill push sends it to one"));
+    view.append(make("p", { class: "note" }, "The store has no targets yet: backfill sync and backfill push create one"));
     return;
   }
   const list = make("div", { class: "scroll" });

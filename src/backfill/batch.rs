@@ -17,7 +17,7 @@ pub(super) struct Batch {
     pub series: SeriesKey,
     pub bars: Bars,
     pub rejects: Vec<Reject>,
-    /// When the bars of the rejects open, as far as that is known.
+    /// When the bars of the rejects open, of those whose time is known.
     pub missing: Vec<i64>,
     pub coverage: Vec<CoverageEntry>,
     /// Some of it was requested before, so stored bars with the same values don't conflict.

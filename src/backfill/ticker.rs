@@ -55,7 +55,7 @@ impl Offered {
     }
 }
 
-/// One ticker, as far as it has come.
+/// The progress of one ticker.
 pub(super) struct TickerRun<'a> {
     context: &'a Arc<RunContext>,
     plan: &'a TickerPlan,

@@ -234,7 +234,7 @@ impl Context {
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The switch that Ctrl-C turns. Until the first call, Ctrl-C ends the program; after it, the
+    /// The switch that Ctrl-C sets. Until the first call, Ctrl-C ends the program; after it, the
     /// caller must watch the switch and stop.
     #[must_use]
     pub fn stop(&self) -> Stop {

@@ -6,7 +6,7 @@ use super::system;
 use super::terminal::Terminal;
 use crate::report::{ExitStatus, Stop};
 
-/// Turns `stop` at the first SIGINT or SIGTERM, and exits at the second.
+/// Sets `stop` at the first SIGINT or SIGTERM, and exits at the second.
 ///
 /// Returns when it listens. If it can't listen, signals keep their usual effect.
 pub(super) fn listen(stop: Stop, terminal: Arc<Terminal>) {

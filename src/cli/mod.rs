@@ -1,9 +1,9 @@
 //! The command line, the only part that prints, reads the environment and the time of day, and exits.
 //!
 //! ```text
-//! .env, environment, flags ─> Args ─> command ─> use case ─> RunReport ─┐
-//!                                        │           └─ Event ─> log lines, progress bar
-//!                                        └─ CliError ─> error:, hint: ──┴─> Summary, JSON, exit code
+//! .env, environment, options ─> Args ─> command ─> use case ─> RunReport ─┐
+//!                                           │           └─ Event ─> log lines, progress bar
+//!                                           └─ CliError ─> error:, hint: ──┴─> Summary, JSON, exit code
 //! ```
 
 use std::io::Write;

@@ -17,8 +17,8 @@ use crate::store::{self, Error, OpenOptions, Reader, Repaired, Store};
 /// The folder of a store that holds the user's calendars.
 const CALENDARS: &str = "calendars";
 
-/// How long to wait for another process that has the store for a moment, as to record the progress
-/// of a sync.
+/// How long to wait for another process that has the store for a moment, for example to record the
+/// progress of a sync.
 const SHORT_WAIT: Duration = Duration::from_secs(3);
 /// How often a waiting process looks whether the writer has ended.
 const WRITER_POLL: Duration = Duration::from_millis(50);

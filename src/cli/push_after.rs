@@ -11,7 +11,7 @@ use crate::push::{self, Seen, Settings};
 use crate::report::{Fatal, RunKind, RunReport, UnitReport};
 use crate::secret::SecretUrl;
 
-/// A push that is to follow a run.
+/// A push that follows a run.
 pub struct PushAfterRun {
     target: Target,
     on_conflict: OnConflict,

@@ -13,7 +13,7 @@ const ROOM_PER_THREAD: u64 = 64 << 20;
 
 /// Changes what the system does by default. Call it before any thread starts.
 pub(super) fn prepare() {
-    // When memory is used up, Rust ends the process, with a backtrace if this variable says so.
+    // When memory is used up, Rust ends the process, with a backtrace if this variable is set to 1.
     // This can't fail: the line is valid.
     let _ = dotenvy::from_read_override(&b"RUST_BACKTRACE=0"[..]);
     #[cfg(unix)]

@@ -109,7 +109,9 @@ fn path(command: &Command, typed: &[OsString]) -> String {
     let mut path = command.get_name().to_owned();
     let mut level = command;
     for word in typed.iter().skip(1) {
-        if let Some(command) = level.find_subcommand(word) {
+        // The command `help` has no help of its own.
+        if let Some(command) = (level.find_subcommand(word)).filter(|one| one.get_name() != "help")
+        {
             path = format!("{path} {}", command.get_name());
             level = command;
         }

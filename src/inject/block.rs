@@ -51,7 +51,7 @@ pub(super) struct BadRow {
     pub(super) line: u64,
     pub(super) reason: Reason,
     pub(super) raw: String,
-    /// The bar that it would be, as far as that is known.
+    /// The bar that it would be, if that is known.
     pub(super) bar: Option<MissingBar>,
 }
 

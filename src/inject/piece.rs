@@ -40,7 +40,8 @@ impl Group {
 pub(super) struct Piece {
     pub(super) groups: Vec<Group>,
     pub(super) rejects: Vec<BadRow>,
-    /// When the bars of the rejects open, by ticker, as far as that is known. Set with the interval.
+    /// When the bars of the rejects open, by ticker, of those whose time is known. Set with the
+    /// interval.
     pub(super) missing: BTreeMap<Ticker, Vec<i64>>,
     /// Rows without prices.
     pub(super) empty_minutes: u64,

@@ -158,7 +158,7 @@ mod tests {
                 ",close,high,low,open,close,high,low,open\n,1,1,1,1,B,B,B,B\n".to_owned(),
                 (Some(0), Some(1), 2),
             ),
-            // A ticker lacks prices, so these are no tickers.
+            // A ticker lacks prices, so these aren't tickers.
             (format!("{names}Ticker,A,A,A,B\n"), (Some(0), None, 1)),
         ] {
             assert_eq!(table(&format!("{header}{ROW}")), Some(expected), "{header}");

@@ -65,7 +65,7 @@ pub(super) enum Refusal {
     InsideOk,
 }
 
-/// A request for bars, as far as it can be read.
+/// A request for bars: what can be read of it.
 #[derive(Debug, Default)]
 pub(super) struct BarRequest {
     pub key: Option<String>,

@@ -56,8 +56,7 @@ pub(super) fn sweep(tmp: &Path) {
     held_dir::sweep(tmp, PREFIX);
 }
 
-/// Removes a folder while threads of this process still write files into it, as far as that is
-/// possible.
+/// Removes a folder while threads of this process still write files into it, if that is possible.
 pub fn remove_busy_dir(dir: &Path) {
     const ROUNDS_MAX: u32 = 100;
     for _ in 0..ROUNDS_MAX {

@@ -74,7 +74,7 @@ pub fn verify(dir: &Path, options: &OpenOptions) -> Result<Verified, Error> {
             }
         }
     }
-    // A publish that could not be carried out yet is no damage.
+    // A publish that could not be carried out yet isn't damage.
     in_lake.retain(|key, _| !reader.overlay.contains_key(key));
     damage.extend(in_lake.into_keys().map(Damage::PartitionUnknown));
     let checked: Vec<Result<(), Damage>> = listed

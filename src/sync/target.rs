@@ -186,8 +186,8 @@ pub trait Connection {
     /// A table for the bars of one interval.
     type Table: Table;
 
-    /// Finds the table for bars of `interval` and checks that it can take them; creates it if it
-    /// is missing and the settings ask for it.
+    /// Finds the table for bars of `interval` and checks that it can take them; creates it if it is
+    /// missing and the settings allow that.
     async fn find_table(
         &mut self,
         settings: &Settings,

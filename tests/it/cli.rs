@@ -28,6 +28,7 @@ fn a_wrong_command_line_prints_two_lines_and_ends_with_2() {
     let env = TestEnv::new();
     for (typed, needle) in [
         ("frobnicate", "frobnicate"),
+        ("help frobnicate", "`backfill --help`"),
         ("completions", "<SHELL>"),
         ("completions klingon", "klingon"),
         ("man --stor x", "--store"),

@@ -52,7 +52,7 @@ pub struct Args {
     #[command(flatten)]
     output: FormatArg,
 
-    /// Exit with code 3 if there is an error, or with `warning` any finding
+    /// Exit with code 3 if there is a finding of this severity or a worse one: error or warning
     ///
     /// Example: --fail-on error
     #[arg(long, value_name = "SEVERITY", help_heading = "Output")]
@@ -83,11 +83,11 @@ pub struct Args {
     limits: LimitArgs,
 }
 
-/// From which size on something is a finding.
+/// The sizes from which on something is a finding.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Checks")]
 struct LimitArgs {
-    /// Least number of equal bars in a row (zero_price_range)
+    /// Fewest equal bars in a row that are a finding (zero_price_range)
     #[arg(long, value_name = "N", default_value_t = Limits::default().flat_bars)]
     flat_bars: usize,
 
@@ -103,7 +103,7 @@ struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = Limits::default().volume, value_parser = positive)]
     volume: f64,
 
-    /// Report a session with at least this share of its other bars (last_minute_missing)
+    /// Share of its other bars that a reported session has at least (last_minute_missing)
     #[arg(long, value_name = "SHARE", default_value_t = Limits::default().last_minute_share, value_parser = positive)]
     last_minute_share: f64,
 
@@ -225,7 +225,7 @@ fn table(out: &mut impl Write, audit: &Audit) -> io::Result<()> {
 /// `high=110.2 close_before=100.1`
 fn values(finding: &Finding) -> String {
     let texts = finding.values.iter().map(|(name, value)| {
-        // Prices keep what matters of them.
+        // Six decimals at most, without zeros at the end.
         let text = format!("{value:.6}");
         let text = text.trim_end_matches('0').trim_end_matches('.');
         format!("{name}={text}")

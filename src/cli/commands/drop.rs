@@ -15,9 +15,9 @@ use crate::store::{Error, Reader};
 
 /// Delete stored bars and their coverage
 ///
-/// For bars that were stored by mistake, as with a wrong time zone. Exported files and synced
-/// tables keep their bars. An argument with a space and no comma is one ticker: --tickers 'A B'
-/// deletes the ticker A B.
+/// For bars that were stored by mistake, for example with a wrong time zone. Exported files and
+/// synced tables keep their bars. An argument with a space and no comma is one ticker: --tickers 'A
+/// B' deletes the ticker A B.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill drop --tickers AAPL --start 2025-03-04 --end 2025-03-05")]

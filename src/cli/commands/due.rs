@@ -40,7 +40,8 @@ pub struct Args {
 
     /// Tickers, whose suffixes name their exchanges
     ///
-    /// The last session of each exchange must be published. A ticker without a suffix is of --exchange.
+    /// The last session of each exchange must be published. A ticker without a suffix belongs to
+    /// --exchange.
     ///
     /// Example: --tickers AAPL VOD.L
     #[arg(long, value_name = "TICKER", num_args = 1.., help_heading = "Range")]

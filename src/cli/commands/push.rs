@@ -82,8 +82,9 @@ pub struct Args {
 
     /// After the push, delete files that no version of the last N hours needs [default: 168]
     ///
-    /// Replaced files stay for readers of older versions until then. Files of killed pushes are deleted when they
-    /// are as old, and at least a day; files of the log after 30 days if a checkpoint has their content.
+    /// Replaced files stay for readers of older versions until then. Files of killed pushes are
+    /// deleted once they are as old, but not before a day. Files of the log are deleted after 30
+    /// days, if a checkpoint has their content.
     ///
     /// Example: --vacuum=24
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "168", conflicts_with = "list", help_heading = "Output")]

@@ -1,4 +1,4 @@
-//! Stored bars in the future, as after a typing error in a CSV file.
+//! Stored bars in the future, such as after a typing error in a CSV file.
 
 use std::collections::HashSet;
 

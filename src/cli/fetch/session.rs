@@ -130,7 +130,7 @@ impl FetchSession {
 impl Drop for FetchSession {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Answers that are still being parsed are not waited for.
+            // Responses that are still being parsed are not waited for.
             runtime.shutdown_background();
         }
     }

@@ -191,7 +191,7 @@ pub(in crate::cli) fn feed_help() -> String {
     )
 }
 
-/// One line of help per provider: its name and what `fact` says of it.
+/// One line of help per provider: its name and what `fact` returns for it.
 pub(in crate::cli) fn of_each(fact: impl Fn(&ProviderEntry) -> Option<String>) -> String {
     let facts: Vec<String> = (registry::PROVIDERS.iter())
         .filter(|entry| !entry.hidden)

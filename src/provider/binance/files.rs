@@ -35,7 +35,7 @@ impl Files {
         }
     }
 
-    /// Whether no file can be had for the rest of the run.
+    /// Whether no file is requested for the rest of the run.
     pub(super) fn are_down(&self) -> bool {
         self.failures.load(Ordering::Relaxed) >= FAILURES_MAX
     }

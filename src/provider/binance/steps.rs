@@ -52,7 +52,7 @@ pub(super) enum Why {
     NoFile,
     /// A good file lacks them. Usually they don't exist.
     Missing,
-    /// The file is damaged, or can't be had.
+    /// The file is damaged, or can't be fetched.
     Unusable,
 }
 

@@ -31,7 +31,7 @@ pub(super) use series::merge_provenance;
 /// Offers of one transaction by series, each with its index in the call.
 type Round = BTreeMap<SeriesKey, Vec<(usize, Offer)>>;
 
-/// The result of each offer of a call, as far as it is known.
+/// The result of each offer of a call; `None` while it isn't known.
 type Results = Vec<Option<Result<Committed, Refusal>>>;
 
 impl Store {

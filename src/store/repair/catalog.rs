@@ -1,4 +1,4 @@
-//! The old catalog: opened as far as it can be read, and its intents finished.
+//! The old catalog: what can be read of it, with its intents finished.
 
 use crate::store::catalog::{Catalog, Opened};
 use crate::store::error::{Damage, Error};

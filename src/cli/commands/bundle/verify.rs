@@ -10,7 +10,7 @@ use crate::cli::error::CliError;
 
 /// Check each byte, row and fact of a bundle
 ///
-/// Ends with 1 at the first defect. Prints the manifest's hash, which must be the one that
+/// Ends with code 1 at the first defect. Prints the manifest's hash, which must be the one that
 /// `bundle create` printed. Needs no store.
 #[derive(clap::Args)]
 pub struct Args {

@@ -21,12 +21,10 @@ use stream::Stream;
 
 /// Compare the bars of this store with those of another one
 ///
-/// One row per series, also for a series that only one store has. Each bar is counted once:
-///
-///   identical    open, high, low, close and volume are equal
-///   within       each price is within --tolerance-bps; the volume may differ
-///   different    in both stores, but a price is outside the tolerance
-///   only here    in this store only (only there: in the other one only)
+/// One row per series, also for a series that only one store has. Each bar is counted once: as
+/// identical (open, high, low, close and volume are equal), within (each price is within
+/// --tolerance-bps, and the volume may differ), different (in both stores, but a price is outside the
+/// tolerance), only here (only in this store) or only there (only in the other one).
 ///
 /// agreement is (identical + within) / all bars. volume ratio is the volume there divided by the volume
 /// here, summed over the bars in both. close factor is the closes there divided by those here, if one
@@ -72,13 +70,13 @@ pub struct Args {
 
     /// List the bars that differ, with the values of both stores
     ///
-    /// Bars that are different, only here, or only there.
+    /// These are the bars that are different, only here, or only there.
     #[arg(long, help_heading = "Comparison")]
     details: bool,
 
     /// Exit with code 3 if the agreement of a series is less than SHARE, a number from 0 to 1
     ///
-    /// Also if there are no bars to compare, or a named ticker has none.
+    /// The code is also 3 if there are no bars to compare, or if a named ticker has none.
     ///
     /// Example: --min-agreement 0.99
     #[arg(long, value_name = "SHARE", value_parser = share, help_heading = "Comparison")]

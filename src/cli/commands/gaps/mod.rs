@@ -84,7 +84,8 @@ pub struct Args {
     #[arg(long, requires = "fill", help_heading = "Fill")]
     plan: bool,
 
-    /// Tickers that --fill requests at once, and its requests in flight at most [default: 1]
+    /// Maximum number of tickers that --fill requests at once, and of requests in flight [default:
+    /// 1]
     #[arg(long, value_name = "N", requires = "fill", help_heading = "Fill")]
     threads: Option<NonZeroUsize>,
 

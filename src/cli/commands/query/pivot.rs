@@ -52,7 +52,7 @@ pub(super) fn with_values(connection: &Connection, sql: &str) -> Result<Option<S
     Ok(Some(insert(sql, &places, &lists)))
 }
 
-/// Where each expression after ON ends that has no IN.
+/// Where each expression after ON that has no IN ends.
 fn places(sql: &str) -> Vec<usize> {
     let tokens = tokens(sql);
     let mut places = Vec::new();
@@ -96,7 +96,7 @@ fn places(sql: &str) -> Vec<usize> {
     places
 }
 
-/// The value in the place of those that are not known yet.
+/// The value that is written where the values aren't known yet.
 fn mark(index: usize) -> String {
     format!("\u{1}values of pivot {index}")
 }

@@ -1,4 +1,4 @@
-//! The words and marks of an SQL text, as far as finding a clause needs them.
+//! The words and marks of an SQL text: only what is needed to find a clause.
 
 /// A word or a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@
 //! address space would count memory that is reserved and never used, and most libraries crash when
 //! they reach it.)
 //!
-//! The query is interrupted first. If it doesn't end, as inside a single function call over a huge
-//! value, or if it still grows, this thread ends the process.
+//! The query is interrupted first. If it doesn't end, for example inside a single function call
+//! over a huge value, or if it still grows, this thread ends the process.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};

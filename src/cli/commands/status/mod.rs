@@ -19,10 +19,10 @@ mod years;
 /// Show what is stored, one line per series
 ///
 /// Sessions are complete / expected. A session is complete if it has at least 0.9 of the median
-/// bars of the ticker's ten nearest sessions, no rejected row without a stored bar, and doesn't
-/// start late or end early as most sessions around it; gaps lists the others, its help has the
-/// rule. The exchange's sessions from the first to the last stored one are expected. Unsynced rows
-/// are those that a target of sync or push lacked when it was last seen.
+/// bars of the ticker's ten nearest sessions, no rejected row without a stored bar, and if it isn't
+/// cut at the start or the end like most sessions around it. `backfill gaps` lists the others, and
+/// its help has the rule. The exchange's sessions from the first to the last stored one are
+/// expected. Unsynced rows are those that a target of sync or push lacked when it was last seen.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backfill status
