@@ -22,7 +22,7 @@ pub(super) fn check(view: &View<'_>, out: &mut Vec<Found>) {
                 (top.max(high[at]), bottom.min(low[at]))
             });
             if top == 0.0 {
-                // The only bar of the session.
+                // Its part of the session has no other bar.
                 continue;
             }
             let (up, down) = (high[at] / top - 1.0, bottom / low[at] - 1.0);
