@@ -2,18 +2,12 @@
 //! (Parquet's reader panics at some bytes; the panic is caught.)
 #![no_main]
 
-use backfill::bundle::is_guarded;
+mod panics;
+
 use backfill::push::read_bytes;
 
 libfuzzer_sys::fuzz_target!(
-    init: {
-        let find = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |fault| {
-            if !is_guarded() {
-                find(fault);
-            }
-        }));
-    },
+    init: panics::ignore_caught(),
     |bytes: &[u8]| {
         let _ = read_bytes(bytes);
     }

@@ -2,6 +2,8 @@
 //! first byte selects the ending of the name, the second the settings; the rest is the file.
 #![no_main]
 
+mod panics;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -10,21 +12,27 @@ use backfill::inject::{Input, Settings, Sink, collect, run};
 use backfill::model::Interval;
 use backfill::report::{Silent, Stop};
 
-const ENDINGS: [&str; 9] = ["parquet", "arrow", "arrows", "jsonl", "json", "zip", "csv.bz2", "csv.xz", "txt"];
+const ENDINGS: [&str; 9] = [
+    "parquet", "arrow", "arrows", "jsonl", "json", "zip", "csv.bz2", "csv.xz", "txt",
+];
 
 /// A folder of this process, in memory if possible.
 fn folder() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let memory = PathBuf::from("/dev/shm");
-        let base = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        let base = if memory.is_dir() {
+            memory
+        } else {
+            std::env::temp_dir()
+        };
         let folder = base.join(format!("backfill-fuzz-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder can be made");
         folder
     })
 }
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+libfuzzer_sys::fuzz_target!(init: panics::ignore_caught(), |bytes: &[u8]| {
     let [ending, options, content @ ..] = bytes else {
         return;
     };
