@@ -20,7 +20,7 @@ pub fn read_bytes(bytes: &[u8]) -> (Result<usize, String>, Result<usize, String>
         let partitions = snapshot
             .live
             .values()
-            .filter_map(super::identity::partition);
+            .filter_map(|add| super::identity::partition(add));
         partitions.count()
     });
     let rows = Ticker::new("X").map_err(|error| error.to_string());

@@ -1,8 +1,12 @@
 //! Some tickers, pushed in one commit.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, OptionFuture, select};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::compare::Rules;
@@ -31,13 +35,14 @@ const CHECKS_AT_ONCE: usize = 16;
 /// Some tickers, pushed in one commit.
 pub struct Chunk<'r, 'a> {
     context: &'r RunContext<'a>,
-    table: &'r mut Table,
     units: &'r [Unit],
     /// What was done for a partition whose files in the table have these paths and tags. It is still right
     /// if another writer's commit didn't change those files.
     done: HashMap<PartitionKey, (Vec<String>, Part)>,
     /// How often uploads were gone before the commit.
     losses: u32,
+    /// How the work ended that was done during the commit before this one.
+    ahead: Result<(), Error>,
 }
 
 /// A partition to compare or to upload.
@@ -49,6 +54,14 @@ struct Job<'r> {
     entries: Vec<String>,
     adds: Vec<Add>,
     compares: bool,
+}
+
+/// The work of a chunk before its turn.
+struct Ahead<'r> {
+    jobs: Result<Vec<Job<'r>>, Error>,
+    /// Why tickers can't be pushed, by index.
+    refused: HashMap<usize, Error>,
+    work: Work,
 }
 
 /// How far a series was in the table when it was last seen.
@@ -115,41 +128,74 @@ impl UnitEnd {
 }
 
 impl<'r, 'a> Chunk<'r, 'a> {
-    pub fn new(context: &'r RunContext<'a>, table: &'r mut Table, units: &'r [Unit]) -> Self {
+    pub fn new(context: &'r RunContext<'a>, units: &'r [Unit]) -> Self {
         Self {
             context,
-            table,
             units,
             done: HashMap::new(),
             losses: 0,
+            ahead: Ok(()),
         }
     }
 
-    /// Uploads and commits. If others commit first, everything is decided again from the new state.
-    pub async fn push(mut self) -> Result<Vec<UnitEnd>, Error> {
+    /// Uploads and commits. Files of `next` are uploaded during the commit; whether they are still right is
+    /// decided before its own.
+    pub async fn push(
+        mut self,
+        table: &mut Table,
+        next: Option<&mut Self>,
+    ) -> Result<Vec<UnitEnd>, Error> {
+        std::mem::replace(&mut self.ahead, Ok(()))?;
+        let refused = self.prepare(table).await?;
+        let is_committed = Cell::new(false);
+        let ahead = next.map(|next| {
+            let plan = next.plan_ahead(table);
+            next.work_ahead(plan, &is_committed)
+        });
+        let ahead = pin!(OptionFuture::from(ahead));
+        let commit = pin!(self.commit(table, refused));
+        match select(commit, ahead).await {
+            Either::Left((ends, ahead)) => {
+                let ends = ends?;
+                is_committed.set(true);
+                ahead.await;
+                Ok(ends)
+            }
+            Either::Right((_, commit)) => commit.await,
+        }
+    }
+
+    /// Commits what was prepared. If others commit first, everything is decided again from the new state.
+    async fn commit(
+        &mut self,
+        table: &mut Table,
+        mut refused: HashMap<usize, Error>,
+    ) -> Result<Vec<UnitEnd>, Error> {
         for attempt in 1..=ATTEMPTS_MAX {
-            let refused = self.prepare().await?;
+            if attempt > 1 {
+                refused = self.prepare(table).await?;
+            }
             // A file of the table can be gone because others have replaced it meanwhile.
             let is_gone = |error: &Error| error.kind() == ErrorKind::File;
-            if refused.values().any(is_gone) && self.table.refresh().await? {
+            if refused.values().any(is_gone) && table.refresh().await? {
                 continue;
             }
             let (actions, ends) = self.outcome(&refused);
             if actions.is_empty() || self.context.settings.dry_run {
                 return Ok(ends);
             }
-            if self.forget_lost(&actions).await? {
+            if self.forget_lost(table, &actions).await? {
                 self.losses += 1;
                 continue;
             }
-            if self.table.commit(self.context, actions).await? == End::Committed {
+            if table.commit(self.context, actions).await? == End::Committed {
                 return Ok(ends);
             }
             if self.context.stop.is_set() {
                 return Err(Error::interrupted());
             }
             commit::wait(attempt.min(5)).await;
-            self.table.refresh().await?;
+            table.refresh().await?;
         }
         let message = format!("others committed {ATTEMPTS_MAX} times before this run could");
         Err(Error::new(ErrorKind::Target, message))
@@ -157,13 +203,11 @@ impl<'r, 'a> Chunk<'r, 'a> {
 
     /// Looks for the uploads of a commit, and forgets those that are gone, so that they are made again. A
     /// clean-up on another machine deletes them if this one slept for longer than a day before the commit.
-    async fn forget_lost(&mut self, actions: &[Action]) -> Result<bool, Error> {
-        let live = self.table.snapshot.as_ref().map(|snapshot| &snapshot.live);
-        let is_live = |name: &String| live.is_some_and(|live| live.contains_key(name));
+    async fn forget_lost(&mut self, table: &Table, actions: &[Action]) -> Result<bool, Error> {
         let adds = actions.iter().filter_map(|action| action.add.as_ref());
         let names = adds.filter_map(|add| Some((names::decode(&add.path)?, add.size)));
-        let new: Vec<(String, i64)> = names.filter(|(name, _)| !is_live(name)).collect();
-        let store = self.table.store()?;
+        let new: Vec<(String, i64)> = names.filter(|(name, _)| !table.has(name)).collect();
+        let store = table.store()?;
         let checks = stream::iter(new)
             .map(|(name, size)| async move {
                 let found = upload::size(store, &name).await?;
@@ -190,28 +234,68 @@ impl<'r, 'a> Chunk<'r, 'a> {
     }
 
     /// Compares, then uploads what is to be published. Returns why tickers can't be pushed.
-    async fn prepare(&mut self) -> Result<HashMap<usize, Error>, Error> {
+    async fn prepare(&mut self, table: &Table) -> Result<HashMap<usize, Error>, Error> {
         let mut refused = HashMap::new();
-        let jobs = self.plan(&mut refused)?;
-        let (compare, publish): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.compares);
-        self.run(compare, &mut refused).await?;
-        self.run(publish, &mut refused).await?;
+        let jobs = self.plan(table.files(), &mut refused)?;
+        let work = self.work(table);
+        let never = Cell::new(false);
+        self.run_all(jobs, &work, &mut refused, &never).await?;
         Ok(refused)
     }
 
+    /// What is to be done by the state that `table` has now.
+    fn plan_ahead(&mut self, table: &Table) -> Ahead<'r> {
+        let mut refused = HashMap::new();
+        let jobs = self.plan(table.files(), &mut refused);
+        Ahead {
+            jobs,
+            refused,
+            work: self.work(table),
+        }
+    }
+
+    /// Does the work of this chunk until `ends` is set. An error is reported when the chunk is pushed.
+    async fn work_ahead(&mut self, ahead: Ahead<'r>, ends: &Cell<bool>) {
+        let Ahead {
+            jobs,
+            mut refused,
+            work,
+        } = ahead;
+        self.ahead = match jobs {
+            Ok(jobs) => self.run_all(jobs, &work, &mut refused, ends).await,
+            Err(error) => Err(error),
+        };
+    }
+
+    /// Does jobs, and starts none once `ends` is set.
+    async fn run_all(
+        &mut self,
+        jobs: Vec<Job<'r>>,
+        work: &Work,
+        refused: &mut HashMap<usize, Error>,
+        ends: &Cell<bool>,
+    ) -> Result<(), Error> {
+        let (compare, publish): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.compares);
+        self.run(compare, work, refused, ends).await?;
+        self.run(publish, work, refused, ends).await
+    }
+
     /// The partitions that need work: those that aren't in the table, and weren't done for this state of it.
-    fn plan(&mut self, refused: &mut HashMap<usize, Error>) -> Result<Vec<Job<'r>>, Error> {
+    fn plan(
+        &mut self,
+        files: &Files,
+        refused: &mut HashMap<usize, Error>,
+    ) -> Result<Vec<Job<'r>>, Error> {
         let (context, units) = (self.context, self.units);
-        let files = Files::of(self.table.snapshot.as_ref());
         let locals = units.iter().flat_map(|unit| &unit.partitions);
-        let known = context.known(&files, locals.map(|local| &local.file.key))?;
+        let known = context.known(files, locals.map(|local| &local.file.key))?;
         let mut jobs = Vec::new();
         for (index, unit) in units.iter().enumerate() {
             for local in &unit.partitions {
                 let key = &local.file.key;
-                let entry = |add: &&Add| format!("{} {:?}", add.path, add.tags);
+                let entry = |add: &Arc<Add>| format!("{} {:?}", add.path, add.tags);
                 let entries: Vec<String> = files.get(key).iter().map(entry).collect();
-                if let Some(error) = context.provenance_error(&files, local) {
+                if let Some(error) = context.provenance_error(files, local) {
                     refused.entry(index).or_insert(error);
                 }
                 let done = self.done.get(key);
@@ -221,7 +305,7 @@ impl<'r, 'a> Chunk<'r, 'a> {
                     }
                     continue;
                 }
-                let (adds, compares) = match context.decide(&files, &known, local) {
+                let (adds, compares) = match context.decide(files, &known, local) {
                     Decision::Unchanged => {
                         let part = Part::unchanged(local);
                         self.done.insert(key.clone(), (entries, part));
@@ -251,11 +335,13 @@ impl<'r, 'a> Chunk<'r, 'a> {
     async fn run(
         &mut self,
         mut jobs: Vec<Job<'r>>,
+        work: &Work,
         refused: &mut HashMap<usize, Error>,
+        ends: &Cell<bool>,
     ) -> Result<(), Error> {
         jobs.retain(|job| !refused.contains_key(&job.index));
-        let (context, work) = (self.context, &self.work());
-        let mut results = stream::iter(jobs)
+        let context = self.context;
+        let mut results = stream::iter(jobs.into_iter().take_while(|_| !ends.get()))
             .map(|mut job| async move {
                 let adds = std::mem::take(&mut job.adds);
                 let part = match job.compares {
@@ -288,10 +374,10 @@ impl<'r, 'a> Chunk<'r, 'a> {
         }
     }
 
-    fn work(&self) -> Work {
+    fn work(&self, table: &Table) -> Work {
         let settings = self.context.settings;
         Work {
-            store: self.table.store.clone(),
+            store: table.store.clone(),
             rules: Rules {
                 store_id: self.context.reader.store_id(),
                 on_conflict: settings.on_conflict,

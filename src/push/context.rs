@@ -47,7 +47,7 @@ impl RunContext<'_> {
     /// Looks up the commits that the files of these partitions name as this store's.
     pub fn known<'k>(
         &self,
-        files: &Files<'_>,
+        files: &Files,
         keys: impl Iterator<Item = &'k PartitionKey>,
     ) -> Result<KnownCommits, Error> {
         let commits = files.commits(self.reader.store_id(), keys);
@@ -75,7 +75,7 @@ impl RunContext<'_> {
     }
 
     /// What happens to a partition.
-    pub fn decide(&self, files: &Files<'_>, known: &KnownCommits, local: &Local) -> Decision {
+    pub fn decide(&self, files: &Files, known: &KnownCommits, local: &Local) -> Decision {
         let known = |seq, id| known.get(&(seq, id)).copied().unwrap_or(Known::Never);
         let of_partition = files.get(&local.file.key);
         decide(
@@ -88,7 +88,7 @@ impl RunContext<'_> {
     }
 
     /// Why a partition can't be in the table, if its series has another provenance there.
-    pub fn provenance_error(&self, files: &Files<'_>, local: &Local) -> Option<Error> {
+    pub fn provenance_error(&self, files: &Files, local: &Local) -> Option<Error> {
         let theirs = files.provenance(&local.file.key.series)?;
         let own = super::identity::provenance_text(&local.provenance);
         (theirs != own).then(|| compare::other_provenance(local, theirs))

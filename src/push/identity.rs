@@ -107,12 +107,18 @@ pub fn provenance(add: &Add) -> Option<&str> {
 /// The partition of a file; `None` if no store can have such a partition.
 #[must_use]
 pub fn partition(add: &Add) -> Option<PartitionKey> {
-    let value = |name: &str| add.partition_values.get(name)?.as_deref();
+    key_of(&add.partition_values)
+}
+
+/// The partition with these values; `None` if no store can have such a partition.
+#[must_use]
+pub fn key_of(values: &Texts) -> Option<PartitionKey> {
+    let value = |name: &str| values.get(name)?.as_deref();
     let interval: Interval = value("interval")?.parse().ok()?;
     let ticker = Ticker::new(value("ticker")?).ok()?;
     let year = value("year")?.parse().ok()?;
     let key = PartitionKey::new(&SeriesKey { interval, ticker }, year);
-    (partition_values(&key) == add.partition_values).then_some(key)
+    (partition_values(&key) == *values).then_some(key)
 }
 
 /// The values of the partition columns.

@@ -1,10 +1,11 @@
 //! Decides what happens to a partition: from the log's tags alone where they show it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::delta::action::Add;
+use super::delta::action::{Action, Add};
 use super::delta::snapshot::Snapshot;
 use super::identity;
 use super::source::Local;
@@ -37,42 +38,68 @@ pub enum Known {
 
 /// The table's files by partition.
 #[derive(Default)]
-pub struct Files<'a> {
-    by_partition: HashMap<PartitionKey, Vec<&'a Add>>,
-    provenances: HashMap<SeriesKey, &'a str>,
+pub struct Files {
+    by_partition: HashMap<PartitionKey, Vec<Arc<Add>>>,
+    provenances: HashMap<SeriesKey, String>,
 }
 
-impl<'a> Files<'a> {
+impl Files {
     #[must_use]
-    pub fn of(snapshot: Option<&'a Snapshot>) -> Self {
+    pub fn of(snapshot: Option<&Snapshot>) -> Self {
         let mut files = Self::default();
         for add in snapshot.iter().flat_map(|snapshot| snapshot.live.values()) {
-            let Some(key) = identity::partition(add) else {
-                continue;
-            };
-            if let Some(provenance) = identity::provenance(add) {
-                files.provenances.insert(key.series.clone(), provenance);
-            }
-            files.by_partition.entry(key).or_default().push(add);
-        }
-        for adds in files.by_partition.values_mut() {
-            adds.sort_by(|a, b| {
-                (a.modification_time, &a.path).cmp(&(b.modification_time, &b.path))
-            });
+            files.insert(add);
         }
         files
     }
 
+    /// Follows a commit of this program, which `snapshot` has already. So a push of many commits indexes each
+    /// file once.
+    pub fn follow(&mut self, commit: &[Action], snapshot: &Snapshot) {
+        for remove in commit.iter().filter_map(|action| action.remove.as_ref()) {
+            let key = remove.partition_values.as_ref().and_then(identity::key_of);
+            self.forget(key, &remove.path);
+        }
+        for add in commit.iter().filter_map(|action| action.add.as_ref()) {
+            self.forget(identity::partition(add), &add.path);
+            if let Some(add) = snapshot.file(&add.path) {
+                self.insert(add);
+            }
+        }
+    }
+
+    fn forget(&mut self, key: Option<PartitionKey>, path: &str) {
+        if let Some(adds) = key.and_then(|key| self.by_partition.get_mut(&key)) {
+            adds.retain(|add| add.path != path);
+        }
+    }
+
+    fn insert(&mut self, add: &Arc<Add>) {
+        let Some(key) = identity::partition(add) else {
+            return;
+        };
+        if let Some(provenance) = identity::provenance(add) {
+            let series = key.series.clone();
+            self.provenances.insert(series, provenance.to_owned());
+        }
+        let adds = self.by_partition.entry(key).or_default();
+        let is_older = |other: &Arc<Add>| {
+            (other.modification_time, &other.path) < (add.modification_time, &add.path)
+        };
+        let at = adds.partition_point(is_older);
+        adds.insert(at, Arc::clone(add));
+    }
+
     /// The files of a partition, oldest first.
     #[must_use]
-    pub fn get(&self, key: &PartitionKey) -> &[&'a Add] {
+    pub fn get(&self, key: &PartitionKey) -> &[Arc<Add>] {
         self.by_partition.get(key).map_or(&[], Vec::as_slice)
     }
 
     /// The provenance that the table has for a series.
     #[must_use]
-    pub fn provenance(&self, series: &SeriesKey) -> Option<&'a str> {
-        self.provenances.get(series).copied()
+    pub fn provenance(&self, series: &SeriesKey) -> Option<&str> {
+        self.provenances.get(series).map(String::as_str)
     }
 
     /// The commits of a store that the files of these partitions name.
@@ -95,12 +122,12 @@ impl<'a> Files<'a> {
 /// What happens to `local`, whose partition has these `files` in the table.
 pub fn decide(
     local: &Local,
-    files: &[&Add],
+    files: &[Arc<Add>],
     store: Uuid,
     known: impl Fn(u64, Uuid) -> Known,
     full: bool,
 ) -> Decision {
-    let owned = || files.iter().map(|add| (*add).clone()).collect();
+    let owned = || files.iter().map(|add| Add::clone(add)).collect();
     let [add] = files else {
         return match files.is_empty() {
             true => Decision::Publish(Vec::new()),

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use super::chunk::{Chunk, Seen, UnitEnd};
 use super::context::RunContext;
 use super::delta::read;
-use super::delta::snapshot::Snapshot;
 use super::error::{Error, ErrorKind};
 use super::plan::{Decision, Files};
 use super::settings::{Settings, runtime};
@@ -83,7 +82,8 @@ async fn push(
         (None, Some(store)) => super::fresh::check_folder(store).await?,
         (None, None) => {}
     }
-    let (same, changed) = split(context, snapshot.as_ref(), units)?;
+    let mut table = Table::new(target.cloned(), snapshot);
+    let (same, changed) = split(context, table.files(), units)?;
     for unit in same {
         let end = UnitEnd::unchanged(&unit);
         finish(context, &mut pushed, end);
@@ -95,14 +95,12 @@ async fn push(
             total: partitions.map(|local| local.file.bytes).sum(),
         });
     }
-    let mut table = Table::new(target.cloned(), snapshot);
     let mut rest = changed.as_slice();
-    while !rest.is_empty() && !context.stop.is_set() {
-        let (units, later) = rest.split_at(at_once(rest, context.settings.commit_files));
-        rest = later;
+    let mut next = next_chunk(context, &mut rest);
+    while let Some(chunk) = next.take_if(|_| !context.stop.is_set()) {
+        next = next_chunk(context, &mut rest);
         let began = Instant::now();
-        let result = Chunk::new(context, &mut table, units).push().await;
-        match result {
+        match chunk.push(&mut table, next.as_mut()).await {
             Ok(ends) => {
                 for mut end in ends {
                     end.report.elapsed = began.elapsed();
@@ -129,20 +127,26 @@ async fn push(
 /// Tickers that the table has as they are, and the others.
 fn split(
     context: &RunContext<'_>,
-    snapshot: Option<&Snapshot>,
+    files: &Files,
     units: Vec<Unit>,
 ) -> Result<(Vec<Unit>, Vec<Unit>), Error> {
-    let files = Files::of(snapshot);
     let keys = units.iter().flat_map(|unit| &unit.partitions);
-    let known = context.known(&files, keys.map(|local| &local.file.key))?;
+    let known = context.known(files, keys.map(|local| &local.file.key))?;
     let is_same = |unit: &Unit| {
         unit.partitions.iter().all(|local| {
-            let decision = context.decide(&files, &known, local);
+            let decision = context.decide(files, &known, local);
             let same = matches!(decision, Decision::Unchanged);
-            same && context.provenance_error(&files, local).is_none()
+            same && context.provenance_error(files, local).is_none()
         })
     };
     Ok(units.into_iter().partition(is_same))
+}
+
+/// The next tickers that are pushed in one commit.
+fn next_chunk<'r, 'a>(context: &'r RunContext<'a>, rest: &mut &'r [Unit]) -> Option<Chunk<'r, 'a>> {
+    let (units, later) = rest.split_at(at_once(rest, context.settings.commit_files));
+    *rest = later;
+    (!units.is_empty()).then(|| Chunk::new(context, units))
 }
 
 /// How many of the next tickers go into one commit.

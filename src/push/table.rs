@@ -11,6 +11,7 @@ use super::delta::commit::{self, End};
 use super::delta::snapshot::{Refused, Snapshot};
 use super::delta::{checkpoint, read, schema};
 use super::error::{Error, ErrorKind};
+use super::plan::Files;
 use super::storage::Storage;
 use crate::advice::PushAdvice;
 use crate::report::Event;
@@ -23,7 +24,8 @@ pub struct Table {
     /// `None` in a dry run whose target doesn't exist.
     pub store: Option<Storage>,
     /// `None` until there is a table.
-    pub snapshot: Option<Snapshot>,
+    snapshot: Option<Snapshot>,
+    files: Files,
     /// Whether this run has checked that the storage never creates an object twice.
     is_checked: bool,
 }
@@ -33,6 +35,7 @@ impl Table {
     pub fn new(store: Option<Storage>, snapshot: Option<Snapshot>) -> Self {
         Self {
             store,
+            files: Files::of(snapshot.as_ref()),
             snapshot,
             is_checked: false,
         }
@@ -41,6 +44,19 @@ impl Table {
     #[must_use]
     pub fn version(&self) -> Option<u64> {
         self.snapshot.as_ref().map(|snapshot| snapshot.version)
+    }
+
+    /// Whether it has a file with this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        let snapshot = self.snapshot.as_ref();
+        snapshot.is_some_and(|snapshot| snapshot.live.contains_key(name))
+    }
+
+    /// Its files by partition.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
     /// The storage, to write to.
@@ -59,6 +75,9 @@ impl Table {
                 self.snapshot.is_some()
             }
         };
+        if is_newer {
+            self.files = Files::of(self.snapshot.as_ref());
+        }
         self.snapshot.as_ref().map_or(Ok(()), accept)?;
         Ok(is_newer)
     }
@@ -98,9 +117,10 @@ impl Table {
         }
         crate::crash_point!("push.after-commit");
         let snapshot = self.snapshot.get_or_insert_default();
-        snapshot.apply(all);
+        snapshot.apply(all.iter().cloned());
         snapshot.version = version;
         snapshot.text_hash = Some(xxh3_128(&text));
+        self.files.follow(&all, snapshot);
         verify(context, &store, version, &text).await?;
         if version > 0 && version.is_multiple_of(CHECKPOINT_EVERY) {
             self.checkpoint(context, version, now_ms).await;
@@ -167,7 +187,7 @@ async fn verify(
 
 /// Checks that the storage refuses to create a version again: else writers could replace each
 /// other's commits. [`ErrorKind::Table`] if it doesn't.
-async fn check_conditional(store: &Storage, version: u64, text: &Bytes) -> Result<(), Error> {
+pub async fn check_conditional(store: &Storage, version: u64, text: &Bytes) -> Result<(), Error> {
     if commit::keeps_existing(store, version, text).await? {
         return Ok(());
     }

@@ -119,7 +119,7 @@ pub fn actions(snapshot: &Snapshot, now_ms: i64) -> Vec<Action> {
         remove.into()
     }));
     actions.extend(snapshot.live.values().map(|add| {
-        let mut add = add.clone();
+        let mut add = action::Add::clone(add);
         add.data_change = false;
         add.into()
     }));

@@ -1,6 +1,7 @@
 //! The state of a table at one version.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::action::{Action, Add, Metadata, Protocol, Remove, Txn};
 use super::{names, schema};
@@ -20,7 +21,7 @@ pub struct Snapshot {
     pub metadata: Option<Metadata>,
     pub txns: BTreeMap<String, Txn>,
     /// The table's files. The key is the object's path; for a file elsewhere, what the log has.
-    pub live: HashMap<String, Add>,
+    pub live: HashMap<String, Arc<Add>>,
     /// Files that were removed.
     pub removed: HashMap<String, Remove>,
 }
@@ -55,9 +56,15 @@ impl Snapshot {
             if let Some(add) = action.add {
                 let key = key(&add.path);
                 self.removed.remove(&key);
-                self.live.insert(key, add);
+                self.live.insert(key, Arc::new(add));
             }
         }
+    }
+
+    /// The file with this path, as the log has it.
+    #[must_use]
+    pub fn file(&self, path: &str) -> Option<&Arc<Add>> {
+        self.live.get(&key(path))
     }
 
     /// Checks that this program may write the table.
