@@ -127,7 +127,8 @@ fn no_command_prints_a_secret() {
                     let mut keys = vec![("AWS_ACCESS_KEY_ID", "some-id"), ("AWS_SECRET_ACCESS_KEY", "some-key"), ("AWS_ENDPOINT_URL", storage)];
                     keys.retain(|(other, _)| *other != name);
                     keys.push((name, secret));
-                    runs.push(("push s3://bucket/bars --log-level DEBUG --summary-json=s.json", vec![], keys));
+                    runs.push(("push s3://bucket/bars --log-level DEBUG --summary-json=s.json", vec![], keys.clone()));
+                    runs.push(("check --provider demo --log-level DEBUG --push s3://bucket/bars", vec![], keys));
                 }
                 for url in &providers {
                     let keys = vec![("AWS_ACCESS_KEY_ID", "some-id"), ("AWS_SECRET_ACCESS_KEY", secret)];

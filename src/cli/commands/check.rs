@@ -1,4 +1,4 @@
-//! `check`: tries the store, the provider and the database.
+//! `check`: tries the store, the provider, the database and a table.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -10,8 +10,10 @@ use crate::calendar::Calendar;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::fetch::{ProviderChoice, feed_help, provider_url_help};
+use crate::cli::push_target::{self, TargetArgs};
 use crate::model::{Bar, Basis, DateRange, Hours, Interval, Ticker};
 use crate::provider::{self, Request, Rows};
+use crate::push::{self, Probed};
 use crate::report::ExitStatus;
 use crate::secret::SecretUrl;
 use crate::sync::postgres::Address;
@@ -19,10 +21,13 @@ use crate::sync::postgres::Address;
 /// Pages of the request at most: enough for two days of minutes.
 const PAGES_MAX: usize = 16;
 
-/// Check the store, the provider's key and the database
+/// Check the store, the provider's key, the database and a table
 ///
 /// Requests two days of one ticker from the provider. Prints what works, what doesn't, and why.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backfill check
+  backfill check --push s3://bucket/bars")]
 pub struct Args {
     /// Data provider to try
     #[arg(
@@ -51,6 +56,17 @@ pub struct Args {
     /// Example: --database-url postgresql://me@db/bars
     #[arg(long, value_name = "URL", help_heading = "Output")]
     database_url: Option<SecretUrl>,
+
+    /// Table to try, as `push` takes it [default: none]
+    ///
+    /// Reads the table, and checks that `push` can commit to it. The table stays as it is.
+    ///
+    /// Example: --push s3://bucket/bars
+    #[arg(long, value_name = "URL", help_heading = "Output")]
+    push: Option<SecretUrl>,
+
+    #[command(flatten)]
+    target: TargetArgs,
 }
 
 /// How long one query may take.
@@ -92,10 +108,16 @@ impl Finding {
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let mut out = context.stdout()?;
-    let checks: [Check; 3] = [store, provider, database];
-    let names = ["store", "provider", "database"];
+    let mut checks: Vec<(Check, &str)> = vec![
+        (store, "store"),
+        (provider, "provider"),
+        (database, "database"),
+    ];
+    if args.push.is_some() {
+        checks.push((table, "table"));
+    }
     let mut all_good = true;
-    for (check, what) in checks.into_iter().zip(names) {
+    for (check, what) in checks {
         let finding = check(context, &args).unwrap_or_else(|error| Finding::bad(what, error));
         writeln!(
             out,
@@ -204,6 +226,26 @@ fn provider(context: &Context, args: &Args) -> Result<Finding, CliError> {
             start.elapsed().as_secs_f64()
         ),
     ))
+}
+
+/// The target of pushes, if one is given.
+fn table(context: &Context, args: &Args) -> Result<Finding, CliError> {
+    let Some(url) = &args.push else {
+        return Ok(Finding::good("table", "none", "--push is not set".into()));
+    };
+    let target = push_target::resolve(context, url, &args.target)?;
+    let address = &target.address;
+    let found = target.open(false)?.map(|storage| push::probe(&storage));
+    Ok(match found.transpose().map_err(push_target::error)? {
+        None | Some(Probed::Empty) => {
+            let detail = format!("{address} has no table yet; the first push makes it");
+            Finding::good("table", "none", detail)
+        }
+        Some(Probed::Table { version, files }) => {
+            let detail = format!("{address} takes commits: version {version}, {files} files");
+            Finding::good("table", "ok", detail)
+        }
+    })
 }
 
 fn database(context: &Context, args: &Args) -> Result<Finding, CliError> {

@@ -65,6 +65,12 @@ impl Machine {
         let line = format!("push {} {more}", table.url);
         table.reached_by(self.env.program(line.split_whitespace()))
     }
+
+    /// `check` of the table, ready to run.
+    pub fn check(&self, table: &Table) -> Program<'_> {
+        let args = ["check", "--provider", "demo", "--push", &table.url];
+        table.reached_by(self.env.program(args))
+    }
 }
 
 /// What a store has, as the engines count it: see `count` in engines.py.

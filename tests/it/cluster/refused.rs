@@ -59,6 +59,19 @@ fn wrong_keys_and_missing_rights_are_errors_with_a_hint() {
     // A reader can see that nothing is new.
     machine.push(&table.with(READER), "").run().ok();
     machine.push(&table.with(READER), "--list").run().ok();
+    // `check` finds out that it couldn't push.
+    let checked = machine.check(&table.with(READER)).run().code(1);
+    let out = checked.out();
+    assert!(
+        out.contains("table     failed") && out.contains("AccessDenied"),
+        "{out}"
+    );
+    assert!(out.contains("hint: "), "{out}");
+    assert_no_keys(&checked.snapshot(), READER);
+    let checked = machine.check(&table).run().ok();
+    let words = format!("table     ok      {} takes commits: version 0", table.url);
+    assert!(checked.out().contains(&words), "{}", checked.out());
+    assert_eq!(Engines::shared().version(&table), 0);
 }
 
 #[test]

@@ -144,6 +144,38 @@ fn a_dry_run_and_a_list_write_nothing() {
 }
 
 #[test]
+fn check_tries_the_table_and_leaves_it_as_it_is() {
+    let env = TestEnv::new();
+    store(&env, "a", "X", 0..600, 10);
+    let table = |code| {
+        // Without a server the provider can't be reached: only the table's line is compared.
+        let args = ["check", "--provider", "demo", "--push", "t"];
+        let run = env.program(args).run().code(code);
+        let line = run.out().lines().find(|line| line.starts_with("table"));
+        line.unwrap().to_owned()
+    };
+    let none = "table     none    t has no table yet; the first push makes it";
+    assert_eq!(table(0), none);
+    assert!(!env.path("t").exists(), "the folder isn't made");
+    env.typed("push t --store a").ok();
+    let before = env.files("t");
+    assert_eq!(
+        table(0),
+        "table     ok      t takes commits: version 0, 2 files"
+    );
+    assert_eq!(env.files("t"), before);
+
+    let log = "t/_delta_log/00000000000000000001.json";
+    env.write(
+        log,
+        r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7}}"#,
+    );
+    let refused = table(1);
+    assert!(refused.starts_with("table     failed"), "{refused}");
+    assert!(refused.contains("Delta reader 3"), "{refused}");
+}
+
+#[test]
 fn a_damaged_partition_is_not_published() {
     let env = TestEnv::new();
     store(&env, "a", "X", 0..600, 10);
