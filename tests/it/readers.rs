@@ -141,8 +141,7 @@ fn status_shows_the_run_in_progress() {
 fn a_killed_run_is_not_running() {
     let env = TestEnv::new();
     let writer = written(&env);
-    writer.signal("KILL");
-    assert_eq!(writer.wait().code, None);
+    assert_eq!(writer.kill().code, None);
     std::fs::remove_file(env.path("hold")).unwrap();
     let last = || {
         let runs = env.typed("status --runs --format json").ok().json();

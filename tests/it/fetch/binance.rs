@@ -297,19 +297,12 @@ fn check_and_providers_need_no_key() {
 #[test]
 fn a_killed_run_continues_without_loss() {
     let bench = start();
-    bench.change(Change::LatencyMs(50));
     let pairs = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"];
     let line = format!(
         "concurrent --tickers {} --interval 15 --threads 2 --start 2024-11-01 --end 2025-03-04",
         pairs.join(" ")
     );
-    let running = program(&bench, &line).spawn();
-    while bench.requests() < 16 {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    running.signal("KILL");
-    running.wait();
-    bench.change(Change::LatencyMs(0));
+    bench.kill_after(program(&bench, &line), 16, 50);
     run(&bench, &format!("{line} --resume")).ok();
     for pair in pairs {
         check(

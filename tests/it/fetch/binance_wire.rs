@@ -334,10 +334,7 @@ fn killed_runs_continue() {
     let env = TestEnv::new();
     let line = format!("concurrent --tickers BTCUSDT ETHUSDT --interval 15 {RANGE} --resume");
     for requests in [3, 9, 20] {
-        let running = program(&server, &env, &line).spawn();
-        server.wait_for(requests);
-        running.signal("KILL");
-        running.wait();
+        server.kill_after(program(&server, &env, &line), requests);
     }
     run(&server, &env, &line).ok();
     check(&env, &PAIRS[..2], Interval::M15, "2024-12-20");

@@ -291,15 +291,8 @@ fn a_ticker_outside_the_plan_fails_alone() {
 #[test]
 fn a_killed_run_continues_without_loss() {
     let bench = start(None);
-    bench.change(Change::LatencyMs(100));
     let line = "concurrent --tickers AAPL MSFT AMD --threads 2 --start 2025-01-02 --end 2025-12-05 --provider massive --rate 60000";
-    let running = program(&bench, line).spawn();
-    while bench.requests() < 8 {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    running.signal("KILL");
-    running.wait();
-    bench.change(Change::LatencyMs(0));
+    bench.kill_after(program(&bench, line), 8, 100);
     run(
         &bench,
         "concurrent --tickers AAPL MSFT AMD --start 2025-01-02 --end 2025-12-05 --resume",

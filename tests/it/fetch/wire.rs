@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::support::Program;
+
 /// A request as it came.
 pub(super) struct Received<'a> {
     /// Path and query.
@@ -132,13 +134,15 @@ impl Server {
         Self { url, log, received }
     }
 
-    /// Waits until this many requests came in all.
-    pub(super) fn wait_for(&self, requests: usize) {
+    /// Kills a program when this many requests came in all.
+    pub(super) fn kill_after(&self, program: Program<'_>, requests: usize) {
+        let running = program.spawn();
         let limit = Instant::now() + Duration::from_secs(60);
         while self.received.load(Ordering::SeqCst) < requests {
             assert!(Instant::now() < limit, "no {requests} requests");
             std::thread::sleep(Duration::from_millis(2));
         }
+        running.kill();
     }
 
     /// The requests since the last call.

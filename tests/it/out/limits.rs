@@ -137,8 +137,7 @@ fn the_next_command_removes_files_of_a_killed_query() {
         // Not while the query runs: it holds the folder's lock.
         env.run(["query", "select 1"]).ok();
         assert_eq!(in_store(&env), std::slice::from_ref(&folder));
-        running.signal("KILL");
-        assert_eq!(running.wait().code, None);
+        assert_eq!(running.kill().code, None);
         assert_eq!(in_store(&env), [folder]);
         env.run(next).ok();
         assert_eq!(in_store(&env), Vec::<PathBuf>::new(), "{next:?}");

@@ -9,12 +9,10 @@ mod ranges;
 mod status;
 mod tickers;
 
-use backfill::model::{
-    Bar, Bars, Basis, Hours, Interval, OnConflict, Provenance, SeriesKey, Source, Ticker, Timestamp,
-};
-use backfill::store::{Offer, OpenOptions, Store};
+use backfill::model::{Bar, Bars, Interval, OnConflict, Source, Timestamp};
+use backfill::store::{OpenOptions, Store};
 
-use crate::support::TestEnv;
+use crate::support::{TestEnv, offer};
 
 /// The default store.
 const STORE: &str = "data/staging";
@@ -56,22 +54,7 @@ fn stage(
     let run = store
         .begin_run("inject-csv", at("2025-06-01T10:00:00Z"))
         .unwrap();
-    let offer = Offer {
-        series: SeriesKey {
-            interval,
-            ticker: Ticker::new(ticker).unwrap(),
-        },
-        provenance: Provenance {
-            exchange: "NASDAQ".into(),
-            basis: Basis::Unknown,
-            hours: Hours::Unknown,
-        },
-        source: Source::csv(),
-        bars,
-        on_conflict,
-        is_repeated_request: false,
-        coverage: Vec::new(),
-    };
+    let offer = offer(ticker, interval, Source::csv(), bars, on_conflict);
     let committed = store.commit(&run, vec![offer]).unwrap().remove(0).unwrap();
     store
         .finish_run(

@@ -212,6 +212,12 @@ impl Running {
         assert!(sent.unwrap().success());
     }
 
+    /// Kills it, and waits for its end.
+    pub fn kill(self) -> Run {
+        self.signal("KILL");
+        self.wait()
+    }
+
     /// Waits for its end.
     pub fn wait(mut self) -> Run {
         let mut child = self.child.take().unwrap();
@@ -278,6 +284,16 @@ impl Run {
     #[track_caller]
     pub fn ok(self) -> Self {
         self.code(0)
+    }
+
+    /// Panics if the program printed this.
+    #[track_caller]
+    pub fn hides(&self, secret: &str) {
+        assert!(
+            !self.stderr.contains(secret) && !self.out().contains(secret),
+            "{}",
+            self.snapshot()
+        );
     }
 
     /// Code, standard output and standard error together, with times, paths and ids redacted: for insta.

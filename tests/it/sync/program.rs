@@ -2,34 +2,17 @@
 
 use std::time::Duration;
 
-use backfill::model::{
-    Bars, Basis, Hours, Interval, OnConflict, Provenance, SeriesKey, Source, Ticker,
-};
-use backfill::store::{Offer, OpenOptions, Store};
+use backfill::model::{Bars, Interval, OnConflict, Source};
+use backfill::store::{OpenOptions, Store};
 
 use super::memory::{Memory, bar, restated, settings, sync_ok, table};
-use crate::support::{Database, TestEnv};
+use crate::support::{Database, TestEnv, offer};
 
 fn stage(env: &TestEnv, interval: Interval, ticker: &str, bars: Bars, source: Source) {
     let store = Store::open(&env.path("data/staging"), &OpenOptions::default()).unwrap();
     let at = super::memory::bar(0).timestamp;
     let run = store.begin_run("inject-csv", at).unwrap();
-    let offer = Offer {
-        series: SeriesKey {
-            interval,
-            ticker: Ticker::new(ticker).unwrap(),
-        },
-        provenance: Provenance {
-            exchange: "NASDAQ".into(),
-            basis: Basis::Unknown,
-            hours: Hours::Unknown,
-        },
-        source,
-        bars,
-        on_conflict: OnConflict::Update,
-        is_repeated_request: false,
-        coverage: Vec::new(),
-    };
+    let offer = offer(ticker, interval, source, bars, OnConflict::Update);
     store.commit(&run, vec![offer]).unwrap().remove(0).unwrap();
     store.finish_run(&run, at, "ok", "{}").unwrap();
 }
@@ -124,8 +107,7 @@ fn the_next_sync_completes_what_a_killed_one_left() {
             .spawn();
         // Later in each round. 1,500 chunks take longer than that on any machine.
         std::thread::sleep(Duration::from_millis(60 + 30 * round));
-        running.signal("KILL");
-        let run = running.wait();
+        let run = running.kill();
         if run.code.is_some() {
             break;
         }
