@@ -68,7 +68,7 @@ impl Audit {
 pub fn audit(reader: &Reader, scope: &Scope, calendars: &Overrides) -> Result<Audit, Error> {
     let mut tickers: BTreeMap<Ticker, Vec<SeriesRow>> = BTreeMap::new();
     for row in reader.series()? {
-        if scope.tickers.is_empty() || scope.tickers.contains(&row.key.ticker) {
+        if row.key.is_among(&scope.tickers, None) {
             tickers.entry(row.key.ticker.clone()).or_default().push(row);
         }
     }

@@ -95,10 +95,7 @@ impl Context {
         interval: Option<Interval>,
     ) -> Result<(), CliError> {
         let mut forgotten = reader.forgotten()?;
-        forgotten.retain(|series| {
-            (tickers.is_empty() || tickers.contains(&series.ticker))
-                && interval.is_none_or(|interval| interval == series.interval)
-        });
+        forgotten.retain(|series| series.is_among(tickers, interval));
         match forgotten.as_slice() {
             [] => Ok(()),
             forgotten => Err(CliError::failed(format!(

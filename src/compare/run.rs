@@ -161,17 +161,11 @@ impl Comparison<'_> {
         let mut bars = 0;
         for (side, is_here) in [(self.here, true), (self.there, false)] {
             for row in side.reader.series()? {
-                let key = &row.key;
-                let is_wanted = scope.tickers.is_empty() || scope.tickers.contains(&key.ticker);
-                if !is_wanted
-                    || scope
-                        .interval
-                        .is_some_and(|interval| key.interval != interval)
-                {
+                if !row.key.is_among(&scope.tickers, scope.interval) {
                     continue;
                 }
                 bars += row.rows;
-                let job = jobs.entry(key.clone()).or_insert_with(|| Job {
+                let job = jobs.entry(row.key.clone()).or_insert_with(|| Job {
                     series: row.key.clone(),
                     here: None,
                     there: None,

@@ -143,12 +143,7 @@ fn by_counts(
     facts: &Facts,
     calendars: &mut CalendarCache,
 ) -> Result<(Survey, Vec<Vec<Short>>), Error> {
-    let wanted = |key: &SeriesKey| {
-        (scope.tickers.is_empty() || scope.tickers.contains(&key.ticker))
-            && scope
-                .interval
-                .is_none_or(|interval| key.interval == interval)
-    };
+    let wanted = |key: &SeriesKey| key.is_among(&scope.tickers, scope.interval);
     let mut known: BTreeMap<SeriesKey, Option<Provenance>> = (facts.coverage.keys())
         .chain(facts.rejected.keys())
         .filter(|key| wanted(key))

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn splits_are_told_by_their_usual_names() {
+    fn splits_have_their_usual_names() {
         for (factor, name) in [
             (2.0, "2:1"),
             (4.0, "4:1"),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn other_revisions_are_no_splits() {
+    fn other_revisions_are_not_splits() {
         // A dividend, a correction of prices alone, volumes that moved with the prices.
         assert_eq!(found(1.004, 1.0), None);
         assert_eq!(found(2.0, 1.0), None);

@@ -14,6 +14,15 @@ pub struct SeriesKey {
     pub ticker: Ticker,
 }
 
+impl SeriesKey {
+    /// Whether it is one of these series. No tickers mean all, as does no interval.
+    #[must_use]
+    pub fn is_among(&self, tickers: &[Ticker], interval: Option<Interval>) -> bool {
+        (tickers.is_empty() || tickers.contains(&self.ticker))
+            && interval.is_none_or(|interval| interval == self.interval)
+    }
+}
+
 impl fmt::Display for SeriesKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.ticker, self.interval)

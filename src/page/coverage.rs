@@ -46,7 +46,7 @@ impl PageData<'_> {
         let mut spans: BTreeMap<String, (NaiveDate, NaiveDate)> = BTreeMap::new();
         let mut keys = Vec::new();
         for row in &all {
-            if !self.filter.has(row.key.interval, &row.key.ticker) {
+            if !self.filter.has(&row.key) {
                 continue;
             }
             let exchange = &row.provenance.exchange;

@@ -35,9 +35,8 @@ pub struct Filter {
 impl Filter {
     /// Whether a series is shown.
     #[must_use]
-    pub fn has(&self, interval: Interval, ticker: &Ticker) -> bool {
-        (self.tickers.is_empty() || self.tickers.contains(ticker))
-            && self.interval.is_none_or(|wanted| wanted == interval)
+    pub fn has(&self, series: &SeriesKey) -> bool {
+        series.is_among(&self.tickers, self.interval)
     }
 }
 
@@ -127,7 +126,7 @@ impl<'a> PageData<'a> {
             return Ok(Rc::clone(overview));
         }
         let filter = self.filter;
-        let keep = |row: &SeriesRow| filter.has(row.key.interval, &row.key.ticker);
+        let keep = |row: &SeriesRow| filter.has(&row.key);
         let overview = match self.is_too_large()? {
             true => Overview::without_sessions(self.reader, keep, self.bytes)?,
             false => Overview::read(self.reader, keep, self.calendars, self.bytes)?,
@@ -140,7 +139,7 @@ impl<'a> PageData<'a> {
     /// The shown series, by interval and ticker.
     pub(super) fn rows(&self) -> Result<Vec<SeriesRow>, Error> {
         let mut rows = self.reader.series()?;
-        rows.retain(|row| self.filter.has(row.key.interval, &row.key.ticker));
+        rows.retain(|row| self.filter.has(&row.key));
         Ok(rows)
     }
 

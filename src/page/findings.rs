@@ -34,7 +34,7 @@ fn audit_parts(
 ) -> Result<(), Error> {
     let series = reader.series()?;
     let tickers: BTreeSet<Ticker> = (series.into_iter())
-        .filter(|row| filter.has(row.key.interval, &row.key.ticker))
+        .filter(|row| filter.has(&row.key))
         .map(|row| row.key.ticker)
         .collect();
     let mut scope = Scope {

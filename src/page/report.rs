@@ -108,7 +108,7 @@ impl PageData<'_> {
         let mut by_date: BTreeMap<NaiveDate, Vec<(SeriesKey, u64)>> = BTreeMap::new();
         let facts = self.facts()?;
         for (key, counts) in &facts.counts {
-            let Some(from) = from(key).filter(|_| filter.has(key.interval, &key.ticker)) else {
+            let Some(from) = from(key).filter(|_| filter.has(key)) else {
                 continue;
             };
             for count in counts {

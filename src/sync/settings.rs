@@ -118,9 +118,6 @@ impl Settings {
 
     /// Whether the run is about this series.
     pub(super) fn includes(&self, info: &SeriesInfo) -> bool {
-        (self.tickers.is_empty() || self.tickers.contains(&info.key.ticker))
-            && self
-                .interval
-                .is_none_or(|interval| interval == info.key.interval)
+        info.key.is_among(&self.tickers, self.interval)
     }
 }

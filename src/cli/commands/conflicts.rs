@@ -40,12 +40,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
     let reader = context.open_reader(&context.store_dir(false))?;
     let tickers = tickers.among(|| Ok(reader.series()?))?;
     let mut rows = reader.conflicts()?;
-    rows.retain(|row| {
-        (tickers.is_empty() || tickers.contains(&row.series.ticker))
-            && args
-                .interval
-                .is_none_or(|interval| row.series.interval == interval)
-    });
+    rows.retain(|row| row.series.is_among(&tickers, args.interval));
     let document = documents::conflicts(&rows);
     let format = args.output.format;
     listing::write(out, format, &document, "conflicts", &columns(), |out| {

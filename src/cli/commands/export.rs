@@ -182,21 +182,15 @@ fn chosen(
     tickers: &[Ticker],
     interval: Option<Interval>,
 ) -> Result<Vec<SeriesRow>, CliError> {
-    series.retain(|row| tickers.is_empty() || tickers.contains(&row.key.ticker));
-    match interval {
-        Some(interval) => series.retain(|row| row.key.interval == interval),
-        None => {
-            let intervals: BTreeSet<Interval> = series.iter().map(|row| row.key.interval).collect();
-            if intervals.len() > 1 {
-                let listed: Vec<String> =
-                    intervals.iter().map(|i| i.minutes().to_string()).collect();
-                return Err(CliError::usage(format!(
-                    "the store has bars of {} minutes",
-                    listed.join(" and ")
-                ))
-                .hint("--interval N selects one"));
-            }
-        }
+    series.retain(|row| row.key.is_among(tickers, interval));
+    let intervals: BTreeSet<Interval> = series.iter().map(|row| row.key.interval).collect();
+    if intervals.len() > 1 {
+        let listed: Vec<String> = intervals.iter().map(|i| i.minutes().to_string()).collect();
+        return Err(CliError::usage(format!(
+            "the store has bars of {} minutes",
+            listed.join(" and ")
+        ))
+        .hint("--interval N selects one"));
     }
     Ok(series)
 }

@@ -9,7 +9,7 @@ use crate::cli::rows::FormatArg;
 use crate::cli::ticker_args::TickerArgs;
 use crate::model::{Interval, Ticker};
 use crate::status::{Overview, session_states};
-use crate::store::bytes_below;
+use crate::store::{SeriesRow, bytes_below};
 
 mod running;
 mod runs;
@@ -101,12 +101,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         );
     }
     let tickers = tickers.among(|| Ok(reader.series()?))?;
-    let keep = |row: &crate::store::SeriesRow| {
-        (tickers.is_empty() || tickers.contains(&row.key.ticker))
-            && args
-                .interval
-                .is_none_or(|interval| row.key.interval == interval)
-    };
+    let keep = |row: &SeriesRow| row.key.is_among(&tickers, args.interval);
     let overview = Overview::read(&reader, keep, &mut calendars, bytes_below(&dir))?;
     show::write(out, args.output.format, &overview)?;
     Ok(Outcome::Done)
