@@ -1,4 +1,4 @@
-// The chart: candles and volume of one series. The server sends as many bars as can be told apart;
+// The chart: candles and volume of one series. The server sends as many bars as can be distinguished;
 // zooming in fetches finer ones.
 import { count, localTime, price, priceStep, signed, tradingDate, utcTime, dayOfDate, STATES, letterOf } from "./text.js";
 import { colour, make } from "./dom.js";

@@ -30,8 +30,8 @@ export async function load(name, parameters = {}) {
   const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null));
   const response = await fetch(`/api/${name}?${query}`, { headers: { accept: "application/json" } });
   if (!response.ok) {
-    const told = await response.json().catch(() => null);
-    throw new Error(told?.error ?? `the server responded with ${response.status}`);
+    const body = await response.json().catch(() => null);
+    throw new Error(body?.error ?? `the server responded with ${response.status}`);
   }
   return response.json();
 }

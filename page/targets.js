@@ -12,10 +12,10 @@ export async function showTargets(view) {
   const list = make("div", { class: "scroll" });
   for (const target of targets) {
     const lacked = target.series.reduce((sum, one) => sum + one.rows, 0);
-    const behind = target.series.filter((one) => one.rows > 0);
+    const incomplete = target.series.filter((one) => one.rows > 0);
     list.append(make("h3", {}, target.target), make("p", { class: "note" }, `${count(target.series.length)} series, ${count(lacked)} rows not there when it was last seen`));
-    if (behind.length > 0) {
-      list.append(table([["ticker"], ["interval"], ["missing rows", "number"], ["last seen (UTC)"]], behind.map((one) => [one.ticker, `${one.interval_minutes}m`, count(one.rows), shortTime(one.seen_at)])));
+    if (incomplete.length > 0) {
+      list.append(table([["ticker"], ["interval"], ["missing rows", "number"], ["last seen (UTC)"]], incomplete.map((one) => [one.ticker, `${one.interval_minutes}m`, count(one.rows), shortTime(one.seen_at)])));
     }
   }
   view.append(list);

@@ -51,7 +51,7 @@ fn a_spike_is_found_by_its_size() {
 }
 
 #[test]
-fn a_price_that_stays_is_no_spike() {
+fn a_price_that_stays_is_not_a_spike() {
     // Each bar opens where the one before it closed.
     let news = |all: &mut Vec<Bar>| {
         all[at(12, 200)].close *= 1.05;

@@ -21,7 +21,7 @@ const UNREACHED_WEIGHT: u32 = 3;
 /// The server of the files.
 pub(super) struct Files {
     http: Http,
-    /// Pairs of which a file was found. A pair that is no longer traded is only in files.
+    /// Pairs of which a file was found. Pairs that aren't traded any more are only in files.
     found: RwLock<HashSet<String>>,
     failures: AtomicU32,
 }

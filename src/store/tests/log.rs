@@ -122,7 +122,7 @@ fn a_log_that_is_whole_loses_nothing() {
 }
 
 #[test]
-fn a_torn_tail_is_cut_and_what_it_drops_is_told() {
+fn a_torn_tail_is_cut_and_reported() {
     let killed = killed();
     for place in places(&killed) {
         let torn = &killed.log[..place];
@@ -136,7 +136,7 @@ fn a_torn_tail_is_cut_and_what_it_drops_is_told() {
 }
 
 #[test]
-fn a_zeroed_tail_is_cut_and_what_it_drops_is_told() {
+fn a_zeroed_tail_is_cut_and_reported() {
     let killed = killed();
     for place in places(&killed) {
         let mut zeroed = killed.log.clone();
@@ -152,7 +152,7 @@ fn a_zeroed_tail_is_cut_and_what_it_drops_is_told() {
 }
 
 #[test]
-fn a_flipped_bit_is_cut_away_with_all_behind_it() {
+fn a_flipped_bit_is_cut_away_with_all_after_it() {
     let killed = killed();
     for (number, place) in places(&killed).into_iter().enumerate() {
         let mut flipped = killed.log.clone();

@@ -142,7 +142,7 @@ fn a_commit_of_many_series_goes_the_whole_way() {
 }
 
 #[test]
-fn a_seal_removes_the_file_at_once_where_nobody_reads() {
+fn a_seal_removes_the_file_at_once_without_readers() {
     let dir = scratch();
     let (store, _) = filled(dir.path());
     store.seal().unwrap();
@@ -292,7 +292,7 @@ fn filled_after(dir: &std::path::Path) -> (Store, RunId) {
     (store, run)
 }
 
-/// Rows that are no longer listed stay in the file: their number is not given to others.
+/// Rows that are no longer listed stay in the file: their number is not used again.
 #[test]
 fn a_part_of_a_new_segment_shows_no_rows_of_an_old_one() {
     let dir = scratch();

@@ -241,7 +241,7 @@ fn a_range_wholly_outside_the_plan_fails_its_ticker() {
             .stderr
             .contains("the plan of the key doesn't include these dates")
     );
-    // Today alone is no failure: it comes tomorrow.
+    // Today alone isn't a failure: it comes tomorrow.
     run_at(
         &bench,
         NOW,

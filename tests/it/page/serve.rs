@@ -504,7 +504,7 @@ fn floods_do_not_stop_it() {
 }
 
 #[test]
-fn a_run_in_another_process_goes_on_and_is_seen() {
+fn a_run_in_another_process_continues_and_is_shown() {
     let env = filled();
     let served = Served::start(&env);
     let rows = || {

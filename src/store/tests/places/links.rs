@@ -32,7 +32,7 @@ fn refusals(dir: &Path) -> [String; 2] {
 }
 
 #[test]
-fn links_in_the_wrong_places_are_named() {
+fn links_that_are_not_allowed_are_reported() {
     let dir = scratch();
     let root = dir.path().join("store");
     filled(&root);
@@ -83,7 +83,7 @@ fn links_in_the_wrong_places_are_named() {
 
 /// DuckDB takes `[` and `*` for patterns, also in the path that a link leads to.
 #[test]
-fn a_lake_behind_a_link_is_read_whatever_the_name_of_its_target() {
+fn a_linked_lake_is_read_whatever_the_name_of_its_target() {
     for name in ["l[a]ke", "l*ke", "plain"] {
         let dir = scratch();
         let root = dir.path().join("store");

@@ -150,7 +150,7 @@ proptest! {
             match stray {
                 Stray::Copy(name) => {
                     copy_dir(&of_a.join("year=2025"), &of_a.with_file_name(name).join("year=2025"));
-                    // A valid name: only the catalog can say that it is no partition.
+                    // A valid name: only the catalog shows that it isn't a partition.
                     is_refused |= name == "ticker=ZZZ";
                     is_named |= name != "ticker=ZZZ";
                 }
