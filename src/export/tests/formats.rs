@@ -138,7 +138,7 @@ fn the_bytes_of_exported_files_do_not_change() {
     };
     for &format in Format::ALL {
         let expected = match format {
-            Format::Parquet => "271541c523a937198eedb6c0fe155f3b",
+            Format::Parquet => "cb572c7366a0e8d716aaa8c53fd7dbe3",
             Format::Csv => "af860d31a7470166b840a8703f3d5a72",
             Format::Arrow => "f18a5b194cd2ed4c4d1831be63dbf5d6",
         };
