@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::clock;
 use super::context::Context;
 use super::error::CliError;
 use super::lines_after::Lines;
@@ -57,7 +58,7 @@ impl PushAfterRun {
             tickers,
             interval,
             on_conflict: self.on_conflict,
-            started_at: context.now(),
+            clock: clock::now,
             ..Settings::default()
         };
         let pushed = context.open_detached_reader(dir).and_then(|reader| {

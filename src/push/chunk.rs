@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::{Either, OptionFuture, select};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -19,16 +18,19 @@ use super::part::{Outcome, Part, Work};
 use super::plan::{Decision, Files};
 use super::source::{Local, Unit};
 use super::table::Table;
+use super::unit_end::UnitEnd;
 use super::upload;
-use crate::advice::{Hint, PushAdvice};
-use crate::model::SeriesKey;
-use crate::report::{Counts, Event, UnitReport, UnitStatus};
+use crate::advice::PushAdvice;
+use crate::report::{Counts, Event};
 use crate::store::PartitionKey;
 
 /// How often a commit is planned again because another writer committed first.
 const ATTEMPTS_MAX: u32 = 200;
 /// How often uploads that are gone before the commit are made again.
 const LOSSES_MAX: u32 = 3;
+/// Uploads older than this are looked for before their commit. No clean-up that leaves other writers' files
+/// for a day deletes younger ones.
+const UNCHECKED_MS_MAX: i64 = 3_600_000;
 /// Uploads that are looked for at the same time.
 const CHECKS_AT_ONCE: usize = 16;
 
@@ -62,69 +64,6 @@ struct Ahead<'r> {
     /// Why tickers can't be pushed, by index.
     refused: HashMap<usize, Error>,
     work: Work,
-}
-
-/// How far a series was in the table when it was last seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    pub series: SeriesKey,
-    /// The table has all commits of the series up to this one.
-    pub base_seq: u64,
-}
-
-/// How a ticker ended.
-#[derive(Clone, Debug)]
-pub struct UnitEnd {
-    pub report: UnitReport,
-    pub seen: Vec<Seen>,
-}
-
-impl UnitEnd {
-    pub fn of(report: UnitReport) -> Self {
-        Self {
-            report,
-            seen: Vec::new(),
-        }
-    }
-
-    /// A ticker whose bars the table has already.
-    pub fn unchanged(unit: &Unit) -> Self {
-        let parts = unit.partitions.iter().map(Part::unchanged);
-        Self::ok(unit, parts.map(|part| part.counts).sum())
-    }
-
-    fn ok(unit: &Unit, counts: Counts) -> Self {
-        let hot = unit.hot_rows();
-        let counts = Counts {
-            fetched: counts.fetched + hot,
-            held: hot,
-            ..counts
-        };
-        // Hot rows can be of any commit, so a series with some has no known base.
-        let sealed = unit.series.iter().filter(|row| row.hot_rows == 0);
-        Self {
-            report: UnitReport::done(unit.ticker.as_str(), counts, Duration::ZERO),
-            seen: sealed
-                .map(|row| Seen {
-                    series: row.key.clone(),
-                    base_seq: row.max_commit_seq,
-                })
-                .collect(),
-        }
-    }
-
-    fn failed(unit: &Unit, counts: Counts, error: &Error) -> Self {
-        let status = match error.kind() {
-            ErrorKind::Conflict => UnitStatus::Conflict,
-            _ => UnitStatus::Failed,
-        };
-        Self::of(UnitReport {
-            status,
-            error: Some(error.to_string()),
-            hint: error.hint(),
-            ..UnitReport::done(unit.ticker.as_str(), counts, Duration::ZERO)
-        })
-    }
 }
 
 impl<'r, 'a> Chunk<'r, 'a> {
@@ -201,11 +140,14 @@ impl<'r, 'a> Chunk<'r, 'a> {
         Err(Error::new(ErrorKind::Target, message))
     }
 
-    /// Looks for the uploads of a commit, and forgets those that are gone, so that they are made again. A
-    /// clean-up on another machine deletes them if this one slept for longer than a day before the commit.
+    /// Looks for the older uploads of a commit, and forgets those that are gone, so that they are made again.
+    /// A clean-up on another machine deletes them if this one slept for longer than a day before the commit.
     async fn forget_lost(&mut self, table: &Table, actions: &[Action]) -> Result<bool, Error> {
+        let oldest = self.context.now_ms() - UNCHECKED_MS_MAX;
         let adds = actions.iter().filter_map(|action| action.add.as_ref());
-        let names = adds.filter_map(|add| Some((names::decode(&add.path)?, add.size)));
+        let names = adds
+            .filter(|add| add.modification_time < oldest)
+            .filter_map(|add| Some((names::decode(&add.path)?, add.size)));
         let new: Vec<(String, i64)> = names.filter(|(name, _)| !table.has(name)).collect();
         let store = table.store()?;
         let checks = stream::iter(new)
@@ -343,6 +285,7 @@ impl<'r, 'a> Chunk<'r, 'a> {
         let context = self.context;
         let mut results = stream::iter(jobs.into_iter().take_while(|_| !ends.get()))
             .map(|mut job| async move {
+                let _slot = context.slots.acquire().await;
                 let adds = std::mem::take(&mut job.adds);
                 let part = match job.compares {
                     true => work.compare(job.local, adds).await,

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::time::Instant;
 
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::compare;
@@ -20,7 +20,8 @@ pub struct RunContext<'a> {
     pub settings: &'a Settings,
     pub stop: &'a Stop,
     pub observer: &'a dyn Observer,
-    pub began: Instant,
+    /// Uploads and comparisons at the same time, in all commits.
+    pub slots: Semaphore,
 }
 
 /// How the commits in the log relate to the store.
@@ -29,8 +30,7 @@ pub type KnownCommits = HashMap<(u64, Uuid), Known>;
 impl RunContext<'_> {
     /// The time of day, in milliseconds since 1970.
     pub fn now_ms(&self) -> i64 {
-        let elapsed = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(0);
-        self.settings.started_at.micros() / 1_000 + elapsed
+        (self.settings.clock)().micros() / 1_000
     }
 
     /// Does `work`, unless the run is stopped first.

@@ -1,4 +1,4 @@
-//! Tries a target, and writes nothing into it.
+//! Tries a target, and leaves its table as it is.
 
 use super::delta::read;
 use super::error::Error;
@@ -15,6 +15,8 @@ pub enum Probed {
     Table {
         version: u64,
         files: usize,
+        /// Whether conditional writes were tried. Not if only a checkpoint of the version is there.
+        is_tried: bool,
     },
 }
 
@@ -28,12 +30,14 @@ pub fn probe(store: &Storage) -> Result<Probed, Error> {
             return Ok(Probed::Empty);
         };
         accept(&snapshot)?;
-        if let Some(text) = read::commit_text(store, snapshot.version).await? {
-            check_conditional(store, snapshot.version, &text).await?;
+        let text = read::commit_text(store, snapshot.version).await?;
+        if let Some(text) = &text {
+            check_conditional(store, snapshot.version, text).await?;
         }
         Ok(Probed::Table {
             version: snapshot.version,
             files: snapshot.live.len(),
+            is_tried: text.is_some(),
         })
     })
 }

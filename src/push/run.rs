@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::chunk::{Chunk, Seen, UnitEnd};
+use super::chunk::Chunk;
 use super::context::RunContext;
 use super::delta::read;
 use super::error::{Error, ErrorKind};
@@ -12,6 +12,9 @@ use super::settings::{Settings, runtime};
 use super::source::{self, Unit};
 use super::storage::Storage;
 use super::table::{Table, accept};
+use super::unit_end::{Seen, UnitEnd};
+use tokio::sync::Semaphore;
+
 use crate::advice::{Hint, PushAdvice};
 use crate::model::Ticker;
 use crate::report::{Counts, Event, Fatal, Observer, RunReport, Stop, UnitReport, UnitStatus};
@@ -45,7 +48,7 @@ pub fn run(
         settings,
         stop,
         observer,
-        began: Instant::now(),
+        slots: Semaphore::new(settings.threads.max(1)),
     };
     let result = runtime.block_on(push(&context, target, units));
     runtime.shutdown_background();

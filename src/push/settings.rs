@@ -23,8 +23,8 @@ pub struct Settings {
     pub dry_run: bool,
     /// Also push the simulator's bars.
     pub allow_demo: bool,
-    /// The time of day when the run began.
-    pub started_at: Timestamp,
+    /// The time of day. It must count the time that the machine sleeps.
+    pub clock: fn() -> Timestamp,
     /// Approximately how many partitions one commit has.
     pub commit_files: usize,
     /// Files of this size and larger are uploaded in parts.
@@ -41,7 +41,7 @@ impl Default for Settings {
             full: false,
             dry_run: false,
             allow_demo: false,
-            started_at: Timestamp::from_micros(0),
+            clock: || Timestamp::from_micros(0),
             commit_files: 256,
             part_bytes: 8 << 20,
         }

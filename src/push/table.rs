@@ -69,7 +69,11 @@ impl Table {
     pub async fn refresh(&mut self) -> Result<bool, Error> {
         let store = self.store()?.clone();
         let is_newer = match &mut self.snapshot {
-            Some(snapshot) => read::refresh(&store, snapshot).await?,
+            Some(snapshot) => {
+                // What comes after it must be of the same table.
+                newest_text(&store, snapshot).await?;
+                read::refresh(&store, snapshot).await?
+            }
             None => {
                 self.snapshot = read::load(&store).await?;
                 self.snapshot.is_some()
@@ -92,14 +96,10 @@ impl Table {
         let store = self.store()?.clone();
         let version = self.version().map_or(0, |version| version + 1);
         if let Some(snapshot) = &self.snapshot {
-            let before = snapshot.version;
-            let text = read::commit_text(&store, before).await?;
-            if text.as_deref().map(xxh3_128) != snapshot.text_hash {
-                return Err(replaced(before));
-            }
+            let text = newest_text(&store, snapshot).await?;
             // Before the commit: it could replace one that another program makes now.
             if let Some(text) = text.filter(|_| !self.is_checked) {
-                check_conditional(&store, before, &text).await?;
+                check_conditional(&store, snapshot.version, &text).await?;
             }
             self.is_checked = true;
         }
@@ -195,12 +195,18 @@ pub async fn check_conditional(store: &Storage, version: u64, text: &Bytes) -> R
     Err(Error::new(ErrorKind::Table, message).with_hint(PushAdvice::ConditionalWrites))
 }
 
-/// The newest version isn't the one that was read: a commit on top of it would be one of another table.
-fn replaced(version: u64) -> Error {
+/// The text of the newest version that was read; `None` if only its checkpoint is there. An error if it isn't
+/// what was read: a commit on top of it would be one of another table.
+async fn newest_text(store: &Storage, snapshot: &Snapshot) -> Result<Option<Bytes>, Error> {
+    let version = snapshot.version;
+    let text = read::commit_text(store, version).await?;
+    if text.as_deref().map(xxh3_128) == snapshot.text_hash {
+        return Ok(text);
+    }
     let message = format!(
         "the table was deleted or replaced during the push: its version {version} isn't the one that was read"
     );
-    Error::new(ErrorKind::Table, message)
+    Err(Error::new(ErrorKind::Table, message))
 }
 
 /// Checks that a table can take bars.

@@ -107,6 +107,12 @@ impl Finding {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
+    let options = &args.target;
+    let is_set = options.endpoint_url.is_some() || options.region.is_some() || options.allow_http;
+    if is_set && args.push.is_none() {
+        let message = "--endpoint-url, --region and --allow-http have no effect without --push";
+        return Err(CliError::usage(message).hint("add --push URL"));
+    }
     let mut out = context.stdout()?;
     let mut checks: Vec<(Check, &str)> = vec![
         (store, "store"),
@@ -241,8 +247,16 @@ fn table(context: &Context, args: &Args) -> Result<Finding, CliError> {
             let detail = format!("{address} has no table yet; the first push makes it");
             Finding::good("table", "none", detail)
         }
-        Some(Probed::Table { version, files }) => {
-            let detail = format!("{address} takes commits: version {version}, {files} files");
+        Some(Probed::Table {
+            version,
+            files,
+            is_tried,
+        }) => {
+            let works = match is_tried {
+                true => "takes commits",
+                false => "can be read; the first push tries a commit",
+            };
+            let detail = format!("{address} {works}: version {version}, {files} files");
             Finding::good("table", "ok", detail)
         }
     })

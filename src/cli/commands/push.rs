@@ -4,6 +4,7 @@ use std::io::Write;
 
 use crate::advice::Hint;
 use crate::cli::args::WaitArg;
+use crate::cli::clock;
 use crate::cli::context::{Context, Outcome};
 use crate::cli::error::CliError;
 use crate::cli::log::LINE;
@@ -111,7 +112,7 @@ pub fn run(context: &Context, args: Args) -> Result<Outcome, CliError> {
         full: args.full,
         dry_run: args.dry_run,
         allow_demo: args.allow_demo,
-        started_at: context.now(),
+        clock: clock::now,
         ..Settings::default()
     };
     let label = target.address.to_string();

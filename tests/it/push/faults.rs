@@ -207,7 +207,7 @@ impl ObjectStore for Faulty {
     }
 }
 
-fn settings(on_conflict: OnConflict) -> Settings {
+pub fn settings(on_conflict: OnConflict) -> Settings {
     Settings {
         on_conflict,
         threads: 1,
@@ -223,12 +223,20 @@ pub fn push_to(
     target: Arc<dyn ObjectStore>,
     on_conflict: OnConflict,
 ) -> std::result::Result<Pushed, push::Error> {
+    push_with(env, store, target, &settings(on_conflict))
+}
+
+pub fn push_with(
+    env: &TestEnv,
+    store: &str,
+    target: Arc<dyn ObjectStore>,
+    settings: &Settings,
+) -> std::result::Result<Pushed, push::Error> {
     let reader = Reader::open_detached(&env.path(store), &OpenOptions::default()).unwrap();
-    let settings = settings(on_conflict);
     push::run(
         &reader,
         Some(&Storage::new(target)),
-        &settings,
+        settings,
         &Stop::new(),
         &Silent,
     )

@@ -173,6 +173,12 @@ fn check_tries_the_table_and_leaves_it_as_it_is() {
     let refused = table(1);
     assert!(refused.starts_with("table     failed"), "{refused}");
     assert!(refused.contains("Delta reader 3"), "{refused}");
+    let useless = env.typed("check --region eu-central-1").code(2);
+    assert!(
+        useless.stderr.contains("without --push"),
+        "{}",
+        useless.stderr
+    );
 }
 
 #[test]
