@@ -3,6 +3,7 @@
 #
 #   bench/push.sh              4 M bars: 20 tickers x 200,000; and 10,000 partitions
 #   bench/push.sh 10           a tenth of it
+#   TICKERS=100 bench/push.sh  20 M bars, with 100 tickers; and 10,000 partitions
 #
 # All its files are in bench/work, which git ignores. The server is SeaweedFS, which scripts/setup.sh --cluster installs.
 set -eu
@@ -10,12 +11,13 @@ cd "$(dirname "$0")/.."
 . bench/common
 part=${1:-1}
 bars=$((200000 / part))
-files=$work/sync-files-$bars
-store=$work/push-store-$bars
+tickers=${TICKERS:-20}
+files=$work/push-files-$tickers-$bars
+store=$work/push-store-$tickers-$bars
 many=$work/push-many-$part
 
 scripts/setup.sh --cluster
-bars_in "$files" 20 "$bars"
+bars_in "$files" "$tickers" "$bars"
 if [ ! -d "$store" ]; then
     "$program" -q --store "$store.part" inject-csv --csv-dir "$files" --threads 2
     "$program" -q --store "$store.part" seal >/dev/null
