@@ -200,7 +200,8 @@ fn list(context: &Context, target: &push_target::Target) -> Result<Outcome, CliE
     let mut out = context.stdout()?;
     let missing = || CliError::failed(format!("there is no table at {}", target.address));
     let storage = target.open(false)?.ok_or_else(missing)?;
-    for file in push::list(&storage).map_err(push_target::error)? {
+    let files = push::list(&storage).map_err(push_target::error)?;
+    for file in files.ok_or_else(missing)? {
         writeln!(out, "{}", target.address_of(&file))?;
     }
     out.flush()?;

@@ -249,7 +249,7 @@ pub fn table(target: &Arc<InMemory>) -> Bars {
         .build()
         .unwrap();
     let mut bars = Bars::new();
-    for file in push::list(&storage).unwrap() {
+    for file in push::list(&storage).unwrap().expect("a table") {
         let bytes = async {
             target
                 .get(&Path::parse(&file).unwrap())

@@ -126,12 +126,12 @@ fn a_dry_run_and_a_list_write_nothing() {
         "hot bars are not sealed: {}",
         run.stderr
     );
-    let missing = env.typed("push t --list").code(1);
-    assert!(
-        missing.stderr.contains("there is no table at t"),
-        "{}",
-        missing.stderr
-    );
+    std::fs::create_dir(env.path("empty")).unwrap();
+    for target in ["t", "empty"] {
+        let missing = env.typed(&format!("push {target} --list")).code(1);
+        let error = format!("there is no table at {target}");
+        assert!(missing.stderr.contains(&error), "{}", missing.stderr);
+    }
     assert!(!env.path("t").exists());
     let left = env.typed("push t --store a --sealed-only").ok();
     assert!(left.stderr.contains("hot=600"), "{}", left.stderr);
