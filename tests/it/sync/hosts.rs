@@ -97,7 +97,7 @@ fn check_tries_every_host() {
         .env("DATABASE_URL", format!("{url}?connect_timeout=1"))
         .run();
     let found = format!(
-        "database  ok      postgresql://postgres@{hosts}/{} answers",
+        "database  ok      postgresql://postgres@{hosts}/{} runs PostgreSQL",
         db.name()
     );
     assert!(run.out().contains(&found), "{}", run.snapshot());
