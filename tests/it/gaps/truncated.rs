@@ -30,7 +30,7 @@ fn requested_once(bench: &Bench) {
 }
 
 #[test]
-fn a_run_with_truncated_answers_stores_all_bars() {
+fn a_run_with_truncated_responses_stores_all_bars() {
     for (line, fault, interval, last) in [
         // Every answer is truncated to its newest date or inside a session; or only the first answer
         // to each request is.
@@ -130,7 +130,7 @@ fn sessions_that_the_provider_lacks_are_empty_and_the_others_stored() {
         assert_eq!(bench.gaps(""), empty, "{fault}");
         requested_once(&bench);
 
-        // Some of them come later, in answers that are truncated too.
+        // Some of them come later, in responses that are truncated too.
         bench.change(Change::FillHoles {
             symbol: "AAPL".into(),
         });
