@@ -17,8 +17,8 @@ const BARS_MIN: u64 = 30;
 /// and bars farther apart.
 const CLOSER_MIN: u64 = 5;
 const FARTHER_MIN: u64 = 20;
-/// From this many sessions with one bar each on, the bars are daily, whatever name and options
-/// show.
+/// At least this many sessions with one bar each show daily bars, even if the name or an option
+/// shows another interval.
 const DAYS_MIN: u64 = 10;
 /// Daily bars have the same time of day, except for clock changes. Single trades don't.
 const CLOCKS_MAX: usize = 3;

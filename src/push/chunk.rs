@@ -163,7 +163,8 @@ impl<'r, 'a> Chunk<'r, 'a> {
         if let Some(name) = lost.iter().next()
             && self.losses == LOSSES_MAX
         {
-            let message = format!("{name} is missing again and again after its upload");
+            let message =
+                format!("{name} is gone, and so were files of the {LOSSES_MAX} attempts before");
             return Err(Error::new(ErrorKind::Target, message));
         }
         self.done.retain(|_, (_, part)| match &part.outcome {

@@ -32,6 +32,14 @@ fn delete(target: &Arc<InMemory>, prefix: &str) {
     });
 }
 
+/// Two stores, and a table with the bars of the first.
+fn two_stores_and_a_table() -> (Arc<TestEnv>, Arc<InMemory>) {
+    let env = Arc::new(two_stores());
+    let target = Arc::new(InMemory::new());
+    push_to(&env, "a", target.clone(), OnConflict::Fail).unwrap();
+    (env, target)
+}
+
 #[test]
 fn an_upload_that_a_clean_up_deleted_is_made_again() {
     let env = two_stores();
@@ -80,9 +88,7 @@ fn a_table_that_is_deleted_or_replaced_during_a_push_gets_no_commit() {
 
 #[test]
 fn a_table_that_is_replaced_before_a_file_is_read_gets_no_commit() {
-    let env = Arc::new(two_stores());
-    let target = Arc::new(InMemory::new());
-    push_to(&env, "a", target.clone(), OnConflict::Fail).unwrap();
+    let (env, target) = two_stores_and_a_table();
     let storage = {
         let (env, target) = (env.clone(), target.clone());
         Faulty::before_read(&target.clone(), move || {
@@ -119,9 +125,7 @@ fn a_table_without_its_newest_checkpoint_is_read_from_older_files() {
 
 #[test]
 fn a_file_that_others_replaced_and_deleted_before_it_is_read_is_no_error() {
-    let env = Arc::new(two_stores());
-    let target = Arc::new(InMemory::new());
-    push_to(&env, "a", target.clone(), OnConflict::Fail).unwrap();
+    let (env, target) = two_stores_and_a_table();
     let storage = {
         let (env, target) = (env.clone(), target.clone());
         Faulty::before_read(&target.clone(), move || {

@@ -209,8 +209,8 @@ fn a_partition_under_its_old_name_is_named_and_a_repair_moves_it() {
     assert_eq!(seen(dir.path()), Some(truth));
 }
 
-/// A publish that was recorded and can't be carried out: its partition is read in `tmp/`, where a query may read no
-/// other file, whatever the folder's name.
+/// A publish that was recorded and can't be carried out: its partition is read in `tmp/`. A query may read no other
+/// file there, also if the folder's name has characters of a pattern.
 #[test]
 fn a_partition_that_waits_in_tmp_can_be_queried() {
     for above in ["plain", "a[b]c"] {
